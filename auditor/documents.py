@@ -1,0 +1,129 @@
+"""YAML documents that people write: read strictly, with the line of every mistake."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from auditor.domain.canonical import Json
+from auditor.errors import InvalidInputError
+
+Place = tuple[str | int, ...]
+MOST_NODES = 100_000
+M = TypeVar("M", bound="Strict")
+
+
+class Strict(BaseModel):
+    """A part of a document: unknown keys are refused, values are not coerced across types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A parsed YAML document with the line (from 1) at which each key or item stands."""
+
+    source: str
+    content: Mapping[str, Json]
+    lines: Mapping[Place, int] = field(default_factory=dict)
+
+    def where(self, place: Place) -> str:
+        """Say ``file:line`` of the nearest enclosing place that the document really has."""
+        while place and place not in self.lines:
+            place = place[:-1]
+        line = self.lines.get(place)
+        return self.source if line is None else f"{self.source}:{line}"
+
+
+def read_document(raw: bytes, source: str, error: type[InvalidInputError]) -> Document:
+    """Parse ``raw`` as one YAML mapping. Raises ``error`` with file, line and cure."""
+    try:
+        text = raw.decode("utf-8")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        lines: dict[Place, int] = {}
+        content = None if node is None else _build(node, (), lines)
+    except UnicodeDecodeError as mistake:
+        raise error(
+            f"{source} is not UTF-8 text (byte {mistake.start})", cure="Save it as UTF-8."
+        ) from None
+    except yaml.MarkedYAMLError as mistake:
+        line = 1 if mistake.problem_mark is None else mistake.problem_mark.line + 1
+        raise error(
+            f"{source}:{line}: {mistake.problem}", cure="Mend the YAML at that line."
+        ) from None
+    except (yaml.YAMLError, RecursionError, ValueError) as mistake:
+        raise error(f"{source}: {mistake}", cure="Mend the YAML.") from None
+    if not isinstance(content, dict) or not content:
+        raise error(f"{source} holds no settings", cure="Write `key: value` lines into it.")
+    return Document(source, cast("dict[str, Json]", content), lines)
+
+
+def validate(document: Document, shape: type[M], error: type[InvalidInputError]) -> M:
+    """Read a document as ``shape``. Raises ``error`` that names every mistake, line by line."""
+    try:
+        return shape.model_validate(document.content, strict=False)
+    except ValidationError as mistakes:
+        found = [_words(document, mistake, shape) for mistake in mistakes.errors()]
+        raise error("; ".join(found), cure="Mend the lines named.") from None
+
+
+def _words(document: Document, mistake: Any, shape: type[BaseModel]) -> str:  # noqa: ANN401 -- pydantic's own
+    place = cast("Place", mistake["loc"])
+    name = ".".join(str(part) for part in place)
+    reason = str(mistake["msg"])
+    if mistake["type"] == "extra_forbidden":
+        reason = f"there is no such setting; there are {_siblings(shape, place)}"
+    elif mistake["type"] == "missing":
+        reason = "this setting is missing"
+    return f"{document.where(place)}: {name}: {reason}"
+
+
+def _siblings(shape: type[BaseModel], place: Place) -> str:
+    for part in place[:-1]:
+        field_of = shape.model_fields.get(str(part))
+        inner = None if field_of is None else _model_in(field_of.annotation)
+        if inner is None:
+            return "other ones in the documentation"
+        shape = inner
+    return ", ".join(item.alias or name for name, item in shape.model_fields.items())
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = _model_in(argument)
+        if found is not None:
+            return found
+    return None
+
+
+def _build(node: yaml.Node, place: Place, lines: dict[Place, int]) -> object:
+    lines[place] = node.start_mark.line + 1
+    if len(lines) > MOST_NODES:
+        raise ValueError("aliases make the document larger than 100,000 settings")
+    if isinstance(node, yaml.MappingNode):
+        return _build_mapping(node, place, lines)
+    if isinstance(node, yaml.SequenceNode):
+        return [_build(item, (*place, index), lines) for index, item in enumerate(node.value)]
+    value = yaml.SafeLoader("").construct_object(node, deep=True)
+    if isinstance(value, bool | int | float | str) or value is None:
+        return value
+    return str(node.value)  # dates stay the text that was written
+
+
+def _build_mapping(
+    node: yaml.MappingNode, place: Place, lines: dict[Place, int]
+) -> dict[str, object]:
+    built: dict[str, object] = {}
+    for key_node, value_node in node.value:
+        key = str(key_node.value)
+        line = key_node.start_mark.line + 1
+        if key in built:
+            message = f"line {line}: {key!r} stands twice"
+            raise ValueError(message)
+        built[key] = _build(value_node, (*place, key), lines)
+        lines[*place, key] = line
+    return built

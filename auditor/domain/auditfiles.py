@@ -1,0 +1,78 @@
+"""What an audit file says, before anything that it names is opened."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from auditor.domain.budgets import Budget
+from auditor.domain.canonical import Json
+from auditor.domain.datasets import Role
+from auditor.domain.targets import TargetSpec
+from auditor.domain.tasks import Output
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSection:
+    """The model as declared. Paths are as written; ``artifact`` is ``None`` in a
+    predictions-only audit.
+    """
+
+    name: str
+    version: str
+    artifact: str | None = None
+    signature: str | None = None
+    key: str | None = None
+    twin: str = "auto"
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSection:
+    """The task as declared; ``classes`` may be left to the data (sorted distinct labels)."""
+
+    kind: str = "classification"
+    classes: tuple[str, ...] | None = None
+    output: Output = Output.AUTO
+    positive: str | None = None
+    favourable: str | None = None
+    threshold: float = 0.5
+    tolerance: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSection:
+    """The input space as declared: one box for all coordinates, or a schema of features."""
+
+    domain: tuple[float, float] | None = None
+    quantum: float | None = None
+    features: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSection:
+    """One dataset as declared. ``labels``, ``id`` and the others name columns or arrays."""
+
+    path: str
+    labels: str | None = None
+    id: str | None = None
+    groups: tuple[str, ...] = ()
+    slices: tuple[str, ...] = ()
+    cluster: str | None = None
+    scores: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditFile:
+    """A parsed audit file. ``source`` names it for messages; ``raw`` is its bytes."""
+
+    source: str
+    raw: bytes
+    model: ModelSection
+    task: TaskSection
+    input: InputSection
+    targets: tuple[TargetSpec, ...]
+    data: Mapping[Role, DataSection]
+    policy: str
+    budget: Budget
+    seed: int
+    claims: Mapping[str, Json] = field(default_factory=dict)
+    show_examples: bool = False

@@ -1,0 +1,42 @@
+"""Budgets, costs, and the size of what is audited."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Budget(StrEnum):
+    """How much work an audit may spend: does it hang together, gate a merge, sign a release."""
+
+    SMOKE = "smoke"
+    CI = "ci"
+    FULL = "full"
+
+    def covers(self, least: "Budget") -> bool:
+        """Whether this budget is at least ``least``."""
+        order = list(Budget)
+        return order.index(self) >= order.index(least)
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much there is to audit, as far as data files and the request alone can tell.
+
+    ``labels`` counts rows a class; ``groups`` maps column to group to ``{label: rows}``.
+    """
+
+    rows: int
+    classes: int
+    labels: Mapping[str, int] = field(default_factory=dict)
+    groups: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a check spends: rows scored on the target, forward-backward passes of the twin (rows),
+    and seconds of its own arithmetic.
+    """
+
+    queries: int = 0
+    passes: int = 0
+    seconds: float = 0.0

@@ -1,0 +1,76 @@
+"""The contract of a check."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar, Protocol
+
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.evidence import Evidence
+from auditor.domain.policies import Control
+from auditor.domain.readings import Bound, Reading, Unit
+from auditor.domain.subjects import Shard, Subject
+
+
+class Need(StrEnum):
+    """What a check cannot do without. The frame turns an unmet need into a Gap."""
+
+    ARTIFACT = "artifact"
+    MODEL = "model"
+    TWIN = "twin"
+    EVALUATION = "evaluation"
+    LABELS = "labels"
+    GROUPS = "groups"
+    SCORES = "scores"
+    CLASSIFICATION = "classification"
+    SPACE = "space"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What a check emits under one name.
+
+    ``higher_is_better`` is ``None`` where neither end is. ``exact`` metrics carry no interval.
+    """
+
+    title: str
+    unit: Unit
+    bound: Bound = Bound.ESTIMATE
+    higher_is_better: bool | None = None
+    exact: bool = False
+
+
+class Check(Protocol):
+    """Measures; its fields are its parameters; it never decides.
+
+    An implementation is a frozen dataclass. Every field has a default; ``presets`` overrides
+    fields a budget. ``grid`` maps a reading's coordinate in ``params`` to the field that lists the
+    values to measure, so that a rule's ``where`` can join it (``{"eps": "eps"}``).
+    """
+
+    id: ClassVar[str]
+    version: ClassVar[int]
+    title: ClassVar[str]
+    needs: ClassVar[frozenset[Need]]
+    uses: ClassVar[tuple[str, ...]]
+    emits: ClassVar[Mapping[str, Metric]]
+    controls: ClassVar[tuple[Control, ...]]
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]]
+    grid: ClassVar[Mapping[str, str]]
+
+    def cost(self, size: Size) -> Cost:
+        """Say what observing will spend."""
+        ...
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Say the half width that each metric's interval will have at best, where it is known."""
+        ...
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Run the model and return what was seen, enough to recompute every figure."""
+        ...
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Compute the readings from evidence alone: pure, in the same order at any confidence."""
+        ...

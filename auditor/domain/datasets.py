@@ -1,0 +1,54 @@
+"""Digested samples."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.domain.artifacts import FileDigest, digest_files
+from auditor.domain.tasks import Array, Floats
+
+UNKNOWN = "unknown"
+
+
+class Role(StrEnum):
+    """What a dataset is to the model."""
+
+    EVALUATION = "evaluation"
+    TRAINING = "training"
+    REFERENCE = "reference"
+    PRODUCTION = "production"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """A digested sample with a role.
+
+    ``inputs`` is ``[n, ...]`` as the file holds them (``None`` in a predictions-only audit);
+    ``labels`` holds class indices into the task's classes; ``ids`` names the rows (the ``id``
+    column, or the row number); ``groups`` and ``slices`` map a column to one text a row, where
+    a missing group is ``unknown``; ``scores`` is ``[n, classes]`` where the file brings them.
+    """
+
+    role: Role
+    files: tuple[FileDigest, ...]
+    inputs: Array | None
+    labels: NDArray[np.int64] | None
+    ids: tuple[str, ...]
+    features: tuple[str, ...] = ()
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    slices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    cluster: tuple[str, ...] | None = None
+    scores: Floats | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return len(self.ids)
+
+    @property
+    def digest(self) -> str:
+        """The one digest of the dataset's files."""
+        return digest_files(self.files)

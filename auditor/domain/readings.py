@@ -1,0 +1,174 @@
+"""Readings: what a check measured, or why it could not."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+from auditor.domain.canonical import Json
+from auditor.domain.intervals import Interval
+
+Scalar: TypeAlias = bool | int | float | str
+Value: TypeAlias = float | bool | str | None
+
+
+class Bound(StrEnum):
+    """What a figure says of the truth: near it, or only on one side of it."""
+
+    ESTIMATE = "estimate"
+    AT_MOST = "at_most"
+    AT_LEAST = "at_least"
+
+
+class Unit(StrEnum):
+    """The unit of a measurement's value."""
+
+    SHARE = "share"
+    SECOND = "s"
+    BYTE = "B"
+    PER_SECOND = "1/s"
+    NAT = "nat"
+    COUNT = "count"
+    NONE = "none"
+
+
+class Repeat(StrEnum):
+    """What a second run must give: the very same figure, or one within the intervals."""
+
+    EXACT = "exact"
+    INTERVAL = "interval"
+
+
+class Reason(StrEnum):
+    """Why a measurement is missing."""
+
+    NEEDS_MODEL = "needs_model"
+    NEEDS_EVALUATION_DATA = "needs_evaluation_data"
+    NEEDS_LABELS = "needs_labels"
+    NEEDS_GROUPS = "needs_groups"
+    NEEDS_SCORES = "needs_scores"
+    NEEDS_CLASSIFICATION = "needs_classification"
+    NEEDS_NUMERIC_INPUT = "needs_numeric_input"
+    NEEDS_TWIN = "needs_twin"
+    NEEDS_EXTRA = "needs_extra"
+    TWIN_DIFFERS = "twin_differs"
+    TWIN_UNSUPPORTED = "twin_unsupported"
+    TOO_FEW_ROWS = "too_few_rows"
+    NOT_DEFINED = "not_defined"
+    OVER_BUDGET = "over_budget"
+    MODEL_CRASHED = "model_crashed"
+    MODEL_HUNG = "model_hung"
+    MODEL_OUT_OF_MEMORY = "model_out_of_memory"
+    MODEL_FAILED = "model_failed"
+    CHECK_CRASHED = "check_crashed"
+    UNSUPPORTED = "unsupported"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """A figure with what it was measured on, how sure it is, and what it may prove.
+
+    A check leaves ``target``, ``check``, ``version`` and ``evidence`` empty; the frame fills them.
+    ``low`` and ``high`` are ``None`` where the value is exact (a count over everything there is,
+    a yes or no). ``params`` and ``slice`` are the coordinates at which rules select.
+    """
+
+    metric: str
+    value: Value
+    low: float | None = None
+    high: float | None = None
+    confidence: float | None = None
+    bound: Bound = Bound.ESTIMATE
+    method: str
+    n: int
+    unit: Unit = Unit.NONE
+    params: Mapping[str, Scalar] = field(default_factory=dict)
+    slice: Mapping[str, str] = field(default_factory=dict)
+    repeat: Repeat = Repeat.EXACT
+    doubted: bool = False
+    details: Mapping[str, Json] = field(default_factory=dict)
+    target: str = ""
+    check: str = ""
+    version: int = 0
+    evidence: tuple[str, ...] = ()
+
+    @classmethod
+    def of(  # noqa: PLR0913 -- mirrors the fields that a check decides
+        cls,
+        interval: Interval,
+        metric: str,
+        unit: Unit,
+        *,
+        bound: Bound = Bound.ESTIMATE,
+        params: Mapping[str, Scalar] | None = None,
+        slice: Mapping[str, str] | None = None,  # noqa: A002 -- the record's own word
+        repeat: Repeat = Repeat.EXACT,
+        doubted: bool = False,
+        details: Mapping[str, Json] | None = None,
+    ) -> "Measurement":
+        """Make a measurement of an interval."""
+        return cls(
+            metric=metric,
+            value=interval.value,
+            low=interval.low,
+            high=interval.high,
+            confidence=interval.confidence,
+            bound=bound,
+            method=interval.method,
+            n=interval.n,
+            unit=unit,
+            params=params or {},
+            slice=slice or {},
+            repeat=repeat,
+            doubted=doubted,
+            details=details or {},
+        )
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the record's form of this measurement."""
+        return {
+            "kind": "measurement",
+            "target": self.target,
+            "check": self.check,
+            "version": self.version,
+            "metric": self.metric,
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "confidence": self.confidence,
+            "bound": self.bound.value,
+            "method": self.method,
+            "n": self.n,
+            "unit": self.unit.value,
+            "params": dict(self.params),
+            "slice": dict(self.slice),
+            "repeat": self.repeat.value,
+            "doubted": self.doubted,
+            "details": dict(self.details),
+            "evidence": list(self.evidence),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A measurement that should be there and is not. Gaps never pass a rule."""
+
+    reason: Reason
+    detail: str
+    cure: str
+    target: str = ""
+    check: str = ""
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the record's form of this gap."""
+        return {
+            "kind": "gap",
+            "target": self.target,
+            "check": self.check,
+            "reason": self.reason.value,
+            "detail": self.detail,
+            "cure": self.cure,
+        }
+
+
+Reading: TypeAlias = Measurement | Gap

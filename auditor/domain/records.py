@@ -1,0 +1,91 @@
+"""The audit record: all that was seen and decided; the document that is signed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from auditor.domain.canonical import Json, canonical, digest
+from auditor.domain.findings import Finding
+from auditor.domain.lineage import Edge
+from auditor.domain.policies import Assurance, Effect
+from auditor.domain.readings import Reading
+from auditor.domain.requests import AuditRequest
+from auditor.domain.targets import Fingerprint
+from auditor.domain.verdicts import Verdict
+
+SCHEMA = "auditor/record/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one check saw on one target: its parameters and its evidence, by name and digest."""
+
+    target: str
+    check: str
+    version: int
+    params: Mapping[str, Json]
+    seed: int
+    evidence: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the record's form."""
+        return {
+            "target": self.target,
+            "check": self.check,
+            "version": self.version,
+            "params": dict(self.params),
+            "seed": self.seed,
+            "evidence": dict(self.evidence),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRecord:
+    """All that was seen and decided. The verdict is a property; the bytes are canonical."""
+
+    id: str
+    derived_from: str | None
+    assurance: Assurance
+    request: AuditRequest
+    confidence: float
+    fingerprints: Mapping[str, Fingerprint]
+    observations: tuple[Observation, ...]
+    readings: tuple[Reading, ...]
+    findings: tuple[Finding, ...]
+    lineage: tuple[Edge, ...]
+    tool: Mapping[str, Json]
+    registered: str
+    finished: str
+
+    @property
+    def verdict(self) -> Verdict:
+        """The fold of the denying rules' findings."""
+        return Verdict.of(item.outcome for item in self.findings if item.effect is Effect.DENY)
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the record as JSON, schema ``auditor/record/v1``."""
+        return {
+            "schema": SCHEMA,
+            "id": self.id,
+            "derived_from": self.derived_from,
+            "verdict": self.verdict.value,
+            "assurance": self.assurance.name,
+            "request": self.request.to_json(),
+            "confidence": self.confidence,
+            "fingerprints": {name: item.to_json() for name, item in self.fingerprints.items()},
+            "observations": [item.to_json() for item in self.observations],
+            "readings": [item.to_json() for item in self.readings],
+            "findings": [item.to_json() for item in self.findings],
+            "lineage": [edge.to_json() for edge in sorted(self.lineage)],
+            "tool": dict(self.tool),
+            "registered": self.registered,
+            "finished": self.finished,
+        }
+
+    def canonical(self) -> bytes:
+        """Return the bytes that are signed."""
+        return canonical(self.to_json())
+
+    @property
+    def digest(self) -> str:
+        """Digest of the canonical bytes."""
+        return digest(self.canonical())

@@ -1,0 +1,111 @@
+"""The task a model is meant for, and the input space it accepts."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Array = NDArray[np.generic]
+
+
+class Output(StrEnum):
+    """What a model's scores are."""
+
+    AUTO = "auto"
+    LOGITS = "logits"
+    PROBABILITIES = "probabilities"
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """One label out of ``classes`` for each row.
+
+    ``positive`` and ``favourable`` are members of ``classes``; scores are ``[n, classes]``, a
+    binary model's as ``[1-p, p]``. ``threshold`` decides binary models: the positive class is
+    predicted when its probability reaches it.
+    """
+
+    classes: tuple[str, ...]
+    positive: str
+    favourable: str
+    threshold: float = 0.5
+    output: Output = Output.AUTO
+
+    @property
+    def binary(self) -> bool:
+        """Whether there are two classes."""
+        return len(self.classes) == 2  # noqa: PLR2004 -- the meaning of the word
+
+    @property
+    def positive_index(self) -> int:
+        """Column of the positive class in the scores."""
+        return self.classes.index(self.positive)
+
+    def decide(self, probabilities: Floats) -> NDArray[np.int64]:
+        """Return the index of the predicted class of each row of ``[n, classes]``."""
+        if not self.binary:
+            return np.argmax(probabilities, axis=1).astype(np.int64)
+        positive = self.positive_index
+        decided = np.full(len(probabilities), 1 - positive, dtype=np.int64)
+        decided[probabilities[:, positive] >= self.threshold] = positive
+        return decided
+
+
+@dataclass(frozen=True, slots=True)
+class Regression:
+    """A number for each row; an error beyond ``tolerance`` counts as wrong."""
+
+    tolerance: float
+
+
+Task = Classification | Regression
+
+
+class FeatureKind(StrEnum):
+    """How a column may vary."""
+
+    NUMERIC = "numeric"
+    INTEGER = "integer"
+    BINARY = "binary"
+    CATEGORICAL = "categorical"
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One column of a tabular input.
+
+    ``low`` and ``high`` bound it (both inclusive); ``categories`` are the codes it may take;
+    ``immutable`` features are never changed by an attack.
+    """
+
+    name: str
+    kind: FeatureKind = FeatureKind.NUMERIC
+    low: float | None = None
+    high: float | None = None
+    categories: tuple[float, ...] = ()
+    nullable: bool = False
+    immutable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpace:
+    """Where inputs live: the box, the steps they come in, and which parts an attacker may move.
+
+    ``low``, ``high`` and ``quantum`` have the shape of one input, without the batch axis (or
+    broadcast to it); ``quantum`` 0 means continuous. ``mutable`` is true where an attack may
+    change the input. A budget ``eps`` is a share of ``high - low``, so that 8/255 means the same
+    for pixels in 0..1 and in 0..255, and for columns of different ranges.
+    """
+
+    low: Floats
+    high: Floats
+    quantum: Floats
+    mutable: NDArray[np.bool_]
+    features: tuple[Feature, ...] = field(default=())
+
+    @property
+    def width(self) -> Floats:
+        """The range of each coordinate."""
+        return self.high - self.low

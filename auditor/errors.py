@@ -1,0 +1,139 @@
+"""Every deliberate error: each names the thing, the place and the cure, under a stable slug."""
+
+
+class AuditorError(Exception):
+    """Something that the user can understand and mend.
+
+    ``problem`` names the thing and the place in one sentence, ``cure`` says what to do about it.
+    """
+
+    slug = "error"
+
+    def __init__(self, problem: str, *, cure: str) -> None:
+        super().__init__(problem, cure)
+        self.problem = problem
+        self.cure = cure
+
+    def __str__(self) -> str:
+        """Both sentences on one line, as logs and terminals show them."""
+        return f"{self.problem.rstrip('.')}. {self.cure}"
+
+
+class InvalidInputError(AuditorError):
+    """What the user handed over cannot be used."""
+
+    slug = "invalid_input"
+
+
+class UsageError(InvalidInputError):
+    """The command was called in a way that has no meaning."""
+
+    slug = "usage"
+
+
+class ArtifactError(InvalidInputError):
+    """The model's files are missing, malformed or of a kind that cannot be audited."""
+
+    slug = "artifact_invalid"
+
+
+class DatasetError(InvalidInputError):
+    """A data file is missing, malformed or contradicts what the audit file says of it."""
+
+    slug = "dataset_invalid"
+
+
+class AuditFileError(InvalidInputError):
+    """The audit file is malformed or contradicts itself."""
+
+    slug = "audit_file_invalid"
+
+
+class PolicyError(InvalidInputError):
+    """A policy is malformed, empty, or bounds what no check measures."""
+
+    slug = "policy_invalid"
+
+
+class RecordError(InvalidInputError):
+    """A record or its folder is missing, malformed or incomplete."""
+
+    slug = "record_invalid"
+
+
+class KeyFileError(InvalidInputError):
+    """A key file is missing, malformed or of an unsupported kind."""
+
+    slug = "key_invalid"
+
+
+class SignatureFormatError(InvalidInputError):
+    """A signature file is not one that we can read."""
+
+    slug = "signature_invalid"
+
+
+class TargetError(InvalidInputError):
+    """A target is unknown or cannot be opened on this machine."""
+
+    slug = "target_unavailable"
+
+
+class SubjectLostError(AuditorError):
+    """The process that runs the model crashed, hung, or outgrew its memory."""
+
+    slug = "subject_lost"
+
+
+class ModelCrashedError(SubjectLostError):
+    """The process that runs the model died."""
+
+    slug = "model_crashed"
+
+
+class ModelHungError(SubjectLostError):
+    """The process that runs the model did not answer in time, and was ended."""
+
+    slug = "model_hung"
+
+
+class ModelOutgrewMemoryError(SubjectLostError):
+    """The model asked for more memory than its limit."""
+
+    slug = "model_out_of_memory"
+
+
+class ModelFailedError(AuditorError):
+    """The runtime refused the model or a batch; the process that runs it lives on."""
+
+    slug = "model_failed"
+
+
+class TwinError(AuditorError):
+    """No differentiable twin of the model can be built, or it is not the same function."""
+
+    slug = "twin_unusable"
+
+
+class MissingExtraError(AuditorError):
+    """An optional dependency is not installed."""
+
+    slug = "needs_extra"
+
+
+class BrokenCheckError(AuditorError):
+    """A check does not import, claims a taken id, or breaks its own contract."""
+
+    slug = "check_broken"
+
+
+class StoreError(AuditorError):
+    """The store cannot be opened, or does not hold what was asked for."""
+
+    slug = "store_unavailable"
+
+
+class CancelledError(AuditorError):
+    """The user stopped the audit."""
+
+    slug = "cancelled"
