@@ -16,9 +16,9 @@ M = TypeVar("M", bound="Strict")
 
 
 class Strict(BaseModel):
-    """A part of a document: unknown keys are refused, values are not coerced across types."""
+    """A part of a document; unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,8 @@ def _words(document: Document, mistake: Any, shape: type[BaseModel]) -> str:  # 
 
 
 def _siblings(shape: type[BaseModel], place: Place) -> str:
-    for part in place[:-1]:
-        field_of = shape.model_fields.get(str(part))
+    for part in (name for name in place[:-1] if isinstance(name, str)):
+        field_of = shape.model_fields.get(part)
         inner = None if field_of is None else _model_in(field_of.annotation)
         if inner is None:
             return "other ones in the documentation"
@@ -108,7 +108,11 @@ def _build(node: yaml.Node, place: Place, lines: dict[Place, int]) -> object:
         return _build_mapping(node, place, lines)
     if isinstance(node, yaml.SequenceNode):
         return [_build(item, (*place, index), lines) for index, item in enumerate(node.value)]
-    value = yaml.SafeLoader("").construct_object(node, deep=True)
+    try:
+        value = yaml.SafeLoader("").construct_object(node, deep=True)
+    except ValueError as mistake:  # a date that is none, a number of thousands of digits
+        message = f"line {node.start_mark.line + 1}: {mistake}"
+        raise ValueError(message) from None
     if isinstance(value, bool | int | float | str) or value is None:
         return value
     return str(node.value)  # dates stay the text that was written

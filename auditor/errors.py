@@ -55,6 +55,12 @@ class PolicyError(InvalidInputError):
     slug = "policy_invalid"
 
 
+class ConditionError(AuditorError):
+    """A policy's condition has no answer for these readings; judging makes it unknown."""
+
+    slug = "condition_undecided"
+
+
 class RecordError(InvalidInputError):
     """A record or its folder is missing, malformed or incomplete."""
 

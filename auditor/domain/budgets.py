@@ -22,13 +22,15 @@ class Budget(StrEnum):
 class Size:
     """How much there is to audit, as far as data files and the request alone can tell.
 
-    ``labels`` counts rows a class; ``groups`` maps column to group to ``{label: rows}``.
+    ``labels`` counts rows a class; ``groups`` maps column to group to ``{label: rows}``;
+    ``favourable`` is the class that people hope for, where the task names one.
     """
 
     rows: int
     classes: int
     labels: Mapping[str, int] = field(default_factory=dict)
     groups: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
+    favourable: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

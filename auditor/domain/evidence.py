@@ -1,6 +1,7 @@
 """Evidence: content-addressed blobs from which a third party recomputes a measurement."""
 
 import io
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -36,14 +37,28 @@ def encode(item: Item) -> Blob:
 def decode(raw: bytes) -> Item:
     """Read a blob back. Raises ``ValueError`` when it is neither npy nor canonical JSON."""
     if raw.startswith(NPY_MAGIC):
+        _refuse_false_size(raw)
         array: NDArray[Any] = np.load(io.BytesIO(raw), allow_pickle=False)
         return array
     return parse(raw)
 
 
+def _refuse_false_size(raw: bytes) -> None:
+    # A header that promises more than the file holds would make numpy allocate all of it.
+    stream = io.BytesIO(raw)
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0
+    shape, _, dtype = (
+        read(stream) if version == (1, 0) else np.lib.format.read_array_header_2_0(stream)
+    )
+    if math.prod(shape) * dtype.itemsize != len(raw) - stream.tell() and not dtype.hasobject:
+        message = f"an array of shape {shape} does not fit into {len(raw)} bytes"
+        raise ValueError(message)
+
+
 def _npy(array: NDArray[Any]) -> bytes:
     buffer = io.BytesIO()
     np.lib.format.write_array(
-        buffer, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False
+        buffer, np.asarray(array, order="C"), version=(1, 0), allow_pickle=False
     )
     return buffer.getvalue()

@@ -56,6 +56,7 @@ class Reason(StrEnum):
     TOO_FEW_ROWS = "too_few_rows"
     NOT_DEFINED = "not_defined"
     OVER_BUDGET = "over_budget"
+    OTHER_PARAMETERS = "other_parameters"
     MODEL_CRASHED = "model_crashed"
     MODEL_HUNG = "model_hung"
     MODEL_OUT_OF_MEMORY = "model_out_of_memory"
@@ -151,16 +152,25 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """A measurement that should be there and is not. Gaps never pass a rule."""
+    """A measurement that should be there and is not. Gaps never pass a rule.
+
+    ``metric`` names the one metric that is missing, at the coordinates ``params``, where the check
+    measured others; empty, the whole check is missing.
+    """
 
     reason: Reason
     detail: str
     cure: str
     target: str = ""
     check: str = ""
+    metric: str = ""
+    params: Mapping[str, Scalar] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Json]:
         """Return the record's form of this gap."""
+        about: dict[str, Json] = (
+            {"metric": self.metric, "params": dict(self.params)} if self.metric else {}
+        )
         return {
             "kind": "gap",
             "target": self.target,
@@ -168,6 +178,7 @@ class Gap:
             "reason": self.reason.value,
             "detail": self.detail,
             "cure": self.cure,
+            **about,
         }
 
 

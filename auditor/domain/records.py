@@ -17,7 +17,11 @@ SCHEMA = "auditor/record/v1"
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one check saw on one target: its parameters and its evidence, by name and digest."""
+    """What one check saw on one target: its parameters and its evidence, by name and digest.
+
+    A model that is not ``deterministic`` gave other scores for the same rows: one lucky draw
+    proves nothing, so all that was seen of it is doubted.
+    """
 
     target: str
     check: str
@@ -25,6 +29,7 @@ class Observation:
     params: Mapping[str, Json]
     seed: int
     evidence: Mapping[str, str]
+    deterministic: bool = True
 
     def to_json(self) -> dict[str, Json]:
         """Return the record's form."""
@@ -35,6 +40,7 @@ class Observation:
             "params": dict(self.params),
             "seed": self.seed,
             "evidence": dict(self.evidence),
+            "deterministic": self.deterministic,
         }
 
 

@@ -47,7 +47,7 @@ class InputFile:
 
     def to_json(self) -> dict[str, Json]:
         """Return the record's form."""
-        return {"path": self.path, "size": self.file.size, "sha256": self.file.sha256}
+        return {"path": self.path, **self.file.to_json()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +71,7 @@ class AuditRequest:
     inputs: tuple[InputFile, ...] = ()
     tags: tuple[str, ...] = ()
     claims: Mapping[str, Json] = field(default_factory=dict)
+    show_examples: bool = False
 
     @property
     def digest(self) -> str:
@@ -99,4 +100,5 @@ class AuditRequest:
             "inputs": [item.to_json() for item in self.inputs],
             "tags": list(self.tags),
             "claims": dict(self.claims),
+            "show_examples": self.show_examples,
         }

@@ -22,6 +22,7 @@ class Timing:
 
     ``single`` holds one time a call of one row, after ``warmup`` calls; ``batch`` one time a call
     of ``batch_rows`` rows; ``load`` and ``first`` are opening the session and its first call.
+    ``conditions`` says what the machine was doing meanwhile, as ``{"load_average": 0.4}``.
     """
 
     load: float
@@ -30,6 +31,7 @@ class Timing:
     single: Floats
     batch: Floats
     batch_rows: int
+    conditions: Mapping[str, float] = field(default_factory=dict)
 
 
 class Model(Protocol):
@@ -133,6 +135,7 @@ class Subject:
     ``model`` and ``twin`` hold a ``Gap`` where they could not be had. ``seed`` is the check's own
     (``derive_seed``), ``audit_seed`` the audit's. ``clean`` remembers the scores of whole datasets,
     so that a second look costs no query; a model that is not deterministic is always asked anew.
+    ``show_examples`` is the owner's leave to keep rows of the data in the evidence.
     """
 
     artifact: Artifact | None
@@ -146,6 +149,7 @@ class Subject:
     audit_seed: int
     seed: int
     budget: Budget
+    show_examples: bool = False
     progress: Progress = silent
     clean: dict[Role, Floats] = field(default_factory=dict)
 
@@ -157,7 +161,7 @@ class Subject:
     def probabilities(self, role: Role) -> Floats:
         """Return ``[n, classes]`` probabilities of a whole dataset, asking the target once.
 
-        Where there is no model, the scores that the file brought are returned. Raises
+        In a predictions-only audit the scores that the file brought are returned. Raises
         ``TypeError`` when there are neither: the frame asks ``needs`` first.
         """
         known = self.clean.get(role)
@@ -171,7 +175,8 @@ class Subject:
     def _score(self, dataset: Dataset) -> Floats:
         if not isinstance(self.model, Gap) and dataset.inputs is not None:
             return self.model.probabilities(self.model.predict(dataset.inputs))
-        if dataset.scores is not None:
+        if self.artifact is None and dataset.scores is not None:
+            # Scores from a file never stand in for an artifact that could not be run.
             return dataset.scores
         message = "there is neither a model nor scores in the data"
         raise TypeError(message)

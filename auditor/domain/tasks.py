@@ -46,7 +46,8 @@ class Classification:
     def decide(self, probabilities: Floats) -> NDArray[np.int64]:
         """Return the index of the predicted class of each row of ``[n, classes]``."""
         if not self.binary:
-            return np.argmax(probabilities, axis=1).astype(np.int64)
+            best: NDArray[np.int64] = np.argmax(probabilities, axis=1).astype(np.int64)
+            return best
         positive = self.positive_index
         decided = np.full(len(probabilities), 1 - positive, dtype=np.int64)
         decided[probabilities[:, positive] >= self.threshold] = positive

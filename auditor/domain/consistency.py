@@ -1,0 +1,29 @@
+"""What holds of every record that auditor wrote, beyond the types of its fields."""
+
+from auditor.domain.canonical import Json, canonical
+from auditor.domain.json_parts import wrong
+from auditor.domain.records import AuditRecord
+from auditor.errors import RecordError
+
+
+def refuse_inconsistent(record: AuditRecord, content: Json, raw: bytes) -> None:
+    """Raise ``RecordError`` unless ``record``, read from ``content``, gives the bytes ``raw``.
+
+    Also where its confidence is no level, or a finding names a reading that is not there.
+    """
+    if not 0 < record.confidence < 1:
+        raise wrong("record.json.confidence", "between 0 and 1")
+    there = range(len(record.readings))
+    for index, finding in enumerate(record.findings):
+        if not set(finding.readings) <= set(there):
+            place = f"record.json.findings[{index}].readings"
+            raise wrong(place, f"a list of places among the {len(there)} readings")
+    try:
+        exact, known = canonical(content) == raw, record.canonical() == raw
+    except ValueError as error:
+        raise RecordError(
+            f"record.json holds what no record can: {error}", cure="Take it as it was written."
+        ) from None
+    if not (exact and known):
+        kind = "not consistent with its own fields" if exact else "not canonical"
+        raise RecordError(f"record.json is {kind}", cure="Take it as it was written.")

@@ -1,0 +1,245 @@
+"""Read a record back from its canonical bytes."""
+
+from auditor.domain.artifacts import Artifact, FileDigest
+from auditor.domain.budgets import Budget
+from auditor.domain.canonical import Json, parse
+from auditor.domain.consistency import refuse_inconsistent
+from auditor.domain.findings import Finding
+from auditor.domain.json_parts import Part, wrong
+from auditor.domain.lineage import Edge
+from auditor.domain.policies import Assurance, Control, Effect, Severity
+from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Unit
+from auditor.domain.records import SCHEMA, AuditRecord, Observation
+from auditor.domain.requests import AuditRequest, DatasetRef, InputFile, PolicyRef
+from auditor.domain.targets import Fingerprint, Interface, TargetSpec
+from auditor.domain.verdicts import Outcome
+from auditor.errors import RecordError
+
+
+def read_record(raw: bytes) -> AuditRecord:
+    """Read ``record.json``. Raises ``RecordError`` unless the bytes are a canonical v1 record."""
+    try:
+        content = parse(raw)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(
+            f"record.json is not JSON: {error}", cure="Take it as it was written."
+        ) from None
+    top = Part(content, "record.json")
+    if top.get("schema", str) != SCHEMA:
+        raise RecordError(
+            f"record.json has schema {top.value.get('schema')!r}, not {SCHEMA!r}",
+            cure="Use the version of auditor that wrote it, or a newer one.",
+        )
+    record = _record(top)
+    refuse_inconsistent(record, content, raw)
+    return record
+
+
+def _record(top: Part) -> AuditRecord:
+    fingerprints = top.part("fingerprints")
+    return AuditRecord(
+        id=top.get("id", str),
+        derived_from=top.maybe("derived_from", str),
+        assurance=_assurance(top),
+        request=_request(top.part("request")),
+        confidence=top.get("confidence", float),
+        fingerprints={name: _fingerprint(fingerprints.part(name)) for name in fingerprints.value},
+        observations=top.list_of("observations", _observation),
+        readings=top.list_of("readings", _reading),
+        findings=top.list_of("findings", _finding),
+        lineage=top.list_of("lineage", _edge),
+        tool=top.mapping("tool"),
+        registered=top.get("registered", str),
+        finished=top.get("finished", str),
+    )
+
+
+def _assurance(top: Part) -> Assurance:
+    name = top.get("assurance", str)
+    if name not in Assurance.__members__:
+        raise wrong("record.json.assurance", "one of A0, A1, A2, A3")
+    return Assurance[name]
+
+
+def _request(part: Part) -> AuditRequest:
+    artifact = part.part("artifact")
+    name, version = artifact.get("name", str), artifact.get("version", str)
+    files = artifact.list_of("files", _file)
+    return AuditRequest(
+        name=name,
+        version=version,
+        artifact=Artifact(name, version, files) if files else None,
+        targets=part.list_of("target_specs", _target),
+        datasets=part.list_of("datasets", _dataset),
+        policy=_policy(part.part("policy")),
+        audit_file=part.get("audit_file", str),
+        seed=part.get("seed", int),
+        budget=part.choice("budget", Budget),
+        only=part.texts("only"),
+        inputs=part.list_of("inputs", _input),
+        tags=part.texts("tags"),
+        claims=part.mapping("claims"),
+        show_examples=part.get("show_examples", bool),
+    )
+
+
+def _file(part: Part) -> FileDigest:
+    return FileDigest(part.get("name", str), part.get("size", int), part.get("sha256", str))
+
+
+def _input(part: Part) -> InputFile:
+    file = FileDigest(part.get("name", str), part.get("size", int), part.get("sha256", str))
+    return InputFile(part.get("path", str), file)
+
+
+def _target(part: Part) -> TargetSpec:
+    return TargetSpec(
+        name=part.get("name", str),
+        runtime=part.get("runtime", str),
+        provider=part.get("provider", str),
+        threads=part.get("threads", int),
+        graph_optimization=part.get("graph_optimization", str),
+        memory_limit=part.get("memory_limit", int),
+        time_limit=part.get("time_limit", float),
+        price_per_hour=part.maybe("price_per_hour", float),
+    )
+
+
+def _dataset(part: Part) -> DatasetRef:
+    return DatasetRef(part.get("role", str), part.get("digest", str), part.get("rows", int))
+
+
+def _policy(part: Part) -> PolicyRef:
+    return PolicyRef(part.get("name", str), part.get("version", str), part.get("digest", str))
+
+
+def _fingerprint(part: Part) -> Fingerprint:
+    found = Fingerprint(
+        identity_facts=part.mapping("identity_facts"),
+        conditions_facts=part.mapping("conditions_facts"),
+        emulated=part.get("emulated", bool),
+        interface=None
+        if part.value.get("interface") is None
+        else _interface(part.part("interface")),
+    )
+    if (
+        part.get("identity", str) != found.identity
+        or part.get("conditions", str) != found.conditions
+    ):
+        raise wrong(part.place, "a fingerprint whose digests are those of its facts")
+    return found
+
+
+def _interface(part: Part) -> Interface:
+    return Interface(
+        input=part.get("input", str),
+        input_shape=part.numbers("input_shape"),
+        input_dtype=part.get("input_dtype", str),
+        fixed_batch=part.maybe("fixed_batch", int),
+        layout=part.get("layout", str),
+        output=part.get("output", str),
+        scores=part.get("scores", str),
+        because=part.get("because", str),
+    )
+
+
+def _observation(part: Part) -> Observation:
+    evidence = part.mapping("evidence")
+    return Observation(
+        target=part.get("target", str),
+        check=part.get("check", str),
+        version=part.get("version", int),
+        params=part.mapping("params"),
+        seed=part.get("seed", int),
+        evidence={name: str(item) for name, item in evidence.items()},
+        deterministic=part.get("deterministic", bool),
+    )
+
+
+def _reading(part: Part) -> Reading:
+    return _gap(part) if part.get("kind", str) == "gap" else _measurement(part)
+
+
+def _gap(part: Part) -> Gap:
+    metric = part.maybe("metric", str) or ""
+    return Gap(
+        reason=part.choice("reason", Reason),
+        detail=part.get("detail", str),
+        cure=part.get("cure", str),
+        target=part.get("target", str),
+        check=part.get("check", str),
+        metric=metric,
+        params=_params(part) if metric else {},
+    )
+
+
+def _measurement(part: Part) -> Measurement:
+    return Measurement(
+        metric=part.get("metric", str),
+        value=_value(part),
+        low=part.maybe("low", float),
+        high=part.maybe("high", float),
+        confidence=part.maybe("confidence", float),
+        bound=part.choice("bound", Bound),
+        method=part.get("method", str),
+        n=part.get("n", int),
+        unit=part.choice("unit", Unit),
+        params=_params(part),
+        slice={key: str(value) for key, value in part.mapping("slice").items()},
+        repeat=part.choice("repeat", Repeat),
+        doubted=part.get("doubted", bool),
+        details=part.mapping("details"),
+        target=part.get("target", str),
+        check=part.get("check", str),
+        version=part.get("version", int),
+        evidence=part.texts("evidence"),
+    )
+
+
+def _params(part: Part) -> dict[str, bool | int | float | str]:
+    return {key: _scalar(part, value) for key, value in part.mapping("params").items()}
+
+
+def _value(part: Part) -> float | bool | str | None:
+    value = part.value.get("value")
+    if value is None or isinstance(value, bool | str):
+        return value
+    return part.get("value", float)
+
+
+def _scalar(part: Part, value: Json) -> bool | int | float | str:
+    if isinstance(value, bool | int | float | str):
+        return value
+    raise wrong(f"{part.place}.params", "an object of single values")
+
+
+def _finding(part: Part) -> Finding:
+    decide = part.value.get("would_decide")
+    return Finding(
+        rule=part.get("rule", str),
+        title=part.get("title", str),
+        target=part.get("target", str),
+        measure=part.get("measure", str),
+        outcome=part.choice("outcome", Outcome),
+        effect=part.choice("effect", Effect),
+        severity=part.choice("severity", Severity),
+        readings=part.numbers("readings"),
+        controls=part.list_of("controls", _control),
+        message=part.get("message", str),
+        remediation=part.get("remediation", str),
+        limits=part.get("limits", str),
+        would_decide=None if decide is None else part.mapping("would_decide"),
+    )
+
+
+def _control(part: Part) -> Control:
+    return Control(part.get("framework", str), part.get("ref", str))
+
+
+def _edge(part: Part) -> Edge:
+    return Edge(
+        part.get("source", str),
+        part.get("relation", str),
+        part.get("destination", str),
+        part.get("role", str),
+    )

@@ -1,0 +1,37 @@
+"""Steps of a verification: what was looked at, and what came of it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class StepResult(StrEnum):
+    """What came of one step."""
+
+    HOLDS = "holds"
+    FAILED = "failed"
+    NOT_PRESENT = "not present"
+    NOT_CHECKED = "not checked"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a verification; ``detail`` names the thing that it is about."""
+
+    name: str
+    result: StepResult
+    detail: str
+
+    @classmethod
+    def of(cls, name: str, mistakes: Iterable[str], detail: str) -> "Step":
+        """Make a step that holds when there are no mistakes, and else lists them."""
+        found = tuple(mistakes)
+        if found:
+            return cls(name, StepResult.FAILED, "; ".join(found))
+        return cls(name, StepResult.HOLDS, detail)
+
+
+def all_hold(steps: Iterable[Step]) -> bool:
+    """Whether something was checked and nothing failed; silence is not success."""
+    results = {step.result for step in steps}
+    return StepResult.HOLDS in results and StepResult.FAILED not in results
