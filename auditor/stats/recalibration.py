@@ -1,0 +1,165 @@
+"""Logistic recalibration: are stated probabilities right, too timid, or too bold."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import expit, logit
+from scipy.stats import chi2
+
+from auditor.domain.intervals import Interval
+from auditor.domain.tasks import Floats
+from auditor.stats.losses import clip
+
+METHOD = "logistic recalibration, profile likelihood"
+STEPS = 100
+ENOUGH = 1e-10
+
+
+@dataclass(frozen=True, slots=True)
+class Recalibration:
+    """The best line from stated to true log odds; slope 1 and intercept 0 need no correction.
+
+    ``statistic`` compares it with that line by twice the log likelihood ratio (2 degrees of
+    freedom), ``p_value`` belongs to it. ``offset`` is the intercept where the slope stays 1.
+    """
+
+    slope: Interval
+    intercept: Interval
+    offset: float
+    statistic: float
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """Stated log odds and what happened."""
+
+    odds: Floats
+    happened: Floats
+
+    def likelihood(self, intercept: float, slope: float) -> float:
+        line = intercept + slope * self.odds
+        return float(np.sum(self.happened * line - np.logaddexp(0.0, line)))
+
+    def best_intercept(self, slope: float, start: float) -> float:
+        return _ascend(lambda value: self._slopes(value, slope, np.ones_like(self.odds)), start)
+
+    def best_slope(self, intercept: float, start: float) -> float:
+        return _ascend(lambda value: self._slopes(intercept, value, self.odds), start)
+
+    def _slopes(self, intercept: float, slope: float, column: Floats) -> tuple[float, float]:
+        chance = expit(intercept + slope * self.odds)
+        first = float(np.sum(column * (self.happened - chance)))
+        return first, float(np.sum(column * column * chance * (1 - chance)))
+
+    def fit(self) -> tuple[float, float, Floats]:
+        """Return intercept, slope and their covariance by Newton's method with halved steps."""
+        design = np.stack([np.ones_like(self.odds), self.odds], axis=1)
+        place, height = np.zeros(2), self.likelihood(0.0, 0.0)
+        information = np.eye(2)
+        for _ in range(STEPS):
+            chance = expit(design @ place)
+            information = design.T @ (design * (chance * (1 - chance))[:, None])
+            step = np.linalg.solve(information, design.T @ (self.happened - chance))
+            while (higher := self.likelihood(*(place + step))) < height - ENOUGH:
+                step = step / 2
+            place, height = place + step, higher
+            if float(np.max(np.abs(step))) < ENOUGH:
+                break
+        covariance = np.asarray(np.linalg.inv(information), dtype=np.float64)
+        return float(place[0]), float(place[1]), covariance
+
+
+def recalibrate(
+    stated: Floats, happened: NDArray[np.bool_], confidence: float
+) -> Recalibration | None:
+    """Fit ``logit P(happened) = intercept + slope * logit(stated)`` by maximum likelihood.
+
+    Cox (1958), Biometrika 45; profile-likelihood intervals as in Venzon and Moolgavkar (1988).
+    ``stated`` ``[n]`` is clipped first. ``None`` where the likelihood has no finite maximum
+    (Albert and Anderson 1984): one outcome only, one stated value only, or outcomes that a
+    threshold on the stated probability tells apart.
+    """
+    sample = _Sample(logit(clip(stated)), happened.astype(np.float64))
+    if not _overlaps(sample.odds, happened):
+        return None
+    intercept, slope, covariance = sample.fit()
+    best = sample.likelihood(intercept, slope)
+    ends = _profile(sample, (intercept, slope), covariance, best - chi2.ppf(confidence, 1) / 2)
+    statistic = max(0.0, 2 * (best - sample.likelihood(0.0, 1.0)))
+    return Recalibration(
+        Interval(slope, *ends[1], confidence, METHOD, len(stated)),
+        Interval(intercept, *ends[0], confidence, METHOD, len(stated)),
+        sample.best_intercept(1.0, 0.0),
+        statistic,
+        float(chi2.sf(statistic, 2)),
+    )
+
+
+def expected_half_widths(rows: int, confidence: float) -> tuple[float, float]:
+    """Return the half widths of slope and intercept for calibrated scores spread evenly over 0..1.
+
+    From the Fisher information: the means of ``p(1-p)`` and ``p(1-p) logit(p)^2`` are 1/6 and
+    ``(pi^2 - 6) / 18``.
+    """
+    quantile = math.sqrt(float(chi2.ppf(confidence, 1)) / rows)
+    return quantile / math.sqrt((math.pi**2 - 6) / 18), quantile / math.sqrt(1 / 6)
+
+
+def _profile(
+    sample: _Sample, best: tuple[float, float], covariance: Floats, floor: float
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return where the likelihood, the other parameter at its best, falls to ``floor``."""
+    intercept, slope = best
+    spread = np.diag(covariance)
+    errors, tilt = np.sqrt(spread), covariance[0, 1] / spread
+
+    def of_intercept(value: float) -> float:
+        guess = slope + float(tilt[0]) * (value - intercept)
+        return sample.likelihood(value, sample.best_slope(value, guess)) - floor
+
+    def of_slope(value: float) -> float:
+        guess = intercept + float(tilt[1]) * (value - slope)
+        return sample.likelihood(sample.best_intercept(value, guess), value) - floor
+
+    return (
+        _limits(of_intercept, intercept, float(errors[0])),
+        _limits(of_slope, slope, float(errors[1])),
+    )
+
+
+def _overlaps(odds: Floats, happened: NDArray[np.bool_]) -> bool:
+    if happened.all() or not happened.any():
+        return False
+    yes, no = odds[happened], odds[~happened]
+    return bool(no.max() > yes.min() and yes.max() > no.min())
+
+
+def _ascend(slopes: Callable[[float], tuple[float, float]], start: float) -> float:
+    """Find where the first derivative of a concave function is zero, from bracket to root."""
+    first, second = slopes(start)
+    step = max(abs(first) / max(second, ENOUGH), ENOUGH)
+    if first == 0:
+        return start
+    away = math.copysign(min(step, 1.0), first)
+    near, far = start, start + away
+    while slopes(far)[0] * first > 0:
+        near, away = far, away * 2
+        far += away
+    return float(brentq(lambda value: slopes(value)[0], near, far, xtol=1e-11))
+
+
+def _limits(height: Callable[[float], float], middle: float, error: float) -> tuple[float, float]:
+    ends = []
+    for side in (-1.0, 1.0):
+        away = side * 2 * error
+        near, far = middle, middle + away
+        while height(far) > 0:
+            near, away = far, away * 2
+            far += away
+        ends.append(float(brentq(height, near, far, xtol=1e-9)))
+    return ends[0], ends[1]
