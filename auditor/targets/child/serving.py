@@ -1,0 +1,75 @@
+"""The child's loop: one request in, one answer out, until the parent closes the pipe."""
+
+import importlib
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, cast
+
+from auditor.targets.child.confinement import Channel
+from auditor.targets.frames import PROTOCOL, Frame, encode, receive
+
+MOST_BYTES = 2**31
+"""Of one request. The parent is trusted; this only catches a stream that fell out of step."""
+
+Operation: TypeAlias = Callable[[Frame], Frame]
+ROLES: Mapping[str, str] = {
+    "structure": "auditor.targets.child.structures",
+    "model": "auditor.targets.child.sessions",
+    "twin": "auditor.targets.child.differentiation",
+}
+"""Each role's module, whose ``operations()`` answers requests; only the one asked for loads."""
+
+
+class RefusalError(Exception):
+    """A request that cannot be met, in words for the user; ``kind`` says whose fault it is."""
+
+    def __init__(self, kind: str, problem: str, cure: str) -> None:
+        super().__init__(problem)
+        self.kind = kind
+        self.problem = problem
+        self.cure = cure
+
+
+def serve(channel: Channel, role: str, level: str) -> None:
+    """Load the role's libraries, say hello, then answer until the pipe ends."""
+    operations = cast("Mapping[str, Operation]", importlib.import_module(ROLES[role]).operations())
+    _send(channel, Frame({"ok": True, "protocol": PROTOCOL, "role": role, "isolation": level}))
+    while True:
+        try:
+            request = receive(lambda view: _fill(channel.incoming, view), MOST_BYTES)
+        except EOFError:
+            return
+        _send(channel, _answer(operations, request))
+
+
+def _answer(operations: Mapping[str, Operation], request: Frame) -> Frame:
+    name = str(request.header.get("op"))
+    if name not in operations:
+        return _refused("protocol", f"there is no request {name!r}", "Update the auditor.")
+    try:
+        reply = operations[name](request)
+    except RefusalError as refusal:
+        return _refused(refusal.kind, refusal.problem, refusal.cure)
+    except MemoryError as error:
+        return _refused("memory", str(error) or "memory is used up", "")
+    return Frame({"ok": True, **reply.header}, reply.arrays)
+
+
+def _refused(kind: str, problem: str, cure: str) -> Frame:
+    said: dict[str, Any] = {"kind": kind, "problem": problem[:4000], "cure": cure[:1000]}
+    return Frame({"ok": False, "error": said})
+
+
+def _send(channel: Channel, frame: Frame) -> None:
+    for part in encode(frame):
+        view = memoryview(part)
+        while view:
+            view = view[os.write(channel.outgoing, view) :]
+
+
+def _fill(source: int, view: memoryview) -> None:
+    while view:
+        count = os.readv(source, [view])
+        if count == 0:
+            raise EOFError
+        view = view[count:]

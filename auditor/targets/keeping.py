@@ -1,0 +1,51 @@
+"""One artifact kept open in a child process, which is started again after it was lost."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from auditor.errors import SubjectLostError
+from auditor.targets.frames import Anything, Frame
+from auditor.targets.processes import Child
+
+
+class Keeper:
+    """Sends requests to a child that holds the artifact open.
+
+    A request that loses the child raises ``SubjectLostError``; the next one opens it anew, so
+    that what one check does to the model does not take the next check down.
+    """
+
+    def __init__(
+        self, start: Callable[[], Child], opening: Mapping[str, Any], seconds: float
+    ) -> None:
+        self._start = start
+        self._opening = opening
+        self.seconds = seconds
+        self._child: Child | None = None
+
+    @property
+    def child(self) -> Child:
+        """The child with the artifact open; started where there is none."""
+        if self._child is None:
+            self._child = self._start()
+            try:
+                self.opened = self._child.ask(self._opening, seconds=self.seconds)
+            except BaseException:
+                self.close()
+                raise
+        return self._child
+
+    def ask(self, header: Mapping[str, Any], arrays: Mapping[str, Anything] | None = None) -> Frame:
+        """Send one request within the target's time limit; see ``Child.ask`` for what it raises."""
+        child = self.child
+        try:
+            return child.ask(header, arrays, seconds=self.seconds)
+        except SubjectLostError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the child, if there is one."""
+        if self._child is not None:
+            self._child.kill()
+            self._child = None

@@ -1,0 +1,142 @@
+"""How rows of a data file become the tensor that a model takes, and gradients come back."""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from auditor.domain.targets import Interface
+from auditor.domain.tasks import Array, Floats
+from auditor.errors import ModelFailedError
+
+Axes = tuple[int | None, ...]
+"""Sizes of a declared shape; ``None`` where the model leaves one open."""
+
+AXES_OF_AN_IMAGE = 3
+AXES_OF_A_PICTURE = 2
+ORDERS = {"channels_first": (2, 0, 1), "channels_last": (1, 2, 0)}
+DTYPES = {
+    "tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16",
+    "tensor(int64)": "int64", "tensor(int32)": "int32", "tensor(int16)": "int16",
+    "tensor(int8)": "int8", "tensor(uint64)": "uint64", "tensor(uint32)": "uint32",
+    "tensor(uint16)": "uint16", "tensor(uint8)": "uint8", "tensor(bool)": "bool",
+}  # fmt: skip
+"""Tensor types that numbers in a data file can be given as."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A way to lay a row out: ``kind`` as in ``Interface.layout``, and the row's new shape."""
+
+    kind: str
+    shape: tuple[int, ...]
+
+
+def layouts(declared: Axes, row: tuple[int, ...]) -> tuple[Layout, ...]:
+    """Return the layouts, likeliest first, in which ``row`` fits ``declared`` (no batch axis).
+
+    A row is reshaped only where that cannot change the order of its numbers' meaning: axes of
+    size 1 come and go, and a flat row may become a picture of one channel (or the reverse).
+    """
+    found = [Layout("as_is", row)] if fits(declared, row) else []
+    if len(row) == len(declared) == AXES_OF_AN_IMAGE:
+        for kind, order in ORDERS.items():
+            turned = tuple(row[axis] for axis in order)
+            if fits(declared, turned):
+                found.append(Layout(kind, turned))
+    return tuple(found) or tuple(
+        Layout("reshape", shape) for shape in _reshaped(declared, row) if fits(declared, shape)
+    )
+
+
+def fits(declared: Axes, shape: tuple[int, ...]) -> bool:
+    """Whether ``shape`` agrees with every size that ``declared`` fixes."""
+    return len(declared) == len(shape) and all(
+        size is None or size == real for size, real in zip(declared, shape, strict=True)
+    )
+
+
+def _reshaped(declared: Axes, row: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Return the shapes of ``declared``'s rank that keep the order of the row's numbers."""
+    long = tuple(size for size in row if size != 1)
+    fixed = tuple(size for size in declared if size is not None)
+    shapes = _stretched(len(declared), long)
+    if len(declared) == 1 and len(long) <= AXES_OF_A_PICTURE:
+        shapes.append((math.prod(row),))
+    one_channel = sum(size != 1 for size in fixed) <= AXES_OF_A_PICTURE
+    if len(long) == 1 and one_channel and math.prod(fixed) == long[0]:
+        shapes.append(fixed)
+    return shapes
+
+
+def _stretched(rank: int, long: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Return ``long`` with axes of size 1 put in, those in front first: ``(1, 8, 8)``."""
+    shapes = []
+    for places in itertools.combinations(range(rank), len(long)):
+        sizes = iter(long)
+        shapes.append(tuple(next(sizes) if axis in places else 1 for axis in range(rank)))
+    return shapes[::-1]
+
+
+def arrange(inputs: Array, interface: Interface) -> Array:
+    """Lay ``[n, ...]`` rows out as the model takes them, in its dtype.
+
+    Raises ``ModelFailedError`` where a row does not fit, or does not survive the dtype.
+    """
+    return cast(_lay_out(inputs, interface), interface.input, interface.input_dtype)
+
+
+def arrange_floats(inputs: Array, interface: Interface) -> Array:
+    """Lay rows out as ``arrange`` does, but leave fractions of integer inputs for gradients."""
+    laid = _lay_out(inputs, interface)
+    return laid.astype(interface.input_dtype if "float" in interface.input_dtype else "float32")
+
+
+def restore(gradient: Floats, interface: Interface, row: tuple[int, ...]) -> Floats:
+    """Bring a gradient in the model's layout back into the layout of the data's rows."""
+    if interface.layout in ORDERS:
+        back = np.argsort(ORDERS[interface.layout])
+        gradient = gradient.transpose(0, *(1 + int(axis) for axis in back))
+    return np.ascontiguousarray(gradient.reshape(len(gradient), *row), dtype=np.float64)
+
+
+def cast(rows: Array, name: str, dtype: str) -> Array:
+    """Give ``rows`` the dtype of the input ``name``, losing nothing but precision.
+
+    Raises ``ModelFailedError`` that names the first row whose value would change its meaning.
+    """
+    if rows.dtype == dtype:
+        return rows
+    if rows.dtype.kind not in "biuf":
+        raise ModelFailedError(
+            f"the input {name!r} takes {dtype}, but the data holds {rows.dtype.name}",
+            cure="Encode text columns as numbers, as the model's training did.",
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        given = rows.astype(dtype)
+        changed = given != rows if given.dtype.kind in "biu" else np.isinf(given) & ~np.isinf(rows)
+    if changed.any():
+        row = int(np.nonzero(changed.reshape(len(rows), -1).any(axis=1))[0][0])
+        value = rows[row][changed[row]].reshape(-1)[0]
+        raise ModelFailedError(
+            f"the input {name!r} takes {dtype}, but row {row} holds {value}",
+            cure="Give values that the model's type can hold; set `input.quantum: 1` where only "
+            "whole numbers make sense.",
+        )
+    return given
+
+
+def _lay_out(inputs: Array, interface: Interface) -> Array:
+    order = ORDERS.get(interface.layout)
+    if order is not None and inputs.ndim == 1 + AXES_OF_AN_IMAGE:
+        inputs = inputs.transpose(0, *(1 + axis for axis in order))
+    shape = interface.input_shape
+    same_size = math.prod(inputs.shape[1:]) == math.prod(shape)
+    if inputs.shape[1:] != shape and not (interface.layout == "reshape" and same_size):
+        raise ModelFailedError(
+            f"a row of shape {inputs.shape[1:]} does not fit the input {interface.input!r}, whose "
+            f"rows have the shape {shape}",
+            cure="Give all rows the shape that the evaluation data has.",
+        )
+    return inputs.reshape(len(inputs), *shape)

@@ -1,0 +1,183 @@
+"""The model as checks see it: rows in, scores out, over the pipe to its child process."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from auditor.domain.subjects import Timing
+from auditor.domain.targets import Fingerprint, Interface
+from auditor.domain.tasks import Array, Classification, Floats, Task
+from auditor.errors import ModelCrashedError, ModelFailedError
+from auditor.targets.frames import Anything, Frame
+from auditor.targets.keeping import Keeper
+from auditor.targets.layouts import arrange
+from auditor.targets.scores import LOGITS, Key, to_probabilities, to_scores
+
+BATCH_BYTES = 2**20
+MOST_BATCH = 1024
+MOST_REQUEST = 256
+TIMING_SHARE = 0.5
+"""Of the time limit, what timing may take; the rest is slack for a last slow call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acquaintance:
+    """What the first questions to a model brought to light, and the rows that they took."""
+
+    interface: Interface
+    keys: tuple[Key, ...] | None
+    deterministic: bool
+    queries: int
+
+
+def batch_rows(row_bytes: int, fixed_batch: int | None) -> int:
+    """Return how many rows a request carries: by their size alone, so that runs repeat exactly.
+
+    With a fixed batch it is a multiple of it, which the child splits.
+    """
+    if fixed_batch is not None:
+        return max(1, MOST_REQUEST // fixed_batch) * fixed_batch
+    return max(1, min(MOST_BATCH, BATCH_BYTES // max(1, row_bytes)))
+
+
+class OpenedModel:
+    """An artifact open on its target; implements ``domain.subjects.Model``.
+
+    ``queries`` counts every row sent to the target, whoever sent it: also the rows by which the
+    interface and determinism were found out, timed ones, and rows whose request failed (of
+    failed timings none, for nobody knows how far they came). Rows with which the child fills up a
+    fixed batch are not counted: nobody sees their scores.
+    """
+
+    def __init__(
+        self, keeper: Keeper, task: Task, known: Acquaintance, fingerprint: Fingerprint
+    ) -> None:
+        self.task = task
+        self.interface = known.interface
+        self.keys = known.keys
+        self._keeper = keeper
+        self._fingerprint = fingerprint
+        self._deterministic = known.deterministic
+        self._queries = known.queries
+
+    @property
+    def queries(self) -> int:
+        """Rows sent to the target so far, all callers together."""
+        return self._queries
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What the target turned out to be when the artifact was first opened."""
+        return self._fingerprint
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether the same rows gave the same bytes when asked twice."""
+        return self._deterministic
+
+    @property
+    def scores_are_logits(self) -> bool:
+        """Whether ``predict`` returns logits, else probabilities (or one-hot labels)."""
+        return self.interface.scores in LOGITS
+
+    def predict(self, inputs: Array) -> Floats:
+        """Score ``[n, ...]`` rows as the data file holds them; never cached.
+
+        Returns ``[n, classes]`` logits or probabilities in the order of the task's classes; of a
+        model that gives labels only, one-hot rows; ``[n, 1]`` for a regression. Raises
+        ``SubjectLostError`` (the next call opens the artifact anew) or ``ModelFailedError``.
+        """
+        width = len(self.task.classes) if isinstance(self.task, Classification) else 1
+        scores = np.empty((len(inputs), width))
+        for start, rows in self._requests(inputs):
+            scores[start : start + len(rows)] = self._score(rows, start)
+        return scores
+
+    def probabilities(self, scores: Floats) -> Floats:
+        """Turn what ``predict`` returned into probabilities: softmax, if they are logits."""
+        return to_probabilities(scores, self.interface.scores)
+
+    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> Timing:
+        """Time calls inside the child: ``calls`` of one row, then batches; never cached.
+
+        Fewer calls are made where they would take more than half of the target's time limit.
+        """
+        seconds = TIMING_SHARE * self._keeper.seconds
+        asked = {"calls": calls, "warmup": warmup, "batch_rows": batch_rows, "seconds": seconds}
+        timing = _timing(self._ask("time", arrange(inputs, self.interface), asked), batch_rows)
+        self._queries += timing.warmup + len(timing.single) + batch_rows * len(timing.batch)
+        return timing
+
+    def _requests(self, inputs: Array) -> Iterator[tuple[int, Anything]]:
+        size = np.dtype(self.interface.input_dtype).itemsize
+        row_bytes = size * math.prod(self.interface.input_shape)
+        step = batch_rows(row_bytes, self.interface.fixed_batch)
+        for start in range(0, len(inputs), step):
+            yield start, arrange(inputs[start : start + step], self.interface)
+
+    def _score(self, rows: Anything, start: int) -> Floats:
+        self._queries += len(rows)
+        reply = self._ask("infer", rows)
+        output, keys = output_of(reply, self.interface.output)
+        if output.shape[:1] != rows.shape[:1]:
+            raise ModelFailedError(
+                f"{len(rows)} rows gave an output of shape {output.shape}",
+                cure="Export the model with the rows as the first axis of its scores.",
+            )
+        return to_scores(output, keys, self.interface.scores, self.task, start)
+
+    def _ask(self, op: str, rows: Anything, more: Mapping[str, Any] | None = None) -> Frame:
+        header = {
+            "op": op,
+            "outputs": [self.interface.output],
+            "fixed_batch": self.interface.fixed_batch,
+            **(more or {}),
+        }
+        return self._keeper.ask(header, {self.interface.input: rows})
+
+
+def output_of(reply: Frame, name: str) -> tuple[Anything, tuple[Key, ...] | None]:
+    """Return one output of an ``infer`` reply, with its class keys where it is a ZipMap."""
+    array = reply.arrays.get(name)
+    if array is None:
+        raise _unexpected(f"the output {name!r} is missing")
+    keys = reply.header.get("keys", {}).get(name)
+    if keys is None:
+        return array, None
+    if not isinstance(keys, list) or array.ndim != 2 or len(keys) != array.shape[1]:  # noqa: PLR2004 -- rows and columns
+        raise _unexpected(f"the classes of the output {name!r} are not those of its columns")
+    return array, tuple(key if isinstance(key, int) else str(key) for key in keys)
+
+
+def _timing(reply: Frame, batch_rows: int) -> Timing:
+    said = reply.header
+    try:
+        return Timing(
+            load=float(said["load"]),
+            first=float(said["first"]),
+            warmup=int(said["warmup"]),
+            single=_times(reply, "single"),
+            batch=_times(reply, "batch"),
+            batch_rows=batch_rows,
+            conditions={str(name): float(seen) for name, seen in said["conditions"].items()},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _unexpected(f"its timings lack {error}") from error
+
+
+def _times(reply: Frame, name: str) -> Floats:
+    times = reply.arrays.get(name)
+    if times is None or times.dtype != np.float64 or times.ndim != 1 or not len(times):
+        raise _unexpected(f"the times {name!r} are missing")
+    if not (np.isfinite(times).all() and (times >= 0).all()):
+        raise _unexpected(f"the times {name!r} are no times")
+    return times
+
+
+def _unexpected(what: str) -> ModelCrashedError:
+    return ModelCrashedError(
+        f"the target's answer cannot be used: {what}", cure="Update the auditor on that target."
+    )

@@ -1,0 +1,102 @@
+"""Opening an artifact on its target: in a child process, never in this one."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from auditor.domain.artifacts import Artifact, Structure
+from auditor.domain.targets import TargetSpec
+from auditor.domain.tasks import Array, Task
+from auditor.errors import ArtifactError
+from auditor.targets.fingerprints import bounded, make_fingerprint
+from auditor.targets.frames import Frame
+from auditor.targets.introductions import PROBE_ROWS, meet
+from auditor.targets.isolation import Isolation, bounds_of
+from auditor.targets.keeping import Keeper
+from auditor.targets.models import OpenedModel
+from auditor.targets.processes import Child
+from auditor.targets.resolving import resolve_target
+from auditor.targets.twins import open_twin
+
+__all__ = ["inspect_artifact", "open_model", "open_twin", "resolve_target"]
+
+
+def inspect_artifact(
+    folder: Path, artifact: Artifact, spec: TargetSpec, *, isolation: Isolation | None = None
+) -> Structure:
+    """Parse the artifact's files in a child and say what they show; nothing is run.
+
+    Raises ``ArtifactError`` for files that cannot be parsed, ``SubjectLostError`` where parsing
+    them takes the process down.
+    """
+    title = f"the process that parses {artifact.name!r}"
+    asked = {"op": "inspect", "folder": str(folder.resolve()), "main": artifact.files[0].name}
+    with Child("structure", bounds_of(spec, folder, isolation=isolation), title) as child:
+        return _structure(child.ask(asked, seconds=spec.time_limit))
+
+
+@contextmanager
+def open_model(  # noqa: PLR0913 -- what an audit knows of a model, and how to hold it
+    spec: TargetSpec, folder: Path, artifact: Artifact, task: Task, sample: Array,
+    *, isolation: Isolation | None = None,
+) -> Iterator[OpenedModel]:  # fmt: skip
+    """Open the artifact staged in ``folder`` on its target, and close it at the end.
+
+    The first ``PROBE_ROWS`` rows of ``sample`` decide the interface; they are sent at least twice
+    and count as queries. Raises ``ArtifactError`` where file, data and task do not go together,
+    ``ModelFailedError`` for what the runtime refuses or is not audited yet, ``TargetError`` where
+    the target is not to be had here, ``SubjectLostError`` where opening takes the process down.
+    """
+    path = folder.resolve() / artifact.files[0].name
+    title = f"the process that runs {artifact.name!r} on the target {spec.name!r}"
+    start = partial(Child, "model", bounds_of(spec, folder, isolation=isolation), title)
+    keeper = Keeper(start, opening_request(spec, path), spec.time_limit)
+    try:
+        model = _introduce(keeper, spec, task, sample[:PROBE_ROWS])
+        yield model
+    finally:
+        keeper.close()
+
+
+def opening_request(spec: TargetSpec, path: Path) -> Mapping[str, Any]:
+    """Return what a child is asked so that it opens the file at ``path`` as ``spec`` says."""
+    return {
+        "op": "open",
+        "path": str(path),
+        "provider": spec.provider,
+        "threads": spec.threads,
+        "graph_optimization": spec.graph_optimization,
+    }
+
+
+def _introduce(keeper: Keeper, spec: TargetSpec, task: Task, sample: Array) -> OpenedModel:
+    level = keeper.child.level
+    known = meet(keeper, task, sample)
+    fingerprint = make_fingerprint(spec, keeper.opened, known.interface, level)
+    return OpenedModel(keeper, task, known, fingerprint)
+
+
+def _structure(reply: Frame) -> Structure:
+    """Read a structure from what a child said, which may be anything."""
+    said = bounded(reply.header.get("structure"))
+    try:
+        return Structure(
+            kind=str(said["kind"]),
+            opsets=_counts(said["opsets"]),
+            operators=_counts(said["operators"]),
+            external=tuple(str(name) for name in said["external"]),
+            parameters=int(said["parameters"]),
+            producer=str(said["producer"]),
+            unsafe=tuple({str(k): str(v) for k, v in item.items()} for item in said["unsafe"]),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            f"the structure of the artifact cannot be told: {error}",
+            cure="Update the auditor on that target.",
+        ) from error
+
+
+def _counts(said: Mapping[str, Any]) -> dict[str, int]:
+    return {str(name): int(count) for name, count in said.items()}

@@ -1,0 +1,198 @@
+"""A child process that holds the artifact: asking it, ending it, and saying how it died."""
+
+import contextlib
+import math
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+from auditor.errors import (
+    ArtifactError,
+    AuditorError,
+    ModelCrashedError,
+    ModelFailedError,
+    ModelHungError,
+    ModelOutgrewMemoryError,
+    SubjectLostError,
+    TargetError,
+    TwinError,
+)
+from auditor.targets.frames import PROTOCOL, Anything, Frame, FrameError, encode, receive
+from auditor.targets.isolation import Bounds, Isolation, command, environment
+from auditor.targets.messages import cause_of_death, plain
+
+START_SECONDS = 60.0
+"""For starting an interpreter and its libraries, whatever the model's own time limit."""
+GOODBYE_SECONDS = 5.0
+MOST_REPLY = 2**30
+TAIL = 4096
+REFUSALS: Mapping[str, type[AuditorError]] = {
+    "artifact": ArtifactError,
+    "model": ModelFailedError,
+    "memory": ModelOutgrewMemoryError,
+    "target": TargetError,
+    "twin": TwinError,
+}
+
+
+class _GoneError(Exception):
+    """The other end of the pipe is closed."""
+
+
+class Child:
+    """A running child process. Everything that it says is checked before it is used."""
+
+    def __init__(self, role: str, bounds: Bounds, title: str) -> None:
+        self._title = title
+        self._memory_limit = bounds.memory_limit
+        self._tail = b""
+        self._process = subprocess.Popen(  # noqa: S603 -- our own command
+            command(role, bounds),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(bounds.threads),
+            cwd="/",
+            start_new_session=True,
+            bufsize=0,
+        )
+        streams = self._process.stdin, self._process.stdout, self._process.stderr
+        self._in, self._out, self._err = (stream.fileno() for stream in streams if stream)
+        for end in (self._in, self._out, self._err):
+            os.set_blocking(end, False)
+        self.level = self._greet()
+
+    @property
+    def pid(self) -> int:
+        """Number of the process that was started (bubblewrap's own, where that is in use)."""
+        return self._process.pid
+
+    def ask(
+        self, header: Mapping[str, Any], arrays: Mapping[str, Anything] | None = None,
+        *, seconds: float,
+    ) -> Frame:  # fmt: skip
+        """Send one request and return its answer.
+
+        Raises ``SubjectLostError`` where the process died, hung, ran out of memory or broke the
+        protocol (it is then ended), else what ``REFUSALS`` makes of its refusal.
+        """
+        reply = self._exchange(encode(Frame(header, arrays or {})), seconds)
+        if reply.header.get("ok") is not True:
+            raise self._refusal(reply.header.get("error"))
+        return reply
+
+    def kill(self) -> None:
+        """End the process and what it started. It holds nothing that would have to be saved."""
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
+
+    def __enter__(self) -> Self:
+        """Return the child itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the process."""
+        self.kill()
+
+    def _greet(self) -> Isolation:
+        hello = self._exchange([], START_SECONDS).header
+        if hello.get("protocol") != PROTOCOL or hello.get("isolation") not in list(Isolation):
+            self.kill()
+            raise self._broken(f"it greets with {plain(str(hello), 200)}")
+        return Isolation(hello["isolation"])
+
+    def _exchange(self, parts: Iterable[bytes | memoryview], seconds: float) -> Frame:
+        end = time.monotonic() + seconds
+        try:
+            for part in parts:
+                self._write(memoryview(part), end)
+            return receive(lambda view: self._fill(view, end), MOST_REPLY)
+        except TimeoutError:
+            self.kill()
+            raise ModelHungError(
+                f"{self._title} did not answer within {seconds:g} s, and was ended",
+                cure="Raise the target's `time_limit`, or look for an endless loop in the model.",
+            ) from None
+        except _GoneError:
+            raise self._post_mortem() from None
+        except FrameError as error:
+            self.kill()
+            raise self._broken(str(error)) from None
+        except BaseException:  # an interrupted exchange leaves the stream out of step
+            self.kill()
+            raise
+
+    def _write(self, view: memoryview, end: float) -> None:
+        while view:
+            try:
+                view = view[os.write(self._in, view) :]
+            except BlockingIOError:
+                self._wait(self._in, select.POLLOUT, end)
+            except BrokenPipeError:
+                raise _GoneError from None
+
+    def _fill(self, view: memoryview, end: float) -> None:
+        while view:
+            try:
+                count = os.readv(self._out, [view])
+            except BlockingIOError:
+                self._wait(self._out, select.POLLIN, end)
+                continue
+            if count == 0:
+                raise _GoneError
+            view = view[count:]
+
+    def _wait(self, descriptor: int, event: int, end: float) -> None:
+        """Wait until ``descriptor`` is ready, and keep the end of what standard error says."""
+        poll = select.poll()
+        poll.register(descriptor, event)
+        if self._err >= 0:
+            poll.register(self._err, select.POLLIN)
+        left = end - time.monotonic()
+        ready = poll.poll(math.ceil(left * 1000)) if left > 0 else []
+        if not ready:
+            raise TimeoutError
+        if any(found == self._err for found, _ in ready) and not self._listen():
+            self._err = -1  # closed: polling it again would spin
+
+    def _listen(self) -> bool:
+        with contextlib.suppress(BlockingIOError):
+            said = os.read(self._err, 2**16)
+            self._tail = (self._tail + said)[-TAIL:]
+            return bool(said)
+        return True
+
+    def _post_mortem(self) -> SubjectLostError:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=GOODBYE_SECONDS)
+        with contextlib.suppress(OSError):
+            while self._err >= 0 and select.select([self._err], [], [], 0)[0] and self._listen():
+                continue
+        code = self._process.poll()
+        self.kill()
+        return cause_of_death(self._title, code, self._tail, self._memory_limit)
+
+    def _broken(self, what: str) -> ModelCrashedError:
+        return ModelCrashedError(
+            f"{self._title} broke the protocol: {what}",
+            cure="Look for a model that takes its process over, or for two versions of auditor "
+            "in one environment.",
+        )
+
+    def _refusal(self, said: object) -> AuditorError:
+        told = said if isinstance(said, dict) else {}
+        kind, problem = told.get("kind"), plain(str(told.get("problem") or "it gave no reason"))
+        error = REFUSALS.get(str(kind), ModelCrashedError)
+        if error is ModelOutgrewMemoryError:
+            self.kill()
+            return cause_of_death(self._title, None, problem.encode(), self._memory_limit)
+        return error(problem, cure=plain(str(told.get("cure") or "Look at the model.")))
