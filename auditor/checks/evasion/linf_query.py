@@ -1,0 +1,112 @@
+"""How often the model stays right when an attacker sees its scores, and nothing else of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from auditor.attacks.arenas import gather, growing, positive
+from auditor.attacks.crafting import TargetSearch
+from auditor.attacks.curves import best_half_width, readings
+from auditor.attacks.sweeping import sweep
+from auditor.attacks.trials import describe
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.evidence import Evidence
+from auditor.domain.policies import Control
+from auditor.domain.readings import Bound, Reading, Unit
+from auditor.domain.subjects import Shard, Subject
+
+SECONDS_A_QUERY = 5e-6
+
+
+@dataclass(frozen=True, slots=True)
+class LinfQuery:
+    """Searches on the target's own scores by Square Attack (Andriushchenko et al. 2020).
+
+    ``eps`` are shares of each coordinate's range; each of ``iterations`` costs one query a row
+    that still stands. Up to ``examples`` broken rows are kept with their clean inputs.
+    """
+
+    eps: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2)
+    iterations: int = 150
+    restarts: int = 1
+    rows: int = 200
+    examples: int = 8
+
+    id: ClassVar[str] = "evasion.linf_query"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Accuracy under a bounded attack that only sees scores"
+    needs: ClassVar[frozenset[Need]] = frozenset(
+        {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE}
+    )
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {
+        "clean_accuracy": Metric(
+            "Accuracy on the attacked rows before any attack", Unit.SHARE, higher_is_better=True
+        ),
+        "robust_accuracy": Metric(
+            "Accuracy under attack", Unit.SHARE, Bound.AT_MOST, higher_is_better=True
+        ),
+        "min_breaking_eps": Metric(
+            "Smallest budget that breaks half of the rows (1: none that was tried)",
+            Unit.SHARE,
+            Bound.AT_MOST,
+            higher_is_better=True,
+        ),
+    }
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "15(5)"),
+        Control("nist-ai-rmf", "MEASURE 2.7"),
+        Control("iso-42001", "A.6.2.4"),
+        Control("mitre-atlas", "AML.T0043.001"),
+        Control("owasp-ml", "ML01"),
+        Control("nist-ai-100-2", "NISTAML.025"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {},
+        Budget.CI: {"eps": (0.01, 0.02, 0.05, 0.1, 0.2), "iterations": 1000, "rows": 500},
+        Budget.FULL: {
+            "eps": (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3),
+            "iterations": 5000,
+            "rows": 2000,
+        },
+    }
+    grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        growing(self.eps)
+        positive(iterations=self.iterations, restarts=self.restarts, rows=self.rows)
+
+    def cost(self, size: Size) -> Cost:
+        """Return an upper bound; rows that break or are wrong from the start cost less."""
+        searches = min(self.rows, size.rows) * len(growing(self.eps)) * self.restarts
+        queries = searches * self.iterations
+        return Cost(queries=size.rows + queries, seconds=queries * SECONDS_A_QUERY)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Return the half width that the shares have where they are 0 or 1."""
+        best = best_half_width(min(self.rows, size.rows), confidence)
+        return {"clean_accuracy": best, "robust_accuracy": best}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Attack the first ``rows`` rows of the audit's permutation at each budget."""
+        bout = gather(subject, self.rows)
+        attack = TargetSearch(self.iterations, self.restarts)
+        found = sweep(attack, bout.arena, growing(self.eps), subject.seed, subject.progress)
+        return describe(
+            bout, found, most_examples=self.examples * subject.show_examples, twin_distance=None
+        )
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Count successes again from the target's probabilities."""
+        effort: dict[str, Json] = {
+            "attack": "square",
+            "iterations": self.iterations,
+            "restarts": self.restarts,
+        }
+        return readings(evidence, confidence, effort)
+
+
+CHECK: type[Check] = LinfQuery

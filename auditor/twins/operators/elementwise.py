@@ -1,0 +1,211 @@
+"""Operators that act on each element, with NumPy's broadcasting."""
+
+from functools import reduce
+
+import numpy as np
+import torch
+from onnx import helper
+from torch import Tensor
+
+from auditor.twins.graphs import Attributes
+from auditor.twins.registry import operator
+from auditor.twins.tensors import tensor_type, to_tensor
+
+
+@operator("Identity")
+def identity(_: Attributes, x: Tensor) -> Tensor:
+    """Return the input."""
+    return x
+
+
+@operator("Dropout")
+def dropout(
+    _: Attributes, x: Tensor, __: Tensor | None = None, training: Tensor | None = None
+) -> Tensor:
+    """Return the input, as dropout does once a model is trained."""
+    if training is not None and bool(training):
+        message = "a dropout that still trains"
+        raise ValueError(message)
+    return x
+
+
+@operator("Add")
+def add(_: Attributes, a: Tensor, b: Tensor) -> Tensor:
+    """Return ``a + b``."""
+    return a + b
+
+
+@operator("Sub")
+def sub(_: Attributes, a: Tensor, b: Tensor) -> Tensor:
+    """Return ``a - b``."""
+    return a - b
+
+
+@operator("Mul")
+def mul(_: Attributes, a: Tensor, b: Tensor) -> Tensor:
+    """Return ``a * b``."""
+    return a * b
+
+
+@operator("Div")
+def div(_: Attributes, a: Tensor, b: Tensor) -> Tensor:
+    """Return ``a / b``; integers are truncated towards zero."""
+    if a.is_floating_point():
+        return a / b
+    return torch.div(a, b, rounding_mode="trunc")
+
+
+@operator("Mod")
+def mod(attributes: Attributes, a: Tensor, b: Tensor) -> Tensor:
+    """Return the remainder, with the sign of ``b``, or of ``a`` where ``fmod`` is set."""
+    return torch.fmod(a, b) if attributes.integer("fmod") else torch.remainder(a, b)
+
+
+@operator("Pow")
+def power(_: Attributes, a: Tensor, b: Tensor) -> Tensor:
+    """Return ``a`` to the power of ``b``, in the type of ``a``."""
+    return torch.pow(a, b).to(a.dtype)
+
+
+@operator("Sqrt")
+def sqrt(_: Attributes, x: Tensor) -> Tensor:
+    """Return the square root."""
+    return torch.sqrt(x)
+
+
+@operator("Reciprocal")
+def reciprocal(_: Attributes, x: Tensor) -> Tensor:
+    """Return ``1 / x``."""
+    return torch.reciprocal(x)
+
+
+@operator("Exp")
+def exp(_: Attributes, x: Tensor) -> Tensor:
+    """Return the exponential."""
+    return torch.exp(x)
+
+
+@operator("Log")
+def log(_: Attributes, x: Tensor) -> Tensor:
+    """Return the natural logarithm."""
+    return torch.log(x)
+
+
+@operator("Abs")
+def absolute(_: Attributes, x: Tensor) -> Tensor:
+    """Return the absolute value."""
+    return torch.abs(x)
+
+
+@operator("Neg")
+def negative(_: Attributes, x: Tensor) -> Tensor:
+    """Return ``-x``."""
+    return torch.neg(x)
+
+
+@operator("Sign")
+def sign(_: Attributes, x: Tensor) -> Tensor:
+    """Return the sign."""
+    return torch.sign(x)
+
+
+@operator("Floor")
+def floor(_: Attributes, x: Tensor) -> Tensor:
+    """Round down."""
+    return torch.floor(x)
+
+
+@operator("Ceil")
+def ceil(_: Attributes, x: Tensor) -> Tensor:
+    """Round up."""
+    return torch.ceil(x)
+
+
+@operator("Round")
+def round_half_even(_: Attributes, x: Tensor) -> Tensor:
+    """Round to the nearest integer, halves to even."""
+    return torch.round(x)
+
+
+@operator("Sin")
+def sin(_: Attributes, x: Tensor) -> Tensor:
+    """Return the sine."""
+    return torch.sin(x)
+
+
+@operator("Cos")
+def cos(_: Attributes, x: Tensor) -> Tensor:
+    """Return the cosine."""
+    return torch.cos(x)
+
+
+@operator("Erf")
+def erf(_: Attributes, x: Tensor) -> Tensor:
+    """Return the error function."""
+    return torch.erf(x)
+
+
+@operator("Min")
+def minimum(_: Attributes, *inputs: Tensor) -> Tensor:
+    """Return the smallest of several inputs."""
+    return reduce(torch.minimum, inputs)
+
+
+@operator("Max")
+def maximum(_: Attributes, *inputs: Tensor) -> Tensor:
+    """Return the largest of several inputs."""
+    return reduce(torch.maximum, inputs)
+
+
+@operator("Sum")
+def total(_: Attributes, *inputs: Tensor) -> Tensor:
+    """Return the sum of several inputs."""
+    return reduce(torch.add, inputs)
+
+
+@operator("Mean")
+def mean(_: Attributes, *inputs: Tensor) -> Tensor:
+    """Return the mean of several inputs."""
+    return reduce(torch.add, inputs) / len(inputs)
+
+
+@operator("Clip")
+def clip_by_attributes(attributes: Attributes, x: Tensor) -> Tensor:
+    """Clip to bounds that are attributes (before opset 11)."""
+    limit = float(np.finfo(np.float32).max)
+    return torch.clamp(x, attributes.number("min", -limit), attributes.number("max", limit))
+
+
+@operator("Clip", since=11)
+def clip(_: Attributes, x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
+    """Clip to bounds that are inputs; an absent one does not bind, the upper one wins."""
+    if low is not None:
+        x = torch.maximum(x, low)
+    return x if high is None else torch.minimum(x, high)
+
+
+@operator("Cast")
+def cast(attributes: Attributes, x: Tensor) -> Tensor:
+    """Change the type; every floating-point type is computed as float32."""
+    return x.to(tensor_type(helper.tensor_dtype_to_np_dtype(attributes.integer("to"))))
+
+
+@operator("CastLike")
+def cast_like(_: Attributes, x: Tensor, other: Tensor) -> Tensor:
+    """Change the type to that of another value."""
+    return x.to(other.dtype)
+
+
+@operator("Constant")
+def constant(attributes: Attributes) -> Tensor:
+    """Return the value that the node holds."""
+    value = attributes.tensor("value")
+    if value is not None:
+        return to_tensor(value)
+    if attributes.has("value_float"):
+        return torch.tensor(attributes.number("value_float"))
+    if attributes.has("value_floats"):
+        return torch.tensor(attributes.numbers("value_floats"))
+    if attributes.has("value_int"):
+        return torch.tensor(attributes.integer("value_int"))
+    return torch.tensor(attributes.integers("value_ints"), dtype=torch.int64)

@@ -1,0 +1,134 @@
+"""Operators that reduce over axes."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from auditor.twins.graphs import Attributes
+from auditor.twins.operators.shapes import listed
+from auditor.twins.registry import operator
+
+Reduction = Callable[[Tensor, tuple[int, ...], bool], Tensor]
+
+
+def _sum(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:  # noqa: FBT001 -- as torch
+    return x.sum(dim=axes, keepdim=keep, dtype=x.dtype)
+
+
+def _mean(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:  # noqa: FBT001 -- as torch
+    return x.mean(dim=axes, keepdim=keep)
+
+
+def _max(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:  # noqa: FBT001 -- as torch
+    return x.amax(dim=axes, keepdim=keep)
+
+
+def _min(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:  # noqa: FBT001 -- as torch
+    return x.amin(dim=axes, keepdim=keep)
+
+
+def _prod(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:  # noqa: FBT001 -- as torch
+    for axis in sorted((axis % x.dim() for axis in axes), reverse=True):
+        x = x.prod(dim=axis, keepdim=keep)
+    return x
+
+
+def _l1(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:  # noqa: FBT001 -- as torch
+    return x.abs().sum(dim=axes, keepdim=keep)
+
+
+def _l2(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:  # noqa: FBT001 -- as torch
+    return x.square().sum(dim=axes, keepdim=keep).sqrt()
+
+
+def _sum_square(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:  # noqa: FBT001 -- as torch
+    return x.square().sum(dim=axes, keepdim=keep)
+
+
+def _log_sum(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:  # noqa: FBT001 -- as torch
+    return x.sum(dim=axes, keepdim=keep).log()
+
+
+def _log_sum_exp(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:  # noqa: FBT001 -- as torch
+    return x.logsumexp(dim=axes, keepdim=keep)
+
+
+REDUCTIONS: dict[str, tuple[Reduction, int]] = {
+    # the reduction, and the opset from which its axes are an input
+    "ReduceSum": (_sum, 13),
+    "ReduceMean": (_mean, 18),
+    "ReduceMax": (_max, 18),
+    "ReduceMin": (_min, 18),
+    "ReduceProd": (_prod, 18),
+    "ReduceL1": (_l1, 18),
+    "ReduceL2": (_l2, 18),
+    "ReduceSumSquare": (_sum_square, 18),
+    "ReduceLogSum": (_log_sum, 18),
+    "ReduceLogSumExp": (_log_sum_exp, 18),
+}
+
+
+def _claim(name: str, reduction: Reduction, since: int) -> None:
+    @operator(name)
+    def by_attribute(attributes: Attributes, x: Tensor) -> Tensor:
+        axes = attributes.integers("axes", range(x.dim()))
+        return _reduce(reduction, attributes, x, axes)
+
+    @operator(name, since=since)
+    def by_input(attributes: Attributes, x: Tensor, axes: Tensor | None = None) -> Tensor:
+        wanted = [] if axes is None else listed(axes)
+        if not wanted and attributes.integer("noop_with_empty_axes"):
+            return x if name not in ELEMENTWISE else ELEMENTWISE[name](x)
+        return _reduce(reduction, attributes, x, wanted or list(range(x.dim())))
+
+
+ELEMENTWISE: dict[str, Callable[[Tensor], Tensor]] = {
+    # what remains of a reduction over no axis at all
+    "ReduceL1": torch.abs,
+    "ReduceL2": torch.abs,
+    "ReduceSumSquare": torch.square,
+    "ReduceLogSum": torch.log,
+}
+
+
+def _reduce(reduction: Reduction, attributes: Attributes, x: Tensor, axes: list[int]) -> Tensor:
+    if x.dim() == 0:
+        return reduction(x.reshape(1), (0,), False).reshape(())  # noqa: FBT003 -- as torch
+    return reduction(x, tuple(axes), bool(attributes.integer("keepdims", 1)))
+
+
+for _name, (_reduction, _since) in REDUCTIONS.items():
+    _claim(_name, _reduction, _since)
+
+
+@operator("ArgMax")
+def arg_max(attributes: Attributes, x: Tensor) -> Tensor:
+    """Return where the largest value stands; no gradient flows through it."""
+    return _where_best(attributes, x)
+
+
+@operator("ArgMin")
+def arg_min(attributes: Attributes, x: Tensor) -> Tensor:
+    """Return where the smallest value stands; no gradient flows through it."""
+    return _where_best(attributes, -x)
+
+
+def _where_best(attributes: Attributes, x: Tensor) -> Tensor:
+    axis = attributes.integer("axis") % x.dim()
+    keep = bool(attributes.integer("keepdims", 1))
+    if not attributes.integer("select_last_index"):
+        return x.argmax(dim=axis, keepdim=keep)
+    return x.shape[axis] - 1 - x.flip(axis).argmax(dim=axis, keepdim=keep)
+
+
+@operator("CumSum")
+def cumulative_sum(attributes: Attributes, x: Tensor, axis: Tensor) -> Tensor:
+    """Return running sums along one axis."""
+    along = int(axis.item())
+    backwards = bool(attributes.integer("reverse"))
+    line = x.flip(along) if backwards else x
+    sums = line.cumsum(along, dtype=x.dtype)
+    if attributes.integer("exclusive"):
+        sums = sums - line
+    return sums.flip(along) if backwards else sums

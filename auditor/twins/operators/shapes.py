@@ -1,0 +1,245 @@
+"""Operators that move elements and change none."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from auditor.twins.graphs import Attributes
+from auditor.twins.registry import operator
+
+
+def listed(values: Tensor) -> list[int]:
+    """Return a tensor of integers as a list."""
+    return [int(value) for value in values.reshape(-1).tolist()]
+
+
+@operator("Flatten")
+def flatten(attributes: Attributes, x: Tensor) -> Tensor:
+    """Return a matrix: the axes before ``axis`` by those after."""
+    axis = attributes.integer("axis", 1)
+    axis = axis + x.dim() if axis < 0 else axis
+    rows = 1
+    for length in x.shape[:axis]:
+        rows *= length
+    return x.reshape(rows, x.numel() // rows if rows else 0)
+
+
+@operator("Reshape")
+def reshape(attributes: Attributes, x: Tensor, shape: Tensor) -> Tensor:
+    """Change the shape; 0 keeps an axis unless ``allowzero``, -1 takes what is left."""
+    lengths = listed(shape)
+    if not attributes.integer("allowzero"):
+        lengths = [x.shape[axis] if length == 0 else length for axis, length in enumerate(lengths)]
+    return x.reshape(lengths)
+
+
+@operator("Transpose")
+def transpose(attributes: Attributes, x: Tensor) -> Tensor:
+    """Permute the axes; without ``perm`` reverse them."""
+    return x.permute(attributes.integers("perm", range(x.dim() - 1, -1, -1)))
+
+
+@operator("Squeeze")
+def squeeze_by_attribute(attributes: Attributes, x: Tensor) -> Tensor:
+    """Remove axes of length 1 (before opset 13)."""
+    if not attributes.has("axes"):
+        return torch.squeeze(x)
+    return torch.squeeze(x, tuple(attributes.integers("axes")))
+
+
+@operator("Squeeze", since=13)
+def squeeze(_: Attributes, x: Tensor, axes: Tensor | None = None) -> Tensor:
+    """Remove the axes of length 1 that are named, or all."""
+    return torch.squeeze(x) if axes is None else torch.squeeze(x, tuple(listed(axes)))
+
+
+@operator("Unsqueeze")
+def unsqueeze_by_attribute(attributes: Attributes, x: Tensor) -> Tensor:
+    """Insert axes of length 1 (before opset 13)."""
+    return _unsqueeze(x, attributes.integers("axes"))
+
+
+@operator("Unsqueeze", since=13)
+def unsqueeze(_: Attributes, x: Tensor, axes: Tensor) -> Tensor:
+    """Insert axes of length 1 at places of the result."""
+    return _unsqueeze(x, listed(axes))
+
+
+def _unsqueeze(x: Tensor, axes: list[int]) -> Tensor:
+    rank = x.dim() + len(axes)
+    for axis in sorted(axis % rank for axis in axes):
+        x = torch.unsqueeze(x, axis)
+    return x
+
+
+@operator("Concat")
+def concat(attributes: Attributes, *inputs: Tensor) -> Tensor:
+    """Join several values along one axis."""
+    return torch.cat(inputs, attributes.integer("axis", 1))
+
+
+@operator("Split")
+def split_by_attribute(attributes: Attributes, x: Tensor) -> tuple[Tensor, ...]:
+    """Split along one axis, by lengths that are an attribute (before opset 13)."""
+    lengths = attributes.integers("split") or _equal(attributes, x)
+    return torch.split(x, lengths, attributes.integer("axis"))
+
+
+@operator("Split", since=13)
+def split(attributes: Attributes, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, ...]:
+    """Split along one axis, by lengths or into equal parts, the last one shorter."""
+    parts = _equal(attributes, x) if lengths is None else listed(lengths)
+    return torch.split(x, parts, attributes.integer("axis"))
+
+
+def _equal(attributes: Attributes, x: Tensor) -> list[int]:
+    length, parts = x.shape[attributes.integer("axis")], attributes.integer("num_outputs")
+    share = -(-length // parts)
+    return [share] * (parts - 1) + [length - share * (parts - 1)]
+
+
+@operator("Slice")
+def slice_by_attributes(attributes: Attributes, x: Tensor) -> Tensor:
+    """Cut ranges out, given as attributes (before opset 10)."""
+    starts, ends = attributes.integers("starts"), attributes.integers("ends")
+    axes = attributes.integers("axes", range(len(starts)))
+    return _cut(x, starts, ends, axes, [1] * len(starts))
+
+
+@operator("Slice", since=10)
+def cut(
+    _: Attributes,
+    x: Tensor,
+    starts: Tensor,
+    ends: Tensor,
+    axes: Tensor | None = None,
+    steps: Tensor | None = None,
+) -> Tensor:
+    """Cut ranges out with steps, negative ones backwards."""
+    first = listed(starts)
+    along = list(range(len(first))) if axes is None else listed(axes)
+    strides = [1] * len(first) if steps is None else listed(steps)
+    return _cut(x, first, listed(ends), along, strides)
+
+
+def _cut(
+    x: Tensor, starts: list[int], ends: list[int], axes: list[int], steps: list[int]
+) -> Tensor:
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        taken = range(x.shape[axis])[slice(start, _open_end(end, x.shape[axis], step), step)]
+        x = torch.index_select(x, axis, torch.tensor(list(taken), dtype=torch.int64))
+    return x
+
+
+def _open_end(end: int, length: int, step: int) -> int | None:
+    # Backwards, an end before the first element means "to the start", which Python spells None.
+    return None if step < 0 and end < -length else end
+
+
+@operator("Gather")
+def gather(attributes: Attributes, x: Tensor, indices: Tensor) -> Tensor:
+    """Take the entries at ``indices`` along one axis; the shape of ``indices`` replaces it."""
+    axis = attributes.integer("axis") % x.dim()
+    wanted = indices.to(torch.int64).reshape(-1) % x.shape[axis]
+    taken = torch.index_select(x, axis, wanted)
+    return taken.reshape([*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]])
+
+
+@operator("GatherElements")
+def gather_elements(attributes: Attributes, x: Tensor, indices: Tensor) -> Tensor:
+    """Take one entry along one axis for each element of ``indices``."""
+    axis = attributes.integer("axis") % x.dim()
+    return torch.gather(x, axis, indices.to(torch.int64) % x.shape[axis])
+
+
+@operator("Shape")
+def shape_of(attributes: Attributes, x: Tensor) -> Tensor:
+    """Return the lengths of the axes, or of those between ``start`` and ``end``."""
+    lengths = list(x.shape)[attributes.integer("start") : attributes.integer("end", x.dim())]
+    return torch.tensor(lengths, dtype=torch.int64)
+
+
+@operator("Size")
+def size_of(_: Attributes, x: Tensor) -> Tensor:
+    """Return how many elements there are."""
+    return torch.tensor(x.numel(), dtype=torch.int64)
+
+
+@operator("Expand")
+def expand(_: Attributes, x: Tensor, shape: Tensor) -> Tensor:
+    """Broadcast to a shape, in both directions."""
+    lengths = listed(shape)
+    padded = [1] * (x.dim() - len(lengths)) + lengths
+    own = [1] * (len(padded) - x.dim()) + list(x.shape)
+    return x.expand([a if b == 1 else b for a, b in zip(own, padded, strict=True)])
+
+
+@operator("Tile")
+def tile(_: Attributes, x: Tensor, repeats: Tensor) -> Tensor:
+    """Repeat along each axis."""
+    return x.repeat(listed(repeats))
+
+
+@operator("ConstantOfShape")
+def constant_of_shape(attributes: Attributes, shape: Tensor) -> Tensor:
+    """Return one value in a shape; 0 where none is given."""
+    value = attributes.tensor("value")
+    filler = torch.zeros(1) if value is None else torch.from_numpy(value.reshape(1).copy())
+    filler = filler.to(torch.float32) if filler.is_floating_point() else filler
+    return filler.expand(listed(shape)).clone()
+
+
+@operator("Range")
+def number_range(_: Attributes, start: Tensor, limit: Tensor, delta: Tensor) -> Tensor:
+    """Return equally spaced numbers."""
+    numbers = torch.arange(start.item(), limit.item(), delta.item())
+    return numbers.to(start.dtype)
+
+
+@operator("Pad")
+def pad_by_attributes(attributes: Attributes, x: Tensor) -> Tensor:
+    """Pad by lengths that are attributes (before opset 11)."""
+    return _pad(
+        x,
+        attributes.integers("pads"),
+        range(x.dim()),
+        attributes.text("mode", "constant"),
+        attributes.number("value"),
+    )
+
+
+@operator("Pad", since=11)
+def pad(
+    attributes: Attributes,
+    x: Tensor,
+    pads: Tensor,
+    value: Tensor | None = None,
+    axes: Tensor | None = None,
+) -> Tensor:
+    """Pad by a constant, by the edge, by reflection or by wrapping around."""
+    along = range(x.dim()) if axes is None else listed(axes)
+    filler = 0.0 if value is None else float(value.item())
+    return _pad(x, listed(pads), along, attributes.text("mode", "constant"), filler)
+
+
+def _pad(x: Tensor, pads: list[int], axes: range | list[int], mode: str, value: float) -> Tensor:
+    for position, axis in enumerate(axes):
+        before, after = pads[position], pads[position + len(axes)]
+        if mode == "constant":
+            widths = [0, 0] * (x.dim() - 1 - axis % x.dim()) + [before, after]
+            x = functional.pad(x, widths, value=value)
+        else:
+            places = _mirrored(x.shape[axis], before, after, mode)
+            x = torch.index_select(x, axis, places)
+    return x
+
+
+def _mirrored(length: int, before: int, after: int, mode: str) -> Tensor:
+    places = torch.arange(-before, length + after)
+    if mode == "edge":
+        return places.clamp(0, length - 1)
+    if mode == "wrap":
+        return places % length
+    period = max(2 * length - 2, 1)
+    folded = places % period
+    return torch.where(folded < length, folded, period - folded)

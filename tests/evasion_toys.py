@@ -1,0 +1,138 @@
+"""Small exact models, as targets and as twins, in the shape that attacks and checks expect."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.attacks.losses import softmax
+from auditor.attacks.sweeping import Arena
+from auditor.domain.artifacts import FileDigest, SignatureMaterial
+from auditor.domain.budgets import Budget
+from auditor.domain.datasets import Dataset, Role
+from auditor.domain.readings import Gap, Reason
+from auditor.domain.subjects import Subject, Timing
+from auditor.domain.targets import Fingerprint
+from auditor.domain.tasks import Array, Classification, Feature, Floats, InputSpace
+
+Function = Callable[[Floats], Floats]
+NOTHING = Gap(reason=Reason.UNSUPPORTED, detail="absent", cure="none")
+
+
+@dataclass(slots=True)
+class ToyModel:
+    """A target that computes ``logits`` of ``[n, d]`` rows and remembers every candidate."""
+
+    logits: Function
+    deterministic: bool = True
+    queries: int = 0
+    fingerprint: Fingerprint = field(default_factory=lambda: Fingerprint({}, {}))
+    seen: list[Array] = field(default_factory=list)
+
+    def predict(self, inputs: Array) -> Floats:
+        self.queries += len(inputs)
+        self.seen.append(inputs)
+        return self.logits(inputs.reshape(len(inputs), -1).astype(np.float64))
+
+    def probabilities(self, scores: Floats) -> Floats:
+        return softmax(scores)
+
+    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> Timing:
+        raise NotImplementedError
+
+
+@dataclass(slots=True)
+class LinearTwin:
+    """``x @ weights + bias`` with its exact gradient."""
+
+    weights: Floats
+    bias: Floats
+    passes: int = 0
+    distance: Mapping[str, float] = field(default_factory=lambda: {"max_difference": 0.0})
+    shape: tuple[int, ...] = ()
+
+    def forward(self, inputs: Array) -> Floats:
+        self.shape = inputs.shape
+        return inputs.reshape(len(inputs), -1).astype(np.float64) @ self.weights + self.bias
+
+    def backward(self, cotangent: Floats) -> Floats:
+        self.passes += len(cotangent)
+        return (cotangent @ self.weights.T).reshape(self.shape)
+
+
+def linear(
+    seed: int, coordinates: int, classes: int = 2
+) -> tuple[ToyModel, LinearTwin, NDArray[np.float64], NDArray[np.float64]]:
+    """Return a random linear target, its twin, and their weights and bias."""
+    rng = np.random.default_rng(seed)
+    weights = rng.normal(size=(coordinates, classes))
+    bias = -0.5 * weights.sum(axis=0) + 0.1 * rng.normal(size=classes)
+    return ToyModel(lambda x: x @ weights + bias), LinearTwin(weights, bias), weights, bias
+
+
+def box(
+    shape: tuple[int, ...],
+    *,
+    high: float = 1.0,
+    quantum: float = 0.0,
+    mutable: NDArray[np.bool_] | None = None,
+    features: tuple[Feature, ...] = (),
+) -> InputSpace:
+    """Return the box from 0 to ``high``."""
+    free = np.ones(shape, dtype=np.bool_) if mutable is None else mutable
+    return InputSpace(
+        np.zeros(shape), np.full(shape, high), np.full(shape, quantum), free, features
+    )
+
+
+def classes(count: int, threshold: float = 0.5) -> Classification:
+    """Return the task of telling ``count`` classes apart."""
+    names = tuple(str(index) for index in range(count))
+    return Classification(names, names[-1], names[-1], threshold)
+
+
+def arena(model: ToyModel, rows: Array, labels: NDArray[np.int64], space: InputSpace) -> Arena:
+    """Return what an attack sees, its clean scores asked for once."""
+    scores = model.predict(rows)
+    return Arena(
+        model=model,
+        task=classes(scores.shape[1]),
+        space=space,
+        rows=rows,
+        labels=labels,
+        probabilities=model.probabilities(scores),
+    )
+
+
+def subject(
+    model: ToyModel,
+    twin: LinearTwin | Gap,
+    rows: Array,
+    labels: NDArray[np.int64],
+    space: InputSpace,
+    task: Classification,
+) -> Subject:
+    """Return what a check sees."""
+    dataset = Dataset(
+        role=Role.EVALUATION,
+        files=(FileDigest("rows.npz", 1, "0" * 64),),
+        inputs=rows,
+        labels=labels,
+        ids=tuple(f"row-{index}" for index in range(len(rows))),
+        features=tuple(feature.name for feature in space.features),
+    )
+    return Subject(
+        artifact=None,
+        structure=NOTHING,
+        signature=SignatureMaterial(),
+        model=model,
+        twin=twin,
+        task=task,
+        space=space,
+        datasets={Role.EVALUATION: dataset},
+        audit_seed=7,
+        seed=11,
+        budget=Budget.SMOKE,
+        show_examples=True,
+    )
