@@ -1,0 +1,124 @@
+"""Whether loading the artifact may run code or reach outside, from parsing alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Metric, Need
+from auditor.domain.evidence import Evidence
+from auditor.domain.policies import Control
+from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.scanning.externals import OUTSIDE
+from auditor.scanning.unsafe import UnsafeCode, Weight
+
+METHOD = "static-scan"
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactStructure:
+    """Counts what a scan of the artifact's files found; the files were parsed and never loaded.
+
+    ``unsafe_constructs`` counts everything that may run code or reach outside the model's folder;
+    ``custom_domains`` and ``external_outside`` are parts of it. Zero means that this scan found
+    none: operators known to be safe may still be used to build a harmful model.
+    """
+
+    id: ClassVar[str] = "provenance.artifact"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Unsafe constructs in the artifact"
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.ARTIFACT})
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {
+        "unsafe_constructs": Metric(
+            "Constructs that may run code or reach outside",
+            Unit.COUNT,
+            higher_is_better=False,
+            exact=True,
+        ),
+        "custom_domains": Metric(
+            "Operators whose code is not in the file",
+            Unit.COUNT,
+            higher_is_better=False,
+            exact=True,
+        ),
+        "external_outside": Metric(
+            "External-data paths that leave the model's folder",
+            Unit.COUNT,
+            higher_is_better=False,
+            exact=True,
+        ),
+    }
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "15(5)"),
+        Control("nist-ai-rmf", "MEASURE 2.7"),
+        Control("nist-ai-rmf", "MAP 4.2"),
+        Control("iso-42001", "A.10.3"),
+        Control("iso-42001", "A.6.2.4"),
+        Control("mitre-atlas", "AML.T0011.000"),
+        Control("mitre-atlas", "AML.T0018.002"),
+        Control("mitre-atlas", "AML.T0010.001"),
+        Control("mitre-atlas", "AML.M0016"),
+        Control("owasp-ml", "ML06"),
+        Control("nist-ai-100-2", "NISTAML.05"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
+    grid: ClassVar[Mapping[str, str]] = {}
+
+    def cost(self, size: Size) -> Cost:
+        """Say what observing will spend: the scan was made when the artifact was opened."""
+        return Cost()
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Return nothing: counts over the whole artifact have no interval."""
+        return {}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Return the structure that the scan found, or why there is none."""
+        found = subject.structure
+        return {"gap" if isinstance(found, Gap) else "structure": found.to_json()}
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Count the entries of the scan."""
+        if "gap" in evidence:
+            return (_read_gap(cast("Mapping[str, str]", evidence["gap"])),)
+        structure = cast("Mapping[str, Json]", evidence["structure"])
+        listed = cast("Sequence[Mapping[str, str]]", structure["unsafe"])
+        unsafe = [item for item in listed if item["weight"] == Weight.UNSAFE]
+        custom = [item for item in unsafe if item["code"] in _CUSTOM]
+        outside = [item for item in unsafe if item["code"] in OUTSIDE]
+        notes = [dict(item) for item in listed if item["weight"] == Weight.INFO]
+        about: dict[str, Json] = {
+            "kind": structure["kind"],
+            "producer": structure["producer"],
+            "notes": notes,
+        }
+        return (
+            _count("unsafe_constructs", unsafe, about),
+            _count("custom_domains", custom, {}),
+            _count("external_outside", outside, {}),
+        )
+
+
+def _count(
+    metric: str, found: Sequence[Mapping[str, str]], details: Mapping[str, Json]
+) -> Measurement:
+    return Measurement(
+        metric=metric,
+        value=len(found),
+        method=METHOD,
+        n=1,
+        unit=Unit.COUNT,
+        details={"found": [dict(item) for item in found], **details},
+    )
+
+
+def _read_gap(kept: Mapping[str, str]) -> Gap:
+    return Gap(reason=Reason(kept["reason"]), detail=kept["detail"], cure=kept["cure"])
+
+
+_CUSTOM = frozenset({UnsafeCode.CUSTOM_DOMAIN, UnsafeCode.PYTHON_OPERATOR})
+
+CHECK: type[ArtifactStructure] = ArtifactStructure

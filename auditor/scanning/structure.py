@@ -1,0 +1,80 @@
+"""Look at an artifact's files without loading or running them.
+
+This reads hostile bytes with a protobuf library and belongs into a limited child process.
+"""
+
+import mmap
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+from auditor.domain.artifacts import Structure
+from auditor.errors import ArtifactError
+from auditor.scanning.archives import MOST_MEMBER, kind_of, scan_other
+from auditor.scanning.models import scan_model
+from auditor.scanning.pickles import starts_like_pickle
+from auditor.scanning.unsafe import Unsafe, UnsafeCode, shown
+
+ONNX = ".onnx"
+MOST_ENTRIES = 1000
+MOST_PARSED = 2**31 - 1
+"""Protobuf refuses more; larger models keep their weights in external data."""
+
+
+def scan_artifact(folder: Path, main: str) -> Structure:
+    """Say what parsing shows of the file ``main``, and of the other files in its folder.
+
+    Raises ``ArtifactError`` where the main file cannot be read. What cannot be parsed is reported
+    as ``UNREADABLE``, never passed over.
+    """
+    with warnings.catch_warnings():
+        # Libraries warn of odd bytes; what is odd here is what the entries are for.
+        warnings.simplefilter("ignore")
+        return _scan(folder, main)
+
+
+def _scan(folder: Path, main: str) -> Structure:
+    found = _scan_main(folder, main)
+    entries = list(found.unsafe)
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if name != main and path.is_file() and not path.is_symlink():
+            entries += [item.to_entry() for item in _scan_beside(path, name)]
+    if len(entries) > MOST_ENTRIES:
+        rest = Unsafe(UnsafeCode.UNREADABLE, main, f"{len(entries) - MOST_ENTRIES} more entries")
+        entries = [*entries[:MOST_ENTRIES], rest.to_entry()]
+    return replace(found, unsafe=tuple(entries))
+
+
+def _scan_main(folder: Path, main: str) -> Structure:
+    path = folder / main
+    try:
+        size = path.stat().st_size
+        if size > MOST_PARSED:
+            what = f"{size} bytes in one file, more than can be parsed"
+            found = Unsafe(UnsafeCode.UNREADABLE, shown(main), what)
+            return Structure(kind="unknown", unsafe=(found.to_entry(),))
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(
+            f"{main} cannot be read: {error.strerror}", cure="Name the model's file."
+        ) from None
+    if path.suffix.lower() == ONNX:
+        return scan_model(raw, folder)
+    kind = kind_of(raw, main)
+    return Structure(
+        kind=kind, unsafe=tuple(item.to_entry() for item in scan_other(raw, main, kind))
+    )
+
+
+def _scan_beside(path: Path, name: str) -> tuple[Unsafe, ...]:
+    with path.open("rb") as file:
+        if not path.stat().st_size:
+            return ()
+        # Weights stay where they lie: only what its first bytes or its name give away is read.
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            head = mapped[:64]
+            if kind_of(head, name) == "unknown" and not starts_like_pickle(head):
+                return ()
+            raw = mapped[:MOST_MEMBER]
+    return scan_other(raw, name, kind_of(raw, name))

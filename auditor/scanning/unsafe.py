@@ -1,0 +1,65 @@
+"""What parsing found that may run code or reach outside: stable codes and bounded words."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+_SHOWN = 120
+
+
+class Weight(StrEnum):
+    """Whether an entry counts as unsafe, or is only worth knowing."""
+
+    UNSAFE = "unsafe"
+    INFO = "info"
+
+
+class UnsafeCode(StrEnum):
+    """The stable name of what was found."""
+
+    UNREADABLE = "UNREADABLE"
+    EXTERNAL_OUTSIDE = "EXTERNAL_OUTSIDE"
+    EXTERNAL_LINK = "EXTERNAL_LINK"
+    EXTERNAL_MEMORY = "EXTERNAL_MEMORY"
+    EXTERNAL_MISSING = "EXTERNAL_MISSING"
+    EXTERNAL_RANGE = "EXTERNAL_RANGE"
+    CUSTOM_DOMAIN = "CUSTOM_DOMAIN"
+    PYTHON_OPERATOR = "PYTHON_OPERATOR"
+    COMPILED_OPERATOR = "COMPILED_OPERATOR"
+    EMBEDDED_PAYLOAD = "EMBEDDED_PAYLOAD"
+    OVERSIZED_TEXT = "OVERSIZED_TEXT"
+    HIDDEN_INITIALIZER = "HIDDEN_INITIALIZER"
+    PICKLE = "PICKLE"
+    PICKLE_GLOBAL = "PICKLE_GLOBAL"
+    PICKLE_EXTENSION = "PICKLE_EXTENSION"
+    COMPRESSED = "COMPRESSED"
+    OBJECT_ARRAY = "OBJECT_ARRAY"
+    LAMBDA_LAYER = "LAMBDA_LAYER"
+    ARCHIVE_PATH = "ARCHIVE_PATH"
+    ARCHIVE_LINK = "ARCHIVE_LINK"
+    ARCHIVE_TWICE = "ARCHIVE_TWICE"
+    ARCHIVE_BOMB = "ARCHIVE_BOMB"
+
+
+@dataclass(frozen=True, slots=True)
+class Unsafe:
+    """One thing found: where it stands, and what it is."""
+
+    code: UnsafeCode
+    where: str
+    what: str
+    weight: Weight = Weight.UNSAFE
+
+    def to_entry(self) -> dict[str, str]:
+        """Return the entry of a ``Structure``."""
+        return {
+            "code": self.code.value,
+            "where": self.where,
+            "what": self.what,
+            "weight": self.weight.value,
+        }
+
+
+def shown(value: object) -> str:
+    """Return an untrusted text as a short, printable piece of a sentence."""
+    text = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+    return ascii(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")

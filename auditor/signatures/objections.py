@@ -1,0 +1,116 @@
+"""What speaks against a signature: stable codes, how grave each is, and the result of a look."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from auditor.domain.canonical import Json
+from auditor.errors import SignatureFormatError
+
+_SHOWN = 80
+
+
+class Grade(StrEnum):
+    """How grave an objection is: an error refuses the signature, a warning is only shown."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Code(StrEnum):
+    """The stable name of an objection."""
+
+    UNSIGNED = "UNSIGNED"
+    NO_KEY = "NO_KEY"
+    KEY = "KEY"
+    KEY_HINT = "KEY_HINT"
+    FORMAT = "FORMAT"
+    TOO_LARGE = "TOO_LARGE"
+    DUPLICATE_KEY = "DUPLICATE_KEY"
+    BASE64 = "BASE64"
+    MEDIA_TYPE = "MEDIA_TYPE"
+    PAYLOAD_TYPE = "PAYLOAD_TYPE"
+    UNSUPPORTED = "UNSUPPORTED"
+    SIGNATURE_COUNT = "SIGNATURE_COUNT"
+    SIGNATURE = "SIGNATURE"
+    STATEMENT = "STATEMENT"
+    PREDICATE = "PREDICATE"
+    SUBJECT = "SUBJECT"
+    METHOD = "METHOD"
+    HASH_TYPE = "HASH_TYPE"
+    SYMLINKS = "SYMLINKS"
+    IGNORE_PATHS = "IGNORE_PATHS"
+    EMPTY = "EMPTY"
+    RESOURCE_NAME = "RESOURCE_NAME"
+    RESOURCE_ORDER = "RESOURCE_ORDER"
+    DUPLICATE = "DUPLICATE"
+    COLLISION = "COLLISION"
+    DIGEST_FORMAT = "DIGEST_FORMAT"
+    ROOT = "ROOT"
+    SINGLE_FILE_NAME = "SINGLE_FILE_NAME"
+    MISSING_FILE = "MISSING_FILE"
+    EXTRA_FILE = "EXTRA_FILE"
+    DIGEST_MISMATCH = "DIGEST_MISMATCH"
+    CONTRADICTION = "CONTRADICTION"
+
+
+def quoted(value: object) -> str:
+    """Return an untrusted value as a short, printable piece of a sentence."""
+    if not isinstance(value, str):
+        return f"of type {type(value).__name__}"
+    return ascii(value if len(value) <= _SHOWN else value[:_SHOWN] + "...")
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """One reason to refuse a signature, or to look twice at it."""
+
+    code: Code
+    text: str
+    grade: Grade = Grade.ERROR
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that a record holds."""
+        return {"code": self.code.value, "grade": self.grade.value, "text": self.text}
+
+
+class Refused(SignatureFormatError):  # noqa: N818 -- named for what happened, as the tree's others
+    """A signature that cannot be read any further, with the code of the objection."""
+
+    def __init__(self, code: Code, problem: str) -> None:
+        super().__init__(
+            problem, cure="Ask the signer for a new signature, made with `auditor sign`."
+        )
+        self.code = code
+
+    @property
+    def objection(self) -> Objection:
+        """The same as a value."""
+        return Objection(self.code, self.problem)
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What came of looking at a signature; ``verified`` only where no error stands against it.
+
+    ``identity`` names the key whose signature over ``payload`` holds, whatever the payload says;
+    both are ``None`` where no signature was found to hold.
+    """
+
+    objections: tuple[Objection, ...]
+    identity: str | None = None
+    payload: bytes | None = None
+
+    @property
+    def verified(self) -> bool:
+        """Whether a signature holds and no objection is an error."""
+        return self.identity is not None and not self.mistakes
+
+    @property
+    def mistakes(self) -> tuple[str, ...]:
+        """The objections that are errors, in words."""
+        return tuple(item.text for item in self.objections if item.grade is Grade.ERROR)
+
+    @property
+    def codes(self) -> tuple[Code, ...]:
+        """The codes of the objections, in the order in which they were found."""
+        return tuple(item.code for item in self.objections)

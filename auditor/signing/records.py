@@ -1,0 +1,143 @@
+"""Signed records and statements: what of an audit carries a signature, and how it is checked."""
+
+from collections.abc import Mapping
+
+from auditor.domain.canonical import Json, canonical, digest, parse
+from auditor.errors import RecordError
+from auditor.signatures.bundles import seal, unseal
+from auditor.signatures.keys import Signer
+from auditor.signatures.objections import Code, Objection, Refused, Verification
+from auditor.signatures.statements import Statement, SubjectDigest, is_sha256, parse_statement
+
+PREDICATE = "urn:auditor:record:v1"
+RECORD = "record.json"
+
+
+def sign_record(
+    record: bytes,
+    artifact_digest: str | None,
+    name: str,
+    signer: Signer,
+    *,
+    files: Mapping[str, bytes] | None = None,
+) -> bytes:
+    """Sign a record's bytes, and return the bundle (``record.sigstore.json``).
+
+    The statement's subjects are the record, under ``name`` the artifact, and the ``files`` that
+    show the record. Its predicate repeats the verdict, the policy's digest and the record's id,
+    so that a gate can read them without the record. Raises ``RecordError`` where the bytes are
+    not a record.
+    """
+    subjects = [SubjectDigest(RECORD, _hex(digest(record)))]
+    if artifact_digest is not None:
+        subjects.append(SubjectDigest(name, _hex(artifact_digest)))
+    shown = sorted((files or {}).items())
+    subjects += [SubjectDigest(file, _hex(digest(raw))) for file, raw in shown]
+    return seal(Statement(tuple(subjects), PREDICATE, _summary(record)).emit(), signer)
+
+
+def verify_record(
+    bundle: bytes, record: bytes, key_pem: bytes, *, files: frozenset[str] = frozenset()
+) -> Verification:
+    """Verify that the key signed exactly this record, and says nothing else of it than it says.
+
+    ``files`` are the names of further files that may be signed with it; ``signed_files`` tells
+    their digests.
+    """
+    opened = unseal(bundle, key_pem)
+    if opened.payload is None:
+        return opened
+    try:
+        found = _contradictions(parse_statement(opened.payload, PREDICATE), record, files)
+    except Refused as refused:
+        found = (refused.objection,)
+    except RecordError as error:
+        found = (Objection(Code.CONTRADICTION, error.problem),)
+    return Verification((*opened.objections, *found), opened.identity, opened.payload)
+
+
+def signed_files(verification: Verification) -> Mapping[str, str]:
+    """Return the digest of every file that a verified statement names, the record among them."""
+    if verification.payload is None:
+        return {}
+    statement = parse_statement(verification.payload, PREDICATE)
+    return {item.name: f"sha256:{item.sha256}" for item in statement.subjects}
+
+
+def sign_statement(statement: Mapping[str, Json], signer: Signer) -> bytes:
+    """Sign an in-toto statement as it is, and return the bundle.
+
+    Raises ``ValueError`` where it holds a number that has no canonical form.
+    """
+    return seal(canonical(statement), signer)
+
+
+def verify_statement(bundle: bytes, statement: Mapping[str, Json], key_pem: bytes) -> Verification:
+    """Verify that the key signed exactly this statement."""
+    opened = unseal(bundle, key_pem)
+    if opened.payload is None or opened.payload == canonical(statement):
+        return opened
+    other = Objection(Code.CONTRADICTION, "the key signed another statement than the one expected")
+    return Verification((*opened.objections, other), opened.identity, opened.payload)
+
+
+def _contradictions(
+    statement: Statement, record: bytes, files: frozenset[str]
+) -> tuple[Objection, ...]:
+    first, rest = statement.subjects[:1], statement.subjects[1:]
+    if first != (SubjectDigest(RECORD, _hex(digest(record))),):
+        # Nothing that another document says is held against this statement.
+        return (Objection(Code.DIGEST_MISMATCH, f"{RECORD} is not what was signed"),)
+    found = []
+    artifact = _artifact_digest(record)
+    of_artifact = 0 if artifact is None else 1
+    if [item.sha256 for item in rest[:of_artifact]] != (
+        [] if artifact is None else [_hex(artifact)]
+    ):
+        text = "the signed artifact is not the one that the record speaks of"
+        found.append(Objection(Code.SUBJECT, text))
+    names = [item.name for item in rest[of_artifact:]]
+    if len(set(names)) != len(names) or not files.issuperset(names):
+        found.append(Objection(Code.SUBJECT, "files are signed that belong to no record"))
+    if dict(statement.predicate) != _summary(record):
+        text = "the signed verdict, policy or id is not the one in the record"
+        found.append(Objection(Code.CONTRADICTION, text))
+    return tuple(found)
+
+
+def _summary(record: bytes) -> dict[str, object]:
+    found = _read(record)
+    policy = _mapping(_mapping(found, "request"), "policy")
+    return {"verdict": found.get("verdict"), "policy": policy.get("digest"), "id": found.get("id")}
+
+
+def _artifact_digest(record: bytes) -> str | None:
+    artifact = _mapping(_mapping(_read(record), "request"), "artifact")
+    found = artifact.get("digest")
+    return found if isinstance(found, str) else None
+
+
+def _read(record: bytes) -> Mapping[str, Json]:
+    try:
+        found = parse(record)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, Mapping):
+        raise RecordError(f"{RECORD} is not a JSON object", cure="Give the file as it was written.")
+    return found
+
+
+def _mapping(value: Mapping[str, Json], name: str) -> Mapping[str, Json]:
+    found = value.get(name)
+    if not isinstance(found, Mapping):
+        raise RecordError(f"{RECORD} has no {name}", cure="Give the file as it was written.")
+    return found
+
+
+def _hex(named: str) -> str:
+    found = named.removeprefix("sha256:")
+    if not is_sha256(found):
+        raise RecordError(
+            f"{named[:80]!r} is not a SHA-256", cure="Give the file as it was written."
+        )
+    return found

@@ -1,0 +1,121 @@
+"""The check of the artifact's signature, from evidence alone."""
+
+import json
+from dataclasses import replace
+from hashlib import sha256
+from typing import cast
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from auditor.checks.provenance.signature import CHECK
+from auditor.domain.artifacts import Artifact, FileDigest, SignatureMaterial
+from auditor.domain.budgets import Budget
+from auditor.domain.canonical import parse
+from auditor.domain.evidence import Evidence, decode, encode
+from auditor.domain.readings import Gap, Measurement, Reason
+from auditor.domain.subjects import Shard, Subject
+from auditor.domain.tasks import Regression
+from auditor.signatures.keys import KeySigner
+from auditor.signatures.oms import sign_files
+
+NOTHING = Gap(reason=Reason.MODEL_CRASHED, detail="The model cannot be opened.", cure="Mend it.")
+SIGNER = KeySigner(ec.derive_private_key(41, ec.SECP256R1()))
+OTHER = KeySigner(ec.derive_private_key(42, ec.SECP256R1()))
+FILES = tuple(
+    FileDigest(name, len(name), sha256(name.encode()).hexdigest())
+    for name in ("model.onnx", "weights.bin")
+)
+BUNDLE = sign_files(FILES, SIGNER, name="model.onnx")
+
+
+def subject_of(bundle: bytes | None, key: bytes | None, files: tuple[FileDigest, ...]) -> Subject:
+    """A subject whose model cannot be opened: the signature is looked at all the same."""
+    return Subject(
+        artifact=Artifact("m", "1", files),
+        structure=NOTHING,
+        signature=SignatureMaterial(bundle, key),
+        model=NOTHING,
+        twin=NOTHING,
+        task=Regression(0.1),
+        space=NOTHING,
+        datasets={},
+        audit_seed=1,
+        seed=1,
+        budget=Budget.SMOKE,
+    )
+
+
+def observed(
+    bundle: bytes | None = BUNDLE,
+    key: bytes | None = SIGNER.public_pem(),
+    files: tuple[FileDigest, ...] = FILES,
+) -> Evidence:
+    """What the check saw, as a record's folder keeps it."""
+    evidence = CHECK().observe(subject_of(bundle, key, files), Shard())
+    return {name: decode(encode(item).raw) for name, item in evidence.items()}
+
+
+def reading(evidence: Evidence) -> Measurement:
+    (found,) = CHECK().figures(evidence, 0.95)
+    assert isinstance(found, Measurement)
+    return found
+
+
+def codes(found: Measurement) -> list[str]:
+    findings = cast("list[dict[str, str]]", found.details["findings"])
+    return [item["code"] for item in findings]
+
+
+def test_a_good_signature_is_verified_and_names_its_key() -> None:
+    found = reading(observed())
+    assert found.value is True
+    assert found.details["identity"] == SIGNER.identity
+    assert codes(found) == []
+    assert found.n == 2
+
+
+@pytest.mark.parametrize(
+    ("evidence", "code"),
+    [
+        (observed(bundle=None), "UNSIGNED"),
+        (observed(bundle=None, key=None), "UNSIGNED"),
+        (observed(key=None), "NO_KEY"),
+        (observed(key=OTHER.public_pem()), "KEY"),
+        (observed(key=b"\xff\xfe no key"), "KEY"),
+        (observed(bundle=b"\xff\xfe no bundle"), "FORMAT"),
+        (observed(files=FILES[:1]), "MISSING_FILE"),
+        (observed(files=(replace(FILES[0], sha256="0" * 64), FILES[1])), "DIGEST_MISMATCH"),
+    ],
+)
+def test_what_does_not_verify_is_a_no_with_its_code_and_no_identity(
+    evidence: Evidence, code: str
+) -> None:
+    found = reading(evidence)
+    assert found.value is False
+    assert found.details["identity"] is None
+    assert code in codes(found)
+
+
+def test_the_evidence_holds_bundle_and_key_as_people_can_read_them() -> None:
+    seen = json.loads(encode(observed()["signature"]).raw)
+    assert seen["bundle"]["text"].encode() == BUNDLE
+    assert seen["key"]["text"].startswith("-----BEGIN PUBLIC KEY-----")
+    assert [item["name"] for item in seen["files"]] == ["model.onnx", "weights.bin"]
+
+
+def test_evidence_that_was_changed_gives_another_figure() -> None:
+    raw = encode(observed()["signature"]).raw.replace(b"weights.bin", b"weightz.bin")
+    assert reading({"signature": parse(raw)}).value is False
+
+
+def test_the_figure_is_the_same_at_any_confidence() -> None:
+    evidence = observed()
+    assert CHECK().figures(evidence, 0.5) == CHECK().figures(evidence, 0.999)
+
+
+def test_findings_without_end_are_cut_off_and_counted() -> None:
+    files = tuple(FileDigest(f"f{index}", 0, "0" * 64) for index in range(500))
+    found = reading(observed(files=files))
+    assert len(codes(found)) == 100
+    assert found.details["findings_in_all"] == 502

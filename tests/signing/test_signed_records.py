@@ -1,0 +1,143 @@
+"""Records and statements under a signature."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from auditor.domain.canonical import canonical
+from auditor.errors import RecordError
+from auditor.signatures.bundles import seal
+from auditor.signatures.keys import KeySigner
+from auditor.signatures.objections import Code
+from auditor.signing.records import sign_record, sign_statement, verify_record, verify_statement
+
+SIGNER = KeySigner(ec.derive_private_key(31, ec.SECP256R1()))
+KEY = SIGNER.public_pem()
+ARTIFACT = "sha256:" + "ab" * 32
+
+
+def record_of(**changes: object) -> dict[str, Any]:
+    return {
+        "id": "01",
+        "verdict": "fail",
+        "request": {"artifact": {"digest": ARTIFACT}, "policy": {"digest": "sha256:" + "cd" * 32}},
+        **changes,
+    }
+
+
+RECORD = canonical(record_of())
+BUNDLE = sign_record(RECORD, ARTIFACT, "credit", SIGNER)
+
+
+def statement_in(bundle: bytes) -> dict[str, Any]:
+    payload = json.loads(bundle)["dsseEnvelope"]["payload"]
+    return dict(json.loads(base64.b64decode(payload)))
+
+
+def test_a_signed_record_verifies() -> None:
+    found = verify_record(BUNDLE, RECORD, KEY)
+    assert found.verified
+    assert found.objections == ()
+    assert found.identity == SIGNER.identity
+
+
+def test_the_same_record_and_key_give_the_same_bytes() -> None:
+    assert sign_record(RECORD, ARTIFACT, "credit", SIGNER) == BUNDLE
+
+
+def test_the_statement_names_record_and_artifact_and_repeats_the_verdict() -> None:
+    statement = statement_in(BUNDLE)
+    assert [item["name"] for item in statement["subject"]] == ["record.json", "credit"]
+    assert statement["subject"][1]["digest"] == {"sha256": "ab" * 32}
+    assert statement["predicateType"] == "urn:auditor:record:v1"
+    assert statement["predicate"] == {
+        "verdict": "fail",
+        "policy": "sha256:" + "cd" * 32,
+        "id": "01",
+    }
+
+
+def test_the_hint_is_the_one_that_cosign_writes() -> None:
+    hint = json.loads(BUNDLE)["verificationMaterial"]["publicKey"]["hint"]
+    assert len(base64.b64decode(hint, validate=True)) == 32
+
+
+def test_a_record_of_predictions_only_has_no_artifact_subject() -> None:
+    record = canonical(
+        record_of(request={"artifact": {"digest": None}, "policy": {"digest": "sha256:0"}})
+    )
+    bundle = sign_record(record, None, "credit", SIGNER)
+    assert verify_record(bundle, record, KEY).verified
+    assert len(statement_in(bundle)["subject"]) == 1
+
+
+@given(st.integers(0, len(RECORD) - 1), st.integers(1, 255))
+def test_a_changed_byte_of_the_record_is_found_and_named(place: int, by: int) -> None:
+    changed = RECORD[:place] + bytes([RECORD[place] ^ by]) + RECORD[place + 1 :]
+    found = verify_record(BUNDLE, changed, KEY)
+    assert found.codes == (Code.DIGEST_MISMATCH,)
+    assert "record.json" in found.mistakes[0]
+
+
+def test_another_key_is_refused() -> None:
+    other = KeySigner(ec.derive_private_key(32, ec.SECP256R1()))
+    assert verify_record(BUNDLE, RECORD, other.public_pem()).codes == (Code.KEY,)
+
+
+def resealed(change: dict[str, Any]) -> bytes:
+    return seal(json.dumps({**statement_in(BUNDLE), **change}).encode(), SIGNER)
+
+
+SUBJECTS = statement_in(BUNDLE)["subject"]
+STRANGER = {"name": "x", "digest": {"sha256": "0" * 64}}
+PASSED = {"verdict": "pass", "policy": "sha256:" + "cd" * 32, "id": "01"}
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"predicate": PASSED}, Code.CONTRADICTION),
+        ({"subject": SUBJECTS[:1]}, Code.SUBJECT),
+        ({"subject": [*SUBJECTS, STRANGER]}, Code.SUBJECT),
+        ({"subject": SUBJECTS[::-1]}, Code.DIGEST_MISMATCH),
+        ({"subject": []}, Code.DIGEST_MISMATCH),
+        ({"predicateType": "https://slsa.dev/verification_summary/v1"}, Code.PREDICATE),
+        ({"_type": "https://in-toto.io/Statement/v0.1"}, Code.STATEMENT),
+    ],
+)
+def test_a_statement_that_says_otherwise_than_its_record_is_refused(
+    change: dict[str, Any], code: Code
+) -> None:
+    found = verify_record(resealed(change), RECORD, KEY)
+    assert not found.verified
+    assert code in found.codes
+
+
+@pytest.mark.parametrize("raw", [b"", b"[]", b"{}", b'{"request": 1}', b"\xff"])
+def test_what_is_no_record_is_not_signed(raw: bytes) -> None:
+    with pytest.raises(RecordError):
+        sign_record(raw, ARTIFACT, "credit", SIGNER)
+
+
+def test_a_digest_that_is_none_is_not_signed() -> None:
+    with pytest.raises(RecordError, match="SHA-256"):
+        sign_record(RECORD, "sha256:short", "credit", SIGNER)
+
+
+STATEMENT = {"_type": "https://in-toto.io/Statement/v1", "subject": [], "n": 0.5}
+
+
+def test_a_signed_statement_verifies_as_the_one_expected() -> None:
+    bundle = sign_statement(STATEMENT, SIGNER)
+    assert verify_statement(bundle, STATEMENT, KEY).verified
+    assert verify_statement(bundle, {**STATEMENT, "n": 1}, KEY).codes == (Code.CONTRADICTION,)
+
+
+def test_a_statement_with_a_number_that_json_lacks_is_not_signed() -> None:
+    with pytest.raises(ValueError, match="nan"):
+        sign_statement({"n": float("nan")}, SIGNER)
