@@ -1,0 +1,105 @@
+"""Find every check: those that lie in this package, and those that others install."""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import cast
+
+import auditor.checks
+from auditor.domain.checks import Check
+from auditor.errors import BrokenCheckError
+
+GROUP = "auditor.checks"
+DECLARED = ("id", "version", "title", "needs", "uses", "emits", "controls", "presets", "grid")
+
+
+def discover() -> Mapping[str, type[Check]]:
+    """Return every check by its id, in the order of ids.
+
+    Raises ``BrokenCheckError`` when a file does not import, declares no check, or when an id is
+    claimed twice: a check that silently stays away would look like a check that passed.
+    """
+    found: dict[str, type[Check]] = {}
+    for origin, check in [*_shipped(), *_installed()]:
+        if check.id in found:
+            raise BrokenCheckError(
+                f"{origin} claims the id {check.id!r}, which another check has",
+                cure="Give one of them another id.",
+            )
+        found[check.id] = check
+    _resolve_uses(found)
+    return dict(sorted(found.items()))
+
+
+def _shipped() -> list[tuple[str, type[Check]]]:
+    package = auditor.checks
+    names = [
+        item.name
+        for item in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+        if not item.ispkg and item.name != __name__
+    ]
+    return [(name, _check_of(_import(name), name)) for name in sorted(names)]
+
+
+def _installed() -> list[tuple[str, type[Check]]]:
+    found = []
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        try:
+            loaded = entry.load()
+        except Exception as error:
+            raise _unimportable(entry.value, error) from error
+        check = _check_of(loaded, entry.value) if isinstance(loaded, ModuleType) else loaded
+        found.append((entry.value, _complete(check, entry.value)))
+    return found
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        raise _unimportable(name, error) from error
+
+
+def _unimportable(name: str, error: Exception) -> BrokenCheckError:
+    return BrokenCheckError(
+        f"{name} does not import: {type(error).__name__}: {error}",
+        cure="Mend the file, or remove it.",
+    )
+
+
+def _check_of(module: ModuleType, name: str) -> type[Check]:
+    check = getattr(module, "CHECK", None)
+    if check is None:
+        raise BrokenCheckError(
+            f"{name} declares no check", cure="End the file with `CHECK: type[Check] = TheClass`."
+        )
+    check = _complete(check, name)
+    expected = ".".join(name.split(".")[-2:])
+    if name.startswith(f"{auditor.checks.__name__}.") and check.id != expected:
+        raise BrokenCheckError(
+            f"{name} has the id {check.id!r}, and its place says {expected!r}",
+            cure="Move the file, or mend the id.",
+        )
+    return check
+
+
+def _complete(check: object, name: str) -> type[Check]:
+    absent = [field for field in DECLARED if not hasattr(check, field)]
+    if absent or not isinstance(check, type):
+        raise BrokenCheckError(
+            f"the check of {name} lacks {', '.join(absent) or 'a class'}",
+            cure="Declare every class variable of auditor.domain.checks.Check.",
+        )
+    return cast("type[Check]", check)
+
+
+def _resolve_uses(found: Mapping[str, type[Check]]) -> None:
+    for check in found.values():
+        strangers = sorted(set(check.uses) - set(found))
+        if strangers:
+            raise BrokenCheckError(
+                f"{check.id} uses readings of {', '.join(strangers)}, which no check gives",
+                cure="Name checks that exist.",
+            )
