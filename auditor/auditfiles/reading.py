@@ -1,0 +1,165 @@
+"""Read an audit file: strictly, with file, line, name and cure for every mistake."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias, cast
+
+from auditor.auditfiles.shapes import AuditShape
+from auditor.documents import Document, Place, read_document, validate
+from auditor.domain.auditfiles import AuditFile
+from auditor.domain.canonical import Json, canonical
+from auditor.domain.targets import TargetSpec
+from auditor.errors import AuditFileError, InvalidInputError
+
+TargetEntry: TypeAlias = "str | Mapping[str, Json]"
+ResolveTarget: TypeAlias = Callable[[TargetEntry], TargetSpec]
+LEAST_CLASSES = 2
+
+
+def read_audit_file(raw: bytes, source: str, resolve_target: ResolveTarget) -> AuditFile:
+    """Parse the bytes of an audit file; ``source`` is its name in messages.
+
+    ``resolve_target`` turns an entry of ``targets`` (a name, or a mapping written out) into a
+    specification. Nothing that the file names is opened. Raises ``AuditFileError``, or the
+    error of ``resolve_target`` with the line added.
+    """
+    document = read_document(raw, source, AuditFileError)
+    shape = validate(document, AuditShape, AuditFileError)
+    mistakes = [*_task_mistakes(shape), *_input_mistakes(shape), *_data_mistakes(shape)]
+    mistakes += [*_model_mistakes(shape), *_claim_mistakes(shape)]
+    if mistakes:
+        raise _error(document, mistakes)
+    return AuditFile(
+        source=source,
+        raw=raw,
+        model=shape.model.section(),
+        task=shape.task.section(),
+        input=shape.input.section(),
+        targets=_targets(document, shape.targets, resolve_target),
+        data=shape.data.sections(),
+        policy=shape.policy,
+        budget=shape.budget,
+        seed=shape.seed,
+        claims=cast("dict[str, Json]", shape.claims),
+        show_examples=shape.show_examples,
+    )
+
+
+Mistake = tuple[Place, str, str]
+"""Where it stands, what is wrong with it, and the cure."""
+
+
+def _error(document: Document, mistakes: list[Mistake]) -> AuditFileError:
+    said = "; ".join(
+        f"{document.where(place)}: {'.'.join(str(part) for part in place)} {problem}"
+        for place, problem, _ in mistakes
+    )
+    return AuditFileError(said, cure=" ".join(dict.fromkeys(cure for _, _, cure in mistakes)))
+
+
+def _task_mistakes(shape: AuditShape) -> Iterator[Mistake]:
+    task = shape.task
+    if not 0 < task.threshold < 1:
+        cure = "Set a probability between 0 and 1, or remove it."
+        yield ("task", "threshold"), f"is {task.threshold:g}, which decides nothing", cure
+    if task.classes is None:
+        return
+    if len(task.classes) < LEAST_CLASSES:
+        yield ("task", "classes"), "lists fewer than two classes", "List every class."
+    if len(set(task.classes)) < len(task.classes):
+        yield ("task", "classes"), "lists a class twice", "List every class once."
+    for name in ("positive", "favourable"):
+        label = getattr(task, name)
+        if label is not None and label not in task.classes:
+            problem = f"is {label!r}, which task.classes does not list"
+            yield ("task", name), problem, f"Choose one of {', '.join(task.classes)}."
+
+
+def _input_mistakes(shape: AuditShape) -> Iterator[Mistake]:
+    declared = shape.input
+    if declared.domain is not None and declared.domain[0] >= declared.domain[1]:
+        yield ("input", "domain"), "is an empty range", "Write [low, high] with low below high."
+    if declared.domain is not None and declared.features is not None:
+        problem = "is set beside input.features, which bounds every column itself"
+        yield ("input", "domain"), problem, "Keep one of the two."
+    if declared.quantum is not None and declared.domain is None:
+        problem = "is set without input.domain, so there is nothing that it steps through"
+        yield ("input", "quantum"), problem, "Set input.domain: [low, high] too, or remove it."
+    if declared.quantum is not None and declared.quantum <= 0:
+        cure = "Set a positive step, or null for continuous inputs."
+        yield ("input", "quantum"), f"is {declared.quantum:g}, which is no step", cure
+
+
+def _data_mistakes(shape: AuditShape) -> Iterator[Mistake]:
+    for role, section in shape.data.sections().items():
+        place: Place = ("data", role.value)
+        single = [("labels", section.labels), ("id", section.id), ("cluster", section.cluster)]
+        named = [(setting, name) for setting, name in single if name is not None]
+        named += [("groups", name) for name in section.groups]
+        named += [("scores", name) for name in section.scores]
+        seen: dict[str, str] = {}
+        for setting, name in named:
+            # A group may be a cluster or an identity too; what is asked of the model may not.
+            clash = seen.get(name)
+            if clash is not None and (clash == setting or {clash, setting} & {"labels", "scores"}):
+                problem = f"names the column {name!r}, which {clash} names already"
+                yield (*place, setting), problem, "Name a column for one thing."
+            seen.setdefault(name, setting)
+
+
+def _model_mistakes(shape: AuditShape) -> Iterator[Mistake]:
+    if shape.model.artifact is not None:
+        return
+    for name in ("signature", "key"):
+        if getattr(shape.model, name) is not None:
+            problem = "is set, but there is no model.artifact that it could belong to"
+            yield ("model", name), problem, "Set model.artifact, or remove it."
+    for name in ("domain", "features"):
+        if getattr(shape.input, name) is not None:
+            problem = "is set, but there is no model.artifact that could take inputs"
+            yield ("input", name), problem, "Set model.artifact, or remove it."
+    if shape.data.evaluation is None or not shape.data.evaluation.scores:
+        problem = "names no artifact, and data.evaluation.scores names no column of its scores"
+        cure = "Set model.artifact: model.onnx, or data.evaluation.scores: [column, …]."
+        yield ("model",), problem, cure
+
+
+def _claim_mistakes(shape: AuditShape) -> Iterator[Mistake]:
+    if "privacy" in shape.claims:
+        yield ("claims", "privacy"), "is not supported yet", "Remove it."
+    for name, value in shape.claims.items():
+        try:
+            canonical(value)
+        except ValueError:
+            cure = "Write a finite number, a text, true or false."
+            yield ("claims", name), "is no value that a signed record can hold", cure
+
+
+def _targets(
+    document: Document, entries: tuple[object, ...], resolve: ResolveTarget
+) -> tuple[TargetSpec, ...]:
+    if not entries:
+        cure = "Write targets: [cpu]."
+        raise _error(document, [(("targets",), "lists no target", cure)])
+    targets: list[TargetSpec] = []
+    for index, entry in enumerate(entries):
+        place: Place = ("targets", index)
+        if not isinstance(entry, str | Mapping):
+            cure = "Write a name, or a mapping of a target's settings."
+            raise _error(document, [(place, f"is {entry!r}", cure)])
+        target = _resolved(document, place, entry, resolve)
+        if target.name in {known.name for known in targets}:
+            problem = f"names the target {target.name!r} a second time"
+            raise _error(document, [(place, problem, "Give every target a name of its own.")])
+        targets.append(target)
+    return tuple(targets)
+
+
+def _resolved(
+    document: Document, place: Place, entry: TargetEntry, resolve: ResolveTarget
+) -> TargetSpec:
+    try:
+        return resolve(entry)
+    except InvalidInputError as mistake:
+        name = ".".join(str(part) for part in place)
+        problem = f"{document.where(place)}: {name}: {mistake.problem}"
+        raise type(mistake)(problem, cure=mistake.cure) from None

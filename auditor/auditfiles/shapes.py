@@ -1,0 +1,154 @@
+"""The shape of an audit file: every setting that the contract names, and nothing else."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from auditor.auditfiles.words import (
+    Entries,
+    Flag,
+    Label,
+    Labels,
+    LocalPath,
+    Names,
+    Number,
+    Range,
+    Section,
+    Settings,
+    TaskKind,
+    Text,
+    Unsupported,
+    Whole,
+)
+from auditor.domain.auditfiles import DataSection, InputSection, ModelSection, TaskSection
+from auditor.domain.budgets import Budget
+from auditor.domain.datasets import Role
+from auditor.domain.tasks import Output
+
+
+class ModelShape(Section):
+    """The ``model`` section."""
+
+    name: Text
+    version: Text = "0"
+    artifact: LocalPath | None = None
+    signature: LocalPath | None = None
+    key: LocalPath | None = None
+    trust: Unsupported = None
+    twin: Literal["auto"] = "auto"
+    parent: Unsupported = None
+    tags: Names = ()
+
+    def section(self) -> ModelSection:
+        """Return the domain's form."""
+        return ModelSection(
+            name=self.name,
+            version=self.version,
+            artifact=self.artifact,
+            signature=self.signature,
+            key=self.key,
+            twin=self.twin,
+            tags=self.tags,
+        )
+
+
+class PipelineShape(Section):
+    """The ``pipeline`` section, of which nothing is built yet."""
+
+    pre: Unsupported = None
+    post: Unsupported = None
+
+
+class TaskShape(Section):
+    """The ``task`` section."""
+
+    kind: TaskKind = "classification"
+    classes: Labels | None = None
+    output: Output = Output.AUTO
+    positive: Label | None = None
+    favourable: Label | None = None
+    threshold: Number = 0.5
+    costs: Unsupported = None
+    tolerance: Unsupported = None
+
+    def section(self) -> TaskSection:
+        """Return the domain's form."""
+        return TaskSection(
+            kind=self.kind,
+            classes=self.classes,
+            output=self.output,
+            positive=self.positive,
+            favourable=self.favourable,
+            threshold=self.threshold,
+        )
+
+
+class InputShape(Section):
+    """The ``input`` section."""
+
+    domain: Range | None = None
+    quantum: Number | None = None
+    features: LocalPath | None = None
+
+    def section(self) -> InputSection:
+        """Return the domain's form."""
+        return InputSection(domain=self.domain, quantum=self.quantum, features=self.features)
+
+
+class DataShape(Section):
+    """One dataset of the ``data`` section."""
+
+    path: LocalPath
+    labels: Text | None = None
+    id: Text | None = None
+    groups: Names = ()
+    slices: Names = ()
+    cluster: Text | None = None
+    scores: Names = ()
+    predictions: Unsupported = None
+    time: Unsupported = None
+
+    def section(self) -> DataSection:
+        """Return the domain's form."""
+        return DataSection(
+            path=self.path,
+            labels=self.labels,
+            id=self.id,
+            groups=self.groups,
+            slices=self.slices,
+            cluster=self.cluster,
+            scores=self.scores,
+        )
+
+
+class DataShapes(Section):
+    """The ``data`` section: one dataset a role."""
+
+    evaluation: DataShape | None = None
+    training: DataShape | None = None
+    reference: DataShape | None = None
+    production: DataShape | None = None
+
+    def sections(self) -> dict[Role, DataSection]:
+        """Return the domain's form of the datasets that are there."""
+        shapes = {role: getattr(self, role.value) for role in Role}
+        return {role: shape.section() for role, shape in shapes.items() if shape is not None}
+
+
+class AuditShape(Section):
+    """A whole audit file."""
+
+    api_version: Literal["auditor/v1"] = Field(alias="apiVersion")
+    kind: Literal["Audit"]
+    model: ModelShape
+    pipeline: PipelineShape | None = None
+    task: TaskShape = TaskShape()
+    input: InputShape = InputShape()
+    targets: Entries = ("cpu",)
+    data: DataShapes = DataShapes()
+    recipe: Unsupported = None
+    claims: Settings = Field(default_factory=dict)
+    policy: Text = "baseline"
+    budget: Budget = Budget.CI
+    seed: Whole = 7
+    show_examples: Flag = False

@@ -1,0 +1,128 @@
+"""The kinds of value an audit file holds, each read without guessing what was meant."""
+
+import sys
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, model_validator
+from pydantic_core import PydanticCustomError
+
+from auditor.documents import Strict
+
+LARGEST_WHOLE = 2**53 - 1
+LARGEST_NUMBER = sys.float_info.max
+
+
+def _refuse(reason: str) -> PydanticCustomError:
+    # The reason goes in as a value, so that braces in it are not read as a template.
+    return PydanticCustomError("audit_file", "{reason}", {"reason": reason})
+
+
+def _shown(value: object) -> str:
+    named = {None: "null", True: "true", False: "false"}
+    return named[value] if value is None or isinstance(value, bool) else repr(value)
+
+
+def _text(value: object) -> object:
+    if isinstance(value, bool | int | float):
+        raise _refuse(f"{_shown(value)} is not text; write it in quotes")
+    if not isinstance(value, str):
+        raise _refuse("expected text")
+    if not value.strip():
+        raise _refuse("is empty; write a text, or null")
+    if not value.isprintable():
+        raise _refuse("holds characters that cannot be printed; write it without them")
+    return value
+
+
+def _label(value: object) -> object:
+    if isinstance(value, bool):
+        raise _refuse(f"YAML reads this as {_shown(value)}; write the label in quotes")
+    if isinstance(value, float):
+        raise _refuse(f"{_shown(value)} is not text; write the label in quotes")
+    return _text(str(value) if isinstance(value, int) else value)
+
+
+def _path(value: object) -> object:
+    text = _text(value)
+    if "://" in str(text):
+        raise _refuse(f"the URL {text!r} is not supported yet; write the path of a local file")
+    return text
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _refuse(f"{_shown(value)} is not a number; write one without quotes")
+    if not -LARGEST_NUMBER <= value <= LARGEST_NUMBER:
+        raise _refuse(f"{_shown(value)} is not finite; write an ordinary number")
+    return float(value)
+
+
+def _whole(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _refuse(f"{_shown(value)} is not a whole number; write one without quotes")
+    if not 0 <= value <= LARGEST_WHOLE:
+        raise _refuse(f"{value} is not within 0 and 2^53 - 1; choose another")
+    return value
+
+
+def _flag(value: object) -> object:
+    if not isinstance(value, bool):
+        raise _refuse(
+            f"{_shown(value)} is neither true nor false; write one of them without quotes"
+        )
+    return value
+
+
+def _unsupported(value: object) -> object:
+    if value is not None:
+        raise _refuse("is not supported yet; remove it")
+    return value
+
+
+def _names(value: object) -> object:
+    return () if value is None else _listed(value)
+
+
+def _listed(value: object) -> object:
+    if not isinstance(value, list | tuple):
+        raise _refuse(f"{_shown(value)} is not a list; write it in square brackets")
+    return value
+
+
+def _mapped(value: object) -> object:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise _refuse(f"{_shown(value)} is not a mapping; write `key: value` settings")
+    return value
+
+
+def _classification(value: object) -> object:
+    if value == "regression":
+        raise _refuse("'regression' is not supported yet; audit a classification")
+    return value
+
+
+class Section(Strict):
+    """A part of an audit file; one whose settings are all commented out counts as absent."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _settings(cls, value: object) -> object:
+        return _mapped(value)
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Label = Annotated[str, BeforeValidator(_label)]
+Labels = Annotated[tuple[Label, ...], BeforeValidator(_listed)]
+LocalPath = Annotated[str, BeforeValidator(_path)]
+Number = Annotated[float, BeforeValidator(_number)]
+Whole = Annotated[int, BeforeValidator(_whole)]
+Flag = Annotated[bool, BeforeValidator(_flag)]
+Names = Annotated[tuple[Text, ...], BeforeValidator(_names)]
+Entries = Annotated[tuple[Any, ...], BeforeValidator(_listed)]
+Range = Annotated[tuple[Number, Number], BeforeValidator(_listed)]
+Settings = Annotated[dict[str, Any], BeforeValidator(_mapped)]
+TaskKind = Annotated[Literal["classification"], BeforeValidator(_classification)]
+Unsupported = Annotated[None, BeforeValidator(_unsupported)]

@@ -1,0 +1,78 @@
+"""CSV files as tables of columns."""
+
+import csv
+import io
+from collections.abc import Iterator
+
+import polars as pl
+
+from auditor.errors import DatasetError
+
+
+def read_csv(raw: bytes, name: str) -> pl.DataFrame:
+    """Read comma-separated text with one header line; every cell stays the text it is.
+
+    Rows that are wholly blank are dropped. Raises ``DatasetError`` for other encodings, for a
+    header with unnamed or repeated columns, and for rows of another length than the header.
+    """
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as mistake:
+        raise DatasetError(
+            f"{name} is not UTF-8 text (byte {mistake.start})", cure="Save it as UTF-8."
+        ) from None
+    _refuse_header(_header(text, name), name)
+    try:
+        table = pl.read_csv(io.BytesIO(text.encode()), infer_schema=False)
+    except pl.exceptions.PolarsError as mistake:
+        _refuse_ragged(text, name)
+        reason = str(mistake).splitlines()[0]
+        raise DatasetError(
+            f"{name} is not CSV ({reason})", cure="Save it again, with commas and straight quotes."
+        ) from None
+    if table[:, -1].null_count():
+        # The parser fills short rows with nulls; only they end in one, so most files skip this.
+        _refuse_ragged(text, name)
+    return table.filter(~pl.all_horizontal(pl.all().is_null()))
+
+
+def _rows(text: str, name: str) -> Iterator[tuple[int, list[str]]]:
+    lines = csv.reader(io.StringIO(text, newline=""))
+    try:
+        for row in lines:
+            yield lines.line_num, row
+    except csv.Error as mistake:
+        raise DatasetError(
+            f"{name}, line {lines.line_num}: {mistake}", cure="Mend the CSV at that line."
+        ) from None
+
+
+def _header(text: str, name: str) -> list[str]:
+    return next((row for _, row in _rows(text, name)), [])
+
+
+def _refuse_header(header: list[str], name: str) -> None:
+    for position, column in enumerate(header, start=1):
+        if not column.strip():
+            raise DatasetError(
+                f"{name}: column {position} has no name in the header",
+                cure="Name it, or leave the column out (pandas: to_csv(…, index=False)).",
+            )
+        if header.index(column) + 1 != position:
+            raise DatasetError(
+                f"{name}: column {column!r} stands twice in the header",
+                cure="Rename or remove one of the two.",
+            )
+    if not header:
+        raise DatasetError(f"{name} has no header", cure="Name the columns in the first line.")
+
+
+def _refuse_ragged(text: str, name: str) -> None:
+    width = 0
+    for line, row in _rows(text, name):
+        width = width or len(row)
+        if row and len(row) != width:
+            raise DatasetError(
+                f"{name}, line {line}: {len(row)} cells, but the header names {width} columns",
+                cure="Give every row one cell a column; quote cells that hold commas.",
+            )

@@ -1,0 +1,150 @@
+"""Labels and scores: what the classes are, which one each row has, what a model said of it."""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from auditor.datasets.columns import numbers, others, spelling, texts
+from auditor.datasets.sources import Source
+from auditor.domain.auditfiles import TaskSection
+from auditor.domain.datasets import Role
+from auditor.domain.tasks import Classification, Floats
+from auditor.errors import DatasetError
+
+MOST_UNDECLARED = 100
+SUM_TOLERANCE = 1e-3
+
+
+def classes_in(source: Source) -> tuple[str, ...]:
+    """Return the distinct labels of a source, numbers in the order of numbers.
+
+    Raises ``DatasetError`` when there are so many that they look like something else.
+    """
+    written = texts(_label_column(source)).drop_nulls().unique()
+    distinct = sorted({spelling(text) for text in written.to_list()}, key=_order)
+    if not distinct:
+        raise DatasetError(
+            f"{source.name}: column {source.labels!r} holds no label at all",
+            cure="Name the column that holds the labels, or fill it in.",
+        )
+    if len(distinct) > MOST_UNDECLARED:
+        raise DatasetError(
+            f"{source.name}: column {source.labels!r} holds {len(distinct)} different labels",
+            cure="Name the column that holds the labels, or list them all in task.classes.",
+        )
+    return tuple(distinct)
+
+
+def classification(section: TaskSection, classes: tuple[str, ...], place: str) -> Classification:
+    """Return the task of the audit file; ``place`` says where ``classes`` come from.
+
+    ``positive`` defaults to the last class, ``favourable`` to the positive one.
+    """
+    for name, label in (("positive", section.positive), ("favourable", section.favourable)):
+        if label is not None and label not in classes:
+            raise DatasetError(
+                f"task.{name} is {label!r}, but the labels in {place} are {', '.join(classes)}",
+                cure=f"Choose one of them as task.{name}, or list task.classes.",
+            )
+    positive = classes[-1] if section.positive is None else section.positive
+    return Classification(
+        classes=classes,
+        positive=positive,
+        favourable=positive if section.favourable is None else section.favourable,
+        threshold=section.threshold,
+        output=section.output,
+    )
+
+
+def label_indices(source: Source, task: Classification, role: Role) -> NDArray[np.int64]:
+    """Return the index of each row's label in the task's classes.
+
+    Raises ``DatasetError`` for a missing label, one outside the classes, or a single class.
+    """
+    written = texts(_label_column(source))
+    missing = np.flatnonzero(written.is_null().to_numpy())
+    if missing.size:
+        raise DatasetError(
+            f"{source.name}: column {source.labels!r} has no label in "
+            f"{source.row(int(missing[0]))}{others(missing.size)}",
+            cure="Fill in the label, or leave the row out.",
+        )
+    distinct = written.unique().to_list()
+    known = {spelling(label): index for index, label in enumerate(task.classes)}
+    known |= {label: index for index, label in enumerate(task.classes)}
+    index_of = {text: known.get(text, known.get(spelling(text), -1)) for text in distinct}
+    found = written.replace_strict(index_of, return_dtype=pl.Int64)
+    indices: NDArray[np.int64] = found.to_numpy().astype(np.int64)
+    _refuse_outside(source, written, indices, task)
+    if len(np.unique(indices)) == 1:
+        raise DatasetError(
+            f"{source.name}: every row has the label {task.classes[int(indices[0])]!r} in column "
+            f"{source.labels!r}, so nothing can be said of other classes",
+            cure=f"Take {role.value} data with rows of at least two classes.",
+        )
+    return indices
+
+
+def scores_of(source: Source, task: Classification) -> Floats:
+    """Return the scores that a file brings as ``[n, classes]`` probabilities.
+
+    One column is the probability of the positive class. Raises ``DatasetError`` for values
+    outside 0..1, and for rows whose scores do not sum to 1 (within 0.001).
+    """
+    columns = np.stack([numbers(source, name) for name in source.scores], axis=1)
+    _refuse_improbable(source, columns)
+    if columns.shape[1] == 1 and task.binary:
+        positive = columns[:, 0]
+        pair = (1 - positive, positive) if task.positive_index == 1 else (positive, 1 - positive)
+        return np.stack(pair, axis=1)
+    if columns.shape[1] != len(task.classes):
+        raise DatasetError(
+            f"{source.name}: scores names {columns.shape[1]} columns for {len(task.classes)} "
+            f"classes ({', '.join(task.classes)})",
+            cure="Name one column a class, in the order of task.classes.",
+        )
+    sums = columns.sum(axis=1)
+    wrong = np.flatnonzero(np.abs(sums - 1) > SUM_TOLERANCE)
+    if wrong.size:
+        raise DatasetError(
+            f"{source.name}: the scores in {source.row(int(wrong[0]))} sum to "
+            f"{sums[wrong[0]]:g}, not 1{others(wrong.size)}",
+            cure="Store probabilities of all classes.",
+        )
+    return columns
+
+
+def _refuse_improbable(source: Source, columns: Floats) -> None:
+    outside = np.argwhere(~((columns >= 0) & (columns <= 1)))
+    if outside.size:
+        row, column = (int(part) for part in outside[0])
+        raise DatasetError(
+            f"{source.name}: column {source.scores[column]!r}, {source.row(row)}: the score "
+            f"{columns[row, column]:g} is no probability{others(len(np.unique(outside[:, 0])))}",
+            cure="Store probabilities between 0 and 1 (softmax of the logits).",
+        )
+
+
+def _label_column(source: Source) -> pl.Series:
+    return source.column(source.labels or "")
+
+
+def _refuse_outside(
+    source: Source, written: pl.Series, indices: NDArray[np.int64], task: Classification
+) -> None:
+    outside = np.flatnonzero(indices < 0)
+    if outside.size:
+        row = int(outside[0])
+        raise DatasetError(
+            f"{source.name}: column {source.labels!r}, {source.row(row)}: the label "
+            f"{written[row]!r} is none of the classes {', '.join(task.classes)}"
+            f"{others(outside.size)}",
+            cure="Add it to task.classes, or mend the label.",
+        )
+
+
+def _order(text: str) -> tuple[bool, float, str]:
+    try:
+        return (False, float(text), text)
+    except ValueError:
+        return (True, 0.0, text)

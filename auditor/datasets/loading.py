@@ -1,0 +1,173 @@
+"""Load every dataset that an audit file names, with the task and the input space they give."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from auditor.datasets.columns import groups_of, names_of
+from auditor.datasets.files import Locate, read_file
+from auditor.datasets.inputs import (
+    refuse_not_finite,
+    refuse_outside_domain,
+    refuse_outside_schema,
+    scale_pixels,
+    stack_features,
+)
+from auditor.datasets.labels import classes_in, classification, label_indices, scores_of
+from auditor.datasets.opening import open_source
+from auditor.datasets.schemas import read_schema
+from auditor.datasets.sources import Source, single_valued
+from auditor.datasets.spaces import input_space
+from auditor.domain.auditfiles import AuditFile, DataSection, InputSection
+from auditor.domain.datasets import Dataset, Role
+from auditor.domain.readings import Gap
+from auditor.domain.requests import InputFile
+from auditor.domain.tasks import Array, Classification, Feature, InputSpace
+from auditor.errors import AuditFileError, DatasetError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedDatasets:
+    """The datasets of an audit, what they make of its task, and every file that was read."""
+
+    datasets: Mapping[Role, Dataset]
+    task: Classification
+    space: InputSpace | Gap
+    inputs: tuple[InputFile, ...]
+
+
+def load_datasets(audit: AuditFile, locate: Locate) -> LoadedDatasets:
+    """Read the data files and the schema that ``audit`` names.
+
+    ``locate`` turns a path as written into where the file lies. Raises ``DatasetError`` with
+    file, row or column, and cure; ``AuditFileError`` when nothing says what the classes are.
+    """
+    with_inputs = audit.model.artifact is not None
+    features, files = _schema(audit.input, locate)
+    sources = {
+        role: open_source(audit.data[role], locate, with_inputs=with_inputs)
+        for role in Role
+        if role in audit.data
+    }
+    task = _task(audit, sources)
+    datasets = {
+        role: _dataset(role, source, audit.data[role], task, _inputs(audit, source, features))
+        for role, source in sources.items()
+    }
+    _refuse_other_shapes(datasets, sources)
+    first = next(iter(sources), Role.EVALUATION)
+    inputs = datasets[first].inputs if sources else None
+    pictures = bool(sources) and sources[first].pictures
+    return LoadedDatasets(
+        datasets=datasets,
+        task=task,
+        space=input_space(audit.input, features, inputs, pictures=pictures),
+        inputs=_once([*files, *(file for source in sources.values() for file in source.files)]),
+    )
+
+
+def _schema(
+    declared: InputSection, locate: Locate
+) -> tuple[tuple[Feature, ...], tuple[InputFile, ...]]:
+    if declared.features is None:
+        return (), ()
+    file = read_file(declared.features, locate)
+    return read_schema(file), (file.input,)
+
+
+def _task(audit: AuditFile, sources: Mapping[Role, Source]) -> Classification:
+    if audit.task.classes is not None:
+        return classification(audit.task, audit.task.classes, audit.source)
+    labelled = next((source for source in sources.values() if source.labels is not None), None)
+    if labelled is None:
+        raise AuditFileError(
+            f"{audit.source}: task.classes is not set, and no dataset names labels to take it from",
+            cure='Set task.classes: ["0", "1"], or data.evaluation.labels.',
+        )
+    return classification(audit.task, classes_in(labelled), labelled.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    values: Array | None
+    names: tuple[str, ...] = ()
+
+
+def _inputs(audit: AuditFile, source: Source, features: Sequence[Feature]) -> _Inputs:
+    if audit.model.artifact is None:
+        return _Inputs(None)
+    names = tuple(feature.name for feature in features)
+    values = source.inputs
+    if values is None:
+        names = names or source.spare
+        values = stack_features(source, names)
+    elif source.pictures and audit.input.domain is not None:
+        values = scale_pixels(values, audit.input.domain)
+    known = features or [Feature(name) for name in names]
+    if features:
+        refuse_outside_schema(source, values, features)
+    refuse_not_finite(source, values, known)
+    if audit.input.domain is not None:
+        refuse_outside_domain(source, values, audit.input.domain, names)
+    return _Inputs(values, names)
+
+
+def _dataset(
+    role: Role, source: Source, section: DataSection, task: Classification, inputs: _Inputs
+) -> Dataset:
+    return Dataset(
+        role=role,
+        files=tuple(dict.fromkeys(item.file for item in source.files)),
+        inputs=inputs.values,
+        labels=None if source.labels is None else label_indices(source, task, role),
+        ids=_ids(source),
+        features=inputs.names,
+        groups={name: groups_of(source, name) for name in section.groups},
+        slices={name: groups_of(source, name) for name in _slices(source, section, inputs)},
+        cluster=None if section.cluster is None else names_of(source, section.cluster, "cluster"),
+        scores=scores_of(source, task) if source.scores else None,
+    )
+
+
+def _slices(source: Source, section: DataSection, inputs: _Inputs) -> tuple[str, ...]:
+    # Columns that nothing else claims are slice features, as the audit file's contract says.
+    free = [
+        name
+        for name in source.spare
+        if name not in inputs.names and single_valued(source.columns[name])
+    ]
+    return tuple(dict.fromkeys([*section.slices, *free]))
+
+
+def _ids(source: Source) -> tuple[str, ...]:
+    if source.id is None:
+        return tuple(str(row) for row in range(1, source.rows + 1))
+    ids = names_of(source, source.id, "id")
+    first: dict[str, int] = {}
+    for row, name in enumerate(ids):
+        if first.setdefault(name, row) != row:
+            raise DatasetError(
+                f"{source.name}: column {source.id!r}: the id {name!r} stands in "
+                f"{source.row(first[name])} and again in {source.row(row)}",
+                cure="Give every row an id of its own, or leave `id` out to use row numbers.",
+            )
+    return ids
+
+
+def _refuse_other_shapes(datasets: Mapping[Role, Dataset], sources: Mapping[Role, Source]) -> None:
+    shapes = {
+        role: dataset.inputs.shape[1:]
+        for role, dataset in datasets.items()
+        if dataset.inputs is not None
+    }
+    first = next(iter(shapes), None)
+    for role, shape in shapes.items():
+        if first is not None and shape != shapes[first]:
+            raise DatasetError(
+                f"{sources[role].name} ({role.value}) has inputs of shape {shape}, but "
+                f"{sources[first].name} ({first.value}) of shape {shapes[first]}",
+                cure="Give all datasets the inputs that the one model takes.",
+            )
+
+
+def _once(files: Sequence[InputFile]) -> tuple[InputFile, ...]:
+    return tuple(dict.fromkeys(files))

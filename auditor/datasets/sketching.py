@@ -1,0 +1,157 @@
+"""Look at a data file before anyone has said what is in it, and guess."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+import numpy as np
+import polars as pl
+
+from auditor.datasets.arrays import as_column, read_npy, read_npz
+from auditor.datasets.columns import spelling, texts
+from auditor.datasets.files import read_bytes
+from auditor.datasets.opening import ARRAYS, INPUT_NAMES, TABLES
+from auditor.datasets.pictures import read_pictures
+from auditor.domain.auditfiles import DataSection
+from auditor.domain.tasks import Array
+from auditor.errors import DatasetError
+
+LABEL_NAMES = ("y", "label", "labels", "target", "targets", "class", "outcome", "y_true")
+ID_NAMES = ("id", "ids", "row_id", "uuid", "key")
+GROUP_NAMES = (
+    "sex",
+    "gender",
+    "race",
+    "ethnicity",
+    "age",
+    "age_group",
+    "religion",
+    "nationality",
+    "disability",
+    "marital_status",
+)
+MOST_LABELS = 100
+MOST_LAST_LABELS = 20
+MOST_GROUPS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sketch:
+    """What a data file seems to hold.
+
+    ``input_shape`` is one input's shape, ``value_range`` the least and the greatest of its
+    values, both ``None`` for tables; ``labels``, ``id`` and ``groups`` are guesses by name;
+    ``classes`` the distinct labels; ``texts`` the other columns that hold text.
+    """
+
+    columns: tuple[str, ...]
+    rows: int
+    labels: str | None = None
+    classes: tuple[str, ...] = ()
+    id: str | None = None
+    groups: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    input_shape: tuple[int, ...] | None = None
+    value_range: tuple[float, float] | None = None
+    pictures: bool = False
+
+
+def sketch(path: Path) -> Sketch:
+    """Guess what a data file or a folder of pictures holds. Raises ``DatasetError``."""
+    if path.is_dir():
+        source = read_pictures(DataSection(path=path.name), path)
+        classes = _classes(source.column(source.labels or ""))
+        found = _sketch({}, source.inputs, source.rows)
+        return Sketch(
+            columns=tuple(source.columns),
+            rows=found.rows,
+            classes=classes,
+            input_shape=found.input_shape,
+            value_range=found.value_range,
+            pictures=True,
+        )
+    suffix = PurePath(path).suffix.lower()
+    if suffix not in (*TABLES, *ARRAYS):
+        raise DatasetError(
+            f"{path.name} has the ending {suffix!r}, which is of no kind that can be read",
+            cure=f"Name a {', '.join((*ARRAYS, *TABLES))} file, or a folder of pictures.",
+        )
+    raw = read_bytes(path, path.name)
+    if suffix in TABLES:
+        table = TABLES[suffix](raw, path.name)
+        return _sketch({item.name: item for item in table.get_columns()}, None, table.height)
+    if suffix == ".npy":
+        array = read_npy(raw, path.name)
+        return _sketch({}, array, array.shape[0] if array.ndim else 0)
+    return _sketch_npz(read_npz(raw, path.name), path.name)
+
+
+def _sketch_npz(arrays: Mapping[str, Array], name: str) -> Sketch:
+    wide = [key for key, array in arrays.items() if array.ndim > 1]
+    chosen = next((key for key in INPUT_NAMES if key in arrays), wide[0] if wide else None)
+    columns = {
+        key: as_column(array, f"{name}: array {key!r}")
+        for key, array in arrays.items()
+        if array.ndim == 1 and key != chosen
+    }
+    if chosen is None:
+        return _sketch(columns, None, max((len(item) for item in columns.values()), default=0))
+    inputs = arrays[chosen]
+    rows = inputs.shape[0] if inputs.ndim else 0
+    return _sketch({key: item for key, item in columns.items() if len(item) == rows}, inputs, rows)
+
+
+def _sketch(columns: Mapping[str, pl.Series], inputs: Array | None, rows: int) -> Sketch:
+    labels = _guess_labels(columns, table=inputs is None)
+    free = {name: column for name, column in columns.items() if name != labels}
+    ids = next((name for name in free if name.lower() in ID_NAMES and _unique(free[name])), None)
+    groups = tuple(
+        name
+        for name, column in free.items()
+        if name.lower() in GROUP_NAMES and column.n_unique() <= MOST_GROUPS
+    )
+    return Sketch(
+        columns=tuple(columns),
+        rows=rows,
+        labels=labels,
+        classes=() if labels is None else _classes(columns[labels]),
+        id=ids,
+        groups=groups,
+        texts=tuple(n for n in free if n not in (ids, *groups) and not _numeric(free[n])),
+        input_shape=None if inputs is None else inputs.shape[1:],
+        value_range=_range(inputs),
+    )
+
+
+def _guess_labels(columns: Mapping[str, pl.Series], *, table: bool) -> str | None:
+    named = [name for name in columns if name.lower() in LABEL_NAMES]
+    for name in named:
+        if 1 < columns[name].n_unique() <= MOST_LABELS:
+            return name
+    last = next(reversed(list(columns)), None)
+    if table and last is not None and 1 < columns[last].n_unique() <= MOST_LAST_LABELS:
+        return last
+    return None
+
+
+def _classes(column: pl.Series) -> tuple[str, ...]:
+    distinct = {spelling(text) for text in texts(column).drop_nulls().unique().to_list()}
+    return tuple(sorted(distinct, key=lambda text: (not text.isdecimal(), len(text), text)))
+
+
+def _unique(column: pl.Series) -> bool:
+    return column.null_count() == 0 and column.n_unique() == len(column)
+
+
+def _numeric(column: pl.Series) -> bool:
+    if column.dtype != pl.String:
+        return column.dtype.is_numeric() or column.dtype == pl.Boolean
+    filled = texts(column).drop_nulls()
+    return filled.str.strip_chars().cast(pl.Float64, strict=False).null_count() == 0
+
+
+def _range(inputs: Array | None) -> tuple[float, float] | None:
+    if inputs is None or inputs.dtype.kind not in "biuf" or inputs.size == 0:
+        return None
+    low, high = float(np.min(inputs)), float(np.max(inputs))
+    return (low, high) if np.isfinite([low, high]).all() else None

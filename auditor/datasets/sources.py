@@ -1,0 +1,58 @@
+"""A source: what one data file, or one folder of pictures, holds before it gets a meaning."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from auditor.domain.requests import InputFile
+from auditor.domain.tasks import Array
+from auditor.errors import DatasetError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Named columns of one value a row and, where the file holds arrays or pictures, one input.
+
+    ``name`` is the path as written, for messages. ``labels``, ``id`` and ``scores`` name the
+    columns that hold those, ``spare`` the columns that the audit file does not mention, in the
+    order of the file. ``pictures`` is true where inputs are 8-bit pixels.
+    """
+
+    name: str
+    rows: int
+    files: tuple[InputFile, ...]
+    columns: Mapping[str, pl.Series]
+    inputs: Array | None = None
+    input_name: str = ""
+    labels: str | None = None
+    id: str | None = None
+    scores: tuple[str, ...] = ()
+    spare: tuple[str, ...] = ()
+    below_header: bool = False
+    pictures: bool = False
+
+    def column(self, name: str) -> pl.Series:
+        """Return a column. Raises ``DatasetError`` that lists the columns there are."""
+        if name not in self.columns:
+            there = ", ".join(repr(known) for known in self.columns) or "none"
+            raise DatasetError(
+                f"{self.name} has no column {name!r}; there are {there}",
+                cure="Name one of these in the audit file, or mend the file.",
+            )
+        column = self.columns[name]
+        if not single_valued(column):
+            raise DatasetError(
+                f"{self.name}: column {name!r} holds {column.dtype}, not one number or text a row",
+                cure="Store single values in it, or leave the column out.",
+            )
+        return column
+
+    def row(self, index: int) -> str:
+        """Name a row in messages, counted from 1."""
+        return f"row {index + 1}" + (" (counted from below the header)" * self.below_header)
+
+
+def single_valued(column: pl.Series) -> bool:
+    """Whether a column holds one number, text or date a row."""
+    return not (column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object))

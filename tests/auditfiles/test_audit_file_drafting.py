@@ -1,0 +1,92 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from auditor.auditfiles.drafting import Observed, draft_audit_file
+from auditor.auditfiles.reading import read_audit_file
+from auditor.domain.auditfiles import AuditFile
+from auditor.domain.datasets import Role
+from auditor.domain.targets import TargetSpec
+
+
+def read(text: str) -> AuditFile:
+    return read_audit_file(text.encode(), "audit.yaml", lambda entry: TargetSpec(str(entry)))
+
+
+def test_what_was_observed_stands_in_the_draft() -> None:
+    draft = draft_audit_file(
+        Observed(
+            name="loans",
+            artifact="model.onnx",
+            data="test.csv",
+            model_shape=(None, 3),
+            outputs=2,
+            rows=1149,
+            columns=("id", "a", "b", "c", "race", "note", "y"),
+            labels="y",
+            classes=("0", "1"),
+            id="id",
+            groups=("race",),
+            slices=("note",),
+        )
+    )
+    audit = read(draft)
+    section = audit.data[Role.EVALUATION]
+    assert audit.model.artifact == "model.onnx"
+    assert audit.task.classes == ("0", "1")
+    assert audit.task.favourable == "1"
+    assert (section.path, section.labels, section.id) == ("test.csv", "y", "id")
+    assert (section.groups, section.slices) == (("race",), ("note",))
+    assert "takes [rows, 3], gives 2 scores" in draft
+    assert "1149 rows" in draft
+
+
+def test_a_domain_is_guessed_only_where_the_values_look_like_pixels() -> None:
+    def draft(low: float, high: float) -> AuditFile:
+        seen = Observed(
+            name="m", artifact="m.onnx", data="x.npz", input_shape=(8,), value_range=(low, high)
+        )
+        return read(draft_audit_file(seen))
+
+    assert draft(0.0, 1.0).input.domain == (0.0, 1.0)
+    assert draft(0.0, 254.0).input.domain == (0.0, 255.0)
+    assert draft(-1.0, 1.0).input.domain is None
+
+
+def test_a_model_with_other_classes_than_the_labels_is_pointed_out() -> None:
+    seen = Observed(
+        name="m", artifact="m.onnx", data="x.npz", outputs=10, classes=("0", "1"), labels="y"
+    )
+    assert "The model gives 10 scores, but the data hold 2 labels" in draft_audit_file(seen)
+
+
+NAMES = st.text(min_size=1, max_size=12).filter(
+    lambda text: bool(text.strip()) and text.isprintable()
+)
+
+
+@given(
+    name=NAMES,
+    columns=st.lists(st.text(max_size=12), unique=True, max_size=6),
+    classes=st.lists(st.text(max_size=8), unique=True, max_size=5),
+    rows=st.integers(0, 10**6),
+)
+def test_any_draft_is_an_audit_file_as_it_stands(
+    name: str, columns: list[str], classes: list[str], rows: int
+) -> None:
+    printable = [text for text in columns if text.isprintable() and text.strip()]
+    audit = read(
+        draft_audit_file(
+            Observed(
+                name=name,
+                artifact="model.onnx",
+                data="test.csv",
+                rows=rows,
+                columns=tuple(columns),
+                labels=columns[0] if columns else None,
+                classes=tuple(classes),
+                groups=tuple(columns[1:]),
+            )
+        )
+    )
+    assert audit.model.name == name
+    assert set(audit.data[Role.EVALUATION].groups) <= set(printable)

@@ -1,0 +1,229 @@
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from auditor.auditfiles.reading import read_audit_file
+from auditor.domain.auditfiles import AuditFile
+from auditor.domain.budgets import Budget
+from auditor.domain.canonical import Json
+from auditor.domain.datasets import Role
+from auditor.domain.targets import TargetSpec
+from auditor.domain.tasks import Output
+from auditor.errors import AuditFileError, TargetError
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+LEAST = """\
+apiVersion: auditor/v1
+kind: Audit
+model: {name: m, artifact: model.onnx}
+"""
+CONTRACT = """\
+apiVersion: auditor/v1
+kind: Audit
+model: {name: digits-cnn, version: 1.2.0, artifact: model.onnx, signature: model.sig,
+        key: model.pub, trust: null, twin: auto, parent: null, tags: [high-risk]}
+pipeline: {pre: null, post: null}
+task: {kind: classification, classes: ["0", "1"], output: auto, positive: "1", favourable: "0",
+       threshold: 0.4, costs: null}
+input: {domain: [0.0, 1.0], quantum: null}
+targets: [cpu, {name: slow, threads: 4}]
+data:
+  evaluation: {path: test.npz, labels: y, id: null, groups: [sex, race], slices: [age, income],
+               cluster: person}
+  training: {path: train.npz}
+recipe: null
+claims: {accuracy: 0.98}
+policy: baseline
+budget: smoke
+seed: 11
+"""
+
+
+def resolve(entry: str | Mapping[str, Json]) -> TargetSpec:
+    if isinstance(entry, str):
+        if entry != "cpu":
+            raise TargetError(f"there is no target {entry!r}", cure="Write cpu.")
+        return TargetSpec(entry)
+    return TargetSpec(str(entry["name"]), threads=int(str(entry.get("threads", 1))))
+
+
+def read(text: str) -> AuditFile:
+    return read_audit_file(text.encode(), "audit.yaml", resolve)
+
+
+def test_the_file_of_the_contract_is_read_as_it_is_meant() -> None:
+    audit = read(CONTRACT)
+    assert audit.model.tags == ("high-risk",)
+    assert audit.task.classes == ("0", "1")
+    assert (audit.task.positive, audit.task.favourable, audit.task.threshold) == ("1", "0", 0.4)
+    assert audit.input.domain == (0.0, 1.0)
+    assert audit.targets == (TargetSpec("cpu"), TargetSpec("slow", threads=4))
+    assert audit.data[Role.EVALUATION].groups == ("sex", "race")
+    assert audit.data[Role.EVALUATION].cluster == "person"
+    assert audit.data[Role.TRAINING].labels is None
+    assert (audit.claims, audit.budget, audit.seed) == ({"accuracy": 0.98}, Budget.SMOKE, 11)
+    assert audit.raw == CONTRACT.encode()
+
+
+def test_what_is_left_out_has_the_defaults_of_the_contract() -> None:
+    audit = read(LEAST)
+    assert audit.model.version == "0"
+    assert audit.model.twin == "auto"
+    assert audit.task.output is Output.AUTO
+    assert audit.task.threshold == 0.5
+    assert audit.targets == (TargetSpec("cpu"),)
+    assert (audit.policy, audit.budget, audit.seed) == ("baseline", Budget.CI, 7)
+    assert (dict(audit.data), dict(audit.claims), audit.show_examples) == ({}, {}, False)
+
+
+def test_a_section_whose_settings_are_all_commented_out_counts_as_absent() -> None:
+    audit, least = read(LEAST + "task:\ninput:\ndata:\nclaims:\n"), read(LEAST)
+    assert (audit.task, audit.input) == (least.task, least.input)
+    assert (audit.data, audit.claims) == (least.data, least.claims)
+
+
+def test_whole_numbers_as_classes_are_their_text() -> None:
+    assert read(LEAST + "task: {classes: [0, 1], positive: 0}").task.positive == "0"
+
+
+def test_a_predictions_only_audit_needs_scores_and_no_artifact() -> None:
+    audit = read(
+        "apiVersion: auditor/v1\nkind: Audit\nmodel: {name: m}\n"
+        "data: {evaluation: {path: scored.parquet, labels: y, scores: [p0, p1]}}\n"
+    )
+    assert audit.model.artifact is None
+    assert audit.data[Role.EVALUATION].scores == ("p0", "p1")
+
+
+@pytest.mark.parametrize("name", ["digits", "loans"])
+def test_the_audit_files_of_the_examples_are_read(name: str) -> None:
+    raw = (EXAMPLES / name / "audit.yaml").read_bytes()
+    audit = read_audit_file(raw, "audit.yaml", resolve)
+    assert (audit.policy, audit.budget, audit.seed) == ("baseline", Budget.CI, 7)
+    assert audit.show_examples
+    assert (audit.model.signature, audit.model.key) == ("model.sig", "model.pub")
+
+
+BROKEN = {
+    "an unknown setting": ("sed: 7", "audit.yaml:4: sed", "there are apiVersion"),
+    "an unknown setting inside": (
+        "data:\n  evaluation:\n    path: x.csv\n    lables: y",
+        "audit.yaml:7: data.evaluation.lables",
+        "labels",
+    ),
+    "a quoted seed": ("seed: '7'", "audit.yaml:4: seed", "without quotes"),
+    "a seed that is true": ("seed: true", "audit.yaml:4: seed", "without quotes"),
+    "a negative seed": ("seed: -1", "audit.yaml:4: seed", "choose another"),
+    "a seed beyond JSON": ("seed: 9007199254740992", "audit.yaml:4: seed", "choose another"),
+    "a word as a flag": ("show_examples: 'yes'", "audit.yaml:4: show_examples", "true nor false"),
+    "an unknown budget": ("budget: huge", "audit.yaml:4: budget", "'smoke', 'ci' or 'full'"),
+    "regression": ("task: {kind: regression}", "audit.yaml:4: task.kind", "not supported yet"),
+    "a tolerance": ("task: {tolerance: 0.1}", "audit.yaml:4: task.tolerance", "remove it"),
+    "costs": ("task: {costs: [[0, 1]]}", "audit.yaml:4: task.costs", "not supported yet"),
+    "a pipeline": ("pipeline: {pre: a.onnx}", "audit.yaml:4: pipeline.pre", "not supported yet"),
+    "a recipe": ("recipe: {path: a.py}", "audit.yaml:4: recipe", "not supported yet; remove it"),
+    "a time column": (
+        "data: {evaluation: {path: a.csv, time: t}}",
+        "audit.yaml:4: data.evaluation.time",
+        "not supported yet; remove it",
+    ),
+    "predictions": (
+        "data: {evaluation: {path: a.csv, predictions: p}}",
+        "audit.yaml:4: data.evaluation.predictions",
+        "not supported yet; remove it",
+    ),
+    "a URL": (
+        "data: {evaluation: {path: s3://bucket/a.csv}}",
+        "audit.yaml:4: data.evaluation.path",
+        "local file",
+    ),
+    "a privacy claim": ("claims: {privacy: c.json}", "audit.yaml:4: claims.privacy", "Remove it"),
+    "an infinite claim": ("claims: {accuracy: .inf}", "audit.yaml:4: claims.accuracy", "finite"),
+    "yes and no as classes": (
+        "task: {classes: [yes, no]}",
+        "audit.yaml:4: task.classes.0: YAML reads this as true",
+        "in quotes",
+    ),
+    "one class": ("task: {classes: [a]}", "audit.yaml:4: task.classes", "List every class"),
+    "a class twice": ("task: {classes: [a, a]}", "audit.yaml:4: task.classes", "once"),
+    "a positive class of none": (
+        "task: {classes: [a, b], positive: c}",
+        "audit.yaml:4: task.positive is 'c'",
+        "Choose one of a, b",
+    ),
+    "a threshold of one": ("task: {threshold: 1}", "audit.yaml:4: task.threshold", "between 0"),
+    "an empty domain": ("input: {domain: [1, 0]}", "audit.yaml:4: input.domain", "low below high"),
+    "an infinite domain": ("input: {domain: [0, .inf]}", "input.domain.1", "ordinary number"),
+    "half a domain": ("input: {domain: [0]}", "audit.yaml:4: input.domain.1", "missing"),
+    "a huge whole number": (f"input: {{domain: [0, 1{'0' * 400}]}}", "input.domain.1", "finite"),
+    "domain and features": (
+        "input: {domain: [0, 1], features: s.yaml}",
+        "audit.yaml:4: input.domain",
+        "Keep one of the two",
+    ),
+    "a quantum alone": ("input: {quantum: 1}", "audit.yaml:4: input.quantum", "input.domain"),
+    "no target": ("targets: []", "audit.yaml:4: targets", "targets: [cpu]"),
+    "one target without brackets": ("targets: cpu", "audit.yaml:4: targets", "square brackets"),
+    "a target twice": ("targets: [cpu, cpu]", "audit.yaml:4: targets.1", "name of its own"),
+    "a number as a target": ("targets: [1]", "audit.yaml:4: targets.0", "Write a name"),
+    "labels that are scores": (
+        "data: {evaluation: {path: a.csv, labels: y, scores: [y]}}",
+        "audit.yaml:4: data.evaluation.scores names the column 'y'",
+        "one thing",
+    ),
+    "a setting twice": ("seed: 7\nseed: 8", "line 5: 'seed' stands twice", "Mend"),
+    "broken YAML": ("claims: {accuracy: ", "audit.yaml:5", "Mend"),
+    "a list for a mapping": ("data: [a]", "audit.yaml:4: data", "key: value"),
+    "unprintable text": ('policy: "a\\0b"', "audit.yaml:4: policy", "without them"),
+    "a number as a policy": ("policy: 3", "audit.yaml:4: policy", "in quotes"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_every_mistake_is_named_with_its_line_and_its_cure(case: str) -> None:
+    text, place, cure = BROKEN[case]
+    with pytest.raises(AuditFileError) as caught:
+        read(LEAST + text + "\n")
+    assert place in caught.value.problem
+    assert cure in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "place", "cure"),
+    [
+        ("{name: m, artifact: a, trust: t}", "audit.yaml:3: model.trust", "remove it"),
+        ("{name: m, artifact: a, parent: p}", "audit.yaml:3: model.parent", "remove it"),
+        ("{name: m, artifact: a, twin: t.onnx}", "audit.yaml:3: model.twin", "auto"),
+        ("{name: m, version: 1.10, artifact: a}", "audit.yaml:3: model.version", "in quotes"),
+        ("{artifact: a}", "audit.yaml:3: model.name", "missing"),
+        ("{name: m}", "audit.yaml:3: model names no artifact", "Set model.artifact"),
+        ("{name: m, key: k}", "audit.yaml:3: model.key", "Set model.artifact"),
+    ],
+)
+def test_mistakes_in_the_model_section_are_named(model: str, place: str, cure: str) -> None:
+    with pytest.raises(AuditFileError) as caught:
+        read(f"apiVersion: auditor/v1\nkind: Audit\nmodel: {model}\n")
+    assert place in caught.value.problem
+    assert cure in str(caught.value)
+
+
+def test_several_mistakes_are_all_named_at_once() -> None:
+    with pytest.raises(AuditFileError) as caught:
+        read(LEAST + "seed: '7'\nbudget: huge\nrecipe: x\n")
+    assert [f"audit.yaml:{line}" in caught.value.problem for line in (4, 5, 6)] == [True] * 3
+
+
+def test_an_unknown_target_keeps_its_error_and_gains_its_line() -> None:
+    with pytest.raises(TargetError) as caught:
+        read(LEAST + "targets:\n  - cpu\n  - tpu\n")
+    assert caught.value.problem == "audit.yaml:6: targets.1: there is no target 'tpu'"
+    assert caught.value.cure == "Write cpu."
+
+
+def test_another_kind_of_file_is_refused() -> None:
+    with pytest.raises(AuditFileError, match=r"audit.yaml:2: kind"):
+        read("apiVersion: auditor/v1\nkind: Policy\nmodel: {name: m, artifact: a}\n")
+    with pytest.raises(AuditFileError, match="holds no settings"):
+        read("")
