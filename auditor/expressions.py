@@ -1,0 +1,170 @@
+"""Conditions in CEL, the Common Expression Language; the one module that knows its engine."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import lru_cache
+from types import MappingProxyType
+
+from cel_expr_python import cel
+from cel_expr_python.ext import ext_strings
+
+from auditor.domain.canonical import Json
+from auditor.errors import ConditionError, PolicyError
+
+MOST_CHARACTERS = 2_000
+# The engine counts the steps of loops but not the memory that nested ones build up, so a condition
+# may hold only so many of what makes values grow: each nested loop multiplies what `+` and `,` add.
+MOST_OF = MappingProxyType({"loops": 3, "signs +": 16, "commas": 40})
+_COUNTED = {
+    "loops": re.compile(r"\b(?:all|exists|exists_one|map|filter)\b"),
+    "signs +": re.compile(r"\+"),
+    "commas": re.compile(r","),
+}
+# A chain of these grows a text exponentially: ten short calls of `replace` filled 10 GB.
+_GROWING = re.compile(r"\b(?:replace|quote)\b")
+_COMPLAINT = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
+
+
+class Kind(StrEnum):
+    """What a variable of a condition holds."""
+
+    TEXT = "text"
+    MAP = "map"
+    MAPS = "maps"
+
+
+Variables = Mapping[str, Kind]
+
+ABOUT_MODEL: Variables = MappingProxyType(
+    {"params": Kind.MAP, "model": Kind.MAP, "claims": Kind.MAP, "target": Kind.TEXT}
+)
+"""What ``when`` and ``applies_to`` may speak of: nothing that was measured."""
+
+ABOUT_READINGS: Variables = MappingProxyType(
+    {**ABOUT_MODEL, "reading": Kind.MAP, "readings": Kind.MAPS}
+)
+"""What ``require`` may speak of."""
+
+_TYPES = {
+    Kind.TEXT: cel.Type.STRING,
+    Kind.MAP: cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
+    Kind.MAPS: cel.Type.List(cel.Type.Map(cel.Type.STRING, cel.Type.DYN)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A compiled question with the answer yes or no; safe to share between threads."""
+
+    text: str
+    _program: cel.Expression = field(repr=False, compare=False)
+
+    def evaluate(self, bindings: Mapping[str, Json]) -> bool:
+        """Answer for these values, where every number counts as a double.
+
+        Raises ``ConditionError`` when a value is missing, has the wrong kind, or the work budget
+        (10,000 loop steps) is spent: none of that is an answer.
+        """
+        values = {name: as_doubles(value) for name, value in bindings.items()}
+        try:
+            answer = self._program.eval(data=values)
+        except RuntimeError as mistake:  # how the engine reports a spent budget
+            raise _undecided(self.text, str(mistake)) from None
+        found = answer.plain_value()
+        if isinstance(found, bool):
+            return found
+        failed = answer.type() == cel.Type.ERROR
+        raise _undecided(self.text, str(found) if failed else f"{found!r} is not yes or no")
+
+
+def compile_condition(text: str, variables: Variables) -> Condition:
+    """Compile ``text``; equal questions are compiled once.
+
+    Raises ``PolicyError`` that names line and column, with a caret under the mistake.
+    """
+    return _compile(text, tuple(sorted(variables.items())))
+
+
+def as_doubles(value: Json) -> Json:
+    """Return ``value`` with every number as a float, so that a reload changes no answer.
+
+    Canonical JSON writes 1.0 as ``1``, which reads back as an integer; CEL keeps the two apart.
+    """
+    if isinstance(value, bool | str) or value is None:
+        return value
+    if isinstance(value, int | float):
+        return float(value)
+    if isinstance(value, Mapping):
+        return {str(key): as_doubles(item) for key, item in value.items()}
+    return [as_doubles(item) for item in value]
+
+
+@lru_cache(maxsize=4096)
+def _compile(text: str, variables: tuple[tuple[str, Kind], ...]) -> Condition:
+    _refuse_growth(text)
+    names = ", ".join(name for name, _ in variables)
+    try:
+        program = _environment(variables).compile(text)
+    except RuntimeError as mistake:
+        raise PolicyError(
+            _complaint(text, str(mistake)),
+            cure=f"Mend the condition; the names it may use are {names}.",
+        ) from None
+    if program.return_type() not in (cel.Type.BOOL, cel.Type.DYN):
+        raise PolicyError(
+            f"the condition `{text}` gives a {program.return_type().name().lower()}, not yes or no",
+            cure="Compare it with something, so that it is true or false.",
+        )
+    return Condition(text, program)
+
+
+@lru_cache(maxsize=16)
+def _environment(variables: tuple[tuple[str, Kind], ...]) -> cel.Env:
+    types = {name: _TYPES[kind] for name, kind in variables}
+    return cel.NewEnv(variables=types, extensions=[ext_strings.ExtStrings()])
+
+
+def _refuse_growth(text: str) -> None:
+    if len(text) > MOST_CHARACTERS:
+        raise PolicyError(
+            f"a condition of {len(text):,} characters is longer than {MOST_CHARACTERS:,}",
+            cure="Move lists into `params`, or make several rules of it.",
+        )
+    grown = _GROWING.search(text)
+    if grown is not None:
+        raise PolicyError(
+            f"column {grown.start() + 1}: the function {grown.group()!r} is not allowed in the "
+            f"condition `{text}`",
+            cure="Compare the texts as they are.",
+        )
+    for what, most in MOST_OF.items():
+        count = len(_COUNTED[what].findall(text))
+        if count > most:
+            raise PolicyError(
+                f"the condition `{text}` has {count} {what}, more than {most}",
+                cure="Move lists into `params`, or make several rules of it.",
+            )
+
+
+def _complaint(text: str, engine: str) -> str:
+    found = _COMPLAINT.search(engine)
+    if found is None or found.group(1) == "-1":
+        return f"the condition `{text[:80]}` does not compile: {_plain(engine)}"
+    line, column, reason = int(found.group(1)), int(found.group(2)), _plain(found.group(3))
+    written = text.splitlines()[line - 1] if text.strip() else text
+    caret = " " * (column - 1) + "^"
+    return f"line {line}, column {column} of the condition: {reason}\n  {written}\n  {caret}"
+
+
+def _plain(engine: str) -> str:
+    text = engine.splitlines()[0].removesuffix("[INVALID_ARGUMENT]").strip()
+    return text.replace(" (in container '')", "").removeprefix("INVALID_ARGUMENT: ")
+
+
+def _undecided(text: str, engine: str) -> ConditionError:
+    return ConditionError(
+        f"the condition `{text}` has no answer: {_plain(engine)}",
+        cure="Ask only for what every reading of this metric has.",
+    )

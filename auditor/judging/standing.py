@@ -1,0 +1,88 @@
+"""How a figure stands to a limit: by all that it leaves possible, never by its middle."""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from auditor.domain.policies import Limits
+from auditor.domain.readings import Bound, Measurement
+
+
+class Standing(StrEnum):
+    """Where the truth can lie, seen from the limits."""
+
+    KEEPS = "keeps"
+    WITHSTANDS = "withstands"
+    BREAKS = "breaks"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A figure with its interval and with what it says of the truth; exact ones have no width."""
+
+    value: float
+    low: float
+    high: float
+    bound: Bound
+
+    @property
+    def possible(self) -> tuple[float, float]:
+        """The least and the greatest truth that the figure leaves possible.
+
+        What is at most the figure found may be anything below it, so one end is infinite.
+        """
+        low = -math.inf if self.bound is Bound.AT_MOST else self.low
+        high = math.inf if self.bound is Bound.AT_LEAST else self.high
+        return low, high
+
+
+def span_of(measurement: Measurement) -> Span | None:
+    """Return where a measurement's figure lies, or nothing where its value is no number.
+
+    One missing end of an interval is taken as unbounded, so that it proves nothing.
+    """
+    value, low, high = measurement.value, measurement.low, measurement.high
+    if isinstance(value, bool | str) or value is None:
+        return None
+    if low is None and high is None:
+        return Span(value, value, value, measurement.bound)
+    return Span(
+        value,
+        -math.inf if low is None else low,
+        math.inf if high is None else high,
+        measurement.bound,
+    )
+
+
+def edges(limits: Limits) -> tuple[float, float]:
+    """Return the limits as numbers; absent sides are infinite."""
+    return (
+        -math.inf if limits.least is None else limits.least,
+        math.inf if limits.most is None else limits.most,
+    )
+
+
+def stand(span: Span, limits: Limits) -> Standing:
+    """Compare all that a figure leaves possible with what is allowed.
+
+    It keeps the limits when nothing else is possible, breaks them when nothing within them is
+    possible, and withstands when all that was found keeps them but worse stays possible.
+    """
+    floor, ceiling = edges(limits)
+    least, most = span.possible
+    if most < floor or least > ceiling:
+        return Standing.BREAKS
+    if floor <= least and most <= ceiling:
+        return Standing.KEEPS
+    if floor <= span.low and span.high <= ceiling:
+        return Standing.WITHSTANDS
+    return Standing.OPEN
+
+
+def margin(span: Span, limits: Limits) -> float:
+    """Return how far the interval's worse end lies within the limits; negative when outside."""
+    floor, ceiling = edges(limits)
+    below = math.inf if limits.least is None else span.low - floor
+    above = math.inf if limits.most is None else ceiling - span.high
+    return min(below, above)

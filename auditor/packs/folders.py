@@ -1,0 +1,82 @@
+"""Where policies lie: packs by name in a folder, or files by path."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from auditor.documents import read_document, validate
+from auditor.domain.canonical import Json
+from auditor.errors import PolicyError
+from auditor.packs.shapes import PolicyShape
+
+SUFFIXES = (".yaml", ".yml")
+MOST_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class PackSummary:
+    """What a list of packs says of one."""
+
+    name: str
+    version: str
+    owner: str
+    rules: int
+    description: str
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that lists print."""
+        return asdict(self)
+
+
+def find_policy(wanted: str, base: Path, folder: Path) -> tuple[bytes, str]:
+    """Return the bytes of a policy and the name that messages give it.
+
+    ``wanted`` is the name of a pack in ``folder``, or a path relative to ``base``. Raises
+    ``PolicyError`` that lists the packs when there is no such policy.
+    """
+    pack = folder / f"{wanted}.yaml"
+    if _is_name(wanted) and pack.is_file():
+        return _read(pack, pack.name)
+    path = base / wanted
+    if path.is_file():
+        return _read(path, wanted)
+    raise PolicyError(
+        f"there is no policy {wanted!r}: no pack has that name, and {path} is no file",
+        cure=f"Write the path of a policy file, or a pack's name: {', '.join(_packs(folder))}.",
+    )
+
+
+def list_policies(folder: Path) -> tuple[PackSummary, ...]:
+    """Return every pack in a folder, by name. Raises ``PolicyError`` for a malformed one."""
+    return tuple(_summary(folder / f"{name}.yaml") for name in _packs(folder))
+
+
+def _is_name(wanted: str) -> bool:
+    return wanted == Path(wanted).name and not wanted.endswith(SUFFIXES)
+
+
+def _packs(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def _summary(path: Path) -> PackSummary:
+    raw, source = _read(path, path.name)
+    shape = validate(read_document(raw, source, PolicyError), PolicyShape, PolicyError)
+    about = shape.metadata
+    return PackSummary(
+        about.name, about.version, about.owner, len(shape.rules), about.description or ""
+    )
+
+
+def _read(path: Path, source: str) -> tuple[bytes, str]:
+    try:
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise PolicyError(
+                f"{source} has {size:,} bytes, more than {MOST_BYTES:,}",
+                cure="Split the policy into several.",
+            )
+        return path.read_bytes(), source
+    except OSError as mistake:
+        raise PolicyError(
+            f"{source} cannot be read: {mistake.strerror}", cure="Check its permissions."
+        ) from None

@@ -1,0 +1,117 @@
+"""Parameters of checks: what a budget presets, what a policy sets, and what its rules ask at."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, cast, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from auditor.domain.budgets import Budget
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check
+from auditor.domain.policies import Policy
+from auditor.domain.readings import Scalar
+from auditor.errors import PolicyError
+
+SAME = 1e-12
+
+
+def parameters_for(check: type[Check], policy: Policy, budget: Budget) -> dict[str, Json]:
+    """Return the parameters that a check runs with, as JSON has them (lists, no tuples).
+
+    The budget's presets come first, the policy's settings override them, and the values at which
+    rules ask join the grid, so that no rule asks for what nobody measures. What neither sets keeps
+    the check's own default and is left out. Raises ``PolicyError`` for unknown names or types.
+    """
+    given = {**check.presets.get(budget, {}), **policy.checks.get(check.id, {})}
+    values = {name: typed(check, name, value) for name, value in given.items()}
+    for coordinate, name in check.grid.items():
+        asked = [
+            typed_entry(check, name, rule.where[coordinate])
+            for rule in policy.rules
+            if rule.check == check.id and coordinate in rule.where
+        ]
+        present = values[name] if name in values else defaults(check)[name]
+        if asked or name in values:
+            values[name] = joined([*cast("list[Json]", present), *asked])
+    return values
+
+
+def names(check: type[Check]) -> tuple[str, ...]:
+    """Return the names of a check's parameters."""
+    return tuple(item.name for item in fields(cast("Any", check)))
+
+
+def defaults(check: type[Check]) -> dict[str, Json]:
+    """Return the parameters that a check has by itself, as JSON has them."""
+    return {name: _plain(getattr(check(), name)) for name in names(check)}
+
+
+def typed(check: type[Check], name: str, value: Json) -> Json:
+    """Return ``value`` as the type of the parameter. Raises ``PolicyError``."""
+    if name not in names(check):
+        known = ", ".join(names(check)) or "none"
+        raise PolicyError(
+            f"{check.id} has no parameter {name!r}", cure=f"Its parameters are: {known}."
+        )
+    try:
+        # JSON mode takes a list for a tuple and a whole number for a float, and nothing else.
+        read = TypeAdapter(_hint(check, name)).validate_json(json.dumps(value), strict=True)
+    except (ValidationError, TypeError, ValueError) as mistake:
+        reason = mistake.errors()[0]["msg"] if isinstance(mistake, ValidationError) else mistake
+        raise PolicyError(
+            f"{check.id}: {name}: {value!r} is not allowed: {reason}",
+            cure=f"By default it is {defaults(check)[name]!r}; write a value of that kind.",
+        ) from None
+    return _plain(read)
+
+
+def typed_entry(check: type[Check], name: str, value: Scalar) -> Scalar:
+    """Return one entry of a parameter that is a list. Raises ``PolicyError``."""
+    (entry,) = cast("list[Scalar]", typed(check, name, [value]))
+    return entry
+
+
+def joined(values: list[Json]) -> list[Json]:
+    """Return the values sorted, each once; numbers that differ by rounding alone are the same."""
+    kept: list[Any] = []
+    for value in sorted(cast("list[Any]", values)):
+        if not kept or not _same(kept[-1], value):
+            kept.append(value)
+    return kept
+
+
+def make(check: type[Check], given: Mapping[str, Json]) -> Check:
+    """Make a check with parameters as JSON has them. Raises ``PolicyError``."""
+    try:
+        return check(**{name: _tupled(typed(check, name, value)) for name, value in given.items()})
+    except (TypeError, ValueError) as mistake:
+        raise PolicyError(
+            f"{check.id} cannot run with {dict(given)}: {mistake}",
+            cure="Choose other values; `auditor checks show` says what each means.",
+        ) from None
+
+
+def _hint(check: type[Check], name: str) -> Any:  # noqa: ANN401 -- a type, of any form
+    """Return the type of one parameter, also where annotations are texts.
+
+    One at a time, since other annotations of a check may name what its module does not import.
+    """
+    (written,) = (item.type for item in fields(cast("Any", check)) if item.name == name)
+    holder = type(name, (), {"__annotations__": {name: written}, "__module__": check.__module__})
+    return get_type_hints(holder)[name]
+
+
+def _same(left: Scalar, right: Scalar) -> bool:
+    if isinstance(left, str) or isinstance(right, str):
+        return left == right
+    return abs(left - right) <= SAME
+
+
+def _plain(value: Any) -> Json:  # noqa: ANN401 -- a parameter of any check
+    return list(value) if isinstance(value, tuple) else cast("Json", value)
+
+
+def _tupled(value: Json) -> Any:  # noqa: ANN401 -- a parameter of any check
+    return tuple(value) if isinstance(value, list) else value

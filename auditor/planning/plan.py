@@ -1,0 +1,59 @@
+"""Before an audit runs: what it costs, what is missing, and which rules its rows can decide."""
+
+from collections.abc import Mapping
+
+from auditor.domain.checks import Check
+from auditor.domain.policies import Policy, Rule
+from auditor.planning.plans import AuditPlan, CheckPlan, Foreseen, Outlook, RulePlan, total
+from auditor.planning.prospects import excused, foresee, unanswerable
+
+SECONDS_AN_HOUR = 3600.0
+
+
+def plan(policy: Policy, checks: Mapping[str, Check], outlook: Outlook) -> AuditPlan:
+    """Say what the checks cost and what the policy's rules can come to on one target.
+
+    Chances take estimates as normal, with the standard error that the check's own half width
+    implies, and half widths to shrink with the root of the sample.
+    """
+    costs = tuple(_check(check, outlook) for check in checks.values())
+    return AuditPlan(costs, tuple(_rule(policy, rule, checks, outlook) for rule in policy.rules))
+
+
+def _check(check: Check, outlook: Outlook) -> CheckPlan:
+    cost = check.cost(outlook.size)
+    asking = _times(cost.queries, outlook.seconds_per_query)
+    crafting = _times(cost.passes, outlook.seconds_per_pass)
+    seconds = total([asking, crafting, cost.seconds])
+    hourly = outlook.price_per_hour
+    return CheckPlan(
+        check=check.id,
+        title=check.title,
+        queries=cost.queries,
+        passes=cost.passes,
+        seconds=seconds,
+        price=None if seconds is None or hourly is None else seconds / SECONDS_AN_HOUR * hourly,
+        missing=outlook.missing.get(check.id),
+    )
+
+
+def _times(count: int, pace: float | None) -> float | None:
+    if count == 0:
+        return 0.0
+    return None if pace is None else count * pace
+
+
+def _rule(policy: Policy, rule: Rule, checks: Mapping[str, Check], outlook: Outlook) -> RulePlan:
+    return RulePlan(
+        rule.id, rule.title, rule.measure, rule.effect, _foreseen(policy, rule, checks, outlook)
+    )
+
+
+def _foreseen(
+    policy: Policy, rule: Rule, checks: Mapping[str, Check], outlook: Outlook
+) -> Foreseen:
+    return (
+        excused(policy, rule, outlook)
+        or unanswerable(rule, checks, outlook)
+        or foresee(rule, checks[rule.check], outlook)
+    )

@@ -1,0 +1,250 @@
+"""One rule: which readings it takes, and what becomes of it."""
+
+from dataclasses import replace
+
+import pytest
+from judging_cases import CONTEXT, GAP, POLICY, RULE, judge_one, measured
+
+from auditor.domain.budgets import Budget
+from auditor.domain.policies import Assurance, Effect, Limits
+from auditor.domain.readings import Bound, Unit
+from auditor.domain.verdicts import Outcome, Verdict
+from auditor.judging.judge import judge
+
+AT_MOST = Bound.AT_MOST
+AT_LEAST = Bound.AT_LEAST
+ESTIMATE = Bound.ESTIMATE
+
+
+@pytest.mark.parametrize(
+    ("bound", "limits", "low", "high", "outcome"),
+    [
+        (ESTIMATE, Limits(least=0.8), 0.8, 0.9, Outcome.PASSED),
+        (ESTIMATE, Limits(least=0.8), 0.79, 0.9, Outcome.UNKNOWN),
+        (ESTIMATE, Limits(least=0.8), 0.7, 0.8, Outcome.UNKNOWN),
+        (ESTIMATE, Limits(least=0.8), 0.7, 0.79, Outcome.FAILED),
+        (ESTIMATE, Limits(most=0.1), 0.0, 0.1, Outcome.PASSED),
+        (ESTIMATE, Limits(most=0.1), 0.11, 0.2, Outcome.FAILED),
+        (ESTIMATE, Limits(0.8, 1.25), 0.9, 1.2, Outcome.PASSED),
+        (ESTIMATE, Limits(0.8, 1.25), 1.26, 1.3, Outcome.FAILED),
+        (ESTIMATE, Limits(0.8, 1.25), 0.7, 1.3, Outcome.UNKNOWN),
+        (AT_MOST, Limits(least=0.8), 0.8, 0.9, Outcome.WITHSTOOD),
+        (AT_MOST, Limits(least=0.8), 0.7, 0.79, Outcome.FAILED),
+        (AT_MOST, Limits(least=0.8), 0.7, 0.9, Outcome.UNKNOWN),
+        (AT_MOST, Limits(most=0.8), 0.6, 0.7, Outcome.PASSED),
+        (AT_MOST, Limits(most=0.8), 0.85, 0.9, Outcome.UNKNOWN),
+        (AT_MOST, Limits(0.2, 0.8), 0.3, 0.7, Outcome.WITHSTOOD),
+        (AT_MOST, Limits(0.2, 0.8), 0.1, 0.15, Outcome.FAILED),
+        (AT_MOST, Limits(0.2, 0.8), 0.85, 0.9, Outcome.UNKNOWN),
+        (AT_LEAST, Limits(most=0.6), 0.4, 0.5, Outcome.WITHSTOOD),
+        (AT_LEAST, Limits(most=0.6), 0.7, 0.8, Outcome.FAILED),
+        (AT_LEAST, Limits(least=0.6), 0.7, 0.8, Outcome.PASSED),
+        (AT_LEAST, Limits(least=0.6), 0.4, 0.5, Outcome.UNKNOWN),
+    ],
+)
+def test_the_whole_interval_decides_and_a_bound_speaks_for_one_side_only(
+    bound: Bound, limits: Limits, low: float, high: float, outcome: Outcome
+) -> None:
+    rule = replace(RULE, limits=limits, accept_withstood=True)
+    assert judge_one(rule, measured((low + high) / 2, low, high, bound=bound)).outcome is outcome
+
+
+def test_what_withstood_is_unknown_unless_the_policy_accepts_that() -> None:
+    finding = judge_one(RULE, measured(0.9, 0.85, 0.95, bound=AT_MOST))
+    assert finding.outcome is Outcome.UNKNOWN
+    assert "the policy does not accept that" in finding.message
+    assert finding.would_decide == {
+        "needs": "a proof such as a certificate, or a policy that accepts withstood"
+    }
+
+
+def test_an_exact_figure_decides_by_itself() -> None:
+    rule = replace(RULE, limits=Limits(most=0.0))
+    assert judge_one(rule, measured(0, unit=Unit.COUNT)).outcome is Outcome.PASSED
+    assert judge_one(rule, measured(1, unit=Unit.COUNT)).outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize("value", [True, False, "high", None])
+def test_a_limit_does_not_apply_to_what_is_no_number(value: bool | str | None) -> None:  # noqa: FBT001 -- the reading's value
+    assert judge_one(RULE, measured(value)).outcome is Outcome.UNKNOWN
+
+
+def test_a_doubted_figure_may_fail_but_never_passes_or_withstands() -> None:
+    accepting = replace(RULE, accept_withstood=True)
+    assert judge_one(RULE, measured(0.9, 0.85, 0.95, doubted=True)).outcome is Outcome.UNKNOWN
+    withstood = measured(0.9, 0.85, 0.95, doubted=True, bound=AT_MOST)
+    assert judge_one(accepting, withstood).outcome is Outcome.UNKNOWN
+    assert judge_one(RULE, measured(0.5, 0.4, 0.6, doubted=True)).outcome is Outcome.FAILED
+
+
+def test_no_reading_is_unknown() -> None:
+    finding = judge_one(RULE, measured(0.9, 0.85, 0.95, metric="auc"))
+    assert finding.outcome is Outcome.UNKNOWN
+    assert "no reading of quality.accuracy/accuracy" in finding.message
+    assert finding.readings == ()
+
+
+def test_a_gap_is_the_reading_where_nothing_else_matches_and_says_its_cure() -> None:
+    finding = judge_one(RULE, replace(GAP, check="quality.calibration"), GAP)
+    assert finding.outcome is Outcome.UNKNOWN
+    assert finding.readings == (1,)
+    assert finding.would_decide == {"needs": "Name the label column"}
+    assert "Not measured: The evaluation data has no labels." in finding.message
+
+
+def test_a_gap_of_the_rules_own_metric_keeps_it_from_passing_on_the_rest() -> None:
+    race = replace(GAP, metric="accuracy", params={"group_column": "race"})
+    passing = measured(0.9, 0.85, 0.95, params={"group_column": "sex"})
+    held = judge_one(RULE, passing, race)
+    assert (held.outcome, held.readings) == (Outcome.UNKNOWN, (1, 0))
+    assert held.would_decide == {"needs": "Name the label column"}
+    failing = measured(0.5, 0.4, 0.6, params={"group_column": "sex"})
+    assert judge_one(RULE, failing, race).outcome is Outcome.FAILED
+    elsewhere = replace(RULE, where={"group_column": "sex"})
+    assert judge_one(elsewhere, passing, race).outcome is Outcome.PASSED
+    assert judge_one(RULE, passing, replace(race, metric="auc")).outcome is Outcome.PASSED
+    assert judge_one(replace(RULE, where={"group_column": "race"}), passing, race).readings == (1,)
+
+
+def test_of_several_readings_the_worst_decides_and_stands_first() -> None:
+    groups = [("a", 0.95), ("b", 0.85), ("c", 0.9)]
+    readings = [measured(v, v - 0.02, v + 0.02, params={"group": name}) for name, v in groups]
+    passed = judge_one(RULE, *readings)
+    assert (passed.outcome, passed.readings) == (Outcome.PASSED, (1, 0, 2))
+    assert "at group b" in passed.message
+    assert "the worst of 3 readings" in passed.message
+    worse = measured(0.7, 0.65, 0.75, params={"group": "d"})
+    failed = judge_one(RULE, *readings, worse)
+    assert (failed.outcome, failed.readings) == (Outcome.FAILED, (3, 0, 1, 2))
+
+
+def test_where_selects_by_parameter_slice_and_target() -> None:
+    readings = [
+        measured(0.9, 0.85, 0.95, params={"eps": 0.1}),
+        measured(0.5, 0.4, 0.6, params={"eps": 0.2}),
+        measured(0.3, 0.2, 0.4, slice={"age": "old"}),
+    ]
+    assert judge_one(replace(RULE, where={"eps": 0.1 + 1e-15}), *readings).readings == (0,)
+    assert judge_one(replace(RULE, where={"eps": 0.2}), *readings).readings == (1,)
+    assert judge_one(replace(RULE, where={"age": "old"}), *readings).readings == (2,)
+    assert judge_one(replace(RULE, where={"eps": 0.3}), *readings).readings == ()
+    assert set(judge_one(replace(RULE, where={"target": "cpu"}), *readings).readings) == {0, 1, 2}
+
+
+def test_a_one_is_not_a_yes() -> None:
+    reading = measured(0.9, 0.85, 0.95, params={"clipped": True})
+    assert judge_one(replace(RULE, where={"clipped": 1}), reading).readings == ()
+
+
+def test_a_rule_for_one_target_is_not_asked_of_the_others_but_never_lost() -> None:
+    rule = replace(RULE, where={"target": "cpu"})
+    policy = replace(POLICY, rules=(rule,))
+    reading = measured(0.9, 0.85, 0.95)
+    both = judge(policy, lambda _: [reading], replace(CONTEXT, targets=("cpu", "gpu")))
+    assert [item.outcome for item in both] == [Outcome.PASSED, Outcome.NOT_APPLICABLE]
+    elsewhere = judge(policy, lambda _: [], replace(CONTEXT, targets=("gpu",)))
+    assert [item.outcome for item in elsewhere] == [Outcome.UNKNOWN]
+
+
+@pytest.mark.parametrize(
+    ("value", "identity", "outcome"),
+    [
+        (True, "release@example.org", Outcome.PASSED),
+        (True, "stranger@example.org", Outcome.FAILED),
+        (False, None, Outcome.FAILED),
+        (True, None, Outcome.UNKNOWN),
+    ],
+)
+def test_a_required_condition_passes_fails_or_has_no_answer(
+    value: bool,  # noqa: FBT001 -- the reading's value
+    identity: str | None,
+    outcome: Outcome,
+) -> None:
+    rule = replace(
+        RULE, limits=None, require="reading.value && reading.details.identity in params.trusted"
+    )
+    policy = replace(POLICY, params={"trusted": ["release@example.org"]})
+    details = {} if identity is None else {"identity": identity}
+    finding = judge_one(rule, measured(value, details=details), policy=policy)
+    assert finding.outcome is outcome
+    assert finding.limits == f"`{rule.require}`"
+    assert finding.message.startswith(f"Asked: The model is accurate (`{rule.require}`).")
+
+
+def test_a_condition_on_a_bound_that_faces_one_way_never_passes_outright() -> None:
+    rule = replace(RULE, limits=None, require="reading.high >= 0.8")
+    reading = measured(0.9, 0.85, 0.95, bound=AT_MOST)
+    assert judge_one(rule, reading).outcome is Outcome.UNKNOWN
+    assert judge_one(replace(rule, accept_withstood=True), reading).outcome is Outcome.WITHSTOOD
+
+
+def test_when_is_false_the_rule_does_not_apply_and_when_unanswered_it_is_unknown() -> None:
+    people = replace(RULE, when='model.tags.exists(t, t == "people")')
+    reading = measured(0.5, 0.4, 0.6)
+    assert judge_one(people, reading).outcome is Outcome.NOT_APPLICABLE
+    assert judge_one(people, reading, tags=("people",)).outcome is Outcome.FAILED
+    claimed = replace(RULE, when="claims.accuracy > 0.9")
+    assert judge_one(claimed, reading).outcome is Outcome.UNKNOWN
+
+
+def test_a_policy_for_other_models_applies_to_none_of_its_rules() -> None:
+    policy = replace(POLICY, applies_to='model.name == "other"')
+    finding = judge_one(RULE, measured(0.5, 0.4, 0.6), policy=policy)
+    assert finding.outcome is Outcome.NOT_APPLICABLE
+    assert Verdict.of([finding.outcome]) is Verdict.INCONCLUSIVE
+
+
+def test_a_smaller_budget_or_assurance_than_asked_leaves_the_audit_inconclusive() -> None:
+    policy = replace(POLICY, least_budget=Budget.FULL, least_assurance=Assurance.A1)
+    findings = judge(policy, lambda _: [measured(0.9, 0.85, 0.95)], CONTEXT)
+    assert [item.rule for item in findings] == [
+        "policy.least_budget",
+        "policy.least_assurance",
+        "accurate",
+    ]
+    assert [item.outcome for item in findings] == [
+        Outcome.UNKNOWN,
+        Outcome.UNKNOWN,
+        Outcome.PASSED,
+    ]
+    assert Verdict.of(item.outcome for item in findings) is Verdict.INCONCLUSIVE
+    assert findings[0].effect is Effect.DENY
+    assert "Asked: budget full at least. Found: budget ci." in findings[0].message
+
+
+def test_a_finding_is_told_in_words_and_with_the_figures() -> None:
+    finding = judge_one(RULE, measured(0.853, 0.8154, 0.8861, unit=Unit.SHARE))
+    assert finding.message == (
+        "Asked: accuracy of at least 80 %. Found: 85.3 % (95 % interval 81.54 % to 88.61 %, "
+        "sample of 450). All that the figure leaves possible keeps the rule."
+    )
+    assert finding.limits == "at least 0.8"
+
+
+def test_a_figure_is_never_rounded_across_its_limit() -> None:
+    finding = judge_one(RULE, measured(0.78, 0.77, 0.7999999, unit=Unit.SHARE))
+    assert finding.outcome is Outcome.FAILED
+    assert "to 79.99999 %" in finding.message
+
+
+def test_a_figure_is_rounded_across_neither_end_of_a_range() -> None:
+    rule = replace(RULE, limits=Limits(0.5, 0.8))
+    finding = judge_one(rule, measured(0.80000001, 0.8000000001, 0.81))
+    assert finding.outcome is Outcome.FAILED
+    assert "between 0.5 and 0.8. Found: 0.80000001 (95 % interval 0.8000000001 to 0.81" in (
+        finding.message
+    )
+
+
+def test_a_figure_without_a_limit_is_told_in_few_digits() -> None:
+    rule = replace(RULE, limits=None, require="reading.n > 1000.0")
+    assert "Found: 0.3333 (" in judge_one(rule, measured(1 / 3, 0.3, 0.4)).message
+
+
+def test_an_attack_is_told_as_a_bound() -> None:
+    rule = replace(RULE, accept_withstood=True, where={"eps": 0.02})
+    reading = measured(0.9, 0.85, 0.95, bound=AT_MOST, params={"eps": 0.02, "norm": "linf"})
+    message = judge_one(rule, reading).message
+    assert "Asked: accuracy at eps 0.02 of at least 0.8." in message
+    assert "at norm linf. The truth is at most that: a stronger search may find less." in message
+    assert "That proves nothing, and the policy accepts it." in message

@@ -1,0 +1,232 @@
+"""Plans: what an audit costs, and what its rules can come to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import sqrt
+from typing import ClassVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import norm
+
+from auditor.checks.fairness.groups import Groups
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Metric, Need
+from auditor.domain.evidence import Evidence
+from auditor.domain.policies import Control, Effect, Limits, Policy, Rule, Severity
+from auditor.domain.readings import Bound, Gap, Reading, Reason, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.planning.plan import plan
+from auditor.planning.plans import AuditPlan, Outlook, Prospect
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A check whose half widths are 1/sqrt(rows), so that plans can be worked out by hand."""
+
+    id: ClassVar[str] = "quality.known"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Known precision"
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {
+        "share": Metric("Share", Unit.SHARE, higher_is_better=True),
+        "some_gap": Metric("Gap", Unit.SHARE, higher_is_better=False),
+        "some_ratio": Metric("Ratio", Unit.NONE, higher_is_better=True),
+        "slope": Metric("Slope", Unit.NONE),
+        "robust": Metric("Robust", Unit.SHARE, Bound.AT_MOST, higher_is_better=True),
+        "signed": Metric("Signed", Unit.NONE, exact=True),
+        "speed": Metric("Speed", Unit.PER_SECOND, higher_is_better=True),
+        "unseen": Metric("Unseen", Unit.SHARE, higher_is_better=True),
+    }
+    controls: ClassVar[tuple[Control, ...]] = ()
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
+    grid: ClassVar[Mapping[str, str]] = {}
+
+    def cost(self, size: Size) -> Cost:
+        return Cost(queries=10 * size.rows, passes=5 * size.rows, seconds=1.0)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        return {name: 1 / sqrt(size.rows) for name in self.emits if name != "unseen"}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        return {}
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Optimist(Known):
+    """A check that foresees next to no scatter."""
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        return dict.fromkeys(self.emits, 1e-6)
+
+
+RULE = Rule(
+    id="share",
+    title="The share is large",
+    severity=Severity.HIGH,
+    effect=Effect.DENY,
+    check="quality.known",
+    metric="share",
+    limits=Limits(least=0.8),
+)
+POLICY = Policy(
+    name="tests",
+    version="1.0.0",
+    owner="tests@example.org",
+    digest="sha256:0",
+    document={},
+    source="tests.yaml",
+    rules=(RULE,),
+)
+OUTLOOK = Outlook(size=Size(rows=400, classes=2), target="cpu", targets=("cpu", "gpu"))
+CHECKS = {"quality.known": Known()}
+
+
+def planned(rule: Rule, outlook: Outlook = OUTLOOK) -> AuditPlan:
+    return plan(replace(POLICY, rules=(rule,)), CHECKS, outlook)
+
+
+def prospect(
+    metric: str, limits: Limits | None, rows: int = 400, *, accept: bool = False
+) -> Prospect:
+    rule = replace(RULE, metric=metric, limits=limits, accept_withstood=accept)
+    outlook = replace(OUTLOOK, size=Size(rows=rows, classes=2))
+    return planned(rule, outlook).rules[0].foreseen.prospect
+
+
+def test_costs_are_rows_times_pace_plus_the_checks_own_seconds() -> None:
+    paced = replace(OUTLOOK, seconds_per_query=0.001, seconds_per_pass=0.002, price_per_hour=3600.0)
+    found = planned(RULE, paced)
+    assert (found.queries, found.checks[0].passes) == (4000, 2000)
+    assert found.seconds == pytest.approx(4 + 4 + 1)
+    assert found.price == pytest.approx(9)
+
+
+def test_an_unknown_pace_makes_no_figure_up() -> None:
+    found = planned(RULE)
+    assert found.seconds is None
+    assert found.price is None
+    assert found.to_json()["seconds"] is None
+
+
+def test_what_is_missing_costs_nothing_and_answers_nothing() -> None:
+    gap = Gap(reason=Reason.NEEDS_TWIN, detail="There is no twin.", cure="Export a plainer graph.")
+    found = planned(RULE, replace(OUTLOOK, missing={"quality.known": gap}))
+    assert (found.queries, found.seconds) == (0, 0)
+    assert found.rules[0].foreseen.prospect is Prospect.UNANSWERABLE
+    assert "No reading can answer it: There is no twin." in found.rules[0].foreseen.message
+
+
+@pytest.mark.parametrize(
+    ("metric", "limits", "rows", "outcome"),
+    [
+        ("share", Limits(least=0.8), 24, Prospect.NEVER),  # 1/sqrt(24) > 0.2
+        ("share", Limits(least=0.8), 26, Prospect.OPEN),
+        ("share", Limits(least=0.8), 400, Prospect.LIKELY),
+        ("some_gap", Limits(most=0.1), 99, Prospect.NEVER),
+        ("some_gap", Limits(most=0.1), 101, Prospect.OPEN),
+        ("some_gap", Limits(most=0.0), 10**6, Prospect.NEVER),
+        ("some_ratio", Limits(least=0.8), 24, Prospect.NEVER),
+        ("slope", Limits(0.5, 2.0), 3, Prospect.NEVER),
+        ("slope", Limits(0.5, 2.0), 100, Prospect.LIKELY),
+        ("robust", Limits(least=0.5), 400, Prospect.NEVER),
+        ("signed", None, 1, Prospect.CERTAIN),
+        ("speed", Limits(least=100.0), 400, Prospect.UNFORESEEN),
+        ("unseen", Limits(least=0.5), 400, Prospect.UNFORESEEN),
+        ("nothing", Limits(least=0.5), 400, Prospect.UNANSWERABLE),
+    ],
+)
+def test_the_half_width_is_compared_with_the_room_between_ideal_and_limit(
+    metric: str, limits: Limits | None, rows: int, outcome: Prospect
+) -> None:
+    assert prospect(metric, limits, rows) is outcome
+
+
+def test_an_accepted_bound_can_withstand() -> None:
+    assert prospect("robust", Limits(least=0.5), accept=True) is Prospect.LIKELY
+
+
+def test_the_rows_for_a_perfect_model_are_named() -> None:
+    rule = replace(RULE, limits=Limits(least=0.95))
+    foreseen = planned(rule, replace(OUTLOOK, size=Size(rows=100, classes=2))).rules[0].foreseen
+    assert (foreseen.prospect, foreseen.rows) == (Prospect.NEVER, 400)
+    assert "even a perfect 1 is only 0.05 from the limit" in foreseen.message
+
+
+def test_the_rows_named_give_a_good_chance() -> None:
+    rule = replace(RULE, metric="some_gap", limits=Limits(most=0.1))
+    foreseen = planned(rule).rules[0].foreseen
+    assert foreseen.prospect is Prospect.OPEN
+    assert foreseen.chance == pytest.approx(0.5)  # the half width is all of the half-way room
+    assert foreseen.rows is not None
+    enough = replace(OUTLOOK, size=Size(rows=foreseen.rows, classes=2))
+    assert planned(rule, enough).rules[0].foreseen.prospect is Prospect.LIKELY
+
+
+def test_a_share_scatters_as_a_share_does_however_little_the_check_foresees() -> None:
+    rule = replace(RULE, limits=Limits(least=0.9))
+    optimist = {"quality.known": Optimist()}
+    outlook = replace(OUTLOOK, size=Size(rows=200, classes=2))
+    (found,) = plan(replace(POLICY, rules=(rule,)), optimist, outlook).rules
+    error = sqrt(0.95 * 0.05 / 200)  # the truth half-way between 1 and the limit
+    assert found.foreseen.half_width == pytest.approx(1.959964 * error)
+    assert found.foreseen.chance == pytest.approx(norm.cdf(0.05 / error - 1.959964))
+
+
+def test_rules_that_do_not_apply_are_named_so() -> None:
+    people = replace(RULE, when='model.tags.exists(t, t == "people")')
+    digits = replace(OUTLOOK, model={"tags": []})
+    assert planned(people, digits).rules[0].foreseen.prospect is Prospect.NOT_APPLICABLE
+    loans = replace(OUTLOOK, model={"tags": ["people"]})
+    assert planned(people, loans).rules[0].foreseen.prospect is Prospect.LIKELY
+    assert planned(people).rules[0].foreseen.prospect is Prospect.UNFORESEEN
+
+
+def test_a_rule_of_another_target_is_not_asked_and_of_no_target_unanswerable() -> None:
+    elsewhere = replace(RULE, where={"target": "gpu"})
+    assert planned(elsewhere).rules[0].foreseen.prospect is Prospect.NOT_APPLICABLE
+    nowhere = replace(RULE, where={"target": "tpu"})
+    assert planned(nowhere).rules[0].foreseen.prospect is Prospect.UNANSWERABLE
+
+
+@given(st.integers(0, 10**6), st.floats(0, 1), st.sampled_from(["share", "some_gap"]))
+def test_more_rows_never_lower_the_chance(rows: int, limit: float, metric: str) -> None:
+    limits = Limits(least=limit) if metric == "share" else Limits(most=limit)
+    rule = replace(RULE, metric=metric, limits=limits)
+    fewer, more = (
+        planned(rule, replace(OUTLOOK, size=Size(rows=count + 1, classes=2))).rules[0].foreseen
+        for count in (rows, 4 * rows)
+    )
+    assert (more.chance or 0.0) >= (fewer.chance or 0.0) - 1e-12
+
+
+def loans(scale: int) -> Outlook:
+    """Return as many applicants as the mortgage data has, 197 of them Black, times ``scale``."""
+    approved = {"black": (132, 65), "white": (1500, 182), "hispanic": (85, 24)}
+    groups = {
+        name: {"approved": scale * yes, "denied": scale * no}
+        for name, (yes, no) in approved.items()
+    }
+    rows = sum(sum(labels.values()) for labels in groups.values())
+    size = Size(rows=rows, classes=2, groups={"race": groups}, favourable="approved")
+    return Outlook(size=size, target="cpu")
+
+
+def test_197_black_applicants_cannot_decide_a_gap_of_ten_points_among_those_who_qualify() -> None:
+    rule = replace(
+        RULE, check="fairness.groups", metric="tpr_gap", limits=Limits(most=0.1), id="opportunity"
+    )
+    policy = replace(POLICY, rules=(rule,))
+    (few,) = plan(policy, {"fairness.groups": Groups()}, loans(1)).rules
+    assert few.foreseen.prospect is Prospect.NEVER
+    assert few.foreseen.message.startswith("Cannot pass: the interval will reach about 0.")
+    assert few.foreseen.rows is not None
+    assert few.foreseen.rows > 2000
+    (many,) = plan(policy, {"fairness.groups": Groups()}, loans(50)).rules
+    assert many.foreseen.prospect is Prospect.LIKELY
