@@ -1,0 +1,27 @@
+"""Runs migrations on the connection that ``auditor`` hands over, or on ``alembic -x url=…``."""
+
+from alembic import context
+from sqlalchemy import Connection, create_engine
+
+from auditor.store.tables import Base
+
+
+def run(connection: Connection) -> None:
+    """Bring the database behind ``connection`` to the revision asked for."""
+    context.configure(connection=connection, target_metadata=Base.metadata)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def main() -> None:
+    """Use the connection at hand, whose owner commits, or open one."""
+    connection = context.config.attributes.get("connection")
+    if connection is not None:
+        run(connection)
+        return
+    url = context.get_x_argument(as_dictionary=True)["url"]
+    with create_engine(url).begin() as opened:
+        run(opened)
+
+
+main()

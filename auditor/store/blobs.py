@@ -1,0 +1,151 @@
+"""A local folder of blobs, each under its own digest."""
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from auditor.domain.canonical import digest as digest_of
+from auditor.errors import StoreError
+
+CHUNK = 2**20
+DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
+READ_ONLY = 0o400
+PRIVATE = 0o700
+
+
+@dataclass(frozen=True, slots=True)
+class BlobStore:
+    """A folder in which bytes are found by what they are, and are what their name says.
+
+    Blobs lie at ``root/<first two hex digits>/<all hex digits>``, are written whole or not at all,
+    and are never changed. Every method raises ``StoreError`` for what is not a digest and for
+    what the file system refuses.
+    """
+
+    root: Path
+
+    def put(self, raw: bytes) -> str:
+        """Keep ``raw`` and return its digest; a blob that is there and whole is left alone."""
+        digest = digest_of(raw)
+        with _explained(self.root):
+            if not self._whole(self._place(digest)):
+                self._write((raw,))
+        return digest
+
+    def put_file(self, path: Path) -> str:
+        """Keep a copy of the file at ``path`` and return the digest of what was copied.
+
+        The digest is taken over the bytes as they are written, so that a file which changes
+        meanwhile cannot end up under a name that is not its own.
+        """
+        try:
+            source = path.open("rb")
+        except OSError as error:
+            raise StoreError(
+                f"{path} cannot be read: {error.strerror}",
+                cure="See that the file is there and that you may read it.",
+            ) from error
+        with source, _explained(self.root):
+            return self._write(_chunks(source))
+
+    def get(self, digest: str) -> bytes:
+        """Return a blob, hashed again. Raises ``StoreError`` when it is missing or damaged."""
+        path = self.path(digest)
+        with _explained(path):
+            raw = path.read_bytes()
+        if digest_of(raw) != digest:
+            raise StoreError(
+                f"the blob {digest} is damaged: the bytes at {path} have another digest",
+                cure="Restore that file from a copy, or remove it and repeat the audit.",
+            )
+        return raw
+
+    def path(self, digest: str) -> Path:
+        """Return where a blob lies. Raises ``StoreError`` when it is missing."""
+        place = self._place(digest)
+        if not self.has(digest):
+            raise StoreError(
+                f"the blob {digest} is missing from {self.root}",
+                cure="Restore it from a copy of the store, or repeat the audit.",
+            )
+        return place
+
+    def has(self, digest: str) -> bool:
+        """Whether there is a blob under that digest; it is not hashed again."""
+        place = self._place(digest)
+        with _explained(place):
+            return place.is_file()
+
+    def _place(self, digest: str) -> Path:
+        match = DIGEST.fullmatch(digest)
+        if match is None:
+            raise StoreError(
+                f"{digest!r} is not a digest",
+                cure="Write `sha256:` and 64 lower-case hexadecimal digits.",
+            )
+        name = match[1]
+        return self.root / name[:2] / name
+
+    def _whole(self, place: Path) -> bool:
+        if not place.is_file():
+            return False
+        with place.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == place.name
+
+    def _write(self, chunks: Iterable[bytes]) -> str:
+        self.root.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=self.root, prefix=".partial-")
+        partial = Path(name)
+        try:
+            digest = _fill(descriptor, chunks)
+            place = self._place(digest)
+            place.parent.mkdir(mode=PRIVATE, exist_ok=True)
+            partial.replace(place)
+        finally:
+            partial.unlink(missing_ok=True)
+        _settle(place.parent)
+        return digest
+
+
+def _fill(descriptor: int, chunks: Iterable[bytes]) -> str:
+    hasher = hashlib.sha256()
+    with os.fdopen(descriptor, "wb") as file:
+        for chunk in chunks:
+            hasher.update(chunk)
+            file.write(chunk)
+        file.flush()
+        os.fchmod(file.fileno(), READ_ONLY)
+        os.fsync(file.fileno())
+    return f"sha256:{hasher.hexdigest()}"
+
+
+def _settle(folder: Path) -> None:
+    # The rename itself survives a power cut only once its folder has reached the disk.
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    while chunk := file.read(CHUNK):
+        yield chunk
+
+
+@contextmanager
+def _explained(place: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{error.filename or place}: {error.strerror}",
+            cure="Make the folder writable and see that the disk has room, "
+            "or set AUDITOR_HOME to another folder.",
+        ) from error

@@ -1,0 +1,163 @@
+"""One transaction on the store: what may be written, and what may be asked."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from auditor.domain.canonical import canonical, digest
+from auditor.domain.lineage import Edge
+from auditor.domain.record_json import read_record
+from auditor.domain.records import AuditRecord
+from auditor.domain.requests import AuditRequest
+from auditor.errors import StoreError
+from auditor.store.lineage import ancestors_of, descendants_of
+from auditor.store.tables import (
+    Base,
+    LineageRow,
+    RecordRow,
+    RecordTargetRow,
+    RegistrationRow,
+    RequestRow,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A record as it was signed: its canonical bytes under their digest, and the signature."""
+
+    digest: str
+    body: bytes
+    bundle: bytes
+
+    def read(self) -> AuditRecord:
+        """Return the record. Raises ``RecordError`` when another version wrote it."""
+        return read_record(self.body)
+
+
+class UnitOfWork:
+    """What is done to the store at once: all of it is kept, or, after an error, none."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def register(self, request: AuditRequest, at: str) -> None:
+        """Write down that ``request`` was made at the time ``at`` (UTC, RFC 3339).
+
+        The same request may be registered any number of times.
+        """
+        if self._session.get(RequestRow, request.digest) is None:
+            body = canonical(request.to_json()).decode()
+            self._add(RequestRow(digest=request.digest, body=body))
+        self._add(RegistrationRow(request_digest=request.digest, registered=at))
+
+    def save(self, record: AuditRecord, bundle: bytes) -> None:
+        """Keep a signed record and its lineage; one that is there already stays as it is.
+
+        Raises ``StoreError`` when its request was never registered, or its id is taken.
+        """
+        if self._session.get(RequestRow, record.request.digest) is None:
+            raise StoreError(
+                f"the request {record.request.digest} of record {record.id} was never registered",
+                cure="Register a request before it runs, so that no run can be kept silent.",
+            )
+        there = self._row(record.id)
+        if there is not None and there.digest == record.digest:
+            return
+        if there is not None:
+            raise StoreError(
+                f"the store has a record {record.id} already, and records are never replaced",
+                cure="Give the new record an id of its own.",
+            )
+        row = _record_row(record, bundle)
+        self._add(row)
+        self._add(*_target_rows(record, row.digest), *_lineage_rows(record, row.digest))
+
+    def find_record(self, record_id: str) -> StoredRecord | None:
+        """Return the record with that id. Raises ``StoreError`` when its bytes are damaged."""
+        row = self._row(record_id)
+        return None if row is None else _stored(row)
+
+    def records_of(
+        self, artifact_digest: str | None, policy_digest: str, target: str
+    ) -> tuple[StoredRecord, ...]:
+        """Return the records of one artifact under one policy on one target, the newest first.
+
+        ``artifact_digest`` is ``None`` for predictions-only audits. Raises ``StoreError`` when
+        the bytes of one are damaged.
+        """
+        asked = (
+            select(RecordRow)
+            .join(RecordTargetRow, RecordTargetRow.record_digest == RecordRow.digest)
+            .where(
+                RecordRow.artifact_digest == artifact_digest,
+                RecordRow.policy_digest == policy_digest,
+                RecordTargetRow.target == target,
+            )
+            .order_by(RecordRow.finished.desc(), RecordRow.digest)
+        )
+        return tuple(_stored(row) for row in self._session.scalars(asked))
+
+    def ancestors(self, of: str) -> tuple[Edge, ...]:
+        """Return, in order, every edge on a way from the digest ``of`` to what it came from."""
+        return ancestors_of(self._session, of)
+
+    def descendants(self, of: str) -> tuple[Edge, ...]:
+        """Return, in order, every edge on a way to the digest ``of`` from what came of it."""
+        return descendants_of(self._session, of)
+
+    def _row(self, record_id: str) -> RecordRow | None:
+        return self._session.scalar(select(RecordRow).where(RecordRow.id == record_id))
+
+    def _add(self, *rows: Base) -> None:
+        self._session.add_all(rows)
+        self._session.flush()
+
+
+def _record_row(record: AuditRecord, bundle: bytes) -> RecordRow:
+    request = record.request
+    body = record.canonical()
+    return RecordRow(
+        digest=digest(body),
+        id=record.id,
+        request_digest=request.digest,
+        derived_from=record.derived_from,
+        verdict=record.verdict.value,
+        assurance=record.assurance.name,
+        model_name=request.name,
+        model_version=request.version,
+        artifact_digest=None if request.artifact is None else request.artifact.digest,
+        policy_digest=request.policy.digest,
+        registered=record.registered,
+        finished=record.finished,
+        body=body,
+        bundle=bundle,
+    )
+
+
+def _target_rows(record: AuditRecord, record_digest: str) -> Iterator[RecordTargetRow]:
+    for target in record.request.targets:
+        fingerprint = record.fingerprints.get(target.name)
+        identity = None if fingerprint is None else fingerprint.identity
+        yield RecordTargetRow(record_digest=record_digest, target=target.name, identity=identity)
+
+
+def _lineage_rows(record: AuditRecord, record_digest: str) -> Iterator[LineageRow]:
+    for edge in sorted(set(record.lineage)):
+        yield LineageRow(
+            source=edge.source,
+            relation=edge.relation,
+            destination=edge.destination,
+            role=edge.role,
+            record_digest=record_digest,
+        )
+
+
+def _stored(row: RecordRow) -> StoredRecord:
+    if digest(row.body) != row.digest:
+        raise StoreError(
+            f"record {row.id} is damaged: its bytes do not have the digest {row.digest}",
+            cure="Restore the database from a copy.",
+        )
+    return StoredRecord(row.digest, row.body, row.bundle)

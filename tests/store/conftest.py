@@ -1,0 +1,131 @@
+"""The same store on SQLite and on PostgreSQL, and records to keep in it."""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL, create_engine, make_url, text
+from sqlalchemy.exc import OperationalError
+
+from auditor.domain.artifacts import Artifact, FileDigest
+from auditor.domain.budgets import Budget
+from auditor.domain.canonical import digest
+from auditor.domain.lineage import Edge
+from auditor.domain.policies import Assurance
+from auditor.domain.records import AuditRecord
+from auditor.domain.requests import AuditRequest, DatasetRef, PolicyRef
+from auditor.domain.targets import Fingerprint, TargetSpec
+from auditor.store.database import migrate
+from auditor.store.store import Store
+
+SERVER = os.environ.get(
+    "AUDITOR_TEST_POSTGRESQL", "postgresql+psycopg://postgres@127.0.0.1:5432/test"
+)
+
+
+@pytest.fixture(scope="session")
+def postgresql_database() -> Iterator[URL]:
+    """Make a database on the server for this session, and drop it at the end."""
+    administrator = create_engine(
+        SERVER, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 5}
+    )
+    name = f"auditor_test_{uuid.uuid4().hex}"
+    try:
+        with administrator.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+    except OperationalError as error:
+        if os.environ.get("AUDITOR_REQUIRE_SERVICES") == "1":
+            raise
+        pytest.skip(f"no PostgreSQL at {SERVER}: {error.orig}")
+    yield make_url(SERVER).set(database=name)
+    with administrator.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    administrator.dispose()
+
+
+@pytest.fixture
+def postgresql_url(postgresql_database: URL) -> str:
+    """Give the URL of an empty schema of its own."""
+    schema = f"s{uuid.uuid4().hex}"
+    engine = create_engine(postgresql_database)
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {schema}"))
+    engine.dispose()
+    url = postgresql_database.update_query_dict({"options": f"-csearch_path={schema}"})
+    return url.render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def sqlite_url(home: Path) -> str:
+    """Give the URL of a file that is not there yet."""
+    return f"sqlite:///{home / 'auditor.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, sqlite_url: str) -> str:
+    """Give the URL of a database without any table."""
+    if request.param == "sqlite":
+        return sqlite_url
+    return str(request.getfixturevalue("postgresql_url"))
+
+
+@pytest.fixture
+def url(empty_url: str) -> str:
+    """Give the URL of a database at the newest revision."""
+    migrate(empty_url)
+    return empty_url
+
+
+@pytest.fixture
+def store(url: str, home: Path) -> Iterator[Store]:
+    """Open an empty store."""
+    opened = Store.open(url, home / "blobs")
+    yield opened
+    opened.close()
+
+
+REQUEST = AuditRequest(
+    name="digits-cnn",
+    version="1.2.0",
+    artifact=Artifact("digits-cnn", "1.2.0", (FileDigest("model.onnx", 5, "ab" * 32),)),
+    targets=(TargetSpec("cpu"), TargetSpec("lost")),
+    datasets=(DatasetRef("evaluation", digest(b"data"), 450),),
+    policy=PolicyRef("baseline", "1.0.0", digest(b"policy")),
+    audit_file=digest(b"audit.yaml"),
+    seed=7,
+    budget=Budget.SMOKE,
+)
+
+
+@pytest.fixture
+def asked() -> AuditRequest:
+    """Ask for an audit on two targets, one of which will not open."""
+    return REQUEST
+
+
+@pytest.fixture
+def make_record() -> Callable[..., AuditRecord]:
+    """Make a small record; whatever is named replaces its usual value."""
+
+    def make(**changes: object) -> AuditRecord:
+        usual = AuditRecord(
+            id="r-1",
+            derived_from=None,
+            assurance=Assurance.A0,
+            request=REQUEST,
+            confidence=0.95,
+            fingerprints={"cpu": Fingerprint({"isa": "avx2"}, {"load": "low"})},
+            observations=(),
+            readings=(),
+            findings=(),
+            lineage=(Edge("record", "wasDerivedFrom", "data", "evaluation"),),
+            tool={"version": "0.1.0"},
+            registered="2026-01-01T00:00:00Z",
+            finished="2026-01-01T00:01:00Z",
+        )
+        return replace(usual, **changes)  # type: ignore[arg-type]  # each test names real fields
+
+    return make

@@ -1,0 +1,235 @@
+"""The store's transactions: the same on SQLite and on PostgreSQL."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+from sqlalchemy.exc import DatabaseError
+
+from auditor.domain.lineage import Edge
+from auditor.domain.records import AuditRecord
+from auditor.domain.requests import AuditRequest, PolicyRef
+from auditor.errors import StoreError
+from auditor.store.store import Store
+
+Make = Callable[..., AuditRecord]
+NOW = "2026-01-01T00:00:00Z"
+
+
+def count(store: Store, table: str) -> int:
+    with store.engine.connect() as connection:
+        return int(connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())  # noqa: S608 -- our own names
+
+
+def keep(store: Store, *records: AuditRecord) -> None:
+    with store.unit_of_work() as unit:
+        for record in records:
+            unit.register(record.request, NOW)
+            unit.save(record, b"bundle of " + record.id.encode())
+
+
+def test_a_saved_record_comes_back_with_the_bytes_that_were_signed(
+    store: Store, make_record: Make
+) -> None:
+    record = make_record()
+    keep(store, record)
+    with store.unit_of_work() as unit:
+        found = unit.find_record("r-1")
+    assert found is not None
+    assert found.body == record.canonical()
+    assert found.digest == record.digest
+    assert found.bundle == b"bundle of r-1"
+    assert found.read() == record
+
+
+def test_a_record_that_is_not_there_is_not_found(store: Store) -> None:
+    with store.unit_of_work() as unit:
+        assert unit.find_record("r-1") is None
+
+
+def test_a_record_whose_request_was_never_registered_is_refused(
+    store: Store, make_record: Make
+) -> None:
+    with pytest.raises(StoreError, match="was never registered"), store.unit_of_work() as unit:
+        unit.save(make_record(), b"bundle")
+    assert count(store, "records") == 0
+
+
+def test_a_record_is_never_replaced(store: Store, make_record: Make) -> None:
+    keep(store, make_record())
+    other = make_record(finished="2026-02-01T00:00:00Z")
+    with pytest.raises(StoreError, match="r-1 already"), store.unit_of_work() as unit:
+        unit.save(other, b"bundle")
+    with store.unit_of_work() as unit:
+        found = unit.find_record("r-1")
+    assert found is not None
+    assert found.read() == make_record()
+
+
+def test_a_request_may_be_registered_again_and_is_kept_once(
+    store: Store, asked: AuditRequest
+) -> None:
+    for at in (NOW, "2026-01-02T00:00:00Z"):
+        with store.unit_of_work() as unit:
+            unit.register(asked, at)
+    assert (count(store, "requests"), count(store, "registrations")) == (1, 2)
+
+
+def test_an_exception_undoes_the_whole_unit(store: Store, asked: AuditRequest) -> None:
+    def register_and_stumble() -> None:
+        with store.unit_of_work() as unit:
+            unit.register(asked, NOW)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        register_and_stumble()
+    assert count(store, "requests") == 0
+
+
+def test_records_are_found_by_artifact_policy_and_target_newest_first(
+    store: Store, asked: AuditRequest, make_record: Make
+) -> None:
+    other = replace(asked, policy=PolicyRef("other", "1.0.0", "sha256:other"))
+    keep(
+        store,
+        make_record(id="old", finished="2026-01-01T00:00:00Z"),
+        make_record(id="new", finished="2026-03-01T00:00:00Z"),
+        make_record(id="elsewhere", request=other),
+    )
+    assert asked.artifact is not None
+    artifact, policy = asked.artifact.digest, asked.policy.digest
+    with store.unit_of_work() as unit:
+        found = [item.read().id for item in unit.records_of(artifact, policy, "cpu")]
+        assert found == ["new", "old"]
+        assert unit.records_of(artifact, policy, "gpu") == ()
+        assert unit.records_of("sha256:another", policy, "cpu") == ()
+
+
+def test_records_of_predictions_alone_are_found_without_an_artifact(
+    store: Store, asked: AuditRequest, make_record: Make
+) -> None:
+    alone = make_record(id="alone", request=replace(asked, artifact=None))
+    keep(store, alone, make_record(id="with-model"))
+    with store.unit_of_work() as unit:
+        found = unit.records_of(None, asked.policy.digest, "cpu")
+    assert [item.read() for item in found] == [alone]
+
+
+def test_a_target_that_never_opened_has_no_identity(store: Store, make_record: Make) -> None:
+    record = make_record()
+    keep(store, record)
+    with store.engine.connect() as connection:
+        rows = connection.execute(text("SELECT target, identity FROM record_targets"))
+        identities = {row.target: row.identity for row in rows}
+    assert identities == {"cpu": record.fingerprints["cpu"].identity, "lost": None}
+
+
+@pytest.mark.parametrize(
+    "table", ["requests", "registrations", "records", "record_targets", "lineage"]
+)
+@pytest.mark.parametrize("verb", ["UPDATE", "DELETE", "TRUNCATE"])
+def test_nothing_is_ever_changed_or_deleted(
+    store: Store, make_record: Make, table: str, verb: str
+) -> None:
+    keep(store, make_record())
+    column = {"requests": "body", "registrations": "registered", "records": "verdict"}.get(table)
+    column = column or {"record_targets": "identity", "lineage": "role"}[table]
+    statement = {
+        "UPDATE": f"UPDATE {table} SET {column} = 'other'",  # noqa: S608 -- our own names
+        "DELETE": f"DELETE FROM {table}",  # noqa: S608 -- our own names
+        "TRUNCATE": f"TRUNCATE {table} CASCADE",
+    }[verb]
+    if verb == "TRUNCATE" and store.engine.dialect.name == "sqlite":
+        statement = f"DELETE FROM {table}"  # noqa: S608 -- SQLite has no other word for it
+    before = count(store, table)
+    message = "rows are never changed or deleted"
+    with pytest.raises(DatabaseError, match=message), store.engine.begin() as connection:
+        connection.execute(text(statement))
+    assert count(store, table) == before > 0
+
+
+def test_insert_or_replace_of_sqlite_cannot_get_past_the_triggers(
+    sqlite_url: str, home: Path, make_record: Make
+) -> None:
+    store = Store.open(sqlite_url, home / "blobs")
+    keep(store, make_record())
+    replacing = text("INSERT OR REPLACE INTO requests SELECT digest, 'other' FROM requests")
+    with pytest.raises(DatabaseError, match="never changed"), store.engine.begin() as connection:
+        connection.execute(replacing)
+    store.close()
+
+
+def test_a_record_damaged_in_the_database_is_named(store: Store, make_record: Make) -> None:
+    keep(store, make_record())
+    drop = {
+        "sqlite": "DROP TRIGGER records_refuse_update",
+        "postgresql": "DROP TRIGGER records_refuse_change ON records",
+    }[store.engine.dialect.name]
+    with store.engine.begin() as connection:
+        connection.execute(text(drop))
+        connection.execute(text("UPDATE records SET body = :body"), {"body": b"{}"})
+    with pytest.raises(StoreError, match="r-1 is damaged"), store.unit_of_work() as unit:
+        unit.find_record("r-1")
+
+
+def test_lineage_is_walked_both_ways_through_every_record(store: Store, make_record: Make) -> None:
+    raw = Edge("clean", "wasDerivedFrom", "raw", "data")
+    train = Edge("model", "used", "clean", "training")
+    audit = Edge("audit", "used", "model", "artifact")
+    aside = Edge("other", "used", "raw", "data")
+    keep(
+        store,
+        make_record(id="a", lineage=(raw, train)),
+        make_record(id="b", lineage=(audit, train, aside)),
+    )
+    with store.unit_of_work() as unit:
+        assert unit.ancestors("audit") == (audit, raw, train)
+        assert unit.ancestors("clean") == (raw,)
+        assert unit.ancestors("raw") == ()
+        assert unit.descendants("clean") == (audit, train)
+        assert unit.descendants("raw") == (audit, raw, train, aside)
+
+
+def walk(edges: set[tuple[int, int]], start: int) -> set[tuple[int, int]]:
+    reached, fresh = {start}, {start}
+    while fresh:
+        fresh = {far for near, far in edges if near in fresh} - reached
+        reached |= fresh
+    return {edge for edge in edges if edge[0] in reached}
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(edges=st.sets(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=12))
+def test_lineage_is_all_that_can_be_reached_and_cycles_end(
+    store: Store, make_record: Make, edges: set[tuple[int, int]]
+) -> None:
+    # Other examples share the store, so each one's nodes carry the name of its own record.
+    name = f"record {count(store, 'records')}"
+    graph = {
+        (near, far): Edge(f"{name}/{near}", "used", f"{name}/{far}", "x") for near, far in edges
+    }
+    keep(store, make_record(id=name, lineage=tuple(graph.values())))
+    mirrored = {(far, near) for near, far in edges}
+    with store.unit_of_work() as unit:
+        assert set(unit.ancestors(f"{name}/0")) == {graph[edge] for edge in walk(edges, 0)}
+        assert set(unit.descendants(f"{name}/0")) == {
+            graph[near, far] for far, near in walk(mirrored, 0)
+        }
+
+
+def test_many_writers_at_once_all_get_through(store: Store, asked: AuditRequest) -> None:
+    with store.unit_of_work() as unit:
+        unit.register(asked, NOW)
+
+    def register(number: int) -> None:
+        with store.unit_of_work() as unit:
+            unit.register(asked, f"2026-01-01T00:00:{number:02}Z")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(register, range(20)))
+    assert count(store, "registrations") == 21
