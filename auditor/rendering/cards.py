@@ -1,0 +1,244 @@
+"""One finding as the report shows it, worst first."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from auditor.domain.canonical import Json
+from auditor.domain.findings import Finding
+from auditor.domain.policies import Effect, Limits, Rule
+from auditor.domain.readings import Gap, Measurement, Reading
+from auditor.domain.verdicts import Outcome
+from auditor.rendering.controls import control_chip
+from auditor.rendering.inputs import RenderedInputs
+from auditor.rendering.numbers import DASH, Figure, count, figure, scalar
+from auditor.rendering.phrases import (
+    BOUNDS,
+    EFFECTS,
+    OUTCOMES,
+    REASONS,
+    SEVERITIES,
+    asked,
+    bound_sentence,
+    check_title,
+    gap_name,
+    limit_values,
+    limits_text,
+)
+from auditor.rendering.plots.gauge import gauge
+from auditor.rendering.plots.svg import Drawing
+from auditor.rendering.sureness import how_sure
+
+MOST_CARDS = 120
+MOST_READINGS = 6
+MOST_WORST_ROWS = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """A finding in words, with the drawing of its deciding figure."""
+
+    anchor: str
+    finding: Finding
+    remedy: str
+    word: str
+    sureness: str
+    weight: str
+    headline: str
+    asked: str
+    condition: str
+    rationale: str
+    found: tuple[str, ...]
+    value: str
+    drawing: Drawing | None
+    would_decide: str
+    spent: str
+    where: str
+    worst_rows: str
+    controls: tuple[str, ...]
+    evidence: tuple[str, ...]
+
+    @property
+    def bad(self) -> bool:
+        """Whether the reader has something to do about it."""
+        return self.finding.outcome in {Outcome.FAILED, Outcome.UNKNOWN}
+
+
+def worst_first(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Order findings: denying failures first, then by outcome, effect, severity and rule."""
+    outcomes, effects, severities = list(OUTCOMES), list(EFFECTS), list(SEVERITIES)
+
+    def badness(item: Finding) -> tuple[int, int, int, str, str]:
+        bad = {Outcome.FAILED: 0, Outcome.UNKNOWN: 1}.get(item.outcome, 2)
+        effect = effects.index(item.effect)
+        place = outcomes.index(item.outcome)
+        first = effect * 2 + bad if bad < 2 else 100 + place  # noqa: PLR2004 -- after all bad ones
+        return first, effect, severities.index(item.severity), item.rule, item.target
+
+    return tuple(sorted(findings, key=badness))
+
+
+def cards(inputs: RenderedInputs) -> tuple[Card, ...]:
+    """Return a card for each finding, worst first."""
+    ordered = worst_first(inputs.record.findings)
+    return tuple(_card(inputs, item, index + 1) for index, item in enumerate(ordered))
+
+
+def outcome_counts(findings: Sequence[Finding]) -> tuple[tuple[Outcome, int], ...]:
+    """Count findings by outcome, worst first, leaving out what did not occur."""
+    counted = Counter(item.outcome for item in findings)
+    return tuple((outcome, counted[outcome]) for outcome in OUTCOMES if counted[outcome])
+
+
+def _card(inputs: RenderedInputs, finding: Finding, place: int) -> Card:
+    rule = inputs.rule(finding.rule)
+    limits = None if rule is None else rule.limits
+    readings = [inputs.record.readings[index] for index in finding.readings]
+    measured = [item for item in readings if isinstance(item, Measurement)]
+    deciding = measured[0] if measured else None
+    words = None if deciding is None else figure(deciding, limit_values(limits))
+    return Card(
+        anchor=f"finding-{place}",
+        finding=finding,
+        word=OUTCOMES[finding.outcome],
+        sureness=how_sure(finding, rule, deciding),
+        weight=f"{EFFECTS[finding.effect]}, {SEVERITIES[finding.severity]}",
+        headline=_headline(inputs, finding, limits, words),
+        asked=f"{finding.measure}: {finding.limits}" if rule is None else asked(inputs, rule),
+        condition="" if rule is None or rule.require is None else rule.require,
+        rationale="" if rule is None else rule.rationale,
+        found=_found(inputs, readings, limits),
+        value=_short(finding, deciding, words),
+        drawing=_drawing(f"gauge-{place}", deciding, limits, words),
+        would_decide=would_decide_text(finding.would_decide),
+        spent=_spent(inputs, finding, readings),
+        where=_where(inputs, finding, rule),
+        worst_rows=_worst_rows(deciding),
+        controls=tuple(control_chip(control) for control in finding.controls),
+        remedy=_remedy(finding, readings),
+        evidence=tuple(sorted({item for m in measured for item in m.evidence})),
+    )
+
+
+def _remedy(finding: Finding, readings: Sequence[Reading]) -> str:
+    # Where nothing was measured there is nothing to mend yet: the Gap's own cure stands instead.
+    missing = bool(readings) and isinstance(readings[0], Gap)
+    return "" if missing or finding.outcome is Outcome.PASSED else finding.remediation
+
+
+def _headline(
+    inputs: RenderedInputs, finding: Finding, limits: Limits | None, words: Figure | None
+) -> str:
+    deciding = inputs.record.readings[finding.readings[0]] if finding.readings else None
+    told = finding.outcome in {Outcome.WAIVED, Outcome.NOT_APPLICABLE}
+    if told or words is None or not isinstance(deciding, Measurement):
+        return finding.message
+    said = bound_sentence(inputs, deciding, words.value)
+    if limits is None:
+        return f"{said}."
+    return f"{said}; the rule asks for {limits_text(limits, deciding.unit)}."
+
+
+def _drawing(
+    key: str, deciding: Measurement | None, limits: Limits | None, words: Figure | None
+) -> Drawing | None:
+    if deciding is None or limits is None or words is None:
+        return None
+    return gauge(key, deciding, limits, words)
+
+
+def _found(
+    inputs: RenderedInputs, readings: Sequence[Reading], limits: Limits | None
+) -> tuple[str, ...]:
+    said = [reading_sentence(inputs, item, limits) for item in readings[:MOST_READINGS]]
+    hidden = len(readings) - len(said)
+    return (
+        (*said, f"{hidden} more readings are in the table of measurements.")
+        if hidden
+        else (tuple(said))
+    )
+
+
+def reading_sentence(inputs: RenderedInputs, reading: Reading, limits: Limits | None = None) -> str:
+    """Say one reading in a sentence, bound and doubts included."""
+    if isinstance(reading, Gap):
+        missing = gap_name(inputs, reading)
+        return f"No figure: {missing} {_because(reading)} {reading.cure}".strip()
+    words = figure(reading, limit_values(limits))
+    said = bound_sentence(inputs, reading, words.whole) + "."
+    if reading.doubted:
+        doubt = scalar(reading.details.get("doubt", "")).rstrip(".")
+        said += f" It is doubted and cannot keep a rule{f': {doubt}' if doubt else ''}."
+    return said
+
+
+def _because(gap: Gap) -> str:
+    detail = f" ({gap.detail.rstrip('.')})" if gap.detail else ""
+    return f"{DASH} {REASONS[gap.reason]}{detail}."
+
+
+def _short(finding: Finding, deciding: Measurement | None, words: Figure | None) -> str:
+    if deciding is None or words is None:
+        return "not asked" if finding.outcome is Outcome.NOT_APPLICABLE else "no figure"
+    return BOUNDS[deciding.bound] + words.value
+
+
+def would_decide_text(needed: Mapping[str, Json] | None) -> str:
+    """Say what would turn an unknown into an answer."""
+    if not needed:
+        return ""
+    rows = needed.get("rows")
+    if isinstance(rows, int | float) and not isinstance(rows, bool):
+        return f"About {count(round(rows))} rows would decide it, if the figure stays where it is."
+    if "needs" in needed:
+        return f"What would decide it: {scalar(needed['needs']).rstrip('.')}."
+    return "; ".join(f"{name.replace('_', ' ')}: {scalar(value)}" for name, value in needed.items())
+
+
+def _spent(inputs: RenderedInputs, finding: Finding, readings: Sequence[Reading]) -> str:
+    check = readings[0].check if readings else finding.measure.split("/", 1)[0]
+    seen = next(
+        (
+            item
+            for item in inputs.record.observations
+            if item.check == check and item.target == finding.target
+        ),
+        None,
+    )
+    budget = f"budget {inputs.record.request.budget.value}"
+    if seen is None:
+        return budget
+    settings = [
+        f"{name.replace('_', ' ')} {_listed(value)}" for name, value in sorted(seen.params.items())
+    ]
+    return ", ".join([budget, *settings, *_effort(readings)])
+
+
+def _effort(readings: Sequence[Reading]) -> list[str]:
+    deciding = readings[0] if readings else None
+    details = deciding.details if isinstance(deciding, Measurement) else {}
+    spent = {name: details.get(name) for name in ("queries", "passes")}
+    return [f"{name} spent {scalar(number)}" for name, number in spent.items() if number]
+
+
+def _listed(value: Json) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return " / ".join(scalar(item) for item in value)
+    return scalar(value)
+
+
+def _where(inputs: RenderedInputs, finding: Finding, rule: Rule | None) -> str:
+    check = finding.measure.split("/", 1)[0] if rule is None else rule.check
+    return f"{check_title(inputs, check)}, on target {finding.target}"
+
+
+def _worst_rows(deciding: Measurement | None) -> str:
+    rows = None if deciding is None else deciding.details.get("worst_rows")
+    if not isinstance(rows, Sequence) or isinstance(rows, str):
+        return ""
+    return ", ".join(scalar(row) for row in rows[:MOST_WORST_ROWS])
+
+
+def required(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Return the findings that decide the verdict."""
+    return tuple(item for item in findings if item.effect is Effect.DENY)

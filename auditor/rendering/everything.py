@@ -1,0 +1,28 @@
+"""Every rendering of a record, by the name of its file."""
+
+from collections.abc import Mapping
+
+from auditor.domain.canonical import canonical
+from auditor.rendering.bom import render_bom
+from auditor.rendering.inputs import RenderedInputs
+from auditor.rendering.junit import render_junit
+from auditor.rendering.prov import render_prov
+from auditor.rendering.report import render_html
+from auditor.rendering.sarif import render_sarif
+from auditor.rendering.summary import render_markdown
+
+
+def render_all(inputs: RenderedInputs) -> Mapping[str, bytes]:
+    """Return the bytes of each file; the same inputs give the same bytes."""
+    return {
+        "report.html": _text(render_html(inputs)),
+        "summary.md": _text(render_markdown(inputs)),
+        "results.sarif": canonical(render_sarif(inputs)) + b"\n",
+        "junit.xml": render_junit(inputs.record),
+        "prov.json": canonical(render_prov(inputs.record)) + b"\n",
+        "bom.cdx.json": canonical(render_bom(inputs.record)) + b"\n",
+    }
+
+
+def _text(written: str) -> bytes:
+    return written.encode("utf-8", errors="replace")

@@ -1,0 +1,94 @@
+"""JUnit XML: one suite a target, one case a rule, so that any CI shows the findings.
+
+A failed required rule is a failure, an undecided one an error. Rules that do not deny never turn
+a build red: they pass and say in ``system-out`` what was found. Waived and inapplicable rules are
+skipped, with the reason.
+"""
+
+from collections.abc import Sequence
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from auditor.domain.findings import Finding
+from auditor.domain.policies import Effect
+from auditor.domain.records import AuditRecord
+from auditor.domain.verdicts import Outcome
+from auditor.rendering.phrases import OUTCOMES
+from auditor.rendering.verdicts import SILENCE, decided_by_silence
+from auditor.rendering.visible import visible
+
+SKIPPED = frozenset({Outcome.WAIVED, Outcome.NOT_APPLICABLE})
+SEEN = ("tests", "failures", "errors", "skipped")
+
+
+def render_junit(record: AuditRecord) -> bytes:
+    """Return ``junit.xml``; characters that XML cannot hold are written out."""
+    policy = record.request.policy.name
+    root = Element("testsuites", name=visible(f"auditor: {policy}"))
+    for target in record.request.targets:
+        mine = [item for item in record.findings if item.target == target.name]
+        root.append(_suite(record, target.name, mine))
+    for name in SEEN:
+        total = sum(int(suite.get(name, "0")) for suite in root)
+        root.set(name, str(total))
+    indent(root)
+    written: bytes = tostring(root, encoding="utf-8", xml_declaration=True)
+    return written + b"\n"
+
+
+def _suite(record: AuditRecord, target: str, findings: Sequence[Finding]) -> Element:
+    suite = Element(
+        "testsuite",
+        name=visible(f"{record.request.policy.name}@{target}"),
+        timestamp=record.finished.removesuffix("Z"),
+        time="0",
+    )
+    properties = SubElement(suite, "properties")
+    for name, value in (
+        ("verdict", record.verdict.value),
+        ("record", record.digest),
+        ("policy", record.request.policy.digest),
+        ("assurance", record.assurance.name),
+    ):
+        SubElement(properties, "property", name=name, value=value)
+    cases = [_case(record, item) for item in findings]
+    if decided_by_silence(record):
+        cases.append(_silence(record))
+    suite.extend(cases)
+    suite.set("tests", str(len(cases)))
+    for name, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        suite.set(name, str(sum(case.find(tag) is not None for case in cases)))
+    return suite
+
+
+def _case(record: AuditRecord, finding: Finding) -> Element:
+    case = Element(
+        "testcase",
+        name=visible(f"{finding.rule}: {finding.title}"),
+        classname=visible(f"{record.request.name}@{record.request.version}"),
+        time="0",
+    )
+    words = visible(f"{OUTCOMES[finding.outcome]}: {finding.message}")
+    denies = finding.effect is Effect.DENY
+    if finding.outcome in SKIPPED:
+        SubElement(case, "skipped", message=words)
+    elif finding.outcome is Outcome.FAILED and denies:
+        _explain(SubElement(case, "failure", message=words, type="failed"), finding)
+    elif finding.outcome is Outcome.UNKNOWN and denies:
+        _explain(SubElement(case, "error", message=words, type="unknown"), finding)
+    else:
+        SubElement(case, "system-out").text = words
+    return case
+
+
+def _silence(record: AuditRecord) -> Element:
+    """Make an error of an audit that judged nothing: an empty suite would look green."""
+    named = f"{record.request.name}@{record.request.version}"
+    case = Element("testcase", name="verdict", classname=visible(named), time="0")
+    SubElement(case, "error", message=SILENCE, type="inconclusive")
+    return case
+
+
+def _explain(element: Element, finding: Finding) -> None:
+    controls = ", ".join(f"{item.framework} {item.ref}" for item in finding.controls)
+    parts = [finding.message, finding.remediation, f"Evidence for: {controls}" if controls else ""]
+    element.text = visible("\n".join(part for part in parts if part))

@@ -1,0 +1,172 @@
+"""The words of the report: one table for each closed set of the domain."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from auditor.domain.canonical import Json
+from auditor.domain.policies import Effect, Limits, Rule, Severity
+from auditor.domain.readings import Bound, Gap, Measurement, Reason, Unit
+from auditor.domain.verdicts import Outcome, Verdict
+from auditor.rendering.inputs import RenderedInputs
+from auditor.rendering.numbers import number, scalar
+
+OUTCOMES: Mapping[Outcome, str] = MappingProxyType(
+    {
+        Outcome.FAILED: "Failed",
+        Outcome.UNKNOWN: "Not decided",
+        Outcome.WAIVED: "Waived",
+        Outcome.WITHSTOOD: "Withstood",
+        Outcome.PASSED: "Passed",
+        Outcome.NOT_APPLICABLE: "Not applicable",
+    }
+)
+"""Worst first: the order in which findings are shown."""
+
+MEANINGS: Mapping[Outcome, str] = MappingProxyType(
+    {
+        Outcome.FAILED: "the whole interval breaks the limit",
+        Outcome.UNKNOWN: "the evidence does not decide; an undecided rule never counts as kept",
+        Outcome.WAIVED: "a named person signed an exception that expires",
+        Outcome.WITHSTOOD: "these attacks, with this budget, did not break the limit; "
+        "a stronger attack may",
+        Outcome.PASSED: "the whole interval keeps the limit",
+        Outcome.NOT_APPLICABLE: "the rule says that it does not concern this model",
+    }
+)
+
+VERDICTS: Mapping[Verdict, str] = MappingProxyType(
+    {
+        Verdict.PASS: "May be deployed",
+        Verdict.FAIL: "May not be deployed",
+        Verdict.INCONCLUSIVE: "Not decided: may not be deployed on this evidence",
+    }
+)
+
+EFFECTS: Mapping[Effect, str] = MappingProxyType(
+    {
+        Effect.DENY: "Required",
+        Effect.WARN: "Advisory",
+        Effect.INFO: "For information",
+    }
+)
+
+SEVERITIES: Mapping[Severity, str] = MappingProxyType(
+    {
+        Severity.CRITICAL: "critical severity",
+        Severity.HIGH: "high severity",
+        Severity.MEDIUM: "medium severity",
+        Severity.LOW: "low severity",
+    }
+)
+"""Worst first."""
+
+ASSURANCE: Mapping[str, str] = MappingProxyType(
+    {
+        "A0": "A0: run by whoever holds the signing key; nobody else repeated it",
+        "A1": "A1: run by an audit service",
+        "A2": "A2: run by a worker whose fingerprint was verified on the target",
+        "A3": "A3: repeated by an independent worker",
+    }
+)
+
+REASONS: Mapping[Reason, str] = MappingProxyType(
+    {
+        Reason.NEEDS_MODEL: "needs the model, and only its predictions were given",
+        Reason.NEEDS_EVALUATION_DATA: "needs evaluation data",
+        Reason.NEEDS_LABELS: "needs labels in the data",
+        Reason.NEEDS_GROUPS: "needs a column that says who belongs to which group",
+        Reason.NEEDS_SCORES: "needs scores",
+        Reason.NEEDS_CLASSIFICATION: "is for classification models",
+        Reason.NEEDS_NUMERIC_INPUT: "needs numeric input with a known range",
+        Reason.NEEDS_TWIN: "needs gradients, and there is no differentiable twin of the model",
+        Reason.NEEDS_EXTRA: "needs an optional part of auditor that is not installed",
+        Reason.TWIN_DIFFERS: "the differentiable twin is not the same function as the model",
+        Reason.TWIN_UNSUPPORTED: "no differentiable twin can be built of this model",
+        Reason.TOO_FEW_ROWS: "there are too few rows",
+        Reason.NOT_DEFINED: "is not defined on these data",
+        Reason.OVER_BUDGET: "would cost more than the budget allows",
+        Reason.OTHER_PARAMETERS: "was observed with other parameters than the policy asks for",
+        Reason.MODEL_CRASHED: "the model crashed",
+        Reason.MODEL_HUNG: "the model did not answer in time",
+        Reason.MODEL_OUT_OF_MEMORY: "the model outgrew its memory limit",
+        Reason.MODEL_FAILED: "the runtime refused the model or its input",
+        Reason.CHECK_CRASHED: "the check itself broke down",
+        Reason.UNSUPPORTED: "is not built yet for this kind of model or input",
+    }
+)
+
+BOUNDS: Mapping[Bound, str] = MappingProxyType(
+    {Bound.ESTIMATE: "", Bound.AT_MOST: "at most ", Bound.AT_LEAST: "at least "}
+)
+
+LISTED = frozenset({Unit.COUNT, Unit.PER_SECOND})
+"""Units of metrics whose titles are plurals, which no "is" fits."""
+
+
+def metric_title(inputs: RenderedInputs, check: str, metric: str) -> str:
+    """Return a metric's title as its check gives it, or its name in plain words."""
+    found = inputs.metric(check, metric)
+    title = metric.replace("_", " ") if found is None else found.title
+    return title[:1].upper() + title[1:]
+
+
+def check_title(inputs: RenderedInputs, check: str) -> str:
+    """Return a check's title, or its id where it is not installed."""
+    found = inputs.checks.get(check)
+    return check if found is None else found.title
+
+
+def gap_name(inputs: RenderedInputs, gap: Gap) -> str:
+    """Name what is missing: a whole check, or one metric of it at its coordinates."""
+    check = check_title(inputs, gap.check)
+    if not gap.metric:
+        return check
+    where = coordinates(gap.params)
+    title = metric_title(inputs, gap.check, gap.metric)
+    return f"{check}: {title}{f' ({where})' if where else ''}"
+
+
+def coordinates(params: Mapping[str, Json], slice_: Mapping[str, str] | None = None) -> str:
+    """Say where a figure holds: parameters first, then the slice of the data."""
+    places = [f"{name.replace('_', ' ')} = {scalar(value)}" for name, value in params.items()]
+    places += [f"{name} = {value}" for name, value in (slice_ or {}).items()]
+    return ", ".join(places)
+
+
+def limits_text(limits: Limits, unit: Unit) -> str:
+    """Say a bound in the metric's own unit."""
+    if limits.least is not None and limits.most is not None:
+        return f"between {number(limits.least, unit)} and {number(limits.most, unit)}"
+    if limits.least is not None:
+        return f"at least {number(limits.least, unit)}"
+    return "free" if limits.most is None else f"at most {number(limits.most, unit)}"
+
+
+def limit_values(limits: Limits | None) -> tuple[float, ...]:
+    """Return the ends of a bound that exist."""
+    if limits is None:
+        return ()
+    return tuple(end for end in (limits.least, limits.most) if end is not None)
+
+
+def asked(inputs: RenderedInputs, rule: Rule) -> str:
+    """Say what a rule asks, without its condition in CEL."""
+    title = metric_title(inputs, rule.check, rule.metric)
+    where = coordinates(rule.where)
+    place = f" at {where}" if where else ""
+    if rule.limits is None:
+        return f"{title}{place}: this condition holds"
+    metric = inputs.metric(rule.check, rule.metric)
+    unit = Unit.NONE if metric is None else metric.unit
+    verb = ":" if unit in LISTED else " is"
+    return f"{title}{place}{verb} {limits_text(rule.limits, unit)}"
+
+
+def bound_sentence(inputs: RenderedInputs, measurement: Measurement, value: str) -> str:
+    """Say what a figure claims: near the truth, or a bound on one side of it."""
+    title = metric_title(inputs, measurement.check, measurement.metric)
+    where = coordinates(measurement.params, measurement.slice)
+    place = f" ({where})" if where else ""
+    bound = BOUNDS[measurement.bound]
+    listed = measurement.unit in LISTED or isinstance(measurement.value, bool | str)
+    return f"{title}{place}{':' if listed else ' is'} {bound}{value}"

@@ -1,0 +1,60 @@
+"""Figures with their intervals, one row each, on one scale: groups of people, or times."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from auditor.domain.readings import Unit
+from auditor.rendering.numbers import number
+from auditor.rendering.plots.axes import Axis, ticks
+from auditor.rendering.plots.svg import Drawing, dot, line, shortened, text
+
+WIDTH = 360
+LEFT, RIGHT = 118.0, 344.0
+TOP, STEP = 12.0, 24.0
+LONGEST_NAME = 17
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure with the ends of its interval."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+
+def interval_rows(key: str, title: str, rows: Sequence[Row], unit: Unit) -> Drawing:
+    """Draw rows of point and interval; shares on the whole scale, other units from zero."""
+    bottom = TOP + STEP * len(rows)
+    most = 1.0 if unit is Unit.SHARE else max(row.high for row in rows) * 1.08 or 1.0
+    axis = Axis(0.0, most, LEFT, RIGHT)
+    drawn: list[Markup] = []
+    for value in ticks(0.0, most, 4):
+        place = axis.at(value)
+        drawn.append(line(place, TOP - 8, place, bottom, "grid"))
+        drawn.append(text(place, bottom + 16, number(value, unit), "tick", "middle"))
+    for index, row in enumerate(rows):
+        drawn += _row(axis, row, TOP + STEP * (index + 0.5))
+    return Drawing(
+        key=key,
+        title=title,
+        description="; ".join(f"{row.name}: {number(row.value, unit)}" for row in rows)
+        + ". The table below holds the intervals.",
+        width=WIDTH,
+        height=round(bottom + 26),
+        shapes=tuple(drawn),
+    )
+
+
+def _row(axis: Axis, row: Row, y: float) -> list[Markup]:
+    low, high = axis.at(row.low), axis.at(row.high)
+    return [
+        text(LEFT - 10, y + 4, shortened(row.name, LONGEST_NAME), "label", "end"),
+        line(low, y, high, y, "whisker series-0"),
+        line(low, y - 4, low, y + 4, "whisker series-0"),
+        line(high, y - 4, high, y + 4, "whisker series-0"),
+        dot(axis.at(row.value), y, "mark series-0"),
+    ]

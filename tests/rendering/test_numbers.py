@@ -1,0 +1,103 @@
+import math
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rendering_records import measured
+
+from auditor.domain.readings import Measurement, Unit
+from auditor.rendering.numbers import figure, number, percent, scalar
+
+shares = st.integers(0, 10**6).map(lambda parts: parts / 10**6)
+
+
+def share(value: float, low: float | None = None, high: float | None = None) -> Measurement:
+    return measured("quality.accuracy", "accuracy", value, low, high, n=1000)
+
+
+def as_share(text: str) -> Decimal:
+    return Decimal(text.removesuffix(" %").replace(",", "")) / 100
+
+
+@pytest.mark.parametrize(
+    ("measurement", "said"),
+    [
+        (
+            share(0.41, 0.38, 0.44),
+            "41 % (38 %\N{EN DASH}44 %; 95 % confidence, n = 1000, Clopper\N{EN DASH}Pearson)",
+        ),
+        (share(0.9756, 0.9565, 0.9878), "98 % (95 %\N{EN DASH}99 %; 95 % confidence, n = 1000, Cl"),
+        (share(0.9756, 0.9745, 0.9767), "97.6 % (97.4 %\N{EN DASH}97.7 %; 95 % confidence"),
+        (share(1.0), "100 % (n = 1000)"),
+        (share(0.123456), "12.35 % (n = 1000)"),
+        (measured("provenance.signature", "verified", value=True, n=1), "yes (n = 1)"),
+        (
+            measured("hardware.latency", "p50", 0.000214, 0.00021, 0.000219),
+            "214 µs (210 µs\N{EN DASH}219 µs",
+        ),
+        (measured("hardware.latency", "p50", 1.5, 1.4, 1.7), "1.5 s (1.4 s\N{EN DASH}1.7 s"),
+        (measured("hardware.latency", "throughput", 8123.4, 7990.0, 8240.0), "8,123 per second ("),
+        (
+            measured("quality.accuracy", "nll", 0.0934, 0.0712, 0.1201),
+            "0.09 nat (0.07 nat\N{EN DASH}0.13 nat",
+        ),
+    ],
+)
+def test_figures_read_as_people_write_them(measurement: Measurement, said: str) -> None:
+    assert figure(measurement).whole.startswith(said)
+
+
+def test_a_figure_just_short_of_a_limit_is_not_rounded_onto_it() -> None:
+    assert figure(share(0.9496, 0.93, 0.965), [0.95]).value == "94.96 %"
+
+
+@given(shares, shares, shares, shares)
+def test_rounding_never_moves_a_figure_across_a_limit(
+    a: float, b: float, c: float, limit: float
+) -> None:
+    low, value, high = sorted((a, b, c))
+    written = figure(share(value, low, high), [limit])
+    ends = [as_share(end) for end in written.interval.split("\N{EN DASH}")]
+    for exact, shown in zip((value, low, high), (as_share(written.value), *ends), strict=True):
+        assert (exact < limit, exact > limit) == (
+            shown < Decimal(repr(limit)),
+            shown > Decimal(repr(limit)),
+        )
+
+
+@given(shares, shares, shares)
+def test_a_written_interval_holds_the_interval(a: float, b: float, c: float) -> None:
+    low, value, high = sorted((a, b, c))
+    first, last = (
+        as_share(end) for end in figure(share(value, low, high)).interval.split("\N{EN DASH}")
+    )
+    assert first <= Decimal(repr(low))
+    assert last >= Decimal(repr(high))
+
+
+@given(shares, shares, shares)
+def test_a_bound_is_never_written_stronger_than_it_is(a: float, b: float, c: float) -> None:
+    low, value, high = sorted((a, b, c))
+    bound = measured("evasion.linf", "robust_accuracy", value, low, high)
+    assert as_share(figure(bound).value) >= Decimal(repr(value))
+
+
+@given(st.floats(1e-9, 1e4), st.sampled_from(Unit))
+def test_every_unit_writes_every_size_as_a_number_and_a_unit(value: float, unit: Unit) -> None:
+    written = number(value, unit).split(" ")[0].replace(",", "")
+    assert math.isfinite(float(written))
+    assert "e" not in written
+
+
+def test_scalars_are_short() -> None:
+    assert [scalar(x) for x in (0.1, 8 / 255, 20, 12345, True, None, "linf")] == [
+        "0.1",
+        "0.0313725",
+        "20",
+        "12,345",
+        "yes",
+        "nothing",
+        "linf",
+    ]
+    assert percent(0.95) == "95 %"

@@ -1,0 +1,90 @@
+import xml.etree.ElementTree as ET
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rendering_records import HOSTILE, measured
+
+from auditor.domain.policies import Limits
+from auditor.domain.readings import Unit
+from auditor.rendering.numbers import figure
+from auditor.rendering.plots.axes import Axis, ticks
+from auditor.rendering.plots.gauge import gauge
+from auditor.rendering.plots.intervals import Row, interval_rows
+from auditor.rendering.plots.reliability import Bin, reliability_plot
+from auditor.rendering.plots.robustness import Curve, CurvePoint, LimitMark, robustness_plot
+from auditor.rendering.plots.svg import Drawing, element
+
+SVG = "{http://www.w3.org/2000/svg}"
+numbers = st.floats(-1e6, 1e6)
+
+
+def read(drawing: Drawing) -> ET.Element:
+    return ET.fromstring(str(drawing.svg()))  # noqa: S314 -- our own drawing
+
+
+@given(numbers, numbers, st.integers(2, 9))
+def test_ticks_lie_within_the_axis_and_are_not_too_many(a: float, b: float, about: int) -> None:
+    low, high = sorted((a, b))
+    found = ticks(low, high, about)
+    room = (high - low) * 1e-6 + 1e-9
+    assert all(low - room <= value <= high + room for value in found)
+    assert len(found) <= about + 2
+    assert list(found) == sorted(set(found))
+
+
+@given(numbers, numbers, numbers)
+def test_an_axis_keeps_order_and_never_leaves_the_frame(a: float, b: float, c: float) -> None:
+    low, value, high = sorted((a, b, c))
+    axis = Axis(low, high, 10.0, 350.0)
+    assert 10.0 <= axis.at(value) <= 350.0
+    assert axis.at(low) <= axis.at(value) <= axis.at(high)
+
+
+def test_names_in_drawings_are_escaped() -> None:
+    rows = [Row(HOSTILE, 0.5, 0.4, 0.6), Row("<b>", 0.1, 0.0, 0.2)]
+    found = read(interval_rows("p", HOSTILE, rows, Unit.SHARE))
+    assert not found.findall(f".//{SVG}script")
+    assert "<b>" in "".join(found.itertext())
+    assert str(element("a", 'x"y', title='"><b>')).count("<b>") == 0
+
+
+@pytest.mark.parametrize("limits", [Limits(0.5), Limits(None, 0.5), Limits(0.3, 0.5)])
+def test_a_gauge_shows_the_limit_and_where_it_is_kept(limits: Limits) -> None:
+    m = measured("quality.accuracy", "accuracy", 0.41, 0.38, 0.44)
+    drawing = gauge("g", m, limits, figure(m))
+    assert drawing is not None
+    found = read(drawing)
+    classes = [item.get("class") for item in found.iter()]
+    assert classes.count("limit") == len([x for x in (limits.least, limits.most) if x is not None])
+    kept = next(item for item in found.iter() if item.get("class") == "kept")
+    broken = [item for item in found.iter() if item.get("class") == "broken"]
+    widths = [float(item.get("width", "0")) for item in (kept, *broken)]
+    assert sum(widths) == pytest.approx(360 - 28, abs=0.05)
+
+
+def test_a_bound_is_drawn_open_on_the_side_where_the_truth_may_lie() -> None:
+    attacked = measured("evasion.linf", "robust_accuracy", 0.41, 0.38, 0.44)
+    drawing = gauge("g", attacked, Limits(0.5), figure(attacked))
+    assert drawing is not None
+    classes = [item.get("class") for item in read(drawing).iter()]
+    assert "open-end" in classes
+
+
+def test_a_yes_is_not_drawn() -> None:
+    signed = measured("provenance.signature", "verified", value=True, n=1)
+    assert gauge("g", signed, Limits(1.0), figure(signed)) is None
+
+
+@given(st.lists(st.tuples(*[st.floats(0, 1)] * 4), min_size=1, max_size=8))
+def test_a_robustness_curve_draws_whatever_it_is_given(points: list[tuple[float, ...]]) -> None:
+    curve = Curve("APGD", tuple(CurvePoint(*point) for point in points))
+    marks = [LimitMark(0.1, 0.5)]
+    found = read(robustness_plot("r", [curve, curve], CurvePoint(0.0, 0.9, 0.8, 1.0), marks))
+    assert [item.get("class") for item in found.iter()].count("mark series-0") == len(points) + 1
+
+
+def test_a_reliability_diagram_has_a_mark_and_a_bar_a_bin() -> None:
+    bins = [Bin(0.5, 0.75, 0.6, 0.55, 0.5, 0.6, 40), Bin(0.75, 1.0, 0.9, 0.8, 0.7, 0.9, 10)]
+    classes = [item.get("class") for item in read(reliability_plot("c", bins, bins)).iter()]
+    assert classes.count("mark series-0") == classes.count("bar series-0") == 2

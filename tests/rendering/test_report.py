@@ -1,0 +1,222 @@
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import rendering_records as records
+from hypothesis import given
+from hypothesis import strategies as st
+from pages import Page
+from rendering_records import EVERY_RECORD, FAILING, HOSTILE, OPEN, PASSING, SILENT, inputs_of
+
+from auditor.domain.policies import Mode
+from auditor.domain.records import AuditRecord
+from auditor.domain.verdicts import Outcome
+from auditor.rendering.report import render_html
+from auditor.rendering.visible import visible
+
+MOST_BYTES = 2_000_000
+every_record = pytest.mark.parametrize("record", EVERY_RECORD.values(), ids=EVERY_RECORD)
+Golden = Callable[[str, str], None]
+
+
+def page_of(record: AuditRecord, *, show_examples: bool = True) -> Page:
+    return Page(render_html(inputs_of(record, show_examples=show_examples)))
+
+
+@every_record
+def test_every_report_nests_names_each_place_once_and_is_small(record: AuditRecord) -> None:
+    markup = render_html(inputs_of(record))
+    ids = Page(markup).ids()
+    assert len(set(ids)) == len(ids)
+    assert len(markup.encode()) < MOST_BYTES
+
+
+@every_record
+def test_every_link_and_label_points_at_something_in_the_page(record: AuditRecord) -> None:
+    page = page_of(record)
+    ids = set(page.ids())
+    for _, attributes in page.elements:
+        target = attributes.get("href", "")
+        assert target.startswith("#") or not target
+        for name in (target[1:], *attributes.get("aria-labelledby", "").split()):
+            assert not name or name in ids
+
+
+@every_record
+def test_no_report_runs_code_or_fetches_anything(record: AuditRecord) -> None:
+    page = page_of(record)
+    for tag, attributes in page.elements:
+        assert tag not in {"script", "iframe", "object", "embed", "link", "base", "form"}
+        assert not [name for name in attributes if name.startswith("on") or name == "style"]
+        assert attributes.get("src", "data:image/png;base64,").startswith("data:image/png;base64,")
+    assert "url(" not in page.style
+    assert "@import" not in page.style
+
+
+def test_the_content_policy_allows_nothing_but_the_style_and_pictures() -> None:
+    page = page_of(FAILING)
+    policy = next(a["content"] for _, a in page.elements if "http-equiv" in a)
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "unsafe" not in policy
+
+
+def test_what_a_record_says_is_text_and_never_markup_nor_a_change_of_direction() -> None:
+    page = page_of(records.HOSTILE_RECORD)
+    assert visible(HOSTILE) in page.text()
+    assert "\u202e" not in page.markup
+    assert "\x07" not in page.markup
+
+
+@given(st.text())
+def test_visible_text_holds_nothing_invisible(text: str) -> None:
+    shown = visible(text)
+    assert visible(shown) == shown
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", shown)
+
+
+@pytest.mark.parametrize(
+    ("record", "headline", "because"),
+    [
+        (FAILING, "May not be deployed", "1 of 4 required rules is broken. 1 more could not be"),
+        (
+            PASSING,
+            "May be deployed",
+            "The policy accepts what became of 4 required rules: 2 passed, 1 withstood, 1 waived.",
+        ),
+        (OPEN, "Not decided: may not be deployed", "1 of 2 required rules could not be decided"),
+        (SILENT, "Not decided: may not be deployed", "No required rule applies to this model"),
+    ],
+    ids=["fail", "pass", "inconclusive", "silent"],
+)
+def test_the_verdict_comes_first_in_plain_words(
+    record: AuditRecord, headline: str, because: str
+) -> None:
+    lines = page_of(record).lines
+    place = next(i for i, line in enumerate(lines) if line.startswith(headline))
+    assert place <= 2
+    assert lines[place + 1].startswith(because)
+
+
+def test_the_verdict_names_the_model_target_policy_key_and_time() -> None:
+    text = page_of(FAILING).text()
+    artifact = FAILING.request.artifact
+    assert artifact is not None
+    for words in (
+        "digits-cnn, version 1.2.0",
+        artifact.digest[:19],
+        "baseline 1.0.0",
+        records.SIGNER[:19],
+        "24 November 2026, 16:00 UTC",
+        "22 February 2027, 16:00 UTC",
+    ):
+        assert words in text
+
+
+def test_what_withstood_is_never_called_robust_and_says_what_that_means() -> None:
+    text = page_of(PASSING).text()
+    assert "Withstood is no proof" in text
+    assert "robust against" not in text.lower()
+    assert "is robust" not in text.lower()
+
+
+def test_a_policy_that_only_observes_says_that_its_verdict_stops_nothing() -> None:
+    observing = replace(records.POLICY, mode=Mode.OBSERVE)
+    text = Page(render_html(inputs_of(FAILING, policy=observing))).text()
+    assert "this verdict stops nothing" in text
+
+
+@every_record
+def test_every_finding_has_a_card_and_every_gap_a_cure(record: AuditRecord) -> None:
+    text = page_of(record).text()
+    for finding in record.findings:
+        assert " ".join(visible(finding.title).split()) in text
+        assert " ".join(visible(finding.message).split()) in text
+    for reading in record.readings:
+        cure = getattr(reading, "cure", "")
+        assert " ".join(visible(cure).split()) in text
+
+
+def test_the_worst_finding_comes_first_and_only_bad_ones_stand_open() -> None:
+    page = page_of(FAILING)
+    shown = [a for tag, a in page.elements if tag == "details" and "card" in a.get("class", "")]
+    outcomes = [a["class"].removeprefix("card o-") for a in shown]
+    assert outcomes == ["failed", "unknown", "unknown", *["passed"] * 3, "not_applicable"]
+    assert [("open" in a) for a in shown] == [True, True, True, False, False, False, False]
+
+
+def test_a_bound_is_said_as_a_bound() -> None:
+    said = "Robust accuracy (eps = 0.1, norm = linf) is at most 41 %; the rule asks for at least"
+    assert said in page_of(FAILING).text()
+
+
+def test_what_would_decide_an_open_rule_is_said() -> None:
+    assert "About 1890 rows would decide it" in page_of(FAILING).text()
+
+
+def test_how_sure_a_finding_is_fits_what_it_rests_on() -> None:
+    assert "Passed: the condition holds." in page_of(FAILING).text()
+    assert "Failed: the whole interval breaks the limit." in page_of(FAILING).text()
+    assert "Not decided: there is no figure, and silence proves nothing." in page_of(OPEN).text()
+
+
+def test_an_audit_that_falls_short_of_the_policy_says_so() -> None:
+    terms = replace(
+        OPEN.findings[1], rule="policy.least_budget", measure="policy/budget", readings=()
+    )
+    text = page_of(replace(OPEN, findings=(terms,))).text()
+    assert "Not decided: the audit itself falls short of what the policy asks." in text
+
+
+def test_rows_are_shown_only_with_leave() -> None:
+    shown, hidden = page_of(FAILING), page_of(FAILING, show_examples=False)
+    assert [tag for tag, _ in shown.elements].count("img") == 12
+    assert "Row 17: 3 became 8 at eps = 0.1" in shown.text()
+    assert "img" not in {tag for tag, _ in hidden.elements}
+    assert "does not give leave" in hidden.text()
+
+
+def test_missing_evidence_leaves_the_examples_out() -> None:
+    def nothing(digest: str) -> bytes:
+        raise KeyError(digest)
+
+    page = Page(render_html(inputs_of(FAILING, blob=nothing)))
+    assert "img" not in {tag for tag, _ in page.elements}
+
+
+def test_every_drawing_has_a_name_a_description_and_its_figures_as_a_table() -> None:
+    page = page_of(FAILING)
+    drawings = [a for tag, a in page.elements if tag == "svg" and a.get("class") == "plot"]
+    assert len(drawings) == 5 + 5
+    assert all(a["role"] == "img" and a["aria-labelledby"] for a in drawings)
+    assert page.text().count("The same as a table") == 5
+
+
+def test_the_same_record_gives_the_same_page() -> None:
+    assert render_html(inputs_of(FAILING)) == render_html(inputs_of(FAILING))
+
+
+def test_a_record_with_thousands_of_readings_and_findings_stays_small() -> None:
+    many = replace(FAILING, readings=FAILING.readings * 200, findings=FAILING.findings * 60)
+    markup = render_html(inputs_of(many))
+    assert len(markup.encode()) < MOST_BYTES
+    assert "more are in record.json" in Page(markup).text()
+
+
+def test_no_control_is_called_met() -> None:
+    text = page_of(FAILING).text().lower()
+    assert "compliant" not in text
+    assert "partially evidenced" in text
+
+
+@pytest.mark.parametrize("name", ["failing", "passing", "open"])
+def test_the_text_of_the_report_reads_well(name: str, golden: Golden) -> None:
+    record = EVERY_RECORD[name]
+    text = page_of(record).text().replace(record.digest, "RECORD-DIGEST")
+    golden(f"report-{name}.txt", text + "\n")
+
+
+def test_outcomes_are_told_apart_without_colour() -> None:
+    page = page_of(FAILING)
+    symbols = {a["id"] for tag, a in page.elements if tag == "symbol"}
+    assert symbols == {f"i-{outcome.value}" for outcome in Outcome}

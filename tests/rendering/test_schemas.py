@@ -1,0 +1,92 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from rendering_records import EVERY_RECORD, FAILING
+
+from auditor.domain.readings import Reason
+from auditor.domain.records import AuditRecord
+from auditor.rendering.schemas import mistakes, validate_record
+from auditor.shipped import shipped
+
+Change = Callable[[Any], object]
+SCHEMAS = shipped("reports") / "schemas"
+PACKS = sorted(shipped("policies").glob("*.yaml"))
+AUDITS = sorted((Path(__file__).parents[2] / "examples").glob("*/audit.yaml"))
+
+
+def as_json(record: AuditRecord) -> Any:  # noqa: ANN401 -- JSON
+    return json.loads(record.canonical())
+
+
+def broken(change: Change) -> list[str]:
+    document = as_json(FAILING)
+    change(document)
+    return validate_record(document)
+
+
+@pytest.mark.parametrize("name", ["record", "audit", "policy"])
+def test_published_schemas_are_schemas(name: str) -> None:
+    schema = json.loads((SCHEMAS / f"{name}-v1.json").read_text(encoding="utf-8"))
+    Draft202012Validator.check_schema(schema)
+    assert schema["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("record", EVERY_RECORD.values(), ids=EVERY_RECORD)
+def test_every_record_follows_its_schema(record: AuditRecord) -> None:
+    assert validate_record(as_json(record)) == []
+
+
+def test_every_reason_of_a_gap_is_published() -> None:
+    schema = json.loads((SCHEMAS / "record-v1.json").read_text(encoding="utf-8"))
+    published = schema["$defs"]["gap"]["properties"]["reason"]["enum"]
+    assert set(published) == {reason.value for reason in Reason}
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        (lambda d: d.update(extra=1), "$: "),
+        (lambda d: d.pop("verdict"), "$: "),
+        (lambda d: d.update(verdict="passed"), "$.verdict: "),
+        (lambda d: d["readings"][0].update(value=[1]), "$.readings[0].value: "),
+        (lambda d: d["readings"][-1].update(reason="bored"), "$.readings[23].reason: "),
+        (lambda d: d["readings"][-1].update(metric="auc"), "$.readings[23]: "),
+        (lambda d: d["request"]["policy"].update(digest="md5:0"), "$.request.policy.digest: "),
+        (lambda d: d["findings"][0].update(readings=[99]), "$.findings[0].readings: "),
+        (lambda d: d.update(finished="yesterday"), "$.finished: "),
+    ],
+)
+def test_what_breaks_the_schema_is_named_by_its_place(change: Change, place: str) -> None:
+    found = broken(change)
+    assert found
+    assert found[0].startswith(place)
+
+
+@pytest.mark.parametrize("path", PACKS, ids=lambda path: path.stem)
+def test_every_shipped_policy_follows_the_published_schema(path: Path) -> None:
+    assert mistakes("policy", yaml.safe_load(path.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize("path", AUDITS, ids=lambda path: path.parent.name)
+def test_every_example_follows_the_published_schema(path: Path) -> None:
+    assert mistakes("audit", yaml.safe_load(path.read_text(encoding="utf-8"))) == []
+
+
+def test_a_rule_with_two_bounds_or_none_breaks_the_policy_schema() -> None:
+    rule = {"id": "a", "title": "A", "severity": "low", "measure": "quality.accuracy/accuracy"}
+    policy = {
+        "apiVersion": "auditor/v1",
+        "kind": "Policy",
+        "metadata": {"name": "p", "version": "1", "owner": "o"},
+    }
+    for bounds, good in (
+        ({}, False),
+        ({"at_least": 0.5}, True),
+        ({"at_least": 0, "at_most": 1}, False),
+    ):
+        assert (mistakes("policy", {**policy, "rules": [{**rule, **bounds}]}) == []) == good
