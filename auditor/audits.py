@@ -1,0 +1,180 @@
+"""The one path of an audit: registered, observed, judged, and made into a record."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from auditor.domain.canonical import Json, digest_json
+from auditor.domain.checks import Need
+from auditor.domain.evidence import Blob
+from auditor.domain.lineage import Edge
+from auditor.domain.policies import Assurance, Policy
+from auditor.domain.readings import Gap
+from auditor.domain.record_json import read_record
+from auditor.domain.records import AuditRecord
+from auditor.domain.requests import AuditRequest
+from auditor.domain.targets import Fingerprint, TargetSpec
+from auditor.engines.local import Watch, observe_all
+from auditor.engines.subjects import Openers, open_subject
+from auditor.judging.context import context_of
+from auditor.judging.judge import judge
+from auditor.measuring import CONFIDENCE, Result, Seen, readings
+from auditor.preparing import Prepared
+
+
+class Registrar(Protocol):
+    """One transaction in which a request is registered."""
+
+    def register(self, request: AuditRequest, at: str) -> None:
+        """Write down that the request was made."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What an audit needs of the world: targets, a store, a clock, and who it runs as."""
+
+    openers: Openers
+    unit_of_work: Callable[[], AbstractContextManager[Registrar]]
+    keep: Callable[[Blob], None]
+    clock: Callable[[], str]
+    tool: Mapping[str, Json]
+    signer: str
+    assurance: Assurance = Assurance.A0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an audit found on all its targets together."""
+
+    results: tuple[Result, ...]
+    fingerprints: Mapping[str, Fingerprint]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a record comes from: when its measurements were registered, and what it re-judges."""
+
+    registered: str
+    derived_from: str | None = None
+
+
+def perform(prepared: Prepared, around: Surroundings, watch: Watch) -> AuditRecord:
+    """Run an audit and return its record, unsigned.
+
+    Raises ``InvalidInputError`` for files that are not what they claim to be, ``CancelledError``
+    when the user stops, ``StoreError`` when the request cannot be registered; whatever else goes
+    wrong becomes a Gap.
+    """
+    registered = around.clock()
+    with around.unit_of_work() as work:
+        work.register(prepared.request, registered)
+    results: list[Result] = []
+    fingerprints: dict[str, Fingerprint] = {}
+    for spec in prepared.request.targets:
+        observed, fingerprint = _observe(prepared, spec, around, watch)
+        results.extend(observed)
+        if fingerprint is not None:
+            fingerprints[spec.name] = fingerprint
+    found = Found(tuple(results), fingerprints)
+    return conclude(prepared, found, around, Origin(registered))
+
+
+def _observe(
+    prepared: Prepared, spec: TargetSpec, around: Surroundings, watch: Watch
+) -> tuple[tuple[Result, ...], Fingerprint | None]:
+    twin = prepared.file.model.twin == "auto" and any(
+        Need.TWIN in check.needs for check in prepared.checks
+    )
+    with open_subject(spec, prepared.materials, around.openers, twin=twin) as subject:
+        results = observe_all(prepared.checks, subject, spec.name, around.keep, watch)
+        model = subject.model
+        return results, None if isinstance(model, Gap) else model.fingerprint
+
+
+class Judged(Protocol):
+    """What a conclusion needs to know of an audit."""
+
+    @property
+    def request(self) -> AuditRequest:
+        """What was asked."""
+        ...
+
+    @property
+    def policy(self) -> Policy:
+        """What it is judged by."""
+        ...
+
+
+def conclude(judged: Judged, found: Found, around: Surroundings, origin: Origin) -> AuditRecord:
+    """Judge results by a policy and make the record, as it reads back from its own bytes.
+
+    So nothing is shown or stored that is not in the bytes that are signed.
+    """
+    request, results = judged.request, found.results
+    finished = around.clock()
+    record_id = identify(request, results, origin, finished)
+    record = AuditRecord(
+        id=record_id,
+        derived_from=origin.derived_from,
+        assurance=around.assurance,
+        request=request,
+        confidence=CONFIDENCE,
+        fingerprints=found.fingerprints,
+        observations=tuple(item.observation for item in results if isinstance(item, Seen)),
+        readings=readings(results, CONFIDENCE),
+        findings=judge(
+            judged.policy,
+            lambda confidence: readings(results, confidence),
+            context_of(request, around.assurance, CONFIDENCE),
+        ),
+        lineage=lineage(record_id, request, found, around, origin),
+        tool=around.tool,
+        registered=origin.registered,
+        finished=finished,
+    )
+    return read_record(record.canonical())
+
+
+def identify(
+    request: AuditRequest, results: Sequence[Result], origin: Origin, finished: str
+) -> str:
+    """Return a record's id: a digest of what was asked, seen, and when. Equal records share it."""
+    seen = [
+        item.observation.to_json() if isinstance(item, Seen) else item.to_json() for item in results
+    ]
+    parts = [request.digest, seen, origin.registered, origin.derived_from, finished]
+    return f"aud-{digest_json(parts).removeprefix('sha256:')[:24]}"
+
+
+def lineage(
+    record_id: str,
+    request: AuditRequest,
+    found: Found,
+    around: Surroundings,
+    origin: Origin,
+) -> tuple[Edge, ...]:
+    """Return the edges from a record to everything that it rests on."""
+    edges = {
+        Edge(record_id, "used", request.policy.digest, "policy"),
+        Edge(record_id, "used", request.audit_file, "audit_file"),
+        Edge(record_id, "used", str(around.tool["code"]), "code"),
+        Edge(record_id, "wasAttributedTo", around.signer, "signer"),
+    }
+    edges |= {Edge(record_id, "used", item.digest, item.role) for item in request.datasets}
+    edges |= {
+        Edge(record_id, "used", item.identity, f"target:{name}")
+        for name, item in found.fingerprints.items()
+    }
+    edges |= {
+        Edge(record_id, "wasDerivedFrom", digest, f"evidence:{item.observation.check}")
+        for item in found.results
+        if isinstance(item, Seen)
+        for digest in item.observation.evidence.values()
+    }
+    if request.artifact is not None:
+        edges.add(Edge(record_id, "used", request.artifact.digest, "artifact"))
+    if origin.derived_from is not None:
+        edges.add(Edge(record_id, "wasDerivedFrom", origin.derived_from, "record"))
+    return tuple(sorted(edges))

@@ -1,0 +1,77 @@
+"""Audit a model as an audit file says, and write the signed report."""
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from auditor.audits import perform
+from auditor.cli.exits import exit_for
+from auditor.cli.showing import show_record, show_report
+from auditor.cli.watching import ConsoleWatch
+from auditor.domain.budgets import Budget
+from auditor.domain.policies import Policy
+from auditor.domain.records import AuditRecord
+from auditor.folders import BUNDLE, RECORD, refuse_strangers, write_folder
+from auditor.preparing import Overrides, prepare, read_asked
+from auditor.publishing import publication
+from auditor.settings import Settings
+from auditor.wiring import Workplace, beside, read_audit_bytes, readers, workplace
+
+
+@click.command("audit")
+@click.argument("audit_file", type=click.Path(path_type=Path))
+@click.option("--policy", help="A pack's name or a policy file, instead of the audit file's.")
+@click.option("--target", "targets", multiple=True, help="Only this target; repeats.")
+@click.option("--budget", type=click.Choice([item.value for item in Budget]))
+@click.option("--only", multiple=True, metavar="CHECK", help="Only this check; repeats.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write; default: report.")
+def command(  # noqa: PLR0913, PLR0917 -- one argument an option
+    audit_file: Path,
+    policy: str | None,
+    targets: tuple[str, ...],
+    budget: str | None,
+    only: tuple[str, ...],
+    out: Path | None,
+) -> int:
+    """Audit a model as AUDIT_FILE says, and write the signed report.
+
+    Exit code: 0 pass, 1 fail, 3 inconclusive, 2 for input that cannot be used; always 0 after a
+    verdict when the policy's mode is observe or warn.
+    """
+    refuse_strangers(folder := out or audit_file.parent / "report")
+    asked_budget = None if budget is None else Budget(budget)
+    overrides = Overrides(policy=policy, targets=targets, budget=asked_budget, only=only)
+    console = Console()
+    with workplace(Settings.from_environment()) as place:
+        if place.made_keys is not None:
+            console.print(
+                f"First run: made the signing key {place.made_keys}", highlight=False, markup=False
+            )
+        record, chosen = _run(console, place, audit_file, overrides, folder)
+    show_record(console, record, chosen)
+    show_report(console, folder)
+    return exit_for(record.verdict, chosen.mode)
+
+
+def _run(
+    console: Console, place: Workplace, audit_file: Path, overrides: Overrides, folder: Path
+) -> tuple[AuditRecord, Policy]:
+    parts = readers(audit_file.parent)
+    locate = beside(audit_file)
+    asked = read_asked(read_audit_bytes(audit_file), audit_file.name, overrides, parts)
+    with prepare(asked, locate, overrides, parts) as prepared:
+        place.keep_inputs(prepared, locate)
+        name = f"{asked.model.name} {asked.model.version}"
+        console.print(f"Auditing {name}", highlight=False, markup=False)
+        count = len(prepared.checks) * len(prepared.request.targets)
+        with ConsoleWatch(console, count) as watch:
+            record = perform(prepared, place.surroundings(), watch)
+    blob = place.store.blobs.get
+    files = publication(record, prepared.policy, parts.checks, blob, place.signer)
+    if (folder / RECORD).exists():
+        console.print(f"Replacing the earlier record in {folder}", highlight=False, markup=False)
+    write_folder(folder, files)
+    with place.store.unit_of_work() as work:
+        work.save(record, files[BUNDLE])
+    return record, prepared.policy

@@ -1,0 +1,52 @@
+"""Ask whether a valid, fresh, passing record exists for exactly these bytes."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from auditor.cli.exits import Exit
+from auditor.cli.showing import show_steps
+from auditor.domain.artifacts import digest_files
+from auditor.domain.record_json import read_record
+from auditor.domain.steps import all_hold
+from auditor.folders import RECORD, RecordFolder
+from auditor.gates import Question, ask, parse_age, read_probe
+from auditor.signing.artifacts import digest_artifact
+from auditor.verifying import verify_folder
+from auditor.wiring import readers, verifier
+
+
+@click.command("gate")
+@click.option("--artifact", type=click.Path(path_type=Path), required=True)
+@click.option("--policy", required=True, help="A pack's name or a policy file.")
+@click.option("--record", type=click.Path(path_type=Path), required=True, help="Its folder.")
+@click.option("--key", type=click.Path(path_type=Path), required=True, help="The public key.")
+@click.option("--target", help="The target it will run on; default: all that were audited.")
+@click.option("--fingerprint", type=click.Path(path_type=Path), help="A probe of this target.")
+@click.option("--max-age", help="How old the record may be: 12h, 30d, 4w.")
+def command(  # noqa: PLR0913, PLR0917 -- one argument an option
+    artifact: Path,
+    policy: str,
+    record: Path,
+    key: Path,
+    target: str | None,
+    fingerprint: Path | None,
+    max_age: str | None,
+) -> int:
+    """Open only for exactly these bytes, on this target, under exactly this policy.
+
+    Exit code: 0 opens the gate, 1 keeps it shut, 2 for input that cannot be used.
+    """
+    limit = None if max_age is None else parse_age(max_age)
+    identity = None if fingerprint is None else read_probe(fingerprint)
+    chosen = readers(Path.cwd()).load_policy(policy)
+    digest = digest_files(digest_artifact(artifact))
+    folder = RecordFolder(record)
+    steps = verify_folder(folder, verifier(key))
+    if all_hold(steps):
+        question = Question(digest, chosen, target, identity, limit, datetime.now(UTC))
+        steps = (*steps, *ask(read_record(folder.read(RECORD)), question))
+    show_steps(Console(), steps)
+    return Exit.DONE if all_hold(steps) else Exit.FAILED

@@ -1,0 +1,50 @@
+"""Judge a record's stored evidence by another policy; runs no model."""
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from auditor.cli.exits import exit_for
+from auditor.cli.showing import show_record, show_report
+from auditor.domain.record_json import read_record
+from auditor.folders import BUNDLE, RECORD, RecordFolder, refuse_strangers, write_folder
+from auditor.publishing import publication
+from auditor.rejudging import rejudge
+from auditor.settings import Settings
+from auditor.signing.keys import PUBLIC
+from auditor.wiring import readers, verifier, workplace
+
+
+@click.command("judge")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--policy", required=True, help="A pack's name or a policy file.")
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path),
+    help="The public key that the record must be signed with; default: your own.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write.")
+def command(folder: Path, policy: str, key: Path | None, out: Path | None) -> int:
+    """Judge the record in FOLDER by another policy into a new, signed record.
+
+    The record must verify under --key first. The default folder is FOLDER-judged beside the old
+    one. Exit codes are those of an audit.
+    """
+    console = Console()
+    target = out or folder.with_name(f"{folder.resolve().name}-judged")
+    refuse_strangers(target)
+    old = RecordFolder(folder)
+    record = read_record(old.read(RECORD))
+    parts = readers(Path.cwd())
+    chosen = parts.load_policy(policy)
+    with workplace(Settings.from_environment()) as place:
+        checker = verifier(key or place.settings.home / PUBLIC)
+        fresh = rejudge(old, record, chosen, checker, place.surroundings())
+        files = publication(fresh, chosen, parts.checks, old.evidence, place.signer)
+        write_folder(target, files)
+        with place.store.unit_of_work() as work:
+            work.save(fresh, files[BUNDLE])
+    show_record(console, fresh, chosen)
+    show_report(console, target)
+    return exit_for(fresh.verdict, chosen.mode)

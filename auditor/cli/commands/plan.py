@@ -1,0 +1,46 @@
+"""Say before any compute what an audit costs, what is missing, and what it can decide."""
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from auditor.cli.exits import Exit
+from auditor.cli.planned import show_plan
+from auditor.costing import cost
+from auditor.domain.budgets import Budget
+from auditor.preparing import Overrides, prepare, read_asked
+from auditor.wiring import OPENERS, beside, read_audit_bytes, readers
+
+
+@click.command("plan")
+@click.argument("audit_file", type=click.Path(path_type=Path))
+@click.option("--policy", help="A pack's name or a policy file, instead of the audit file's.")
+@click.option("--target", "targets", multiple=True, help="Only this target; repeats.")
+@click.option("--budget", type=click.Choice([item.value for item in Budget]))
+@click.option("--only", multiple=True, metavar="CHECK", help="Only this check; repeats.")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+def command(  # noqa: PLR0913, PLR0917 -- one argument an option
+    audit_file: Path,
+    policy: str | None,
+    targets: tuple[str, ...],
+    budget: str | None,
+    only: tuple[str, ...],
+    form: str,
+) -> int:
+    """Say what AUDIT_FILE's audit will cost and which of its rules can come to an answer.
+
+    Opens the model and times a few rows; measures nothing.
+    """
+    asked_budget = None if budget is None else Budget(budget)
+    overrides = Overrides(policy=policy, targets=targets, budget=asked_budget, only=only)
+    parts = readers(audit_file.parent)
+    asked = read_asked(read_audit_bytes(audit_file), audit_file.name, overrides, parts)
+    with prepare(asked, beside(audit_file), overrides, parts) as prepared:
+        plans = cost(prepared, OPENERS)
+    if form == "json":
+        click.echo(json.dumps({name: plan.to_json() for name, plan in plans.items()}, indent=2))
+    else:
+        show_plan(Console(), prepared, plans)
+    return Exit.DONE

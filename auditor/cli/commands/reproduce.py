@@ -1,0 +1,55 @@
+"""Run a record's request again, and compare what is measured."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+from rich.console import Console
+
+from auditor.audits import perform
+from auditor.cli.exits import Exit
+from auditor.cli.showing import show_steps
+from auditor.cli.watching import ConsoleWatch
+from auditor.domain.record_json import read_record
+from auditor.domain.steps import Step, StepResult, all_hold
+from auditor.folders import RECORD, SIGNER, RecordFolder
+from auditor.preparing import prepare, read_asked
+from auditor.reproducing import compare, lay_out, overrides_of
+from auditor.settings import Settings
+from auditor.verifying import verify_folder
+from auditor.wiring import fetch_from, readers_of, verifier, workplace
+
+
+@click.command("reproduce")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--inputs",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A folder in which the inputs lie, found by digest; default: AUDITOR_HOME.",
+)
+def command(folder: Path, inputs: Path | None) -> int:
+    """Run the request of the record in FOLDER again, and compare the readings.
+
+    Exit code: 0 when all agree, 1 when one does not.
+    """
+    console = Console()
+    old = RecordFolder(folder)
+    record = read_record(old.read(RECORD))
+    sound = verify_folder(old, verifier(folder / SIGNER))
+    with workplace(Settings.from_environment()) as place, TemporaryDirectory() as scratch:
+        fetch = fetch_from(place.store.blobs, inputs)
+        laid = lay_out(record.request, fetch, Path(scratch))
+        parts = readers_of(record, old)
+        overrides = overrides_of(record)
+        asked = read_asked(fetch(record.request.audit_file), "audit file", overrides, parts)
+        with prepare(asked, laid.locate, overrides, parts) as prepared:
+            count = len(prepared.checks) * len(prepared.request.targets)
+            with ConsoleWatch(console, count) as watch:
+                fresh = perform(prepared, place.surroundings(), watch)
+    broken = [f"{step.name}: {step.detail}" for step in sound if step.result is StepResult.FAILED]
+    steps = (
+        Step.of("record", broken, "verifies under its own signer.pub"),
+        *compare(record, fresh),
+    )
+    show_steps(console, steps)
+    return Exit.DONE if all_hold(steps) else Exit.FAILED

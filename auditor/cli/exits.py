@@ -1,0 +1,36 @@
+"""Exit codes: one table from verdicts and error slugs."""
+
+from enum import IntEnum
+
+from auditor.domain.policies import Mode
+from auditor.domain.verdicts import Verdict
+from auditor.errors import AuditorError, InvalidInputError, MissingExtraError
+
+
+class Exit(IntEnum):
+    """What the command's exit code says."""
+
+    DONE = 0
+    FAILED = 1
+    INVALID = 2
+    INCONCLUSIVE = 3
+    INTERNAL = 4
+
+
+BY_VERDICT = {
+    Verdict.PASS: Exit.DONE,
+    Verdict.FAIL: Exit.FAILED,
+    Verdict.INCONCLUSIVE: Exit.INCONCLUSIVE,
+}
+
+
+def exit_for(verdict: Verdict, mode: Mode) -> Exit:
+    """Return the exit code of a verdict: a policy that only observes or warns fails no command."""
+    return BY_VERDICT[verdict] if mode is Mode.ENFORCE else Exit.DONE
+
+
+def exit_of(error: AuditorError) -> Exit:
+    """Return the exit code of an error: 2 where the user can mend the input, else 4."""
+    return (
+        Exit.INVALID if isinstance(error, InvalidInputError | MissingExtraError) else Exit.INTERNAL
+    )

@@ -1,0 +1,62 @@
+"""Show a plan: what each check costs, and what each rule can come to."""
+
+from collections.abc import Mapping
+
+from rich.console import Console
+
+from auditor.cli.showing import show_rows
+from auditor.planning.plans import AuditPlan, CheckPlan, Prospect
+from auditor.preparing import Prepared
+
+PROSPECTS = {
+    Prospect.CERTAIN: "decided for certain",
+    Prospect.LIKELY: "likely to decide",
+    Prospect.OPEN: "may stay unknown",
+    Prospect.NEVER: "cannot pass",
+    Prospect.UNANSWERABLE: "no answer possible",
+    Prospect.UNFORESEEN: "cannot be foreseen",
+    Prospect.NOT_APPLICABLE: "not applicable",
+}
+
+
+def show_plan(console: Console, prepared: Prepared, plans: Mapping[str, AuditPlan]) -> None:
+    """Show the plans of all targets."""
+    budget, policy = prepared.request.budget.value, prepared.policy
+    for target, plan in plans.items():
+        console.print(
+            f"{prepared.file.model.name} on {target}, budget {budget}, "
+            f"policy {policy.name} {policy.version}, {prepared.size.rows} rows",
+            highlight=False,
+            markup=False,
+        )
+        for column, groups in prepared.size.groups.items():
+            counts = ", ".join(f"{name} {sum(rows.values())}" for name, rows in groups.items())
+            console.print(f"rows by {column}: {counts}", highlight=False, markup=False)
+        show_rows(
+            console, ("check", "queries", "passes", "time", "missing"), map(_check, plan.checks)
+        )
+        show_rows(
+            console,
+            ("rule", "with these rows", "why"),
+            [
+                (item.rule, PROSPECTS[item.foreseen.prospect], item.foreseen.message)
+                for item in plan.rules
+            ],
+        )
+        price = "not priced" if plan.price is None else f"{plan.price:.4f}"
+        console.print(
+            f"At most {plan.queries:,} queries, about {_time(plan.seconds)}, money: {price}",
+            highlight=False,
+        )
+
+
+def _check(check: CheckPlan) -> tuple[str, ...]:
+    if check.missing is not None:
+        return (check.check, "-", "-", "-", f"{check.missing.reason.value}: {check.missing.detail}")
+    return (check.check, f"{check.queries:,}", f"{check.passes:,}", _time(check.seconds), "")
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "unknown"
+    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} min"  # noqa: PLR2004 -- a minute

@@ -1,0 +1,135 @@
+"""What the command shows: tables of findings, of steps, and of whatever is listed."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from auditor.cli.texts import printable
+from auditor.domain.findings import Finding
+from auditor.domain.policies import Effect, Mode, Policy
+from auditor.domain.readings import Gap, Measurement, Reading
+from auditor.domain.records import AuditRecord
+from auditor.domain.steps import Step, StepResult
+from auditor.domain.verdicts import Outcome, Verdict
+from auditor.rendering.numbers import figure
+from auditor.rendering.phrases import limits_text
+
+OUTCOMES = {
+    Outcome.FAILED: "[bold red]failed[/]",
+    Outcome.UNKNOWN: "[yellow]unknown[/]",
+    Outcome.WITHSTOOD: "[cyan]withstood[/]",
+    Outcome.PASSED: "[green]passed[/]",
+    Outcome.WAIVED: "[magenta]waived[/]",
+    Outcome.NOT_APPLICABLE: "[dim]not applicable[/]",
+}
+VERDICTS = {
+    Verdict.PASS: "[bold green]PASS[/]",
+    Verdict.FAIL: "[bold red]FAIL[/]",
+    Verdict.INCONCLUSIVE: "[bold yellow]INCONCLUSIVE[/]",
+}
+STEPS = {
+    StepResult.HOLDS: "[green]holds[/]",
+    StepResult.FAILED: "[bold red]failed[/]",
+    StepResult.NOT_PRESENT: "[dim]not present[/]",
+    StepResult.NOT_CHECKED: "[yellow]not checked[/]",
+}
+WORST_FIRST = list(OUTCOMES)
+
+
+def show_record(console: Console, record: AuditRecord, policy: Policy) -> None:
+    """Show the table of findings, the worst first, and the verdict."""
+    several = len(record.request.targets) > 1
+    table = Table(
+        title=_plain(f"{record.request.name} {record.request.version}"), title_justify="left"
+    )
+    table.add_column("rule", overflow="fold", min_width=20)
+    for column in (*(["target"] if several else []), "outcome", "found", "asked"):
+        table.add_column(column, overflow="fold")
+    for finding in sorted(record.findings, key=lambda item: WORST_FIRST.index(item.outcome)):
+        effect = "" if finding.effect is Effect.DENY else f" ({finding.effect})"
+        table.add_row(
+            _plain(finding.rule),
+            *([_plain(finding.target)] if several else []),
+            OUTCOMES[finding.outcome] + effect,
+            _plain(_found(record, finding)),
+            _plain(_asked(record, finding, policy)),
+        )
+    console.print(table)
+    show_gaps(console, record.readings)
+    if all(item.outcome is Outcome.NOT_APPLICABLE for item in record.findings):
+        console.print("No rule applies to this model: applies_to or every `when` is false.")
+    enforced = policy.mode is Mode.ENFORCE
+    console.print(
+        f"Verdict: {VERDICTS[record.verdict]} under {_plain(policy.name)} {_plain(policy.version)},"
+        f" budget {record.request.budget.value}"
+        + ("" if enforced else f"; the policy's mode is {policy.mode}: nothing is enforced"),
+        highlight=False,
+    )
+
+
+def show_report(console: Console, folder: Path) -> None:
+    """Say where the report lies."""
+    place = folder / "report.html"
+    console.print(f"Report: {place}", highlight=False, markup=False, soft_wrap=True)
+
+
+def show_gaps(console: Console, readings: Iterable[Reading]) -> None:
+    """Say what is missing and what helps, each once however many checks lack it."""
+    lacking: dict[tuple[str, str], dict[str, None]] = {}
+    for gap in readings:
+        if isinstance(gap, Gap):
+            words = f"{gap.detail.rstrip('.')}. {gap.cure}"
+            checks = lacking.setdefault((gap.reason.value, words), {})
+            checks[f"{gap.check} on {gap.target}"] = None
+    for (reason, words), checks in lacking.items():
+        console.print(
+            f"[yellow]{reason}[/] {_plain(words)} [dim]({', '.join(map(_plain, checks))})[/]",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _asked(record: AuditRecord, finding: Finding, policy: Policy) -> str:
+    """Say the limit in the unit of the figure beside it."""
+    rule = next((item for item in policy.rules if item.id == finding.rule), None)
+    units = [
+        item.unit for i in finding.readings if isinstance(item := record.readings[i], Measurement)
+    ]
+    if rule is None or rule.limits is None or not units:
+        return finding.limits
+    return limits_text(rule.limits, units[0])
+
+
+def _found(record: AuditRecord, finding: Finding) -> str:
+    deciding = [record.readings[index] for index in finding.readings[:1]]
+    for reading in deciding:
+        if isinstance(reading, Gap):
+            return reading.reason.value
+        words = figure(reading)
+        return f"{words.value} ({words.interval})" if words.interval else words.value
+    return "-"
+
+
+def show_steps(console: Console, steps: Iterable[Step]) -> None:
+    """Show each step of a verification with its result."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for step in steps:
+        table.add_row(STEPS[step.result], _plain(step.name), _plain(step.detail))
+    console.print(table)
+
+
+def show_rows(console: Console, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Show a plain table."""
+    table = Table()
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    for row in rows:
+        table.add_row(*(_plain(cell) for cell in row))
+    console.print(table)
+
+
+def _plain(text: str) -> str:
+    return escape(printable(text))

@@ -1,0 +1,75 @@
+"""Show how far an audit is: a live line on a terminal, a line a check elsewhere."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from auditor.domain.checks import Check
+from auditor.domain.readings import Gap
+from auditor.measuring import CONFIDENCE, Result, readings
+
+
+class ConsoleWatch:
+    """Writes one line a finished check; on a terminal also a bar for the one at hand."""
+
+    def __init__(self, console: Console, checks: int) -> None:
+        self._console = console
+        self._live = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._all = self._live.add_task("all checks", total=checks, note="")
+        self._one = self._live.add_task("", total=None, note="", visible=False)
+        self._began = 0.0
+
+    def __enter__(self) -> Self:
+        """Start drawing."""
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop drawing."""
+        self._live.stop()
+
+    def started(self, target: str, check: Check) -> None:
+        """Say that a check begins."""
+        self._began = time.monotonic()
+        self._live.reset(
+            self._one,
+            description=f"{check.id} on {escape(target)}",
+            total=None,
+            note="",
+            visible=True,
+        )
+
+    def advanced(self, done: int, total: int, note: str = "") -> None:
+        """Move the bar of the check at hand."""
+        self._live.update(self._one, completed=done, total=total, note=note)
+
+    def ended(self, target: str, check: Check, result: Result) -> None:
+        """Write the check's line."""
+        seconds = time.monotonic() - self._began
+        self._live.advance(self._all)
+        self._live.update(self._one, visible=False)
+        if isinstance(result, Gap):
+            mark, said = "[yellow]gap [/]", result.reason.value
+        else:
+            mark, said = "[green]seen[/]", f"{len(readings([result], CONFIDENCE))} readings"
+        self._console.print(
+            f"  {mark} {check.id} on {escape(target)}: {said} ({seconds:.1f} s)", highlight=False
+        )

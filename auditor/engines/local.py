@@ -1,0 +1,126 @@
+"""The engine that observes in this process, one check after the other."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check
+from auditor.domain.evidence import Blob, Evidence, encode
+from auditor.domain.readings import Gap, Reason
+from auditor.domain.records import Observation
+from auditor.domain.subjects import Shard, Subject, derive_seed
+from auditor.errors import (
+    AuditorError,
+    BrokenCheckError,
+    CancelledError,
+    MissingExtraError,
+    ModelCrashedError,
+    ModelFailedError,
+    ModelHungError,
+    ModelOutgrewMemoryError,
+    TwinError,
+)
+from auditor.measuring import CONFIDENCE, Result, Seen, parameters, readings, unmet
+
+REASONS: dict[type[AuditorError], Reason] = {
+    ModelCrashedError: Reason.MODEL_CRASHED,
+    ModelHungError: Reason.MODEL_HUNG,
+    ModelOutgrewMemoryError: Reason.MODEL_OUT_OF_MEMORY,
+    ModelFailedError: Reason.MODEL_FAILED,
+    TwinError: Reason.TWIN_UNSUPPORTED,
+    MissingExtraError: Reason.NEEDS_EXTRA,
+    BrokenCheckError: Reason.CHECK_CRASHED,
+}
+
+
+class Watch(Protocol):
+    """Who wants to know how far an audit is."""
+
+    def started(self, target: str, check: Check) -> None:
+        """Say that a check begins."""
+        ...
+
+    def advanced(self, done: int, total: int, note: str = "") -> None:
+        """Say how far the check at hand is; may raise ``CancelledError``."""
+        ...
+
+    def ended(self, target: str, check: Check, result: Result) -> None:
+        """Say that a check has ended."""
+        ...
+
+
+def observe_all(
+    checks: Sequence[Check],
+    subject: Subject,
+    target: str,
+    keep: Callable[[Blob], None],
+    watch: Watch,
+) -> tuple[Result, ...]:
+    """Observe every check on one target. A check that cannot or crashes gives a Gap."""
+    results = []
+    for check in checks:
+        watch.started(target, check)
+        result = _observe(check, subject, target, keep, watch)
+        watch.ended(target, check, result)
+        results.append(result)
+    return tuple(results)
+
+
+def gap_from(error: AuditorError, target: str = "", check: str = "") -> Gap:
+    """Say an error as a Gap."""
+    reason = REASONS.get(type(error), Reason.UNSUPPORTED)
+    return Gap(reason=reason, detail=error.problem, cure=error.cure, target=target, check=check)
+
+
+def _observe(
+    check: Check, subject: Subject, target: str, keep: Callable[[Blob], None], watch: Watch
+) -> Result:
+    gap = unmet(check, subject)
+    if gap is not None:
+        return replace(gap, target=target, check=check.id)
+    shard = Shard()
+    seed = derive_seed(subject.audit_seed, check.id, shard)
+    own = replace(subject, seed=seed, progress=watch.advanced)
+    try:
+        evidence = check.observe(own, shard)
+        seen = _seen(check, evidence, target, own, keep)
+        readings([seen], CONFIDENCE)
+    except CancelledError:
+        raise
+    except AuditorError as error:
+        return gap_from(error, target, check.id)
+    except Exception as error:  # noqa: BLE001 -- a check that crashes is a Gap, whatever it raises
+        return _crashed(error, target, check.id)
+    return seen
+
+
+def _seen(
+    check: Check, evidence: Evidence, target: str, subject: Subject, keep: Callable[[Blob], None]
+) -> Seen:
+    blobs = {name: encode(item) for name, item in sorted(evidence.items())}
+    for blob in blobs.values():
+        keep(blob)
+    params: dict[str, Json] = parameters(check)
+    names = {name: blob.digest for name, blob in blobs.items()}
+    deterministic = isinstance(subject.model, Gap) or subject.model.deterministic
+    observation = Observation(
+        target, check.id, check.version, params, subject.seed, names, deterministic
+    )
+    return Seen(observation, check, evidence)
+
+
+def _crashed(error: Exception, target: str, check: str) -> Gap:
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    place = ""
+    if traceback is not None:
+        place = f" at {traceback.tb_frame.f_code.co_name}, line {traceback.tb_lineno}"
+    return Gap(
+        reason=Reason.CHECK_CRASHED,
+        detail=f"The check {check} crashed{place}: {type(error).__name__}: {error}",
+        cure="This is a defect of the check, not of the model; report it with this line.",
+        target=target,
+        check=check,
+    )

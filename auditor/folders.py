@@ -1,0 +1,132 @@
+"""The folder that an audit writes: its files, its evidence, and how it is replaced whole."""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from auditor.domain.canonical import digest as digest_of
+from auditor.errors import RecordError, UsageError
+
+RECORD = "record.json"
+BUNDLE = "record.sigstore.json"
+VERDICT = "verdict.vsa.json"
+SIGNER = "signer.pub"
+EVIDENCE = "evidence"
+KNOWN = frozenset(
+    {RECORD, BUNDLE, VERDICT, SIGNER, EVIDENCE}
+    | {"report.html", "summary.md", "results.sarif", "junit.xml", "prov.json", "bom.cdx.json"}
+)
+HEX = re.compile(r"[0-9a-f]{64}")
+MOST_BYTES = 2**30
+"""No file of a record is larger; what is, was not written by an audit."""
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFolder:
+    """A folder as ``auditor audit`` wrote it, read with suspicion."""
+
+    path: Path
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes. Raises ``RecordError`` when it is not there."""
+        place = self.path / name
+        if place.exists() and not place.is_file():
+            # A pipe would block for ever, and a device may never end.
+            raise _unreadable(place, "it is not a regular file")
+        if place.is_symlink():
+            raise _unreadable(place, "it is a symbolic link")
+        try:
+            if place.stat().st_size > MOST_BYTES:
+                raise _unreadable(place, "it is larger than any file of a record")
+            return place.read_bytes()
+        except OSError as error:
+            raise _unreadable(place, error.strerror) from None
+
+    def evidence(self, digest: str) -> bytes:
+        """Return a blob by its digest. Raises ``RecordError`` when it is missing or damaged."""
+        if not DIGEST.fullmatch(digest):
+            raise RecordError(
+                f"the record names the evidence {digest[:80]!r}, which is no digest",
+                cure="Restore the record from its author.",
+            )
+        name = f"{EVIDENCE}/{digest.removeprefix('sha256:')}"
+        raw = self.read(name)
+        if digest_of(raw) != digest:
+            raise RecordError(
+                f"{name} is damaged: its bytes have the digest {digest_of(raw)}",
+                cure="Restore the file from the record's author.",
+            )
+        return raw
+
+    def evidence_names(self) -> tuple[str, ...]:
+        """Return the names of the files that lie in the evidence folder."""
+        folder = self.path / EVIDENCE
+        return tuple(sorted(item.name for item in folder.iterdir())) if folder.is_dir() else ()
+
+    def strangers(self) -> tuple[str, ...]:
+        """Return the names of files that no audit writes."""
+        found = [item.name for item in self.path.iterdir() if item.name not in KNOWN]
+        found += [f"{EVIDENCE}/{name}" for name in self.evidence_names() if not HEX.fullmatch(name)]
+        return tuple(sorted(found))
+
+
+def _unreadable(place: Path, reason: str | None) -> RecordError:
+    return RecordError(
+        f"{place} cannot be read: {reason}",
+        cure="Name the folder that `auditor audit --out` wrote, with all its files.",
+    )
+
+
+def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write ``files`` (by relative name) as one folder, in place of an earlier record.
+
+    The folder appears whole or not at all. Raises ``UsageError`` rather than replace a folder
+    that holds anything but an earlier record.
+    """
+    refuse_strangers(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
+        for name, raw in files.items():
+            place = fresh / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(raw)
+        fresh.chmod(0o755 & ~_umask())
+        _exchange(fresh, path)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}", cure="Name another folder with --out."
+        ) from None
+
+
+def _exchange(fresh: Path, path: Path) -> None:
+    # The old record steps aside before the new one takes its place, and goes only after that.
+    aside = fresh.with_name(f"{fresh.name}-old")
+    if path.exists():
+        path.replace(aside)
+    fresh.replace(path)
+    if aside.exists():
+        shutil.rmtree(aside)
+
+
+def refuse_strangers(path: Path) -> None:
+    """Raise ``UsageError`` when ``path`` holds anything that an audit did not write."""
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path} is not a folder", cure="Name a folder with --out.")
+    strangers = RecordFolder(path).strangers() if path.is_dir() else ()
+    if strangers:
+        raise UsageError(
+            f"{path} holds {strangers[0]!r}, which no audit wrote",
+            cure="Name an empty or a new folder with --out.",
+        )
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current

@@ -1,0 +1,156 @@
+"""The CI question: whether a valid, fresh, passing record exists for exactly these bytes."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from auditor.domain.canonical import parse
+from auditor.domain.policies import Effect, Policy
+from auditor.domain.records import AuditRecord
+from auditor.domain.steps import Step
+from auditor.domain.verdicts import ACCEPTABLE, Outcome, Verdict
+from auditor.errors import UsageError
+
+KEPT = ACCEPTABLE | {Outcome.NOT_APPLICABLE}
+UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a gate asks: which bytes, under which policy, on which target, how fresh.
+
+    ``artifact`` and ``identity`` (of the target's fingerprint) are digests; ``None`` where the
+    caller does not ask.
+    """
+
+    artifact: str
+    policy: Policy
+    target: str | None
+    identity: str | None
+    max_age: timedelta | None
+    now: datetime
+
+
+def parse_age(text: str) -> timedelta:
+    """Read an age such as ``12h``, ``30d`` or ``4w``. Raises ``UsageError``."""
+    number, unit = text[:-1], text[-1:]
+    if unit not in UNITS or not number.isdecimal() or not 0 < int(number) < 10**5:
+        raise UsageError(f"{text!r} is not an age", cure="Write it as 12h, 30d or 4w.")
+    return int(number) * UNITS[unit]
+
+
+def ask(record: AuditRecord, question: Question) -> tuple[Step, ...]:
+    """Hold a record, whose signature was verified before, against the question."""
+    return (
+        _artifact(record, question),
+        _policy(record, question),
+        _target(record, question),
+        _verdict(record, question),
+        _assurance(record, question),
+        _freshness(record, question),
+    )
+
+
+def _artifact(record: AuditRecord, question: Question) -> Step:
+    artifact = record.request.artifact
+    audited = "no artifact, predictions only" if artifact is None else artifact.digest
+    mistakes = (
+        []
+        if audited == question.artifact
+        else [f"the record audits {audited}, and the artifact here is {question.artifact}"]
+    )
+    return Step.of("artifact", mistakes, f"the record audits exactly {question.artifact}")
+
+
+def _policy(record: AuditRecord, question: Question) -> Step:
+    audited, asked = record.request.policy, question.policy
+    other = f"it was judged by {audited.name} {audited.version} ({audited.digest})"
+    mistakes = [] if audited.digest == asked.digest else [f"{other}, not by {asked.digest}"]
+    return Step.of("policy", mistakes, f"judged by {asked.name} {asked.version}")
+
+
+def _target(record: AuditRecord, question: Question) -> Step:
+    audited = [target.name for target in record.request.targets]
+    wanted = audited if question.target is None else [question.target]
+    mistakes = [mistake for name in wanted if (mistake := _strange(record, name, question))]
+    return Step.of("target", mistakes, f"audited on {', '.join(wanted)}")
+
+
+def _strange(record: AuditRecord, target: str, question: Question) -> str:
+    if target not in {item.name for item in record.request.targets}:
+        return f"{target} was not audited"
+    found = record.fingerprints.get(target)
+    if found is None:
+        return f"{target} did not open: there is no fingerprint"
+    if question.identity not in {None, found.identity}:
+        return f"{target} was {found.identity}, and the probe here is {question.identity}"
+    return ""
+
+
+def _verdict(record: AuditRecord, question: Question) -> Step:
+    asked = [
+        finding
+        for finding in record.findings
+        if finding.effect is Effect.DENY
+        and (question.target is None or finding.target == question.target)
+    ]
+    verdict = Verdict.of(finding.outcome for finding in asked)
+    against = [f"{item.rule} {item.outcome}" for item in asked if item.outcome not in KEPT]
+    mistakes = (
+        []
+        if verdict is Verdict.PASS
+        else [f"the verdict is {verdict}: {', '.join(against) or 'no rule was decided'}"]
+    )
+    return Step.of("verdict", mistakes, "every denying rule is kept")
+
+
+def _assurance(record: AuditRecord, question: Question) -> Step:
+    return Step.of(
+        "assurance", _shortfalls(record, question.policy), f"assurance {record.assurance.name}"
+    )
+
+
+def _shortfalls(record: AuditRecord, policy: Policy) -> Iterator[str]:
+    if record.assurance < policy.least_assurance:
+        yield f"{record.assurance.name} is below {policy.least_assurance.name}"
+    if not record.request.budget.covers(policy.least_budget):
+        yield f"budget {record.request.budget} is below {policy.least_budget}"
+
+
+def _freshness(record: AuditRecord, question: Question) -> Step:
+    """Count the age from when the measurements were asked for: judging again renews nothing."""
+    days = question.policy.valid_for_days
+    limits = [] if days is None else [timedelta(days=days)]
+    if question.max_age is not None:
+        limits.append(question.max_age)
+    try:
+        measured = datetime.fromisoformat(record.registered).astimezone(UTC)
+        finished = datetime.fromisoformat(record.finished).astimezone(UTC)
+    except ValueError:
+        mistake = f"{record.registered!r} or {record.finished!r} is not a time"
+        return Step.of("freshness", [mistake], "")
+    age = question.now - measured
+    mistakes = [
+        f"it is {age.days} days old; {limit.days} are allowed" for limit in limits if age > limit
+    ]
+    if finished > question.now or measured > finished:
+        mistakes.append(f"it was measured at {record.registered} and finished at {record.finished}")
+    return Step.of("freshness", mistakes, f"measured at {record.registered}")
+
+
+def read_probe(path: Path) -> str:
+    """Read the identity digest of a probed fingerprint from a JSON file. Raises ``UsageError``."""
+    try:
+        found = parse(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"{path} cannot be read: {error}", cure="Name a probe's JSON file."
+        ) from None
+    identity = found.get("identity") if isinstance(found, Mapping) else None
+    if not isinstance(identity, str) or not identity.startswith("sha256:"):
+        raise UsageError(
+            f"{path} names no identity",
+            cure='Write {"identity": "sha256:…"} as a record\'s fingerprint has it.',
+        )
+    return identity

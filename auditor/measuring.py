@@ -1,0 +1,205 @@
+"""From checks and evidence to readings: the pure part of measuring."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeAlias, cast
+
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat
+from auditor.domain.records import AuditRecord, Observation
+from auditor.domain.subjects import Subject
+from auditor.domain.tasks import Classification
+from auditor.errors import BrokenCheckError
+
+CONFIDENCE = 0.95
+"""The level at which a record's readings are written."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """One observation with its evidence at hand, so that figures can be had at any confidence."""
+
+    observation: Observation
+    check: Check
+    evidence: Evidence
+
+
+Result: TypeAlias = Seen | Gap
+
+
+def instantiate(check: type[Check], params: Mapping[str, Json]) -> Check:
+    """Make a check with parameters as JSON has them. Raises ``BrokenCheckError``."""
+    values = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in params.items()
+    }
+    try:
+        return check(**values)
+    except TypeError as error:
+        raise BrokenCheckError(
+            f"{check.id} cannot be made with {dict(params)}: {error}",
+            cure="Use the version of auditor whose checks have these parameters.",
+        ) from None
+
+
+def parameters(check: Check) -> dict[str, Json]:
+    """Return a check's parameters as JSON."""
+    fields = asdict(cast("Any", check))
+    return {
+        name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()
+    }
+
+
+def unmet(check: Check | type[Check], subject: Subject) -> Gap | None:
+    """Return the first need of a check that the subject does not meet, as a Gap."""
+    for need in Need:
+        if need in check.needs:
+            gap = _look_for(need, subject)
+            if gap is not None:
+                return gap
+    return None
+
+
+def readings(results: Sequence[Result], confidence: float) -> tuple[Reading, ...]:
+    """Compute all readings at a confidence, in an order that does not depend on it."""
+    found: list[Reading] = []
+    for result in results:
+        found.extend([result] if isinstance(result, Gap) else _figures(result, confidence))
+    return tuple(found)
+
+
+def results_of(record: AuditRecord, seen: Sequence[Seen]) -> tuple[Result, ...]:
+    """Put observations and gaps back into the order in which a record lists their readings."""
+    by_place = {(item.observation.target, item.observation.check): item for item in seen}
+    ordered: list[Result] = []
+    done: set[tuple[str, str]] = set()
+    for reading in record.readings:
+        place = (reading.target, reading.check)
+        if place not in by_place:
+            if isinstance(reading, Gap):
+                ordered.append(reading)
+        elif place not in done:
+            ordered.append(by_place[place])
+            done.add(place)
+    return tuple(ordered)
+
+
+def _figures(seen: Seen, confidence: float) -> list[Reading]:
+    origin = seen.observation
+    placed: list[Reading] = []
+    for reading in seen.check.figures(seen.evidence, confidence):
+        if isinstance(reading, Gap):
+            placed.append(replace(reading, target=origin.target, check=origin.check))
+            continue
+        _examine(seen.check, reading)
+        placed.append(
+            replace(
+                reading,
+                target=origin.target,
+                check=origin.check,
+                version=origin.version,
+                repeat=reading.repeat if origin.deterministic else Repeat.INTERVAL,
+                doubted=reading.doubted or not origin.deterministic,
+                evidence=tuple(sorted(set(origin.evidence.values()))),
+            )
+        )
+    if not placed:
+        raise BrokenCheckError(
+            f"{origin.check} looked and said nothing", cure="Return a Gap that says why."
+        )
+    return placed
+
+
+def _examine(check: Check, reading: Measurement) -> None:
+    metric = check.emits.get(reading.metric)
+    mistake = f"it emits {', '.join(check.emits)}" if metric is None else _mistake(metric, reading)
+    if mistake:
+        raise BrokenCheckError(
+            f"{check.id} gave a malformed {reading.metric!r}: {mistake}", cure="Mend the check."
+        )
+
+
+def _mistake(metric: Metric, reading: Measurement) -> str:
+    numbers = [
+        item
+        for item in (reading.value, reading.low, reading.high)
+        if isinstance(item, float | int) and not isinstance(item, bool)
+    ]
+    if not all(math.isfinite(item) for item in numbers):
+        return "a number is not finite"
+    if (reading.low is None) != (reading.high is None):
+        return "one end of its interval is missing"
+    if not metric.exact and reading.low is None:
+        return "it has no interval"
+    if reading.low is not None and reading.high is not None and not _holds(reading):
+        return f"its interval [{reading.low}, {reading.high}] does not hold {reading.value}"
+    if reading.bound is not metric.bound or reading.unit is not metric.unit:
+        return "its bound or unit is not the one that the check declares"
+    return ""
+
+
+def _holds(reading: Measurement) -> bool:
+    low, high, value = reading.low, reading.high, reading.value
+    if low is None or high is None or not isinstance(value, float | int):
+        return False
+    return low <= value <= high
+
+
+def _look_for(need: Need, subject: Subject) -> Gap | None:
+    evaluation = subject.datasets.get(Role.EVALUATION)
+    match need:
+        case Need.ARTIFACT:
+            return None if subject.artifact is not None else NO_ARTIFACT
+        case Need.MODEL:
+            return subject.model if isinstance(subject.model, Gap) else None
+        case Need.TWIN:
+            return subject.twin if isinstance(subject.twin, Gap) else None
+        case Need.SPACE:
+            return subject.space if isinstance(subject.space, Gap) else None
+        case Need.EVALUATION:
+            return None if evaluation is not None else _NO_EVALUATION
+        case Need.LABELS:
+            return None if evaluation is not None and evaluation.labels is not None else _NO_LABELS
+        case Need.GROUPS:
+            return None if evaluation is not None and evaluation.groups else _NO_GROUPS
+        case Need.CLASSIFICATION:
+            return None if isinstance(subject.task, Classification) else _NO_CLASSES
+        case Need.SCORES:
+            return _scores(subject)
+
+
+def _scores(subject: Subject) -> Gap | None:
+    evaluation = subject.datasets.get(Role.EVALUATION)
+    if subject.artifact is None and evaluation is not None and evaluation.scores is not None:
+        return None
+    return subject.model if isinstance(subject.model, Gap) else None
+
+
+NO_ARTIFACT = Gap(
+    reason=Reason.NEEDS_MODEL,
+    detail="The audit has predictions only, and no model file.",
+    cure="Name the model's file under model.artifact in the audit file.",
+)
+_NO_EVALUATION = Gap(
+    reason=Reason.NEEDS_EVALUATION_DATA,
+    detail="The audit names no evaluation data.",
+    cure="Name a labelled sample under data.evaluation in the audit file.",
+)
+_NO_LABELS = Gap(
+    reason=Reason.NEEDS_LABELS,
+    detail="The evaluation data has no labels.",
+    cure="Name the label column under data.evaluation.labels in the audit file.",
+)
+_NO_GROUPS = Gap(
+    reason=Reason.NEEDS_GROUPS,
+    detail="The evaluation data names no groups of people.",
+    cure="Name the columns under data.evaluation.groups in the audit file.",
+)
+_NO_CLASSES = Gap(
+    reason=Reason.NEEDS_CLASSIFICATION,
+    detail="The task is not a classification.",
+    cure="This check has no meaning for other tasks.",
+)

@@ -1,0 +1,123 @@
+"""Recall what a record's checks saw, from the evidence in its folder."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from tokenize import TokenError
+
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check
+from auditor.domain.evidence import Item, decode
+from auditor.domain.policies import Policy
+from auditor.domain.records import AuditRecord, Observation
+from auditor.domain.subjects import Shard, derive_seed
+from auditor.errors import AuditorError, BrokenCheckError, RecordError
+from auditor.folders import EVIDENCE, RecordFolder
+from auditor.measuring import (
+    CONFIDENCE,
+    Result,
+    Seen,
+    instantiate,
+    parameters,
+    readings,
+    results_of,
+)
+from auditor.packs.parameters import parameters_for
+
+DAMAGED = (
+    *(ValueError, EOFError, RecursionError, MemoryError, OverflowError),
+    *(TypeError, SyntaxError, TokenError),
+)
+"""What reading a blob raises that is neither an array nor JSON."""
+LoadPolicy = Callable[[bytes, str], Policy]
+
+
+def load_results(
+    folder: RecordFolder, record: AuditRecord, checks: Mapping[str, type[Check]]
+) -> tuple[Result, ...]:
+    """Load every observation with its evidence, in the order of the record's readings.
+
+    Raises ``RecordError`` for missing or damaged evidence, ``BrokenCheckError`` when a check is
+    not installed at the version that observed.
+    """
+    seen = [_load(folder, item, checks) for item in record.observations]
+    return results_of(record, seen)
+
+
+def policy_of(folder: RecordFolder, record: AuditRecord, load_policy: LoadPolicy) -> Policy:
+    """Load the policy that a record was judged by, which lies among its evidence."""
+    digest = record.request.policy.digest
+    return load_policy(folder.evidence(digest), f"the policy {record.request.policy.name}")
+
+
+def falls_short(record: AuditRecord, seen: Seen, policy: Policy) -> str:
+    """Say how an observation is less than ``policy`` asks for at the record's budget, or nothing.
+
+    Every parameter must be the one that the policy and the budget give; a grid may hold more
+    values than are asked for. The seed must be the audit's own for that check.
+    """
+    check, observed = type(seen.check), parameters(seen.check)
+    # What single rules ask at is left to them: a value that nobody observed has no reading.
+    bare = replace(policy, rules=())
+    asked = parameters(instantiate(check, parameters_for(check, bare, record.request.budget)))
+    grids = set(check.grid.values())
+    other = [
+        name
+        for name, value in asked.items()
+        if not (
+            _covers(observed.get(name), value) if name in grids else observed.get(name) == value
+        )
+    ]
+    if other:
+        name = other[0]
+        return f"{check.id} was observed with {name} {observed.get(name)}, not {asked[name]}"
+    if seen.observation.seed != derive_seed(record.request.seed, check.id, Shard()):
+        return f"{check.id} was observed with a seed that is not the audit's"
+    return ""
+
+
+def _covers(observed: Json, asked: Json) -> bool:
+    held = observed if isinstance(observed, list) else []
+    return isinstance(asked, list) and all(value in held for value in asked)
+
+
+def _load(
+    folder: RecordFolder, observation: Observation, checks: Mapping[str, type[Check]]
+) -> Seen:
+    check = checks.get(observation.check)
+    if check is None or check.version != observation.version:
+        has = "no such check" if check is None else f"version {check.version}"
+        raise BrokenCheckError(
+            f"{observation.check} version {observation.version} saw this, and here is {has}",
+            cure="Use the version of auditor that made it.",
+        )
+    evidence = {
+        name: _decoded(folder, name, digest) for name, digest in observation.evidence.items()
+    }
+    seen = Seen(observation, instantiate(check, observation.params), evidence)
+    _refuse_forged(seen)
+    return seen
+
+
+def _decoded(folder: RecordFolder, name: str, digest: str) -> Item:
+    raw = folder.evidence(digest)
+    try:
+        return decode(raw)
+    except DAMAGED as error:
+        place = f"{EVIDENCE}/{digest.removeprefix('sha256:')}"
+        raise RecordError(
+            f"{place} ({name}) is no array and no JSON: {error}",
+            cure="Take the folder as auditor wrote it, unchanged.",
+        ) from None
+
+
+def _refuse_forged(seen: Seen) -> None:
+    try:
+        readings([seen], CONFIDENCE)
+    except AuditorError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- a forger's evidence may be anything under its digest
+        raise RecordError(
+            f"the evidence of {seen.observation.check} on {seen.observation.target} is not what "
+            f"that check sees ({type(error).__name__})",
+            cure="Take the folder as auditor wrote it, unchanged.",
+        ) from None

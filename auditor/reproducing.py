@@ -1,0 +1,213 @@
+"""Run a record's request again, and compare what was measured."""
+
+import hashlib
+import json
+import posixpath
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from auditor.domain.canonical import Json, digest
+from auditor.domain.readings import Gap, Measurement, Reading, Repeat, Unit
+from auditor.domain.records import AuditRecord
+from auditor.domain.requests import AuditRequest, InputFile
+from auditor.domain.steps import Step
+from auditor.errors import RecordError
+from auditor.preparing import Overrides
+
+FetchInput = Callable[[str], bytes]
+"""Returns the bytes under a digest; raises ``RecordError`` when nobody has them."""
+SLACK = 1e-9
+TIMINGS = frozenset({Unit.SECOND, Unit.PER_SECOND})
+
+
+def gather(folder: Path) -> Mapping[str, Path]:
+    """Index the files below a folder by digest."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                found["sha256:" + hashlib.file_digest(file, "sha256").hexdigest()] = path
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """Input files laid out in a folder of their own, found by their path as written."""
+
+    places: Mapping[str, Path]
+
+    def locate(self, written: str) -> Path:
+        """Return where the file lies that an audit file calls ``written``."""
+        if written not in self.places:
+            raise RecordError(
+                f"the record lists no input {written!r}", cure="Take the record as it was written."
+            )
+        return self.places[written]
+
+
+def lay_out(request: AuditRequest, fetch: FetchInput, folder: Path) -> Laid:
+    """Write a request's inputs below ``folder``, each path as written in a place of its own.
+
+    Raises ``RecordError`` when an input is not to be had, naming it and its digest.
+    """
+    places: dict[str, Path] = {}
+    for number, written in enumerate(dict.fromkeys(item.path for item in request.inputs)):
+        base = folder / str(number)
+        files = [item for item in request.inputs if item.path == written]
+        for item in files:
+            _write(item, base, fetch)
+        places[written] = _place(written, base, files)
+    return Laid(places)
+
+
+def compare(theirs: AuditRecord, mine: AuditRecord) -> tuple[Step, ...]:
+    """Compare two records of one request, a step a check on a target.
+
+    Readings that repeat exactly must be equal where the fingerprints' identities are; all others
+    must agree within their intervals. Timings are exempt: an interval over the calls of one run
+    says nothing of how another run finds the machine.
+    """
+    steps = [_same_request(theirs, mine), *_targets(theirs, mine)]
+    places = (*theirs.readings, *mine.readings)
+    for place in dict.fromkeys((item.target, item.check) for item in places):
+        same_target = _identity(theirs, place[0]) == _identity(mine, place[0])
+        left, right = _of(theirs, place), _of(mine, place)
+        mistakes = _differences(left, right, exact=same_target)
+        exact = same_target and _all_exact(right)
+        kind = "equal" if exact else "within their intervals, timings exempt"
+        steps.append(Step.of(f"{place[1]} on {place[0]}", mistakes, f"{len(left)} readings {kind}"))
+    return (*steps, _findings(theirs, mine))
+
+
+def _findings(theirs: AuditRecord, mine: AuditRecord) -> Step:
+    """Compare what the rules came to; a rule on timings alone may come out otherwise."""
+    again = {(item.rule, item.target): item for item in mine.findings}
+    timed = {
+        (item.rule, item.target)
+        for record in (theirs, mine)
+        for item in record.findings
+        if any(_is_timing(record.readings[index]) for index in item.readings)
+    }
+    moved = [
+        f"{item.rule} on {item.target} came to {item.outcome}"
+        for item in theirs.findings
+        if (item.rule, item.target) not in timed
+        and (
+            (item.rule, item.target) not in again
+            or again[item.rule, item.target].outcome != item.outcome
+        )
+    ]
+    measured = any(isinstance(item, Measurement) for item in mine.readings)
+    mistakes = moved if measured else ["nothing was measured that could be compared"]
+    same = len(theirs.findings) == len(mine.findings)
+    mistakes += [] if same else [f"there are {len(mine.findings)} findings now"]
+    return Step.of("findings", mistakes, f"{len(theirs.findings)} findings, the same outcomes")
+
+
+def _is_timing(reading: Reading) -> bool:
+    return isinstance(reading, Measurement) and reading.unit in TIMINGS
+
+
+def _same_request(theirs: AuditRecord, mine: AuditRecord) -> Step:
+    same = theirs.request.digest == mine.request.digest
+    mistakes = [] if same else ["the inputs make another request than the record's"]
+    return Step.of("request", mistakes, f"the same request, {mine.request.digest}")
+
+
+def _targets(theirs: AuditRecord, mine: AuditRecord) -> list[Step]:
+    steps = []
+    for name in theirs.fingerprints:
+        same = _identity(theirs, name) == _identity(mine, name)
+        detail = "the same fingerprint" if same else "another fingerprint: compared by intervals"
+        steps.append(Step.of(f"target {name}", [], detail))
+    return steps
+
+
+def _identity(record: AuditRecord, target: str) -> str | None:
+    fingerprint = record.fingerprints.get(target)
+    return None if fingerprint is None else fingerprint.identity
+
+
+def _of(record: AuditRecord, place: tuple[str, str]) -> list[Reading]:
+    return [item for item in record.readings if (item.target, item.check) == place]
+
+
+def _all_exact(readings: Sequence[Reading]) -> bool:
+    return all(isinstance(item, Gap) or item.repeat is Repeat.EXACT for item in readings)
+
+
+def _differences(left: Sequence[Reading], right: Sequence[Reading], *, exact: bool) -> list[str]:
+    mine = {_coordinates(item): item for item in right}
+    theirs = {_coordinates(item): item for item in left}
+    missing = [f"{name} is missing now" for name in theirs if name not in mine]
+    added = [f"{name} is new" for name in mine if name not in theirs]
+    moved = [
+        f"{name} was {_shown(item)}, and is {_shown(mine[name])}"
+        for name, item in theirs.items()
+        if name in mine and not _agree(item, mine[name], exact=exact)
+    ]
+    return [*missing, *added, *moved]
+
+
+def _coordinates(reading: Reading) -> str:
+    if isinstance(reading, Gap):
+        return f"gap {reading.reason} {reading.metric} {json.dumps(reading.params, sort_keys=True)}"
+    return f"{reading.metric} {json.dumps({**reading.params, **reading.slice}, sort_keys=True)}"
+
+
+def _agree(left: Reading, right: Reading, *, exact: bool) -> bool:
+    """Compare by what the fresh reading says of itself: the record's own word proves nothing."""
+    if isinstance(left, Gap) or isinstance(right, Gap):
+        return isinstance(left, Gap) and isinstance(right, Gap) and left.reason is right.reason
+    if exact and right.repeat is Repeat.EXACT:
+        return _bare(left) == _bare(right)
+    if right.repeat is Repeat.INTERVAL and right.unit in TIMINGS:
+        return True
+    if left.low is None or left.high is None or right.low is None or right.high is None:
+        return left.value == right.value or right.repeat is Repeat.INTERVAL
+    return left.low <= right.high + SLACK and right.low <= left.high + SLACK
+
+
+def _bare(reading: Measurement) -> dict[str, Json]:
+    return {name: value for name, value in reading.to_json().items() if name != "evidence"}
+
+
+def _shown(reading: Reading) -> str:
+    if isinstance(reading, Gap):
+        return f"a gap ({reading.reason})"
+    interval = "" if reading.low is None else f" [{reading.low:.6g}, {reading.high:.6g}]"
+    value = reading.value
+    return (f"{value:.6g}" if isinstance(value, float) else str(value)) + interval
+
+
+def _write(item: InputFile, base: Path, fetch: FetchInput) -> None:
+    name = posixpath.normpath(item.file.name)
+    parts = [part for part in name.split("/") if part not in {"", ".", ".."}]
+    place = base.joinpath(*parts)
+    raw = fetch(f"sha256:{item.file.sha256}")
+    if digest(raw) != f"sha256:{item.file.sha256}":
+        raise RecordError(f"the input {item.path} is damaged", cure="Restore it from its source.")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(raw)
+
+
+def _place(written: str, base: Path, files: Sequence[InputFile]) -> Path:
+    parts = [part for part in posixpath.normpath(written).split("/") if part not in {"", ".", ".."}]
+    candidates = (base.joinpath(*parts), base / parts[-1]) if parts else (base,)
+    for candidate in candidates:
+        if candidate.exists():
+            return candidate
+    first = files[0].file.name.split("/")[-1]
+    return base / first
+
+
+def overrides_of(record: AuditRecord) -> Overrides:
+    """Return the overrides under which an audit file gives a record's request again."""
+    request = record.request
+    return Overrides(
+        policy=request.policy.name,
+        targets=tuple(target.name for target in request.targets),
+        budget=request.budget,
+        only=request.only,
+    )

@@ -1,0 +1,185 @@
+"""Verify a record's folder offline, with nothing but its files and a public key."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from auditor.domain.canonical import digest, parse
+from auditor.domain.checks import Check
+from auditor.domain.policies import Assurance, Policy
+from auditor.domain.record_json import read_record
+from auditor.domain.records import AuditRecord
+from auditor.domain.steps import Step, StepResult
+from auditor.errors import AuditorError
+from auditor.folders import BUNDLE, EVIDENCE, KNOWN, RECORD, SIGNER, VERDICT, RecordFolder
+from auditor.judging.context import context_of
+from auditor.judging.judge import judge
+from auditor.measuring import CONFIDENCE, Result, Seen, readings
+from auditor.publishing import rendered, verdict_statement
+from auditor.recalling import LoadPolicy, falls_short, load_results, policy_of
+from auditor.rendering.schemas import validate_record
+from auditor.signatures.objections import Verification
+from auditor.signing.records import signed_files, verify_record, verify_statement
+
+SHOWN = KNOWN - {RECORD, BUNDLE, VERDICT, SIGNER, EVIDENCE}
+"""The files that show a record; their digests are signed with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """What verifying needs: the checks and the policy reader of this version, and a public key."""
+
+    checks: Mapping[str, type[Check]]
+    load_policy: LoadPolicy
+    key: bytes
+    code: str
+
+
+def verify_folder(folder: RecordFolder, verifier: Verifier) -> tuple[Step, ...]:
+    """Look at everything in a record's folder and say, step by step, what holds.
+
+    Raises ``RecordError`` when there is no record to look at, ``KeyFileError`` for a bad key.
+    """
+    raw = folder.read(RECORD)
+    found = verify_record(folder.read(BUNDLE), raw, verifier.key, files=SHOWN)
+    signature = _signature(found)
+    try:
+        record = read_record(raw)
+    except AuditorError as error:
+        return (Step("record", StepResult.FAILED, error.problem), signature)
+    return (
+        Step.of(
+            "record", validate_record(parse(raw)), f"{RECORD} is canonical and follows its schema"
+        ),
+        signature,
+        _folder(folder, found, verifier.key),
+        _evidence(folder, record),
+        *_recomputed(folder, record, verifier),
+        Step("inclusion proof", StepResult.NOT_PRESENT, "the folder holds no ledger proof"),
+    )
+
+
+def _signature(found: Verification) -> Step:
+    mistakes = [f"{BUNDLE} and {RECORD}: {item}" for item in objections(found)]
+    return Step.of("signature", mistakes, f"{BUNDLE} signs {RECORD} with the key given")
+
+
+def _folder(folder: RecordFolder, found: Verification, key: bytes) -> Step:
+    """Hold every file against what was signed, whichever version of auditor wrote it."""
+    signed = signed_files(found) if found.verified else {}
+    mistakes = [f"{name} is no file of a record" for name in folder.strangers()]
+    mistakes += [
+        f"{name} is not the file that was signed"
+        for name, known in signed.items()
+        if name in SHOWN and digest(folder.read(name)) != known
+    ]
+    mistakes += [f"{name} is not signed" for name in sorted(SHOWN - set(signed))]
+    if folder.read(SIGNER) != key:
+        mistakes.append(f"{SIGNER} is not the key given")
+    return Step.of("files", mistakes, f"{', '.join(sorted(SHOWN))} are the ones that were signed")
+
+
+def objections(verification: Verification) -> list[str]:
+    """Return what stands against a signature, with its codes; nothing when it holds."""
+    found = [f"{item.code}: {item.text}" for item in verification.objections]
+    return [] if verification.verified else found or ["no signature holds"]
+
+
+def _evidence(folder: RecordFolder, record: AuditRecord) -> Step:
+    named = {digest for item in record.observations for digest in item.evidence.values()}
+    named.add(record.request.policy.digest)
+    mistakes = [mistake for digest in sorted(named) if (mistake := _damage(folder, digest))]
+    strangers = set(folder.evidence_names()) - {item.removeprefix("sha256:") for item in named}
+    mistakes += [f"evidence/{name} is not named in the record" for name in sorted(strangers)]
+    return Step.of(
+        "evidence", mistakes, f"{len(named)} blobs have the digests that the record names"
+    )
+
+
+def _damage(folder: RecordFolder, digest: str) -> str:
+    try:
+        folder.evidence(digest)
+    except AuditorError as error:
+        return error.problem
+    return ""
+
+
+def _recomputed(folder: RecordFolder, record: AuditRecord, verifier: Verifier) -> Iterator[Step]:
+    try:
+        results = load_results(folder, record, verifier.checks)
+        policy = policy_of(folder, record, verifier.load_policy)
+    except AuditorError as error:
+        yield Step("figures", StepResult.FAILED, error.problem)
+        return
+    yield Step.of(
+        "figures", _figures(record, results), f"{len(record.readings)} readings recomputed"
+    )
+    short = [said for item in results if (said := _short(record, item, policy))]
+    yield Step.of("parameters", short, "the checks ran as policy and budget ask")
+    yield Step.of(
+        "judgement", _judgement(record, results, policy), "the policy gives these findings"
+    )
+    yield from _shown(folder, record, policy, verifier)
+
+
+def _shown(
+    folder: RecordFolder, record: AuditRecord, policy: Policy, verifier: Verifier
+) -> Iterator[Step]:
+    try:
+        yield _attestation(folder, record, policy, verifier.key)
+        yield _renderings(folder, record, policy, verifier)
+    except AuditorError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- a forged record says what nobody can show
+        reason = f"the record says what cannot be shown ({type(error).__name__})"
+        yield Step("renderings", StepResult.FAILED, reason)
+
+
+def _figures(record: AuditRecord, results: Sequence[Result]) -> Iterator[str]:
+    again = readings(results, CONFIDENCE)
+    if len(again) != len(record.readings):
+        yield f"the evidence gives {len(again)} readings, the record has {len(record.readings)}"
+    for index, (mine, theirs) in enumerate(zip(again, record.readings, strict=False)):
+        if mine.to_json() != theirs.to_json():
+            yield f"reading {index} ({theirs.check}) is not what its evidence gives"
+
+
+def _short(record: AuditRecord, result: Result, policy: Policy) -> str:
+    return falls_short(record, result, policy) if isinstance(result, Seen) else ""
+
+
+def _judgement(record: AuditRecord, results: Sequence[Result], policy: Policy) -> Iterator[str]:
+    findings = judge(
+        policy,
+        lambda confidence: readings(results, confidence),
+        context_of(record.request, record.assurance, CONFIDENCE),
+    )
+    if record.confidence != CONFIDENCE:
+        yield f"it was judged at confidence {record.confidence}, not {CONFIDENCE}"
+    if record.assurance is not Assurance.A0:
+        yield f"nothing in the folder shows more than A0, and it claims {record.assurance.name}"
+    if policy.digest != record.request.policy.digest:
+        yield f"the policy's digest is {policy.digest}"
+    theirs = {(item.rule, item.target): item.to_json() for item in record.findings}
+    mine = {(item.rule, item.target): item.to_json() for item in findings}
+    for place in sorted(set(theirs) | set(mine)):
+        if theirs.get(place) != mine.get(place):
+            yield f"rule {place[0]} on {place[1]} comes out otherwise"
+
+
+def _attestation(folder: RecordFolder, record: AuditRecord, policy: Policy, key: bytes) -> Step:
+    expected = verdict_statement(record, policy)
+    found = objections(verify_statement(folder.read(VERDICT), expected, key))
+    mistakes = [f"{VERDICT}: {item}" for item in found]
+    return Step.of("verdict", mistakes, f"{VERDICT} attests {record.verdict.value}")
+
+
+def _renderings(
+    folder: RecordFolder, record: AuditRecord, policy: Policy, verifier: Verifier
+) -> Step:
+    files = rendered(record, policy, verifier.checks, folder.evidence)
+    changed = [name for name, raw in files.items() if folder.read(name) != raw]
+    if changed and record.tool.get("code") != verifier.code:
+        detail = f"another version of auditor rendered {', '.join(changed)}, and signed them"
+        return Step("renderings", StepResult.NOT_CHECKED, detail)
+    mistakes = [f"{name} does not show this record" for name in changed]
+    return Step.of("renderings", mistakes, "rendering this record again gives the same files")

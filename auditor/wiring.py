@@ -1,0 +1,227 @@
+"""The one place where parts meet: which edges an audit on this machine uses."""
+
+import hashlib
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from auditor import __version__
+from auditor.auditfiles.reading import TargetEntry
+from auditor.audits import Surroundings
+from auditor.checks.discovery import discover
+from auditor.domain.canonical import Json, canonical
+from auditor.domain.checks import Check
+from auditor.domain.evidence import Blob
+from auditor.domain.policies import Policy
+from auditor.domain.records import AuditRecord
+from auditor.domain.targets import TargetSpec
+from auditor.engines.subjects import Openers
+from auditor.errors import AuditFileError, DatasetError, RecordError, StoreError
+from auditor.folders import RecordFolder
+from auditor.packs.catalogues import load_catalogues
+from auditor.packs.folders import find_policy
+from auditor.packs.loading import lint_policy, load_policy
+from auditor.packs.remarks import Remark
+from auditor.preparing import Locate, Prepared, Readers
+from auditor.reproducing import FetchInput, gather
+from auditor.settings import Settings
+from auditor.shipped import PACKAGE, shipped
+from auditor.signatures.keys import KeySigner
+from auditor.signing.keys import PRIVATE, load_public_key, load_signer, new_keys
+from auditor.store.blobs import BlobStore
+from auditor.store.store import Store
+from auditor.targets.opening import inspect_artifact, open_model
+from auditor.targets.resolving import resolve_target
+from auditor.targets.twins import open_twin
+from auditor.verifying import Verifier
+
+PACKAGES = ("numpy", "scipy", "onnx", "onnxruntime", "torch", "cryptography", "polars")
+OPENERS = Openers(inspect=inspect_artifact, model=open_model, twin=open_twin)
+
+
+def now() -> str:
+    """Return the time in UTC, to the second, as RFC 3339 has it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def tool() -> Mapping[str, Json]:
+    """Return what made a record: versions, and a digest of the package's own code."""
+    return {
+        "name": "auditor",
+        "version": __version__,
+        "code": code_digest(),
+        "python": platform.python_version(),
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+    }
+
+
+def code_digest() -> str:
+    """Return one digest over the package's modules and its data folders' files."""
+    roots = {"auditor": PACKAGE, "policies": shipped("policies"), "reports": shipped("reports")}
+    hasher = hashlib.sha256()
+    for label, root in roots.items():
+        for path in sorted(root.rglob("*")):
+            if path.is_file() and "_data" not in path.parts and "__pycache__" not in path.parts:
+                content = hashlib.sha256(path.read_bytes()).hexdigest()
+                hasher.update(f"{label}/{path.relative_to(root).as_posix()} {content}\n".encode())
+    return "sha256:" + hasher.hexdigest()
+
+
+def readers(base: Path, *, targets: Mapping[str, TargetSpec] | None = None) -> Readers:
+    """Return how names become things; relative policies lie in ``base``."""
+    checks = discover()
+    return Readers(
+        resolve_target=partial(_resolve, targets or {}),
+        load_policy=partial(policy_named, base=base, checks=checks),
+        checks=checks,
+    )
+
+
+def policy_named(name: str, base: Path, checks: Mapping[str, type[Check]]) -> Policy:
+    """Load a policy by a pack's name or by path. Raises ``PolicyError``."""
+    raw, source = policy_bytes(name, base)
+    return load_policy(raw, source, checks, load_catalogues(shipped("policies")))
+
+
+def policy_bytes(name: str, base: Path) -> tuple[bytes, str]:
+    """Return a policy's bytes and its name in messages. Raises ``PolicyError``."""
+    return find_policy(name, base, shipped("policies"))
+
+
+def lint_named(name: str, base: Path) -> tuple[Remark, ...]:
+    """Return what is wrong or doubtful in a policy. Raises ``PolicyError`` when there is none."""
+    raw, source = policy_bytes(name, base)
+    return lint_policy(raw, source, discover(), load_catalogues(shipped("policies")))
+
+
+def readers_of(record: AuditRecord, folder: RecordFolder) -> Readers:
+    """Return readers under which names mean what they meant when a record was made."""
+    checks = discover()
+    catalogues = load_catalogues(shipped("policies"))
+    raw = folder.evidence(record.request.policy.digest)
+    known = {spec.name: spec for spec in record.request.targets}
+    return Readers(
+        resolve_target=partial(_resolve, known),
+        load_policy=lambda name: load_policy(raw, name, checks, catalogues),
+        checks=checks,
+    )
+
+
+def fetch_from(blobs: BlobStore, inputs: Path | None) -> FetchInput:
+    """Return how a record's inputs are found: in the folder ``inputs``, or among the blobs."""
+    found = {} if inputs is None else gather(inputs)
+
+    def fetch(digest: str) -> bytes:
+        if digest in found:
+            return found[digest].read_bytes()
+        try:
+            return blobs.get(digest)
+        except StoreError:
+            raise RecordError(
+                f"the input {digest} is neither in {blobs.root} nor in a folder given",
+                cure="Name the folder in which the record's inputs lie with --inputs.",
+            ) from None
+
+    return fetch
+
+
+def verifier(key: Path) -> Verifier:
+    """Return what verifying needs with the public key at ``key``."""
+    checks = discover()
+    catalogues = load_catalogues(shipped("policies"))
+    return Verifier(
+        checks=checks,
+        load_policy=lambda raw, source: load_policy(raw, source, checks, catalogues),
+        key=load_public_key(key).pem,
+        code=code_digest(),
+    )
+
+
+def beside(path: Path) -> Locate:
+    """Return how paths in an audit file are found: relative to it; absolute ones hold too."""
+    return lambda written: path.parent / written
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """What runs on this machine share: settings, the store, and the signer."""
+
+    settings: Settings
+    store: Store
+    signer: KeySigner
+    made_keys: Path | None
+
+    def surroundings(self, keep: Callable[[Blob], None] | None = None) -> Surroundings:
+        """Return what an audit needs of the world."""
+        return Surroundings(
+            openers=OPENERS,
+            unit_of_work=self.store.unit_of_work,
+            keep=keep or self.keep,
+            clock=now,
+            tool=tool(),
+            signer=self.signer.identity,
+        )
+
+    def keep(self, blob: Blob) -> None:
+        """Keep a blob of evidence."""
+        self.store.blobs.put(blob.raw)
+
+    def keep_inputs(self, prepared: Prepared, locate: Locate) -> None:
+        """Keep what an audit was given, so that it can be reproduced from its record.
+
+        Raises ``DatasetError`` when a file changed after it was digested.
+        """
+        self.store.blobs.put(prepared.file.raw)
+        self.store.blobs.put(canonical(prepared.policy.document))
+        artifact = prepared.file.model.artifact
+        for item in prepared.request.inputs:
+            staged = item.path == artifact
+            path = prepared.materials.staged / item.file.name if staged else locate(item.path)
+            if path.is_dir():
+                path /= item.file.name.removeprefix(f"{item.path.rstrip('/')}/")
+            if self.store.blobs.put_file(path) != f"sha256:{item.file.sha256}":
+                raise DatasetError(
+                    f"{item.path} changed while it was read", cure="Let it rest, and try again."
+                )
+
+
+@contextmanager
+def workplace(settings: Settings) -> Iterator[Workplace]:
+    """Open the store and the signer; a first run makes a pair of keys."""
+    private = settings.home / PRIVATE
+    made = None if private.exists() else new_keys(settings.home).private
+    signer = load_signer(private)
+    store = Store.open(settings.database, settings.blobs)
+    try:
+        yield Workplace(settings, store, signer, made)
+    finally:
+        store.close()
+
+
+def read_audit_bytes(path: Path) -> bytes:
+    """Return an audit file's bytes. Raises ``AuditFileError``."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise AuditFileError(
+            f"{path} cannot be read: {error.strerror}",
+            cure="Name an audit file; `auditor init MODEL --data FILE` writes one.",
+        ) from None
+
+
+def _resolve(known: Mapping[str, TargetSpec], entry: TargetEntry) -> TargetSpec:
+    if isinstance(entry, str) and entry in known:
+        return known[entry]
+    return resolve_target(entry)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,236 @@
+"""The engine turns whatever goes wrong in a check into a Gap, and never into silence."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from auditor.domain.artifacts import SignatureMaterial
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.evidence import Blob, Evidence
+from auditor.domain.policies import Control
+from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.domain.tasks import Classification
+from auditor.engines.local import observe_all
+from auditor.errors import AuditorError, CancelledError, ModelCrashedError, ModelHungError
+from auditor.measuring import Result, Seen, readings
+
+ABSENT = Gap(reason=Reason.NEEDS_MODEL, detail="no model", cure="bring one")
+SUBJECT = Subject(
+    artifact=None,
+    structure=ABSENT,
+    signature=SignatureMaterial(),
+    model=ABSENT,
+    twin=ABSENT,
+    task=Classification(("0", "1"), "1", "1"),
+    space=ABSENT,
+    datasets={},
+    audit_seed=7,
+    seed=7,
+    budget=Budget.SMOKE,
+)
+
+
+@dataclass(frozen=True)
+class Dice:
+    """Throws dice; what it measures is known on paper."""
+
+    id: ClassVar[str] = "quality.dice"
+    version: ClassVar[int] = 3
+    title: ClassVar[str] = "Dice"
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {"mean": Metric("Mean", Unit.COUNT)}
+    controls: ClassVar[tuple[Control, ...]] = ()
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
+    grid: ClassVar[Mapping[str, str]] = {}
+    throws: int = 10
+
+    def cost(self, size: Size) -> Cost:
+        return Cost()
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        return {}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        subject.progress(1, 2, "throwing")
+        return {"throws": np.random.default_rng(subject.seed).integers(1, 7, self.throws)}
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        throws = evidence["throws"]
+        assert isinstance(throws, np.ndarray)
+        mean = float(throws.mean())
+        return (
+            Measurement(
+                metric="mean",
+                value=mean,
+                low=mean - 1,
+                high=mean + 1,
+                method="paper",
+                n=10,
+                unit=Unit.COUNT,
+                confidence=confidence,
+            ),
+        )
+
+
+class Note:
+    """Remembers what an engine says."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def started(self, target: str, check: Check) -> None:
+        self.said.append(f"started {check.id} on {target}")
+
+    def advanced(self, done: int, total: int, note: str = "") -> None:
+        self.said.append(f"{done}/{total} {note}")
+
+    def ended(self, target: str, check: Check, result: Result) -> None:
+        self.said.append(f"ended {check.id}")
+
+
+def run(check: Check, note: Note | None = None) -> tuple[Result, list[Blob]]:
+    blobs: list[Blob] = []
+    (result,) = observe_all([check], SUBJECT, "cpu", blobs.append, note or Note())
+    return result, blobs
+
+
+def test_an_observation_names_its_evidence_by_digest() -> None:
+    note = Note()
+    result, blobs = run(Dice(), note)
+    assert isinstance(result, Seen)
+    assert result.observation.evidence == {"throws": blobs[0].digest}
+    assert result.observation.params == {"throws": 10}
+    assert note.said == ["started quality.dice on cpu", "1/2 throwing", "ended quality.dice"]
+
+
+def test_the_frame_fills_in_where_a_reading_comes_from() -> None:
+    result, blobs = run(Dice())
+    (reading,) = readings([result], 0.9)
+    assert isinstance(reading, Measurement)
+    assert (reading.target, reading.check, reading.version) == ("cpu", "quality.dice", 3)
+    assert reading.evidence == (blobs[0].digest,)
+    assert reading.confidence == 0.9
+
+
+def test_the_same_seed_gives_the_same_bytes() -> None:
+    assert run(Dice())[1] == run(Dice())[1]
+
+
+def test_a_need_that_is_not_met_is_a_gap_before_anything_runs() -> None:
+    @dataclass(frozen=True)
+    class Needy(Dice):
+        needs: ClassVar[frozenset[Need]] = frozenset({Need.MODEL})
+
+        def observe(self, subject: Subject, shard: Shard) -> Evidence:
+            raise AssertionError
+
+    result, blobs = run(Needy())
+    assert isinstance(result, Gap)
+    assert (result.reason, result.check, result.target) == (
+        Reason.NEEDS_MODEL,
+        "quality.dice",
+        "cpu",
+    )
+    assert blobs == []
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ModelCrashedError("it died", cure="look"), Reason.MODEL_CRASHED),
+        (ModelHungError("it hung", cure="look"), Reason.MODEL_HUNG),
+        (ZeroDivisionError("by nothing"), Reason.CHECK_CRASHED),
+        (MemoryError(), Reason.CHECK_CRASHED),
+    ],
+)
+def test_whatever_a_check_raises_becomes_a_gap_with_a_reason(
+    error: Exception, reason: Reason
+) -> None:
+    @dataclass(frozen=True)
+    class Raising(Dice):
+        def observe(self, subject: Subject, shard: Shard) -> Evidence:
+            raise error
+
+    result, _ = run(Raising())
+    assert isinstance(result, Gap)
+    assert result.reason is reason
+    assert result.cure
+
+
+def test_a_user_who_stops_is_obeyed() -> None:
+    @dataclass(frozen=True)
+    class Stopped(Dice):
+        def observe(self, subject: Subject, shard: Shard) -> Evidence:
+            raise CancelledError("stopped", cure="start again")
+
+    with pytest.raises(CancelledError):
+        run(Stopped())
+
+
+BROKEN: list[tuple[str, Measurement | None]] = [
+    (
+        "not finite",
+        Measurement(
+            metric="mean", value=float("nan"), low=0.0, high=1.0, method="m", n=1, unit=Unit.COUNT
+        ),
+    ),
+    ("no interval", Measurement(metric="mean", value=1.0, method="m", n=1, unit=Unit.COUNT)),
+    (
+        "does not hold",
+        Measurement(metric="mean", value=3.0, low=0.0, high=1.0, method="m", n=1, unit=Unit.COUNT),
+    ),
+    ("one end", Measurement(metric="mean", value=0.5, low=0.0, method="m", n=1, unit=Unit.COUNT)),
+    (
+        "malformed 'median'",
+        Measurement(
+            metric="median", value=0.5, low=0.0, high=1.0, method="m", n=1, unit=Unit.COUNT
+        ),
+    ),
+    (
+        "bound or unit",
+        Measurement(metric="mean", value=0.5, low=0.0, high=1.0, method="m", n=1, unit=Unit.SHARE),
+    ),
+    (
+        "bound or unit",
+        Measurement(
+            metric="mean",
+            value=0.5,
+            low=0.0,
+            high=1.0,
+            method="m",
+            n=1,
+            unit=Unit.COUNT,
+            bound=Bound.AT_MOST,
+        ),
+    ),
+    ("said nothing", None),
+]
+
+
+@pytest.mark.parametrize(("said", "reading"), BROKEN)
+def test_a_reading_that_breaks_the_contract_is_a_gap(
+    said: str, reading: Measurement | None
+) -> None:
+    @dataclass(frozen=True)
+    class Sloppy(Dice):
+        def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+            return () if reading is None else (reading,)
+
+    result, _ = run(Sloppy())
+    assert isinstance(result, Gap)
+    assert result.reason is Reason.CHECK_CRASHED
+    assert said in result.detail
+
+
+def test_every_model_error_has_a_reason_of_its_own() -> None:
+    from auditor.engines.local import REASONS  # noqa: PLC0415 -- only this test looks at the table
+
+    assert all(issubclass(error, AuditorError) for error in REASONS)
+    assert len({REASONS[error] for error in REASONS}) == len(REASONS)

@@ -1,0 +1,161 @@
+"""A gate opens for exactly these bytes, this policy, this target, and fresh: for nothing else."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from auditor.domain.artifacts import Artifact, FileDigest
+from auditor.domain.budgets import Budget
+from auditor.domain.findings import Finding
+from auditor.domain.policies import Assurance, Effect, Policy, Severity
+from auditor.domain.records import AuditRecord
+from auditor.domain.requests import AuditRequest, PolicyRef
+from auditor.domain.steps import StepResult
+from auditor.domain.targets import Fingerprint, TargetSpec
+from auditor.domain.verdicts import Outcome
+from auditor.errors import UsageError
+from auditor.gates import Question, ask, parse_age
+
+ARTIFACT = Artifact("m", "1", (FileDigest("model.onnx", 3, "ab" * 32),))
+POLICY = Policy(
+    name="p", version="1", owner="o", digest="sha256:" + "1" * 64, document={}, source="p", rules=()
+)
+NOW = datetime(2026, 5, 10, 12, tzinfo=UTC)
+
+
+def finding(target: str, outcome: Outcome, effect: Effect = Effect.DENY) -> Finding:
+    return Finding(
+        rule="r",
+        title="t",
+        target=target,
+        measure="a.b/c",
+        outcome=outcome,
+        effect=effect,
+        severity=Severity.HIGH,
+        readings=(),
+        controls=(),
+        message="",
+        remediation="",
+        limits="",
+    )
+
+
+def record(*findings: Finding, finished: str = "2026-05-10T10:00:00Z") -> AuditRecord:
+    return AuditRecord(
+        id="aud-1",
+        derived_from=None,
+        assurance=Assurance.A0,
+        request=AuditRequest(
+            name="m",
+            version="1",
+            artifact=ARTIFACT,
+            targets=(TargetSpec("cpu"), TargetSpec("edge")),
+            datasets=(),
+            policy=PolicyRef("p", "1", POLICY.digest),
+            audit_file="sha256:" + "2" * 64,
+            seed=7,
+            budget=Budget.CI,
+        ),
+        confidence=0.95,
+        fingerprints={name: Fingerprint({"cpu": name}, {}) for name in ("cpu", "edge")},
+        observations=(),
+        readings=(),
+        findings=findings,
+        lineage=(),
+        tool={},
+        registered="2026-05-10T09:00:00Z",
+        finished=finished,
+    )
+
+
+GOOD = record(finding("cpu", Outcome.PASSED), finding("edge", Outcome.PASSED))
+QUESTION = Question(ARTIFACT.digest, POLICY, None, None, None, NOW)
+
+
+def failed(audited: AuditRecord, question: Question) -> set[str]:
+    return {step.name for step in ask(audited, question) if step.result is StepResult.FAILED}
+
+
+def test_a_passing_fresh_record_of_these_bytes_opens() -> None:
+    assert failed(GOOD, QUESTION) == set()
+
+
+def test_other_bytes_keep_it_shut() -> None:
+    assert failed(GOOD, replace(QUESTION, artifact="sha256:" + "0" * 64)) == {"artifact"}
+
+
+def test_a_policy_that_differs_in_one_byte_keeps_it_shut() -> None:
+    other = replace(POLICY, digest="sha256:" + "3" * 64)
+    assert failed(GOOD, replace(QUESTION, policy=other)) == {"policy"}
+
+
+def test_a_target_that_was_not_audited_keeps_it_shut() -> None:
+    assert "target" in failed(GOOD, replace(QUESTION, target="phone"))
+    assert "verdict" in failed(GOOD, replace(QUESTION, target="phone"))
+
+
+def test_another_fingerprint_keeps_it_shut() -> None:
+    probed = GOOD.fingerprints["cpu"].identity
+    assert failed(GOOD, replace(QUESTION, target="cpu", identity=probed)) == set()
+    assert failed(GOOD, replace(QUESTION, target="edge", identity=probed)) == {"target"}
+
+
+def test_a_target_that_did_not_open_keeps_it_shut() -> None:
+    assert failed(replace(GOOD, fingerprints={}), QUESTION) == {"target"}
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.UNKNOWN])
+def test_a_rule_that_is_not_kept_keeps_it_shut(outcome: Outcome) -> None:
+    audited = record(finding("cpu", Outcome.PASSED), finding("edge", outcome))
+    assert failed(audited, QUESTION) == {"verdict"}
+    assert failed(audited, replace(QUESTION, target="cpu")) == set()
+
+
+def test_warnings_do_not_shut_it() -> None:
+    audited = record(finding("cpu", Outcome.PASSED), finding("cpu", Outcome.FAILED, Effect.WARN))
+    assert failed(audited, QUESTION) == set()
+
+
+def test_a_record_without_findings_keeps_it_shut() -> None:
+    assert failed(record(), QUESTION) == {"verdict"}
+
+
+def test_a_stale_record_keeps_it_shut_by_the_policy_or_the_caller() -> None:
+    old = replace(GOOD, registered="2026-05-08T10:00:00Z")
+    assert failed(old, replace(QUESTION, max_age=timedelta(days=1))) == {"freshness"}
+    assert failed(old, replace(QUESTION, policy=replace(POLICY, valid_for_days=1))) == {"freshness"}
+    assert failed(old, replace(QUESTION, max_age=timedelta(days=3))) == set()
+
+
+def test_judging_again_does_not_renew_what_was_measured() -> None:
+    judged = replace(GOOD, registered="2026-01-01T10:00:00Z", finished="2026-05-10T11:59:00Z")
+    assert failed(judged, replace(QUESTION, max_age=timedelta(days=30))) == {"freshness"}
+
+
+def test_a_record_that_was_finished_before_it_was_asked_for_keeps_it_shut() -> None:
+    assert failed(replace(GOOD, registered="2026-05-10T11:00:00Z"), QUESTION) == {"freshness"}
+
+
+@pytest.mark.parametrize("finished", ["2026-05-11T10:00:00Z", "soon"])
+def test_a_record_from_the_future_or_from_no_time_keeps_it_shut(finished: str) -> None:
+    assert failed(replace(GOOD, finished=finished), QUESTION) == {"freshness"}
+
+
+def test_less_budget_or_assurance_than_the_policy_asks_keeps_it_shut() -> None:
+    strict = replace(POLICY, least_assurance=Assurance.A2)
+    assert failed(GOOD, replace(QUESTION, policy=strict)) == {"assurance"}
+    strict = replace(POLICY, least_budget=Budget.FULL)
+    assert failed(GOOD, replace(QUESTION, policy=strict)) == {"assurance"}
+
+
+@pytest.mark.parametrize("text", ["", "30", "d", "-1d", "1y", "0d", "1.5d", "99999999d"])
+def test_what_is_no_age_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="not an age"):
+        parse_age(text)
+
+
+def test_ages_are_read() -> None:
+    assert parse_age("12h") == timedelta(hours=12)
+    assert parse_age("30d") == timedelta(days=30)
+    assert parse_age("4w") == timedelta(weeks=4)

@@ -1,0 +1,168 @@
+"""Comparing two records of one request: exact readings must be equal, timings are exempt."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from auditor.domain.artifacts import FileDigest
+from auditor.domain.budgets import Budget
+from auditor.domain.canonical import digest
+from auditor.domain.policies import Assurance
+from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat, Unit
+from auditor.domain.records import AuditRecord
+from auditor.domain.requests import AuditRequest, InputFile, PolicyRef
+from auditor.domain.steps import all_hold
+from auditor.domain.targets import Fingerprint, TargetSpec
+from auditor.errors import RecordError
+from auditor.reproducing import compare, gather, lay_out
+
+SHARE = Measurement(
+    metric="accuracy",
+    value=0.9,
+    low=0.85,
+    high=0.95,
+    method="m",
+    n=100,
+    unit=Unit.SHARE,
+    target="cpu",
+    check="quality.accuracy",
+    version=1,
+)
+TIME = replace(
+    SHARE,
+    metric="p50",
+    value=1e-4,
+    low=9e-5,
+    high=1.1e-4,
+    unit=Unit.SECOND,
+    repeat=Repeat.INTERVAL,
+    check="hardware.latency",
+)
+GAP = Gap(reason=Reason.NEEDS_GROUPS, detail="d", cure="c", target="cpu", check="fairness.groups")
+
+
+def record(
+    *readings: Reading, identity: str = "zen4", inputs: tuple[InputFile, ...] = ()
+) -> AuditRecord:
+    return AuditRecord(
+        id="aud-1",
+        derived_from=None,
+        assurance=Assurance.A0,
+        request=AuditRequest(
+            name="m",
+            version="1",
+            artifact=None,
+            targets=(TargetSpec("cpu"),),
+            datasets=(),
+            policy=PolicyRef("p", "1", "sha256:" + "1" * 64),
+            audit_file="sha256:" + "2" * 64,
+            seed=7,
+            budget=Budget.CI,
+            inputs=inputs,
+        ),
+        confidence=0.95,
+        fingerprints={"cpu": Fingerprint({"cpu": identity}, {})},
+        observations=(),
+        readings=readings,
+        findings=(),
+        lineage=(),
+        tool={},
+        registered="2026-05-10T09:00:00Z",
+        finished="2026-05-10T10:00:00Z",
+    )
+
+
+def agree(theirs: AuditRecord, mine: AuditRecord) -> bool:
+    return all_hold(compare(theirs, mine))
+
+
+def test_equal_readings_agree() -> None:
+    assert agree(record(SHARE, TIME, GAP), record(SHARE, TIME, GAP))
+
+
+@pytest.mark.parametrize("change", [{"value": 0.9 + 1e-12}, {"n": 101}, {"details": {"a": 1}}])
+def test_an_exact_reading_that_moves_at_all_does_not_agree(change: Mapping[str, object]) -> None:
+    assert not agree(record(SHARE), record(replace(SHARE, **change)))  # type: ignore[arg-type]
+
+
+def test_on_another_fingerprint_intervals_must_meet() -> None:
+    near = replace(SHARE, value=0.93, low=0.9, high=0.97)
+    far = replace(SHARE, value=0.99, low=0.96, high=1.0)
+    assert agree(record(SHARE), record(near, identity="haswell"))
+    assert not agree(record(SHARE), record(far, identity="haswell"))
+    assert not agree(record(SHARE), record(near))
+
+
+def test_a_timing_may_move() -> None:
+    assert agree(record(TIME), record(replace(TIME, value=1.0, low=0.9, high=1.1)))
+
+
+def test_an_interval_reading_that_is_no_timing_must_meet() -> None:
+    loose = replace(SHARE, repeat=Repeat.INTERVAL)
+    assert agree(record(loose), record(replace(loose, value=0.91)))
+    assert not agree(record(loose), record(replace(SHARE, value=0.91))), "its own word is nothing"
+    assert not agree(record(loose), record(replace(loose, value=0.99, low=0.97, high=1.0)))
+
+
+def test_missing_and_new_readings_do_not_agree() -> None:
+    assert not agree(record(SHARE), record())
+    assert not agree(record(SHARE), record(SHARE, replace(SHARE, metric="auc")))
+    assert not agree(record(SHARE), record(replace(GAP, check=SHARE.check)))
+    assert not agree(record(GAP), record(replace(GAP, reason=Reason.CHECK_CRASHED)))
+
+
+def test_records_that_measured_nothing_do_not_agree() -> None:
+    assert not agree(record(), record())
+    assert not agree(record(GAP), record(GAP))
+    assert not agree(record(), record(SHARE))
+
+
+def test_another_request_does_not_agree() -> None:
+    other = record(SHARE)
+    other = replace(other, request=replace(other.request, seed=8))
+    assert not agree(record(SHARE), other)
+
+
+def file(name: str, raw: bytes) -> FileDigest:
+    return FileDigest(name, len(raw), digest(raw).removeprefix("sha256:"))
+
+
+FILES = {digest(raw): raw for raw in (b"model", b"weights", b"cat", b"dog", b"table")}
+
+
+def test_inputs_are_laid_out_as_the_audit_file_names_them(tmp_path: Path) -> None:
+    inputs = (
+        InputFile("m/model.onnx", file("model.onnx", b"model")),
+        InputFile("m/model.onnx", file("weights.bin", b"weights")),
+        InputFile("pictures", file("pictures/cat/1.png", b"cat")),
+        InputFile("pictures", file("pictures/dog/1.png", b"dog")),
+        InputFile("/elsewhere/test.csv", file("test.csv", b"table")),
+    )
+    laid = lay_out(record(inputs=inputs).request, FILES.__getitem__, tmp_path)
+    model = laid.locate("m/model.onnx")
+    assert model.read_bytes() == b"model"
+    assert (model.parent / "weights.bin").read_bytes() == b"weights"
+    assert (laid.locate("pictures") / "cat" / "1.png").read_bytes() == b"cat"
+    assert laid.locate("/elsewhere/test.csv").read_bytes() == b"table"
+    with pytest.raises(RecordError, match="lists no input"):
+        laid.locate("other.csv")
+
+
+def test_a_name_that_climbs_out_stays_inside(tmp_path: Path) -> None:
+    inputs = (InputFile("../../x.csv", file("../../x.csv", b"table")),)
+    laid = lay_out(record(inputs=inputs).request, FILES.__getitem__, tmp_path / "in")
+    assert laid.locate("../../x.csv").resolve().is_relative_to(tmp_path / "in")
+
+
+def test_an_input_with_other_bytes_is_refused(tmp_path: Path) -> None:
+    inputs = (InputFile("x.csv", file("x.csv", b"table")),)
+    with pytest.raises(RecordError, match="damaged"):
+        lay_out(record(inputs=inputs).request, lambda _: b"other", tmp_path)
+
+
+def test_files_are_found_by_their_digest(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "renamed").write_bytes(b"table")
+    assert gather(tmp_path)[digest(b"table")] == tmp_path / "deep" / "renamed"
