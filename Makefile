@@ -1,0 +1,68 @@
+# Every target makes what it needs, and is quick when nothing changed.
+#   make audit      audit the examples and write their reports
+#   make test       the fast tests          make test-slow   the slow ones
+#   make test-all   both                    make check       style, types, floors
+#   make docs       one page a check        make bench       measured comparisons
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.DEFAULT_GOAL := audit
+.PHONY: audit test test-slow test-all check format docs bench clean
+
+# The interpreter that makes the environments; `make PYTHON=…` names another one.
+PYTHON ?= python3.11
+VENV := .venv
+BENCH := .venv-bench
+BIN := $(VENV)/bin
+RUN := $(VENV)/.stamp-run
+DEV := $(VENV)/.stamp-dev
+BENCHED := $(BENCH)/.stamp
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+audit: $(RUN)
+	@scripts/audit_examples.sh $(BIN)/auditor
+
+test: $(DEV)
+	@$(PYTEST) -m "not slow"
+
+test-slow: $(DEV)
+	@$(PYTEST) -m slow
+
+test-all: $(DEV)
+	@$(PYTEST)
+
+check: $(DEV)
+	@$(BIN)/ruff format --check
+	@$(BIN)/ruff check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(DEV)
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix
+
+docs: $(RUN)
+	@$(BIN)/python scripts/write_check_pages.py
+
+bench: $(BENCHED)
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BENCH)/bin/python "$$script"; done
+
+clean:
+	@rm -rf $(VENV) $(BENCH)
+
+# What development needs includes what a run needs, so either stamp's environment is one and the same.
+$(RUN): pyproject.toml
+	@scripts/make_venv.sh $(VENV) '.[all]' $(PYTHON)
+	@touch $@
+
+$(DEV): pyproject.toml
+	@scripts/make_venv.sh $(VENV) '.[dev]' $(PYTHON)
+	@touch $(RUN) $@
+
+# An environment of its own: what we compare against pins old versions of libraries that we use.
+$(BENCHED): pyproject.toml
+	@scripts/make_venv.sh $(BENCH) '.[bench]' $(PYTHON)
+	@touch $@

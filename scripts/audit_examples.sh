@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Audits every example at budget smoke, one after the other, and says where the reports are.
+# A verdict is no failure of this script, whatever it is; an audit that reaches none is.
+# Usage: audit_examples.sh AUDITOR
+set -uo pipefail
+
+auditor=$1
+failed=0
+reports=()
+
+for file in examples/*/audit.yaml; do
+  folder=$(dirname "$file")
+  echo "== $folder"
+  "$auditor" audit "$file" --budget smoke --out "$folder/report"
+  status=$?
+  case $status in
+    0) verdict="passed" ;;
+    1) verdict="failed" ;;
+    3) verdict="inconclusive" ;;
+    *) verdict="no verdict (exit code $status)"; failed=$status ;;
+  esac
+  reports+=("$folder: $verdict: $folder/report/report.html")
+done
+
+echo
+printf '%s\n' "${reports[@]}"
+exit "$failed"

@@ -1,0 +1,53 @@
+"""The limits that we set ourselves and that no linter holds."""
+
+import ast
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[2] / "auditor"
+TEXTS = {
+    str(path.relative_to(PACKAGE)): path.read_text(encoding="utf-8")
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+MOST_LINES = 250
+MOST_LINES_OF_A_FUNCTION = 30
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def length(function: Function) -> int:
+    """Count the lines of a function, without decorators and its docstring."""
+    first = function.body[0]
+    documented = ast.get_docstring(function, clean=False) is not None
+    docstring = (first.end_lineno or 0) - first.lineno + 1 if documented else 0
+    return (function.end_lineno or 0) - function.lineno + 1 - docstring
+
+
+def functions(text: str) -> list[Function]:
+    return [node for node in ast.walk(ast.parse(text)) if isinstance(node, Function)]
+
+
+def test_a_function_is_measured_without_its_docstring_and_decorators() -> None:
+    (found,) = functions(
+        '@once\ndef f(\n    x,\n):\n    """One.\n\n    Two.\n    """\n    return x\n'
+    )
+    assert length(found) == 4
+
+
+def test_a_file_holds_one_idea() -> None:
+    lines = {name: len(text.splitlines()) for name, text in TEXTS.items()}
+    assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
+
+
+def test_a_function_does_one_thing() -> None:
+    lines = {
+        f"{name}:{function.lineno} {function.name}": length(function)
+        for name, text in TEXTS.items()
+        for function in functions(text)
+    }
+    assert {name: count for name, count in lines.items() if count > MOST_LINES_OF_A_FUNCTION} == {}
+
+
+def test_a_folder_says_nothing_by_itself() -> None:
+    folders = {name: text for name, text in TEXTS.items() if name.endswith("/__init__.py")}
+    assert {name for name, text in folders.items() if text} == set()
+    assert folders

@@ -1,0 +1,30 @@
+"""The command answers at once, because it loads only what is asked for."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+COMMAND = Path(sys.executable).with_name("auditor")
+HEAVY = ("torch", "onnxruntime", "onnx", "sqlalchemy", "alembic", "polars", "scipy", "numpy")
+LONGEST = 0.5
+TRIES = 5
+
+
+def test_help_answers_in_under_half_a_second() -> None:
+    taken = []
+    for _ in range(TRIES):
+        start = time.perf_counter()
+        shown = subprocess.run([COMMAND, "--help"], capture_output=True, text=True, check=True)
+        taken.append(time.perf_counter() - start)
+        assert "Exit codes" in shown.stdout
+    # The best of a few: a busy machine may slow any one of them, and speeds none up.
+    assert min(taken) < LONGEST
+
+
+@pytest.mark.parametrize("library", HEAVY)
+def test_the_door_opens_without(library: str) -> None:
+    script = f"import sys, auditor.cli.main; sys.exit({library!r} in sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True)

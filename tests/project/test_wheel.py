@@ -1,0 +1,114 @@
+"""What is published: a wheel that works without the checkout it came from."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from shutil import copytree, ignore_patterns
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("policies", "reports", "alembic")
+WRITTEN = {
+    "record.json",
+    "record.sigstore.json",
+    "report.html",
+    "summary.md",
+    "results.sarif",
+    "junit.xml",
+    "verdict.vsa.json",
+    "prov.json",
+    "bom.cdx.json",
+    "signer.pub",
+    "evidence",
+}
+VERDICTS = {0, 1, 3}
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel of this checkout."""
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "--quiet", "wheel", "--no-deps", "--wheel-dir", folder]
+    subprocess.run([*pip, ROOT], check=True)
+    (built,) = folder.glob("auditor-*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the wheel and its core, without any extra, where nothing else is."""
+    folder = tmp_path_factory.mktemp("clean") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    python = folder / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "--quiet", "install", wheel], check=True)
+    return folder / "bin"
+
+
+def outside() -> dict[str, str]:
+    """Return the environment without what would lead back into the checkout."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_data_folder_reaches_the_wheel_whole(wheel: Path, folder: str) -> None:
+    expected = {
+        f"auditor/_data/{folder}/{path.relative_to(ROOT / folder).as_posix()}"
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert expected
+    assert expected <= names
+
+
+def test_the_wheel_holds_the_package_and_nothing_beside_it(wheel: Path) -> None:
+    tops = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"auditor"}
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_an_installed_data_folder_is_found(installed: Path, folder: str) -> None:
+    script = f"from auditor.shipped import shipped; print(shipped({folder!r}))"
+    found = subprocess.run(
+        [installed / "python", "-c", script],
+        cwd=installed,
+        env=outside(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(found.stdout.strip()).is_relative_to(installed.parent)
+    assert any(Path(found.stdout.strip()).iterdir())
+
+
+def test_the_core_is_small(installed: Path) -> None:
+    listed = subprocess.run(
+        [installed / "python", "-m", "pip", "list", "--format=freeze"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names = {line.split("==")[0].lower() for line in listed.stdout.splitlines()}
+    assert "auditor" in names
+    assert not names & {"torch", "scikit-learn", "pandas", "psycopg", "pytest"}
+
+
+def test_an_audit_far_from_the_checkout_writes_every_file(installed: Path, tmp_path: Path) -> None:
+    example = tmp_path / "digits"
+    copytree(ROOT / "examples" / "digits", example, ignore=ignore_patterns("report", "*.py"))
+    done = subprocess.run(
+        [installed / "auditor", "audit", "audit.yaml", "--budget", "smoke", "--out", "report"],
+        cwd=example,
+        env={**outside(), "AUDITOR_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in VERDICTS, done.stderr
+    assert {path.name for path in (example / "report").iterdir()} >= WRITTEN
+    assert any((example / "report" / "evidence").iterdir())
