@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -41,23 +42,7 @@ WORST_FIRST = list(OUTCOMES)
 
 def show_record(console: Console, record: AuditRecord, policy: Policy) -> None:
     """Show the table of findings, the worst first, and the verdict."""
-    several = len(record.request.targets) > 1
-    table = Table(
-        title=_plain(f"{record.request.name} {record.request.version}"), title_justify="left"
-    )
-    table.add_column("rule", overflow="fold", min_width=20)
-    for column in (*(["target"] if several else []), "outcome", "found", "asked"):
-        table.add_column(column, overflow="fold")
-    for finding in sorted(record.findings, key=lambda item: WORST_FIRST.index(item.outcome)):
-        effect = "" if finding.effect is Effect.DENY else f" ({finding.effect})"
-        table.add_row(
-            _plain(finding.rule),
-            *([_plain(finding.target)] if several else []),
-            OUTCOMES[finding.outcome] + effect,
-            _plain(_found(record, finding)),
-            _plain(_asked(record, finding, policy)),
-        )
-    console.print(table)
+    console.print(_table(record, policy))
     show_gaps(console, record.readings)
     if all(item.outcome is Outcome.NOT_APPLICABLE for item in record.findings):
         console.print("No rule applies to this model: applies_to or every `when` is false.")
@@ -68,6 +53,29 @@ def show_record(console: Console, record: AuditRecord, policy: Policy) -> None:
         + ("" if enforced else f"; the policy's mode is {policy.mode}: nothing is enforced"),
         highlight=False,
     )
+
+
+def _table(record: AuditRecord, policy: Policy) -> Table:
+    several = len(record.request.targets) > 1
+    table = Table(
+        title=_plain(f"{record.request.name} {record.request.version}"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    for column in ("rule", *(["target"] if several else []), "outcome", "found", "asked"):
+        table.add_column(column, overflow="fold")
+    for finding in sorted(record.findings, key=lambda item: WORST_FIRST.index(item.outcome)):
+        effect = "" if finding.effect is Effect.DENY else f" ({finding.effect})"
+        table.add_row(
+            _plain(finding.rule),
+            *([_plain(finding.target)] if several else []),
+            OUTCOMES[finding.outcome] + effect,
+            _plain(_found(record, finding)),
+            _plain(_asked(record, finding, policy)),
+        )
+    return table
 
 
 def show_report(console: Console, folder: Path) -> None:
