@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Protocol
 
 from auditor.domain.canonical import Json, digest_json
@@ -113,6 +114,7 @@ def conclude(judged: Judged, found: Found, around: Surroundings, origin: Origin)
     So nothing is shown or stored that is not in the bytes that are signed.
     """
     request, results = judged.request, found.results
+    readings_at = cache(partial(readings, results))
     finished = around.clock()
     record_id = identify(request, results, origin, finished)
     record = AuditRecord(
@@ -123,10 +125,10 @@ def conclude(judged: Judged, found: Found, around: Surroundings, origin: Origin)
         confidence=CONFIDENCE,
         fingerprints=found.fingerprints,
         observations=tuple(item.observation for item in results if isinstance(item, Seen)),
-        readings=readings(results, CONFIDENCE),
+        readings=readings_at(CONFIDENCE),
         findings=judge(
             judged.policy,
-            lambda confidence: readings(results, confidence),
+            readings_at,
             context_of(request, around.assurance, CONFIDENCE),
         ),
         lineage=lineage(record_id, request, found, around, origin),

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 
 from auditor.domain.canonical import digest, parse
 from auditor.domain.checks import Check
 from auditor.domain.policies import Assurance, Policy
+from auditor.domain.readings import Reading
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
 from auditor.errors import AuditorError
 from auditor.folders import BUNDLE, EVIDENCE, KNOWN, RECORD, SIGNER, VERDICT, RecordFolder
 from auditor.judging.context import context_of
-from auditor.judging.judge import judge
+from auditor.judging.judge import ReadingsAt, judge
 from auditor.measuring import CONFIDENCE, Result, Seen, readings
 from auditor.publishing import rendered, verdict_statement
 from auditor.recalling import LoadPolicy, falls_short, load_results, policy_of
@@ -110,13 +112,16 @@ def _recomputed(folder: RecordFolder, record: AuditRecord, verifier: Verifier) -
     except AuditorError as error:
         yield Step("figures", StepResult.FAILED, error.problem)
         return
+    readings_at = cache(partial(readings, results))
     yield Step.of(
-        "figures", _figures(record, results), f"{len(record.readings)} readings recomputed"
+        "figures",
+        _figures(record, readings_at(CONFIDENCE)),
+        f"{len(record.readings)} readings recomputed",
     )
     short = [said for item in results if (said := _short(record, item, policy))]
     yield Step.of("parameters", short, "the checks ran as policy and budget ask")
     yield Step.of(
-        "judgement", _judgement(record, results, policy), "the policy gives these findings"
+        "judgement", _judgement(record, readings_at, policy), "the policy gives these findings"
     )
     yield from _shown(folder, record, policy, verifier)
 
@@ -134,8 +139,7 @@ def _shown(
         yield Step("renderings", StepResult.FAILED, reason)
 
 
-def _figures(record: AuditRecord, results: Sequence[Result]) -> Iterator[str]:
-    again = readings(results, CONFIDENCE)
+def _figures(record: AuditRecord, again: Sequence[Reading]) -> Iterator[str]:
     if len(again) != len(record.readings):
         yield f"the evidence gives {len(again)} readings, the record has {len(record.readings)}"
     for index, (mine, theirs) in enumerate(zip(again, record.readings, strict=False)):
@@ -147,10 +151,10 @@ def _short(record: AuditRecord, result: Result, policy: Policy) -> str:
     return falls_short(record, result, policy) if isinstance(result, Seen) else ""
 
 
-def _judgement(record: AuditRecord, results: Sequence[Result], policy: Policy) -> Iterator[str]:
+def _judgement(record: AuditRecord, readings_at: ReadingsAt, policy: Policy) -> Iterator[str]:
     findings = judge(
         policy,
-        lambda confidence: readings(results, confidence),
+        readings_at,
         context_of(record.request, record.assurance, CONFIDENCE),
     )
     if record.confidence != CONFIDENCE:

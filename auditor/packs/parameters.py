@@ -13,6 +13,7 @@ from auditor.domain.checks import Check
 from auditor.domain.policies import Policy
 from auditor.domain.readings import Scalar
 from auditor.errors import PolicyError
+from auditor.measuring import parameters
 
 SAME = 1e-12
 
@@ -45,7 +46,7 @@ def names(check: type[Check]) -> tuple[str, ...]:
 
 def defaults(check: type[Check]) -> dict[str, Json]:
     """Return the parameters that a check has by itself, as JSON has them."""
-    return {name: _plain(getattr(check(), name)) for name in names(check)}
+    return parameters(check())
 
 
 def typed(check: type[Check], name: str, value: Json) -> Json:
