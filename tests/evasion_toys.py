@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.attacks.goals import any_other
 from auditor.attacks.losses import softmax
+from auditor.attacks.norms import Norm
 from auditor.attacks.sweeping import Arena
 from auditor.domain.artifacts import FileDigest, SignatureMaterial
 from auditor.domain.budgets import Budget
@@ -92,12 +94,25 @@ def classes(count: int, threshold: float = 0.5) -> Classification:
     return Classification(names, names[-1], names[-1], threshold)
 
 
-def arena(model: ToyModel, rows: Array, labels: NDArray[np.int64], space: InputSpace) -> Arena:
+def arena(
+    model: ToyModel,
+    rows: Array,
+    labels: NDArray[np.int64],
+    space: InputSpace,
+    twin: LinearTwin | None = None,
+    norm: Norm = Norm.LINF,
+    repeats: int = 1,
+    most_queries: int | None = None,
+) -> Arena:
     """Return what an attack sees, its clean scores asked for once."""
     scores = model.predict(rows)
     return Arena(
         model=model,
-        task=classes(scores.shape[1]),
+        twin=twin,
+        goal=any_other(classes(scores.shape[1])),
+        norm=norm,
+        repeats=repeats,
+        most_queries=most_queries,
         space=space,
         rows=rows,
         labels=labels,

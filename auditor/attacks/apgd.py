@@ -1,156 +1,121 @@
-"""Auto-PGD in the L-infinity ball (Croce & Hein 2020, arXiv 2003.01690, algorithm 1)."""
+"""Auto-PGD as an attack (Croce & Hein 2020, arXiv 2003.01690): starts, aims and losses."""
 
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from auditor.attacks.threats import Ball
+from auditor.attacks.ascent import Ascent, Mask, checkpoints
+from auditor.attacks.asking import Answer, Ground, Question, Source, one_each
+from auditor.attacks.balls import Ball
+from auditor.attacks.losses import LOSSES, Aim
+from auditor.attacks.norms import TINY, Norm, size, wide
 from auditor.domain.tasks import Floats
 
-MOMENTUM = 0.75
-RISES_WANTED = 0.75
-FIRST_CHECK, LEAST_GAP, SHRINK = 0.22, 0.06, 0.03
 
-Mask = NDArray[np.bool_]
-N = TypeVar("N", bound=np.generic)
+def random_start(ball: Ball, rng: np.random.Generator) -> Floats:
+    """Return points on the surface of the ball, as AutoAttack starts: random, then stretched."""
+    shape = ball.clean.shape
+    noise = rng.uniform(-1.0, 1.0, shape) if ball.norm is Norm.LINF else rng.normal(size=shape)
+    noise = np.where(ball.scale > 0, noise, 0.0)
+    length = np.maximum(size(noise, ball.norm), TINY)
+    return ball.project(ball.at(ball.eps * noise / wide(length, noise)))
 
 
-def checkpoints(steps: int) -> frozenset[int]:
-    """Return the iterations at which the step size is reconsidered (section 3.2).
+def aimed(ground: Ground, rank: int) -> Aim:
+    """Return the aim of a ground, or, from rank 1 on, at the harmful class of that rank alone.
 
-    The gaps between them shrink from 22 % of the steps by 3 points each, to no less than 6 %.
+    Classes are ranked by the target's probabilities of the clean row, the likeliest first; where
+    there are fewer, the last one is aimed at.
     """
-    gap = max(int(FIRST_CHECK * steps), 1)
-    least, shrink = max(int(LEAST_GAP * steps), 1), max(int(SHRINK * steps), 1)
-    places, place = [], gap
-    while place <= steps:
-        places.append(place)
-        gap = max(gap - shrink, least)
-        place += gap
-    return frozenset(places)
+    aim = ground.aim
+    if rank == 0 or aim.toward.shape[1] == 1:
+        return aim
+    ranked = np.argsort(np.where(aim.toward, -ground.probabilities, np.inf), axis=1, kind="stable")
+    place = np.minimum(rank, np.maximum(aim.toward.sum(axis=1), 1)) - 1
+    rows = np.arange(len(ranked))
+    chosen = np.zeros_like(aim.toward)
+    chosen[rows, ranked[rows, place]] = aim.toward[rows, ranked[rows, place]]
+    return Aim(chosen, aim.away)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ascent:
-    """Where the climb of each row stands; ``point`` is what wants a loss and a gradient next.
+class Climb:
+    """An ascent of one loss on some rows."""
 
-    ``size`` is the step of each row as a share of its radius. ``rises`` counts iterations since
-    the last checkpoint (``since``) in which the loss grew; ``halved`` says whether that
-    checkpoint shortened the step, ``best_then`` what the best loss was.
+    ascent: Ascent
+    ball: Ball
+    aim: Aim
+    loss: str
+    steps: int
+
+    @property
+    def best(self) -> Floats:
+        """The point of the highest loss of each row."""
+        return self.ascent.best
+
+    def ask(self) -> Question:
+        """Ask about the point that each row's climb has reached."""
+        return one_each(self.ascent.point)
+
+    def tell(self, answer: Answer) -> "Climb":
+        """Go on from the loss and the gradient there; the last point is only looked at."""
+        loss, cotangent = LOSSES[self.loss](answer.logits, self.aim)
+        if self.ascent.iteration >= self.steps:
+            nothing = np.zeros_like(self.ascent.point)
+            return replace(self, ascent=self.ascent.note(loss, nothing))
+        gradient = answer.pull(cotangent)
+        ahead = self.ascent.advance(loss, gradient, self.ball, checkpoints(self.steps))
+        return replace(self, ascent=ahead)
+
+    def take(self, keep: Mask) -> "Climb":
+        """Return the climb of some rows only."""
+        if keep.all():
+            return self
+        return replace(
+            self,
+            ascent=self.ascent.take(keep),
+            ball=self.ball.take(keep),
+            aim=self.aim.take(keep),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Apgd:
+    """Auto-PGD on the twin: ``rank`` 0 climbs away from the label, 1 and more towards one class.
+
+    The first start is what other attacks found, where there is something, else a random point.
     """
 
-    point: Floats
-    previous: Floats
-    best: Floats
-    best_gradient: Floats
-    best_loss: Floats
-    last_loss: Floats
-    best_then: Floats
-    size: Floats
-    rises: NDArray[np.int64]
-    halved: Mask
-    iteration: int
-    since: int
+    steps: int
+    loss: str = "cross_entropy"
+    rank: int = 0
 
-    @classmethod
-    def start(cls, point: Floats) -> "Ascent":
-        """Begin at ``[n, ...]`` points of the ball, with steps of twice its radius."""
-        rows = len(point)
-        never = np.full(rows, -np.inf)
-        return cls(
-            point=point,
-            previous=point,
-            best=point,
-            best_gradient=np.zeros_like(point),
-            best_loss=never,
-            last_loss=never,
-            best_then=never,
-            size=np.full(rows, 2.0),
-            rises=np.zeros(rows, dtype=np.int64),
-            halved=np.ones(rows, dtype=np.bool_),
-            iteration=0,
-            since=0,
-        )
+    source = Source.TWIN
+    minimises = False
 
-    def take(self, keep: Mask) -> "Ascent":
-        """Return the climb of some rows only."""
-        return replace(
-            self,
-            point=self.point[keep],
-            previous=self.previous[keep],
-            best=self.best[keep],
-            best_gradient=self.best_gradient[keep],
-            best_loss=self.best_loss[keep],
-            last_loss=self.last_loss[keep],
-            best_then=self.best_then[keep],
-            size=self.size[keep],
-            rises=self.rises[keep],
-            halved=self.halved[keep],
-        )
+    @property
+    def name(self) -> str:
+        """The loss, the target's rank and the steps."""
+        target = f" towards class {self.rank}" if self.rank else ""
+        return f"apgd {self.loss}{target}, {self.steps} steps"
 
-    def advance(
-        self, loss: Floats, gradient: Floats, ball: Ball, radius: Floats, checks: frozenset[int]
-    ) -> "Ascent":
-        """Return the climb after hearing the loss and the gradient at ``point``."""
-        noted = self.note(loss, gradient)
-        if self.iteration in checks:
-            noted, gradient = noted._reconsider(gradient)  # noqa: SLF001 -- its own next state
-        return noted._step(gradient, ball, radius)  # noqa: SLF001 -- its own next state
+    @property
+    def rounds(self) -> int:
+        """One a step, and a last look."""
+        return self.steps + 1
 
-    def note(self, loss: Floats, gradient: Floats) -> "Ascent":
-        """Return the climb with the best point of each row brought up to date."""
-        better = loss > self.best_loss
-        grew = loss > self.last_loss
-        first = self.iteration == 0
-        return replace(
-            self,
-            best=np.where(_wide(better, self.best), self.point, self.best),
-            best_gradient=np.where(_wide(better, gradient), gradient, self.best_gradient),
-            best_loss=np.where(better, loss, self.best_loss),
-            best_then=loss if first else self.best_then,
-            last_loss=loss,
-            rises=self.rises if first else self.rises + grew,
-        )
+    @property
+    def queries(self) -> int:
+        """The target judges a point only where the twin calls it broken, and the best one."""
+        return self.steps + 2
 
-    def _reconsider(self, gradient: Floats) -> tuple["Ascent", Floats]:
-        """Halve the steps that oscillate or stand still, and go back to their best points."""
-        oscillates = self.rises <= RISES_WANTED * (self.iteration - self.since)
-        stuck = ~self.halved & (self.best_then >= self.best_loss)
-        halve = oscillates | stuck
-        back = _wide(halve, self.point)
-        state = replace(
-            self,
-            size=np.where(halve, self.size / 2, self.size),
-            halved=halve,
-            best_then=self.best_loss,
-            rises=np.zeros_like(self.rises),
-            since=self.iteration,
-            point=np.where(back, self.best, self.point),
-        )
-        return state, np.where(back, self.best_gradient, gradient)
+    @property
+    def passes(self) -> int:
+        """One a step."""
+        return self.steps
 
-    def _step(self, gradient: Floats, ball: Ball, radius: Floats) -> "Ascent":
-        momentum = 1.0 if self.iteration == 0 else MOMENTUM
-        step = _wide(self.size, self.point) * radius * np.sign(gradient)
-        ahead = ball.project(self.point + step)
-        moved = momentum * (ahead - self.point) + (1 - momentum) * (self.point - self.previous)
-        return replace(
-            self,
-            point=ball.project(self.point + moved),
-            previous=self.point,
-            iteration=self.iteration + 1,
-        )
-
-
-def _wide(values: NDArray[N], like: Floats) -> NDArray[N]:
-    return values.reshape(-1, *[1] * (like.ndim - 1))
-
-
-def random_start(ball: Ball, radius: Floats, rng: np.random.Generator) -> Floats:
-    """Return points on the surface of the ball, as AutoAttack starts: uniform, then stretched."""
-    clean = ball.clean.astype(np.float64)
-    noise = rng.uniform(-1.0, 1.0, clean.shape)
-    largest = np.abs(noise).reshape(len(clean), -1).max(axis=1, initial=np.finfo(float).tiny)
-    return ball.project(clean + radius * noise / _wide(largest, clean))
+    def begin(self, ground: Ground, rng: np.random.Generator) -> Climb:
+        """Begin at the start that the ground names, or at a random point of the surface."""
+        start = random_start(ground.ball, rng) if ground.start is None else ground.start
+        aim = aimed(ground, self.rank)
+        return Climb(Ascent.start(start), ground.ball, aim, self.loss, self.steps)

@@ -1,58 +1,29 @@
-"""From an attack's evidence to readings: the robustness curve, and the budget that breaks half."""
+"""From an attack's evidence to readings: the robustness curve, and the change that breaks half."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.threats import SLACK
-from auditor.attacks.trials import read_rule
+from auditor.attacks.breakdowns import by_class, by_group, cheapest, needed
+from auditor.attacks.norms import Norm
+from auditor.attacks.tallies import Mask, Outcomes, recount
 from auditor.domain.canonical import Json
 from auditor.domain.evidence import Evidence
 from auditor.domain.intervals import Interval
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Unit
-from auditor.domain.tasks import Classification, Floats
+from auditor.domain.tasks import Floats
 from auditor.stats.proportions import clopper_pearson
 from auditor.stats.quantiles import quantile
 
-WHOLE_RANGE = 1.0
-"""No change inside the box exceeds the whole range, so a row's breaking budget counts as this
-where no budget broke it."""
 MOST_NAMED = 8
-
-Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Outcomes:
-    """What evidence says of each row: ``broken`` is ``[budgets, n]``, ``wrong`` without attack."""
-
-    budgets: tuple[float, ...]
-    wrong: Mask
-    broken: Mask
-
-    @property
-    def right(self) -> Mask:
-        """Whether a row stays right, at each budget."""
-        kept: Mask = ~self.wrong & ~self.broken
-        return kept
-
-    @property
-    def breaking(self) -> Floats:
-        """The smallest budget that breaks each row: 0 where wrong, the whole range where none."""
-        found = np.full(len(self.wrong), WHOLE_RANGE)
-        for budget, broken in zip(reversed(self.budgets), self.broken[::-1], strict=True):
-            found[broken] = budget
-        found[self.wrong] = 0.0
-        return found
 
 
 def readings(
     evidence: Evidence, confidence: float, effort: Mapping[str, Json]
 ) -> tuple[Reading, ...]:
-    """Return clean accuracy, robust accuracy at each budget, and the median breaking budget.
+    """Return clean accuracy, robust accuracy at each budget, and the median breaking change.
 
     Successes are counted anew from the target's probabilities and the size of each change.
     ``effort`` says how hard the attack tried, and joins the details.
@@ -63,85 +34,65 @@ def readings(
     seen = recount(evidence)
     norm = str(settings["norm"])
     shared = {**effort, **_shared(settings), "rows": len(seen.wrong)}
-    found = [
-        _share(~seen.wrong, "clean_accuracy", confidence, settings, {"norm": norm}, {}),
-        *(_robust(seen, index, confidence, settings, shared) for index in range(len(seen.budgets))),
-        _breaking(seen, confidence, settings, {**shared, **_named(evidence, seen)}),
+    clean = _share(~seen.wrong, "clean_accuracy", confidence, settings, {"norm": norm}, {})
+    curve = [
+        _robust(evidence, seen, index, confidence, shared) for index in range(len(seen.budgets))
     ]
-    return tuple(found)
+    named = {**shared, **_named(evidence, seen)}
+    return (clean, *curve, _breaking(seen, confidence, settings, named))
 
 
-def recount(evidence: Evidence) -> Outcomes:
-    """Count again which rows the target got wrong, clean and at each budget.
+def ceiling(norm: Norm, coordinates: int) -> float:
+    """Return what no change inside the box exceeds, all coordinates counted in ranges.
 
-    A candidate that moved further than its budget allows does not count, whatever it achieved.
+    It stands for the breaking change of rows that nothing broke.
     """
-    settings = cast("Mapping[str, Json]", evidence["settings"])
-    task = read_rule(cast("Mapping[str, Json]", settings["task"]))
-    budgets = tuple(float(eps) for eps in cast("Sequence[float]", settings["eps"]))
-    labels = cast("NDArray[np.int64]", evidence["labels"])
-    distance = _distance(evidence)
-    wrong = _decide(task, evidence["clean_probabilities"]) != labels
-    scored = cast("Floats", evidence["adversarial_probabilities"])
-    broken = np.array(
-        [
-            (_decide(task, scores) != labels) & (distance <= eps + SLACK) & ~wrong
-            for eps, scores in zip(budgets, scored, strict=True)
-        ]
-    )
-    return Outcomes(budgets, wrong, np.logical_or.accumulate(broken, axis=0))
+    return {Norm.LINF: 1.0, Norm.L2: float(np.sqrt(coordinates))}.get(norm, float(coordinates))
 
 
-def median_interval(values: Floats, confidence: float) -> Interval:
-    """Return the lower median of ``values`` in 0..1, between two order statistics.
+def median_interval(values: Floats, confidence: float, most: float) -> Interval:
+    """Return the lower median of ``values`` in 0..``most``, between two order statistics.
 
-    Where the sample is too small for these, 0..1 is what is known.
+    Where the sample is too small for these, the whole range is what is known.
     """
     found = quantile(values, 0.5, confidence)
     if found is not None:
         return found
     middle = float(np.sort(values)[(len(values) + 1) // 2 - 1])
-    return Interval(middle, 0.0, WHOLE_RANGE, confidence, "range of the budgets", len(values))
-
-
-def _decide(task: Classification, scores: object) -> NDArray[np.int64]:
-    return task.decide(cast("Floats", scores))
-
-
-def _distance(evidence: Evidence) -> Floats:
-    """Return the change of each row's candidate, measured anew where both inputs are at hand."""
-    distance = cast("Floats", evidence["distance"]).copy()
-    if "example_clean" in evidence:
-        places = cast("NDArray[np.int64]", evidence["example_places"])
-        clean = cast("Floats", evidence["example_clean"]).astype(np.float64)
-        crafted = cast("Floats", evidence["example_adversarial"]).astype(np.float64)
-        width = cast("Floats", evidence["range"])
-        change = np.nan_to_num(np.abs(crafted - clean)) / np.where(width > 0, width, 1.0)
-        measured = change.reshape(len(places), -1).max(axis=1, initial=0.0)
-        distance[places] = np.maximum(distance[places], measured)
-    return distance
+    return Interval(middle, 0.0, most, confidence, "range of the budgets", len(values))
 
 
 def _robust(
-    seen: Outcomes,
-    index: int,
-    confidence: float,
-    settings: Mapping[str, Json],
-    shared: Mapping[str, Json],
+    evidence: Evidence, seen: Outcomes, index: int, confidence: float, shared: Mapping[str, Json]
 ) -> Measurement:
-    at = {
-        name: cast("Sequence[Json]", settings[name])[index]
-        for name in ("movable", "phantoms", "queries", "passes")
-    }
+    settings = cast("Mapping[str, Json]", evidence["settings"])
+    eps, kept = seen.budgets[index], seen.right[index]
+    groups = cast("Mapping[str, Sequence[str]]", evidence.get("groups", {}))
     details = {
         **shared,
-        **at,
+        **_spent(settings, eps),
+        "movable": cast("Sequence[Json]", settings["movable"])[index],
         "eps_absolute": cast("Sequence[Json]", settings["radius"])[index],
         "wrong_without_attack": int(seen.wrong.sum()),
         "broken": int(seen.broken[index].sum()),
+        "by_class": by_class(seen, kept, confidence),
+        "by_group": by_group(groups, kept, confidence),
     }
-    params: dict[str, float | str] = {"eps": seen.budgets[index], "norm": str(settings["norm"])}
-    return _share(seen.right[index], "robust_accuracy", confidence, settings, params, details)
+    params: dict[str, float | str] = {"eps": eps, "norm": str(settings["norm"])}
+    return _share(kept, "robust_accuracy", confidence, settings, params, details)
+
+
+def _spent(settings: Mapping[str, Json], eps: float) -> dict[str, Json]:
+    """Return what one budget cost: all its attacks together, and each one."""
+    log = cast("Sequence[Mapping[str, Json]]", settings["log"])
+    here = [bill for bill in log if bill["eps"] == eps]
+    totals: dict[str, Json] = {
+        name: sum(cast("int", bill[name]) for bill in here)
+        for name in ("queries", "passes", "refused")
+    }
+    # Each bill names all phantoms of its budget so far, those of attacks before it included.
+    phantoms = max((cast("int", bill["phantoms"]) for bill in here), default=0)
+    return {**totals, "phantoms": phantoms, "log": [dict(bill) for bill in here]}
 
 
 def _share(  # noqa: PLR0913, PLR0917 -- one place where shares become measurements
@@ -167,31 +118,61 @@ def _share(  # noqa: PLR0913, PLR0917 -- one place where shares become measureme
 def _breaking(
     seen: Outcomes, confidence: float, settings: Mapping[str, Json], details: Mapping[str, Json]
 ) -> Measurement:
+    norm = Norm(str(settings["norm"]))
+    most = ceiling(norm, cast("int", settings["coordinates"]))
+    log = cast("Sequence[Mapping[str, Json]]", settings["log"])
     unbroken = float(seen.right[-1].mean())
+    capped = np.where(seen.right[-1], most, np.minimum(seen.breaking, most))
     return Measurement.of(
-        median_interval(seen.breaking, confidence),
+        median_interval(capped, confidence, most),
         "min_breaking_eps",
-        Unit.SHARE,
+        Unit.SHARE if norm is Norm.LINF else Unit.NONE,
         bound=Bound.AT_MOST,
-        params={"norm": str(settings["norm"])},
+        params={"norm": norm.value},
         repeat=_repeat(settings),
         doubted=not settings["deterministic"],
-        details={**details, "largest_eps": seen.budgets[-1], "unbroken_share": unbroken},
+        details={
+            **details,
+            "largest_eps": seen.budgets[-1],
+            "unbroken_share": unbroken,
+            "cheapest": cheapest(log),
+            "needed": needed(log),
+        },
     )
 
 
 def _named(evidence: Evidence, seen: Outcomes) -> dict[str, Json]:
-    """Name the rows that break at the smallest budgets."""
+    """Name the rows that break by the smallest changes."""
     ids = cast("Sequence[str]", evidence["ids"])
-    breaking = seen.breaking
-    order = [int(row) for row in np.argsort(breaking, kind="stable")]
+    order = [int(row) for row in np.argsort(seen.breaking, kind="stable")]
     worst = [row for row in order if seen.broken[-1, row]][:MOST_NAMED]
     shown = cast("Sequence[str]", evidence.get("example_rows", ()))
-    return {"worst_rows": [ids[row] for row in worst], "examples": list(shown)}
+    return {
+        "worst_rows": [ids[row] for row in worst],
+        "examples": list(shown),
+        "moved": _moved(evidence),
+    }
+
+
+def _moved(evidence: Evidence) -> list[Json]:
+    """Return the columns of a table that broken rows changed most often, the first ones first."""
+    names = cast("Sequence[str]", evidence.get("features", ()))
+    if not names or "moved_share" not in evidence:
+        return []
+    share = cast("NDArray[np.float64]", evidence["moved_share"]).reshape(-1)
+    mean = cast("NDArray[np.float64]", evidence["mean_change"]).reshape(-1)
+    if len(share) != len(names):
+        return []
+    order = np.argsort(-share, kind="stable")[:MOST_NAMED]
+    return [
+        {"feature": names[place], "share": float(share[place]), "mean_change": float(mean[place])}
+        for place in order
+        if share[place] > 0
+    ]
 
 
 def _shared(settings: Mapping[str, Json]) -> dict[str, Json]:
-    names = ("coordinates", "refused", "deterministic", "twin_distance")
+    names = ("coordinates", "deterministic", "repeats", "twin_distance")
     return {name: settings[name] for name in names if name in settings}
 
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.threats import Ball
+from auditor.attacks.asking import Answer, Ground, Question, Source, one_each
+from auditor.attacks.balls import Ball
+from auditor.attacks.images import image_axes
 from auditor.domain.tasks import Floats
 
 FIRST_SHARE = 0.8
 HALVINGS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 """Shares of the budget after which the share of changed coordinates halves (section 4.2)."""
-FEWEST_AXES, MOST_CHANNELS = 2, 4
-IMAGE_AXES = 3
 
 Mask = NDArray[np.bool_]
 
@@ -25,66 +25,108 @@ def share(iteration: int, budget: int) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Search:
-    """The best point of each row so far, and its loss on the target."""
+    """The best point of each row so far, its loss on the target, and what was proposed last."""
 
+    ball: Ball
     best: Floats
     loss: Floats
+    asked: Floats
+    iteration: int
+    budget: int
+    rng: np.random.Generator
+
+    def ask(self) -> Question:
+        """Ask about the last proposal."""
+        return one_each(self.asked)
+
+    def tell(self, answer: Answer) -> "Search":
+        """Keep the better one of each row, and propose the next."""
+        better = answer.margin > self.loss
+        wide = better.reshape(-1, *[1] * (self.best.ndim - 1))
+        best = np.where(wide, self.asked, self.best)
+        part = share(self.iteration + 1, self.budget)
+        return replace(
+            self,
+            best=best,
+            loss=np.where(better, answer.margin, self.loss),
+            asked=propose(best, part, self.ball, self.rng),
+            iteration=self.iteration + 1,
+        )
 
     def take(self, keep: Mask) -> "Search":
         """Return the search of some rows only."""
-        return replace(self, best=self.best[keep], loss=self.loss[keep])
-
-    def hear(self, points: Floats, loss: Floats) -> "Search":
-        """Return the search after ``points`` scored ``loss``: the better one of each row stays."""
-        better = loss > self.loss
-        wide = better.reshape(-1, *[1] * (self.best.ndim - 1))
-        return Search(np.where(wide, points, self.best), np.where(better, loss, self.loss))
-
-
-def image_axes(row: tuple[int, ...]) -> tuple[int, int, int | None] | None:
-    """Return the axes of height, width and channels of a row, or ``None`` where it is no image.
-
-    Two axes are a grey image; of three axes a short first or last one is the channels.
-    """
-    if len(row) == FEWEST_AXES:
-        return (0, 1, None)
-    if len(row) != IMAGE_AXES:
-        return None
-    if row[0] <= MOST_CHANNELS or row[2] > MOST_CHANNELS:
-        return (1, 2, 0)
-    return (0, 1, 2)
+        if keep.all():
+            return self
+        return replace(
+            self,
+            ball=self.ball.take(keep),
+            best=self.best[keep],
+            loss=self.loss[keep],
+            asked=self.asked[keep],
+        )
 
 
-def stripes(ball: Ball, radius: Floats, rng: np.random.Generator) -> Floats:
+@dataclass(frozen=True, slots=True)
+class Square:
+    """Square Attack on the target's scores: one query an iteration for each live row."""
+
+    iterations: int
+
+    source = Source.SCORES
+    minimises = False
+    passes = 0
+
+    @property
+    def name(self) -> str:
+        """The attack and its iterations."""
+        return f"square, {self.iterations} queries"
+
+    @property
+    def rounds(self) -> int:
+        """One an iteration."""
+        return self.iterations
+
+    @property
+    def queries(self) -> int:
+        """One an iteration."""
+        return self.iterations
+
+    def begin(self, ground: Ground, rng: np.random.Generator) -> Search:
+        """Begin at the start that the ground names, or with vertical stripes."""
+        ball = ground.ball
+        start = stripes(ball, rng) if ground.start is None else ground.start
+        never = np.full(len(start), -np.inf)
+        return Search(ball, start, never, start, 0, self.iterations, rng)
+
+
+def stripes(ball: Ball, rng: np.random.Generator) -> Floats:
     """Return where the search starts: vertical stripes on images, random corners otherwise."""
     clean = ball.clean.astype(np.float64)
     axes = image_axes(clean.shape[1:])
     shape = list(clean.shape)
     if axes is not None:
         shape[1 + axes[0]] = 1
-    return ball.project(clean + radius * rng.choice([-1.0, 1.0], shape))
+    return ball.project(clean + ball.eps * ball.scale * rng.choice([-1.0, 1.0], shape))
 
 
-def propose(
-    best: Floats, part: float, ball: Ball, radius: Floats, rng: np.random.Generator
-) -> Floats:
+def propose(best: Floats, part: float, ball: Ball, rng: np.random.Generator) -> Floats:
     """Return ``best`` with a random square of each row (or a random subset) set to a corner.
 
     ``part`` is the share of coordinates that change. Every channel of a square goes its own way.
     """
     axes = image_axes(best.shape[1:])
     if axes is None:
-        chosen, signs = _subset(best, part, radius, rng)
+        chosen, signs = _subset(best, part, ball.scale, rng)
     else:
         chosen, signs = _square(best, part, axes, rng)
     clean = ball.clean.astype(np.float64)
-    return ball.project(np.where(chosen, clean + radius * signs, best))
+    return ball.project(np.where(chosen, clean + ball.eps * ball.scale * signs, best))
 
 
 def _subset(
-    best: Floats, part: float, radius: Floats, rng: np.random.Generator
+    best: Floats, part: float, scale: Floats, rng: np.random.Generator
 ) -> tuple[Mask, Floats]:
-    movable = np.flatnonzero(np.broadcast_to(radius, best.shape[1:]).reshape(-1) > 0)
+    movable = np.flatnonzero(np.broadcast_to(scale, best.shape[1:]).reshape(-1) > 0)
     count = max(1, round(part * len(movable)))
     order = rng.random((len(best), len(movable))).argpartition(count - 1, axis=1)[:, :count]
     chosen = np.zeros((len(best), best[0].size), dtype=np.bool_)

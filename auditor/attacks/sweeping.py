@@ -1,86 +1,53 @@
-"""One attack at growing budgets: what broke at one counts, and starts the search, at the next."""
+"""A suite of attacks at growing budgets: what broke at one counts at every larger one."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from auditor.attacks.crafting import Attack
-from auditor.attacks.frame import Frame, Mask, Rows, Standing
-from auditor.attacks.losses import Labels
-from auditor.attacks.threats import Threat, linf_threat
-from auditor.domain.subjects import Model, Progress
-from auditor.domain.tasks import Array, Classification, Floats, InputSpace
+from auditor.attacks.arenas import Arena
+from auditor.attacks.asking import Attack
+from auditor.attacks.bills import BISECTION, Bill, Sweep, total
+from auditor.attacks.frame import Frame, Rows, Standing
+from auditor.attacks.norms import wide
+from auditor.attacks.pursuing import Pursuit
+from auditor.attacks.suites import Suite
+from auditor.attacks.threats import within
+from auditor.domain.subjects import Progress
 
 NUMBERS_AT_ONCE = 2**24
 MOST_ROWS_AT_ONCE = 512
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Arena:
-    """What is attacked: rows with labels and the probabilities that the target gave them clean.
-
-    ``whole`` says that the model takes whole numbers only.
-    """
-
-    model: Model
-    task: Classification
-    space: InputSpace
-    rows: Array
-    labels: Labels
-    probabilities: Floats
-    whole: bool = False
-
-    def threat(self, eps: float) -> Threat:
-        """Return the L-infinity threat of one budget."""
-        return linf_threat(self.space, eps, self.rows.shape[1:], whole=self.whole)
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Sweep:
-    """What an attack found, as the target scored it.
-
-    ``probabilities`` is ``[budgets, n, classes]`` of each row's strongest candidate at each budget;
-    ``crafted`` holds the candidate that first broke a row, or the strongest one, ``distance`` its
-    largest change as a share of the range, ``breaking`` the budget at which the row first broke
-    (infinite: at none; 0: wrong without any attack). The counts, ``movable`` of the
-    coordinates that may move, have one entry a budget.
-    """
-
-    budgets: tuple[float, ...]
-    probabilities: Floats
-    crafted: Array
-    distance: Floats
-    breaking: Floats
-    movable: tuple[int, ...]
-    phantoms: tuple[int, ...]
-    queries: tuple[int, ...]
-    passes: tuple[int, ...]
-    refused: int
-
-
-def sweep(
-    attack: Attack, arena: Arena, budgets: tuple[float, ...], seed: int, progress: Progress
+def sweep(  # noqa: PLR0913 -- an attack, where it goes, and who is told
+    suite: Suite,
+    arena: Arena,
+    budgets: tuple[float, ...],
+    seed: int,
+    progress: Progress,
+    *,
+    refine: int = 0,
 ) -> Sweep:
     """Attack all rows at each budget, the smallest first, some rows at a time.
 
-    The same arguments give the same result. Raises ``CancelledError`` through ``progress``.
+    ``refine`` bisections then bring each successful candidate nearer to its clean row. The same
+    arguments give the same result. Raises ``CancelledError`` through ``progress``.
     """
     parts = _parts(arena)
-    total = len(parts) * len(budgets) * attack.ticks
-    ticker = _Ticker(progress, total)
-    wrong = arena.task.decide(arena.probabilities) != arena.labels
+    ticker = _Ticker(progress, len(parts) * suite.ticks(len(budgets)))
     found = []
     for index, rows in enumerate(parts):
-        rng = np.random.default_rng([seed, index])
-        found.append(_sweep_part(attack, arena, budgets, rows, wrong[rows], rng, ticker))
+        part = _Part(arena, rows, np.random.default_rng([seed, index]), ticker)
+        part.attack(suite, budgets)
+        part.refine(budgets[-1], refine)
+        found.append(part)
     return _join(found, arena, budgets)
 
 
 @dataclass(slots=True)
 class _Ticker:
-    """Counts iterations over all parts and budgets, and tells the audit.
+    """Counts questions over all parts and budgets, and tells the audit.
 
-    A run that needs fewer than its share is rounded up when it ends.
+    An attack that needs fewer than its share is rounded up when it ends.
     """
 
     progress: Progress
@@ -92,60 +59,98 @@ class _Ticker:
         self.reach(self.done + 1)
 
     def reach(self, done: int) -> None:
-        """Say that ``done`` iterations are behind us."""
+        """Say that ``done`` questions are behind us."""
         self.done = min(done, self.total)
         self.progress(self.done, self.total, self.note)
 
 
 @dataclass(slots=True, eq=False)
 class _Part:
-    """What came of some of the rows."""
+    """Some of the rows, and what came of them so far."""
 
-    standing: Standing
-    probabilities: list[Floats] = field(default_factory=list)
-    phantoms: list[int] = field(default_factory=list)
-    queries: list[int] = field(default_factory=list)
-    passes: list[int] = field(default_factory=list)
-    refused: int = 0
+    arena: Arena
+    rows: Rows
+    rng: np.random.Generator
+    ticker: _Ticker
+    standing: Standing = field(init=False)
+    log: list[Bill] = field(default_factory=list)
 
-    def note(self, frame: Frame, passes: int) -> None:
-        """Write down what one budget brought and cost."""
-        self.passes.append(passes)
-        self.queries.append(frame.queries)
-        self.phantoms.append(int((frame.claimed & ~self.standing.broken).sum()))
-        self.probabilities.append(self.standing.probabilities.copy())
-        self.refused += frame.refused
-
-
-def _sweep_part(  # noqa: PLR0913, PLR0917 -- a part of one sweep, known to nobody else
-    attack: Attack,
-    arena: Arena,
-    budgets: tuple[float, ...],
-    rows: Rows,
-    wrong: Mask,
-    rng: np.random.Generator,
-    ticker: _Ticker,
-) -> _Part:
-    clean, labels = arena.rows[rows], arena.labels[rows]
-    part = _Part(Standing.clean(clean, arena.probabilities[rows], wrong, labels))
-    before = 0.0
-    for eps in budgets:
-        ticker.note = f"eps {eps:g}"
-        end = ticker.done + attack.ticks
-        frame = Frame(
-            model=arena.model,
-            task=arena.task,
-            threat=arena.threat(eps),
-            clean=clean,
-            labels=labels,
-            standing=part.standing,
+    def __post_init__(self) -> None:
+        arena, rows = self.arena, self.rows
+        self.standing = Standing.clean(
+            arena.rows[rows], arena.probabilities[rows], arena.labels[rows], arena.goal
         )
-        stretch = eps / before if before else 0.0
-        moves = frame.threat.movable.any()
-        part.note(frame, attack.run(frame, stretch, rng, ticker) if moves else 0)
-        ticker.reach(end)
-        before = eps
-    return part
+
+    def attack(self, suite: Suite, budgets: tuple[float, ...]) -> None:
+        """Run minimal attacks in the widest ball, then bounded ones at each budget."""
+        for attack in suite.minimal:
+            self._pursue(attack, self._frame(budgets[-1]), 0.0)
+        before = 0.0
+        for eps in budgets:
+            frame = self._frame(eps)
+            for index, attack in enumerate(suite.bounded):
+                warm = index == 0 and before > 0
+                self._pursue(attack, frame, eps / before if warm else 0.0)
+            before = eps
+
+    def refine(self, eps: float, rounds: int) -> None:
+        """Bisect between each clean row and its successful candidate."""
+        if not rounds:
+            return
+        frame = self._frame(eps)
+        rows = np.flatnonzero(within(self.standing.breaking, eps) & (self.standing.breaking > 0))
+        clean = frame.clean[rows].astype(np.float64)
+        near, far = np.zeros(len(rows)), np.ones(len(rows))
+        change = np.nan_to_num(self.standing.crafted[rows].astype(np.float64) - clean)
+        for _round in range(rounds if len(rows) else 0):
+            middle = (near + far) / 2
+            _, reached, _ = frame.submit(rows, clean + wide(middle, clean) * change)
+            near, far = np.where(reached, near, middle), np.where(reached, middle, far)
+        self._note(BISECTION, frame, live=len(rows), queries=0, refused=0, passes=0)
+
+    def _frame(self, eps: float) -> Frame:
+        arena, rows, most = self.arena, self.rows, self.arena.most_queries
+        return Frame(
+            model=arena.model,
+            goal=arena.goal,
+            threat=arena.threat(eps),
+            clean=arena.rows[rows],
+            labels=arena.labels[rows],
+            clean_probabilities=arena.probabilities[rows],
+            standing=self.standing,
+            repeats=arena.repeats,
+            most_queries=None if most is None else most * len(rows),
+        )
+
+    def _pursue(self, attack: Attack, frame: Frame, stretch: float) -> None:
+        self.ticker.note = f"eps {frame.threat.eps:g}, {attack.name}"
+        end = self.ticker.done + attack.rounds
+        live, queries, refused = len(frame.live), frame.queries, frame.refused
+        pursuit = Pursuit(attack, frame, self.arena.twin, self.ticker)
+        if frame.threat.movable.any():
+            pursuit.run(self.rng, stretch=stretch)
+        self.ticker.reach(end)
+        self._note(
+            attack.name, frame, live=live, queries=queries, refused=refused, passes=pursuit.passes
+        )
+
+    def _note(  # noqa: PLR0913 -- the columns of a bill
+        self, name: str, frame: Frame, *, live: int, queries: int, refused: int, passes: int
+    ) -> None:
+        """Write down what one attack brought and cost since the counts that are given."""
+        left = frame.live
+        self.log.append(
+            Bill(
+                attack=name,
+                eps=frame.threat.eps,
+                live=live,
+                broken=0 if name == BISECTION else live - len(left),
+                phantoms=int(frame.claimed[left].sum()),
+                queries=frame.queries - queries,
+                passes=passes,
+                refused=frame.refused - refused,
+            )
+        )
 
 
 def _parts(arena: Arena) -> list[Rows]:
@@ -159,21 +164,14 @@ def _parts(arena: Arena) -> list[Rows]:
 
 
 def _join(parts: list[_Part], arena: Arena, budgets: tuple[float, ...]) -> Sweep:
-    crafted = np.concatenate([part.standing.crafted for part in parts])
-    threats = [arena.threat(eps) for eps in budgets]
+    standings = [part.standing for part in parts]
+    crafted = np.concatenate([standing.crafted for standing in standings])
     return Sweep(
         budgets=budgets,
-        probabilities=np.concatenate([np.stack(part.probabilities) for part in parts], axis=1),
+        probabilities=np.concatenate([standing.probabilities for standing in standings]),
         crafted=crafted,
-        distance=threats[-1].distance(arena.rows, crafted),
-        breaking=np.concatenate([part.standing.breaking for part in parts]),
-        movable=tuple(int(threat.movable.sum()) for threat in threats),
-        phantoms=_totals([part.phantoms for part in parts]),
-        queries=_totals([part.queries for part in parts]),
-        passes=_totals([part.passes for part in parts]),
-        refused=sum(part.refused for part in parts),
+        distance=arena.threat(budgets[-1]).distance(arena.rows, crafted),
+        breaking=np.concatenate([standing.breaking for standing in standings]),
+        movable=tuple(int(arena.threat(eps).movable.sum()) for eps in budgets),
+        log=total([part.log for part in parts]),
     )
-
-
-def _totals(counts: list[list[int]]) -> tuple[int, ...]:
-    return tuple(sum(column) for column in zip(*counts, strict=True))

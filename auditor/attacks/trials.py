@@ -1,15 +1,18 @@
 """The evidence of an attack: enough to count successes again without any model."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from auditor.attacks.arenas import Bout
-from auditor.attacks.sweeping import Arena, Sweep
+from auditor.attacks.arenas import Arena, Bout
+from auditor.attacks.bills import Sweep
+from auditor.attacks.goals import Error, Goal, Harm
 from auditor.domain.canonical import Json
 from auditor.domain.evidence import Evidence, Item
-from auditor.domain.tasks import Classification
+from auditor.domain.tasks import Classification, Floats, Regression
 
 MOST_CRAFTED_BYTES = 4 * 2**20
 """How much of crafted inputs is kept: all of a small model's, a prefix of a large one's."""
@@ -20,9 +23,10 @@ def describe(
 ) -> Evidence:
     """Return what was seen of the attacked rows.
 
-    Crafted inputs are those that the target decided wrongly, each at the smallest budget that
-    broke its row; ``crafted_rows`` places them in the sample. Up to ``most_examples`` broken rows
-    are kept clean and crafted: ask for none where the owner's rows must not leave.
+    ``crafted`` holds the nearest successful candidate of each broken row; ``crafted_rows`` places
+    them in the sample. ``mean_change`` and ``moved_share`` say of each coordinate how far and how
+    often it moved in these. Up to ``most_examples`` broken rows are kept clean and crafted: ask
+    for none where the owner's rows must not leave.
     """
     arena = bout.arena
     broken = np.flatnonzero(np.isfinite(found.breaking) & (found.breaking > 0))
@@ -34,12 +38,34 @@ def describe(
         "settings": told,
         "ids": [bout.dataset.ids[row] for row in bout.sample],
         "labels": arena.labels,
+        "groups": _groups(bout),
         "clean_probabilities": arena.probabilities,
         "adversarial_probabilities": found.probabilities,
         "distance": found.distance,
         "crafted": found.crafted[kept],
         "crafted_rows": kept,
+        **_changes(arena, found, broken),
         **_examples(bout, found, most_examples),
+    }
+
+
+def _groups(bout: Bout) -> dict[str, Json]:
+    columns = bout.dataset.groups.items()
+    return {name: [values[row] for row in bout.sample] for name, values in columns}
+
+
+def _changes(arena: Arena, found: Sweep, broken: NDArray[np.int64]) -> dict[str, Item]:
+    """Return which coordinates move, over all broken rows together: no row can be read off."""
+    if not len(broken):
+        return {}
+    width = arena.threat(found.budgets[-1]).width
+    clean = arena.rows[broken].astype(np.float64)
+    change = np.abs(found.crafted[broken].astype(np.float64) - clean)
+    share = np.nan_to_num(change / np.where(width > 0, width, 1.0))
+    return {
+        "mean_change": share.mean(axis=0),
+        "moved_share": (share > 0).mean(axis=0),
+        "features": [feature.name for feature in arena.space.features],
     }
 
 
@@ -50,56 +76,70 @@ def _examples(bout: Bout, found: Sweep, most: int) -> dict[str, Item]:
     if not chosen:
         return {}
     arena, dataset = bout.arena, bout.dataset
-    place = {eps: index for index, eps in enumerate(found.budgets)}
-    last = [found.probabilities[place[float(found.breaking[row])], row] for row in chosen]
-    said, classes = arena.task.decide(np.array(last)), arena.task.classes
     return {
         "example_clean": arena.rows[chosen],
         "example_adversarial": found.crafted[chosen],
         "example_places": np.array(chosen, dtype=np.int64),
         "example_rows": [dataset.ids[bout.sample[row]] for row in chosen],
-        "example_clean_class": [classes[arena.labels[row]] for row in chosen],
-        "example_adversarial_class": [classes[index] for index in said],
+        "example_clean_class": [_said(arena.goal, arena.probabilities[row]) for row in chosen],
+        "example_adversarial_class": [
+            _said(arena.goal, found.probabilities[row]) for row in chosen
+        ],
         "example_eps": [float(found.breaking[row]) for row in chosen],
         "features": list(dataset.features),
         "range": arena.threat(found.budgets[-1]).width,
     }
 
 
+def _said(goal: Goal, probabilities: Floats) -> str:
+    if isinstance(goal, Harm):
+        return goal.task.classes[int(goal.task.decide(probabilities[None])[0])]
+    return f"{float(probabilities[0]):.6g}"
+
+
 def _settings(arena: Arena, found: Sweep) -> dict[str, Json]:
-    """Return what figures need beside arrays: the budgets, the decision rule, and what it cost."""
+    """Return what figures need beside arrays: budgets, what counts as success, what it cost."""
     return {
         "eps": list(found.budgets),
-        "norm": arena.threat(found.budgets[-1]).norm.value,
+        "norm": arena.norm.value,
         "radius": [_radius(arena, eps) for eps in found.budgets],
-        "task": _rule(arena.task),
+        "goal": write_goal(arena.goal),
         "coordinates": int(np.prod(arena.rows.shape[1:])),
         "movable": list(found.movable),
-        "phantoms": list(found.phantoms),
-        "queries": list(found.queries),
-        "passes": list(found.passes),
-        "refused": found.refused,
+        "log": [asdict(bill) for bill in found.log],
+        "repeats": arena.repeats,
+        "channels": arena.threat(found.budgets[-1]).channels,
         "deterministic": arena.model.deterministic,
     }
 
 
-def read_rule(rule: Mapping[str, Json]) -> Classification:
-    """Return the decision rule that ``describe`` wrote down."""
-    positive = str(rule["positive"])
-    return Classification(
-        classes=tuple(cast("Sequence[str]", rule["classes"])),
+def write_goal(goal: Goal) -> dict[str, Json]:
+    """Return a goal as JSON. Raises ``TypeError`` for one that has no JSON."""
+    if isinstance(goal, Harm):
+        task = goal.task
+        return {
+            "classes": list(task.classes),
+            "positive": task.positive,
+            "threshold": float(task.threshold),
+            "harmful": [[bool(item) for item in row] for row in goal.harmful],
+        }
+    if isinstance(goal, Error):
+        return {"tolerance": float(goal.task.tolerance)}
+    raise TypeError(goal)
+
+
+def read_goal(told: Mapping[str, Json]) -> Goal:
+    """Return the goal that ``write_goal`` wrote down."""
+    if "tolerance" in told:
+        return Error(Regression(cast("float", told["tolerance"])))
+    positive = str(told["positive"])
+    task = Classification(
+        classes=tuple(cast("Sequence[str]", told["classes"])),
         positive=positive,
         favourable=positive,
-        threshold=cast("float", rule["threshold"]),
+        threshold=cast("float", told["threshold"]),
     )
-
-
-def _rule(task: Classification) -> dict[str, Json]:
-    return {
-        "classes": list(task.classes),
-        "positive": task.positive,
-        "threshold": float(task.threshold),
-    }
+    return Harm(task, np.array(told["harmful"], dtype=np.bool_))
 
 
 def _radius(arena: Arena, eps: float) -> list[float]:

@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -7,9 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from auditor.attacks.crafting import Attack, TargetSearch, Tick, TwinAscent
-from auditor.attacks.frame import Frame
-from auditor.attacks.sweeping import Arena, Sweep, sweep
+from auditor.attacks.apgd import Apgd
+from auditor.attacks.asking import Answer, Ground, Question, Source, one_each
+from auditor.attacks.goals import any_other
+from auditor.attacks.square import Square
+from auditor.attacks.suites import Suite
+from auditor.attacks.sweeping import Arena, Bill, Sweep, sweep
+from auditor.attacks.threats import within
 from auditor.domain.subjects import silent
 from auditor.domain.tasks import Floats
 from auditor.errors import CancelledError
@@ -38,43 +42,63 @@ def linear_case(
     labels = model.logits(rows).argmax(axis=1)
     labels[:6] = 1 - labels[:6]
     exact = [exact_robustness(rows, labels, w, b, eps) for eps in BUDGETS]
-    return arena(model, rows, labels, box((coordinates,))), twin, exact
+    return arena(model, rows, labels, box((coordinates,)), twin), twin, exact
 
 
-def ascent(twin: LinearTwin, steps: int = 20, restarts: int = 1) -> TwinAscent:
-    return TwinAscent(twin, steps, restarts, ("cross_entropy", "margin"))
+def ascent(steps: int = 20, restarts: int = 1) -> Suite:
+    losses = ("cross_entropy", "margin")
+    return Suite(tuple(Apgd(steps, losses[turn % 2]) for turn in range(restarts)))
+
+
+def search(iterations: int, restarts: int = 1) -> Suite:
+    return Suite((Square(iterations),) * restarts)
+
+
+def total(found: Sweep, eps: float) -> Bill:
+    """Add up what one budget cost."""
+    bills = [bill for bill in found.log if bill.eps == eps]
+    return Bill(
+        attack="all",
+        eps=eps,
+        live=bills[0].live,
+        broken=sum(bill.broken for bill in bills),
+        phantoms=bills[-1].phantoms,
+        queries=sum(bill.queries for bill in bills),
+        passes=sum(bill.passes for bill in bills),
+        refused=sum(bill.refused for bill in bills),
+    )
 
 
 @settings(max_examples=15)
 @given(seed=st.integers(0, 1000))
 def test_the_ascent_breaks_exactly_the_rows_of_a_linear_model_that_can_be_broken(seed: int) -> None:
-    case, twin, exact = linear_case(seed)
-    found = sweep(ascent(twin), case, BUDGETS, seed, silent)
+    case, _, exact = linear_case(seed)
+    found = sweep(ascent(), case, BUDGETS, seed, silent)
     for eps, robust in zip(BUDGETS, exact, strict=True):
-        np.testing.assert_array_equal(found.breaking > eps, robust)
+        np.testing.assert_array_equal(~within(found.breaking, eps), robust)
 
 
 @settings(max_examples=10)
 @given(seed=st.integers(0, 1000))
 def test_the_search_never_breaks_a_row_of_a_linear_model_that_cannot_be_broken(seed: int) -> None:
     case, _, exact = linear_case(seed)
-    found = sweep(TargetSearch(100, 1), case, BUDGETS, seed, silent)
+    found = sweep(search(100), case, BUDGETS, seed, silent)
     for eps, robust in zip(BUDGETS, exact, strict=True):
-        assert (found.breaking[robust] > eps).all()
+        assert not within(found.breaking[robust], eps).any()
     assert np.mean(found.breaking > BUDGETS[-1]) <= exact[-1].mean() + 0.05
 
 
 @pytest.mark.parametrize("attack", ["ascent", "search"])
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(attack: str) -> None:
     def once(seed: int) -> Sweep:
-        case, twin, _ = linear_case(3)
-        chosen: Attack = ascent(twin) if attack == "ascent" else TargetSearch(40, 1)
+        case, _, _ = linear_case(3)
+        chosen = ascent() if attack == "ascent" else search(40)
         return sweep(chosen, case, (0.05, 0.1, 0.15), seed, silent)
 
     first, second, other = once(5), once(5), once(6)
     assert first.crafted.tobytes() == second.crafted.tobytes()
     assert first.probabilities.tobytes() == second.probabilities.tobytes()
-    assert first.queries == second.queries
+    assert first.log == second.log
     assert first.crafted.tobytes() != other.crafted.tobytes()
 
 
@@ -90,14 +114,17 @@ def test_every_candidate_that_reaches_the_target_is_in_ball_box_and_on_a_step(
     mutable = np.ones((4, 4), dtype=np.bool_)
     mutable[0] = False
     quantum = 1.0 if kind == "uint8" else 0.0
-    case = arena(model, rows, labels, box((4, 4), high=scale, quantum=quantum, mutable=mutable))
+    case = arena(
+        model, rows, labels, box((4, 4), high=scale, quantum=quantum, mutable=mutable), twin
+    )
     model.seen.clear()
-    chosen: Attack = ascent(twin) if attack == "ascent" else TargetSearch(30, 1)
+    chosen = ascent() if attack == "ascent" else search(30)
     found = sweep(chosen, case, (0.1,), 1, silent)
 
     threat = case.threat(0.1)
-    assert found.refused == 0
-    assert sum(len(batch) for batch in model.seen) == found.queries[0] > 0
+    spent = total(found, 0.1)
+    assert spent.refused == 0
+    assert sum(len(batch) for batch in model.seen) == spent.queries > 0
     for batch in model.seen:
         assert batch.dtype == rows.dtype
         for candidate in batch:
@@ -110,27 +137,27 @@ def test_a_search_asks_once_an_iteration_for_each_row_that_still_stands() -> Non
     constant = ToyModel(lambda x: np.tile([1.0, 0.0], (len(x), 1)))
     rows = np.random.default_rng(0).random((10, 6))
     case = arena(constant, rows, np.array([0] * 7 + [1] * 3), box((6,)))
-    found = sweep(TargetSearch(25, 2), case, (0.1, 0.3), 0, silent)
-    assert found.queries == (7 * 25 * 2, 7 * 25 * 2)
-    assert constant.queries == 10 + sum(found.queries)
+    found = sweep(search(25, 2), case, (0.1, 0.3), 0, silent)
+    assert [bill.queries for bill in found.log] == [7 * 25] * 4
+    assert constant.queries == 10 + 7 * 25 * 4
 
 
 def test_a_constant_model_cannot_be_broken_by_anything() -> None:
     constant = ToyModel(lambda x: np.tile([1.0, 0.0], (len(x), 1)))
     twin = LinearTwin(np.zeros((6, 2)), np.array([1.0, 0.0]))
     rows = np.random.default_rng(0).random((10, 6))
-    case = arena(constant, rows, np.zeros(10, dtype=np.int64), box((6,)))
-    for attack in (ascent(twin), TargetSearch(30, 1)):
+    case = arena(constant, rows, np.zeros(10, dtype=np.int64), box((6,)), twin)
+    for attack in (ascent(), search(30)):
         assert np.isinf(sweep(attack, case, BUDGETS, 0, silent).breaking).all()
 
 
 def test_rows_that_are_wrong_from_the_start_are_not_attacked() -> None:
     case, twin, _ = linear_case(4)
-    found = sweep(ascent(twin), case, BUDGETS, 0, silent)
+    found = sweep(ascent(), case, BUDGETS, 0, silent)
     assert (found.breaking[:6] == 0).all()
     np.testing.assert_array_equal(found.crafted[:6], case.rows[:6])
-    assert case.model.queries == 60 + sum(found.queries)
-    assert twin.passes == sum(found.passes)
+    assert case.model.queries == 60 + sum(bill.queries for bill in found.log)
+    assert twin.passes == sum(bill.passes for bill in found.log)
 
 
 def test_a_row_broken_at_one_budget_stays_broken_and_costs_nothing_more() -> None:
@@ -138,12 +165,12 @@ def test_a_row_broken_at_one_budget_stays_broken_and_costs_nothing_more() -> Non
     rows = np.full((1, 4), 0.5)
     twin.bias = 0.02 * np.array([0.0, np.abs(w[:, 1] - w[:, 0]).sum()]) - 0.5 * w.sum(axis=0)
     model.logits = lambda x: x @ w + twin.bias
-    case = arena(model, rows, np.array([1]), box((4,)))
-    found = sweep(ascent(twin), case, (0.01, 0.05, 0.1, 0.2), 0, silent)
-    assert found.breaking[0] == 0.05
-    assert found.queries[2:] == found.passes[2:] == (0, 0)
-    np.testing.assert_array_equal(found.probabilities[1], found.probabilities[3])
-    assert found.distance[0] <= 0.05 + 1e-9
+    case = arena(model, rows, np.array([1]), box((4,)), twin)
+    found = sweep(ascent(), case, (0.01, 0.05, 0.1, 0.2), 0, silent)
+    assert 0.02 < found.breaking[0] <= 0.05 + 1e-9
+    assert found.distance[0] == found.breaking[0]
+    later = [bill for bill in found.log if bill.eps > 0.05]
+    assert [(bill.live, bill.queries, bill.passes) for bill in later] == [(0, 0, 0)] * 2
 
 
 def masked(levels: int) -> tuple[ToyModel, LinearTwin]:
@@ -175,42 +202,55 @@ def test_a_masked_gradient_hides_from_the_ascent_and_not_from_the_search() -> No
     labels = model.logits(rows.reshape(40, -1)).argmax(axis=1)
     margins = np.abs(np.diff(model.logits(rows.reshape(40, -1)), axis=1))[:, 0]
     kept = margins > 0.5
-    case = arena(model, rows[kept], labels[kept], box((6, 6)))
-    by_gradient = sweep(ascent(twin, steps=10), case, (0.15,), 0, silent)
-    by_scores = sweep(TargetSearch(150, 1), case, (0.15,), 0, silent)
+    case = arena(model, rows[kept], labels[kept], box((6, 6)), twin)
+    by_gradient = sweep(ascent(steps=10), case, (0.15,), 0, silent)
+    by_scores = sweep(search(150), case, (0.15,), 0, silent)
     assert np.isinf(by_gradient.breaking).mean() > 0.5
     assert np.isinf(by_scores.breaking).mean() < 0.1
 
 
 @dataclass(frozen=True)
 class Liar:
-    """Claims success with rows far outside of its budget."""
+    """Asks for rows far outside of its budget."""
 
-    ticks: int = 1
+    name: str = "liar"
+    source: Source = Source.SCORES
+    rounds: int = 1
+    queries: int = 1
+    passes: int = 0
+    minimises: bool = False
+    best: Floats | None = None
 
-    def run(self, frame: Frame, stretch: float, rng: np.random.Generator, tick: Tick) -> int:
-        tick()
-        rows = frame.live
-        frame.claims(rows, np.eye(2)[1 - frame.labels[rows]])
-        frame.submit(rows, 1.0 - frame.clean[rows].astype(np.float64))
-        return 0
+    def begin(self, ground: Ground, rng: np.random.Generator) -> "Liar":
+        return Liar(best=1.0 - ground.ball.clean.astype(np.float64))
+
+    def ask(self) -> Question:
+        assert self.best is not None
+        return one_each(self.best)
+
+    def tell(self, answer: Answer) -> "Liar":
+        return self
+
+    def take(self, keep: NDArray[np.bool_]) -> "Liar":
+        assert self.best is not None
+        return Liar(best=self.best[keep])
 
 
 def test_a_claim_outside_of_the_budget_is_brought_inside_before_it_counts() -> None:
     case, _, exact = linear_case(5)
-    found = sweep(Liar(), case, BUDGETS, 0, silent)
+    found = sweep(Suite((Liar(),)), case, BUDGETS, 0, silent)
     assert case.threat(BUDGETS[-1]).permits(case.rows, found.crafted).all()
     for eps, robust in zip(BUDGETS, exact, strict=True):
-        assert (found.breaking[robust] > eps).all()
+        assert not within(found.breaking[robust], eps).any()
 
 
 def test_what_only_the_attacks_own_model_calls_broken_is_a_phantom() -> None:
     constant = ToyModel(lambda x: np.tile([1.0, 0.0], (len(x), 1)))
     twin = LinearTwin(np.array([[0.0, 1.0]] * 3), np.array([1.4, 0.0]))
     rows = np.full((5, 3), 0.4)
-    case = arena(constant, rows, np.zeros(5, dtype=np.int64), box((3,)))
-    found = sweep(ascent(twin), case, (0.01, 0.2), 0, silent)
-    assert found.phantoms == (0, 5)
+    case = arena(constant, rows, np.zeros(5, dtype=np.int64), box((3,)), twin)
+    found = sweep(ascent(), case, (0.01, 0.2), 0, silent)
+    assert [bill.phantoms for bill in found.log] == [0, 5]
     assert np.isinf(found.breaking).all()
 
 
@@ -218,9 +258,9 @@ def test_a_candidate_that_only_the_target_gets_wrong_counts() -> None:
     model, _, _, _ = linear(6, 12)
     rows = np.random.default_rng(0).random((30, 12))
     labels = model.logits(rows).argmax(axis=1)
-    case = arena(model, rows, labels, box((12,)))
     sure = LinearTwin(1e-3 * np.asarray(linear(6, 12)[2]), np.zeros(2))
-    found = sweep(ascent(sure), case, (0.3,), 0, silent)
+    case = arena(model, rows, labels, box((12,)), sure)
+    found = sweep(ascent(), case, (0.3,), 0, silent)
     assert (found.breaking < np.inf).any()
 
 
@@ -228,34 +268,32 @@ def test_the_threshold_of_the_task_decides_what_is_broken() -> None:
     model = ToyModel(lambda x: np.column_stack([np.zeros(len(x)), 4 * (x[:, 0] - 0.5)]))
     twin = LinearTwin(np.array([[0.0, 4.0]]), np.array([0.0, -2.0]))
     rows, labels = np.array([[0.8]]), np.array([1])
-    usual = arena(model, rows, labels, box((1,)))
-    strict = Arena(
-        model=model, task=classes(2, threshold=0.75), space=usual.space, rows=rows, labels=labels,
-        probabilities=usual.probabilities,
-    )  # fmt: skip
-    assert np.isinf(sweep(ascent(twin), usual, (0.1,), 0, silent).breaking[0])
-    assert sweep(ascent(twin), strict, (0.1,), 0, silent).breaking[0] == 0.1
+    usual = arena(model, rows, labels, box((1,)), twin)
+    strict = replace(usual, goal=any_other(classes(2, threshold=0.75)))
+    assert np.isinf(sweep(ascent(), usual, (0.1,), 0, silent).breaking[0])
+    assert sweep(ascent(), strict, (0.1,), 0, silent).breaking[0] <= 0.1 + 1e-9
 
 
 def test_many_rows_are_attacked_in_parts_with_the_same_result_in_each() -> None:
     model, twin, _, _ = linear(1, 3)
     rows = np.random.default_rng(0).random((1100, 3))
     labels = model.logits(rows).argmax(axis=1)
-    found = sweep(ascent(twin, steps=5), arena(model, rows, labels, box((3,))), (0.1,), 0, silent)
-    assert found.probabilities.shape == (1, 1100, 2)
+    case = arena(model, rows, labels, box((3,)), twin)
+    found = sweep(ascent(steps=5), case, (0.1,), 0, silent)
+    assert found.probabilities.shape == (1100, 2)
     robust = exact_robustness(rows, labels, twin.weights, twin.bias, 0.1)
     np.testing.assert_array_equal(np.isinf(found.breaking), robust)
 
 
 def test_progress_reaches_its_total_and_can_stop_the_attack() -> None:
-    case, twin, _ = linear_case(7)
+    case, _, _ = linear_case(7)
     seen: list[tuple[int, int]] = []
 
     def note(done: int, total: int, note: str = "") -> None:
         assert note.startswith("eps ")
         seen.append((done, total))
 
-    sweep(ascent(twin, restarts=2), case, BUDGETS, 0, note)
+    sweep(ascent(restarts=2), case, BUDGETS, 0, note)
     done = [place for place, _ in seen]
     assert done == sorted(done)
     assert seen[-1][0] == seen[-1][1] == 4 * 2 * 21
@@ -264,4 +302,4 @@ def test_progress_reaches_its_total_and_can_stop_the_attack() -> None:
         raise CancelledError("stopped", cure="none")
 
     with pytest.raises(CancelledError):
-        sweep(ascent(twin), case, BUDGETS, 0, stop)
+        sweep(ascent(), case, BUDGETS, 0, stop)

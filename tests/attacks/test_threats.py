@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from auditor.attacks.threats import SLACK, Threat, linf_threat
+from auditor.attacks.balls import SLACK
+from auditor.attacks.threats import Threat, linf_threat
 from auditor.domain.tasks import Feature, FeatureKind, InputSpace
 
 

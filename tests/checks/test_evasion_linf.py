@@ -1,11 +1,12 @@
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from evasion_toys import LinearTwin, ToyModel, box, classes, linear, subject
 from numpy.typing import NDArray
 
+from auditor.attacks.bouts import REFINE
 from auditor.checks.evasion.linf import CHECK, Linf
 from auditor.checks.evasion.linf_query import LinfQuery
 from auditor.domain.budgets import Budget, Size
@@ -122,8 +123,9 @@ def test_queries_and_passes_stay_within_the_cost_that_was_told(check: Linf | Lin
     assert seen.twin.passes <= cost.passes
     told = evidence["settings"]
     assert isinstance(told, Mapping)
-    assert seen.model.queries == 80 + sum(told["queries"])  # type: ignore[arg-type]
-    assert seen.twin.passes == sum(told["passes"])  # type: ignore[arg-type]
+    log = cast("list[dict[str, int]]", told["log"])
+    assert seen.model.queries == 80 + sum(bill["queries"] for bill in log)
+    assert seen.twin.passes == sum(bill["passes"] for bill in log)
 
 
 def test_a_model_that_nothing_breaks_costs_exactly_what_was_told(check: Linf | LinfQuery) -> None:
@@ -136,7 +138,7 @@ def test_a_model_that_nothing_breaks_costs_exactly_what_was_told(check: Linf | L
     assert {reading.value for reading in readings} == {1.0}
     assert twin.passes == cost.passes
     if isinstance(check, LinfQuery):
-        assert model.queries == cost.queries
+        assert model.queries == cost.queries - 9 * REFINE  # nothing to refine
     assert readings[-1].details["unbroken_share"] == 1.0
 
 
@@ -212,13 +214,12 @@ def test_a_row_broken_at_one_budget_counts_as_broken_at_every_larger_one() -> No
     check = Linf(examples=0)
     evidence = dict(check.observe(toy(), Shard()))
     before = measured(check.figures(evidence, 0.95))
-    scores = evidence["adversarial_probabilities"]
-    assert isinstance(scores, np.ndarray)
-    forgetful = scores.copy()
-    forgetful[3] = evidence["clean_probabilities"]
-    evidence["adversarial_probabilities"] = forgetful
-    after = measured(check.figures(evidence, 0.95))
-    assert after[4].value == before[3].value
+    distance = evidence["distance"]
+    assert isinstance(distance, np.ndarray)
+    for nearer in (0.03, 0.06, 0.15):
+        evidence["distance"] = np.where(distance > 0, nearer, 0.0)
+        curve = [reading.value for reading in measured(check.figures(evidence, 0.95))[1:5]]
+        assert curve == [before[0].value if eps < nearer else before[4].value for eps in EPS]
 
 
 def test_an_example_that_moved_further_than_it_says_is_measured_anew() -> None:
@@ -309,7 +310,16 @@ def test_a_policys_values_join_in_any_order_and_only_once() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"eps": ()}, {"eps": (0.0,)}, {"eps": (1.5,)}, {"steps": 0}, {"rows": 0}, {"losses": ("x",)}],
+    [
+        {"eps": ()},
+        {"eps": (0.0,)},
+        {"eps": (1.5,)},
+        {"stages": ()},
+        {"rows": 0},
+        {"stages": ("x:20",)},
+        {"stages": ("margin",)},
+        {"stages": ("margin:0",)},
+    ],
 )
 def test_parameters_without_a_meaning_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(PolicyError):

@@ -4,20 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from auditor.attacks.arenas import gather, growing, positive
-from auditor.attacks.crafting import TargetSearch
+from auditor.attacks.arenas import growing, positive
+from auditor.attacks.bouts import bout_cost, fight, robustness_metrics
 from auditor.attacks.curves import best_half_width, readings
-from auditor.attacks.sweeping import sweep
-from auditor.attacks.trials import describe
+from auditor.attacks.norms import Norm
+from auditor.attacks.suites import Suite, suite
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Reading, Unit
+from auditor.domain.readings import Reading
 from auditor.domain.subjects import Shard, Subject
-
-SECONDS_A_QUERY = 5e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +33,13 @@ class LinfQuery:
     examples: int = 8
 
     id: ClassVar[str] = "evasion.linf_query"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     title: ClassVar[str] = "Accuracy under a bounded attack that only sees scores"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE}
     )
     uses: ClassVar[tuple[str, ...]] = ()
-    emits: ClassVar[Mapping[str, Metric]] = {
-        "clean_accuracy": Metric(
-            "Accuracy on the attacked rows before any attack", Unit.SHARE, higher_is_better=True
-        ),
-        "robust_accuracy": Metric(
-            "Accuracy under attack", Unit.SHARE, Bound.AT_MOST, higher_is_better=True
-        ),
-        "min_breaking_eps": Metric(
-            "Smallest budget that breaks half of the rows (1: none that was tried)",
-            Unit.SHARE,
-            Bound.AT_MOST,
-            higher_is_better=True,
-        ),
-    }
+    emits: ClassVar[Mapping[str, Metric]] = robustness_metrics()
     controls: ClassVar[tuple[Control, ...]] = (
         Control("eu-ai-act", "15(5)"),
         Control("nist-ai-rmf", "MEASURE 2.7"),
@@ -79,11 +64,14 @@ class LinfQuery:
         growing(self.eps)
         positive(iterations=self.iterations, restarts=self.restarts, rows=self.rows)
 
+    @property
+    def suite(self) -> Suite:
+        """The searches: the first goes on from what is known, others begin anew."""
+        return suite((f"square:{self.iterations}x{self.restarts}",), Norm.LINF)
+
     def cost(self, size: Size) -> Cost:
-        """Return an upper bound; rows that break or are wrong from the start cost less."""
-        searches = min(self.rows, size.rows) * len(growing(self.eps)) * self.restarts
-        queries = searches * self.iterations
-        return Cost(queries=size.rows + queries, seconds=queries * SECONDS_A_QUERY)
+        """Return upper bounds; rows that break or are wrong from the start cost less."""
+        return bout_cost(self.suite, len(growing(self.eps)), self.rows, size)
 
     def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
         """Return the half width that the shares have where they are 0 or 1."""
@@ -92,11 +80,13 @@ class LinfQuery:
 
     def observe(self, subject: Subject, shard: Shard) -> Evidence:
         """Attack the first ``rows`` rows of the audit's permutation at each budget."""
-        bout = gather(subject, self.rows)
-        attack = TargetSearch(self.iterations, self.restarts)
-        found = sweep(attack, bout.arena, growing(self.eps), subject.seed, subject.progress)
-        return describe(
-            bout, found, most_examples=self.examples * subject.show_examples, twin_distance=None
+        return fight(
+            subject,
+            self.suite,
+            growing(self.eps),
+            norm=Norm.LINF,
+            rows=self.rows,
+            examples=self.examples,
         )
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:

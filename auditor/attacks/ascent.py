@@ -1,0 +1,144 @@
+"""The climb of Auto-PGD, in any norm with steps (Croce & Hein 2020, arXiv 2003.01690, alg. 1)."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.attacks.balls import Ball, unit_steps
+from auditor.attacks.norms import wide
+from auditor.domain.tasks import Floats
+
+MOMENTUM = 0.75
+RISES_WANTED = 0.75
+FIRST_CHECK, LEAST_GAP, SHRINK = 0.22, 0.06, 0.03
+
+Mask = NDArray[np.bool_]
+
+
+def checkpoints(steps: int) -> frozenset[int]:
+    """Return the iterations at which the step size is reconsidered (section 3.2).
+
+    The gaps between them shrink from 22 % of the steps by 3 points each, to no less than 6 %.
+    """
+    gap = max(int(FIRST_CHECK * steps), 1)
+    least, shrink = max(int(LEAST_GAP * steps), 1), max(int(SHRINK * steps), 1)
+    places, place = [], gap
+    while place <= steps:
+        places.append(place)
+        gap = max(gap - shrink, least)
+        place += gap
+    return frozenset(places)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ascent:
+    """Where the climb of each row stands; ``point`` is what wants a loss and a gradient next.
+
+    ``size`` is the step of each row as a share of the budget. ``rises`` counts iterations since
+    the last checkpoint (``since``) in which the loss grew; ``halved`` says whether that
+    checkpoint shortened the step, ``best_then`` what the best loss was.
+    """
+
+    point: Floats
+    previous: Floats
+    best: Floats
+    best_gradient: Floats
+    best_loss: Floats
+    last_loss: Floats
+    best_then: Floats
+    size: Floats
+    rises: NDArray[np.int64]
+    halved: Mask
+    iteration: int
+    since: int
+
+    @classmethod
+    def start(cls, point: Floats) -> "Ascent":
+        """Begin at ``[n, ...]`` points of the ball, with steps of twice its radius."""
+        rows = len(point)
+        never = np.full(rows, -np.inf)
+        return cls(
+            point=point,
+            previous=point,
+            best=point,
+            best_gradient=np.zeros_like(point),
+            best_loss=never,
+            last_loss=never,
+            best_then=never,
+            size=np.full(rows, 2.0),
+            rises=np.zeros(rows, dtype=np.int64),
+            halved=np.ones(rows, dtype=np.bool_),
+            iteration=0,
+            since=0,
+        )
+
+    def take(self, keep: Mask) -> "Ascent":
+        """Return the climb of some rows only."""
+        return replace(
+            self,
+            point=self.point[keep],
+            previous=self.previous[keep],
+            best=self.best[keep],
+            best_gradient=self.best_gradient[keep],
+            best_loss=self.best_loss[keep],
+            last_loss=self.last_loss[keep],
+            best_then=self.best_then[keep],
+            size=self.size[keep],
+            rises=self.rises[keep],
+            halved=self.halved[keep],
+        )
+
+    def advance(
+        self, loss: Floats, gradient: Floats, ball: Ball, checks: frozenset[int]
+    ) -> "Ascent":
+        """Return the climb after hearing the loss and the gradient at ``point``."""
+        noted = self.note(loss, gradient)
+        if self.iteration in checks:
+            noted, gradient = noted._reconsider(gradient)  # noqa: SLF001 -- its own next state
+        return noted._step(gradient, ball)  # noqa: SLF001 -- its own next state
+
+    def note(self, loss: Floats, gradient: Floats) -> "Ascent":
+        """Return the climb with the best point of each row brought up to date."""
+        better = loss > self.best_loss
+        grew = loss > self.last_loss
+        first = self.iteration == 0
+        return replace(
+            self,
+            best=np.where(wide(better, self.best), self.point, self.best),
+            best_gradient=np.where(wide(better, gradient), gradient, self.best_gradient),
+            best_loss=np.where(better, loss, self.best_loss),
+            best_then=loss if first else self.best_then,
+            last_loss=loss,
+            rises=self.rises if first else self.rises + grew,
+        )
+
+    def _reconsider(self, gradient: Floats) -> tuple["Ascent", Floats]:
+        """Halve the steps that oscillate or stand still, and go back to their best points."""
+        oscillates = self.rises <= RISES_WANTED * (self.iteration - self.since)
+        stuck = ~self.halved & (self.best_then >= self.best_loss)
+        halve = oscillates | stuck
+        back = wide(halve, self.point)
+        state = replace(
+            self,
+            size=np.where(halve, self.size / 2, self.size),
+            halved=halve,
+            best_then=self.best_loss,
+            rises=np.zeros_like(self.rises),
+            since=self.iteration,
+            point=np.where(back, self.best, self.point),
+        )
+        return state, np.where(back, self.best_gradient, gradient)
+
+    def _step(self, gradient: Floats, ball: Ball) -> "Ascent":
+        momentum = 1.0 if self.iteration == 0 else MOMENTUM
+        length = wide(self.size * ball.eps, self.point)
+        step = length * ball.scale * unit_steps(gradient, ball)
+        ahead = ball.project(self.point + step)
+        moved = momentum * (ahead - self.point) + (1 - momentum) * (self.point - self.previous)
+        return replace(
+            self,
+            point=ball.project(self.point + moved),
+            previous=self.point,
+            iteration=self.iteration + 1,
+        )

@@ -1,0 +1,152 @@
+"""The interface of an attack: it asks about points, is told what came of them, and asks again."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.attacks.balls import Ball
+from auditor.attacks.goals import Goal
+from auditor.attacks.losses import Aim, Labels
+from auditor.domain.tasks import Floats
+
+Mask = NDArray[np.bool_]
+Places = NDArray[np.int64]
+
+
+class Source(StrEnum):
+    """What an attack hears: gradients of the twin, the target's scores, or its decisions only."""
+
+    TWIN = "twin"
+    SCORES = "scores"
+    DECISIONS = "decisions"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ground:
+    """What an attack is given of its rows when it begins.
+
+    ``ball`` holds clean rows and all candidates; ``probabilities`` are the target's of the clean
+    rows. ``start`` is the best that other attacks found (``None``: begin anywhere), ``broken``
+    whether it already reaches the goal, so that an attack on decisions can walk on from there.
+    """
+
+    ball: Ball
+    labels: Labels
+    goal: Goal
+    probabilities: Floats
+    start: Floats | None = None
+    broken: Mask | None = None
+
+    @property
+    def aim(self) -> Aim:
+        """Which classes to raise and to lower, row by row."""
+        return self.goal.aim(self.labels)
+
+    def take(self, keep: NDArray[np.generic]) -> "Ground":
+        """Return the part for some rows."""
+        return replace(
+            self,
+            ball=self.ball.take(keep),
+            labels=self.labels[keep],
+            probabilities=self.probabilities[keep],
+            start=None if self.start is None else self.start[keep],
+            broken=None if self.broken is None else self.broken[keep],
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """Points to be judged: ``points[i]`` is a wish for the row at place ``rows[i]`` of the state.
+
+    A row may be asked about several times at once, or not at all.
+    """
+
+    points: Floats
+    rows: Places
+
+
+def one_each(points: Floats) -> Question:
+    """Ask about one point a row."""
+    return Question(points, np.arange(len(points), dtype=np.int64))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What came of a question, in its order.
+
+    ``points`` are the candidates that were judged: inside the ball and on the input's steps.
+    ``reached`` says whether the target's answer reaches the goal (an attack on the twin hears of
+    points that the twin called broken). ``margin`` is how far the target's scores are beyond the
+    line, minus infinity for a refused candidate (only for ``SCORES``). ``logits`` are the twin's
+    and ``pull`` turns a cotangent ``[m, classes]`` into the gradient in the points, as often as
+    needed (only for ``TWIN``).
+    """
+
+    points: Floats
+    reached: Mask
+    margin: Floats
+    logits: Floats
+    pull: Callable[[Floats], Floats]
+
+
+class State(Protocol):
+    """Where an attack stands on some rows; ``tell`` and ``take`` return the next state."""
+
+    @property
+    def best(self) -> Floats:
+        """The strongest or nearest point of each row so far."""
+        ...
+
+    def ask(self) -> Question:
+        """Return the points to judge next."""
+        ...
+
+    def tell(self, answer: Answer) -> Self:
+        """Return the state after hearing the answer to the last question."""
+        ...
+
+    def take(self, keep: Mask) -> Self:
+        """Return the state of some rows only."""
+        ...
+
+
+class Attack(Protocol):
+    """A way of looking for candidates, with its settings."""
+
+    @property
+    def name(self) -> str:
+        """How logs and reports call it, with its settings."""
+        ...
+
+    @property
+    def source(self) -> Source:
+        """What it must hear."""
+        ...
+
+    @property
+    def rounds(self) -> int:
+        """How many questions it asks at most."""
+        ...
+
+    @property
+    def queries(self) -> int:
+        """How many rows a row it asks the target for at most."""
+        ...
+
+    @property
+    def passes(self) -> int:
+        """How many gradients of the twin a row it takes at most."""
+        ...
+
+    @property
+    def minimises(self) -> bool:
+        """Whether it looks for the nearest success, and so goes on with rows that are broken."""
+        ...
+
+    def begin(self, ground: Ground, rng: np.random.Generator) -> State:
+        """Return the state before the first question."""
+        ...

@@ -1,0 +1,154 @@
+"""The only points that count as candidates: near a clean row, in its box, on its steps."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.attacks.norms import TINY, Norm, nearest, size, wide
+from auditor.domain.tasks import Array, Floats
+
+SLACK = 1e-6
+"""Rounding error that is forgiven, as a share of a coordinate's range or of its quantum."""
+STEP_SLACK = 1e-3
+"""How far a value may stand from its step, in steps, beside its own type's resolution: float32
+pixels are not exact multiples of 1/255."""
+
+Repair = Callable[[Array, Array], Array]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Ball:
+    """All candidates for ``[n, ...]`` clean rows under one threat.
+
+    ``lower`` and ``upper`` are what each coordinate can reach alone; ``scale`` its range, 0 where
+    it may not move. ``repair`` brings candidates to where they could be real rows.
+    """
+
+    clean: Array
+    lower: Floats
+    upper: Floats
+    quantum: Floats
+    origin: Floats
+    norm: Norm
+    eps: float
+    scale: Floats
+    channels: int | None = None
+    repair: Repair | None = None
+
+    def take(self, keep: NDArray[np.generic]) -> "Ball":
+        """Return the part for some rows."""
+        return replace(
+            self,
+            clean=self.clean[keep],
+            lower=self.lower[keep],
+            upper=self.upper[keep],
+        )
+
+    def project(self, points: Floats) -> Floats:
+        """Return the nearest points of the ball, not rounded; a missing value stays."""
+        if self.norm is Norm.LINF:
+            inside: Floats = np.clip(points, self.lower, self.upper)
+            return inside
+        exact, unit = self.clean.astype(np.float64), self._unit()
+        near = nearest(
+            (points - exact) / unit,
+            self.norm,
+            self.eps,
+            np.nan_to_num((self.lower - exact) / unit, nan=0.0),
+            np.nan_to_num((self.upper - exact) / unit, nan=0.0),
+            self.channels,
+        )
+        return exact + near * self.scale
+
+    def change(self, points: Floats) -> Floats:
+        """Return the change from the clean rows in ranges, 0 where a value is missing."""
+        moved = (points - self.clean.astype(np.float64)) / self._unit()
+        return np.nan_to_num(moved, nan=0.0)
+
+    def at(self, change: Floats) -> Floats:
+        """Return the points that lie ``change`` ranges away from the clean rows."""
+        return self.clean.astype(np.float64) + change * self.scale
+
+    def reach(self) -> tuple[Floats, Floats]:
+        """Return the least and the largest change of each coordinate, in ranges."""
+        return self.change(self.lower), self.change(self.upper)
+
+    def settle(self, points: Floats) -> Array:
+        """Return the nearest candidates: inside the ball, on a step, in the rows' own type.
+
+        Settling twice changes nothing. A coordinate with no step in reach keeps its clean value.
+        """
+        exact = self.clean.astype(np.float64)
+        points = self.project(points)
+        if (self.quantum > 0).any():
+            points = self._on_steps(points, exact)
+        points = np.where(np.isnan(points), exact, points)
+        if np.issubdtype(self.clean.dtype, np.integer):
+            points = np.rint(points)
+        typed = self._typed(points)
+        return typed if self.repair is None else self.repair(self.clean, typed)
+
+    def _unit(self) -> Floats:
+        return np.where(self.scale > 0, self.scale, 1.0)
+
+    def _on_steps(self, points: Floats, exact: Floats) -> Floats:
+        stepped = np.where(self.quantum > 0, self._stepped(points, exact, np.rint), points)
+        if self.norm in {Norm.LINF, Norm.L0}:
+            return stepped
+        over = size(self.change(stepped), self.norm) > self.eps * (1 + SLACK)
+        if not over.any():
+            return stepped
+        # Rounding went past the budget: round these rows towards the clean one instead.
+        back = np.where(self.quantum > 0, self._stepped(points, exact, None), points)
+        return np.asarray(np.where(wide(over, stepped), back, stepped))
+
+    def _stepped(
+        self, points: Floats, exact: Floats, way: Callable[[Floats], Floats] | None
+    ) -> Floats:
+        quantum = np.where(self.quantum > 0, self.quantum, 1.0)
+        first = np.ceil((self.lower - self.origin) / quantum - SLACK)
+        last = np.floor((self.upper - self.origin) / quantum + SLACK)
+        places, own = (points - self.origin) / quantum, (exact - self.origin) / quantum
+        if way is None:
+            back = np.where(points > exact, np.floor(places + SLACK), np.ceil(places - SLACK))
+            chosen = np.where(points == exact, np.rint(own), back)
+        else:
+            chosen = way(places)
+        chosen = np.clip(chosen, first, last)
+        # The clean value itself is kept as the file spells it, not recomputed from its step.
+        still = (first > last) | (chosen == np.rint(own))
+        return np.where(still, exact, self.origin + chosen * quantum)
+
+    def _typed(self, points: Floats) -> Array:
+        typed = points.astype(self.clean.dtype)
+        exact = typed.astype(np.float64)
+        # A narrower type may round across a limit: step back towards the clean value.
+        margin = SLACK * self.quantum
+        across = (exact > self.upper + margin) | (exact < self.lower - margin)
+        if across.any() and np.issubdtype(self.clean.dtype, np.floating):
+            back = np.nextafter(typed, self.clean.astype(typed.dtype))
+            typed = np.where(across, back, typed)
+        return typed
+
+
+def unit_steps(gradient: Floats, ball: Ball) -> Floats:
+    """Return, in ranges, the change of norm 1 that climbs ``gradient`` fastest in the ball's norm.
+
+    ``gradient`` is that in the rows' own units. For ``l1`` and ``l0`` it is the Euclidean one:
+    these balls have corners, and their attacks choose coordinates by themselves.
+    """
+    slope = np.nan_to_num(gradient, nan=0.0) * ball.scale
+    if ball.norm is Norm.LINF:
+        return np.sign(slope)
+    length = size(slope, Norm.L2)
+    return np.asarray(slope / wide(np.maximum(length, TINY), slope))
+
+
+def resolution(values: Array) -> Floats:
+    """Return how far apart neighbouring numbers of the values' type are; 0 for integers."""
+    if not np.issubdtype(values.dtype, np.floating):
+        return np.zeros(values.shape)
+    apart: Floats = np.spacing(np.abs(values)).astype(np.float64)
+    return apart

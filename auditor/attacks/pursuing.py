@@ -1,0 +1,111 @@
+"""Runs one attack against a frame: only rows that still matter are asked about."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from auditor.attacks.asking import Answer, Attack, Ground, Question, Source, State
+from auditor.attacks.frame import Frame, Mask, Rows
+from auditor.attacks.losses import softmax
+from auditor.domain.subjects import Twin
+from auditor.domain.tasks import Array, Floats
+
+Tick = Callable[[], None]
+"""Called at each question; raises ``CancelledError`` when the user stopped the audit."""
+
+
+@dataclass(slots=True, eq=False)
+class Pursuit:
+    """One attack on the rows of a frame that stand; ``passes`` counts gradients of the twin."""
+
+    attack: Attack
+    frame: Frame
+    twin: Twin | None
+    tick: Tick
+    passes: int = 0
+
+    def run(self, rng: np.random.Generator, *, stretch: float = 0.0) -> None:
+        """Attack every live row until it breaks, or the attack has asked all it may.
+
+        ``stretch`` above 0 starts from the strongest candidates so far, their change stretched.
+        An attack that minimises keeps its rows. Ends early when the frame's queries are spent.
+        """
+        rows = self.frame.live
+        if not len(rows):
+            return
+        state = self.attack.begin(self._ground(rows, stretch), rng)
+        for _round in range(self.attack.rounds):
+            question = state.ask()
+            if not len(rows) or self.frame.spent(len(question.points)):
+                break
+            self.tick()
+            answer = self._answer(rows, question)
+            state = state.tell(answer)
+            if not self.attack.minimises:
+                keep = ~self._broken(rows)
+                rows, state = rows[keep], state.take(keep)
+        self._close(rows, state)
+
+    def _ground(self, rows: Rows, stretch: float) -> Ground:
+        frame = self.frame
+        return Ground(
+            ball=frame.ball.take(rows),
+            labels=frame.labels[rows],
+            goal=frame.goal,
+            probabilities=frame.clean_probabilities[rows],
+            start=frame.starts(rows, stretch) if stretch > 0 else None,
+            broken=frame.standing.broken[rows],
+        )
+
+    def _broken(self, rows: Rows) -> Mask:
+        live = np.zeros(len(self.frame.clean), dtype=np.bool_)
+        live[self.frame.live] = True
+        gone: Mask = ~live[rows]
+        return gone
+
+    def _answer(self, rows: Rows, question: Question) -> Answer:
+        own = rows[question.rows]
+        if self.attack.source is Source.TWIN:
+            return self._from_twin(own, question)
+        points, reached, margin = self.frame.submit(own, question.points)
+        if self.attack.source is Source.DECISIONS:
+            margin = np.zeros(0)  # an attack on decisions sees no scores
+        return Answer(points.astype(np.float64), reached, margin, np.zeros((0, 0)), _no_gradient)
+
+    def _from_twin(self, own: Rows, question: Question) -> Answer:
+        if self.twin is None:
+            message = f"{self.attack.name} needs a twin"
+            raise TypeError(message)
+        twin, points = self.twin, self.frame.ball.take(own).settle(question.points)
+        logits = twin.forward(points)
+        reached = self._confirm(own, points, logits)
+
+        def pull(cotangent: Floats) -> Floats:
+            self.passes += len(cotangent)
+            return np.nan_to_num(twin.backward(cotangent))
+
+        return Answer(points.astype(np.float64), reached, np.zeros(0), logits, pull)
+
+    def _confirm(self, own: Rows, points: Array, logits: Floats) -> Mask:
+        """Return which points the target confirms, asking only where the twin calls them broken."""
+        claimed = self.frame.claims(own, _as_probabilities(logits))
+        reached = np.zeros(len(own), dtype=np.bool_)
+        if claimed.any() and not self.frame.spent(int(claimed.sum())):
+            asked = points[claimed].astype(np.float64)
+            _, reached[claimed], _ = self.frame.submit(own[claimed], asked)
+        return reached
+
+    def _close(self, rows: Rows, state: State) -> None:
+        """Let the target judge the best point of rows that the twin never called broken."""
+        if self.attack.source is Source.TWIN and len(rows) and not self.frame.spent(len(rows)):
+            self.frame.submit(rows, state.best)
+
+
+def _as_probabilities(logits: Floats) -> Floats:
+    return logits if logits.shape[1] == 1 else softmax(logits)
+
+
+def _no_gradient(cotangent: Floats) -> Floats:
+    message = f"an attack on the target pulled {len(cotangent)} gradients: it has none"
+    raise TypeError(message)

@@ -1,0 +1,112 @@
+"""Attacks by name, as a policy writes them: ``margin:100`` or ``targeted:50x3``."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from auditor.attacks.apgd import Apgd
+from auditor.attacks.asking import Attack, Source
+from auditor.attacks.norms import Norm
+from auditor.attacks.square import Square
+from auditor.errors import PolicyError
+
+Make = Callable[[int, int], tuple[Attack, ...]]
+"""From steps (or queries) and a count to attacks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A family of attacks: the norms that it works in, and how it is made."""
+
+    norms: frozenset[Norm]
+    make: Make
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """What is thrown at the rows: ``minimal`` attacks once, in the widest ball, then ``bounded``
+    ones at each budget. Rows that an attack breaks are left out of the next.
+    """
+
+    bounded: tuple[Attack, ...]
+    minimal: tuple[Attack, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """The attacks in their order."""
+        return [attack.name for attack in (*self.minimal, *self.bounded)]
+
+    @property
+    def asks_the_twin(self) -> bool:
+        """Whether any of them needs gradients."""
+        return any(item.source is Source.TWIN for item in (*self.minimal, *self.bounded))
+
+    def ticks(self, budgets: int) -> int:
+        """Return how many questions are asked at most."""
+        once = sum(attack.rounds for attack in self.minimal)
+        return once + budgets * sum(attack.rounds for attack in self.bounded)
+
+    def queries(self, budgets: int) -> int:
+        """Return how often a row is scored on the target at most."""
+        once = sum(attack.queries for attack in self.minimal)
+        return once + budgets * sum(attack.queries for attack in self.bounded)
+
+    def passes(self, budgets: int) -> int:
+        """Return how many gradients of the twin a row costs at most."""
+        once = sum(attack.passes for attack in self.minimal)
+        return once + budgets * sum(attack.passes for attack in self.bounded)
+
+
+def suite(stages: tuple[str, ...], norm: Norm) -> Suite:
+    """Return the attacks that ``stages`` name, in their order.
+
+    A stage is ``NAME:STEPS`` or ``NAME:STEPSxCOUNT``. Raises ``PolicyError`` that lists the names
+    for this norm.
+    """
+    attacks = [attack for stage in stages for attack in _stage(stage, norm)]
+    if not attacks:
+        raise PolicyError("an attack has no stages", cure=f"Give at least one of {_known(norm)}.")
+    minimal = tuple(attack for attack in attacks if attack.minimises)
+    return Suite(tuple(attack for attack in attacks if not attack.minimises), minimal)
+
+
+def _stage(text: str, norm: Norm) -> tuple[Attack, ...]:
+    found = re.fullmatch(r"([a-z0-9_]+):([1-9]\d*)(?:x([1-9]\d*))?", text)
+    kind = KINDS.get(found[1]) if found else None
+    if found is None or kind is None or norm not in kind.norms:
+        raise PolicyError(
+            f"the stage {text!r} names no attack in the norm {norm.value}",
+            cure=f"Write NAME:STEPS or NAME:STEPSxCOUNT with a name of {_known(norm)}.",
+        )
+    return kind.make(int(found[2]), int(found[3] or 1))
+
+
+def _known(norm: Norm) -> str:
+    return ", ".join(sorted(name for name, kind in KINDS.items() if norm in kind.norms))
+
+
+def _climbs(loss: str) -> Make:
+    def make(steps: int, count: int) -> tuple[Attack, ...]:
+        return (Apgd(steps, loss),) * count
+
+    return make
+
+
+def _targeted(steps: int, count: int) -> tuple[Attack, ...]:
+    first = Apgd(steps, "difference")
+    return tuple(replace(first, rank=rank) for rank in range(1, count + 1))
+
+
+def _square(queries: int, count: int) -> tuple[Attack, ...]:
+    return (Square(queries),) * count
+
+
+_ASCENTS = frozenset({Norm.LINF, Norm.L2})
+KINDS: Mapping[str, Kind] = {
+    "cross_entropy": Kind(_ASCENTS, _climbs("cross_entropy")),
+    "margin": Kind(_ASCENTS, _climbs("margin")),
+    "dlr": Kind(_ASCENTS, _climbs("dlr")),
+    "targeted": Kind(_ASCENTS, _targeted),
+    "square": Kind(frozenset({Norm.LINF}), _square),
+}
+"""Every stage's name. ``dlr`` needs three classes or more."""
