@@ -26,7 +26,8 @@ class Observed:
 
     ``model_shape`` is the model's input as it declares it (``None`` for an open axis),
     ``outputs`` how many scores it gives. ``columns`` are all columns or arrays of the data;
-    ``classes`` the distinct labels; ``value_range`` the least and greatest input of an array.
+    ``classes`` the distinct labels; ``value_range`` the least and greatest input of an array;
+    ``spread`` the standard deviation of labels that are numbers to be predicted.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Observed:
     input_shape: tuple[int, ...] | None = None
     value_range: tuple[float, float] | None = None
     pictures: bool = False
+    spread: float | None = None
 
 
 def draft_audit_file(observed: Observed) -> str:
@@ -77,6 +79,15 @@ def _head(seen: Observed) -> str:
 
 
 def _task(seen: Observed) -> str:
+    if seen.spread is not None and seen.outputs in {None, 1}:
+        note = "guessed: a tenth of the labels' standard deviation"
+        return "\n".join(
+            [
+                "task:",
+                "  kind: regression                # guessed: the labels are many numbers",
+                f"  tolerance: {seen.spread / 10:.3g}{_note(note)}",
+            ]
+        )
     lines = ["task:", "  kind: classification"]
     if seen.outputs is not None and seen.classes and seen.outputs not in (1, len(seen.classes)):
         lines.append(

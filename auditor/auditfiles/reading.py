@@ -4,15 +4,16 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias, cast
 
 from auditor.auditfiles.shapes import AuditShape
+from auditor.auditfiles.tasks import Mistake, task_mistakes
 from auditor.documents import Document, Place, read_document, validate
 from auditor.domain.auditfiles import AuditFile
 from auditor.domain.canonical import Json, canonical
 from auditor.domain.targets import TargetSpec
+from auditor.domain.twins import PROGRAM, TwinKind
 from auditor.errors import AuditFileError, InvalidInputError
 
 TargetEntry: TypeAlias = "str | Mapping[str, Json]"
 ResolveTarget: TypeAlias = Callable[[TargetEntry], TargetSpec]
-LEAST_CLASSES = 2
 
 
 def read_audit_file(raw: bytes, source: str, resolve_target: ResolveTarget) -> AuditFile:
@@ -24,7 +25,7 @@ def read_audit_file(raw: bytes, source: str, resolve_target: ResolveTarget) -> A
     """
     document = read_document(raw, source, AuditFileError)
     shape = validate(document, AuditShape, AuditFileError)
-    mistakes = [*_task_mistakes(shape), *_input_mistakes(shape), *_data_mistakes(shape)]
+    mistakes = [*task_mistakes(shape.task), *_input_mistakes(shape), *_data_mistakes(shape)]
     mistakes += [*_model_mistakes(shape), *_claim_mistakes(shape)]
     if mistakes:
         raise _error(document, mistakes)
@@ -44,34 +45,12 @@ def read_audit_file(raw: bytes, source: str, resolve_target: ResolveTarget) -> A
     )
 
 
-Mistake = tuple[Place, str, str]
-"""Where it stands, what is wrong with it, and the cure."""
-
-
 def _error(document: Document, mistakes: list[Mistake]) -> AuditFileError:
     said = "; ".join(
         f"{document.where(place)}: {'.'.join(str(part) for part in place)} {problem}"
         for place, problem, _ in mistakes
     )
     return AuditFileError(said, cure=" ".join(dict.fromkeys(cure for _, _, cure in mistakes)))
-
-
-def _task_mistakes(shape: AuditShape) -> Iterator[Mistake]:
-    task = shape.task
-    if not 0 < task.threshold < 1:
-        cure = "Set a probability between 0 and 1, or remove it."
-        yield ("task", "threshold"), f"is {task.threshold:g}, which decides nothing", cure
-    if task.classes is None:
-        return
-    if len(task.classes) < LEAST_CLASSES:
-        yield ("task", "classes"), "lists fewer than two classes", "List every class."
-    if len(set(task.classes)) < len(task.classes):
-        yield ("task", "classes"), "lists a class twice", "List every class once."
-    for name in ("positive", "favourable"):
-        label = getattr(task, name)
-        if label is not None and label not in task.classes:
-            problem = f"is {label!r}, which task.classes does not list"
-            yield ("task", name), problem, f"Choose one of {', '.join(task.classes)}."
 
 
 def _input_mistakes(shape: AuditShape) -> Iterator[Mistake]:
@@ -107,6 +86,14 @@ def _data_mistakes(shape: AuditShape) -> Iterator[Mistake]:
 
 
 def _model_mistakes(shape: AuditShape) -> Iterator[Mistake]:
+    twin = shape.model.twin
+    if TwinKind.named(twin) is TwinKind.EXPORTED and not twin.endswith(PROGRAM):
+        cure = f"Write auto, adjoint, none, or the path of a torch.export file ({PROGRAM})."
+        yield (
+            ("model", "twin"),
+            f"is {twin!r}, which is no kind of twin and no {PROGRAM} file",
+            cure,
+        )
     if shape.model.artifact is not None:
         return
     for name in ("signature", "key"):

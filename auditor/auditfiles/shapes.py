@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from auditor.auditfiles.words import (
+    Costs,
     Entries,
     Flag,
     Label,
@@ -35,7 +36,7 @@ class ModelShape(Section):
     signature: LocalPath | None = None
     key: LocalPath | None = None
     trust: Unsupported = None
-    twin: Literal["auto"] = "auto"
+    twin: LocalPath = "auto"
     parent: Unsupported = None
     tags: Names = ()
 
@@ -68,11 +69,19 @@ class TaskShape(Section):
     positive: Label | None = None
     favourable: Label | None = None
     threshold: Number = 0.5
-    costs: Unsupported = None
-    tolerance: Unsupported = None
+    costs: Costs = None
+    reject: Label | None = None
+    tolerance: Number | None = None
 
     def section(self) -> TaskSection:
-        """Return the domain's form."""
+        """Return the domain's form: a matrix of costs by the names of its classes."""
+        costs = self.costs
+        if isinstance(costs, tuple):
+            names = self.classes or ()
+            costs = {
+                label: dict(zip(names, row, strict=True))
+                for label, row in zip(names, costs, strict=True)
+            }
         return TaskSection(
             kind=self.kind,
             classes=self.classes,
@@ -80,6 +89,9 @@ class TaskShape(Section):
             positive=self.positive,
             favourable=self.favourable,
             threshold=self.threshold,
+            costs=costs,
+            reject=self.reject,
+            tolerance=self.tolerance,
         )
 
 

@@ -98,10 +98,28 @@ def _mapped(value: object) -> object:
     return value
 
 
-def _classification(value: object) -> object:
-    if value == "regression":
-        raise _refuse("'regression' is not supported yet; audit a classification")
+def _costs(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {
+            label: {decision: _cost(cost, label, decision) for decision, cost in row.items()}
+            for label, row in ((name, _mapped(item)) for name, item in value.items())
+            if isinstance(row, Mapping)
+        }
+    if isinstance(value, list | tuple) and all(isinstance(row, list | tuple) for row in value):
+        return tuple(
+            tuple(_cost(cost, index, column) for column, cost in enumerate(row))
+            for index, row in enumerate(value)
+        )
+    if value is not None:
+        raise _refuse("is neither {label: {decision: cost}} nor a list of rows; write one of them")
     return value
+
+
+def _cost(value: object, label: object, decision: object) -> object:
+    try:
+        return _number(value)
+    except PydanticCustomError as mistake:
+        raise _refuse(f"{label}, {decision}: {mistake.message()}") from None
 
 
 class Section(Strict):
@@ -124,5 +142,8 @@ Names = Annotated[tuple[Text, ...], BeforeValidator(_names)]
 Entries = Annotated[tuple[Any, ...], BeforeValidator(_listed)]
 Range = Annotated[tuple[Number, Number], BeforeValidator(_listed)]
 Settings = Annotated[dict[str, Any], BeforeValidator(_mapped)]
-TaskKind = Annotated[Literal["classification"], BeforeValidator(_classification)]
+TaskKind = Literal["classification", "regression"]
+Costs = Annotated[
+    dict[str, dict[str, float]] | tuple[tuple[float, ...], ...] | None, BeforeValidator(_costs)
+]
 Unsupported = Annotated[None, BeforeValidator(_unsupported)]

@@ -27,7 +27,10 @@ class ModelSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSection:
-    """The task as declared; ``classes`` may be left to the data (sorted distinct labels)."""
+    """The task as declared; ``classes`` may be left to the data (sorted distinct labels).
+
+    ``costs`` maps a label to decisions and what they cost; a pair that is not there costs nothing.
+    """
 
     kind: str = "classification"
     classes: tuple[str, ...] | None = None
@@ -35,6 +38,8 @@ class TaskSection:
     positive: str | None = None
     favourable: str | None = None
     threshold: float = 0.5
+    costs: Mapping[str, Mapping[str, float]] | None = None
+    reject: str | None = None
     tolerance: float | None = None
 
 

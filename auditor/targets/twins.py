@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,39 +11,50 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.domain.artifacts import Artifact
+from auditor.domain.canonical import Json
 from auditor.domain.readings import Gap, Reason
-from auditor.domain.subjects import Model
+from auditor.domain.subjects import Model, Shard, derive_seed
 from auditor.domain.targets import Interface, TargetSpec
-from auditor.domain.tasks import Array, Classification, Floats
+from auditor.domain.tasks import Array, Classification, Floats, InputSpace
+from auditor.domain.twins import TwinKind, TwinSource
 from auditor.errors import ModelCrashedError, ModelFailedError, SubjectLostError, TwinError
+from auditor.targets.fidelity import examine
 from auditor.targets.isolation import Isolation, bounds_of
 from auditor.targets.keeping import Keeper
 from auditor.targets.layouts import arrange_floats, restore
+from auditor.targets.messages import plain
 from auditor.targets.models import OpenedModel
 from auditor.targets.processes import Child
-from auditor.targets.scores import column_order, to_probabilities
+from auditor.targets.scores import column_order
 
 TWIN_MEMORY = 8 * 2**30
 """At least so much address space: torch's libraries alone map several GiB in some builds."""
-DISTANCE_ROWS = 512
-MOST_DIFFERENCE = 1e-3
-"""Largest difference of a probability for the twin to count as the same function. Two float32
-implementations differ by about 1e-6, the same INT8 file on two chips by 5e-2 (both measured), so
-that this bound lies far from either."""
-LEAST_AGREEMENT = 0.999
-"""Least share of equal decisions: rows so near a tie that rounding decides them may differ."""
+ARTIFACT_ITSELF = TwinSource()
+MOST_NAME = 200
+NO_SPACE = Gap(
+    reason=Reason.NEEDS_NUMERIC_INPUT,
+    detail="No input space was given.",
+    cure="Set input.domain or input.features in the audit file.",
+)
+EXTRAS: Mapping[str, str] = {
+    "torch": "pip install 'auditor[attacks]'",
+    "onnx_ad": "pip install 'auditor[adjoint]'",
+}
 
 
 class OpenedTwin:
     """A twin in its own child process; implements ``domain.subjects.Twin``."""
 
-    def __init__(self, keeper: Keeper, interface: Interface, columns: NDArray[np.int64]) -> None:
+    def __init__(
+        self, keeper: Keeper, model: OpenedModel, source: TwinSource, distance: Mapping[str, float]
+    ) -> None:
         self._keeper = keeper
-        self._interface = interface
-        self._columns = columns
+        self._interface: Interface = model.interface
+        self._columns = _columns(model)
         self._row: tuple[int, ...] = ()
         self._passes = 0
-        self._distance: Mapping[str, float] = {}
+        self._source = source
+        self._distance = distance
 
     @property
     def passes(self) -> int:
@@ -50,9 +62,20 @@ class OpenedTwin:
         return self._passes
 
     @property
+    def source(self) -> Mapping[str, Json]:
+        """What it was built from, as evidence has it."""
+        return self._source.to_json()
+
+    @property
     def distance(self) -> Mapping[str, float]:
         """Measured distance from the model: see ``domain.subjects.Twin``."""
         return self._distance
+
+    def at(self, distance: Mapping[str, float]) -> "OpenedTwin":
+        """Return the same twin with its distance known, and no pass counted yet."""
+        known = object.__new__(OpenedTwin)
+        known.__dict__.update(self.__dict__, _distance=distance, _passes=0)
+        return known
 
     def forward(self, inputs: Array) -> Floats:
         """Return ``[n, classes]`` logits of rows as the data holds them, up to a constant a row.
@@ -75,21 +98,11 @@ class OpenedTwin:
         gradient = _expect(reply.arrays.get("gradient"), shape, "gradient")
         return restore(gradient, self._interface, self._row)
 
-    def measure(self, model: OpenedModel, inputs: Array) -> Mapping[str, float]:
-        """Compare with the model on ``inputs`` and remember the distance. Asks the model once."""
-        theirs = model.probabilities(model.predict(inputs))
-        ours = to_probabilities(self.forward(inputs), "logits")
-        difference = np.abs(theirs - ours)
-        agreement = 1.0
-        if isinstance(model.task, Classification):
-            agreement = float(np.mean(model.task.decide(theirs) == model.task.decide(ours)))
-        self._distance = {
-            "max_difference": float(difference.max()),
-            "mean_difference": float(difference.mean()),
-            "agreement": agreement,
-            "rows": float(len(inputs)),
-        }
-        return self._distance
+    def cut(self, inputs: Array) -> tuple[str, ...]:
+        """Return the operators that let no gradient through on these rows, as far as is known."""
+        rows = arrange_floats(inputs, self._interface)
+        said = self._keeper.ask({"op": "twin_cut"}, {"x": rows}).header.get("operators", [])
+        return tuple(plain(str(name), MOST_NAME) for name in said)
 
 
 @contextmanager
@@ -100,55 +113,70 @@ def open_twin(  # noqa: PLR0913 -- what an audit knows of a model, and how to ho
     model: Model,
     inputs: Array,
     *,
+    space: InputSpace | Gap = NO_SPACE,
+    source: TwinSource = ARTIFACT_ITSELF,
+    seed: int = 0,
     isolation: Isolation | None = None,
 ) -> Iterator[OpenedTwin | Gap]:
-    """Build the artifact's twin, measure its distance from ``model``, and close it at the end.
+    """Build a twin, examine it against ``model``, and close it at the end.
 
-    At most ``DISTANCE_ROWS`` rows of ``inputs`` are compared, which the model's queries count.
-    Yields a ``Gap`` where there can be no twin, or where it is not the same function.
+    The model's queries count what the examination asks (``fidelity.examine``); ``seed`` is the
+    audit's. Yields a ``Gap`` where there can be no twin, where it is not the same function, or
+    where its gradient leads nowhere on the target.
     """
     if not isinstance(model, OpenedModel):
         yield _unsupported("the model is not open in a process of ours, so that there is no file")
         return
-    refused = _no_twin(model)
+    source = _settled(source)
+    refused = _no_twin(model, source)
     if refused is not None:
         yield refused
         return
-    keeper = _keeper(spec, folder, artifact, model.interface, isolation)
+    keeper = _keeper(spec, folder, artifact, model.interface, source, isolation)
     try:
-        twin = OpenedTwin(keeper, model.interface, _columns(model))
-        yield _unlike(twin, model, inputs[:DISTANCE_ROWS]) or twin
+        rng = np.random.default_rng(derive_seed(seed, "twin", Shard()))
+        yield _examined(OpenedTwin(keeper, model, source, {}), model, inputs, space, rng)
     finally:
         keeper.close()
 
 
-def _keeper(
+def _keeper(  # noqa: PLR0913, PLR0917 -- what is opened, and how
     spec: TargetSpec,
     folder: Path,
     artifact: Artifact,
     interface: Interface,
+    source: TwinSource,
     isolation: Isolation | None,
 ) -> Keeper:
     memory = max(spec.memory_limit, TWIN_MEMORY)
     bounds = bounds_of(spec, folder, memory_limit=memory, isolation=isolation)
+    program = None if source.path is None else source.path.resolve()
+    if program is not None:
+        bounds = replace(bounds, readable=(*bounds.readable, program.parent))
     start = partial(Child, "twin", bounds, f"the process that runs the twin of {artifact.name!r}")
-    path = str(folder.resolve() / artifact.files[0].name)
-    asked = {"op": "twin_open", "path": path, "interface": interface.to_json()}
+    asked = {
+        "op": "twin_open",
+        "path": str(folder.resolve() / artifact.files[0].name),
+        "interface": interface.to_json(),
+        "kind": source.kind.value,
+        "program": None if program is None else str(program),
+    }
     return Keeper(start, asked, spec.time_limit)
 
 
-def _no_twin(model: OpenedModel) -> Gap | None:
-    if not isinstance(model.task, Classification):
-        return Gap(
-            reason=Reason.NEEDS_CLASSIFICATION,
-            detail="Twins are built for classifiers.",
-            cure="Use checks that ask the model alone.",
-        )
-    if find_spec("torch") is None:
+def _settled(source: TwinSource) -> TwinSource:
+    """Take the adjoint graph where torch is not installed and nothing else was asked for."""
+    spare = source.kind is TwinKind.AUTO and find_spec("torch") is None and find_spec("onnx_ad")
+    return replace(source, kind=TwinKind.ADJOINT) if spare else source
+
+
+def _no_twin(model: OpenedModel, source: TwinSource) -> Gap | None:
+    needed = "onnx_ad" if source.kind is TwinKind.ADJOINT else "torch"
+    if find_spec(needed) is None:
         return Gap(
             reason=Reason.NEEDS_EXTRA,
-            detail="A twin needs torch, which is not installed.",
-            cure="pip install 'auditor[attacks]'",
+            detail=f"A twin needs {needed}, which is not installed.",
+            cure=EXTRAS[needed],
         )
     if model.interface.scores == "labels":
         return _unsupported("the model gives labels and no scores for it to equal")
@@ -163,33 +191,25 @@ def _unsupported(why: str) -> Gap:
     )
 
 
-def _unlike(twin: OpenedTwin, model: OpenedModel, inputs: Array) -> Gap | None:
-    """Measure the distance; return a ``Gap`` where the twin is not the model's equal."""
+def _examined(
+    twin: OpenedTwin, model: OpenedModel, inputs: Array, space: InputSpace | Gap,
+    rng: np.random.Generator,
+) -> OpenedTwin | Gap:  # fmt: skip
+    """Return the twin with its distance, or a ``Gap`` where it is not the model's equal."""
     try:
-        distance = twin.measure(model, inputs)
+        found = examine(twin, model, inputs, space, rng)
     except TwinError as error:
         return Gap(reason=Reason.TWIN_UNSUPPORTED, detail=error.problem, cure=error.cure)
     except (SubjectLostError, ModelFailedError) as error:
         return Gap(reason=Reason(error.slug), detail=error.problem, cure=error.cure)
-    if distance["max_difference"] <= MOST_DIFFERENCE and distance["agreement"] >= LEAST_AGREEMENT:
-        return None
-    return Gap(
-        reason=Reason.TWIN_DIFFERS,
-        detail=(
-            f"The twin's probabilities differ from the model's by up to "
-            f"{distance['max_difference']:.3g} and its decisions agree on "
-            f"{distance['agreement']:.2%} of {len(inputs)} rows; allowed are "
-            f"{MOST_DIFFERENCE:g} and {LEAST_AGREEMENT:.1%}."
-        ),
-        cure="Use checks that ask the model alone, and report the model's operators to us.",
-    )
+    return found.gap or twin.at(found.distance)
 
 
 def _columns(model: OpenedModel) -> NDArray[np.int64]:
     """Return, class by class, the column of the twin's logits that holds it."""
     task = model.task
     if not isinstance(task, Classification):
-        raise TypeError(task)
+        return np.zeros(1, dtype=np.int64)
     if model.interface.scores.startswith("binary_") and task.positive_index == 0:
         return np.array([1, 0], dtype=np.int64)  # the twin puts the positive class last
     if model.keys is not None:

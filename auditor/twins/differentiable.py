@@ -42,15 +42,19 @@ FINISHES: Mapping[Finish, Callable[[Tensor], Tensor]] = {
 class TorchTwin:
     """A compiled graph with one input, and what turns its value into logits.
 
-    ``batch`` is the number of rows that one run takes; ``None`` means any.
+    ``batch`` is the number of rows that one run takes; ``None`` means any, of which ``run`` at a
+    time.
     """
 
-    def __init__(self, program: Program, *, value: str, finish: Finish, batch: int | None) -> None:
-        self._program = program
+    def __init__(
+        self, program: Program, *, value: str, finish: Finish, batch: int | None, run: int = 1024
+    ) -> None:
+        self.program = program
+        self.value = value
         self._input = next(iter(program.graph.inputs))
-        self._value = value
         self._finish = finish
         self._batch = batch
+        self._run = run
         self._rows: Tensor | None = None
         self._logits: Tensor | None = None
 
@@ -60,11 +64,8 @@ class TorchTwin:
         Raises ``TwinError`` where an operator fails, or where no gradient would come back.
         """
         self._rows = _as_rows(x).requires_grad_(True)  # noqa: FBT003 -- as torch
-        if self._batch is None:
-            self._logits = self.logits(self._rows)
-        else:
-            parts = [self.logits(part) for part in _parts(self._rows, self._batch)]
-            self._logits = torch.cat(parts)[: len(self._rows)]
+        parts = [self.logits(part) for part in _parts(self._rows, self._batch, self._run)]
+        self._logits = torch.cat(parts)[: len(self._rows)]
         logits: Floats = self._logits.detach().to(torch.float64).numpy()
         return logits
 
@@ -87,11 +88,11 @@ class TorchTwin:
 
         Raises ``TwinError`` as ``forward`` does.
         """
-        values = self._program.run({self._input: rows})
-        scores = values[self._value]
+        values = self.program.run({self._input: rows})
+        scores = values[self.value]
         wanted = rows.requires_grad and torch.is_grad_enabled()
         if wanted and not scores.requires_grad:
-            raise _no_gradient(self._program, values)
+            raise _no_gradient(self.program, values)
         if scores.numel() % len(rows):
             raise TwinError(
                 f"{scores.numel()} scores came out for {len(rows)} rows",
@@ -117,7 +118,9 @@ def _as_rows(x: Array) -> Tensor:
     return rows
 
 
-def _parts(rows: Tensor, batch: int) -> list[Tensor]:
+def _parts(rows: Tensor, batch: int | None, run: int) -> list[Tensor]:
+    if batch is None:
+        return list(torch.split(rows, run))
     lacking = -len(rows) % batch
     full = torch.cat([rows, rows[-1:].expand(lacking, *rows.shape[1:])]) if lacking else rows
     return list(torch.split(full, batch))

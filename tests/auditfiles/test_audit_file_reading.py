@@ -118,9 +118,17 @@ BROKEN = {
     "a seed beyond JSON": ("seed: 9007199254740992", "audit.yaml:4: seed", "choose another"),
     "a word as a flag": ("show_examples: 'yes'", "audit.yaml:4: show_examples", "true nor false"),
     "an unknown budget": ("budget: huge", "audit.yaml:4: budget", "'smoke', 'ci' or 'full'"),
-    "regression": ("task: {kind: regression}", "audit.yaml:4: task.kind", "not supported yet"),
+    "a regression that tolerates nothing": (
+        "task: {kind: regression}",
+        "audit.yaml:4: task.kind is regression, but task.tolerance is not set",
+        "the labels' unit",
+    ),
     "a tolerance": ("task: {tolerance: 0.1}", "audit.yaml:4: task.tolerance", "remove it"),
-    "costs": ("task: {costs: [[0, 1]]}", "audit.yaml:4: task.costs", "not supported yet"),
+    "a matrix of costs without classes": (
+        "task: {costs: [[0, 1]]}",
+        "audit.yaml:4: task.costs is a matrix",
+        "List task.classes",
+    ),
     "a pipeline": ("pipeline: {pre: a.onnx}", "audit.yaml:4: pipeline.pre", "not supported yet"),
     "a recipe": ("recipe: {path: a.py}", "audit.yaml:4: recipe", "not supported yet; remove it"),
     "a time column": (

@@ -14,10 +14,12 @@ from auditor.domain.readings import Gap, Reason
 from auditor.domain.subjects import Model, Twin
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, Classification, Regression, Task
+from auditor.targets.fidelity import DISTANCE_ROWS, GRADIENT_ROWS, MOST_DIFFERENCE
 from auditor.targets.isolation import Isolation
 from auditor.targets.models import OpenedModel
 from auditor.targets.opening import open_model, open_twin
-from auditor.targets.twins import DISTANCE_ROWS, MOST_DIFFERENCE, OpenedTwin
+from auditor.targets.slopes import DIRECTIONS
+from auditor.targets.twins import OpenedTwin
 
 CPU = TargetSpec("cpu")
 
@@ -59,7 +61,7 @@ def test_the_twin_of_a_linear_model_has_its_weights_as_gradient(
     with equals(workshop, workshop.linear(weights), classes(3), rows) as (model, twin):
         logits = twin.forward(rows)
         gradient = twin.backward(np.tile([1.0, 0.0, -1.0], (600, 1)))
-        assert model.queries == 2 * 64 + DISTANCE_ROWS
+        assert model.queries == 2 * 64 + DISTANCE_ROWS + 2 * DIRECTIONS * GRADIENT_ROWS
     assert logits == pytest.approx(rows @ weights, abs=1e-4)
     assert gradient == pytest.approx(np.tile(weights[:, 0] - weights[:, 2], (600, 1)), abs=1e-5)
     assert twin.passes == 600
@@ -147,10 +149,14 @@ def test_a_model_of_labels_only_has_no_twin(
     assert (gap.reason, "labels" in gap.detail) == (Reason.TWIN_UNSUPPORTED, True)
 
 
-def test_a_regression_has_no_twin(workshop: Workshop, rng: np.random.Generator) -> None:
-    artifact = workshop.linear(rng.normal(size=(3, 1)))
-    gap = gap_of(workshop, artifact, Regression(0.1), rng.normal(size=(9, 3)))
-    assert gap.reason is Reason.NEEDS_CLASSIFICATION
+def test_the_twin_of_a_regression_gives_its_value(
+    workshop: Workshop, rng: np.random.Generator
+) -> None:
+    weights, rows = rng.normal(size=(3, 1)), rng.normal(size=(90, 3))
+    with equals(workshop, workshop.linear(weights), Regression(0.1), rows) as (model, twin):
+        assert twin.forward(rows) == pytest.approx(model.predict(rows), abs=1e-5)
+        assert twin.backward(np.ones((90, 1))) == pytest.approx(np.tile(weights.T, (90, 1)), 1e-5)
+    assert twin.distance["gradient_correlation"] == pytest.approx(1.0, abs=1e-4)
 
 
 def test_what_is_opened_keeps_the_protocols_that_checks_rely_on(

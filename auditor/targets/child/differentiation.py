@@ -1,5 +1,7 @@
 """The twin: forward and backward passes of a differentiable equal of the artifact."""
 
+import math
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,51 +9,96 @@ from typing import Any
 import numpy as np
 
 from auditor.domain.targets import Interface
+from auditor.domain.tasks import Array, Floats
+from auditor.domain.twins import TwinKind
 from auditor.errors import MissingExtraError, TwinError
 from auditor.targets.child.serving import Operation, RefusalError
 from auditor.targets.frames import Frame
-from auditor.twins.building import DifferentiableTwin, build_twin
+from auditor.twins.building import DifferentiableTwin, Plan, build, find_cut
+
+HELD_NUMBERS, LEAST_HELD = 2**20, 8
+"""Of how many numbers of the input the passes are held at once; what a network makes of them may
+be a thousand times as much. Of larger batches the forward pass is done again for the gradient."""
 
 
 def operations() -> Mapping[str, Operation]:
     """Return what a child of this role answers."""
+    # torch imports dill where it is installed, which asks for a folder that can be written to.
+    # Nothing can be written here, and nothing is.
+    tempfile.tempdir = "/tmp"  # noqa: S108 -- a name that is never opened
     bench = TwinBench()
-    return {"twin_open": bench.open, "twin_forward": bench.forward, "twin_backward": bench.backward}
+    return {
+        "twin_open": bench.open,
+        "twin_forward": bench.forward,
+        "twin_backward": bench.backward,
+        "twin_cut": bench.cut,
+    }
 
 
 class TwinBench:
-    """Holds the one twin of this process, once it is built."""
+    """Holds the one twin of this process, once it is built, and the rows of its last pass."""
 
     def __init__(self) -> None:
         self._twin: DifferentiableTwin | None = None
+        self._plan: Plan | None = None
+        self._rows: tuple[Array, ...] = ()
 
     def open(self, request: Frame) -> Frame:
-        """Build the twin of the file at ``path`` for ``interface``."""
-        path = Path(request.header["path"])
+        """Build the twin that the request plans."""
+        plan = _plan(request.header)
         try:
-            self._twin = build_twin(path, _interface(request.header["interface"]))
+            self._twin, self._plan = build(plan), plan
         except (TwinError, MissingExtraError) as error:
             raise RefusalError("twin", error.problem, error.cure) from error
         return Frame({})
 
     def forward(self, request: Frame) -> Frame:
         """Return ``logits`` of the rows ``x``, laid out as the model takes them."""
+        self._rows = _split(request.arrays["x"])
         try:
-            logits = self._built().forward(request.arrays["x"])
+            parts = [self._built().forward(rows) for rows in self._rows]
         except TwinError as error:
             raise RefusalError("twin", error.problem, error.cure) from error
-        return Frame({}, {"logits": np.asarray(logits, dtype=np.float64)})
+        return Frame({}, {"logits": np.concatenate(parts, dtype=np.float64)})
 
     def backward(self, request: Frame) -> Frame:
         """Return the ``gradient`` in the rows of the last forward pass."""
-        gradient = self._built().backward(request.arrays["cotangent"])
-        return Frame({}, {"gradient": np.asarray(gradient, dtype=np.float64)})
+        twin, cotangent = self._built(), request.arrays["cotangent"]
+        parts: list[Floats] = []
+        start = 0
+        for rows in self._rows:
+            if len(self._rows) > 1:
+                twin.forward(rows)
+            parts.append(twin.backward(cotangent[start : start + len(rows)]))
+            start += len(rows)
+        return Frame({}, {"gradient": np.concatenate(parts, dtype=np.float64)})
+
+    def cut(self, request: Frame) -> Frame:
+        """Say which ``operators`` let no gradient through on the rows ``x``."""
+        if self._plan is None:
+            raise _closed()
+        return Frame({"operators": list(find_cut(self._plan, request.arrays["x"]))})
 
     def _built(self) -> DifferentiableTwin:
         if self._twin is None:
-            raise RefusalError("protocol", "no twin is open", "Send twin_open first.")
+            raise _closed()
         return self._twin
 
 
-def _interface(said: Mapping[str, Any]) -> Interface:
-    return Interface(**{**said, "input_shape": tuple(said["input_shape"])})
+def _closed() -> RefusalError:
+    return RefusalError("protocol", "no twin is open", "Send twin_open first.")
+
+
+def _split(rows: Array) -> tuple[Array, ...]:
+    size = max(LEAST_HELD, HELD_NUMBERS // max(1, math.prod(rows.shape[1:])))
+    return tuple(rows[start : start + size] for start in range(0, max(1, len(rows)), size))
+
+
+def _plan(said: Mapping[str, Any]) -> Plan:
+    interface, program = said["interface"], said.get("program")
+    return Plan(
+        path=Path(said["path"]),
+        interface=Interface(**{**interface, "input_shape": tuple(interface["input_shape"])}),
+        kind=TwinKind(said.get("kind", TwinKind.AUTO)),
+        program=None if program is None else Path(program),
+    )
