@@ -13,6 +13,7 @@ from typing import Any, Self
 from auditor.errors import (
     ArtifactError,
     AuditorError,
+    MissingExtraError,
     ModelCrashedError,
     ModelFailedError,
     ModelHungError,
@@ -36,6 +37,7 @@ REFUSALS: Mapping[str, type[AuditorError]] = {
     "memory": ModelOutgrewMemoryError,
     "target": TargetError,
     "twin": TwinError,
+    "extra": MissingExtraError,
 }
 
 

@@ -226,12 +226,6 @@ def test_a_second_input_is_refused(tmp_path: Path) -> None:
         twin_of(model, tmp_path, interface((4,)))
 
 
-def test_an_old_opset_is_refused(tmp_path: Path) -> None:
-    model = make_model([node("MatMul", ["x", "w"], ["scores"])], {"w": WEIGHTS}, ["n", 4], opset=6)
-    with pytest.raises(TwinError, match="opset 6"):
-        twin_of(model, tmp_path, interface((4,)))
-
-
 def test_bytes_that_are_no_model_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(b"no model")

@@ -10,7 +10,7 @@ def main() -> None:
     """Give up rights, then answer requests until the parent closes the pipe."""
     channel = take_channel()
     parser = argparse.ArgumentParser(prog="auditor.targets.child")
-    parser.add_argument("role", choices=("structure", "model", "twin"))
+    parser.add_argument("role", choices=("structure", "model", "twin", "certification"))
     parser.add_argument("--isolation", required=True)
     parser.add_argument("--memory-limit", type=int, required=True)
     parser.add_argument("--parent", type=int, required=True)

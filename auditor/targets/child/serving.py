@@ -16,6 +16,7 @@ ROLES: Mapping[str, str] = {
     "structure": "auditor.targets.child.structures",
     "model": "auditor.targets.child.sessions",
     "twin": "auditor.targets.child.differentiation",
+    "certification": "auditor.targets.child.certification",
 }
 """Each role's module, whose ``operations()`` answers requests; only the one asked for loads."""
 

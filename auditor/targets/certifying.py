@@ -1,0 +1,219 @@
+"""The certifier: proofs about an artifact, made in a child process that starts on first use."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.domain.artifacts import Artifact
+from auditor.domain.certificates import Boxes, Certifier, Nearest
+from auditor.domain.readings import Gap, Reason
+from auditor.domain.subjects import Model
+from auditor.domain.targets import TargetSpec
+from auditor.domain.tasks import Classification, Floats
+from auditor.errors import ModelCrashedError, TwinError
+from auditor.targets.frames import Anything, Frame
+from auditor.targets.isolation import Isolation, bounds_of
+from auditor.targets.keeping import Keeper
+from auditor.targets.layouts import arrange_floats, restore
+from auditor.targets.models import OpenedModel
+from auditor.targets.processes import Child
+from auditor.targets.scores import column_order
+
+MEMORY = 8 * 2**30
+"""At least so much address space: torch's libraries alone map several GiB in some builds."""
+EXACT_PROVIDER = "CPUExecutionProvider"
+MOST_DIFFERENCE = 1e-3
+"""Largest difference of a probability for a graph to count as what the target runs."""
+PATIENCE = 0.25
+"""Share of the time limit that one request may take, judged by the one before."""
+
+
+class OpenedCertifier:
+    """A certifier in its own child process; implements ``domain.certificates.Certifier``."""
+
+    def __init__(self, keeper: Keeper, model: OpenedModel, columns: NDArray[np.int64]) -> None:
+        self._keeper = keeper
+        self._model = model
+        self._columns = columns
+
+    @property
+    def kind(self) -> str:
+        """See ``domain.certificates.Certifier``; raises ``SubjectLostError`` as well."""
+        return str(self._keeper.child and self._keeper.opened.header.get("kind"))
+
+    def margins(self, boxes: Boxes) -> Mapping[str, Floats]:
+        """Return lower bounds of leads; see ``domain.certificates.Certifier``.
+
+        Raises ``TwinError`` where the graph is not what the target runs, ``SubjectLostError``
+        where bounding takes the process down.
+        """
+        self._compare(boxes)
+        found: dict[str, list[Floats]] = {}
+        start, rows, count = 0, 1, len(boxes.labels)
+        while start < count:
+            part = slice(start, start + rows)
+            began = time.monotonic()
+            reply = self._ask("certifier_margins", _part(boxes, part))
+            for name, array in reply.arrays.items():
+                margin = _numbers(array, (len(boxes.labels[part]),))
+                found.setdefault(name, []).append(margin)
+            start += rows
+            pace = max(time.monotonic() - began, 1e-3) / rows
+            rows = max(1, min(2 * rows, int(PATIENCE * self._keeper.seconds / pace)))
+        return {name: np.concatenate(parts) for name, parts in found.items()}
+
+    def nearest(self, boxes: Boxes, *, steps: int) -> Nearest:
+        """Return the nearest wrong points; see ``domain.certificates.Certifier``.
+
+        Raises what ``margins`` raises.
+        """
+        self._compare(boxes)
+        parts = [
+            self._nearest(_part(boxes, slice(row, row + 1)), steps) for row in range(_n(boxes))
+        ]
+        crafted = np.concatenate([part.crafted for part in parts])
+        lower, distance = (
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("lower", "distance")
+        )
+        return Nearest(lower, crafted, distance)
+
+    def _nearest(self, boxes: Boxes, steps: int) -> Nearest:
+        reply = self._ask("certifier_nearest", boxes, {"steps": steps})
+        shape = self._model.interface.input_shape
+        distance = _numbers(reply.arrays.get("distance"), (1, None))
+        crafted = _numbers(reply.arrays.get("crafted"), (*distance.shape, *shape))
+        row = boxes.clean.shape[1:]
+        restored = restore(crafted.reshape(-1, *shape), self._model.interface, row)
+        lower = _numbers(reply.arrays.get("lower"), (1,))
+        return Nearest(lower, restored.reshape(*distance.shape, *row), distance)
+
+    def _compare(self, boxes: Boxes) -> None:
+        """Refuse to prove anything of a graph that is not the function which the target runs."""
+        theirs = self._model.probabilities(self._model.predict(boxes.clean))
+        reply = self._ask("certifier_look", boxes)
+        ours = _numbers(reply.arrays.get("probabilities"), theirs.shape)[:, self._columns]
+        difference = float(np.abs(theirs - ours).max(initial=0.0))
+        if difference > MOST_DIFFERENCE:
+            raise TwinError(
+                f"probabilities of the graph differ from the target's by up to {difference:.3g}, "
+                f"where {MOST_DIFFERENCE:g} is allowed",
+                cure="Judge by what attacks find on the target.",
+            )
+
+    def _ask(self, op: str, boxes: Boxes, more: Mapping[str, int] | None = None) -> Frame:
+        # In float64, because steps and limits would blur; rows are cast as the model casts them.
+        wide = replace(self._model.interface, input_dtype="float64")
+        cast = self._model.interface if op != "certifier_nearest" else wide
+        arrays: dict[str, Anything] = {"labels": self._columns[boxes.labels]}
+        for name in ("clean", "lower", "upper"):
+            arrays[name] = arrange_floats(getattr(boxes, name), cast).astype(np.float64)
+        for name in ("unit", "quantum", "origin"):
+            arrays[name] = arrange_floats(getattr(boxes, name)[None], wide)[0]
+        return self._keeper.ask({"op": op, **(more or {})}, arrays)
+
+
+@contextmanager
+def open_certifier(
+    spec: TargetSpec,
+    folder: Path,
+    artifact: Artifact,
+    model: Model,
+    *,
+    isolation: Isolation | None = None,
+) -> Iterator[Certifier | Gap]:
+    """Return what proves bounds of an artifact, and end its process afterwards.
+
+    Nothing is started before it is asked. Yields a ``Gap`` where there is no classifier to read.
+    """
+    if not isinstance(model, OpenedModel) or not isinstance(model.task, Classification):
+        yield Gap(
+            reason=Reason.UNSUPPORTED,
+            detail="Bounds are proved of classifiers whose file is at hand.",
+            cure="Judge by what attacks find on the target.",
+        )
+        return
+    if spec.provider != EXACT_PROVIDER:
+        yield Gap(
+            reason=Reason.UNSUPPORTED,
+            detail=f"Proofs allow for the rounding of single precision, and {spec.provider} may "
+            "compute in less.",
+            cure=f"Prove bounds on a target with the provider {EXACT_PROVIDER}.",
+        )
+        return
+    keeper = _keeper(spec, folder, artifact, model, isolation)
+    try:
+        yield OpenedCertifier(keeper, model, columns_of(model, model.task))
+    finally:
+        keeper.close()
+
+
+def _keeper(
+    spec: TargetSpec, folder: Path, artifact: Artifact, model: OpenedModel,
+    isolation: Isolation | None,
+) -> Keeper:  # fmt: skip
+    memory = max(spec.memory_limit, MEMORY)
+    bounds = bounds_of(spec, folder, memory_limit=memory, isolation=isolation)
+    title = f"the process that proves bounds of {artifact.name!r}"
+    asked = {
+        "op": "certifier_open",
+        "path": str(folder.resolve() / artifact.files[0].name),
+        "interface": model.interface.to_json(),
+        **_rule(model),
+    }
+    return Keeper(partial(Child, "certification", bounds, title), asked, spec.time_limit)
+
+
+def _rule(model: OpenedModel) -> dict[str, float]:
+    task = model.task
+    if not isinstance(task, Classification) or not task.binary:
+        return {"positive": -1, "threshold": 0.5}
+    column = int(columns_of(model, task)[task.positive_index])
+    return {"positive": column, "threshold": task.threshold}
+
+
+def columns_of(model: OpenedModel, task: Classification) -> NDArray[np.int64]:
+    """Return, class by class, the column of the graph's scores that holds it."""
+    if model.interface.scores.startswith("binary_") and task.positive_index == 0:
+        return np.array([1, 0], dtype=np.int64)  # one column stands for the positive class, as last
+    if model.keys is not None:
+        return column_order(model.keys, task)
+    return np.arange(len(task.classes), dtype=np.int64)
+
+
+def _part(boxes: Boxes, part: slice) -> Boxes:
+    return replace(
+        boxes,
+        clean=boxes.clean[part],
+        labels=boxes.labels[part],
+        lower=boxes.lower[part],
+        upper=boxes.upper[part],
+    )
+
+
+def _n(boxes: Boxes) -> int:
+    return len(boxes.labels)
+
+
+def _numbers(array: Anything | None, shape: tuple[int | None, ...]) -> Floats:
+    if array is None or array.dtype != np.float64 or not _fits(array.shape, shape):
+        raise ModelCrashedError(
+            f"bounds came back that are not numbers of shape {shape}",
+            cure="Update the auditor on that target.",
+        )
+    numbers: Floats = array.astype(np.float64, copy=False)
+    if np.isnan(numbers).any():
+        raise TwinError("bounds came back that are no numbers", cure="Report this model to us.")
+    return numbers
+
+
+def _fits(found: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return len(found) == len(wanted) and all(
+        want in {None, size} for want, size in zip(wanted, found, strict=True)
+    )

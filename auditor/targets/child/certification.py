@@ -1,0 +1,117 @@
+"""Certificates: bounds of a network over boxes, and the nearest wrong points of trees."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from auditor.domain.certificates import Boxes
+from auditor.domain.targets import Interface
+from auditor.errors import MissingExtraError, TwinError
+from auditor.targets.child.serving import Operation, RefusalError
+from auditor.targets.frames import Anything, Frame
+from auditor.twins.ensembles.forests import Forest
+from auditor.twins.ensembles.nearest import SearchedForest, open_forest
+from auditor.twins.leads import Rule
+
+if TYPE_CHECKING:
+    from auditor.twins.bounds.networks import BoundedNetwork
+
+
+def operations() -> Mapping[str, Operation]:
+    """Return what a child of this role answers."""
+    # torch imports dill where it is installed, which asks for a folder that can be written to.
+    # Nothing can be written here, and nothing is.
+    tempfile.tempdir = "/tmp"  # noqa: S108 -- a name that is never opened
+    bench = Bench()
+    return {
+        "certifier_open": _telling(bench.open),
+        "certifier_look": _telling(bench.look),
+        "certifier_margins": _telling(bench.margins),
+        "certifier_nearest": _telling(bench.nearest),
+    }
+
+
+def _telling(operation: Operation) -> Operation:
+    """Answer with a refusal where an operation meets what it cannot bound."""
+
+    def told(request: Frame) -> Frame:
+        try:
+            return operation(request)
+        except TwinError as error:
+            raise RefusalError("twin", error.problem, error.cure) from error
+        except MissingExtraError as error:
+            raise RefusalError("extra", error.problem, error.cure) from error
+        except ImportError as error:
+            cure = "Install it: pip install 'auditor[attacks,certify]'."
+            raise RefusalError("extra", f"a library is missing: {error}", cure) from error
+
+    return told
+
+
+class Bench:
+    """Holds the one network or forest of this process, once it is read."""
+
+    def __init__(self) -> None:
+        self._network: BoundedNetwork | None = None
+        self._forest: Forest | None = None
+        self._searched: dict[bytes, SearchedForest] = {}
+        self._rule = Rule()
+
+    def open(self, request: Frame) -> Frame:
+        """Read the file at ``path``: as trees if its scores come from trees, else as a network."""
+        said = request.header
+        path, interface = Path(said["path"]), _interface(said["interface"])
+        self._rule = Rule(int(said["positive"]), float(said["threshold"]))
+        self._forest = open_forest(path, interface, self._rule)
+        if self._forest is None:
+            self._network = _network(path, interface, self._rule)
+        return Frame({"kind": "network" if self._forest is None else "trees"})
+
+    def look(self, request: Frame) -> Frame:
+        """Return ``probabilities`` of the rows ``clean``, to be compared with the target's."""
+        boxes = _boxes(request.arrays)
+        if self._network is not None:
+            found = self._network.probabilities(boxes.clean)
+        else:
+            found = self._trees(boxes).probabilities(boxes.clean.astype(np.float64))
+        return Frame({}, {"probabilities": np.asarray(found, dtype=np.float64)})
+
+    def margins(self, request: Frame) -> Frame:
+        """Return a network's lower bounds over boxes, an array a method."""
+        boxes = _boxes(request.arrays)
+        if self._network is None:
+            raise RefusalError("protocol", "no network is open", "Ask for nearest points.")
+        return Frame({}, self._network.margins(boxes.lower, boxes.upper, boxes.labels))
+
+    def nearest(self, request: Frame) -> Frame:
+        """Return the nearest wrong points of a forest's rows."""
+        boxes = _boxes(request.arrays)
+        found = self._trees(boxes).nearest(boxes, int(request.header["steps"]))
+        arrays = {"lower": found.lower, "crafted": found.crafted, "distance": found.distance}
+        return Frame({}, arrays)
+
+    def _trees(self, boxes: Boxes) -> SearchedForest:
+        if self._forest is None:
+            raise RefusalError("protocol", "no trees are open", "Ask for margins.")
+        key = boxes.quantum.tobytes() + boxes.origin.tobytes()
+        if key not in self._searched:
+            self._searched[key] = SearchedForest(self._forest, self._rule, boxes)
+        return self._searched[key]
+
+
+def _network(path: Path, interface: Interface, rule: Rule) -> "BoundedNetwork":
+    from auditor.twins.bounds.networks import bound_network, one_thread  # noqa: PLC0415 -- torch
+
+    one_thread()
+    return bound_network(path, interface, rule)
+
+
+def _interface(said: Mapping[str, Any]) -> Interface:
+    return Interface(**{**said, "input_shape": tuple(said["input_shape"])})
+
+
+def _boxes(arrays: Mapping[str, Anything]) -> Boxes:
+    return Boxes(**{name: arrays[name] for name in Boxes.__slots__})

@@ -1,0 +1,148 @@
+"""A network as layers that bounds can pass through: affine ones, curves, and maxima."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import torch
+from torch import Tensor
+
+from auditor.errors import TwinError
+from auditor.twins.bounds.affine import AFFINE, Affine
+from auditor.twins.bounds.curves import CURVES
+from auditor.twins.graphs import Node
+from auditor.twins.interpreting import Program, Step, Values
+
+PROBES = 3
+MAXIMA = frozenset({"MaxPool", "GlobalMaxPool"})
+SHAPES = frozenset({"Shape", "Size"})
+CURE = "Judge by evasion.linf what attacks find, or export without it."
+
+
+class Kind(StrEnum):
+    """How bounds pass through a layer."""
+
+    AFFINE = "affine"
+    CURVE = "curve"
+    MAXIMUM = "maximum"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """A node that depends on the input's values through ``sources``, and makes ``targets``.
+
+    ``affine`` says how it sums, where it is affine.
+    """
+
+    step: Step
+    kind: Kind
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    affine: Affine | None = None
+
+    @property
+    def node(self) -> Node:
+        """The node of the graph."""
+        return self.step.node
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Network:
+    """Layers in order, constants in float64, and the shape of each value of one row.
+
+    ``plain`` are nodes that depend on shapes alone.
+    """
+
+    input: str
+    output: str
+    layers: tuple[Layer, ...]
+    plain: tuple[Step, ...]
+    constants: Mapping[str, Tensor]
+    shapes: Mapping[str, tuple[int, ...]]
+    known: dict[int, Values] = field(default_factory=dict)
+
+    def constants_for(self, rows: int) -> Values:
+        """Return constants, and what the shapes of a batch of ``rows`` come to."""
+        if rows not in self.known:
+            values = dict(self.constants)
+            for step in self.plain:
+                stand_ins = {
+                    name: torch.zeros(1).expand(rows, *self.shapes[name])
+                    for name in step.node.inputs
+                    if name and name not in values
+                }
+                values.update(step.apply({**values, **stand_ins}))
+            self.known[rows] = values
+        return self.known[rows]
+
+    def inputs_of(self, layer: Layer, values: Mapping[str, Tensor]) -> list[Tensor | None]:
+        """Return a layer's inputs in order, with ``values`` for its sources."""
+        rows = len(values[layer.sources[0]])
+        every = {**self.constants_for(rows), **values}
+        return [every[name] if name else None for name in layer.node.inputs]
+
+    def apply(self, layer: Layer, values: Mapping[str, Tensor]) -> Values:
+        """Return a layer's outputs by name, of ``values`` for its sources, in float64."""
+        if layer.affine is not None and layer.affine.own is not None:
+            made = layer.affine.own(self.inputs_of(layer, values))
+            named = zip(layer.node.outputs, made, strict=False)
+            return {name: value for name, value in named if name}
+        rows = len(values[layer.sources[0]])
+        return layer.step.apply({**self.constants_for(rows), **values})
+
+
+def trace(program: Program, output: str, row: tuple[int, ...]) -> Network:
+    """Sort a program's steps into layers.
+
+    Raises ``TwinError`` that names the first node through which no bounds pass here, and where
+    rows of one batch depend on each other.
+    """
+    name = next(iter(program.graph.inputs))
+    shapes = _shapes(program, name, row)
+    constants = {key: _wide(value) for key, value in program.constants.items()}
+    fixed, layers, plain = set(constants), list[Layer](), list[Step]()
+    for step in program.steps:
+        sources = tuple(dict.fromkeys(n for n in step.node.inputs if n and n not in fixed))
+        if not sources or step.node.operator in SHAPES:
+            plain.append(step)
+            fixed.update(step.node.outputs)
+        else:
+            layers.append(_layer(step, sources, constants))
+    network = Network(name, output, tuple(layers), tuple(plain), constants, shapes)
+    if output in fixed or output not in shapes:
+        raise TwinError("the scores do not depend on the input", cure="Export the model again.")
+    return network
+
+
+def _layer(step: Step, sources: tuple[str, ...], constants: Mapping[str, Tensor]) -> Layer:
+    node = step.node
+    targets = tuple(name for name in node.outputs if name)
+    key = (node.domain, node.operator)
+    if key in AFFINE:
+        affine = AFFINE[key](node, sources, constants)
+        if affine is not None:
+            return Layer(step, Kind.AFFINE, sources, targets, affine)
+    elif key in CURVES and sources == node.inputs[:1] and CURVES[key].grows(node.attributes):
+        return Layer(step, Kind.CURVE, sources, targets)
+    elif node.operator in MAXIMA:
+        return Layer(step, Kind.MAXIMUM, sources, targets[:1])
+    raise TwinError(f"no bounds can be propagated through the operator {node.label}", cure=CURE)
+
+
+def _shapes(program: Program, name: str, row: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    """Run a few rows in two orders, to learn shapes and that rows do not touch each other."""
+    probe = torch.rand((PROBES, *row), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        ahead, back = program.run({name: probe}), program.run({name: probe.flip(0)})
+    shapes = {}
+    for key, value in ahead.items():
+        if key in program.constants or not value.is_floating_point():
+            continue
+        if value.shape[:1] != (PROBES,) or not torch.allclose(value.flip(0), back[key], atol=1e-5):
+            raise TwinError(f"the rows of a batch meet in the value {key!r}", cure=CURE)
+        shapes[key] = tuple(value.shape[1:])
+    return shapes
+
+
+def _wide(value: Tensor) -> Tensor:
+    return value.to(torch.float64) if value.is_floating_point() else value

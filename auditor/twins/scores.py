@@ -1,0 +1,96 @@
+"""The scores that decide: what the last softmax or sigmoid of a graph was applied to."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from auditor.domain.targets import Interface
+from auditor.errors import TwinError
+from auditor.twins.graphs import Attributes, Graph, Node
+from auditor.twins.heads import FLOATS, ML, Finish, Head
+from auditor.twins.leads import CURE
+
+PASSING = frozenset({"Identity", "ZipMap"})
+RESHAPING = frozenset({"Squeeze", "Unsqueeze", "Reshape", "Flatten"})
+
+
+def find_scores(graph: Graph, interface: Interface) -> Head:
+    """Return the value whose order, or whose place beside a limit, decides a row.
+
+    Unlike a twin's head it is never put through a logarithm: bounds need it as it is. Raises
+    ``TwinError`` where the model gives labels alone.
+    """
+    value = _skip(graph, interface.output)
+    match interface.scores:
+        case "logits":
+            return Head(graph, value, Finish.AS_IS)
+        case "binary_logit":
+            return Head(graph, value, Finish.BINARY_AS_IS)
+        case "binary_probability":
+            return _binary(graph, value)
+        case "probabilities" | "zipmap":
+            return _several(graph, value)
+    raise TwinError("the model gives no scores of classes", cure=CURE)
+
+
+def _binary(graph: Graph, value: str) -> Head:
+    inner = value
+    node = graph.producer(inner)
+    while node is not None and node.operator in RESHAPING:
+        inner = _skip(graph, node.inputs[0])
+        node = graph.producer(inner)
+    if node is not None and node.operator == "Sigmoid":
+        return Head(graph, node.inputs[0], Finish.BINARY_AS_IS)
+    return Head(graph, value, Finish.BINARY_LOG_ODDS)
+
+
+def _several(graph: Graph, value: str) -> Head:
+    node = graph.producer(value)
+    if node is None:
+        return Head(graph, value, Finish.LOG)
+    if node.operator == "Softmax" and node.attributes.integer("axis", -1) in {-1, 1}:
+        return Head(graph, node.inputs[0], Finish.AS_IS)
+    if node.operator == "Sigmoid":
+        return Head(graph, node.inputs[0], Finish.LOG_SIGMOID)
+    if node.domain == ML and node.operator == "LinearClassifier":
+        return _linear(graph, node)
+    positive = _complement(graph, node)
+    return Head(graph, value, Finish.LOG) if positive is None else _binary(graph, positive)
+
+
+def _linear(graph: Graph, node: Node) -> Head:
+    finishes = {"SOFTMAX": Finish.AS_IS, "LOGISTIC": Finish.LOG_SIGMOID, "NONE": Finish.LOG}
+    transform = node.attributes.text("post_transform", "NONE")
+    if transform not in finishes:
+        raise TwinError(f"the scores are transformed by {transform}", cure=CURE)
+    plain = Attributes({**node.attributes.values, "post_transform": b"NONE"})
+    bare = graph.replacing(replace(node, attributes=plain))
+    return Head(bare, node.outputs[1], finishes[transform])
+
+
+def _complement(graph: Graph, node: Node) -> str | None:
+    """Return ``p`` where a node joins ``1 - p`` and ``p``."""
+    if node.operator != "Concat" or len(node.inputs) != 2:  # noqa: PLR2004 -- a pair
+        return None
+    first = graph.producer(node.inputs[0])
+    if first is None or first.operator != "Sub" or first.inputs[1] != node.inputs[1]:
+        return None
+    one = graph.constants.get(first.inputs[0])
+    return node.inputs[1] if one is not None and np.all(one == 1) else None
+
+
+def _skip(graph: Graph, value: str) -> str:
+    node = graph.producer(value)
+    while node is not None and _passes(graph, node):
+        value = node.inputs[0]
+        node = graph.producer(value)
+    return value
+
+
+def _passes(graph: Graph, node: Node) -> bool:
+    if node.operator == "Cast":
+        return node.attributes.integer("to") in FLOATS
+    if node.operator == "Mul":  # by 1, as LightGBM's converter does
+        factor = graph.constants.get(node.inputs[1])
+        return factor is not None and bool(np.all(factor == 1))
+    return node.operator in PASSING
