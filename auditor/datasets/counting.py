@@ -4,11 +4,16 @@ from collections import Counter
 
 from auditor.domain.budgets import Size
 from auditor.domain.datasets import Dataset
-from auditor.domain.tasks import Classification
+from auditor.domain.tasks import Classification, Task
 
 
-def count(dataset: Dataset, task: Classification) -> Size:
-    """Return the rows of a dataset by label, and by group and label; none without labels."""
+def count(dataset: Dataset, task: Task) -> Size:
+    """Return the rows of a dataset by label, and by group and label; none without labels.
+
+    A regression counts as one class: its model gives one score a row.
+    """
+    if not isinstance(task, Classification):
+        return Size(rows=dataset.rows, classes=1)
     if dataset.labels is None:
         return Size(rows=dataset.rows, classes=len(task.classes))
     labels = [task.classes[index] for index in dataset.labels.tolist()]

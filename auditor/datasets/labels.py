@@ -1,5 +1,7 @@
 """Labels and scores: what the classes are, which one each row has, what a model said of it."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from auditor.errors import DatasetError
 
 MOST_UNDECLARED = 100
 SUM_TOLERANCE = 1e-3
+LEAST_DECIDED = 2
 
 
 def classes_in(source: Source) -> tuple[str, ...]:
@@ -38,22 +41,65 @@ def classes_in(source: Source) -> tuple[str, ...]:
 def classification(section: TaskSection, classes: tuple[str, ...], place: str) -> Classification:
     """Return the task of the audit file; ``place`` says where ``classes`` come from.
 
-    ``positive`` defaults to the last class, ``favourable`` to the positive one.
+    ``positive`` defaults to the last class that is no rejection, ``favourable`` to the positive
+    one. Raises ``DatasetError`` where a setting names a class that is not there.
     """
-    for name, label in (("positive", section.positive), ("favourable", section.favourable)):
+    costs = section.costs or {}
+    single = ("positive", "favourable", "reject")
+    named = [(f"{name} is", getattr(section, name)) for name in single]
+    named += [("costs names", name) for label, row in costs.items() for name in (label, *row)]
+    for words, label in named:
         if label is not None and label not in classes:
             raise DatasetError(
-                f"task.{name} is {label!r}, but the labels in {place} are {', '.join(classes)}",
-                cure=f"Choose one of them as task.{name}, or list task.classes.",
+                f"task.{words} {label!r}, but the labels in {place} are {', '.join(classes)}",
+                cure=f"Choose one of them as task.{words.split()[0]}, or list task.classes.",
             )
-    positive = classes[-1] if section.positive is None else section.positive
+    decided = [name for name in classes if name != section.reject]
+    if len(decided) < LEAST_DECIDED:
+        raise DatasetError(
+            f"task.reject leaves {len(decided)} of the classes in {place} to decide for",
+            cure="List every class that the model can decide for in task.classes.",
+        )
+    positive = decided[-1] if section.positive is None else section.positive
     return Classification(
         classes=classes,
         positive=positive,
         favourable=positive if section.favourable is None else section.favourable,
         threshold=section.threshold,
         output=section.output,
+        costs=_matrix(costs, classes) if costs else (),
+        reject=section.reject,
     )
+
+
+def _matrix(
+    costs: Mapping[str, Mapping[str, float]], classes: tuple[str, ...]
+) -> tuple[tuple[float, ...], ...]:
+    rows = [costs.get(label, {}) for label in classes]
+    return tuple(tuple(row.get(decision, 0.0) for decision in classes) for row in rows)
+
+
+def target_values(source: Source) -> Floats:
+    """Return each row's number, the truth of a regression.
+
+    Raises ``DatasetError`` for a missing or infinite number, for text, or where all are the same.
+    """
+    name = source.labels or ""
+    values = numbers(source, name)
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if wrong.size:
+        raise DatasetError(
+            f"{source.name}: column {name!r} has no number in {source.row(int(wrong[0]))}"
+            f"{others(wrong.size)}",
+            cure="Fill in the number, or leave the row out.",
+        )
+    if (values == values[0]).all():
+        raise DatasetError(
+            f"{source.name}: every row has the number {values[0]:g} in column {name!r}, so nothing "
+            "can be said of others",
+            cure="Take data whose rows differ in what is predicted.",
+        )
+    return values
 
 
 def label_indices(source: Source, task: Classification, role: Role) -> NDArray[np.int64]:
@@ -112,6 +158,27 @@ def scores_of(source: Source, task: Classification) -> Floats:
             cure="Store probabilities of all classes.",
         )
     return columns
+
+
+def predictions_of(source: Source) -> Floats:
+    """Return the ``[n, 1]`` predictions that a file brings for a regression.
+
+    Raises ``DatasetError`` for more than one column, and for what is no number.
+    """
+    if len(source.scores) != 1:
+        raise DatasetError(
+            f"{source.name}: scores names {len(source.scores)} columns for a regression",
+            cure="Name the one column of predictions.",
+        )
+    values = numbers(source, source.scores[0])
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if wrong.size:
+        raise DatasetError(
+            f"{source.name}: column {source.scores[0]!r} has no number in "
+            f"{source.row(int(wrong[0]))}{others(wrong.size)}",
+            cure="Store a prediction for every row.",
+        )
+    return values[:, None]
 
 
 def _refuse_improbable(source: Source, columns: Floats) -> None:

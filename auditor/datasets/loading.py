@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from auditor.datasets.columns import groups_of, names_of
 from auditor.datasets.files import Locate, read_file
 from auditor.datasets.inputs import (
@@ -12,16 +15,32 @@ from auditor.datasets.inputs import (
     scale_pixels,
     stack_features,
 )
-from auditor.datasets.labels import classes_in, classification, label_indices, scores_of
+from auditor.datasets.keeping import refuse_broken_relations
+from auditor.datasets.labels import (
+    classes_in,
+    classification,
+    label_indices,
+    predictions_of,
+    scores_of,
+    target_values,
+)
 from auditor.datasets.opening import open_source
-from auditor.datasets.schemas import read_schema
+from auditor.datasets.schemas import Schema, read_schema
 from auditor.datasets.sources import Source, single_valued
 from auditor.datasets.spaces import input_space
 from auditor.domain.auditfiles import AuditFile, DataSection, InputSection
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.readings import Gap
 from auditor.domain.requests import InputFile
-from auditor.domain.tasks import Array, Classification, Feature, InputSpace
+from auditor.domain.tasks import (
+    Array,
+    Classification,
+    Feature,
+    Floats,
+    InputSpace,
+    Regression,
+    Task,
+)
 from auditor.errors import AuditFileError, DatasetError
 
 
@@ -30,7 +49,7 @@ class LoadedDatasets:
     """The datasets of an audit, what they make of its task, and every file that was read."""
 
     datasets: Mapping[Role, Dataset]
-    task: Classification
+    task: Task
     space: InputSpace | Gap
     inputs: tuple[InputFile, ...]
 
@@ -42,7 +61,7 @@ def load_datasets(audit: AuditFile, locate: Locate) -> LoadedDatasets:
     file, row or column, and cure; ``AuditFileError`` when nothing says what the classes are.
     """
     with_inputs = audit.model.artifact is not None
-    features, files = _schema(audit.input, locate)
+    schema, files = _schema(audit.input, locate)
     sources = {
         role: open_source(audit.data[role], locate, with_inputs=with_inputs)
         for role in Role
@@ -50,7 +69,7 @@ def load_datasets(audit: AuditFile, locate: Locate) -> LoadedDatasets:
     }
     task = _task(audit, sources)
     datasets = {
-        role: _dataset(role, source, audit.data[role], task, _inputs(audit, source, features))
+        role: _dataset(role, source, audit.data[role], task, _inputs(audit, source, schema))
         for role, source in sources.items()
     }
     _refuse_other_shapes(datasets, sources)
@@ -60,21 +79,21 @@ def load_datasets(audit: AuditFile, locate: Locate) -> LoadedDatasets:
     return LoadedDatasets(
         datasets=datasets,
         task=task,
-        space=input_space(audit.input, features, inputs, pictures=pictures),
+        space=input_space(audit.input, schema, inputs, pictures=pictures),
         inputs=_once([*files, *(file for source in sources.values() for file in source.files)]),
     )
 
 
-def _schema(
-    declared: InputSection, locate: Locate
-) -> tuple[tuple[Feature, ...], tuple[InputFile, ...]]:
+def _schema(declared: InputSection, locate: Locate) -> tuple[Schema, tuple[InputFile, ...]]:
     if declared.features is None:
-        return (), ()
+        return Schema(), ()
     file = read_file(declared.features, locate)
     return read_schema(file), (file.input,)
 
 
-def _task(audit: AuditFile, sources: Mapping[Role, Source]) -> Classification:
+def _task(audit: AuditFile, sources: Mapping[Role, Source]) -> Task:
+    if audit.task.tolerance is not None:
+        return Regression(audit.task.tolerance)
     if audit.task.classes is not None:
         return classification(audit.task, audit.task.classes, audit.source)
     labelled = next((source for source in sources.values() if source.labels is not None), None)
@@ -92,9 +111,10 @@ class _Inputs:
     names: tuple[str, ...] = ()
 
 
-def _inputs(audit: AuditFile, source: Source, features: Sequence[Feature]) -> _Inputs:
+def _inputs(audit: AuditFile, source: Source, schema: Schema) -> _Inputs:
     if audit.model.artifact is None:
         return _Inputs(None)
+    features = schema.features
     names = tuple(feature.name for feature in features)
     values = source.inputs
     if values is None:
@@ -106,26 +126,48 @@ def _inputs(audit: AuditFile, source: Source, features: Sequence[Feature]) -> _I
     if features:
         refuse_outside_schema(source, values, features)
     refuse_not_finite(source, values, known)
+    if features:
+        refuse_broken_relations(source, values, schema)
     if audit.input.domain is not None:
         refuse_outside_domain(source, values, audit.input.domain, names)
     return _Inputs(values, names)
 
 
 def _dataset(
-    role: Role, source: Source, section: DataSection, task: Classification, inputs: _Inputs
+    role: Role, source: Source, section: DataSection, task: Task, inputs: _Inputs
 ) -> Dataset:
+    truth = _truth(role, source, task)
     return Dataset(
         role=role,
         files=tuple(dict.fromkeys(item.file for item in source.files)),
         inputs=inputs.values,
-        labels=None if source.labels is None else label_indices(source, task, role),
+        labels=truth.labels,
         ids=_ids(source),
         features=inputs.names,
         groups={name: groups_of(source, name) for name in section.groups},
         slices={name: groups_of(source, name) for name in _slices(source, section, inputs)},
         cluster=None if section.cluster is None else names_of(source, section.cluster, "cluster"),
-        scores=scores_of(source, task) if source.scores else None,
+        scores=truth.scores,
+        targets=truth.targets,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Truth:
+    """What is true of each row, and what a model said of it, as far as the file tells."""
+
+    labels: NDArray[np.int64] | None = None
+    targets: Floats | None = None
+    scores: Floats | None = None
+
+
+def _truth(role: Role, source: Source, task: Task) -> _Truth:
+    known, scored = source.labels is not None, bool(source.scores)
+    if isinstance(task, Classification):
+        labels = label_indices(source, task, role) if known else None
+        return _Truth(labels=labels, scores=scores_of(source, task) if scored else None)
+    targets = target_values(source) if known else None
+    return _Truth(targets=targets, scores=predictions_of(source) if scored else None)
 
 
 def _slices(source: Source, section: DataSection, inputs: _Inputs) -> tuple[str, ...]:

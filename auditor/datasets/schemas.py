@@ -1,27 +1,29 @@
 """The feature schema: which columns a model takes, in which order, and what they may hold."""
 
 import math
-from typing import Annotated
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from pydantic import BeforeValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field, model_validator
 
 from auditor.datasets.files import ReadFile
+from auditor.datasets.relations import FormulaError, parse_relation
 from auditor.documents import Document, Place, Strict, read_document, validate
-from auditor.domain.tasks import Feature, FeatureKind
+from auditor.domain.relations import Relation
+from auditor.domain.tasks import Direction, Feature, FeatureKind
 from auditor.errors import DatasetError
 
 LEAST_CATEGORIES = 2
+Mistake = tuple[str, str]
+"""What contradicts itself, and the cure."""
 
 
-def _unsupported(value: object) -> object:
-    if value is not None:
-        message = "is not supported yet; remove it"
-        raise PydanticCustomError("schema", "{reason}", {"reason": message})
-    return value
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The features in the order of the model's inputs, and the relations that rows keep."""
 
-
-Unsupported = Annotated[None, BeforeValidator(_unsupported)]
+    features: tuple[Feature, ...] = ()
+    relations: tuple[Relation, ...] = ()
 
 
 class FeatureShape(Strict):
@@ -33,26 +35,44 @@ class FeatureShape(Strict):
     categories: tuple[float, ...] = ()
     nullable: bool = False
     immutable: bool = False
-    one_hot: Unsupported = None
-    relations: Unsupported = None
+    one_hot: str | None = None
+    direction: Direction | None = None
+    cost: float = 1.0
 
-    def mistake(self) -> tuple[str, str] | None:
+    def mistake(self) -> Mistake | None:
         """Return what contradicts itself in this feature and the cure, or ``None``."""
+        return next(self._mistakes(), None)
+
+    def _mistakes(self) -> Iterator[Mistake]:
         numeric = self.kind in {FeatureKind.NUMERIC, FeatureKind.INTEGER}
         if self.range is not None and not numeric:
-            return f"is {self.kind.value} and has a range", "Remove the range."
+            yield f"is {self.kind.value} and has a range", "Remove the range."
         if self.range is not None and not (_finite(self.range) and self.range[0] < self.range[1]):
-            return "has an empty range", "Write range: [low, high] with low below high."
+            yield "has an empty range", "Write range: [low, high] with low below high."
+        yield from self._code_mistakes()
+        if self.one_hot is not None and self.kind is not FeatureKind.BINARY:
+            yield f"is {self.kind.value} and in a one-hot group", "Set kind: binary."
+        if self.direction is not None and self.immutable:
+            yield "is immutable and has a direction", "Remove one of the two."
+        if self.direction is not None and not numeric and self.kind is not FeatureKind.BINARY:
+            yield "has codes, which no direction orders", "Remove the direction."
+        if self.direction is not None and self.one_hot is not None:
+            yield "is in a one-hot group and has a direction", "Remove the direction."
+        if not (math.isfinite(self.cost) and self.cost > 0):
+            yield "has a cost that is not above 0", "Write how dear its whole range is: cost: 2."
+
+    def _code_mistakes(self) -> Iterator[Mistake]:
         if self.kind is not FeatureKind.CATEGORICAL:
-            cure = "Remove the categories, or set kind: categorical."
-            return (f"is {self.kind.value} and has categories", cure) if self.categories else None
+            if self.categories:
+                cure = "Remove the categories, or set kind: categorical."
+                yield f"is {self.kind.value} and has categories", cure
+            return
         distinct = len(set(self.categories))
         if distinct < LEAST_CATEGORIES or distinct < len(self.categories):
             cure = "List every code that the column may hold once: categories: [0, 1, 2]."
-            return "is categorical without two or more distinct categories", cure
-        return (
-            None if _finite(self.categories) else ("has a category that is not finite", "Mend it.")
-        )
+            yield "is categorical without two or more distinct categories", cure
+        if not _finite(self.categories):
+            yield "has a category that is not finite", "Mend it."
 
     def feature(self) -> Feature:
         """Return the domain's form."""
@@ -63,18 +83,40 @@ class FeatureShape(Strict):
         if codes:
             low, high = codes[0], codes[-1]
         return Feature(
-            self.name, self.kind, low, high, codes, nullable=self.nullable, immutable=self.immutable
+            self.name,
+            self.kind,
+            low,
+            high,
+            codes,
+            nullable=self.nullable,
+            immutable=self.immutable,
+            one_hot=self.one_hot,
+            direction=self.direction,
+            cost=self.cost,
         )
+
+
+class RelationShape(Strict):
+    """One relation as written: a formula alone, or with what it forgives."""
+
+    formula: str
+    tolerance: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    holds: float = Field(default=1.0, gt=0, le=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _formula_alone(cls, value: object) -> object:
+        return {"formula": value} if isinstance(value, str) else value
 
 
 class SchemaShape(Strict):
     """A whole schema file."""
 
     features: tuple[FeatureShape, ...] = Field(min_length=1)
-    relations: Unsupported = None
+    relations: tuple[RelationShape, ...] = ()
 
 
-def read_schema(file: ReadFile) -> tuple[Feature, ...]:
+def read_schema(file: ReadFile) -> Schema:
     """Read ``schema.yaml``; the order of its features is the order of the model's inputs.
 
     Raises ``DatasetError`` with file, line and cure.
@@ -86,15 +128,42 @@ def read_schema(file: ReadFile) -> tuple[Feature, ...]:
         place: Place = ("features", index)
         if feature.name in seen:
             raise _error(document, place, feature, ("stands twice", "Keep one of the two."))
-        mistake = feature.mistake()
+        mistake = feature.mistake() or _group_mistake(feature, shape.features)
         if mistake is not None:
             raise _error(document, place, feature, mistake)
         seen.add(feature.name)
-    return tuple(feature.feature() for feature in shape.features)
+    features = tuple(feature.feature() for feature in shape.features)
+    return Schema(features, tuple(_relations(document, shape)))
+
+
+def _relations(document: Document, shape: SchemaShape) -> Iterator[Relation]:
+    names = [feature.name for feature in shape.features]
+    for index, written in enumerate(shape.relations):
+        try:
+            formula = parse_relation(written.formula, names, written.tolerance)
+        except FormulaError as mistake:
+            where = document.where(("relations", index))
+            raise DatasetError(
+                f"{where}: relation `{written.formula[:80]}` {mistake.problem}", cure=mistake.cure
+            ) from None
+        yield Relation(written.formula, formula, written.holds)
+
+
+def _group_mistake(feature: FeatureShape, features: Sequence[FeatureShape]) -> Mistake | None:
+    if feature.one_hot is None:
+        return None
+    group = [item for item in features if item.one_hot == feature.one_hot]
+    if len(group) < LEAST_CATEGORIES:
+        cure = "Put every column of the choice into the group, or remove one_hot."
+        return f"is alone in the one-hot group {feature.one_hot!r}", cure
+    if len({(item.immutable, item.cost) for item in group}) > 1:
+        cure = "Give all columns of the group the same: they move together."
+        return f"differs in immutable or cost from its one-hot group {feature.one_hot!r}", cure
+    return None
 
 
 def _error(
-    document: Document, place: Place, feature: FeatureShape, mistake: tuple[str, str]
+    document: Document, place: Place, feature: FeatureShape, mistake: Mistake
 ) -> DatasetError:
     problem, cure = mistake
     return DatasetError(f"{document.where(place)}: feature {feature.name!r} {problem}", cure=cure)

@@ -41,7 +41,9 @@ class Sketch:
 
     ``input_shape`` is one input's shape, ``value_range`` the least and the greatest of its
     values, both ``None`` for tables; ``labels``, ``id`` and ``groups`` are guesses by name;
-    ``classes`` the distinct labels; ``texts`` the other columns that hold text.
+    ``classes`` the distinct labels; ``texts`` the other columns that hold text. ``spread`` is the
+    standard deviation of labels that look like numbers to be predicted, of which there are no
+    classes.
     """
 
     columns: tuple[str, ...]
@@ -54,6 +56,7 @@ class Sketch:
     input_shape: tuple[int, ...] | None = None
     value_range: tuple[float, float] | None = None
     pictures: bool = False
+    spread: float | None = None
 
 
 def sketch(path: Path) -> Sketch:
@@ -102,7 +105,8 @@ def _sketch_npz(arrays: Mapping[str, Array], name: str) -> Sketch:
 
 
 def _sketch(columns: Mapping[str, pl.Series], inputs: Array | None, rows: int) -> Sketch:
-    labels = _guess_labels(columns, table=inputs is None)
+    number = _guess_number(columns)
+    labels = number or _guess_labels(columns, table=inputs is None)
     free = {name: column for name, column in columns.items() if name != labels}
     ids = next((name for name in free if name.lower() in ID_NAMES and _unique(free[name])), None)
     groups = tuple(
@@ -114,13 +118,36 @@ def _sketch(columns: Mapping[str, pl.Series], inputs: Array | None, rows: int) -
         columns=tuple(columns),
         rows=rows,
         labels=labels,
-        classes=() if labels is None else _classes(columns[labels]),
+        classes=() if labels is None or number else _classes(columns[labels]),
         id=ids,
         groups=groups,
         texts=tuple(n for n in free if n not in (ids, *groups) and not _numeric(free[n])),
         input_shape=None if inputs is None else inputs.shape[1:],
         value_range=_range(inputs),
+        spread=None if number is None else _spread(columns[number]),
     )
+
+
+def _guess_number(columns: Mapping[str, pl.Series]) -> str | None:
+    """Return the column that looks like numbers to be predicted: named so, and of many values."""
+    return next(
+        (
+            name
+            for name, column in columns.items()
+            if name.lower() in LABEL_NAMES
+            and column.n_unique() > MOST_LABELS
+            and _numeric(column)
+            and _spread(column)
+        ),
+        None,
+    )
+
+
+def _spread(column: pl.Series) -> float | None:
+    values = texts(column).drop_nulls().str.strip_chars().cast(pl.Float64, strict=False)
+    found = values.drop_nulls().to_numpy()
+    spread = float(found.std()) if found.size else 0.0
+    return spread if np.isfinite(spread) and spread > 0 else None
 
 
 def _guess_labels(columns: Mapping[str, pl.Series], *, table: bool) -> str | None:

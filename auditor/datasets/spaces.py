@@ -1,19 +1,18 @@
 """The input space: where attacks may move, or why nobody can say."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from auditor.datasets.inputs import BRIGHTEST
+from auditor.datasets.schemas import Schema
 from auditor.domain.auditfiles import InputSection
 from auditor.domain.readings import Gap, Reason
-from auditor.domain.tasks import Array, Feature, FeatureKind, InputSpace
+from auditor.domain.tasks import Array, FeatureKind, InputSpace
 
 MOVABLE = frozenset({FeatureKind.NUMERIC, FeatureKind.INTEGER})
 
 
 def input_space(
-    declared: InputSection, features: Sequence[Feature], inputs: Array | None, *, pictures: bool
+    declared: InputSection, schema: Schema, inputs: Array | None, *, pictures: bool
 ) -> InputSpace | Gap:
     """Return the space of one input of ``inputs`` (``[n, ...]``).
 
@@ -26,8 +25,8 @@ def input_space(
             detail="There are no inputs that an attack could start from.",
             cure="Name evaluation data with inputs in the audit file.",
         )
-    if features:
-        return _from_schema(features, inputs)
+    if schema.features:
+        return _from_schema(schema, inputs)
     if declared.domain is not None:
         return _box(declared.domain, _quantum(declared, inputs, pictures=pictures), inputs)
     if pictures:
@@ -57,7 +56,8 @@ def _box(domain: tuple[float, float], quantum: float, inputs: Array) -> InputSpa
     )
 
 
-def _from_schema(features: Sequence[Feature], inputs: Array) -> InputSpace | Gap:
+def _from_schema(schema: Schema, inputs: Array) -> InputSpace | Gap:
+    features = schema.features
     boundless = [item.name for item in features if item.low is None or item.high is None]
     if boundless:
         return Gap(
@@ -77,5 +77,6 @@ def _from_schema(features: Sequence[Feature], inputs: Array) -> InputSpace | Gap
         high=np.array([item.high for item in features], dtype=np.float64),
         quantum=np.array([0.0 if item.kind is FeatureKind.NUMERIC else 1.0 for item in features]),
         mutable=np.array([item.kind in MOVABLE and not item.immutable for item in features]),
-        features=tuple(features),
+        features=features,
+        relations=schema.relations,
     )

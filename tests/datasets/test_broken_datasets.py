@@ -250,8 +250,8 @@ CASES = {
     "a schema with an unknown setting": Case(
         ("s.yaml:2: features.0.rang",), schema("{name: a, rang: [0, 1]}"), space=SCHEMA
     ),
-    "a schema with one-hot groups": Case(
-        ("s.yaml:2", "one_hot", "not supported yet; remove it"),
+    "a one-hot group of a number": Case(
+        ("s.yaml:2: feature 'a' is numeric and in a one-hot group", "kind: binary"),
         schema("{name: a, one_hot: g}"),
         space=SCHEMA,
     ),

@@ -1,0 +1,175 @@
+"""What a schema asks of a row, prepared once: relations, choices, and what defines what."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from auditor.domain.formulas import Column, Expression, Number, Operation, Operator, names
+from auditor.domain.relations import AllOf, AnyOf, Comparison, Formula, Order, Relation
+from auditor.domain.tasks import Array, Feature, FeatureKind, Floats, InputSpace
+
+MOVED_BY_STEPS = frozenset({FeatureKind.NUMERIC, FeatureKind.INTEGER})
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What an attacker moves at once: a feature, or all columns of a one-hot group.
+
+    A ``choice`` moves to another code, which counts as its whole range.
+    """
+
+    name: str
+    columns: tuple[int, ...]
+    cost: float
+    choice: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A relation that says what ``name`` must be, given the other columns.
+
+    It is put to use in rows that break ``formula``. Where it is ``conditional`` the relation can
+    also be kept otherwise.
+    """
+
+    name: str
+    column: int
+    expression: Expression
+    formula: Formula
+    conditional: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Constraints:
+    """All that the rows of one input space keep.
+
+    ``relations`` are those of the schema, then one for each one-hot group; ``conjuncts`` are the
+    same taken apart where all parts must hold. ``definitions`` stand in an order in which none
+    uses what a later one defines.
+    """
+
+    space: InputSpace
+    relations: tuple[Relation, ...]
+    conjuncts: tuple[Formula, ...]
+    groups: tuple[tuple[int, ...], ...]
+    units: tuple[Unit, ...]
+    definitions: tuple[Definition, ...]
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """The columns in their order."""
+        return self.space.features
+
+    @property
+    def width(self) -> Floats:
+        """The range of each column."""
+        return self.space.width
+
+    @property
+    def cost(self) -> Floats:
+        """What moving each column over its range costs."""
+        return np.array([feature.cost for feature in self.features])
+
+    def columns(self, rows: Array) -> Mapping[str, Floats]:
+        """Return ``[n, features]`` rows as named columns."""
+        exact = rows.astype(np.float64)
+        return {feature.name: exact[:, index] for index, feature in enumerate(self.features)}
+
+
+def constraints_of(space: InputSpace) -> Constraints:
+    """Prepare what a space with features asks of its rows.
+
+    Raises ``ValueError`` for a space without features: pixels have no relations.
+    """
+    if not space.features:
+        message = "an input space without features has no constraints"
+        raise ValueError(message)
+    groups: dict[str, list[int]] = {}
+    for index, feature in enumerate(space.features):
+        if feature.one_hot is not None:
+            groups.setdefault(feature.one_hot, []).append(index)
+    members = {name: tuple(columns) for name, columns in groups.items()}
+    choices = [_one_of(name, columns, space.features) for name, columns in members.items()]
+    relations = (*space.relations, *choices)
+    conjuncts = [part for relation in relations for part in _conjuncts(relation.formula)]
+    return Constraints(
+        space=space,
+        relations=relations,
+        conjuncts=tuple(conjuncts),
+        groups=tuple(members.values()),
+        units=tuple(_units(space.features, members)),
+        definitions=_definitions(conjuncts, space.features),
+    )
+
+
+def _one_of(name: str, columns: Sequence[int], features: Sequence[Feature]) -> Relation:
+    total: Expression = Column(features[columns[0]].name)
+    for column in columns[1:]:
+        total = Operation(Operator.PLUS, (total, Column(features[column].name)))
+    return Relation(f"one of {name}", Comparison(total, Order.EQUAL, Number(1.0)))
+
+
+def _conjuncts(formula: Formula) -> Iterator[Formula]:
+    if isinstance(formula, AllOf):
+        for part in formula.parts:
+            yield from _conjuncts(part)
+    else:
+        yield formula
+
+
+def _units(features: Sequence[Feature], groups: Mapping[str, tuple[int, ...]]) -> Iterator[Unit]:
+    for index, feature in enumerate(features):
+        if feature.one_hot is None:
+            choice = feature.kind not in MOVED_BY_STEPS
+            yield Unit(feature.name, (index,), feature.cost, choice)
+        elif groups[feature.one_hot][0] == index:
+            yield Unit(feature.one_hot, groups[feature.one_hot], feature.cost, choice=True)
+
+
+def _definitions(
+    conjuncts: Sequence[Formula], features: Sequence[Feature]
+) -> tuple[Definition, ...]:
+    found: dict[str, Definition] = {}
+    for formula in conjuncts:
+        for definition in _defining(formula, features):
+            if definition.name not in found and definition.name not in _behind(definition, found):
+                found[definition.name] = definition
+                break
+    ordered: list[Definition] = []
+    while len(ordered) < len(found):
+        done = {definition.name for definition in ordered}
+        waiting = found.keys() - done
+        ordered += [
+            definition
+            for name, definition in found.items()
+            if name in waiting and not names(definition.expression) & waiting
+        ]
+    return tuple(ordered)
+
+
+def _defining(formula: Formula, features: Sequence[Feature]) -> Iterator[Definition]:
+    places = {
+        feature.name: index
+        for index, feature in enumerate(features)
+        if feature.kind in MOVED_BY_STEPS and not feature.immutable
+    }
+    whole = isinstance(formula, Comparison)
+    parts = formula.parts if isinstance(formula, AnyOf) else (formula,)
+    for part in (inner for outer in parts for inner in _conjuncts(outer)):
+        if not isinstance(part, Comparison) or part.order is not Order.EQUAL:
+            continue
+        for one, other in ((part.left, part.right), (part.right, part.left)):
+            if isinstance(one, Column) and one.name in places and one.name not in names(other):
+                yield Definition(one.name, places[one.name], other, formula, conditional=not whole)
+
+
+def _behind(definition: Definition, found: Mapping[str, Definition]) -> set[str]:
+    behind: set[str] = set()
+    waiting = set(names(definition.expression))
+    while waiting:
+        name = waiting.pop()
+        behind.add(name)
+        if name in found:
+            waiting |= names(found[name].expression) - behind
+    return behind
