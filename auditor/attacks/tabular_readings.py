@@ -1,0 +1,244 @@
+"""From the evidence of an attack on a table to readings, every success counted again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.attacks.breakdowns import by_class, by_group, cheapest, needed
+from auditor.attacks.curves import median_interval
+from auditor.attacks.goals import Harm
+from auditor.attacks.outlays import asked, counted, expected_costs
+from auditor.attacks.tallies import Mask, Outcomes
+from auditor.attacks.trials import read_goal
+from auditor.domain.canonical import Json
+from auditor.domain.evidence import Evidence
+from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Scalar, Unit
+from auditor.domain.tasks import Floats
+from auditor.stats.proportions import clopper_pearson
+
+MOST_NAMED = 8
+FEATURES = "Declare features that an attacker can change in input.features, or a larger eps."
+
+
+def readings(
+    evidence: Evidence, confidence: float, effort: Mapping[str, Json]
+) -> tuple[Reading, ...]:
+    """Return clean accuracy, robust accuracy at each budget, and what a break takes.
+
+    Where the task has costs, also what decisions cost at each budget.
+
+    ``effort`` says how hard the attack tried, and joins the details.
+    """
+    settings = cast("Mapping[str, Json]", evidence["settings"])
+    if "undefined" in settings:
+        detail = str(settings["undefined"])
+        return (Gap(reason=Reason.NOT_DEFINED, detail=detail, cure=FEATURES),)
+    if not any(cast("Sequence[int]", settings["movable"])):
+        detail = "An attacker may move none of the features at any eps."
+        return (Gap(reason=Reason.NOT_DEFINED, detail=detail, cure=FEATURES),)
+    outcomes = recount(evidence)
+    minimal = Counterexamples.of(evidence, outcomes)
+    seen = _Told(evidence, settings, outcomes, minimal, confidence)
+    shared = {**effort, **seen.shared(), **counted(outcomes, evidence)}
+    curve = [seen.robust(index, shared) for index in range(len(outcomes.budgets))]
+    costs = expected_costs(evidence, outcomes, confidence, seen.place)
+    return (seen.clean(), *curve, *costs, seen.breaking(shared), seen.features_moved(shared))
+
+
+def recount(evidence: Evidence) -> Outcomes:
+    """Count again which rows the target got wrong, and which of its candidates can exist."""
+    settings = cast("Mapping[str, Json]", evidence["settings"])
+    goal = read_goal(cast("Mapping[str, Json]", settings["goal"]))
+    labels = cast("NDArray[np.int64]", evidence["labels"])
+    clean = cast("Floats", evidence["clean_probabilities"])
+    harmed = goal.reached(clean, labels)
+    reached = goal.reached(cast("Floats", evidence["adversarial_probabilities"]), labels)
+    possible = np.zeros(len(labels), dtype=np.bool_)
+    rows = cast("NDArray[np.int64]", evidence["crafted_rows"])
+    possible[rows] = cast("Mask", evidence["crafted_kept"]).all(axis=1)
+    found = np.where(reached & possible, cast("Floats", evidence["distance"]), np.inf)
+    # 0 stands for rows that were harmed without attack; codes alone take no budget either.
+    harming = np.where(harmed, 0.0, np.maximum(found, np.finfo(np.float64).tiny))
+    wrong = harmed | goal.rejected(clean, labels) if isinstance(goal, Harm) else harmed
+    budgets = tuple(float(eps) for eps in cast("Sequence[float]", settings["eps"]))
+    return Outcomes(goal, labels, budgets, wrong, np.where(wrong, 0.0, found), harming)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Counterexamples:
+    """Rows that were right, with a minimal counterexample that can exist and reaches the goal.
+
+    ``moved`` is ``[m, units]``, measured anew where both inputs are at hand.
+    """
+
+    rows: NDArray[np.int64]
+    moved: Mask
+    certain: Mask
+
+    @classmethod
+    def of(cls, evidence: Evidence, seen: Outcomes) -> "Counterexamples":
+        """Read them from evidence."""
+        settings = cast("Mapping[str, Json]", evidence["settings"])
+        rows = cast("NDArray[np.int64]", evidence["minimal_rows"])
+        said = cast("Floats", evidence["minimal_probabilities"])
+        good = seen.goal.reached(said, seen.labels[rows]) & ~seen.wrong[rows]
+        good &= cast("Mask", evidence["minimal_kept"]).all(axis=1)
+        moved = cast("Mask", evidence["minimal_moved"]).copy()
+        if "example_clean" in evidence:
+            places = cast("NDArray[np.int64]", evidence["example_places"])
+            apart = np.asarray(evidence["example_clean"] != evidence["example_adversarial"])
+            units = cast("Sequence[Mapping[str, Sequence[int]]]", settings["units"])
+            found = [apart[:, list(unit["columns"])].any(axis=1) for unit in units]
+            moved[places] |= np.stack(found, axis=1)
+        certain = cast("Mask", evidence["minimal_certain"])
+        return cls(rows[good], moved[good], certain[good])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Told:
+    evidence: Evidence
+    settings: Mapping[str, Json]
+    outcomes: Outcomes
+    minimal: Counterexamples
+    confidence: float
+
+    @property
+    def place(self) -> dict[str, Scalar]:
+        """The coordinates of every reading: the classes, where some were asked for."""
+        return dict(asked(self.settings))
+
+    @property
+    def log(self) -> Sequence[Mapping[str, Json]]:
+        """The bills of all attacks."""
+        return cast("Sequence[Mapping[str, Json]]", self.settings["log"])
+
+    def shared(self) -> dict[str, Json]:
+        """Return details that every reading carries."""
+        left_out = cast("Sequence[str]", self.settings["left_out"])
+        names = ("deterministic", "repeats", "most_features", "skipped", "twin_distance")
+        return {
+            **{name: self.settings[name] for name in names if name in self.settings},
+            "rows": len(self.outcomes.wrong),
+            "left_out": len(left_out),
+            "left_out_rows": list(left_out[:MOST_NAMED]),
+            "relations": self.settings["relations"],
+        }
+
+    def clean(self) -> Measurement:
+        """Return the share of rows that are right before any attack."""
+        return self._share(~self.outcomes.wrong, "clean_accuracy", {}, {})
+
+    def robust(self, index: int, shared: Mapping[str, Json]) -> Measurement:
+        """Return the share of rows that nothing within one budget breaks."""
+        seen, eps, kept = self.outcomes, self.outcomes.budgets[index], self.outcomes.right[index]
+        groups = cast("Mapping[str, Sequence[str]]", self.evidence["groups"])
+        here = [bill for bill in self.log if bill["eps"] == eps]
+        totals = {
+            name: sum(cast("int", bill[name]) for bill in here)
+            for name in ("queries", "passes", "refused")
+        }
+        details: dict[str, Json] = {
+            **shared,
+            **totals,
+            "phantoms": max((cast("int", bill["phantoms"]) for bill in here), default=0),
+            "log": [dict(bill) for bill in here],
+            "movable": cast("Sequence[Json]", self.settings["movable"])[index],
+            "wrong_without_attack": int(seen.wrong.sum()),
+            "broken": int(seen.broken[index].sum()),
+            "by_class": by_class(seen, kept, self.confidence),
+            "by_group": by_group(groups, kept, self.confidence),
+        }
+        return self._share(kept, "robust_accuracy", {"eps": eps}, details)
+
+    def breaking(self, shared: Mapping[str, Json]) -> Measurement:
+        """Return the budget that breaks half of the rows, 1 where none was found."""
+        seen = self.outcomes
+        found = np.where(seen.right[-1], 1.0, np.minimum(seen.breaking, 1.0))
+        details: dict[str, Json] = {
+            **shared,
+            **self._named(),
+            "largest_eps": seen.budgets[-1],
+            "unbroken_share": float(seen.right[-1].mean()),
+            "cheapest": cheapest(self.log),
+            "needed": needed(self.log),
+        }
+        interval = median_interval(found, self.confidence, 1.0)
+        return Measurement.of(
+            interval, "min_breaking_eps", Unit.SHARE, bound=Bound.AT_MOST, details=details,
+            params=self.place, repeat=self._repeat, doubted=not self.settings["deterministic"],
+        )  # fmt: skip
+
+    def features_moved(self, shared: Mapping[str, Json]) -> Reading:
+        """Return how many units have to move in the median row that was right.
+
+        Rows that nothing broke count as all units: a stronger attack then only lowers the figure.
+        """
+        counts = self.minimal.moved.sum(axis=1).astype(np.float64)
+        if not len(counts):
+            return Gap(
+                reason=Reason.NOT_DEFINED,
+                detail="No row broke: there is no counterexample to count the moves of.",
+                cure="Look at robust_accuracy, or attack harder.",
+                metric="features_moved",
+                params=self.place,
+            )
+        details: dict[str, Json] = {
+            **shared,
+            **self._named(),
+            "counterexamples": len(counts),
+            "not_certain": int((~self.minimal.certain).sum()),
+            "by_count": {str(n): int((counts == n).sum()) for n in sorted(set(counts.astype(int)))},
+            "moved": self._moved(),
+        }
+        most = float(len(cast("Sequence[Json]", self.settings["units"])))
+        standing = int((~self.outcomes.wrong).sum()) - len(counts)
+        told = np.concatenate([counts, np.full(max(standing, 0), most)])
+        interval = median_interval(told, self.confidence, most)
+        return Measurement.of(
+            interval, "features_moved", Unit.COUNT, bound=Bound.AT_MOST, details=details,
+            params=self.place, repeat=self._repeat, doubted=not self.settings["deterministic"],
+        )  # fmt: skip
+
+    def _moved(self) -> list[Json]:
+        """Return the units that counterexamples move most often, and each column's mean change."""
+        units = cast("Sequence[Mapping[str, Json]]", self.settings["units"])
+        names = cast("Sequence[str]", self.settings["columns"])
+        mean = cast("Floats", self.evidence["mean_change"])
+        share = self.minimal.moved.mean(axis=0)
+        found: list[Json] = []
+        for place in np.argsort(-share, kind="stable")[:MOST_NAMED]:
+            columns = cast("Sequence[int]", units[place]["columns"])
+            changes: dict[str, Json] = {names[column]: float(mean[column]) for column in columns}
+            if share[place] > 0:
+                told = {"feature": units[place]["name"], "share": float(share[place])}
+                found.append({**told, "mean_change": changes})
+        return found
+
+    def _named(self) -> dict[str, Json]:
+        ids = cast("Sequence[str]", self.evidence["ids"])
+        order = np.argsort(self.outcomes.breaking, kind="stable")
+        worst = [int(row) for row in order if self.outcomes.broken[-1, row]][:MOST_NAMED]
+        shown = cast("Sequence[str]", self.evidence.get("example_rows", ()))
+        return {"worst_rows": [ids[row] for row in worst], "examples": list(shown)}
+
+    @property
+    def _repeat(self) -> Repeat:
+        return Repeat.EXACT if self.settings["deterministic"] else Repeat.INTERVAL
+
+    def _share(
+        self, kept: Mask, metric: str, params: Mapping[str, float], details: Mapping[str, Json]
+    ) -> Measurement:
+        robust = metric == "robust_accuracy"
+        return Measurement.of(
+            clopper_pearson(int(kept.sum()), len(kept), self.confidence),
+            metric,
+            Unit.SHARE,
+            bound=Bound.AT_MOST if robust else Bound.ESTIMATE,
+            params={**params, **self.place},
+            repeat=self._repeat,
+            doubted=not self.settings["deterministic"],
+            details=details,
+        )

@@ -1,0 +1,146 @@
+"""How often a table's decisions stay right when an attacker makes other rows that could exist."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from auditor.attacks.arenas import growing, positive, two_classes
+from auditor.attacks.bouts import SECONDS_A_PASS, robustness_metrics
+from auditor.attacks.curves import best_half_width
+from auditor.attacks.tabular_campaign import Stage, campaign, stages
+from auditor.attacks.tabular_closing import REFINE
+from auditor.attacks.tabular_readings import readings
+from auditor.attacks.tabular_trials import describe, enter
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.evidence import Evidence
+from auditor.domain.policies import Control
+from auditor.domain.readings import Bound, Reading, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.errors import PolicyError
+
+SECONDS_A_QUERY = 4e-5
+"""Most of it is repair: keeping rows possible costs more than asking about them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tabular:
+    """Crafts rows that keep types, ranges, directions, one-hot groups and relations, and counts
+    success on the target alone.
+
+    Under ``eps`` numeric and integer features move by that share of their range; all others that
+    are not immutable may take any code; at most ``most_features`` move (0: no limit). ``label``
+    and ``decision`` aim at one harm, as a refused applicant who is approved (empty: any). Of
+    ``stages``, ``capgd:STEPSxRESTARTS`` climbs the twin where there is one (Simonetto et al.
+    2024), ``search:QUERIES`` asks the target alone. Each success is made minimal by up to
+    ``minimising`` queries a row.
+    """
+
+    eps: tuple[float, ...] = (0.02, 0.05, 0.1)
+    stages: tuple[str, ...] = ("capgd:20", "search:60")
+    rows: int = 200
+    most_features: int = 0
+    label: str = ""
+    decision: str = ""
+    minimising: int = 300
+    examples: int = 8
+
+    id: ClassVar[str] = "evasion.tabular"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Accuracy under an attack by rows that could exist"
+    needs: ClassVar[frozenset[Need]] = frozenset(
+        {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE}
+    )
+    wants: ClassVar[frozenset[Need]] = frozenset({Need.TWIN})
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {
+        **robustness_metrics(),
+        "features_moved": Metric(
+            "Features that have to move to break half of the rows (all: nothing breaks them)",
+            Unit.COUNT,
+            Bound.AT_MOST,
+            higher_is_better=True,
+        ),
+    }
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "15(5)"),
+        Control("nist-ai-rmf", "MEASURE 2.7"),
+        Control("iso-42001", "A.6.2.4"),
+        Control("mitre-atlas", "AML.T0015"),
+        Control("mitre-atlas", "AML.T0043.000"),
+        Control("owasp-ml", "ML01"),
+        Control("nist-ai-100-2", "NISTAML.022"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {},
+        Budget.CI: {
+            "eps": (0.01, 0.02, 0.05, 0.1, 0.2),
+            "stages": ("capgd:50x3", "search:300"),
+            "rows": 500,
+        },
+        Budget.FULL: {
+            "eps": (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3),
+            "stages": ("capgd:100x5", "search:1000x2"),
+            "rows": 2000,
+            "minimising": 1000,
+        },
+    }
+    grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        growing(self.eps)
+        positive(rows=self.rows, minimising=self.minimising)
+        stages(self.stages)
+        if self.most_features < 0:
+            raise PolicyError(
+                f"most_features {self.most_features} of an evasion check is no number of features",
+                cure="Give a whole number; 0 sets no limit.",
+            )
+        two_classes(self.label, self.decision)
+
+    @property
+    def attacks(self) -> tuple[Stage, ...]:
+        """The attacks that the stages name."""
+        return stages(self.stages)
+
+    def cost(self, size: Size) -> Cost:
+        """Return upper bounds; rows that break or are wrong from the start cost less.
+
+        The passes are those of a model that has a twin.
+        """
+        rows, budgets = min(self.rows, size.rows), len(growing(self.eps))
+        passes = rows * budgets * sum(attack.passes for attack in self.attacks)
+        asked = budgets * sum(attack.queries for attack in self.attacks)
+        asked = rows * (asked + REFINE + self.minimising)
+        seconds = passes * (SECONDS_A_PASS + SECONDS_A_QUERY) + asked * SECONDS_A_QUERY
+        return Cost(queries=size.rows + asked, passes=passes, seconds=seconds)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Return the half width that the shares have where they are 0 or 1."""
+        best = best_half_width(min(self.rows, size.rows), confidence)
+        return {"clean_accuracy": best, "robust_accuracy": best}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Attack the first ``rows`` rows of the audit's permutation that can be harmed."""
+        entered = enter(subject, self.rows, self.label, self.decision, self.most_features)
+        if isinstance(entered, str):
+            return {"settings": {"undefined": entered}}
+        found = campaign(
+            entered.table,
+            self.attacks,
+            growing(self.eps),
+            subject.seed,
+            subject.progress,
+            minimising=self.minimising,
+        )
+        return describe(entered, found, self.examples * subject.show_examples)
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Count successes again from the target's probabilities and what each row keeps."""
+        effort: dict[str, Json] = {"stages": [attack.name for attack in self.attacks]}
+        return readings(evidence, confidence, effort)
+
+
+CHECK: type[Check] = Tabular
