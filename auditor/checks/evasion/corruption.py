@@ -1,0 +1,141 @@
+"""How often the model stays right when nobody attacks it, but data are as bad as they can get."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from auditor.attacks.corruptions import pictures, tables
+from auditor.attacks.corruptions.catalogue import KINDS, known_kinds, known_severities, medium
+from auditor.attacks.corruptions.outcomes import readings
+from auditor.attacks.corruptions.survey import examples, survey, worst_first
+from auditor.attacks.corruptions.trials import best_half_widths, gather, positive
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.evidence import Evidence
+from auditor.domain.policies import Control
+from auditor.domain.readings import Reading, Unit
+from auditor.domain.subjects import Shard, Subject
+
+SECONDS_A_ROW = 1e-4
+FEW = (
+    "gaussian_noise",
+    "motion_blur",
+    "fog",
+    "brightness",
+    "contrast",
+    "jpeg",
+    "measurement_noise",
+    "missing_values",
+    "unit_error",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Corruption:
+    """Corrupts pictures as ImageNet-C does (Hendrycks & Dietterich 2019), and tables likewise.
+
+    An average case, not an attack: nobody chooses the noise against the model. ``kinds`` that have
+    no meaning for the inputs (kinds for tables where they are pictures, saturation where they are
+    grey) give no reading, and are named in the details of ``mean_accuracy``. ``severities`` run
+    from 1 (mild) to 5. Strengths are CIFAR-10-C's up to 32 pixels a side and ImageNet-C's from
+    224, with a rule for lengths outside; the random draws are the same at each severity. With
+    leave to show examples, up to ``examples`` rows that became wrong are kept, before and after.
+    """
+
+    kinds: tuple[str, ...] = KINDS
+    severities: tuple[int, ...] = (1, 3, 5)
+    rows: int = 200
+    examples: int = 6
+
+    id: ClassVar[str] = "evasion.corruption"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Accuracy under noise, blur, weather and faulty data"
+    needs: ClassVar[frozenset[Need]] = frozenset(
+        {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE}
+    )
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {
+        "clean_accuracy": Metric(
+            "Accuracy on the same rows, not corrupted", Unit.SHARE, higher_is_better=True
+        ),
+        "accuracy": Metric(
+            "Accuracy under one kind of corruption", Unit.SHARE, higher_is_better=True
+        ),
+        "mean_accuracy": Metric(
+            "Accuracy on average over kinds and severities", Unit.SHARE, higher_is_better=True
+        ),
+        "worst_kind_accuracy": Metric(
+            "Accuracy under the worst kind, on average over severities",
+            Unit.SHARE,
+            higher_is_better=True,
+        ),
+    }
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "15(4)"),
+        Control("nist-ai-rmf", "MEASURE 2.5"),
+        Control("iso-42001", "A.6.2.4"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {"kinds": FEW, "rows": 100},
+        Budget.CI: {},
+        Budget.FULL: {"severities": (1, 2, 3, 4, 5), "rows": 1000},
+    }
+    grid: ClassVar[Mapping[str, str]] = {"kind": "kinds", "severity": "severities"}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        known_kinds(self.kinds)
+        known_severities(self.severities)
+        positive(rows=self.rows)
+
+    def cost(self, size: Size) -> Cost:
+        """Count every row once for each kind and severity, and the clean rows.
+
+        Of pictures and tables, those that more of the kinds are for. The seconds are those of
+        small pictures; pictures of 224 pixels a side take a hundred times as long to corrupt.
+        """
+        most = max(len(set(self.kinds) & set(known)) for known in (pictures.KINDS, tables.KINDS))
+        cells = most * len(set(self.severities))
+        queries = min(self.rows, size.rows) * cells
+        return Cost(queries=size.rows + queries, seconds=queries * SECONDS_A_ROW)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Return the half widths where the model is always right."""
+        one, mean = best_half_widths(min(self.rows, size.rows), confidence)
+        return {"clean_accuracy": one, "accuracy": one, "mean_accuracy": mean}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Corrupt the first ``rows`` rows of the audit's permutation, and ask about each."""
+        trial = gather(subject, self.rows)
+        asked = medium(trial.pool, trial.space, trial.model_takes, whole=trial.whole)
+        severities = known_severities(self.severities)
+        objections = {kind: asked.objection(kind) for kind in known_kinds(self.kinds)}
+        kinds = [kind for kind, why in objections.items() if not why]
+        found = survey(trial, asked, kinds, severities, subject.seed, subject.progress)
+        right = (found.decided == trial.labels).mean(axis=(1, 2))
+        shown = worst_first(found.shown, dict(zip(kinds, right.tolist(), strict=True)))
+        settings: dict[str, Json] = {
+            **trial.settings(),
+            "kinds": list(kinds),
+            "severities": list(severities),
+            "not_defined": {kind: why for kind, why in objections.items() if why},
+            "failed": dict(found.failed),
+        }
+        return {
+            "settings": settings,
+            "ids": list(trial.ids),
+            "labels": trial.labels,
+            "clean_decided": trial.decided.astype(np.int32),
+            "decided": found.decided,
+            **examples(trial, asked.shape, shown[: self.examples * subject.show_examples]),
+        }
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Count right decisions again."""
+        return readings(evidence, confidence)
+
+
+CHECK: type[Check] = Corruption
