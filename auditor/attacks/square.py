@@ -113,6 +113,8 @@ def propose(best: Floats, part: float, ball: Ball, rng: np.random.Generator) -> 
     """Return ``best`` with a random square of each row (or a random subset) set to a corner.
 
     ``part`` is the share of coordinates that change. Every channel of a square goes its own way.
+    A square that stands at its corners already goes to the opposite ones, as in the authors' code:
+    a question about the same point again would be lost.
     """
     axes = image_axes(best.shape[1:])
     if axes is None:
@@ -120,7 +122,10 @@ def propose(best: Floats, part: float, ball: Ball, rng: np.random.Generator) -> 
     else:
         chosen, signs = _square(best, part, axes, rng)
     clean = ball.clean.astype(np.float64)
-    return ball.project(np.where(chosen, clean + ball.eps * ball.scale * signs, best))
+    there = ball.project(np.where(chosen, clean + ball.eps * ball.scale * signs, best))
+    back = ball.project(np.where(chosen, clean - ball.eps * ball.scale * signs, best))
+    still = ((there == best) | np.isnan(best)).reshape(len(best), -1).all(axis=1)
+    return np.where(still.reshape(-1, *[1] * (best.ndim - 1)), back, there)
 
 
 def _subset(

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from auditor.attacks.arenas import growing, positive
+from auditor.attacks.arenas import growing, positive, two_classes
+from auditor.attacks.asking import Source
 from auditor.attacks.bouts import bout_cost, fight, robustness_metrics
 from auditor.attacks.curves import best_half_width, readings
 from auditor.attacks.norms import Norm
@@ -16,6 +17,7 @@ from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
 from auditor.domain.readings import Reading
 from auditor.domain.subjects import Shard, Subject
+from auditor.errors import PolicyError
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +25,26 @@ class LinfQuery:
     """Searches on the target's own scores by Square Attack (Andriushchenko et al. 2020).
 
     ``eps`` are shares of each coordinate's range; each of ``iterations`` costs one query a row
-    that still stands. Up to ``examples`` broken rows are kept with their clean inputs.
+    that still stands. ``stages`` may name further attacks on scores for what the search leaves:
+    ``nes:STEPSxPAIRS`` (Ilyas et al. 2018). ``label`` and ``decision`` name classes, to ask about
+    rows of one and decisions for the other alone (empty: any). Up to ``examples`` broken rows are
+    kept with their clean inputs.
     """
 
     eps: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2)
     iterations: int = 150
     restarts: int = 1
+    stages: tuple[str, ...] = ()
     rows: int = 200
     examples: int = 8
+    label: str = ""
+    decision: str = ""
 
     id: ClassVar[str] = "evasion.linf_query"
     version: ClassVar[int] = 2
     title: ClassVar[str] = "Accuracy under a bounded attack that only sees scores"
     needs: ClassVar[frozenset[Need]] = frozenset(
-        {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE}
+        {Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE}
     )
     uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = robustness_metrics()
@@ -62,12 +70,20 @@ class LinfQuery:
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
         growing(self.eps)
+        two_classes(self.label, self.decision)
         positive(iterations=self.iterations, restarts=self.restarts, rows=self.rows)
+        attacks = self.suite
+        if attacks.minimal or any(item.source is not Source.SCORES for item in attacks.bounded):
+            raise PolicyError(
+                f"the stages {list(self.stages)} of evasion.linf_query are no attacks on scores",
+                cure="Name attacks on scores alone: square:ITERATIONS or nes:STEPSxPAIRS.",
+            )
 
     @property
     def suite(self) -> Suite:
         """The searches: the first goes on from what is known, others begin anew."""
-        return suite((f"square:{self.iterations}x{self.restarts}",), Norm.LINF)
+        square = f"square:{self.iterations}x{self.restarts}"
+        return suite((square, *self.stages), Norm.LINF)
 
     def cost(self, size: Size) -> Cost:
         """Return upper bounds; rows that break or are wrong from the start cost less."""
@@ -87,6 +103,8 @@ class LinfQuery:
             norm=Norm.LINF,
             rows=self.rows,
             examples=self.examples,
+            label=self.label,
+            decision=self.decision,
         )
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
@@ -95,6 +113,7 @@ class LinfQuery:
             "attack": "square",
             "iterations": self.iterations,
             "restarts": self.restarts,
+            "stages": list(self.suite.names),
         }
         return readings(evidence, confidence, effort)
 

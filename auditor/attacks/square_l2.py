@@ -1,0 +1,204 @@
+"""Square Attack in the L2 ball (Andriushchenko et al. 2020, arXiv 1912.00049, algorithm 3)."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from auditor.attacks.asking import Answer, Ground, Mask, Places, Question, Source, one_each
+from auditor.attacks.balls import Ball
+from auditor.attacks.images import image_axes
+from auditor.attacks.norms import TINY, Norm, size, wide
+from auditor.attacks.square import share
+from auditor.attacks.windows import as_planes, as_rows, window
+from auditor.domain.tasks import Floats
+
+LEAST_SIDE = 3
+TILES = 5
+"""How many windows the first change has along the picture's height (section 4.4)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MassSearch:
+    """The best change of each row so far, in ranges, its loss, and what was proposed last."""
+
+    ball: Ball
+    change: Floats
+    loss: Floats
+    asked: Floats
+    iteration: int
+    budget: int
+    rng: np.random.Generator
+
+    @property
+    def best(self) -> Floats:
+        """The strongest point of each row so far."""
+        return self.ball.at(self.change)
+
+    def ask(self) -> Question:
+        """Ask about the last proposal."""
+        return one_each(self.ball.at(self.asked))
+
+    def tell(self, answer: Answer) -> "MassSearch":
+        """Keep the better one of each row, as it was judged, and propose the next."""
+        better = answer.margin > self.loss
+        judged = self.ball.change(answer.points)
+        change = np.where(wide(better, judged), judged, self.change)
+        part = share(self.iteration + 1, self.budget)
+        return replace(
+            self,
+            change=change,
+            loss=np.where(better, answer.margin, self.loss),
+            asked=redistribute(change, part, self.ball, self.rng),
+            iteration=self.iteration + 1,
+        )
+
+    def take(self, keep: Mask) -> "MassSearch":
+        """Return the search of some rows only."""
+        if keep.all():
+            return self
+        return replace(
+            self,
+            ball=self.ball.take(keep),
+            change=self.change[keep],
+            loss=self.loss[keep],
+            asked=self.asked[keep],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SquareL2:
+    """Square Attack on the target's scores in L2: one query an iteration for each live row."""
+
+    iterations: int
+
+    source = Source.SCORES
+    minimises = False
+    passes = 0
+
+    @property
+    def name(self) -> str:
+        """The attack and its iterations."""
+        return f"square l2, {self.iterations} queries"
+
+    @property
+    def rounds(self) -> int:
+        """One an iteration."""
+        return self.iterations
+
+    @property
+    def queries(self) -> int:
+        """One an iteration."""
+        return self.iterations
+
+    def begin(self, ground: Ground, rng: np.random.Generator) -> MassSearch:
+        """Begin at the start that the ground names, or with tiles of alternating sign."""
+        ball = ground.ball
+        start = tiles(ball, rng) if ground.start is None else ball.change(ground.start)
+        never = np.full(len(start), -np.inf)
+        return MassSearch(ball, start, never, start, 0, self.iterations, rng)
+
+
+def tiles(ball: Ball, rng: np.random.Generator) -> Floats:
+    """Return the first change, in ranges: tiles on pictures, random signs on other rows."""
+    planes = as_planes(np.zeros(ball.clean.shape))
+    axes = image_axes(ball.clean.shape[1:])
+    if axes is None:
+        planes = rng.choice([-1.0, 1.0], planes.shape)
+        return _fill(as_rows(planes, ball.clean.shape[1:]), ball)
+    height, width = (ball.clean.shape[1 + axis] for axis in axes[:2])
+    side = max(1, height // TILES)
+    wave = bump(side).reshape(-1)
+    for top in range(0, height - side + 1, side):
+        for left in range(0, width - side + 1, side):
+            sign = rng.choice([-1.0, 1.0], (*planes.shape[:2], 1))
+            corner = np.full(1, top, dtype=np.int64), np.full(1, left, dtype=np.int64)
+            planes[:, :, window(*corner, side, width)[0]] = sign * wave
+    return _fill(as_rows(planes, ball.clean.shape[1:]), ball)
+
+
+def redistribute(change: Floats, part: float, ball: Ball, rng: np.random.Generator) -> Floats:
+    """Return changes whose mass in two random windows of each row moved into the first of them.
+
+    On a picture a window is a square of about ``part`` of its pixels, elsewhere a random choice
+    of ``part`` of the coordinates. Immovable coordinates stay, and the whole has the ball's size.
+    """
+    planes = as_planes(change)
+    first, second, wave = _windows(change, part, ball, rng)
+    mass = _mass(planes, first, second)
+    left = np.maximum(ball.eps**2 - (planes**2).sum(axis=(1, 2)), 0.0)
+    budget = np.sqrt(left[:, None] / planes.shape[1] + mass)[:, :, None]
+    old = np.take_along_axis(planes, first[:, None, :], axis=2)
+    new = wave * rng.choice([-1.0, 1.0], (*old.shape[:2], 1)) + _unit(old)
+    moved = planes.copy()
+    np.put_along_axis(moved, np.broadcast_to(second[:, None, :], old.shape), 0.0, axis=2)
+    filled = budget * _unit(new)
+    np.put_along_axis(moved, np.broadcast_to(first[:, None, :], old.shape), filled, axis=2)
+    return _fill(as_rows(moved, ball.clean.shape[1:]), ball)
+
+
+def bump(side: int) -> Floats:
+    """Return the pattern of one window: a hill beside a hollow, of norm 1 (equation 2)."""
+    half = side // 2
+    pattern = np.concatenate([_hill(half, side), -_hill(side - half, side)])
+    return np.asarray(pattern / np.sqrt((pattern * pattern).sum()))
+
+
+def _hill(height: int, width: int) -> Floats:
+    """Return rectangles about the middle, each added with the square of its own inverse size."""
+    found = np.zeros((height, width))
+    top, left = height // 2, width // 2
+    for ring in range(max(top, left) + 1):
+        rows = slice(max(top - ring, 0), top + ring + 1)
+        columns = slice(max(left - ring, 0), left + ring + 1)
+        found[rows, columns] += 1.0 / (ring + 1) ** 2
+    return found / max(float(np.sqrt((found * found).sum())), TINY)
+
+
+def _windows(
+    change: Floats, part: float, ball: Ball, rng: np.random.Generator
+) -> tuple[Places, Places, Floats]:
+    """Return two windows a row as places ``[n, m]`` of its planes, and the pattern of the first."""
+    axes = image_axes(change.shape[1:])
+    rows = len(change)
+    if axes is None:
+        free = np.flatnonzero(np.broadcast_to(ball.scale, change.shape[1:]).reshape(-1) > 0)
+        count = max(1, round(part * len(free)))
+        chosen = [free[rng.random((rows, len(free))).argsort(axis=1)[:, :count]] for _ in range(2)]
+        signs = rng.choice([-1.0, 1.0], (rows, 1, count)) / np.sqrt(count)
+        return chosen[0], chosen[1], signs
+    height, width = (change.shape[1 + axis] for axis in axes[:2])
+    side = max(round(np.sqrt(part * height * width)), LEAST_SIDE) | 1
+    side = min(side, height, width)
+    found = [
+        window(
+            rng.integers(0, height - side + 1, rows),
+            rng.integers(0, width - side + 1, rows),
+            side,
+            width,
+        )
+        for _ in range(2)
+    ]
+    wave = bump(side)
+    lying = rng.random(rows) < 1 / 2
+    both = np.where(lying[:, None, None], wave, wave.T)
+    return found[0], found[1], both.reshape(rows, 1, side * side)
+
+
+def _mass(planes: Floats, first: Places, second: Places) -> Floats:
+    """Return the squared norm of each plane within both windows together."""
+    inside = np.zeros((len(planes), planes.shape[2]), dtype=np.bool_)
+    np.put_along_axis(inside, first, values=True, axis=1)
+    np.put_along_axis(inside, second, values=True, axis=1)
+    mass: Floats = (planes**2 * inside[:, None, :]).sum(axis=2)
+    return mass
+
+
+def _unit(values: Floats) -> Floats:
+    length = np.sqrt((values * values).sum(axis=2, keepdims=True))
+    return np.asarray(values / np.maximum(length, TINY))
+
+
+def _fill(change: Floats, ball: Ball) -> Floats:
+    """Return the change with nothing where a row cannot move, stretched to the ball's size."""
+    free = change * (ball.scale > 0)
+    return np.asarray(free * wide(ball.eps / np.maximum(size(free, Norm.L2), TINY), free))

@@ -1,0 +1,38 @@
+"""Rows of the data that the target already decides as an attacker of another row would like."""
+
+import numpy as np
+
+from auditor.attacks.asking import Ground, Places
+from auditor.attacks.norms import flat
+from auditor.domain.tasks import Floats
+
+NOBODY = -1
+
+
+def strangers(ground: Ground, count: int) -> Places:
+    """Return for each row the places of the ``count`` nearest rows whose decision it aims at.
+
+    They cost no query: an attacker sees how its own data are decided. Nearness is Euclidean over
+    the coordinates that may move, in ranges. ``[n, count]``, filled up with ``NOBODY``.
+    """
+    rows = len(ground.labels)
+    found = np.full((rows, count), NOBODY, dtype=np.int64)
+    apart = _apart(ground)
+    for label in np.unique(ground.labels):
+        own = np.flatnonzero(ground.labels == label)
+        assumed = np.full(rows, label, dtype=ground.labels.dtype)
+        others = np.flatnonzero(ground.goal.reached(ground.probabilities, assumed))
+        order = np.argsort(apart[np.ix_(own, others)], axis=1, kind="stable")[:, :count]
+        found[own, : order.shape[1]] = others[order]
+    return found
+
+
+def _apart(ground: Ground) -> Floats:
+    """Return the squared distances between all rows."""
+    scale = ground.ball.scale
+    free = scale > 0
+    clean = ground.ball.clean.astype(np.float64) / np.where(free, scale, 1.0)
+    points = flat(np.where(free, np.nan_to_num(clean, nan=0.0), 0.0))
+    square = (points * points).sum(axis=1)
+    apart: Floats = square[:, None] + square - 2 * points @ points.T
+    return apart

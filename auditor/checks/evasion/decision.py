@@ -1,0 +1,224 @@
+"""How near the nearest harmful input lies when an attacker sees decisions, and nothing else."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, cast
+
+import numpy as np
+
+from auditor.attacks.arenas import growing, positive, two_classes
+from auditor.attacks.asking import Source
+from auditor.attacks.bouts import bout_cost, fight, robustness_metrics
+from auditor.attacks.curves import best_half_width, ceiling, readings
+from auditor.attacks.norms import Norm
+from auditor.attacks.suites import KINDS, Suite, suite
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Role
+from auditor.domain.evidence import Evidence, Item
+from auditor.domain.policies import Control
+from auditor.domain.readings import Bound, Measurement, Reading, Unit
+from auditor.domain.subjects import Progress, Shard, Subject
+from auditor.errors import PolicyError
+
+NORMS = (Norm.LINF, Norm.L2)
+SHARED = frozenset({"ids", "labels", "groups", "clean_probabilities"})
+
+
+def decision_metrics() -> Mapping[str, Metric]:
+    """Return what the check emits: the curve, and the median distance in place of its budget."""
+    shared = dict(robustness_metrics())
+    del shared["min_breaking_eps"]
+    nearest = "Median distance of the nearest harmful input found (the largest possible: none was)"
+    return {
+        **shared,
+        "median_distance": Metric(nearest, Unit.NONE, Bound.AT_MOST, higher_is_better=True),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Walks along the decision line of the target, whose decisions are all that it sees: by RayS in
+    Linf (Chen & Gu 2020) and by SurFree in L2 (Maho et al. 2021).
+
+    ``stages`` name ``rays`` and ``surfree`` with the decisions asked for a row; a norm without a
+    stage is left out. Walks use the whole input range; ``eps``, in ranges, are only where their
+    curve is read off, in Linf up to 1. ``label`` and ``decision`` name classes, to ask about rows
+    of one and decisions for the other alone (empty: any). Up to ``examples`` broken rows are kept
+    with their clean inputs.
+    """
+
+    eps: tuple[float, ...] = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+    stages: tuple[str, ...] = ("rays:100", "surfree:100")
+    rows: int = 50
+    examples: int = 8
+    label: str = ""
+    decision: str = ""
+
+    id: ClassVar[str] = "evasion.decision"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Distance of the nearest harmful input by decisions alone"
+    needs: ClassVar[frozenset[Need]] = frozenset(
+        {Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE}
+    )
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = decision_metrics()
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "15(5)"),
+        Control("nist-ai-rmf", "MEASURE 2.7"),
+        Control("iso-42001", "A.6.2.4"),
+        Control("mitre-atlas", "AML.T0043.001"),
+        Control("owasp-ml", "ML01"),
+        Control("nist-ai-100-2", "NISTAML.025"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {},
+        Budget.CI: {"stages": ("rays:500", "surfree:500"), "rows": 200},
+        Budget.FULL: {
+            "eps": (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 1.5, 2.0, 3.0),
+            "stages": ("rays:2000", "surfree:2000"),
+            "rows": 1000,
+        },
+    }
+    grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        growing(self.eps, Norm.L2)
+        two_classes(self.label, self.decision)
+        positive(rows=self.rows)
+        _by_norm(self.stages)
+
+    def cost(self, size: Size) -> Cost:
+        """Return upper bounds; rows that are wrong from the start cost nothing."""
+        parts = [bout_cost(part, 1, self.rows, size) for part in _by_norm(self.stages).values()]
+        return Cost(
+            queries=sum(part.queries for part in parts) - (len(parts) - 1) * size.rows,
+            seconds=sum(part.seconds for part in parts),
+        )
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Return the half width that the shares have where they are 0 or 1."""
+        best = best_half_width(min(self.rows, size.rows), confidence)
+        return {"clean_accuracy": best, "robust_accuracy": best}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Walk in each norm, from the first ``rows`` rows of the audit's permutation."""
+        found: dict[str, Item] = {}
+        work = _by_norm(self.stages)
+        for index, (norm, walks) in enumerate(work.items()):
+            seen = fight(
+                replace(subject, progress=_part(subject.progress, index, len(work))),
+                walks,
+                self._budgets(norm, subject),
+                norm=norm,
+                rows=self.rows,
+                examples=self.examples,
+                label=self.label,
+                decision=self.decision,
+            )
+            found.update(_named(seen, found, _prefix(norm, index)))
+        return found
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Count successes again from the target's decisions, and read the curves off."""
+        found: list[Reading] = []
+        for index, (norm, walks) in enumerate(_by_norm(self.stages).items()):
+            own = _own(evidence, _prefix(norm, index)) if index else evidence
+            effort: dict[str, Json] = {
+                "attack": walks.names[0].split(",")[0],
+                "stages": list(walks.names),
+            }
+            told = readings(own, confidence, effort)
+            found.extend(_read(reading, own) for reading in told)
+        return tuple(item for item in found if not _beyond(item, self.eps))
+
+    def _budgets(self, norm: Norm, subject: Subject) -> tuple[float, ...]:
+        """Return where the curve is read off, and the whole range at last: walks need all of it."""
+        inputs = subject.datasets[Role.EVALUATION].inputs
+        coordinates = 1 if inputs is None else int(np.prod(inputs.shape[1:]))
+        whole = ceiling(norm, coordinates)
+        return growing((*(eps for eps in self.eps if eps < whole), whole), norm)
+
+
+def _read(reading: Reading, evidence: Evidence) -> Reading:
+    """Return a reading under the check's own name, with what its walks cost."""
+    if not isinstance(reading, Measurement) or reading.metric == "clean_accuracy":
+        return reading
+    log = cast("Mapping[str, list[dict[str, int]]]", evidence["settings"])["log"]
+    asked = sum(bill["queries"] for bill in log)
+    spent: dict[str, Json] = {
+        "queries": asked,
+        "queries_a_row": asked / reading.n,
+        "log": [dict(bill) for bill in log],
+    }
+    told = replace(reading, details={**reading.details, **spent})
+    if reading.metric != "min_breaking_eps":
+        return told
+    return replace(told, metric="median_distance", unit=Unit.NONE)
+
+
+def _by_norm(stages: tuple[str, ...]) -> dict[Norm, Suite]:
+    """Return the walks of each norm that the stages name.
+
+    Raises ``PolicyError`` where one names none.
+    """
+    known = {norm: _walks(norm) for norm in NORMS}
+    for stage in stages:
+        if not any(stage.split(":")[0] in names for names in known.values()):
+            names = ", ".join(name for one in known.values() for name in one)
+            raise PolicyError(
+                f"the stage {stage!r} of evasion.decision is no walk on decisions",
+                cure=f"Write NAME:DECISIONS or NAME:DECISIONSxCOUNT with one of {names}.",
+            )
+    if not stages:
+        raise PolicyError("evasion.decision has no stages", cure="Give at least rays:500.")
+    own = {norm: tuple(s for s in stages if s.split(":")[0] in known[norm]) for norm in NORMS}
+    return {norm: suite(chosen, norm) for norm, chosen in own.items() if chosen}
+
+
+def _walks(norm: Norm) -> list[str]:
+    """Return the attacks of a norm that see decisions only."""
+    return [
+        name
+        for name, kind in KINDS.items()
+        if norm in kind.norms
+        and all(item.source is Source.DECISIONS for item in kind.make(1, 1, norm))
+    ]
+
+
+def _prefix(norm: Norm, index: int) -> str:
+    """Return what the names of a norm's evidence begin with: nothing, for the first one."""
+    return f"{norm.value}_" if index else ""
+
+
+def _named(seen: Evidence, known: Evidence, prefix: str) -> dict[str, Item]:
+    """Return evidence under its prefix; what all norms share is kept once, the first norm's."""
+    return {
+        f"{prefix}{name}": item for name, item in seen.items() if name not in SHARED or not known
+    }
+
+
+def _own(evidence: Evidence, prefix: str) -> Evidence:
+    """Return a later norm's evidence under its own names."""
+    shared = {name: item for name, item in evidence.items() if name in SHARED}
+    own = [name for name in evidence if name.startswith(prefix)]
+    return {**shared, **{name.removeprefix(prefix): evidence[name] for name in own}}
+
+
+def _part(progress: Progress, index: int, count: int) -> Progress:
+    """Return where one of several walks says how far it is."""
+
+    def report(done: int, total: int, note: str = "") -> None:
+        progress(index * total + done, count * total, note)
+
+    return report
+
+
+def _beyond(reading: Reading, eps: tuple[float, ...]) -> bool:
+    """Whether a reading stands at the whole range, where nobody asked for it."""
+    return isinstance(reading, Measurement) and reading.params.get("eps", eps[0]) not in eps
+
+
+CHECK: type[Check] = Decision

@@ -1,0 +1,221 @@
+"""How often the model stays right when a square sticker covers a part of what it sees."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, cast
+
+import numpy as np
+
+from auditor.attacks.arenas import gather, growing, positive, two_classes
+from auditor.attacks.asking import Source
+from auditor.attacks.bouts import bout_cost, robustness_metrics
+from auditor.attacks.curves import best_half_width, readings
+from auditor.attacks.images import image_axes
+from auditor.attacks.norms import Norm
+from auditor.attacks.patches import campaign
+from auditor.attacks.suites import Suite, suite
+from auditor.attacks.trials import describe
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.evidence import Evidence
+from auditor.domain.policies import Control
+from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.errors import PolicyError
+
+STAGES = ("patch_ascent", "patch_search")
+
+
+def patch_metrics() -> Mapping[str, Metric]:
+    """Return what the check emits."""
+    shared = dict(robustness_metrics())
+    del shared["min_breaking_eps"]
+    smallest = "Side of the smallest patch that breaks half of the rows (1: none was found)"
+    return {
+        **shared,
+        "min_breaking_side": Metric(smallest, Unit.SHARE, Bound.AT_MOST, higher_is_better=True),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Puts one square of any content anywhere on a picture, another one on each (Brown et al. 2017;
+    Croce et al. 2022, Sparse-RS).
+
+    ``side`` are shares of the picture's shorter side, rounded to whole pixels. ``stages`` are
+    thrown at the rows that still stand: ``patch_ascent:STEPSxCOUNT`` climbs on the twin's slope at
+    COUNT places, and is left out where there is no twin; ``patch_search:QUERIES`` looks for place
+    and content by the target's scores. A row that one patch breaks counts as broken at every larger
+    one. ``label`` and ``decision`` name classes, to ask about rows of one and decisions for the
+    other alone (empty: any). Up to ``examples`` broken rows are kept with their clean inputs.
+    """
+
+    side: tuple[float, ...] = (0.1, 0.2, 0.3)
+    stages: tuple[str, ...] = ("patch_ascent:20x2", "patch_search:100")
+    rows: int = 100
+    examples: int = 8
+    label: str = ""
+    decision: str = ""
+
+    id: ClassVar[str] = "evasion.patch"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Accuracy under a patch anywhere on the picture"
+    needs: ClassVar[frozenset[Need]] = frozenset(
+        {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE}
+    )
+    wants: ClassVar[frozenset[Need]] = frozenset({Need.TWIN})
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = patch_metrics()
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "15(5)"),
+        Control("nist-ai-rmf", "MEASURE 2.7"),
+        Control("iso-42001", "A.6.2.4"),
+        Control("mitre-atlas", "AML.T0015"),
+        Control("owasp-ml", "ML01"),
+        Control("nist-ai-100-2", "NISTAML.022"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {},
+        Budget.CI: {
+            "side": (0.05, 0.1, 0.2, 0.3),
+            "stages": ("patch_ascent:20x3", "patch_search:500"),
+            "rows": 200,
+        },
+        Budget.FULL: {
+            "side": (0.05, 0.1, 0.15, 0.2, 0.3, 0.4),
+            "stages": ("patch_ascent:50x5", "patch_search:3000"),
+            "rows": 1000,
+        },
+    }
+    grid: ClassVar[Mapping[str, str]] = {"side": "side"}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        if not self.side or not all(0 < share <= 1 for share in self.side):
+            raise PolicyError(
+                f"side {list(self.side)} of evasion.patch is not a list of shares",
+                cure="Give at least one share of the picture's shorter side, as 0.2.",
+            )
+        two_classes(self.label, self.decision)
+        positive(rows=self.rows)
+        if any(stage.split(":")[0] not in STAGES for stage in self.stages):
+            raise PolicyError(
+                f"the stages {list(self.stages)} of evasion.patch are not all patches",
+                cure=f"Write NAME:STEPS or NAME:STEPSxCOUNT with {' or '.join(STAGES)}.",
+            )
+        suite(self.stages, Norm.L0)
+
+    @property
+    def suite(self) -> Suite:
+        """The attacks that the stages name."""
+        return suite(self.stages, Norm.L0)
+
+    def cost(self, size: Size) -> Cost:
+        """Return upper bounds; rows that break or are wrong from the start cost less."""
+        return bout_cost(self.suite, len(growing(self.side)), self.rows, size)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Return the half width that the shares have where they are 0 or 1."""
+        best = best_half_width(min(self.rows, size.rows), confidence)
+        return {"clean_accuracy": best, "robust_accuracy": best}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Put patches on the first ``rows`` rows of the audit's permutation."""
+        bout = gather(subject, self.rows, Norm.L0, label=self.label, decision=self.decision)
+        row = bout.arena.rows.shape[1:]
+        axes = image_axes(row)
+        attacks = self.suite
+        if bout.arena.twin is None:
+            # The search alone is weaker, and still a bound.
+            attacks = Suite(tuple(a for a in attacks.bounded if a.source is not Source.TWIN))
+        if axes is None or not attacks.bounded:
+            return {"settings": {"row": [int(count) for count in row], "twin": axes is None}}
+        shorter = min(row[axes[0]], row[axes[1]])
+        widths = tuple(sorted({_pixels(share, shorter) for share in self.side}))
+        found = campaign(attacks, bout.arena, widths, subject.seed, subject.progress)
+        seen = describe(
+            bout,
+            found,
+            most_examples=self.examples * subject.show_examples,
+            twin=None
+            if isinstance(subject.twin, Gap) or not attacks.asks_the_twin
+            else subject.twin,
+        )
+        return {**seen, "shorter_side": shorter, "attacks": list(attacks.names)}
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Count successes again from the target's probabilities and the patches' sides."""
+        if "shorter_side" not in evidence:
+            return (_undefined(cast("Mapping[str, Json]", evidence["settings"])),)
+        shorter = cast("int", evidence["shorter_side"])
+        effort = {"attack": "patch", "stages": evidence["attacks"]}
+        told = readings(evidence, confidence, cast("Mapping[str, Json]", effort))
+        found: list[Reading] = []
+        for reading in told:
+            if not isinstance(reading, Measurement):
+                found.append(reading)
+            elif "eps" in reading.params:
+                found.extend(self._at_sides(reading, shorter))
+            else:
+                found.append(_as_share(reading, shorter))
+        return tuple(found)
+
+    def _at_sides(self, reading: Measurement, shorter: int) -> list[Measurement]:
+        """Return a reading once for each share that means its number of pixels."""
+        places = reading.params["eps"]
+        rest = {name: value for name, value in reading.params.items() if name not in _LP}
+        return [
+            replace(
+                reading,
+                params={"side": share, **rest},
+                details={**reading.details, "pixels": _pixels(share, shorter)},
+            )
+            for share in growing(self.side)
+            if _pixels(share, shorter) ** 2 == places
+        ]
+
+
+_LP = frozenset({"eps", "norm"})
+
+
+def _pixels(share: float, shorter: int) -> int:
+    """Return how many pixels a patch is wide: at least one."""
+    return max(1, round(share * shorter))
+
+
+def _as_share(reading: Measurement, shorter: int) -> Measurement:
+    """Return a reading of all sides; numbers of pixels become shares of the shorter side."""
+    rest = {name: value for name, value in reading.params.items() if name not in _LP}
+    if reading.metric != "min_breaking_eps":
+        return replace(reading, params=rest)
+    ends = (reading.value, reading.low, reading.high)
+    value, low, high = (min(1.0, float(np.sqrt(cast("float", end))) / shorter) for end in ends)
+    details = {name: item for name, item in reading.details.items() if name != "largest_eps"}
+    return replace(
+        reading,
+        metric="min_breaking_side",
+        unit=Unit.SHARE,
+        params=rest,
+        value=value,
+        low=low,
+        high=high,
+        details=details,
+    )
+
+
+def _undefined(settings: Mapping[str, Json]) -> Gap:
+    if settings["twin"]:
+        return Gap(
+            reason=Reason.NOT_DEFINED,
+            detail=f"Rows of shape {settings['row']} are no pictures: there is nothing to cover.",
+            cure="Leave evasion.patch out, or give pictures as height x width with channels.",
+        )
+    return Gap(
+        reason=Reason.NEEDS_TWIN,
+        detail="All stages of evasion.patch climb on the twin, and there is none.",
+        cure="Add the stage patch_search:500, which asks the target alone.",
+    )
+
+
+CHECK: type[Check] = Patch
