@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.attacks.losses import Aim, Labels, ahead
-from auditor.domain.tasks import Classification, Floats, Regression
+from auditor.domain.tasks import Classification, Floats, Regression, Task
+from auditor.errors import PolicyError
 
 Mask = NDArray[np.bool_]
 
@@ -32,11 +33,14 @@ class Goal(Protocol):
 class Harm:
     """Success is a decision that ``harmful[label, decision]`` names: ``[classes, classes]``.
 
-    A rejection class is a column that is harmless whatever the label is.
+    A rejection class is a column that is harmless whatever the label is. ``label`` and ``decision``
+    say that only rows of one class, or decisions for one, were asked about (empty: any).
     """
 
     task: Classification
     harmful: Mask
+    label: str = ""
+    decision: str = ""
 
     def reached(self, probabilities: Floats, labels: Labels) -> Mask:
         """Return for each row whether the decision is harmful."""
@@ -52,24 +56,81 @@ class Harm:
         toward = self.harmful[labels]
         return Aim(toward, ~toward)
 
+    def rejected(self, probabilities: Floats, labels: Labels) -> Mask:
+        """Return for each row whether it is rejected: the decision is no harm, and not right."""
+        if self.task.reject is None:
+            return np.zeros(len(labels), dtype=np.bool_)
+        place = self.task.classes.index(self.task.reject)
+        found = (self.task.decide(probabilities) == place) & (labels != place)
+        return np.asarray(found, dtype=np.bool_)
+
 
 def any_other(task: Classification) -> Harm:
-    """Return the untargeted goal: every decision but the label is harmful."""
-    return Harm(task, ~np.eye(len(task.classes), dtype=np.bool_))
+    """Return the untargeted goal: every decision but the label and a rejection is harmful."""
+    harmful = ~np.eye(len(task.classes), dtype=np.bool_)
+    if task.reject is not None:
+        harmful[:, task.classes.index(task.reject)] = False
+    return Harm(task, harmful)
 
 
 def costly(task: Classification, costs: NDArray[np.float64], least: float) -> Harm:
     """Return the goal that only decisions which cost at least ``least`` are harmful.
 
-    ``costs[label, decision]`` is ``[classes, classes]``.
+    ``costs[label, decision]`` is ``[classes, classes]``. A rejection is harmless whatever it costs.
     """
-    harmful = (costs >= least) & ~np.eye(len(task.classes), dtype=np.bool_)
-    return Harm(task, harmful)
+    return Harm(task, any_other(task).harmful & (costs >= least))
+
+
+def goal_of(task: Task, label: str = "", decision: str = "") -> Goal:
+    """Return what a task counts as success: the decisions that cost something, else all wrong ones.
+
+    ``label`` and ``decision`` leave only rows of one class, and decisions for one (empty: any).
+    Raises ``PolicyError`` for what is no class of the task, or where nothing harmful is left.
+    """
+    if isinstance(task, Regression):
+        if label or decision:
+            raise PolicyError(
+                f"a regression has no class {label or decision!r}",
+                cure="Leave label and decision of the check empty.",
+            )
+        return Error(task)
+    for name in (label, decision):
+        if name and name not in task.classes:
+            raise PolicyError(
+                f"an evasion check names the class {name!r}, which the task does not have",
+                cure=f"Choose from {', '.join(task.classes)}, or leave it empty for any.",
+            )
+    names, harmful = np.array(task.classes), any_other(task).harmful
+    if task.costs:
+        harmful = harmful & (np.array(task.costs) > 0)
+    if label:
+        harmful = harmful & (names == label)[:, None]
+    if decision:
+        harmful = harmful & (names == decision)[None, :]
+    if not harmful.any():
+        raise PolicyError(
+            f"no row of class {label or 'any'!r} is harmed by the decision {decision or 'any'!r}",
+            cure="Name two different classes, and none whose decision costs nothing.",
+        )
+    return Harm(task, harmful, label, decision)
+
+
+def concerned(goal: Goal, labels: Labels) -> Mask:
+    """Return which rows a goal is about: those of whose label a decision can be harmful.
+
+    A label of which every wrong decision costs nothing stays: its rows are safe, and count so.
+    """
+    if not isinstance(goal, Harm) or not (goal.label or goal.decision):
+        return np.ones(len(labels), dtype=np.bool_)
+    return np.asarray(goal.harmful[labels].any(axis=1))
 
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """Success is a prediction further from the label than the task tolerates."""
+    """Success is a prediction further from the label than the task tolerates.
+
+    Its labels are the true numbers, not classes.
+    """
 
     task: Regression
 
@@ -84,6 +145,6 @@ class Error:
         return missed
 
     def aim(self, labels: Labels) -> Aim:
-        """Return one column, to be raised; an attack tries lowering it as well."""
+        """Return one column, to be raised: climbs get two sides from ``attacks.bands``."""
         one = np.ones((len(labels), 1), dtype=np.bool_)
         return Aim(one, ~one)

@@ -27,9 +27,11 @@ class Dataset:
     """A digested sample with a role.
 
     ``inputs`` is ``[n, ...]`` as the file holds them (``None`` in a predictions-only audit);
-    ``labels`` holds class indices into the task's classes; ``ids`` names the rows (the ``id``
+    ``labels`` holds class indices into the task's classes, ``targets`` the numbers that are the
+    truth of a regression; ``ids`` names the rows (the ``id``
     column, or the row number); ``groups`` and ``slices`` map a column to one text a row, where
-    a missing group is ``unknown``; ``scores`` is ``[n, classes]`` where the file brings them.
+    a missing group is ``unknown``; ``scores`` is ``[n, classes]`` (a regression's ``[n, 1]``)
+    where the file brings them.
     """
 
     role: Role
@@ -42,6 +44,7 @@ class Dataset:
     slices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     cluster: tuple[str, ...] | None = None
     scores: Floats | None = None
+    targets: Floats | None = None
 
     @property
     def rows(self) -> int:

@@ -6,6 +6,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.relations import Relation
+
 Floats = NDArray[np.float64]
 Array = NDArray[np.generic]
 
@@ -24,7 +26,9 @@ class Classification:
 
     ``positive`` and ``favourable`` are members of ``classes``; scores are ``[n, classes]``, a
     binary model's as ``[1-p, p]``. ``threshold`` decides binary models: the positive class is
-    predicted when its probability reaches it.
+    predicted when its probability reaches it. ``costs[label][decision]`` is what a decision costs
+    its owner, at least 0 and 0 for the label itself (empty: nothing is said). A decision for
+    ``reject`` is no decision at all, such as handing the row to a person.
     """
 
     classes: tuple[str, ...]
@@ -32,6 +36,8 @@ class Classification:
     favourable: str
     threshold: float = 0.5
     output: Output = Output.AUTO
+    costs: tuple[tuple[float, ...], ...] = ()
+    reject: str | None = None
 
     @property
     def binary(self) -> bool:
@@ -56,7 +62,7 @@ class Classification:
 
 @dataclass(frozen=True, slots=True)
 class Regression:
-    """A number for each row; an error beyond ``tolerance`` counts as wrong."""
+    """A number for each row; an error beyond ``tolerance``, in its own unit, counts as wrong."""
 
     tolerance: float
 
@@ -73,12 +79,21 @@ class FeatureKind(StrEnum):
     CATEGORICAL = "categorical"
 
 
+class Direction(StrEnum):
+    """The only way in which an attacker can move a feature."""
+
+    INCREASE = "increase"
+    DECREASE = "decrease"
+
+
 @dataclass(frozen=True, slots=True)
 class Feature:
     """One column of a tabular input.
 
     ``low`` and ``high`` bound it (both inclusive); ``categories`` are the codes it may take;
-    ``immutable`` features are never changed by an attack.
+    ``immutable`` features are never changed by an attack, and those with a ``direction`` only that
+    way. The binary columns of one ``one_hot`` group are one choice: exactly one of them is 1.
+    ``cost`` is what an attacker pays for moving it over its whole range, or to another code.
     """
 
     name: str
@@ -88,6 +103,9 @@ class Feature:
     categories: tuple[float, ...] = ()
     nullable: bool = False
     immutable: bool = False
+    one_hot: str | None = None
+    direction: Direction | None = None
+    cost: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +115,8 @@ class InputSpace:
     ``low``, ``high`` and ``quantum`` have the shape of one input, without the batch axis (or
     broadcast to it); ``quantum`` 0 means continuous. ``mutable`` is true where an attack may
     change the input. A budget ``eps`` is a share of ``high - low``, so that 8/255 means the same
-    for pixels in 0..1 and in 0..255, and for columns of different ranges.
+    for pixels in 0..1 and in 0..255, and for columns of different ranges. A row that does not keep
+    every one of ``relations`` between ``features`` is none that the world can produce.
     """
 
     low: Floats
@@ -105,6 +124,7 @@ class InputSpace:
     quantum: Floats
     mutable: NDArray[np.bool_]
     features: tuple[Feature, ...] = field(default=())
+    relations: tuple[Relation, ...] = field(default=())
 
     @property
     def width(self) -> Floats:

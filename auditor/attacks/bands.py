@@ -1,0 +1,220 @@
+"""How attacks on classes are turned on a number: too low, within the tolerance, or too high."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from auditor.attacks.apgd import Apgd
+from auditor.attacks.apgd_l1 import SparseApgd
+from auditor.attacks.asking import Answer, Attack, Ground, Mask, Question, Source, State
+from auditor.attacks.goals import Error
+from auditor.attacks.losses import Aim, Labels, ahead
+from auditor.attacks.suites import Suite
+from auditor.domain.tasks import Floats
+
+LOW, WITHIN, HIGH = range(3)
+
+
+def bands(values: Floats, truth: Floats, tolerance: float) -> Floats:
+    """Return ``[n, 3]`` scores of ``[n, 1]`` predictions, of which the largest names the band.
+
+    Too low scores by how far the prediction is below the tolerated numbers, too high by how far it
+    is above, both in tolerances, and within them scores 0.
+    """
+    away = (values[:, 0] - truth) / tolerance
+    return np.stack([-away - 1, np.zeros(len(away)), away - 1], axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Success is an error to one side: a goal on ``bands``, of which labels have no say."""
+
+    band: int
+
+    def reached(self, probabilities: Floats, labels: Labels) -> Mask:
+        """Return for each row whether the band is reached."""
+        found: Mask = self.margin(probabilities, labels) > 0
+        return found
+
+    def margin(self, scores: Floats, labels: Labels) -> Floats:
+        """Return how far each row is beyond the tolerance, to this side."""
+        return ahead(scores, self.aim(labels))
+
+    def aim(self, labels: Labels) -> Aim:
+        """Return this side to raise, and what is within the tolerance to lower."""
+        toward = np.zeros((len(labels), 3), dtype=np.bool_)
+        away = toward.copy()
+        toward[:, self.band], away[:, WITHIN] = True, True
+        return Aim(toward, away)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Turned:
+    """An attack on bands, at work on the twin's numbers; ``truth`` is each row's."""
+
+    state: State
+    truth: Floats
+    tolerance: float
+
+    @property
+    def best(self) -> Floats:
+        """The strongest or nearest point of each row so far."""
+        return self.state.best
+
+    def ask(self) -> Question:
+        """Ask what the attack asks."""
+        return self.state.ask()
+
+    def tell(self, answer: Answer) -> "Turned":
+        """Tell the attack of bands, whose slopes are those of the number or their opposite."""
+        truth = self.truth[self.state.ask().rows]
+
+        def pull(cotangent: Floats) -> Floats:
+            return answer.pull((cotangent[:, HIGH] - cotangent[:, LOW])[:, None] / self.tolerance)
+
+        turned = replace(answer, logits=bands(answer.logits, truth, self.tolerance), pull=pull)
+        return replace(self, state=self.state.tell(turned))
+
+    def take(self, keep: Mask) -> "Turned":
+        """Return the state of some rows only."""
+        return replace(self, state=self.state.take(keep), truth=self.truth[keep])
+
+
+@dataclass(frozen=True, slots=True)
+class Banded:
+    """An attack on the twin of a regression that pushes predictions to one side."""
+
+    attack: Attack
+    band: int
+
+    source = Source.TWIN
+
+    @property
+    def name(self) -> str:
+        """The attack and the side."""
+        return f"{self.attack.name}, {'upwards' if self.band == HIGH else 'downwards'}"
+
+    @property
+    def rounds(self) -> int:
+        """Those of the attack."""
+        return self.attack.rounds
+
+    @property
+    def queries(self) -> int:
+        """Those of the attack."""
+        return self.attack.queries
+
+    @property
+    def passes(self) -> int:
+        """Those of the attack."""
+        return self.attack.passes
+
+    @property
+    def minimises(self) -> bool:
+        """Whether the attack does."""
+        return self.attack.minimises
+
+    def begin(self, ground: Ground, rng: np.random.Generator) -> Turned | None:
+        """Begin the attack towards one side. Raises ``TypeError`` where classes are attacked."""
+        if not isinstance(ground.goal, Error):
+            raise TypeError(ground.goal)
+        truth, tolerance = ground.labels.astype(np.float64), ground.goal.task.tolerance
+        scores = bands(ground.probabilities, truth, tolerance)
+        own = replace(ground, goal=Side(self.band), probabilities=scores)
+        state = self.attack.begin(own, rng)
+        return None if state is None else Turned(state, truth, tolerance)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Succession:
+    """Two states of the same rows, of which the second begins when the first has asked enough."""
+
+    now: Turned
+    later: Turned | None
+    left: int
+
+    @property
+    def best(self) -> Floats:
+        """That of the state at work: what the one before it found has been judged already."""
+        return self.now.best
+
+    def ask(self) -> Question:
+        """Ask what the state at work asks."""
+        return self.now.ask()
+
+    def tell(self, answer: Answer) -> "Succession":
+        """Tell the state at work, and let the other begin after its last question."""
+        if self.left == 1 and self.later is not None:
+            return Succession(self.later, None, 0)
+        return replace(self, now=self.now.tell(answer), left=self.left - 1)
+
+    def take(self, keep: Mask) -> "Succession":
+        """Return the states of some rows only."""
+        later = None if self.later is None else self.later.take(keep)
+        return replace(self, now=self.now.take(keep), later=later)
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """An attack on the twin of a regression that looks for the nearest error to either side.
+
+    It goes upwards and then downwards with the same rows: others would leave out those that are
+    broken already, though the other side may be nearer.
+    """
+
+    attack: Attack
+
+    source = Source.TWIN
+    minimises = True
+
+    @property
+    def name(self) -> str:
+        """The attack."""
+        return f"{self.attack.name}, both ways"
+
+    @property
+    def rounds(self) -> int:
+        """Twice those of the attack."""
+        return 2 * self.attack.rounds
+
+    @property
+    def queries(self) -> int:
+        """Twice those of the attack."""
+        return 2 * self.attack.queries
+
+    @property
+    def passes(self) -> int:
+        """Twice those of the attack."""
+        return 2 * self.attack.passes
+
+    def begin(self, ground: Ground, rng: np.random.Generator) -> Turned | Succession | None:
+        """Begin upwards. Raises ``TypeError`` where classes are attacked."""
+        up, down = (Banded(self.attack, band).begin(ground, rng) for band in (HIGH, LOW))
+        if up is None or down is None:
+            return up or down
+        return Succession(up, down, self.attack.rounds)
+
+
+def both_ways(suite: Suite) -> Suite:
+    """Return the suite for a regression: attacks on the twin go upwards and downwards.
+
+    A rank means nothing where there is one way: climbs towards the second class and more are left
+    out. Attacks on the target go both ways by themselves.
+    """
+    return Suite(_turned(suite.bounded), _turned(suite.minimal))
+
+
+def _turned(attacks: tuple[Attack, ...]) -> tuple[Attack, ...]:
+    found: list[Attack] = []
+    for attack in attacks:
+        if attack.source is not Source.TWIN:
+            found.append(attack)
+        elif attack.minimises:
+            found.append(Nearest(attack))
+        elif isinstance(attack, Apgd | SparseApgd):
+            if attack.rank <= 1:
+                one = replace(attack, rank=0)
+                found += [Banded(one, HIGH), Banded(one, LOW)]
+        else:
+            found += [Banded(attack, HIGH), Banded(attack, LOW)]
+    return tuple(found)

@@ -1,0 +1,144 @@
+"""How often the model stays right when points crafted on a copy of it are put to it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import numpy as np
+
+from auditor.attacks.apgd import Apgd
+from auditor.attacks.arenas import growing, positive
+from auditor.attacks.bouts import robustness_metrics
+from auditor.attacks.curves import best_half_width, readings
+from auditor.attacks.offline import gap_of, halves, too_few
+from auditor.attacks.surrogates import Lesson
+from auditor.attacks.transfer import carry, distil
+from auditor.attacks.trials import describe
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.evidence import Evidence
+from auditor.domain.policies import Control
+from auditor.domain.readings import Reading
+from auditor.domain.subjects import Shard, Subject
+
+SECONDS_A_LESSON_ROW = 1e-4
+SECONDS_A_STEP = 1e-4
+"""Of a row, on the surrogate: pictures of many thousand pixels take longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Teaches a small network the target's answers to half of the evaluation rows, crafts on it by
+    Auto-PGD, and puts each result to the target once: an attacker with data and answers, but
+    without the model and without leave to try things out.
+
+    ``eps`` are shares of each coordinate's range. The surrogate has ``hidden`` units, and sees at
+    most ``teaching`` answers ``epochs`` times; the climb takes ``steps``. ``agreement`` in the
+    details is how often surrogate and target decide alike on rows that the surrogate never saw:
+    where that is rare, a high figure says little. Whether points cross from one real target or
+    variant to another is not its matter. Up to ``examples`` broken rows are kept with their clean
+    inputs.
+    """
+
+    eps: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2)
+    hidden: int = 64
+    epochs: int = 60
+    teaching: int = 1000
+    steps: int = 20
+    rows: int = 200
+    examples: int = 8
+
+    id: ClassVar[str] = "evasion.transfer"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Accuracy under an attack that only has data and answers"
+    needs: ClassVar[frozenset[Need]] = frozenset(
+        {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE}
+    )
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = robustness_metrics()
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "15(5)"),
+        Control("nist-ai-rmf", "MEASURE 2.7"),
+        Control("iso-42001", "A.6.2.4"),
+        Control("mitre-atlas", "AML.T0015"),
+        Control("mitre-atlas", "AML.T0043.002"),
+        Control("owasp-ml", "ML01"),
+        Control("nist-ai-100-2", "NISTAML.025"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {},
+        Budget.CI: {"eps": (0.02, 0.05, 0.1, 0.2, 0.3), "epochs": 100, "rows": 500},
+        Budget.FULL: {
+            "eps": (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3),
+            "hidden": 128,
+            "epochs": 200,
+            "teaching": 10_000,
+            "steps": 50,
+            "rows": 2000,
+        },
+    }
+    grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        growing(self.eps)
+        positive(
+            hidden=self.hidden,
+            epochs=self.epochs,
+            teaching=self.teaching,
+            steps=self.steps,
+            rows=self.rows,
+        )
+
+    @property
+    def attack(self) -> Apgd:
+        """The climb on the surrogate."""
+        return Apgd(self.steps)
+
+    def cost(self, size: Size) -> Cost:
+        """Return upper bounds: the answers that teach are those that every check shares."""
+        budgets, half = len(growing(self.eps)), (size.rows + 1) // 2
+        asked = budgets * min(self.rows, half)
+        taught = self.epochs * min(self.teaching, half)
+        seconds = taught * SECONDS_A_LESSON_ROW + asked * self.steps * SECONDS_A_STEP
+        return Cost(queries=size.rows + asked, seconds=seconds)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Return the half width that the shares have where they are 0 or 1."""
+        best = best_half_width(min(self.rows, (size.rows + 1) // 2), confidence)
+        return {"clean_accuracy": best, "robust_accuracy": best}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Teach on one half of the evaluation rows, craft and judge on the other."""
+        split = halves(subject, self.rows, self.teaching)
+        lacking = too_few(split)
+        if lacking is not None:
+            return lacking
+        arena, answered = split.judged.arena, split.prepared.arena
+        rng = np.random.default_rng(subject.seed)
+        surrogate = distil(arena, answered, Lesson(self.hidden, self.epochs), rng)
+        found = carry(arena, surrogate, self.attack, growing(self.eps), rng, subject.progress)
+        most = self.examples * subject.show_examples
+        return {
+            **describe(split.judged, found, most_examples=most, twin=surrogate),
+            "taught": len(answered.rows) * answered.repeats,
+        }
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Count successes again from the target's probabilities."""
+        settings = cast("dict[str, Json]", evidence["settings"])
+        gap = gap_of(settings)
+        if gap is not None:
+            return (gap,)
+        like = cast("Mapping[str, Json]", settings["twin_distance"])
+        effort: dict[str, Json] = {
+            "attack": "transfer",
+            "surrogate": {"hidden": self.hidden, "epochs": self.epochs},
+            "agreement": like["agreement"],
+            "teaching_queries": cast("Json", evidence["taught"]),
+        }
+        return readings(evidence, confidence, effort)
+
+
+CHECK: type[Check] = Transfer
