@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeAlias, cast
 
+from auditor.attacks.masking.doubts import doubt
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import Dataset, Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat
 from auditor.domain.records import AuditRecord, Observation
@@ -64,11 +65,14 @@ def unmet(check: Check | type[Check], subject: Subject) -> Gap | None:
 
 
 def readings(results: Sequence[Result], confidence: float) -> tuple[Reading, ...]:
-    """Compute all readings at a confidence, in an order that does not depend on it."""
+    """Compute all readings at a confidence, in an order that does not depend on it.
+
+    Figures that rest on masked gradients are doubted, where all results of an audit are at hand.
+    """
     found: list[Reading] = []
     for result in results:
         found.extend([result] if isinstance(result, Gap) else _figures(result, confidence))
-    return tuple(found)
+    return doubt(found, {item.check.id: item.check for item in results if isinstance(item, Seen)})
 
 
 def results_of(record: AuditRecord, seen: Sequence[Seen]) -> tuple[Result, ...]:
@@ -162,13 +166,17 @@ def _look_for(need: Need, subject: Subject) -> Gap | None:
         case Need.EVALUATION:
             return None if evaluation is not None else _NO_EVALUATION
         case Need.LABELS:
-            return None if evaluation is not None and evaluation.labels is not None else _NO_LABELS
+            return None if evaluation is not None and _labelled(evaluation) else _NO_LABELS
         case Need.GROUPS:
             return None if evaluation is not None and evaluation.groups else _NO_GROUPS
         case Need.CLASSIFICATION:
             return None if isinstance(subject.task, Classification) else _NO_CLASSES
         case Need.SCORES:
             return _scores(subject)
+
+
+def _labelled(dataset: Dataset) -> bool:
+    return dataset.labels is not None or dataset.targets is not None
 
 
 def _scores(subject: Subject) -> Gap | None:

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, replace
 
+from auditor.attacks.masking.doubts import FAMILY, MASKING
 from auditor.audits import Found, Origin, Surroundings, conclude
+from auditor.domain.checks import Need, would_use
 from auditor.domain.policies import Policy
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.records import AuditRecord
@@ -42,7 +44,7 @@ def rejudge(
             cure="Take the folder as auditor wrote it, unchanged.",
         )
     recalled = load_results(folder, record, verifier.checks)
-    results = tuple(_as_asked(record, item, policy) for item in recalled)
+    results = _unexamined(tuple(_as_asked(record, item, policy) for item in recalled))
     asked = PolicyRef(policy.name, policy.version, policy.digest)
     request = replace(record.request, policy=asked)
     with around.unit_of_work() as work:
@@ -67,4 +69,35 @@ def _as_asked(record: AuditRecord, result: Result, policy: Policy) -> Result:
         cure="Run the audit again under this policy.",
         target=result.observation.target,
         check=result.observation.check,
+    )
+
+
+def _unexamined(results: tuple[Result, ...]) -> tuple[Result, ...]:
+    """Drop what rests on gradients where what examined them is dropped: doubt must not get lost."""
+    lost = {
+        item.target
+        for item in results
+        if isinstance(item, Gap)
+        and item.check == MASKING
+        and item.reason is Reason.OTHER_PARAMETERS
+    }
+    return tuple(_without_examiner(item) if _rests(item, lost) else item for item in results)
+
+
+def _rests(item: Result, lost: set[str]) -> bool:
+    if not isinstance(item, Seen) or item.observation.target not in lost:
+        return False
+    return item.check.id.startswith(FAMILY) and would_use(item.check, Need.TWIN)
+
+
+def _without_examiner(item: Result) -> Result:
+    if not isinstance(item, Seen):
+        return item
+    return Gap(
+        reason=Reason.OTHER_PARAMETERS,
+        detail=f"{item.check.id} rests on gradients, and {MASKING}, which says whether they can be "
+        "believed, was observed with other parameters than the policy asks for.",
+        cure="Run the audit again under this policy.",
+        target=item.observation.target,
+        check=item.check.id,
     )

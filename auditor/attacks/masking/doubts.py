@@ -1,0 +1,131 @@
+"""What becomes of figures that were found by gradients which cannot be believed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Need, would_use
+from auditor.domain.readings import Bound, Measurement, Reading, Repeat
+
+MASKING = "evasion.masking"
+BELIEVABLE = "believable"
+FAMILY = "evasion."
+
+
+def doubt(readings: Sequence[Reading], checks: Mapping[str, Check]) -> tuple[Reading, ...]:
+    """Return readings of which those that rest on masked gradients are doubted, target by target.
+
+    ``checks`` holds, by id, the checks that the readings come from. White box is what climbs a twin
+    where there is one, or says in its details that it saw the twin. Only bounds that a stronger
+    attack would worsen rest on how strong the attack was: a proof and a clean accuracy do not.
+    Where an attack without gradients worsens the same figure at the same coordinates, its figure
+    takes the place: both bounds hold, so the worse of them does.
+    """
+    masked = {
+        reading.target: reading
+        for reading in readings
+        if isinstance(reading, Measurement)
+        and (reading.check, reading.metric, reading.value) == (MASKING, BELIEVABLE, False)
+    }
+    if not masked:
+        return tuple(readings)
+    return tuple(
+        _doubted(reading, masked[reading.target], _without_gradients(reading, readings, checks))
+        if isinstance(reading, Measurement)
+        and reading.target in masked
+        and _white_box(reading, checks)
+        else reading
+        for reading in readings
+    )
+
+
+def _white_box(reading: Measurement, checks: Mapping[str, Check]) -> bool:
+    return _attacks(reading, checks) and _by_gradients(reading, checks[reading.check])
+
+
+def _by_gradients(reading: Measurement, check: Check) -> bool:
+    """Whether a figure may rest on gradients; a library's attack says of itself what it saw."""
+    sees = reading.details.get("sees")
+    return sees == "twin" if sees is not None else would_use(check, Need.TWIN)
+
+
+def _attacks(reading: Measurement, checks: Mapping[str, Check]) -> bool:
+    """Whether a figure is a bound that a stronger attack would worsen."""
+    if reading.check not in checks or not reading.check.startswith(FAMILY):
+        return False
+    metric = checks[reading.check].emits.get(reading.metric)
+    better = None if metric is None else metric.higher_is_better
+    open_side = {Bound.AT_MOST: True, Bound.AT_LEAST: False}.get(reading.bound)
+    return open_side is not None and better is open_side
+
+
+def _without_gradients(
+    reading: Measurement, readings: Sequence[Reading], checks: Mapping[str, Check]
+) -> Measurement | None:
+    """Return the worst figure of attacks without gradients that is worse than ``reading``."""
+    same = [
+        item
+        for item in readings
+        if isinstance(item, Measurement)
+        and _place(item) == _place(reading)
+        and _attacks(item, checks)
+        and not _by_gradients(item, checks[item.check])
+    ]
+    own = _claims(reading)
+    worse = [item for item in same if _below(_claims(item), own)]
+    return min(worse, key=lambda item: (*_claims(item), item.check), default=None)
+
+
+def _claims(item: Measurement) -> tuple[float, float]:
+    """Return a bound's figure and the end of its interval that rules fail by; less is worse."""
+    value = float(cast("float", item.value))
+    if item.bound is Bound.AT_MOST:
+        return value, value if item.high is None else item.high
+    return -value, -value if item.low is None else -item.low
+
+
+def _below(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    """Whether a bound says all that another says, and more: a small sample says less."""
+    return one[0] < other[0] and one[1] <= other[1]
+
+
+def _place(item: Measurement) -> tuple[str, str, Bound, dict[str, object], dict[str, str]]:
+    return item.target, item.metric, item.bound, dict(item.params), dict(item.slice)
+
+
+def _doubted(
+    reading: Measurement, masking: Measurement, instead: Measurement | None
+) -> Measurement:
+    failed = cast("Sequence[Mapping[str, Any]]", masking.details["failed"])
+    because = [str(sign["found"]) for sign in failed]
+    doubt = f"the gradients that it rests on are masked ({'; '.join(because)})"
+    evidence = tuple(sorted({*reading.evidence, *masking.evidence}))
+    told: dict[str, Json] = {"doubted_because": because, "doubt": doubt}
+    details = {**reading.details, **told}
+    doubted = replace(reading, doubted=True, details=details, evidence=evidence)
+    return doubted if instead is None else _replaced(doubted, told, instead)
+
+
+def _replaced(doubted: Measurement, told: Mapping[str, Json], instead: Measurement) -> Measurement:
+    """Return the stronger figure with its own details in the place of a doubted one."""
+    repeats = {doubted.repeat, instead.repeat}
+    return replace(
+        instead,
+        check=doubted.check,
+        version=doubted.version,
+        doubted=True,
+        repeat=Repeat.INTERVAL if Repeat.INTERVAL in repeats else Repeat.EXACT,
+        details={
+            **instead.details,
+            "doubted_because": told["doubted_because"],
+            "doubt": f"{told['doubt']}; the figure of {instead.check} stands in its place",
+            "believe_instead": {"check": instead.check, **dict(instead.params), **_figure(instead)},
+            "found_by_gradients": _figure(doubted),
+        },
+        evidence=tuple(sorted({*doubted.evidence, *instead.evidence})),
+    )
+
+
+def _figure(item: Measurement) -> dict[str, Json]:
+    return {"value": item.value, "low": item.low, "high": item.high, "n": item.n}

@@ -1,0 +1,130 @@
+"""Whether gradients lead where attacks succeed, so that what follows them can be believed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from auditor.attacks.arenas import growing, positive
+from auditor.attacks.bouts import SECONDS_A_PASS, SECONDS_A_QUERY
+from auditor.attacks.curves import best_half_width
+from auditor.attacks.masking.efforts import Effort
+from auditor.attacks.masking.indicators import INDICATORS
+from auditor.attacks.masking.outcomes import metrics, readings
+from auditor.attacks.masking.survey import survey
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.evidence import Evidence
+from auditor.domain.policies import Control
+from auditor.domain.readings import Reading, Unit
+from auditor.domain.subjects import Shard, Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Masking:
+    """Looks for signs that an attack by gradients fails for want of gradients (Athalye et al.
+    2018; Carlini et al. 2019; Pintor et al. 2022).
+
+    On rows that the model gets right, the cascade ``stages`` at each of ``eps`` (shares of the
+    range) is held against one step, ``corners`` drawn blindly, ``queries`` of Square Attack, and
+    itself without a budget; gradients are compared with those of ``neighbours``, and a climb of
+    ``steps`` with its own end. Where a sign surely exceeds what plain models show, ``believable``
+    is no, and every bound of the evasion checks that use gradients is doubted.
+    """
+
+    eps: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2)
+    stages: tuple[str, ...] = ("cross_entropy:20", "targeted:20x2")
+    rows: int = 50
+    queries: int = 100
+    corners: int = 10
+    neighbours: int = 4
+    steps: int = 20
+    near: float = 1 / 255
+
+    id: ClassVar[str] = "evasion.masking"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Signs that gradients mislead the attacks that follow them"
+    needs: ClassVar[frozenset[Need]] = frozenset(
+        {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE, Need.TWIN}
+    )
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = metrics()
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "15(5)"),
+        Control("nist-ai-rmf", "MEASURE 2.7"),
+        Control("iso-42001", "A.6.2.4"),
+        Control("mitre-atlas", "AML.T0043.000"),
+        Control("nist-ai-100-2", "NISTAML.022"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {},
+        Budget.CI: {
+            "eps": (0.01, 0.02, 0.05, 0.1, 0.2),
+            "stages": ("cross_entropy:20", "targeted:50x3"),
+            "rows": 100,
+            "queries": 500,
+            "corners": 30,
+            "neighbours": 8,
+            "steps": 30,
+        },
+        Budget.FULL: {
+            "eps": (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3),
+            "stages": ("cross_entropy:20", "margin:100", "targeted:100x9"),
+            "rows": 500,
+            "queries": 2000,
+            "corners": 100,
+            "neighbours": 16,
+            "steps": 100,
+        },
+    }
+    grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        growing((*self.eps, self.near))
+        growing(self.eps)
+        positive(
+            rows=self.rows,
+            queries=self.queries,
+            corners=self.corners,
+            neighbours=self.neighbours,
+            steps=self.steps,
+        )
+        _ = self.effort.cascade
+
+    @property
+    def effort(self) -> Effort:
+        """How hard to look."""
+        return Effort(
+            eps=growing(self.eps),
+            stages=self.stages,
+            rows=self.rows,
+            queries=self.queries,
+            corners=self.corners,
+            neighbours=self.neighbours,
+            steps=self.steps,
+            near=self.near,
+        )
+
+    def cost(self, size: Size) -> Cost:
+        """Return upper bounds; rows that break or are wrong from the start cost less."""
+        rows, effort = min(self.rows, size.rows), self.effort
+        passes, asked = rows * effort.passes, rows * effort.asked
+        seconds = passes * SECONDS_A_PASS + asked * SECONDS_A_QUERY
+        return Cost(queries=size.rows + asked, passes=passes, seconds=seconds)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Return the half width that the shares have where they are 0 or 1."""
+        best = best_half_width(min(self.rows, size.rows), confidence)
+        return {name: best for name, item in INDICATORS.items() if item.unit is Unit.SHARE}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Look at the rows that are right, of the first ``rows`` of the audit's permutation."""
+        return survey(subject, self.effort)
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Count every sign again from the target's decisions."""
+        return readings(evidence, confidence)
+
+
+CHECK: type[Check] = Masking

@@ -1,0 +1,212 @@
+"""The rule of doubt: a bound that rests on masked gradients never passes, and may still fail."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from auditor.attacks.masking.doubts import BELIEVABLE, MASKING, doubt
+from auditor.checks.discovery import discover
+from auditor.checks.evasion.corruption import Corruption
+from auditor.checks.evasion.l2 import L2
+from auditor.checks.evasion.linf import Linf
+from auditor.checks.evasion.linf_query import LinfQuery
+from auditor.checks.evasion.masking import Masking
+from auditor.domain.checks import Check, Need, would_use
+from auditor.domain.policies import Effect, Limits, Rule, Severity
+from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.verdicts import Outcome
+from auditor.judging.docket import Docket
+from auditor.judging.rules import judge_rule
+
+CHECKS: dict[str, Check] = {
+    item.id: item for item in (Linf(), LinfQuery(), L2(), Masking(), Corruption())
+}
+SIGN = {"indicator": "zero_gradient_share", "found": "zero on 48 of 48", "means": "Mend it."}
+
+
+def masking(*, believable: bool, target: str = "cpu") -> Measurement:
+    return Measurement(
+        metric=BELIEVABLE,
+        value=believable,
+        method="exact",
+        n=48,
+        target=target,
+        check=MASKING,
+        version=1,
+        details={"failed": [] if believable else [SIGN], "noted": []},
+        evidence=("sha256:m",),
+    )
+
+
+def robust(  # the coordinates of a figure
+    value: float, check: str = "evasion.linf", *, eps: float = 0.1, norm: str = "linf",
+    half: float = 0.05, target: str = "cpu",
+) -> Measurement:  # fmt: skip
+    return Measurement(
+        metric="robust_accuracy",
+        value=value,
+        low=max(0.0, value - half),
+        high=min(1.0, value + half),
+        confidence=0.95,
+        bound=Bound.AT_MOST,
+        method="paper",
+        n=100,
+        unit=Unit.SHARE,
+        params={"eps": eps, "norm": norm},
+        target=target,
+        check=check,
+        version=2,
+        evidence=(f"sha256:{check}",),
+    )
+
+
+def measured(reading: Reading) -> Measurement:
+    assert isinstance(reading, Measurement)
+    return reading
+
+
+def rule(least: float) -> Rule:
+    return Rule(
+        id="robust",
+        title="It stays right",
+        severity=Severity.HIGH,
+        effect=Effect.DENY,
+        check="evasion.linf",
+        metric="robust_accuracy",
+        where={"eps": 0.1},
+        limits=Limits(least=least),
+        accept_withstood=True,
+    )
+
+
+def outcome(readings: tuple[Reading, ...], least: float) -> Outcome:
+    return judge_rule(rule(least), "cpu", Docket.of(readings), {}).outcome
+
+
+FIGURES = st.lists(
+    st.builds(
+        robust,
+        st.floats(0, 1).map(lambda value: round(value, 3)),
+        st.sampled_from(["evasion.linf", "evasion.linf_query", "evasion.l2"]),
+        eps=st.sampled_from([0.1, 0.2]),
+        half=st.sampled_from([0.01, 0.1, 0.4]),
+        target=st.sampled_from(["cpu", "gpu"]),
+    ),
+    max_size=8,
+)
+
+
+@given(FIGURES)
+def test_without_a_no_from_masking_nothing_changes(figures: list[Measurement]) -> None:
+    assert doubt(figures, CHECKS) == tuple(figures)
+    believed = (masking(believable=True), *figures)
+    assert doubt(believed, CHECKS) == believed
+
+
+@given(FIGURES)
+def test_doubt_never_makes_a_figure_better(figures: list[Measurement]) -> None:
+    found = doubt([masking(believable=False), *figures], CHECKS)[1:]
+    for before, after in zip(figures, map(measured, found), strict=True):
+        assert after.doubted == (before.target == "cpu" and before.check != "evasion.linf_query")
+        assert (after.check, after.metric, after.params) == (
+            before.check, before.metric, before.params,
+        )  # fmt: skip
+        assert after.value <= before.value  # type: ignore[operator]  # shares
+        assert after.high <= before.high  # type: ignore[operator]  # shares
+
+
+@given(FIGURES)
+def test_doubt_is_cast_once(figures: list[Measurement]) -> None:
+    found = doubt([masking(believable=False), *figures], CHECKS)
+    again = [measured(item) for item in doubt(found, CHECKS)]
+    assert [(item.value, item.doubted) for item in again] == [
+        (measured(item).value, measured(item).doubted) for item in found
+    ]
+
+
+def test_a_doubted_figure_does_not_pass_and_one_that_breaks_the_limit_still_fails() -> None:
+    high, low = robust(0.9), robust(0.2)
+    assert outcome((high,), 0.5) is Outcome.WITHSTOOD
+    assert outcome(doubt([high, masking(believable=False)], CHECKS), 0.5) is Outcome.UNKNOWN
+    assert outcome(doubt([low, masking(believable=False)], CHECKS), 0.5) is Outcome.FAILED
+
+
+def test_what_a_search_without_gradients_broke_fails_the_rule_on_gradients() -> None:
+    seen = [robust(0.9), robust(0.1, "evasion.linf_query"), masking(believable=False)]
+    assert outcome(tuple(seen[:2]), 0.5) is Outcome.WITHSTOOD
+    assert outcome(doubt(seen, CHECKS), 0.5) is Outcome.FAILED
+
+
+def test_a_figure_says_why_it_is_doubted_and_whose_figure_stands_in_its_place() -> None:
+    seen = [robust(0.9), robust(0.1, "evasion.linf_query"), masking(believable=False)]
+    found = measured(doubt(seen, CHECKS)[0])
+    assert found.details["doubted_because"] == ["zero on 48 of 48"]
+    assert "the figure of evasion.linf_query stands in its place" in str(found.details["doubt"])
+    assert found.details["found_by_gradients"] == {
+        "value": 0.9, "low": 0.9 - 0.05, "high": 0.9 + 0.05, "n": 100,
+    }  # fmt: skip
+    assert found.evidence == ("sha256:evasion.linf", "sha256:evasion.linf_query", "sha256:m")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        robust(0.1, "evasion.linf_query", eps=0.2),
+        robust(0.1, "evasion.linf_query", norm="l2"),
+        robust(0.1, "evasion.linf_query", target="gpu"),
+        robust(0.1, "evasion.l2"),
+        robust(0.85, "evasion.linf_query", half=0.3),
+    ],
+    ids=["another eps", "another norm", "another target", "gradients as well", "a wide interval"],
+)
+def test_only_a_stronger_bound_without_gradients_at_the_same_place_stands_in(
+    other: Measurement,
+) -> None:
+    found = measured(doubt([robust(0.9), other, masking(believable=False)], CHECKS)[0])
+    assert found.value == 0.9
+    assert found.doubted
+    assert "believe_instead" not in found.details
+
+
+def test_figures_that_no_stronger_attack_would_worsen_are_not_doubted() -> None:
+    clean = replace(robust(0.95), metric="clean_accuracy", bound=Bound.ESTIMATE)
+    proof = replace(robust(0.3), bound=Bound.AT_LEAST)
+    blurred = replace(robust(0.7, "evasion.corruption"), metric="accuracy", bound=Bound.ESTIMATE)
+    foreign = replace(robust(0.7), check="quality.accuracy", metric="accuracy")
+    gap = Gap(reason=Reason.OVER_BUDGET, detail="d", cure="c", target="cpu", check="evasion.l1")
+    seen = (clean, proof, blurred, foreign, gap, masking(believable=False))
+    assert doubt(seen, CHECKS) == seen
+
+
+CLIMBING = [
+    (check.id, metric)
+    for check in discover().values()
+    if check.id.startswith("evasion.") and would_use(check, Need.TWIN)
+    for metric, declared in check.emits.items()
+    if declared.bound is Bound.AT_MOST and declared.higher_is_better and declared.unit is Unit.SHARE
+]
+
+
+def test_most_attacks_climb_a_twin() -> None:
+    names = {name for name, _ in CLIMBING}
+    assert names >= {"evasion.linf", "evasion.art", "evasion.tabular", "evasion.patch"}
+
+
+@pytest.mark.parametrize(("name", "metric"), CLIMBING)
+def test_whatever_climbs_a_twin_is_doubted_where_its_gradients_are_masked(
+    name: str, metric: str
+) -> None:
+    checks = {MASKING: Masking(), name: discover()[name]()}
+    reading = replace(robust(0.9, name), metric=metric)
+    found = doubt([masking(believable=False), reading], checks)
+    assert measured(found[1]).doubted
+
+
+def test_a_librarys_attack_says_itself_whether_it_saw_the_twin() -> None:
+    checks = {MASKING: Masking(), "evasion.art": discover()["evasion.art"]()}
+    for sees, doubted in (("twin", True), ("target", False)):
+        reading = replace(robust(0.9, "evasion.art"), details={"sees": sees})
+        found = doubt([masking(believable=False), reading], checks)
+        assert measured(found[1]).doubted is doubted

@@ -1,0 +1,299 @@
+"""Every planted masking is named, no plain model is, and figures that rest on it are doubted."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from evasion_toys import LinearTwin, ToyModel, box, classes, linear, subject
+from masked_models import MASKED, PLAIN, forest, logistic, subject_of
+
+from auditor.attacks.masking.indicators import INDICATORS
+from auditor.checks.evasion.linf import Linf
+from auditor.checks.evasion.linf_query import LinfQuery
+from auditor.checks.evasion.masking import CHECK, Masking
+from auditor.domain.budgets import Budget, Size
+from auditor.domain.canonical import canonical
+from auditor.domain.checks import Check
+from auditor.domain.evidence import Blob, decode, encode
+from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat
+from auditor.domain.subjects import Shard, Subject
+from auditor.engines.local import observe_all
+from auditor.errors import PolicyError
+from auditor.measuring import Result, readings
+
+SHOWS = {
+    "int8": {"zero_gradient_share", "black_box_only_share", "unbounded_missed_share"},
+    "eight levels": {"zero_gradient_share", "black_box_only_share", "unbounded_missed_share"},
+    "thermometer": {"zero_gradient_share", "black_box_only_share", "random_only_share"},
+    "threshold": {"zero_gradient_share", "random_only_share", "larger_eps_missed_share"},
+    "steep": {"unbounded_missed_share"},
+    "wavy": {"one_step_only_share", "black_box_only_share"},
+    "floored softmax": {"zero_gradient_share", "unbounded_missed_share"},
+    "noise": {"randomised_share"},
+    "stranger": {"phantom_share"},
+}
+SKLEARN: Mapping[str, Callable[[Path, int], Subject]] = {"forest": forest, "logistic": logistic}
+QUICK_MASKED = ("wavy", "stranger")
+QUICK_PLAIN = ("int8",)
+SLOW = pytest.mark.slow
+
+
+class Nobody:
+    """Watches, and says nothing."""
+
+    def started(self, target: str, check: Check) -> None:
+        pass
+
+    def advanced(self, done: int, total: int, note: str = "") -> None:
+        pass
+
+    def ended(self, target: str, check: Check, result: Result) -> None:
+        pass
+
+
+def plain(name: str, folder: Path, seed: int) -> Subject:
+    if name in SKLEARN:
+        return SKLEARN[name](folder, seed)
+    return subject_of(PLAIN[name](seed), folder, seed)
+
+
+def looked(seen: Subject, check: Masking | None = None) -> dict[str, list[Measurement]]:
+    """Return readings by metric, from stored evidence."""
+    check = check or Masking()
+    evidence = {
+        name: decode(encode(item).raw) for name, item in check.observe(seen, Shard()).items()
+    }
+    found: dict[str, list[Measurement]] = {}
+    for reading in check.figures(evidence, 0.95):
+        canonical(reading.to_json())
+        if isinstance(reading, Measurement):
+            found.setdefault(reading.metric, []).append(reading)
+    return found
+
+
+def named(found: Mapping[str, Sequence[Measurement]], what: str) -> set[str]:
+    (summary,) = found["believable"]
+    told: Any = summary.details[what]
+    return {sign["indicator"] for sign in told}
+
+
+def marked(names: Sequence[str], quick: Sequence[str]) -> list[Any]:
+    return [name if name in quick else pytest.param(name, marks=SLOW) for name in names]
+
+
+@pytest.mark.parametrize("name", marked(list(MASKED), QUICK_MASKED))
+def test_a_planted_masking_is_named_by_the_signs_that_it_has(name: str, tmp_path: Path) -> None:
+    found = looked(subject_of(MASKED[name](0), tmp_path, 0))
+    assert found["believable"][0].value is False
+    assert named(found, "failed") >= SHOWS[name]
+
+
+@pytest.mark.parametrize("name", marked([*PLAIN, *SKLEARN], QUICK_PLAIN))
+def test_a_plain_model_is_believed(name: str, tmp_path: Path) -> None:
+    found = looked(plain(name, tmp_path, 0))
+    assert named(found, "failed") == set()
+    assert found["believable"][0].value is True
+
+
+@SLOW
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_over_seeds_all_maskings_are_found_and_no_plain_model_is(seed: int, tmp_path: Path) -> None:
+    found = {name: looked(subject_of(MASKED[name](seed), tmp_path, seed)) for name in MASKED}
+    assert [name for name in found if found[name]["believable"][0].value] == []
+    alarms = [
+        name
+        for name in [*PLAIN, *SKLEARN]
+        if not looked(plain(name, tmp_path, seed))["believable"][0].value
+    ]
+    assert alarms == []
+
+
+def test_a_softmax_that_saturates_is_told_and_believed(tmp_path: Path) -> None:
+    found = looked(subject_of(PLAIN["hot softmax"](0), tmp_path, 0))
+    assert found["believable"][0].value is True
+    assert named(found, "noted") == {"softmax_output", "saturated_share"}
+    assert found["saturated_share"][0].value > 0.9  # type: ignore[operator]  # a share
+
+
+# What becomes of the figures
+
+
+CHECKS: tuple[Check, ...] = (Linf(rows=60), LinfQuery(rows=60), Masking())
+
+
+def observed(seen: Subject, checks: Sequence[Check] = CHECKS) -> tuple[Result, ...]:
+    def keep(_: Blob) -> None:
+        pass
+
+    return observe_all(checks, seen, "cpu", keep, Nobody())
+
+
+def of(found: Sequence[Reading], check: str, metric: str) -> list[Measurement]:
+    return [
+        item
+        for item in found
+        if isinstance(item, Measurement) and (item.check, item.metric) == (check, metric)
+    ]
+
+
+@pytest.fixture(scope="module")
+def rounded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, ...]:
+    """What is seen of an INT8 net whose twin has the gradient of rounding: none."""
+    folder = tmp_path_factory.mktemp("rounded")
+    return observed(subject_of(MASKED["int8"](0), folder, 0))
+
+
+def test_every_sign_says_what_it_found_and_what_to_do(rounded: tuple[Result, ...]) -> None:
+    (summary,) = of(readings(rounded, 0.95), "evasion.masking", "believable")
+    failed: Any = summary.details["failed"]
+    assert {sign["indicator"] for sign in failed} >= SHOWS["int8"]
+    assert len({sign["indicator"] for sign in failed}) == len(failed)
+    zero = failed[0]
+    assert zero["indicator"] == "zero_gradient_share"
+    assert "gradient is zero or not finite: 48 of 48" in zero["found"]
+    assert "model.twin: auto" in zero["means"]
+
+
+def test_masked_figures_are_doubted_and_the_black_box_stands_in(
+    rounded: tuple[Result, ...],
+) -> None:
+    alone, found = readings(rounded[:2], 0.95), readings(rounded, 0.95)
+    before, after = (of(item, "evasion.linf", "robust_accuracy")[-1] for item in (alone, found))
+    black = of(found, "evasion.linf_query", "robust_accuracy")[-1]
+    assert before.value > 0.8  # type: ignore[operator]  # a share
+    assert not before.doubted
+    assert after.doubted
+    assert (after.value, after.low, after.high) == (black.value, black.low, black.high)
+    assert after.value < 0.2  # type: ignore[operator]  # a share
+    assert after.details["believe_instead"] == {
+        "check": "evasion.linf_query",
+        "eps": 0.2,
+        "norm": "linf",
+        "value": black.value,
+        "low": black.low,
+        "high": black.high,
+        "n": 60,
+    }
+    was: Any = after.details["found_by_gradients"]
+    assert was["value"] == before.value
+    assert set(after.evidence) >= {*before.evidence, *black.evidence}
+    assert not black.doubted
+    assert not of(found, "evasion.linf", "clean_accuracy")[0].doubted
+
+
+def test_a_believed_models_figures_stay_as_they_are(tmp_path: Path) -> None:
+    results = observed(subject_of(PLAIN["mlp"](0), tmp_path, 0))
+    alone, found = readings(results[:2], 0.95), readings(results, 0.95)
+    assert found[: len(alone)] == alone
+
+
+def test_doubt_does_not_depend_on_the_confidence(rounded: tuple[Result, ...]) -> None:
+    shown = [
+        [(item.check, item.metric, dict(item.params), isinstance(item, Gap) or item.doubted)
+         for item in readings(rounded, confidence)]
+        for confidence in (0.5, 0.95, 0.9999)
+    ]  # fmt: skip
+    assert shown[0] == shown[1] == shown[2]
+
+
+# The contract of a check, on models that are solved on paper
+
+
+def toy(*, masked: bool = False, rows: int = 60, deterministic: bool = True) -> Subject:
+    model, twin, _, _ = linear(0, 10)
+    model.deterministic = deterministic
+    if masked:
+        twin = LinearTwin(np.zeros_like(twin.weights), twin.bias)
+    inputs = np.random.default_rng(0).random((rows, 10)).astype(np.float32)
+    labels = model.logits(inputs.astype(np.float64)).argmax(axis=1)
+    return subject(model, twin, inputs, labels, box((10,)), classes(2))
+
+
+def test_a_linear_model_shows_nothing_and_its_unbounded_attack_breaks_every_row() -> None:
+    found = looked(toy())
+    shares = [item for name in found for item in found[name] if name.endswith("_share")]
+    assert {item.value for item in shares} == {0.0}
+    assert found["unbounded_missed_share"][0].n == 50
+    assert found["believable"][0].value is True
+
+
+def test_a_twin_without_gradient_shows_it_on_every_row() -> None:
+    found = looked(toy(masked=True))
+    assert found["zero_gradient_share"][0].value == 1.0
+    assert found["unbounded_missed_share"][0].value == 1.0
+    assert found["believable"][0].value is False
+    assert len(found["zero_gradient_share"][0].details["worst_rows"]) == 8  # type: ignore[arg-type]  # a list
+
+
+def test_a_model_that_answers_at_random_is_named_even_where_five_answers_agree() -> None:
+    found = looked(toy(deterministic=False))
+    assert named(found, "failed") == {"randomised_share"}
+    assert {item.repeat for name in found for item in found[name]} == {Repeat.INTERVAL}
+
+
+def test_the_same_subject_gives_the_same_bytes_and_the_same_readings() -> None:
+    first, second = (Masking().observe(toy(), Shard()) for _ in range(2))
+    assert list(first) == list(second)
+    for name in first:
+        assert encode(first[name]).digest == encode(second[name]).digest, name
+    stored = {name: decode(encode(item).raw) for name, item in first.items()}
+    assert Masking().figures(stored, 0.9) == Masking().figures(first, 0.9)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_queries_and_passes_stay_within_the_cost_that_was_told(*, masked: bool) -> None:
+    seen = toy(masked=masked)
+    cost = Masking().cost(Size(rows=60, classes=2))
+    Masking().observe(seen, Shard())
+    assert isinstance(seen.model, ToyModel)
+    assert isinstance(seen.twin, LinearTwin)
+    assert cost.queries / 10 < seen.model.queries <= cost.queries
+    assert cost.passes / 10 < seen.twin.passes <= cost.passes
+
+
+def test_too_few_right_rows_are_a_gap_and_not_a_clean_bill() -> None:
+    seen = toy()
+    data = next(iter(seen.datasets.values()))
+    assert data.labels is not None
+    data.labels[9:] = 1 - data.labels[9:]
+    (gap,) = Masking().figures(Masking().observe(seen, Shard()), 0.95)
+    assert isinstance(gap, Gap)
+    assert gap.reason is Reason.TOO_FEW_ROWS
+
+
+def test_columns_that_nobody_may_move_are_a_gap() -> None:
+    seen = toy()
+    seen.space = box((10,), mutable=np.zeros(10, dtype=np.bool_))
+    (gap,) = Masking().figures(Masking().observe(seen, Shard()), 0.95)
+    assert isinstance(gap, Gap)
+    assert gap.reason is Reason.NOT_DEFINED
+
+
+def test_columns_that_decide_and_cannot_move_are_no_masking() -> None:
+    model, twin, weights, bias = linear(0, 10)
+    weights[0] = (-40.0, 40.0)
+    bias += (20.0, -20.0)
+    mutable = np.arange(10) > 0
+    inputs = np.random.default_rng(1).random((60, 10)).astype(np.float32)
+    inputs[:, 0] = np.arange(60) % 2
+    labels = model.logits(inputs.astype(np.float64)).argmax(axis=1)
+    seen = subject(model, twin, inputs, labels, box((10,), mutable=mutable), classes(2))
+    found = looked(seen)
+    assert found["believable"][0].value is True
+    assert "unbounded_missed_share" not in found  # no copy breaks a row, so nothing must
+
+
+def test_every_budget_looks_at_three_eps_and_every_metric_is_declared() -> None:
+    for budget in Budget:
+        assert len(set(Masking(**Masking.presets[budget]).eps)) >= 3  # type: ignore[arg-type]  # as JSON has them
+    assert set(CHECK.emits) == {"believable", *INDICATORS}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"eps": ()}, {"rows": 0}, {"near": 0.0}, {"stages": ("square:5x1x1",)}]
+)
+def test_parameters_without_meaning_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(PolicyError):
+        Masking(**wrong)
