@@ -1,0 +1,59 @@
+"""Settings of ART attacks as a policy writes them: ``Attack.name=value``."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from auditor.domain.canonical import Json
+from auditor.errors import PolicyError
+
+Settings = Mapping[str, Json]
+OURS = ("classifier", "estimator", "eps", "norm", "summary_writer", "targeted", "verbose")
+"""What the check decides itself."""
+HABITS: Mapping[str, Settings] = {
+    # ART's default samples by CMA-ES, which the library cma seeds by the time of day.
+    "PixelAttack": {"es": 1},
+    "ThresholdAttack": {"es": 1},
+}
+"""Settings that differ from ART's own where nothing else is said."""
+
+
+def read_settings(lines: Sequence[str]) -> Mapping[str, Settings]:
+    """Return the settings of each attack; a value is JSON, or else a text.
+
+    Raises ``PolicyError`` for a line that is none, says a thing twice, or sets what the check
+    decides.
+    """
+    found: defaultdict[str, dict[str, Json]] = defaultdict(dict)
+    for line in lines:
+        place, equals, text = line.partition("=")
+        attack, dot, name = place.strip().partition(".")
+        if not (equals and dot and attack.isidentifier() and name.isidentifier()):
+            raise PolicyError(
+                f"evasion.art: the setting {line!r} is not of the form Attack.name=value",
+                cure="Write it as SquareAttack.max_iter=300.",
+            )
+        if name in found[attack]:
+            raise PolicyError(
+                f"evasion.art: {attack}.{name} is set twice", cure="Keep one of the two."
+            )
+        if name in OURS:
+            raise PolicyError(
+                f"evasion.art: {attack}.{name} cannot be set: the check decides it",
+                cure="Set eps and norm of the check; success is any wrong decision.",
+            )
+        found[attack][name] = _value(text.strip())
+    return dict(found)
+
+
+def settings_of(attack: str, given: Mapping[str, Settings]) -> Settings:
+    """Return what one attack runs with beside ART's own defaults."""
+    return {**HABITS.get(attack, {}), **given.get(attack, {})}
+
+
+def _value(text: str) -> Json:
+    try:
+        value: Json = json.loads(text)
+    except ValueError:
+        return text
+    return value

@@ -1,0 +1,182 @@
+"""An ART attack made ready: which model it sees, with which settings, and what it returns."""
+
+import inspect
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+
+import numpy as np
+
+from auditor.attacks.art.edge import Untyped, estimator, evasion_classes, requirements
+from auditor.attacks.art.objections import Objection, lacking, unknown, unsettable
+from auditor.attacks.art.quiet import seeded
+from auditor.attacks.art.settings import Settings
+from auditor.attacks.art.views import Numbers, View
+from auditor.attacks.losses import Labels
+from auditor.attacks.norms import Norm
+from auditor.domain.canonical import Json
+from auditor.domain.tasks import Floats
+
+GRADIENTS = frozenset({"LossGradientsMixin", "ClassGradientsMixin"})
+OFFERED = frozenset({"BaseEstimator", "ClassifierMixin"})
+PICTURES = "NeuralNetworkMixin"
+EAGER = frozenset({"AutoAttack", "TargetedUniversalPerturbation", "UniversalPerturbation"})
+"""Attacks that make others, which need gradients, and do not declare it."""
+UNITED = "TargetedUniversalPerturbation"
+"""It wants one class for all rows: the one that is most often the likeliest other."""
+AIMED = frozenset({"LowProFool", "SaliencyMapMethod", UNITED})
+"""Attacks that want classes to reach, not labels to leave: they get the likeliest other class."""
+SINGLE = frozenset({"ShadowAttack"})
+"""Attacks that take one row at a time."""
+BATCH = 128
+"""Rows that attacks on the twin change at once; ART's default is often 1."""
+NORMS: Mapping[Norm, float | int] = {Norm.LINF: np.inf, Norm.L2: 2, Norm.L1: 1}
+STEPS = 4
+"""An attack that walks in steps of ``eps_step`` takes the budget in so many."""
+
+
+class Sight(StrEnum):
+    """Which model an attack sees."""
+
+    TARGET = "target"
+    TWIN = "twin"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """What an attack is to change: the rows of ``view.lens``, with labels and clean scores.
+
+    ``eps`` is the budget in ranges, ``seed`` where its chance begins.
+    """
+
+    view: View
+    labels: Labels
+    probabilities: Floats
+    norm: Norm
+    eps: float
+    seed: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tool:
+    """One of ART's evasion attacks with its settings.
+
+    ``bounded`` attacks take a budget; others look for small changes, however large they get.
+    ``single`` ones take one row at a time.
+    """
+
+    name: str
+    kind: Untyped
+    sight: Sight
+    settings: Settings
+    bounded: bool
+    single: bool = False
+
+    def craft(self, job: Job) -> object:
+        """Return what the attack made of the rows of a job, whatever that is."""
+        with seeded(_seed(self.name, job.seed)):
+            model = estimator(job.view, job.probabilities.shape[1])
+            attack = self._made(model, job)
+            wanted = _one_hot(self._wanted(job), job.probabilities.shape[1])
+            shown = job.view.lens.shown
+            if hasattr(attack, "fit_importances"):
+                # Importance by correlation needs many rows; here all coordinates matter alike.
+                alike = np.ones(int(np.prod(shown.shape[1:])))
+                attack.fit_importances(importance_array=alike)
+            more: dict[str, Numbers] = {}
+            if not job.view.lens.moves.all() and "mask" in (self.kind.generate.__doc__ or ""):
+                more["mask"] = job.view.lens.mask
+            return attack.generate(x=shown.copy(), y=wanted, **more)
+
+    def _made(self, model: Untyped, job: Job) -> Untyped:
+        if self.name == "AutoAttack" and self.sight is Sight.TWIN:
+            # ART's own list asks for losses that it knows of PyTorch and TensorFlow only.
+            names = ("AutoProjectedGradientDescent", "DeepFool", "SquareAttack")
+            inner = [
+                evasion_classes()[name](model, **_arguments(evasion_classes()[name], {}, job))
+                for name in (names if job.view.lens.picture else names[:-1])
+            ]
+            return self.kind(model, **_arguments(self.kind, self.settings, job), attacks=inner)
+        return self.kind(model, **_arguments(self.kind, self.settings, job))
+
+    def _wanted(self, job: Job) -> Labels:
+        if self.name not in AIMED:
+            return job.labels
+        others = job.probabilities.copy()
+        others[np.arange(len(others)), job.labels] = -np.inf
+        likely: Labels = others.argmax(axis=1).astype(np.int64)
+        if self.name == UNITED:
+            return np.full_like(likely, np.bincount(likely).argmax())
+        return likely
+
+
+def open_tool(name: str, settings: Settings, *, picture: bool, twin: bool) -> Tool | Objection:
+    """Return an attack, or why it cannot run on a model of this kind.
+
+    Raises ``MissingExtraError`` without ART.
+    """
+    known = evasion_classes()
+    if name not in known:
+        return unknown(name, get_close_matches(name, known, n=3, cutoff=0.5) or list(known))
+    kind = known[name]
+    asked = requirements(kind)
+    eager = name in EAGER or any(GRADIENTS & set(one) for one in asked)
+    sight = Sight.TWIN if eager and twin else Sight.TARGET
+    offered = OFFERED | ({PICTURES} if picture else set())
+    offered |= GRADIENTS if sight is Sight.TWIN else set()
+    absent = [one[0] for one in asked if not offered & set(one)]
+    if absent:
+        return lacking(name, absent)
+    takes = inspect.signature(kind.__init__).parameters
+    lost = [item for item in _required(kind) if item not in settings]
+    if lost:
+        return unsettable(name, lost)
+    if sight is Sight.TWIN and "batch_size" in takes:
+        settings = {"batch_size": BATCH, **settings}
+    return Tool(name, kind, sight, settings, "eps" in takes, single=name in SINGLE)
+
+
+def needs_gradients(name: str) -> bool:
+    """Whether an attack declares that it needs gradients. Raises ``MissingExtraError``."""
+    kind = evasion_classes().get(name)
+    return kind is not None and any(GRADIENTS & set(one) for one in requirements(kind))
+
+
+def _required(kind: Untyped) -> list[str]:
+    """Return the arguments that an attack cannot be made without, beside the model."""
+    takes = list(inspect.signature(kind.__init__).parameters.values())[2:]
+    free = {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}
+    return [
+        item.name
+        for item in takes
+        if item.default is inspect.Parameter.empty
+        and item.kind not in free
+        and item.name not in {"eps", "norm"}
+    ]
+
+
+def _arguments(kind: Untyped, settings: Settings, job: Job) -> dict[str, Untyped]:
+    """Return what an attack is made with: the threat, silence, and what a policy set."""
+    takes = inspect.signature(kind.__init__).parameters
+    ours: dict[str, Json | float] = {
+        "eps": job.eps,
+        "eps_step": job.eps / STEPS,
+        "targeted": False,
+        "verbose": False,
+    }
+    if job.norm in NORMS and "norm" in takes:
+        # Wasserstein takes the order as a text.
+        order = NORMS[job.norm]
+        ours["norm"] = f"{order}" if isinstance(takes["norm"].default, str) else order
+    return {**{name: value for name, value in ours.items() if name in takes}, **settings}
+
+
+def _one_hot(labels: Labels, count: int) -> Numbers:
+    return np.eye(count, dtype=np.float32)[labels]
+
+
+def _seed(name: str, parts: tuple[int, ...]) -> int:
+    entropy = [zlib.crc32(name.encode()), *parts]
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0])

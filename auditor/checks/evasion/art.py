@@ -1,0 +1,171 @@
+"""How often the model stays right under attacks of the Adversarial Robustness Toolbox."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+from auditor.attacks.arenas import Bout, gather, growing, positive
+from auditor.attacks.art.campaigns import campaign
+from auditor.attacks.art.claims import Allowance
+from auditor.attacks.art.edge import version
+from auditor.attacks.art.findings import Tried, readings, write_down
+from auditor.attacks.art.objections import Objection, objection_of
+from auditor.attacks.art.settings import read_settings, settings_of
+from auditor.attacks.art.tools import needs_gradients, open_tool
+from auditor.attacks.bouts import SECONDS_A_QUERY, robustness_metrics
+from auditor.attacks.curves import best_half_width
+from auditor.attacks.images import image_axes
+from auditor.attacks.norms import Norm
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.evidence import Evidence
+from auditor.domain.policies import Control
+from auditor.domain.readings import Gap, Reading, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.errors import PolicyError
+
+SECONDS_TO_IMPORT = 5.0
+SOME = (
+    "HopSkipJump.init_eval=50",
+    "HopSkipJump.max_eval=500",
+    "HopSkipJump.max_iter=5",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Art:
+    """Runs attacks of the Adversarial Robustness Toolbox (ART, arXiv 1807.01069) by class name.
+
+    What an attack returns is a claim: every row is brought back into the budget ``eps`` (shares of
+    each coordinate's range) in the ``norm``, and counts where the target's own answer is wrong;
+    the details say how many claims did not hold. Attacks that need gradients see the twin, others
+    the target. ``settings`` are lines of the form ``SquareAttack.max_iter=300``; ART's own defaults
+    hold for the rest. An attack may ask for ``most_queries`` rows (and as many gradients) a row and
+    budget, and for ``seconds`` altogether; one that needs more, or cannot run here, is a Gap with
+    its reason. `docs/art-attacks.md` lists every class. Where none is named, the check is a Gap.
+    """
+
+    attacks: tuple[str, ...] = ("FastGradientMethod",)
+    settings: tuple[str, ...] = ()
+    eps: tuple[float, ...] = (0.02, 0.05, 0.1)
+    norm: str = "linf"
+    rows: int = 50
+    most_queries: int = 100
+    seconds: float = 20.0
+
+    id: ClassVar[str] = "evasion.art"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Accuracy under attacks of the Adversarial Robustness Toolbox"
+    needs: ClassVar[frozenset[Need]] = frozenset(
+        {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE}
+    )
+    wants: ClassVar[frozenset[Need]] = frozenset({Need.TWIN})
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = robustness_metrics(Unit.NONE)
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "15(5)"),
+        Control("nist-ai-rmf", "MEASURE 2.7"),
+        Control("iso-42001", "A.6.2.4"),
+        Control("mitre-atlas", "AML.T0043"),
+        Control("owasp-ml", "ML01"),
+        Control("nist-ai-100-2", "NISTAML.022"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {"attacks": ()},  # the library alone takes some seconds to start
+        Budget.CI: {
+            "attacks": ("FastGradientMethod", "HopSkipJump", "ProjectedGradientDescent"),
+            "settings": (*SOME, "ProjectedGradientDescent.max_iter=40"),
+            "most_queries": 1000,
+            "seconds": 120.0,
+        },
+        Budget.FULL: {
+            "attacks": (
+                "AutoProjectedGradientDescent",
+                "BoundaryAttack",
+                "CarliniLInfMethod",
+                "DeepFool",
+                "FastGradientMethod",
+                "HopSkipJump",
+                "MomentumIterativeMethod",
+                "ProjectedGradientDescent",
+                "SquareAttack",
+                "ZooAttack",
+            ),
+            "settings": ("AutoProjectedGradientDescent.nb_random_init=1",),
+            "rows": 100,
+            "most_queries": 100_000,
+            "seconds": 3600.0,
+        },
+    }
+    grid: ClassVar[Mapping[str, str]] = {"attack": "attacks", "eps": "eps"}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        positive(rows=self.rows, most_queries=self.most_queries)
+        norms = [item.value for item in Norm]
+        if self.norm not in norms:
+            raise PolicyError(
+                f"evasion.art knows no norm {self.norm!r}", cure=f"Choose from {', '.join(norms)}."
+            )
+        if not self.seconds > 0:
+            raise PolicyError(
+                "evasion.art needs more than 0 seconds for an attack", cure="Give a number above 0."
+            )
+        _ = self.budgets
+        read_settings(self.settings)
+
+    @property
+    def budgets(self) -> tuple[float, ...]:
+        """The budgets, the smallest first."""
+        return growing(self.eps, Norm(self.norm))
+
+    def cost(self, size: Size) -> Cost:
+        """Return upper bounds, which most attacks do not reach."""
+        asked = min(self.rows, size.rows) * len(set(self.attacks)) * len(set(self.eps))
+        most = asked * self.most_queries
+        return Cost(
+            queries=size.rows + asked + most,
+            passes=most,
+            seconds=SECONDS_TO_IMPORT * bool(self.attacks) + most * SECONDS_A_QUERY,
+        )
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Return the half width that the shares have where they are 0 or 1."""
+        best = best_half_width(min(self.rows, size.rows), confidence)
+        return {"clean_accuracy": best, "robust_accuracy": best}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Let each attack change the first ``rows`` rows of the audit's permutation.
+
+        Raises ``MissingExtraError`` where ART is not installed.
+        """
+        art = version() if self.attacks else ""
+        bout = gather(subject, self.rows, Norm(self.norm))
+        names = tuple(sorted(set(self.attacks)))
+        tried = []
+        for done, name in enumerate(names):
+            tick = partial(subject.progress, done, len(names), name)
+            allowance = Allowance(self.most_queries, self.seconds, tick)
+            tried.append(self._try(name, bout, subject, allowance))
+        twin = None if isinstance(subject.twin, Gap) else subject.twin
+        return write_down(bout, tried, self.budgets, twin=twin, art=art)
+
+    def _try(self, name: str, bout: Bout, subject: Subject, allowance: Allowance) -> Tried:
+        settings = settings_of(name, read_settings(self.settings))
+        if isinstance(subject.twin, Gap) and needs_gradients(name):
+            return Tried(name, None, settings, objection_of(subject.twin))
+        picture = image_axes(bout.arena.rows.shape[1:]) is not None
+        tool = open_tool(name, settings, picture=picture, twin=bout.arena.twin is not None)
+        if isinstance(tool, Objection):
+            return Tried(name, None, settings, tool)
+        outcome = campaign(tool, bout.arena, self.budgets, subject.seed, allowance)
+        return Tried(name, tool.sight, settings, outcome)
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Count successes again from the target's probabilities."""
+        return readings(evidence, confidence)
+
+
+CHECK: type[Check] = Art

@@ -1,0 +1,302 @@
+"""Writes docs/art-attacks.md: what every attack class of ART gives on two small models, or why not."""  # noqa: INP001, E501 -- a script
+
+import argparse
+import inspect
+import json
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from auditor.attacks.art.edge import MODULES, Untyped, classes, requirements, version
+from auditor.attacks.art.objections import KNOWN, Objection, lacking, raised
+from auditor.checks.discovery import discover
+from auditor.checks.evasion.art import Art
+from auditor.domain.readings import Gap, Measurement
+from auditor.domain.subjects import Shard, Subject
+from auditor.engines.subjects import open_subject
+from auditor.preparing import Overrides, prepare, read_asked
+from auditor.wiring import OPENERS, beside, read_audit_bytes, readers
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "art-attacks.md"
+MODELS = ("digits", "loans")
+ROWS, PATIENCE = 20, 60.0
+THREATS: Mapping[str, tuple[str, float]] = {
+    "evasion.l2": ("l2", 0.5),
+    "evasion.l1": ("l1", 3.0),
+    "evasion.l0": ("l0", 8.0),
+}
+"""The norm and budget at which attacks of a kind are judged; for all others, these:"""
+USUAL = ("linf", 0.1)
+MOST_QUERIES, SLOWEST = 20_000, 45.0
+FEW = 100
+SETTINGS: Mapping[str, Mapping[str, object]] = {
+    "BoundaryAttack": {"max_iter": 50},
+    "CarliniL0Method": {"max_iter": 20, "binary_search_steps": 3},
+    "CarliniL2Method": {"max_iter": 20, "binary_search_steps": 5},
+    "CarliniLInfMethod": {
+        "max_iter": 10, "initial_const": 0.01, "largest_const": 1.0, "const_factor": 10.0,
+        "decrease_factor": 0.5,
+    },
+    "ElasticNet": {"max_iter": 50, "binary_search_steps": 5},
+    "GeoDA": {"max_iter": 4000},
+    "HopSkipJump": {"max_iter": 5, "max_eval": 500, "init_eval": 50},
+    "NewtonFool": {"eta": 0.5},
+    "PixelAttack": {"th": 3, "max_iter": 5},
+    "ShadowAttack": {"nb_steps": 50},
+    "SignOPTAttack": {"max_iter": 20, "num_trial": 10, "query_limit": 1000},
+    "SimBA": {"max_iter": 300},
+    "SpatialTransformation": {
+        "max_translation": 10.0, "num_translations": 3, "max_rotation": 30.0, "num_rotations": 5,
+    },
+    "SquareAttack": {"max_iter": 300},
+    "TargetedUniversalPerturbation": {"max_iter": 2},
+    "ThresholdAttack": {"th": 26, "max_iter": 5},
+    "UniversalPerturbation": {"max_iter": 2},
+    "VirtualAdversarialMethod": {"max_iter": 2},
+    "Wasserstein": {"max_iter": 20},
+    "ZooAttack": {
+        "max_iter": 50, "learning_rate": 0.1, "nb_parallel": 4, "use_resize": False,
+        "use_importance": False,
+    },
+}  # fmt: skip
+"""Settings under which a class answers in less than a minute; the check's user sets others."""
+NATIVE: Mapping[str, tuple[str, ...]] = {
+    "evasion.linf": (
+        "AutoAttack", "AutoConjugateGradient", "AutoProjectedGradientDescent",
+        "BasicIterativeMethod", "BrendelBethgeAttack", "CarliniLInfMethod", "FastGradientMethod",
+        "MomentumIterativeMethod", "ProjectedGradientDescent", "ProjectedGradientDescentNumpy",
+        "ProjectedGradientDescentPyTorch", "ProjectedGradientDescentTensorFlowV2",
+        "RescalingAutoConjugateGradient", "ThresholdAttack",
+    ),
+    "evasion.l2": ("CarliniL2Method", "DeepFool", "NewtonFool", "VirtualAdversarialMethod"),
+    "evasion.l1": ("ElasticNet",),
+    "evasion.l0": ("CarliniL0Method", "PixelAttack", "SaliencyMapMethod"),
+    "evasion.linf_query": ("SimBA", "SquareAttack", "ZooAttack"),
+    "evasion.decision": ("BoundaryAttack", "GeoDA", "HopSkipJump", "SignOPTAttack"),
+    "evasion.spatial": ("CompositeAdversarialAttackPyTorch", "SpatialTransformation"),
+    "evasion.corruption": ("LaserAttack", "ShadowAttack"),
+    "evasion.tabular": ("DecisionTreeAttack", "LowProFool"),
+    "evasion.patch": (
+        "AdversarialPatch", "AdversarialPatchNumpy", "AdversarialPatchPyTorch",
+        "AdversarialPatchTensorFlowV2", "GRAPHITEBlackbox", "GRAPHITEWhiteboxPyTorch",
+    ),
+    "evasion.universal": ("TargetedUniversalPerturbation", "UniversalPerturbation"),
+    "poisoning.backdoor": (
+        "BackdoorAttackDGMReDTensorFlowV2", "BackdoorAttackDGMTrailTensorFlowV2",
+        "HiddenTriggerBackdoor", "HiddenTriggerBackdoorKeras", "HiddenTriggerBackdoorPyTorch",
+        "PoisoningAttackAdversarialEmbedding", "PoisoningAttackBackdoor",
+        "PoisoningAttackCleanLabelBackdoor", "SleeperAgentAttack",
+    ),
+    "poisoning.susceptibility": (
+        "BullseyePolytopeAttackPyTorch", "FeatureCollisionAttack", "GradientMatchingAttack",
+        "PoisoningAttackSVM",
+    ),
+    "privacy.membership": (
+        "LabelOnlyDecisionBoundary", "LabelOnlyGapAttack", "MembershipInferenceBlackBox",
+        "MembershipInferenceBlackBoxRuleBased", "ShadowModels",
+    ),
+    "privacy.attribute": (
+        "AttributeInferenceBaseline", "AttributeInferenceBaselineTrueLabel",
+        "AttributeInferenceBlackBox", "AttributeInferenceMembership",
+        "AttributeInferenceWhiteBoxDecisionTree", "AttributeInferenceWhiteBoxLifestyleDecisionTree",
+    ),
+    "privacy.inversion": ("DatabaseReconstruction", "MIFace"),
+    "privacy.extraction": ("CopycatCNN", "FunctionallyEquivalentExtraction", "KnockoffNets"),
+}  # fmt: skip
+"""Which of our families attacks in the same way, where there is one."""
+GENERATED = "<!-- Written by scripts/write_art_table.py, which runs every attack; do not edit. -->"
+INTRODUCTION = f"""\
+`evasion.art` runs any evasion attack of the Adversarial Robustness Toolbox (ART) by the name of its
+class. What an attack returns is a claim: each row is brought back into the budget and judged anew
+on the target. This table says what every class gives on the two models under `examples/`, or why
+it gives nothing. Figures are accuracy under attack on {ROWS} rows at the norm and budget named,
+with few iterations: they say that a class runs, not how strong it can be made. `confirmed 15/17`
+means that the attack called 17 rows broken, and that the target agreed on 15 within the budget;
+attacks that know no budget go far, and little of what they find is left within one. Rows that an
+attack did not call broken, and that the target gets wrong all the same, count too.
+"""
+
+
+def cheap(name: str, kind: Untyped) -> tuple[str, ...]:
+    """Return settings under which an attack is quick."""
+    chosen = dict(SETTINGS.get(name, {}))
+    takes = inspect.signature(kind.__init__).parameters
+    if "max_iter" in takes and "max_iter" not in chosen:
+        usual = takes["max_iter"].default
+        if isinstance(usual, int) and usual > FEW:
+            chosen["max_iter"] = FEW
+    return tuple(f"{name}.{key}={json.dumps(value)}" for key, value in chosen.items())
+
+
+@contextmanager
+def opened(model: str) -> Iterator[Subject]:
+    """Open one of the examples as an audit does."""
+    path = ROOT / "examples" / model / "audit.yaml"
+    parts, overrides = readers(path.parent), Overrides(only=("evasion.art",))
+    asked = read_asked(read_audit_bytes(path), path.name, overrides, parts)
+    with (
+        prepare(asked, beside(path), overrides, parts) as prepared,
+        open_subject(
+            prepared.request.targets[0], prepared.materials, OPENERS, twin=True
+        ) as subject,
+    ):
+        yield subject
+
+
+def measure(name: str, subject: Subject) -> str:
+    """Return the figure of one evasion attack as the table shows it, or its Gap."""
+    norm, eps = THREATS.get(family(name), USUAL)
+    check = Art(
+        attacks=(name,),
+        settings=cheap(name, classes("evasion")[name]),
+        eps=(eps,),
+        norm=norm,
+        rows=ROWS,
+        most_queries=MOST_QUERIES,
+        seconds=SLOWEST,
+    )
+    began = time.monotonic()
+    found = check.figures(check.observe(subject, Shard()), 0.95)
+    taken = time.monotonic() - began
+    for reading in found:
+        if isinstance(reading, Measurement) and reading.metric == "robust_accuracy":
+            claims = reading.details["claims"]
+            held = f"confirmed {claims['confirmed']}/{claims['claimed']}"  # type: ignore[call-overload, index] # JSON
+            return f"{reading.value:.2f} at {norm} {eps:g} ({held}, {taken:.0f} s)"
+    return next(f"Gap: {reading.detail}" for reading in found if isinstance(reading, Gap))
+
+
+def work(model: str, names: Sequence[str]) -> None:
+    """Measure some attacks and say each figure on a line of its own."""
+    with opened(model) as subject:
+        print("ready", flush=True)  # noqa: T201 -- to the process that waits for it
+        for name in names:
+            print(json.dumps([name, measure(name, subject)]), flush=True)  # noqa: T201 -- as above
+
+
+def survey(model: str, names: Sequence[str]) -> dict[str, str]:
+    """Measure attacks in a child process, which a hang ends: the next one goes on from there."""
+    found: dict[str, str] = {}
+    while left := [name for name in names if name not in found]:
+        command = [sys.executable, __file__, "--work", model, *left]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:  # noqa: S603 -- ourselves
+            for line in _lines(child):
+                if line.startswith("["):
+                    name, figure = json.loads(line)
+                    found[name] = figure
+                    sys.stderr.write(f"{model} {name}: {figure}\n")
+            child.kill()
+        silent = [name for name in left if name not in found]
+        if silent:
+            found[silent[0]] = f"Gap: no answer within {PATIENCE:.0f} s, or the process died"
+    return found
+
+
+def _lines(child: subprocess.Popen[str]) -> Iterator[str]:
+    stream = child.stdout
+    while stream is not None and select.select([stream], [], [], PATIENCE)[0]:
+        line = stream.readline()
+        if not line:
+            return
+        yield line
+
+
+def elsewhere(name: str, kind: Untyped) -> str:
+    """Say why an attack that changes no evaluated row gives no figure here."""
+    asked = [one[0] for one in requirements(kind)]
+    plain = {"BaseEstimator", "ClassifierMixin", "NeuralNetworkMixin", "ClassGradientsMixin"}
+    odd = [item for item in asked if item in KNOWN and item not in plain]
+    objection: Objection | None = None
+    if odd:
+        objection = lacking(name, odd)
+    elif name.startswith("BadDet"):
+        objection = lacking(name, ["ObjectDetectorMixin"])
+    elif name.endswith(("PyTorch", "Keras", "TensorFlowV2")):
+        objection = raised(name, ValueError("by its name"))
+    why = "" if objection is None else " " + objection.detail.replace(" (by its name)", "")
+    return f"Gap: not reachable through `evasion.art`, which changes rows at inference.{why}"
+
+
+def needs(kind: Untyped) -> str:
+    """Say what a class declares that it needs of a model."""
+    asked = [KNOWN[one[0]] for one in requirements(kind) if one[0] in KNOWN]
+    usual = "predictions" if requirements(kind) else "nothing declared"
+    return "; ".join(dict.fromkeys(asked)) or usual
+
+
+def family(name: str) -> str:
+    """Return the id of our check that attacks in the same way, built or not; empty for none."""
+    return next((check for check, names in NATIVE.items() if name in names), "")
+
+
+def native(name: str, known: Sequence[str]) -> str:
+    """Name our check that attacks in the same way."""
+    check = family(name)
+    return f"`{check}`" if check in known else f"none yet (`{check}`)" if check else "none"
+
+
+def page(measured: Mapping[str, Mapping[str, str]]) -> str:
+    """Return the page: a table of evasion attacks with figures, and one of all others."""
+    known = list(discover())
+    evasion = [
+        (
+            f"`{name}`",
+            needs(kind),
+            native(name, known),
+            *(measured[model][name] for model in MODELS),
+        )
+        for name, kind in classes("evasion").items()
+    ]
+    others = [
+        (f"`{name}`", kind_of, needs(kind), native(name, known), elsewhere(name, kind))
+        for kind_of in MODULES
+        if kind_of != "evasion"
+        for name, kind in classes(kind_of).items()
+    ]
+    figures = sum(any(not cell.startswith("Gap") for cell in row[3:]) for row in evasion)
+    counted = (
+        f"ART {version()} exports {len(evasion)} evasion classes, of which {figures} give a figure "
+        f"on at least one of the models, and {len(others)} others."
+    )
+    head = ("Class", "Needs", "Our check of that kind")
+    parts = [
+        "# Attacks of the Adversarial Robustness Toolbox",
+        GENERATED,
+        INTRODUCTION.strip(),
+        counted,
+        "## Evasion",
+        _table((*head, "Digits (pictures)", "Loans (a table)"), evasion),
+        "## Poisoning, extraction and inference",
+        _table(("Class", "Kind", *head[1:], "Figure"), others),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |"
+        for row in lines
+    )
+
+
+def main() -> None:
+    """Measure every class and write the page."""
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--work", nargs="+", metavar="MODEL", help="used by the script itself")
+    given = asked.parse_args()
+    if given.work:
+        work(given.work[0], given.work[1:])
+        return
+    names = list(classes("evasion"))
+    text = page({model: survey(model, names) for model in MODELS})
+    PAGE.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
