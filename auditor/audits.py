@@ -7,21 +7,25 @@ from functools import cache, partial
 from typing import Protocol
 
 from auditor.domain.canonical import Json, digest_json
-from auditor.domain.checks import Need
+from auditor.domain.checks import Need, would_use
 from auditor.domain.evidence import Blob
 from auditor.domain.lineage import Edge
+from auditor.domain.memories import Forgetful, Memory
 from auditor.domain.policies import Assurance, Policy
 from auditor.domain.readings import Gap
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
 from auditor.domain.targets import Fingerprint, TargetSpec
+from auditor.domain.twins import TwinKind
 from auditor.engines.local import Watch, observe_all
 from auditor.engines.subjects import Openers, open_subject
 from auditor.judging.context import context_of
 from auditor.judging.judge import judge
 from auditor.measuring import CONFIDENCE, Result, Seen, readings
 from auditor.preparing import Prepared
+
+FORGETFUL = Forgetful()
 
 
 class Registrar(Protocol):
@@ -61,8 +65,10 @@ class Origin:
     derived_from: str | None = None
 
 
-def perform(prepared: Prepared, around: Surroundings, watch: Watch) -> AuditRecord:
-    """Run an audit and return its record, unsigned.
+def perform(
+    prepared: Prepared, around: Surroundings, watch: Watch, memory: Memory = FORGETFUL
+) -> AuditRecord:
+    """Run an audit and return its record, unsigned; parts that ``memory`` holds are not run again.
 
     Raises ``InvalidInputError`` for files that are not what they claim to be, ``CancelledError``
     when the user stops, ``StoreError`` when the request cannot be registered; whatever else goes
@@ -74,7 +80,7 @@ def perform(prepared: Prepared, around: Surroundings, watch: Watch) -> AuditReco
     results: list[Result] = []
     fingerprints: dict[str, Fingerprint] = {}
     for spec in prepared.request.targets:
-        observed, fingerprint = _observe(prepared, spec, around, watch)
+        observed, fingerprint = _observe(prepared, spec, around, watch, memory)
         results.extend(observed)
         if fingerprint is not None:
             fingerprints[spec.name] = fingerprint
@@ -83,12 +89,13 @@ def perform(prepared: Prepared, around: Surroundings, watch: Watch) -> AuditReco
 
 
 def _observe(
-    prepared: Prepared, spec: TargetSpec, around: Surroundings, watch: Watch
+    prepared: Prepared, spec: TargetSpec, around: Surroundings, watch: Watch, memory: Memory
 ) -> tuple[tuple[Result, ...], Fingerprint | None]:
-    twin = prepared.file.model.twin == "auto" and any(
-        Need.TWIN in check.needs for check in prepared.checks
+    twin = prepared.file.model.twin != TwinKind.NONE and any(
+        would_use(check, Need.TWIN) for check in prepared.checks
     )
     with open_subject(spec, prepared.materials, around.openers, twin=twin) as subject:
+        subject.memory = memory
         results = observe_all(prepared.checks, subject, spec.name, around.keep, watch)
         model = subject.model
         return results, None if isinstance(model, Gap) else model.fingerprint

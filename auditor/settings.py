@@ -20,6 +20,11 @@ class Settings:
         """Folder of the content-addressed inputs and evidence."""
         return self.home / "blobs"
 
+    @property
+    def unfinished(self) -> Path:
+        """Folder of what interrupted audits had seen."""
+        return self.home / "unfinished"
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
         """Read ``AUDITOR_HOME`` (else the user's config folder) and ``AUDITOR_DATABASE_URL``."""

@@ -3,7 +3,7 @@
 import hashlib
 import platform
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -17,8 +17,10 @@ from auditor.checks.discovery import discover
 from auditor.domain.canonical import Json, canonical
 from auditor.domain.checks import Check
 from auditor.domain.evidence import Blob
+from auditor.domain.memories import Memory
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
+from auditor.domain.requests import AuditRequest
 from auditor.domain.targets import TargetSpec
 from auditor.engines.subjects import Openers
 from auditor.errors import AuditFileError, DatasetError, RecordError, StoreError
@@ -35,13 +37,20 @@ from auditor.signatures.keys import KeySigner
 from auditor.signing.keys import PRIVATE, load_public_key, load_signer, new_keys
 from auditor.store.blobs import BlobStore
 from auditor.store.store import Store
+from auditor.store.unfinished import unfinished
+from auditor.targets.certifying import open_certifier
 from auditor.targets.opening import inspect_artifact, open_model
 from auditor.targets.resolving import resolve_target
 from auditor.targets.twins import open_twin
 from auditor.verifying import Verifier
 
-PACKAGES = ("numpy", "scipy", "onnx", "onnxruntime", "torch", "cryptography", "polars")
-OPENERS = Openers(inspect=inspect_artifact, model=open_model, twin=open_twin)
+PACKAGES = (
+    "adversarial-robustness-toolbox", "cryptography", "dtai-veritas", "numpy", "onnx", "onnx-ad",
+    "onnxruntime", "polars", "scipy", "torch",
+)  # fmt: skip
+OPENERS = Openers(
+    inspect=inspect_artifact, model=open_model, twin=open_twin, certifier=open_certifier
+)
 
 
 def now() -> str:
@@ -166,6 +175,10 @@ class Workplace:
             tool=tool(),
             signer=self.signer.identity,
         )
+
+    def unfinished(self, request: AuditRequest) -> AbstractContextManager[Memory]:
+        """Open what an interrupted run of the same request, by the same code, had seen."""
+        return unfinished(self.settings.unfinished, f"{request.digest} {dict(tool())}")
 
     def keep(self, blob: Blob) -> None:
         """Keep a blob of evidence."""

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, cast
 
-from auditor.domain.canonical import Json
+from auditor.domain.canonical import Json, digest_json
 from auditor.domain.checks import Check
 from auditor.domain.evidence import Blob, Evidence, encode
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.memories import Within
+from auditor.domain.readings import Gap, Reason, Unit
 from auditor.domain.records import Observation
 from auditor.domain.subjects import Shard, Subject, derive_seed
 from auditor.errors import (
@@ -32,6 +33,9 @@ REASONS: dict[type[AuditorError], Reason] = {
     MissingExtraError: Reason.NEEDS_EXTRA,
     BrokenCheckError: Reason.CHECK_CRASHED,
 }
+
+WHOLE = "evidence"
+"""The name under which a check's whole evidence is remembered."""
 
 
 class Watch(Protocol):
@@ -81,9 +85,14 @@ def _observe(
         return replace(gap, target=target, check=check.id)
     shard = Shard()
     seed = derive_seed(subject.audit_seed, check.id, shard)
-    own = replace(subject, seed=seed, progress=watch.advanced)
+    memory = Within(subject.memory, _name(check, subject, target, seed))
+    own = replace(subject, seed=seed, progress=watch.advanced, memory=memory)
     try:
-        evidence = check.observe(own, shard)
+        evidence = memory.recall(WHOLE)
+        if evidence is None:
+            evidence = check.observe(own, shard)
+            if not _times(check):
+                memory.remember(WHOLE, evidence)
         seen = _seen(check, evidence, target, own, keep)
         readings([seen], CONFIDENCE)
     except CancelledError:
@@ -93,6 +102,20 @@ def _observe(
     except Exception as error:  # noqa: BLE001 -- a check that crashes is a Gap, whatever it raises
         return _crashed(error, target, check.id)
     return seen
+
+
+def _times(check: Check) -> bool:
+    """Whether a check's figures speak of the moment in which it ran."""
+    return any(metric.unit in {Unit.SECOND, Unit.PER_SECOND} for metric in check.emits.values())
+
+
+def _name(check: Check, subject: Subject, target: str, seed: int) -> str:
+    """Return all that a check's evidence depends on beside the request, as one name."""
+    identity = "" if isinstance(subject.model, Gap) else subject.model.fingerprint.identity
+    twin = subject.twin.detail if isinstance(subject.twin, Gap) else dict(subject.twin.source)
+    proofs = subject.certifier.detail if isinstance(subject.certifier, Gap) else ""
+    parts = [target, identity, twin, proofs, check.id, check.version, parameters(check), seed]
+    return digest_json(cast("Json", parts))
 
 
 def _seen(

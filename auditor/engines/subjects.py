@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from auditor.domain.artifacts import Artifact, SignatureMaterial, Structure
 from auditor.domain.budgets import Budget
+from auditor.domain.certificates import NO_CERTIFIER, Certifier
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.subjects import Model, Subject, Twin, permutation
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, InputSpace, Task
+from auditor.domain.twins import TwinSource
 from auditor.engines.local import gap_from
 from auditor.errors import AuditorError, InvalidInputError
 from auditor.measuring import NO_ARTIFACT
@@ -20,8 +23,22 @@ PROBE_ROWS = 64
 TWIN_ROWS = 512
 
 OpenModel = Callable[[TargetSpec, Path, Artifact, Task, Array], AbstractContextManager[Model]]
-OpenTwin = Callable[[TargetSpec, Path, Artifact, Model, Array], AbstractContextManager[Twin | Gap]]
+OpenCertifier = Callable[
+    [TargetSpec, Path, Artifact, Model], AbstractContextManager[Certifier | Gap]
+]
 Inspect = Callable[[Path, Artifact, TargetSpec], Structure]
+
+
+class OpenTwin(Protocol):
+    """Opens the twin of a model, or says why there is none."""
+
+    def __call__(  # noqa: PLR0913 -- what an audit knows of a model
+        self, spec: TargetSpec, folder: Path, artifact: Artifact, model: Model, inputs: Array, /,
+        *, space: InputSpace | Gap, source: TwinSource, seed: int,
+    ) -> AbstractContextManager[Twin | Gap]:  # fmt: skip
+        """Examine the twin on ``inputs``, moved within ``space``, by the audit's ``seed``."""
+        ...
+
 
 NO_TWIN_WANTED = Gap(
     reason=Reason.NEEDS_TWIN,
@@ -32,11 +49,15 @@ NO_TWIN_WANTED = Gap(
 
 @dataclass(frozen=True, slots=True)
 class Openers:
-    """The edges that open a target: each runs the model in a limited child process."""
+    """The edges that open a target: each runs the model in a limited child process.
+
+    ``certifier`` starts its process when a check first asks it.
+    """
 
     inspect: Inspect
     model: OpenModel
     twin: OpenTwin
+    certifier: OpenCertifier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +72,7 @@ class Materials:
     datasets: Mapping[Role, Dataset]
     seed: int
     budget: Budget
+    twin: TwinSource = field(default_factory=TwinSource)
     show_examples: bool = False
 
 
@@ -71,6 +93,7 @@ def open_subject(
             signature=materials.signature,
             model=model,
             twin=_twin(stack, spec, materials, openers, model) if twin else NO_TWIN_WANTED,
+            certifier=_certifier(stack, spec, materials, openers, model),
             task=materials.task,
             space=materials.space,
             datasets=materials.datasets,
@@ -114,10 +137,22 @@ def _twin(
     if isinstance(model, Gap) or materials.artifact is None or sample is None:
         return model if isinstance(model, Gap) else NO_ARTIFACT
     try:
-        opened = openers.twin(spec, materials.staged, materials.artifact, model, sample)
+        opened = openers.twin(
+            spec, materials.staged, materials.artifact, model, sample,
+            space=materials.space, source=materials.twin, seed=materials.seed,
+        )  # fmt: skip
         return stack.enter_context(opened)
     except AuditorError as error:
         return gap_from(error, spec.name)
+
+
+def _certifier(
+    stack: ExitStack, spec: TargetSpec, materials: Materials, openers: Openers, model: Model | Gap
+) -> Certifier | Gap:
+    if isinstance(model, Gap) or materials.artifact is None:
+        return model if isinstance(model, Gap) else NO_CERTIFIER
+    opened = openers.certifier(spec, materials.staged, materials.artifact, model)
+    return stack.enter_context(opened)
 
 
 def _rows(materials: Materials, count: int) -> Array | None:

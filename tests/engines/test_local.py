@@ -1,7 +1,7 @@
 """The engine turns whatever goes wrong in a check into a Gap, and never into silence."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Blob, Evidence
+from auditor.domain.memories import Memory
 from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
@@ -95,9 +96,25 @@ class Note:
         self.said.append(f"ended {check.id}")
 
 
-def run(check: Check, note: Note | None = None) -> tuple[Result, list[Blob]]:
+class Shelf:
+    """A memory in this process."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, Evidence] = {}
+
+    def recall(self, name: str) -> Evidence | None:
+        return self.held.get(name)
+
+    def remember(self, name: str, evidence: Evidence) -> None:
+        self.held[name] = evidence
+
+
+def run(
+    check: Check, note: Note | None = None, memory: Memory | None = None
+) -> tuple[Result, list[Blob]]:
     blobs: list[Blob] = []
-    (result,) = observe_all([check], SUBJECT, "cpu", blobs.append, note or Note())
+    subject = SUBJECT if memory is None else replace(SUBJECT, memory=memory)
+    (result,) = observe_all([check], subject, "cpu", blobs.append, note or Note())
     return result, blobs
 
 
@@ -121,6 +138,21 @@ def test_the_frame_fills_in_where_a_reading_comes_from() -> None:
 
 def test_the_same_seed_gives_the_same_bytes() -> None:
     assert run(Dice())[1] == run(Dice())[1]
+
+
+def test_what_an_interrupted_audit_had_observed_is_not_observed_again() -> None:
+    memory = Shelf()
+    first, kept = run(Dice(), memory=memory)
+    note = Note()
+    again, blobs = run(Dice(), note, memory=memory)
+    assert "1/2 throwing" not in note.said
+    assert isinstance(first, Seen)
+    assert isinstance(again, Seen)
+    assert again.observation == first.observation
+    assert [blob.digest for blob in blobs] == [blob.digest for blob in kept]
+    other, _ = run(Dice(throws=11), note, memory=memory)
+    assert "1/2 throwing" in note.said
+    assert isinstance(other, Seen)
 
 
 def test_a_need_that_is_not_met_is_a_gap_before_anything_runs() -> None:

@@ -1,5 +1,6 @@
 """Audit a model as an audit file says, and write the signed report."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -65,13 +66,24 @@ def _run(
         name = f"{asked.model.name} {asked.model.version}"
         console.print(f"Auditing {name}", highlight=False, markup=False)
         count = len(prepared.checks) * len(prepared.request.targets)
-        with ConsoleWatch(console, count) as watch:
-            record = perform(prepared, place.surroundings(), watch)
-    blob = place.store.blobs.get
-    files = publication(record, prepared.policy, parts.checks, blob, place.signer)
+        with place.unfinished(prepared.request) as memory:
+            with ConsoleWatch(console, count) as watch:
+                record = perform(prepared, place.surroundings(), watch, memory)
+            blob = place.store.blobs.get
+            files = publication(record, prepared.policy, parts.checks, blob, place.signer)
+            _write(console, place, record, files, folder)
+    return record, prepared.policy
+
+
+def _write(
+    console: Console,
+    place: Workplace,
+    record: AuditRecord,
+    files: Mapping[str, bytes],
+    folder: Path,
+) -> None:
     if (folder / RECORD).exists():
         console.print(f"Replacing the earlier record in {folder}", highlight=False, markup=False)
     write_folder(folder, files)
     with place.store.unit_of_work() as work:
         work.save(record, files[BUNDLE])
-    return record, prepared.policy

@@ -1,0 +1,73 @@
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from evasion_toys import arena, box, linear
+
+from auditor.attacks.apgd import Apgd
+from auditor.attacks.suites import Suite
+from auditor.attacks.sweeping import Arena, sweep
+from auditor.domain.evidence import Evidence, decode, encode
+from auditor.domain.subjects import silent
+from auditor.errors import CancelledError
+
+ROWS = 1200
+
+
+@dataclass(slots=True)
+class Notebook:
+    """Keeps what it is given as bytes, as a store would."""
+
+    pages: dict[str, dict[str, bytes]] = field(default_factory=dict)
+
+    def recall(self, name: str) -> Evidence | None:
+        page = self.pages.get(name)
+        return None if page is None else {item: decode(raw) for item, raw in page.items()}
+
+    def remember(self, name: str, evidence: Evidence) -> None:
+        self.pages[name] = {item: encode(value).raw for item, value in evidence.items()}
+
+
+@dataclass(slots=True)
+class Impatient:
+    """Stops the work at a number of questions."""
+
+    left: int
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise CancelledError("stopped", cure="none")
+
+
+def case() -> Arena:
+    model, twin, _, _ = linear(1, 5)
+    rows = np.random.default_rng(0).random((ROWS, 5))
+    return arena(model, rows, model.logits(rows).argmax(axis=1), box((5,)), twin)
+
+
+SUITE = Suite((Apgd(8), Apgd(8, "margin")))
+
+
+def test_an_interrupted_sweep_goes_on_where_it_was_and_ends_the_same() -> None:
+    notes, budgets = Notebook(), (0.05, 0.1)
+    whole = sweep(SUITE, case(), budgets, 3, silent, refine=4)
+    with pytest.raises(CancelledError):
+        sweep(SUITE, case(), budgets, 3, Impatient(50), refine=4, memory=notes)
+    assert len(notes.pages) == 1
+    again = case()
+    before = again.model.queries
+    found = sweep(SUITE, again, budgets, 3, silent, refine=4, memory=notes)
+    assert found.crafted.tobytes() == whole.crafted.tobytes()
+    assert found.log == whole.log
+    spent = sum(bill.queries for bill in whole.log)
+    assert 0.3 * spent < again.model.queries - before < 0.8 * spent
+
+
+def test_what_was_seen_of_other_work_is_not_taken_for_this() -> None:
+    notes = Notebook()
+    sweep(SUITE, case(), (0.1,), 3, silent, memory=notes)
+    pages = len(notes.pages)
+    sweep(SUITE, case(), (0.1,), 4, silent, memory=notes)
+    sweep(SUITE, case(), (0.2,), 3, silent, memory=notes)
+    assert len(notes.pages) == 3 * pages
