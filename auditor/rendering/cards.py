@@ -32,6 +32,7 @@ from auditor.rendering.sureness import how_sure
 MOST_CARDS = 120
 MOST_READINGS = 6
 MOST_WORST_ROWS = 12
+SPENT = {"queries": "spent", "passes": "spent", "phantoms": "met"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,8 +218,8 @@ def _spent(inputs: RenderedInputs, finding: Finding, readings: Sequence[Reading]
 def _effort(readings: Sequence[Reading]) -> list[str]:
     deciding = readings[0] if readings else None
     details = deciding.details if isinstance(deciding, Measurement) else {}
-    spent = {name: details.get(name) for name in ("queries", "passes")}
-    return [f"{name} spent {scalar(number)}" for name, number in spent.items() if number]
+    spent = {name: details.get(name) for name in ("queries", "passes", "phantoms")}
+    return [f"{name} {SPENT[name]} {scalar(number)}" for name, number in spent.items() if number]
 
 
 def _listed(value: Json) -> str:

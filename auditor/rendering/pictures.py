@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-MOST_PIXELS = 160
+MOST_PIXELS = 96
 CHANNELS = (1, 3)
 
 
@@ -21,6 +21,11 @@ class PictureTriple:
     adversarial: str
     difference: str
     times: float
+
+    @property
+    def weight(self) -> int:
+        """How many characters the three take in the page."""
+        return len(self.clean) + len(self.adversarial) + len(self.difference)
 
 
 def as_pictures(batch: NDArray[Any]) -> NDArray[np.float64] | None:
@@ -40,15 +45,29 @@ def as_pictures(batch: NDArray[Any]) -> NDArray[np.float64] | None:
 
 
 def picture_triples(
-    clean: NDArray[np.float64], adversarial: NDArray[np.float64]
+    clean: NDArray[np.float64], adversarial: NDArray[np.float64], room: int
 ) -> tuple[PictureTriple, ...]:
-    """Return data URIs of pairs ``[k, h, w, c]``, all on one scale from darkest to brightest."""
+    """Return data URIs of pairs ``[k, h, w, c]``, all on one scale from darkest to brightest.
+
+    As many as fit into ``room`` characters, and always the first.
+    """
     low = float(min(clean.min(), adversarial.min()))
     width = float(max(clean.max(), adversarial.max())) - low or 1.0
-    return tuple(
-        _triple((a - low) / width, (b - low) / width)
-        for a, b in zip(clean, adversarial, strict=True)
-    )
+    found: list[PictureTriple] = []
+    left = room
+    for a, b in zip(clean, adversarial, strict=True):
+        triple = _triple((a - low) / width, (b - low) / width)
+        left -= triple.weight
+        if found and left < 0:
+            break
+        found.append(triple)
+    return tuple(found)
+
+
+def heat_picture(places: NDArray[np.float64]) -> str:
+    """Return a data URI of ``[h, w]`` amounts: black where there is none, white at the most."""
+    most = float(places.max(initial=0.0))
+    return _png((places / most if most > 0 else places)[..., np.newaxis])
 
 
 def _triple(clean: NDArray[np.float64], adversarial: NDArray[np.float64]) -> PictureTriple:

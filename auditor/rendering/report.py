@@ -13,7 +13,7 @@ from auditor.rendering.coverage import control_rows, doubted, gap_rows
 from auditor.rendering.examples import galleries
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.measurements import MOST_ROWS, measurement_rows
-from auditor.rendering.panels import panels
+from auditor.rendering.panels import sections
 from auditor.rendering.phrases import MEANINGS, OUTCOMES
 from auditor.rendering.runs import edge_rows, request_facts, short, target_facts
 from auditor.rendering.texts import glossary, outside
@@ -54,7 +54,7 @@ def _verdict(inputs: RenderedInputs) -> Mapping[str, object]:
 def _rest(inputs: RenderedInputs) -> Mapping[str, object]:
     rows = measurement_rows(inputs)
     return {
-        "panels": panels(inputs),
+        "sections": sections(inputs),
         "galleries": galleries(inputs),
         "show_examples": inputs.show_examples,
         "gaps": gap_rows(inputs),

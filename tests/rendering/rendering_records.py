@@ -44,6 +44,9 @@ CHECKS: Mapping[str, type[Check]] = {
             clean_accuracy=Metric(
                 "Accuracy without attack", Unit.SHARE, Bound.ESTIMATE, higher_is_better=True
             ),
+            min_breaking_eps=Metric(
+                "Smallest change that breaks half of the rows", Unit.SHARE, Bound.AT_MOST
+            ),
         ),
         _check(
             "evasion.linf_query",
@@ -89,6 +92,57 @@ CHECKS: Mapping[str, type[Check]] = {
             ),
         ),
         _check("privacy.membership", "Membership inference", auc=Metric("AUC", Unit.NONE)),
+        *(
+            _check(
+                check,
+                title,
+                clean_accuracy=Metric("Accuracy before any attack", Unit.SHARE),
+                robust_accuracy=Metric(
+                    "Accuracy under attack", Unit.SHARE, Bound.AT_MOST, higher_is_better=True
+                ),
+                min_breaking_eps=Metric(
+                    "Smallest change that breaks half of the rows", Unit.NONE, Bound.AT_MOST
+                ),
+            )
+            for check, title in (
+                (
+                    "evasion.l2",
+                    "Accuracy under an attack whose changes are small in sum of squares",
+                ),
+                ("evasion.l0", "Accuracy under an attack that changes a few places at will"),
+                ("evasion.art", "Accuracy under attacks of the Adversarial Robustness Toolbox"),
+                ("evasion.tabular", "Accuracy under an attack by rows that could exist"),
+            )
+        ),
+        _check(
+            "evasion.certified",
+            "Accuracy that is proved to withstand every bounded attack",
+            clean_accuracy=Metric("Accuracy before any change", Unit.SHARE),
+            certified_accuracy=Metric("Share of rows proved right", Unit.SHARE, Bound.AT_LEAST),
+            min_breaking_eps=Metric(
+                "Smallest budget that can break half of the rows", Unit.SHARE, Bound.AT_LEAST
+            ),
+        ),
+        _check(
+            "evasion.corruption",
+            "Accuracy under noise, blur, weather and faulty data",
+            clean_accuracy=Metric("Accuracy on the same rows, not corrupted", Unit.SHARE),
+            accuracy=Metric("Accuracy under one kind of corruption", Unit.SHARE),
+            mean_accuracy=Metric("Accuracy on average over kinds and severities", Unit.SHARE),
+            worst_kind_accuracy=Metric("Accuracy under the worst kind", Unit.SHARE),
+        ),
+        _check(
+            "evasion.spatial",
+            "Accuracy under the worst rotation, shift or light",
+            clean_accuracy=Metric("Accuracy before any change", Unit.SHARE),
+            robust_accuracy=Metric("Accuracy under the worst view", Unit.SHARE, Bound.AT_MOST),
+            mean_accuracy=Metric("Accuracy over random views", Unit.SHARE),
+        ),
+        _check(
+            "evasion.masking",
+            "Signs that gradients mislead the attacks that follow them",
+            believable=Metric("Gradients can be believed", Unit.NONE, exact=True),
+        ),
     )
 }
 
@@ -403,7 +457,8 @@ EVIDENCE: Evidence = {
     "example_rows": ["17", "203", "88", "4"],
     "example_clean_class": ["3", "8", "1", "7"],
     "example_adversarial_class": ["8", "3", "7", "1"],
-    "example_eps": 0.1,
+    "example_eps": [0.1, 0.1, 0.034, 0.0501],
+    "settings": {"norm": "linf"},
 }
 BLOBS = {blob.digest: blob.raw for blob in (encode(item) for item in EVIDENCE.values())}
 OBSERVATION = Observation(

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from attacked_records import ATTACKED, DOUBTED
 from rendering_records import EVERY_RECORD, inputs_of
 from webdriver import CHROMIUM, DRIVER, Browser, browser
 
@@ -75,10 +76,14 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield started
 
 
-@pytest.fixture(params=["failing", "passing", "open", "silent", "two-targets", "hostile"])
+RECORDS = {**EVERY_RECORD, "attacked": ATTACKED, "doubted": DOUBTED}
+SHOWN = ["failing", "passing", "open", "silent", "two-targets", "hostile", "attacked", "doubted"]
+
+
+@pytest.fixture(params=SHOWN)
 def page(request: pytest.FixtureRequest, opened: Browser, tmp_path: Path) -> Browser:
     path = tmp_path / "report.html"
-    path.write_text(render_html(inputs_of(EVERY_RECORD[request.param])), encoding="utf-8")
+    path.write_text(render_html(inputs_of(RECORDS[request.param])), encoding="utf-8")
     opened.look(width=1280)
     opened.open(path)
     return opened

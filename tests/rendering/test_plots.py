@@ -12,7 +12,14 @@ from auditor.rendering.plots.axes import Axis, ticks
 from auditor.rendering.plots.gauge import gauge
 from auditor.rendering.plots.intervals import Row, interval_rows
 from auditor.rendering.plots.reliability import Bin, reliability_plot
-from auditor.rendering.plots.robustness import Curve, CurvePoint, LimitMark, robustness_plot
+from auditor.rendering.plots.robustness import (
+    Chart,
+    Curve,
+    CurvePoint,
+    LimitMark,
+    robustness_plot,
+)
+from auditor.rendering.plots.strips import Bar, Span, Strip, bar_plot, strip_plot
 from auditor.rendering.plots.svg import Drawing, element
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -76,12 +83,79 @@ def test_a_yes_is_not_drawn() -> None:
     assert gauge("g", signed, Limits(1.0), figure(signed)) is None
 
 
-@given(st.lists(st.tuples(*[st.floats(0, 1)] * 4), min_size=1, max_size=8))
-def test_a_robustness_curve_draws_whatever_it_is_given(points: list[tuple[float, ...]]) -> None:
-    curve = Curve("APGD", tuple(CurvePoint(*point) for point in points))
-    marks = [LimitMark(0.1, 0.5)]
-    found = read(robustness_plot("r", [curve, curve], CurvePoint(0.0, 0.9, 0.8, 1.0), marks))
-    assert [item.get("class") for item in found.iter()].count("mark series-0") == len(points) + 1
+def chart(*curves: Curve, proven: Curve | None = None, limit: float = 0.1) -> Chart:
+    return Chart(
+        title="t", x_name="x", curves=curves, proven=proven, limits=(LimitMark(limit, 0.5),)
+    )
+
+
+def curve(*points: tuple[float, float], doubted: bool = False) -> Curve:
+    start = CurvePoint(0.0, 0.9, 0.8, 1.0)
+    found = (CurvePoint(eps, value, value, value, doubted) for eps, value in points)
+    return Curve("APGD", tuple(found), start)
+
+
+def classes(drawing: Drawing) -> list[str]:
+    return [item.get("class", "") for item in read(drawing).iter()]
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0.01, 1)), min_size=1, max_size=8))
+def test_a_robustness_curve_draws_whatever_it_is_given(points: list[tuple[float, float]]) -> None:
+    found = classes(robustness_plot("r", chart(curve(*points), curve(*points), curve(*points))))
+    assert found.count("mark series-0") == len(points) + 1
+    assert found.count("mark series-2") == len(points) + 1
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=5),
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=5),
+)
+def test_a_proof_is_never_drawn_to_reach_above_what_attacks_found(
+    attacked: list[tuple[float, float]], proved: list[tuple[float, float]]
+) -> None:
+    drawn = read(
+        robustness_plot("r", chart(curve(*sorted(attacked)), proven=curve(*sorted(proved))))
+    )
+    zone = next(item for item in drawn.iter() if item.get("class") == "zone")
+    numbers = [float(word) for word in zone.get("d", "").replace("L", "").strip("MZ ").split()]
+    heights = numbers[1::2]
+    upper, lower = heights[: len(heights) // 2], heights[len(heights) // 2 :][::-1]
+    assert all(high <= low + 0.01 for high, low in zip(upper, lower, strict=True))
+
+
+def test_a_point_that_is_doubted_is_hollow_and_its_steps_are_dashed() -> None:
+    believed = curve((0.1, 0.8), (0.2, 0.5))
+    doubtful = curve((0.1, 0.8), (0.2, 0.5), doubted=True)
+    assert not [name for name in classes(robustness_plot("r", chart(believed))) if "doubt" in name]
+    found = classes(robustness_plot("r", chart(doubtful)))
+    assert found.count("mark doubted series-0") == 3  # with the one in the legend
+    assert found.count("curve doubted series-0") == 2
+
+
+def test_a_curve_ends_where_nothing_is_left_unless_a_rule_looks_further() -> None:
+    gone = curve((1, 0.8), (3, 0.1), (10, 0.0), (30, 0.0))
+    words = "".join(read(robustness_plot("r", chart(gone))).itertext())
+    assert "10" in words
+    assert ">30<" not in str(robustness_plot("r", chart(gone)).svg())
+    assert ">30<" in str(robustness_plot("r", chart(gone, limit=30.0)).svg())
+
+
+def test_what_was_not_found_is_said_and_not_drawn() -> None:
+    spans = (Span("apgd", 1.0, 0.2, 1.0, words="not found"), Span("square", 0.1, 0.08, 0.3))
+    drawing = strip_plot("s", "t", [Strip("Every number", spans, 0.2, "share")])
+    assert "not found" in "".join(read(drawing).itertext())
+    found = classes(drawing)
+    assert found.count("mark series-0") == 1
+    assert found.count("beyond series-0") == 1
+
+
+@given(st.lists(st.floats(-1, 2), min_size=1, max_size=6))
+def test_bars_stay_in_their_troughs(shares: list[float]) -> None:
+    bars = [Bar(HOSTILE, share, "") for share in shares]
+    found = read(bar_plot("b", HOSTILE, [(HOSTILE, bars)]))
+    widths = [float(x.get("width", "0")) for x in found.iter() if x.get("class") == "bar series-0"]
+    assert len(widths) == len(shares)
+    assert all(0 <= width <= 118 for width in widths)
 
 
 def test_a_reliability_diagram_has_a_mark_and_a_bar_a_bin() -> None:

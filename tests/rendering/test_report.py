@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import rendering_records as records
+from attacked_records import ATTACKED, DOUBTED
 from hypothesis import given
 from hypothesis import strategies as st
 from pages import Page
@@ -16,7 +17,8 @@ from auditor.rendering.report import render_html
 from auditor.rendering.visible import visible
 
 MOST_BYTES = 2_000_000
-every_record = pytest.mark.parametrize("record", EVERY_RECORD.values(), ids=EVERY_RECORD)
+RECORDS = {**EVERY_RECORD, "attacked": ATTACKED, "doubted": DOUBTED}
+every_record = pytest.mark.parametrize("record", RECORDS.values(), ids=RECORDS)
 Golden = Callable[[str, str], None]
 
 
@@ -171,7 +173,7 @@ def test_an_audit_that_falls_short_of_the_policy_says_so() -> None:
 def test_rows_are_shown_only_with_leave() -> None:
     shown, hidden = page_of(FAILING), page_of(FAILING, show_examples=False)
     assert [tag for tag, _ in shown.elements].count("img") == 12
-    assert "Row 17: 3 became 8 at eps = 0.1" in shown.text()
+    assert "Row 17: 3 became 8 by a change of 0.1 of the range" in shown.text()
     assert "img" not in {tag for tag, _ in hidden.elements}
     assert "does not give leave" in hidden.text()
 
@@ -209,9 +211,9 @@ def test_no_control_is_called_met() -> None:
     assert "partially evidenced" in text
 
 
-@pytest.mark.parametrize("name", ["failing", "passing", "open"])
+@pytest.mark.parametrize("name", ["failing", "passing", "open", "attacked"])
 def test_the_text_of_the_report_reads_well(name: str, golden: Golden) -> None:
-    record = EVERY_RECORD[name]
+    record = RECORDS[name]
     text = page_of(record).text().replace(record.digest, "RECORD-DIGEST")
     golden(f"report-{name}.txt", text + "\n")
 

@@ -2,6 +2,8 @@ import re
 
 import pytest
 
+from auditor.rendering.figures.panel import HOTTEST
+from auditor.rendering.plots.marks import SERIES
 from auditor.shipped import shipped
 
 SHEET = (shipped("reports") / "report.css").read_text(encoding="utf-8")
@@ -50,5 +52,27 @@ def test_text_can_be_read_in_every_scheme(scheme: str) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark", "print"])
 def test_marks_of_plots_stand_out_in_every_scheme(scheme: str) -> None:
     found = blocks()[scheme]
-    for mark in ("series-0", "series-1", "limit"):
+    for mark in (*(f"series-{number}" for number in range(SERIES)), "proven", "limit"):
         assert contrast(found[mark], found["card"]) >= LEAST_MARK, mark
+
+
+def mixed(over: str, under: str, share: float) -> str:
+    """``color-mix(in srgb, …)`` of CSS Color 5, section 2."""
+    pairs = zip(*([int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in (over, under)), strict=True)
+    return "#" + "".join(f"{round(a * share + b * (1 - share)):02x}" for a, b in pairs)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark", "print"])
+def test_figures_can_be_read_on_the_strongest_tint(scheme: str) -> None:
+    found = blocks()[scheme]
+    shares = {int(a): int(b) / 100 for a, b in re.findall(r"\.h(\d) \{ --share: (\d+)%; \}", SHEET)}
+    assert sorted(shares) == list(range(1, HOTTEST + 1))
+    assert sorted(shares.values()) == [shares[step] for step in sorted(shares)]
+    card, ink = (six(found[name]) for name in ("card", "ink"))
+    tint = mixed(found["heat"], card, shares[HOTTEST])
+    assert contrast(ink, tint) >= LEAST_TEXT
+
+
+def six(colour: str) -> str:
+    digits = colour.removeprefix("#")
+    return "#" + ("".join(d * 2 for d in digits) if len(digits) == 3 else digits)

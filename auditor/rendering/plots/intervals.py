@@ -8,7 +8,8 @@ from markupsafe import Markup
 from auditor.domain.readings import Unit
 from auditor.rendering.numbers import number
 from auditor.rendering.plots.axes import Axis, ticks
-from auditor.rendering.plots.svg import Drawing, dot, line, shortened, text
+from auditor.rendering.plots.marks import mark
+from auditor.rendering.plots.svg import Drawing, line, shortened, text
 
 WIDTH = 360
 LEFT, RIGHT = 118.0, 344.0
@@ -18,12 +19,14 @@ LONGEST_NAME = 17
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure with the ends of its interval."""
+    """One figure with the ends of its interval; series tell kinds of figures apart."""
 
     name: str
     value: float
     low: float
     high: float
+    series: int = 0
+    doubted: bool = False
 
 
 def interval_rows(key: str, title: str, rows: Sequence[Row], unit: Unit) -> Drawing:
@@ -50,11 +53,11 @@ def interval_rows(key: str, title: str, rows: Sequence[Row], unit: Unit) -> Draw
 
 
 def _row(axis: Axis, row: Row, y: float) -> list[Markup]:
-    low, high = axis.at(row.low), axis.at(row.high)
+    low, high, series = axis.at(row.low), axis.at(row.high), f"series-{row.series}"
     return [
         text(LEFT - 10, y + 4, shortened(row.name, LONGEST_NAME), "label", "end"),
-        line(low, y, high, y, "whisker series-0"),
-        line(low, y - 4, low, y + 4, "whisker series-0"),
-        line(high, y - 4, high, y + 4, "whisker series-0"),
-        dot(axis.at(row.value), y, "mark series-0"),
+        line(low, y, high, y, f"whisker {series}"),
+        line(low, y - 4, low, y + 4, f"whisker {series}"),
+        line(high, y - 4, high, y + 4, f"whisker {series}"),
+        mark(row.series, axis.at(row.value), y, f"mark {'doubted ' * row.doubted}{series}"),
     ]

@@ -1,35 +1,51 @@
-"""Accuracy under attack as the attack's budget grows."""
+"""Accuracy under attack as the attack's budget grows, and what is proven beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
+import numpy as np
 from markupsafe import Markup
 
 from auditor.rendering.numbers import scalar
 from auditor.rendering.plots.axes import Axis, Frame, share_ticks
-from auditor.rendering.plots.svg import Drawing, dot, line, path, shortened, square, text
+from auditor.rendering.plots.legends import LEGEND_STEP, Entry, legend
+from auditor.rendering.plots.marks import mark
+from auditor.rendering.plots.svg import Drawing, dot, line, path
 
-WIDTH, LEGEND_STEP = 360, 17
+WIDTH = 360
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 346.0, 30.0, 196.0
-LONGEST_NAME = 44
+LEGEND_LEFT = 8.0
+FLOOR = 0
+"""The shape of the first mark serves proofs too: their thick line tells them apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """Accuracy at one budget, with the ends of its interval."""
+    """Accuracy at one budget, with the ends of its interval; ``doubted`` ones are drawn hollow."""
 
     eps: float
     value: float
     low: float
     high: float
+    doubted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """What one attack found, by growing budget."""
+    """What one attack found, or one method proved, by growing budget.
+
+    ``start`` is the accuracy at budget 0: without any attack.
+    """
 
     name: str
     points: tuple[CurvePoint, ...]
+    start: CurvePoint | None = None
+
+    @property
+    def all(self) -> tuple[CurvePoint, ...]:
+        """The points with the start."""
+        return self.points if self.start is None else (self.start, *self.points)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,81 +56,154 @@ class LimitMark:
     least: float
 
 
-def robustness_plot(
-    key: str, curves: Sequence[Curve], clean: CurvePoint | None, limits: Sequence[LimitMark]
-) -> Drawing:
-    """Draw up to two curves with interval bands, clean accuracy at 0, and the limits."""
-    most = max(point.eps for curve in curves for point in curve.points)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """Curves of attacks (upper bounds), at most one of a proof (a lower bound), and limits."""
+
+    title: str
+    x_name: str
+    curves: tuple[Curve, ...]
+    proven: Curve | None = None
+    limits: tuple[LimitMark, ...] = ()
+
+    @property
+    def everything(self) -> tuple[Curve, ...]:
+        """All curves, a proof last."""
+        return self.curves if self.proven is None else (*self.curves, self.proven)
+
+    @property
+    def starts(self) -> tuple[CurvePoint, ...]:
+        """The different accuracies without attack."""
+        found = {c.start.value: c.start for c in self.everything if c.start is not None}
+        return tuple(found.values())
+
+    @property
+    def most(self) -> float:
+        """The budget at which drawing ends: from there on nothing is left of any curve."""
+        budgets = sorted({point.eps for curve in self.everything for point in curve.points})
+        left = [p.eps for curve in self.everything for p in curve.points if p.value > 0]
+        last = max([*left, *(limit.eps for limit in self.limits)], default=0.0)
+        return next((eps for eps in budgets if eps > last), max(budgets[-1], last))
+
+
+def robustness_plot(key: str, chart: Chart) -> Drawing:
+    """Draw curves with interval bands, clean accuracy at 0, proofs, and the limits.
+
+    Takes as many curves as ``marks.SERIES`` tells apart, each with at least one point.
+    """
     frame = Frame(
-        x=Axis(0.0, most * 1.06, LEFT, RIGHT),
+        x=Axis(0.0, chart.most * 1.06, LEFT, RIGHT),
         y=Axis(0.0, 1.0, BOTTOM, TOP),
-        x_name="budget of the attack (eps)",
+        x_name=chart.x_name,
         y_name="still classified correctly",
     )
-    budgets = sorted({point.eps for curve in curves for point in curve.points})
-    names = [(0.0, "0"), *((eps, scalar(eps)) for eps in _apart(budgets, frame.x))]
-    drawn = list(frame.shapes(names, share_ticks()))
-    for index, curve in enumerate(curves):
-        drawn += _curve(frame, curve, clean, index)
-    drawn += [_limit(frame, mark) for mark in limits]
-    if clean is not None:
-        drawn.append(dot(frame.x.at(0), frame.y.at(clean.value), "clean", 5))
-    drawn += _legend(curves, clean, limits=bool(limits))
-    spoken = "; ".join(f"{curve.name}: {_spoken(curve)}" for curve in curves)
+    entries = _entries(chart)
+    spoken = "; ".join(f"{curve.name}: {_spoken(curve)}" for curve in chart.everything)
     return Drawing(
         key=key,
-        title="Accuracy under attack",
+        title=chart.title,
         description=f"By growing budget, {spoken}. The table below holds the figures.",
         width=WIDTH,
-        height=round(BOTTOM) + 48 + LEGEND_STEP * _entries(curves, clean, limits),
-        shapes=tuple(drawn),
+        height=round(BOTTOM) + 48 + LEGEND_STEP * len(entries),
+        shapes=(*_shapes(frame, chart), *legend(entries, LEGEND_LEFT, BOTTOM + 52)),
     )
 
 
-def _curve(frame: Frame, curve: Curve, clean: CurvePoint | None, index: int) -> list[Markup]:
-    points = ([] if clean is None else [clean]) + list(curve.points)
-    x = [frame.x.at(point.eps) for point in points]
-    upper = [(place, frame.y.at(point.high)) for place, point in zip(x, points, strict=True)]
-    lower = [(place, frame.y.at(point.low)) for place, point in zip(x, points, strict=True)]
-    middle = [(place, frame.y.at(point.value)) for place, point in zip(x, points, strict=True)]
-    mark = dot if index == 0 else square
-    return [
-        path([*upper, *reversed(lower)], f"band series-{index}", closed=True),
-        path(middle, f"curve series-{index}"),
-        *(mark(a, b, f"mark series-{index}") for a, b in middle[0 if clean is None else 1 :]),
+def _shapes(frame: Frame, chart: Chart) -> Iterator[Markup]:
+    yield from frame.shapes(_x_ticks(frame, chart), share_ticks())
+    if chart.proven is not None and chart.curves:
+        zone = _zone(chart.curves, chart.proven)
+        yield path([(frame.x.at(x), frame.y.at(y)) for x, y in zone], "zone", closed=True)
+    drawn = [(f"series-{i}", i, curve) for i, curve in enumerate(chart.curves)]
+    if chart.proven is not None:
+        drawn.append(("proven", FLOOR, chart.proven))
+    for class_, _, curve in drawn:
+        yield from _band(frame, _until(curve.all, chart.most), class_)
+    for class_, _, curve in drawn:
+        yield from _line(frame, _until(curve.all, chart.most), class_)
+    for class_, shape, curve in reversed(drawn):
+        yield from _marks(frame, _until(curve.points, chart.most), class_, shape)
+    for limit in chart.limits:
+        x, y = frame.x.at(limit.eps), frame.y.at(limit.least)
+        yield line(x - 12, y, x + 12, y, "limit")
+    for start in chart.starts:
+        yield dot(frame.x.at(0), frame.y.at(start.value), "clean", 5)
+
+
+def _until(points: Sequence[CurvePoint], most: float) -> list[CurvePoint]:
+    return [point for point in points if point.eps <= most]
+
+
+def _band(frame: Frame, points: Sequence[CurvePoint], class_: str) -> Iterator[Markup]:
+    upper = [(frame.x.at(point.eps), frame.y.at(point.high)) for point in points]
+    lower = [(frame.x.at(point.eps), frame.y.at(point.low)) for point in points]
+    yield path([*upper, *reversed(lower)], f"band {class_}", closed=True)
+
+
+def _line(frame: Frame, points: Sequence[CurvePoint], class_: str) -> Iterator[Markup]:
+    """Draw one line through points that are believed, and each step to or from others apart."""
+    believed: list[list[CurvePoint]] = [list(points[:1])]
+    for before, after in pairwise(points):
+        if before.doubted or after.doubted:
+            yield path(_places(frame, (before, after)), f"curve doubted {class_}")
+            believed.append([after])
+        else:
+            believed[-1].append(after)
+    for run in believed:
+        if len(run) > 1:
+            yield path(_places(frame, run), f"curve {class_}")
+
+
+def _marks(frame: Frame, points: Sequence[CurvePoint], class_: str, shape: int) -> Iterator[Markup]:
+    for point, (x, y) in zip(points, _places(frame, points), strict=True):
+        yield mark(shape, x, y, f"mark {'doubted ' if point.doubted else ''}{class_}")
+
+
+def _places(frame: Frame, points: Sequence[CurvePoint]) -> list[tuple[float, float]]:
+    return [(frame.x.at(point.eps), frame.y.at(point.value)) for point in points]
+
+
+def _zone(curves: Sequence[Curve], proven: Curve) -> list[tuple[float, float]]:
+    """Return the outline of what lies between the proof and the strongest attack."""
+    lines = [curve.all for curve in curves]
+    first = max(proven.all[0].eps, min(points[0].eps for points in lines))
+    last = min(proven.all[-1].eps, max(points[-1].eps for points in lines))
+    places = {p.eps for points in (proven.all, *lines) for p in points if first <= p.eps <= last}
+    grid = sorted(places)
+    upper = [min(_between(points, x) for points in lines) for x in grid]
+    # Where both looked at other rows, a proof may lie above what attacks found on theirs.
+    lower = [min(_between(proven.all, x), high) for x, high in zip(grid, upper, strict=True)]
+    return [*zip(grid, upper, strict=True), *zip(grid[::-1], lower[::-1], strict=True)]
+
+
+def _between(points: Sequence[CurvePoint], x: float) -> float:
+    if not points[0].eps <= x <= points[-1].eps:
+        return 1.0  # this attack says nothing here
+    return float(np.interp(x, [p.eps for p in points], [p.value for p in points]))
+
+
+def _entries(chart: Chart) -> list[Entry]:
+    entries = [
+        Entry(f"series-{index}", curve.name, index) for index, curve in enumerate(chart.curves)
     ]
+    if chart.proven is not None:
+        entries.append(Entry("proven", chart.proven.name, FLOOR))
+        if chart.curves:
+            entries.append(Entry("zone", "between proof and attack: not known"))
+    if chart.starts:
+        entries.append(Entry("clean", "no attack"))
+    if any(point.doubted for curve in chart.everything for point in curve.points):
+        entries.append(Entry("doubted", "not to be believed", FLOOR))
+    if chart.limits:
+        entries.append(Entry("limit", "limit of a rule"))
+    return entries
 
 
-def _limit(frame: Frame, mark: LimitMark) -> Markup:
-    x, y = frame.x.at(mark.eps), frame.y.at(mark.least)
-    return line(x - 12, y, x + 12, y, "limit")
-
-
-def _legend(curves: Sequence[Curve], clean: CurvePoint | None, *, limits: bool) -> list[Markup]:
-    drawn: list[Markup] = []
-    entries = [(f"series-{index}", curve.name) for index, curve in enumerate(curves)]
-    if clean is not None:
-        entries.append(("clean", "no attack"))
-    if limits:
-        entries.append(("limit", "limit of a rule"))
-    for place, (kind, words) in enumerate(entries):
-        x, y = LEFT, BOTTOM + 52 + place * LEGEND_STEP
-        drawn.append(_sample(kind, x, y))
-        drawn.append(text(x + 20, y + 4, shortened(words, LONGEST_NAME), "legend"))
-    return drawn
-
-
-def _entries(curves: Sequence[Curve], clean: CurvePoint | None, limits: Sequence[LimitMark]) -> int:
-    return len(curves) + (clean is not None) + bool(limits)
-
-
-def _sample(kind: str, x: float, y: float) -> Markup:
-    if kind == "limit":
-        return line(x, y, x + 12, y, "limit")
-    if kind == "clean":
-        return dot(x + 6, y, "clean", 5)
-    mark = dot if kind == "series-0" else square
-    return line(x, y, x + 12, y, f"curve {kind}") + mark(x + 6, y, f"mark {kind}")
+def _x_ticks(frame: Frame, chart: Chart) -> list[tuple[float, str]]:
+    budgets = sorted(
+        {p.eps for curve in chart.everything for p in curve.points if p.eps <= chart.most}
+    )
+    return [(0.0, "0"), *((eps, scalar(eps)) for eps in _apart(budgets, frame.x))]
 
 
 def _apart(values: Sequence[float], axis: Axis, least: float = 26.0) -> list[float]:
