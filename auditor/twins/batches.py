@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from auditor.twins.graphs import Graph, Node, Tensor
+from auditor.twins.graphs import Attributes, Graph, Node, Tensor
 
 
 def free_batch(graph: Graph, fixed: int) -> Graph:
@@ -22,7 +22,7 @@ def free_batch(graph: Graph, fixed: int) -> Graph:
             continue
         name = f"{node.outputs[0]}/any_batch"
         constants[name] = shape
-        nodes.append(replace(node, inputs=(node.inputs[0], name)))
+        nodes.append(replace(node, inputs=(node.inputs[0], name), attributes=Attributes({})))
     return replace(graph, nodes=tuple(nodes), constants=constants)
 
 
@@ -33,7 +33,8 @@ def _fixed_shape(graph: Graph, node: Node, fixed: int) -> Tensor | None:
     shape = graph.constants.get(node.inputs[1])
     if shape is None or shape.ndim != 1 or len(shape) == 0 or shape[0] != fixed:
         return None
-    if (shape == -1).any():
-        # Only one axis may be open: keep the batch by reference instead (0 copies its length).
-        return None if node.attributes.integer("allowzero") else np.array([0, *shape[1:]])
-    return np.array([-1, *shape[1:]])
+    empty = bool(node.attributes.integer("allowzero")) and bool((shape == 0).any())
+    if empty:
+        return None  # a 0 means no rows there, and without its attribute it would copy a length
+    # Only one axis may be open: else keep the batch by reference (0 copies its length).
+    return np.array([0 if (shape == -1).any() else -1, *shape[1:]])

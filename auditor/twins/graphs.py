@@ -1,7 +1,8 @@
 """ONNX graphs as plain values: nodes in order, constants as arrays, attributes with types."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ from google.protobuf.message import (  # type: ignore[import-untyped]  # protobu
     DecodeError,
 )
 from numpy.typing import NDArray
-from onnx import inliner, numpy_helper
+from onnx import numpy_helper
 
 from auditor.errors import TwinError
+from auditor.twins import normalising
+from auditor.twins.normalising import dense, domain_of, held, normalise
 
-STANDARD = ""
-OLDEST_OPSET = 7
+STANDARD = normalising.STANDARD
 Tensor = NDArray[Any]
 UNREADABLE = (
     DecodeError,
@@ -31,9 +33,13 @@ UNREADABLE = (
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What a node says beside its inputs; a getter returns the default that the opset gives."""
+    """What a node says beside its inputs; a getter returns the default that the opset gives.
+
+    ``outputs`` counts the results that are asked for: the last ones of an operator may be absent.
+    """
 
     values: Mapping[str, Any]
+    outputs: int = 1
 
     def has(self, name: str) -> bool:
         """Whether the node sets ``name``."""
@@ -69,10 +75,18 @@ class Attributes:
         value = self.values.get(name)
         return None if value is None else np.asarray(numpy_helper.to_array(value))
 
+    def body(self, name: str) -> Callable[..., tuple[Any, ...]]:
+        """Return a sub-graph as a function of its inputs, once it is bound to outer values."""
+        found: Callable[..., tuple[Any, ...]] = self.values[name]
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One operator of one opset, applied to named values; an empty input name is an absent one."""
+    """One operator of one opset, applied to named values; an empty input name is an absent one.
+
+    ``bodies`` are the sub-graphs of control flow, and ``captured`` the outer values they see.
+    """
 
     name: str
     domain: str
@@ -81,6 +95,13 @@ class Node:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Attributes
+    bodies: Mapping[str, "Graph"] = field(default_factory=dict)
+    captured: tuple[str, ...] = ()
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Every value that the node depends on."""
+        return (*self.inputs, *self.captured)
 
     @property
     def label(self) -> str:
@@ -116,7 +137,7 @@ class Graph:
         for node in reversed(self.nodes):
             if wanted.intersection(node.outputs):
                 kept.append(node)
-                wanted.update(node.inputs)
+                wanted.update(node.needs)
         return Graph(
             nodes=tuple(reversed(kept)),
             constants={name: item for name, item in self.constants.items() if name in wanted},
@@ -128,13 +149,10 @@ class Graph:
 def load_graph(path: Path) -> Graph:
     """Read an ONNX file and its external data from the same folder.
 
-    Raises ``TwinError`` where the file cannot be read, or is older than opset 7.
+    Raises ``TwinError`` where the file cannot be read, or holds what cannot be normalised.
     """
     try:
-        model = onnx.load(str(path))
-        if model.functions:
-            model = inliner.inline_local_functions(model)
-        return read_graph(model)
+        return read_graph(onnx.load(str(path)))
     except UNREADABLE as mistake:
         raise TwinError(
             f"{path.name} cannot be read as an ONNX model: {mistake}",
@@ -143,32 +161,54 @@ def load_graph(path: Path) -> Graph:
 
 
 def read_graph(model: onnx.ModelProto) -> Graph:
-    """Read a parsed model. Raises ``TwinError`` for opsets older than 7."""
-    opsets = {_domain(item.domain): item.version for item in model.opset_import}
-    if opsets.get(STANDARD, OLDEST_OPSET) < OLDEST_OPSET:
-        raise TwinError(
-            f"the model uses opset {opsets[STANDARD]} of ai.onnx, older than {OLDEST_OPSET}",
-            cure="Convert it with onnx.version_converter, or export it again.",
-        )
-    constants = {
-        item.name: np.asarray(numpy_helper.to_array(item)) for item in model.graph.initializer
-    }
+    """Read a parsed model in its normal form. Raises ``TwinError`` where it has none."""
+    model = normalise(model)
+    return _read(model.graph, {domain_of(item): item.version for item in model.opset_import})
+
+
+def _read(proto: onnx.GraphProto, opsets: Mapping[str, int]) -> Graph:
+    constants = {item.name: np.asarray(numpy_helper.to_array(item)) for item in proto.initializer}
+    constants.update({item.values.name: dense(item) for item in proto.sparse_initializer})
+    nodes = []
+    for index, item in enumerate(proto.node):
+        value = held(item, constants)
+        if value is None:
+            nodes.append(_read_node(item, index, opsets))
+        else:
+            constants[item.output[0]] = value
     return Graph(
-        nodes=tuple(_read_node(item, index, opsets) for index, item in enumerate(model.graph.node)),
+        nodes=tuple(_in_order(nodes)),
         constants=constants,
-        inputs={
-            item.name: _read_shape(item) for item in model.graph.input if item.name not in constants
-        },
-        outputs=tuple(item.name for item in model.graph.output),
+        inputs={item.name: _read_shape(item) for item in proto.input if item.name not in constants},
+        outputs=tuple(item.name for item in proto.output),
     )
 
 
+def _in_order(nodes: list[Node]) -> list[Node]:
+    """Return nodes behind those whose values they need; files need not list them so.
+
+    Nodes that need one another stay where they stand: nothing can run them.
+    """
+    maker = {value: place for place, node in enumerate(nodes) for value in node.outputs if value}
+    needs = {
+        place: {maker[value] for value in node.needs if maker.get(value, place) != place}
+        for place, node in enumerate(nodes)
+    }
+    if all(before < place for place, found in needs.items() for before in found):
+        return nodes
+    try:
+        return [nodes[place] for place in TopologicalSorter(needs).static_order()]
+    except CycleError:
+        return nodes
+
+
 def _read_node(proto: onnx.NodeProto, index: int, opsets: Mapping[str, int]) -> Node:
-    domain = _domain(proto.domain)
-    attributes = {item.name: onnx.helper.get_attribute_value(item) for item in proto.attribute}
-    if proto.op_type == "Split":
-        # Before opset 18 only the outputs say into how many equal parts.
-        attributes.setdefault("num_outputs", len(proto.output))
+    domain = domain_of(proto)
+    values = {item.name: onnx.helper.get_attribute_value(item) for item in proto.attribute}
+    graphs = {name: item for name, item in values.items() if isinstance(item, onnx.GraphProto)}
+    bodies = {name: _read(item, opsets) for name, item in graphs.items()}
+    plain = {name: item for name, item in values.items() if name not in graphs}
+    seen = dict.fromkeys(name for body in bodies.values() for name in _free(body))
     return Node(
         name=proto.name or f"#{index}",
         domain=domain,
@@ -176,14 +216,20 @@ def _read_node(proto: onnx.NodeProto, index: int, opsets: Mapping[str, int]) -> 
         opset=opsets.get(domain, 1),
         inputs=tuple(proto.input),
         outputs=tuple(proto.output),
-        attributes=Attributes(attributes),
+        attributes=Attributes(plain, len(proto.output)),
+        bodies=bodies,
+        captured=tuple(seen),
     )
+
+
+def _free(graph: Graph) -> list[str]:
+    """Return the names that a graph uses and does not define."""
+    made = {name for node in graph.nodes for name in node.outputs}
+    used = [name for node in graph.nodes for name in node.needs] + list(graph.outputs)
+    known = {"", *made, *graph.inputs, *graph.constants}
+    return [name for name in used if name not in known]
 
 
 def _read_shape(value: onnx.ValueInfoProto) -> tuple[int | None, ...]:
     axes = value.type.tensor_type.shape.dim
     return tuple(axis.dim_value if axis.HasField("dim_value") else None for axis in axes)
-
-
-def _domain(name: str) -> str:
-    return STANDARD if name == "ai.onnx" else name

@@ -6,10 +6,20 @@ from enum import StrEnum
 import numpy as np
 from onnx import TensorProto
 
-from auditor.twins.graphs import STANDARD, Attributes, Graph, Node
+from auditor.twins.graphs import Attributes, Graph, Node
+from auditor.twins.normalising import STANDARD
 
 ML = "ai.onnx.ml"
 PROBABILITIES = frozenset({"probabilities", "zipmap", "binary_probability"})
+LOGARITHM = "auditor_logarithm"
+"""Set on a classifier of ai.onnx.ml: return logarithms of the scores, finite and with slopes."""
+CLASSIFIERS = frozenset({"LinearClassifier", "TreeEnsembleClassifier", "SVMClassifier"})
+VOTERS = frozenset(
+    {"TreeEnsembleClassifier", "TreeEnsembleRegressor", "TreeEnsemble", "TopK", "OneHotEncoder"}
+)
+"""Operators whose results are counted, so that probabilities of exactly 0 are common."""
+LEAST_SHARE = 1e-7
+"""What is added to a share of votes before its logarithm is taken."""
 FLOATS = frozenset(
     {TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16}
 )
@@ -23,6 +33,11 @@ class Finish(StrEnum):
     LOG_SIGMOID = "log_sigmoid"
     BINARY_AS_IS = "binary_as_is"
     BINARY_LOG_ODDS = "binary_log_odds"
+
+
+AS_IS = Finish.AS_IS
+OPSET = 13
+"""Of the nodes that are added to a graph."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,24 +82,42 @@ def _several(graph: Graph, value: str) -> Head:
     value = _skip(graph, value, {"Identity", "Cast", "Normalizer"})
     node = graph.producer(value)
     if node is None:
-        return Head(graph, value, Finish.LOG)
+        return _logarithm(graph, value)
     if node.operator == "Softmax" and node.attributes.integer("axis", -1) in {-1, 1}:
         return Head(graph, node.inputs[0], Finish.AS_IS)
     if node.operator == "Sigmoid":
         return Head(graph, node.inputs[0], Finish.LOG_SIGMOID)
-    if node.operator == "LinearClassifier":
-        return _classifier(graph, node, value)
+    # An exponential is taken number by number, so reshaping behind it does not matter.
+    power = graph.producer(_skip(graph, value, {"Identity", "Cast", "Reshape"}))
+    if power is not None and power.operator == "Exp":
+        return Head(graph, power.inputs[0], AS_IS)
+    if node.domain == ML and node.operator in CLASSIFIERS and value == node.outputs[1]:
+        settings = {**node.attributes.values, LOGARITHM: 1}
+        return Head(graph.replacing(replace(node, attributes=Attributes(settings))), value, AS_IS)
     positive = _complement(graph, node)
-    return Head(graph, value, Finish.LOG) if positive is None else _binary(graph, positive)
+    return _logarithm(graph, value) if positive is None else _binary(graph, positive)
 
 
-def _classifier(graph: Graph, node: Node, value: str) -> Head:
-    finishes = {"SOFTMAX": Finish.AS_IS, "LOGISTIC": Finish.LOG_SIGMOID}
-    finish = finishes.get(node.attributes.text("post_transform", "NONE"))
-    if finish is None:
+def _logarithm(graph: Graph, value: str) -> Head:
+    """Take logarithms; of shares of votes such that a share of 0 has one, and a gradient."""
+    if not any(node.operator in VOTERS for node in graph.needed_for(value).nodes):
         return Head(graph, value, Finish.LOG)
-    settings = {**node.attributes.values, "post_transform": b"NONE"}
-    return Head(graph.replacing(replace(node, attributes=Attributes(settings))), value, finish)
+    nothing, least, positive, more, logarithm = (
+        f"{value}/{name}" for name in ("nothing", "least", "positive", "more", "logarithm")
+    )
+    constants = {nothing: np.float32(0), least: np.float32(LEAST_SHARE)}
+    nodes = (
+        _node("Clip", (value, nothing), positive),
+        _node("Add", (positive, least), more),
+        _node("Log", (more,), logarithm),
+    )
+    arrays = {name: np.array(number) for name, number in constants.items()}
+    longer = replace(graph, nodes=graph.nodes + nodes, constants={**graph.constants, **arrays})
+    return Head(longer, logarithm, AS_IS)
+
+
+def _node(operator: str, inputs: tuple[str, ...], output: str) -> Node:
+    return Node(output, STANDARD, operator, OPSET, inputs, (output,), Attributes({}))
 
 
 def _complement(graph: Graph, node: Node) -> str | None:

@@ -129,6 +129,30 @@ def flat_log_softmax(attributes: Attributes, x: Tensor) -> Tensor:
     return torch.log_softmax(_flat(x, attributes.integer("axis", 1)), 1).reshape(x.shape)
 
 
+@operator("Shrink")
+def shrink(attributes: Attributes, x: Tensor) -> Tensor:
+    """Return ``x`` moved towards 0 by ``bias`` beyond ``lambd`` on either side, else 0."""
+    bound, bias = attributes.number("lambd", 0.5), attributes.number("bias", 0.0)
+    outside = torch.where(x < -bound, x + bias, torch.zeros_like(x))
+    return torch.where(x > bound, x - bias, outside)
+
+
+@operator("Hardmax", since=13)
+def hardmax(attributes: Attributes, x: Tensor) -> Tensor:
+    """Return 1 at the first largest value along one axis, else 0; no gradient flows through it."""
+    axis = attributes.integer("axis", -1)
+    best = x.argmax(dim=axis, keepdim=True)
+    return torch.zeros_like(x).scatter(axis, best, 1).detach()
+
+
+@operator("Hardmax")
+def flat_hardmax(attributes: Attributes, x: Tensor) -> Tensor:
+    """Return 1 at the largest of all values from ``axis`` on, else 0 (before opset 13)."""
+    flat = _flat(x, attributes.integer("axis", 1))
+    best = flat.argmax(dim=1, keepdim=True)
+    return torch.zeros_like(flat).scatter(1, best, 1).reshape(x.shape).detach()
+
+
 def _flat(x: Tensor, axis: int) -> Tensor:
     axis = axis + x.dim() if axis < 0 else axis
     return x.reshape(int(torch.tensor(x.shape[:axis]).prod()), -1)

@@ -2,14 +2,12 @@
 
 from functools import reduce
 
-import numpy as np
 import torch
-from onnx import helper
 from torch import Tensor
 
 from auditor.twins.graphs import Attributes
 from auditor.twins.registry import operator
-from auditor.twins.tensors import tensor_type, to_tensor
+from auditor.twins.tensors import finite_slope
 
 
 @operator("Identity")
@@ -21,12 +19,12 @@ def identity(_: Attributes, x: Tensor) -> Tensor:
 @operator("Dropout")
 def dropout(
     _: Attributes, x: Tensor, __: Tensor | None = None, training: Tensor | None = None
-) -> Tensor:
-    """Return the input, as dropout does once a model is trained."""
+) -> tuple[Tensor, Tensor]:
+    """Return the input, as dropout does once a model is trained, and that all of it is kept."""
     if training is not None and bool(training):
         message = "a dropout that still trains"
         raise ValueError(message)
-    return x
+    return x, torch.ones_like(x, dtype=torch.bool)
 
 
 @operator("Add")
@@ -51,7 +49,7 @@ def mul(_: Attributes, a: Tensor, b: Tensor) -> Tensor:
 def div(_: Attributes, a: Tensor, b: Tensor) -> Tensor:
     """Return ``a / b``; integers are truncated towards zero."""
     if a.is_floating_point():
-        return a / b
+        return finite_slope(a) / finite_slope(b)
     return torch.div(a, b, rounding_mode="trunc")
 
 
@@ -64,19 +62,19 @@ def mod(attributes: Attributes, a: Tensor, b: Tensor) -> Tensor:
 @operator("Pow")
 def power(_: Attributes, a: Tensor, b: Tensor) -> Tensor:
     """Return ``a`` to the power of ``b``, in the type of ``a``."""
-    return torch.pow(a, b).to(a.dtype)
+    return torch.pow(finite_slope(a), finite_slope(b)).to(a.dtype)
 
 
 @operator("Sqrt")
 def sqrt(_: Attributes, x: Tensor) -> Tensor:
     """Return the square root."""
-    return torch.sqrt(x)
+    return torch.sqrt(finite_slope(x))
 
 
 @operator("Reciprocal")
 def reciprocal(_: Attributes, x: Tensor) -> Tensor:
     """Return ``1 / x``."""
-    return torch.reciprocal(x)
+    return torch.reciprocal(finite_slope(x))
 
 
 @operator("Exp")
@@ -88,7 +86,7 @@ def exp(_: Attributes, x: Tensor) -> Tensor:
 @operator("Log")
 def log(_: Attributes, x: Tensor) -> Tensor:
     """Return the natural logarithm."""
-    return torch.log(x)
+    return torch.log(finite_slope(x))
 
 
 @operator("Abs")
@@ -101,42 +99,6 @@ def absolute(_: Attributes, x: Tensor) -> Tensor:
 def negative(_: Attributes, x: Tensor) -> Tensor:
     """Return ``-x``."""
     return torch.neg(x)
-
-
-@operator("Sign")
-def sign(_: Attributes, x: Tensor) -> Tensor:
-    """Return the sign."""
-    return torch.sign(x)
-
-
-@operator("Floor")
-def floor(_: Attributes, x: Tensor) -> Tensor:
-    """Round down."""
-    return torch.floor(x)
-
-
-@operator("Ceil")
-def ceil(_: Attributes, x: Tensor) -> Tensor:
-    """Round up."""
-    return torch.ceil(x)
-
-
-@operator("Round")
-def round_half_even(_: Attributes, x: Tensor) -> Tensor:
-    """Round to the nearest integer, halves to even."""
-    return torch.round(x)
-
-
-@operator("Sin")
-def sin(_: Attributes, x: Tensor) -> Tensor:
-    """Return the sine."""
-    return torch.sin(x)
-
-
-@operator("Cos")
-def cos(_: Attributes, x: Tensor) -> Tensor:
-    """Return the cosine."""
-    return torch.cos(x)
 
 
 @operator("Erf")
@@ -172,7 +134,7 @@ def mean(_: Attributes, *inputs: Tensor) -> Tensor:
 @operator("Clip")
 def clip_by_attributes(attributes: Attributes, x: Tensor) -> Tensor:
     """Clip to bounds that are attributes (before opset 11)."""
-    limit = float(np.finfo(np.float32).max)
+    limit = torch.finfo(torch.float32).max
     return torch.clamp(x, attributes.number("min", -limit), attributes.number("max", limit))
 
 
@@ -184,28 +146,8 @@ def clip(_: Attributes, x: Tensor, low: Tensor | None = None, high: Tensor | Non
     return x if high is None else torch.minimum(x, high)
 
 
-@operator("Cast")
-def cast(attributes: Attributes, x: Tensor) -> Tensor:
-    """Change the type; every floating-point type is computed as float32."""
-    return x.to(tensor_type(helper.tensor_dtype_to_np_dtype(attributes.integer("to"))))
-
-
-@operator("CastLike")
-def cast_like(_: Attributes, x: Tensor, other: Tensor) -> Tensor:
-    """Change the type to that of another value."""
-    return x.to(other.dtype)
-
-
 @operator("Constant")
-def constant(attributes: Attributes) -> Tensor:
-    """Return the value that the node holds."""
-    value = attributes.tensor("value")
-    if value is not None:
-        return to_tensor(value)
-    if attributes.has("value_float"):
-        return torch.tensor(attributes.number("value_float"))
-    if attributes.has("value_floats"):
-        return torch.tensor(attributes.numbers("value_floats"))
-    if attributes.has("value_int"):
-        return torch.tensor(attributes.integer("value_int"))
-    return torch.tensor(attributes.integers("value_ints"), dtype=torch.int64)
+def constant(_: Attributes) -> Tensor:
+    """Refuse the one constant that reading a graph leaves: a text."""
+    message = "a constant text"
+    raise ValueError(message)

@@ -1,20 +1,24 @@
-"""The linear part of ai.onnx.ml: what scikit-learn pipelines become."""
+"""The preparing part of ai.onnx.ml: what scikit-learn pipelines do to columns before a model."""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from auditor.twins.graphs import Attributes
 from auditor.twins.operators.shapes import listed
-from auditor.twins.registry import operator
+from auditor.twins.registry import operator, prepared
 
 ML = "ai.onnx.ml"
+Function = Callable[[Tensor], Tensor]
 
 
-@operator("Scaler", domain=ML)
-def scaler(attributes: Attributes, x: Tensor) -> Tensor:
+@prepared("Scaler", domain=ML)
+def scaler(attributes: Attributes) -> Function:
     """Return ``(x - offset) * scale``, each one number or one a column."""
     offset = torch.tensor(attributes.numbers("offset"))
-    return (x.to(torch.float32) - offset) * torch.tensor(attributes.numbers("scale"))
+    scale = torch.tensor(attributes.numbers("scale"))
+    return lambda x: (x.to(torch.float32) - offset) * scale
 
 
 @operator("Normalizer", domain=ML)
@@ -28,15 +32,21 @@ def normalizer(attributes: Attributes, x: Tensor) -> Tensor:
     return x / torch.where(length == 0, torch.ones_like(length), length)
 
 
-@operator("Imputer", domain=ML)
-def imputer(attributes: Attributes, x: Tensor) -> Tensor:
+@prepared("Imputer", domain=ML)
+def imputer(attributes: Attributes) -> Function:
     """Replace what stands for a missing value, NaN or a number."""
     replaced = attributes.number("replaced_value_float")
-    missing = torch.isnan(x) if replaced != replaced else x == replaced  # noqa: PLR0124 -- NaN
-    filler = attributes.numbers("imputed_value_floats") or attributes.numbers(
-        "imputed_value_int64s"
+    filler = torch.tensor(
+        attributes.numbers("imputed_value_floats") or attributes.numbers("imputed_value_int64s")
     )
-    return torch.where(missing, torch.tensor(filler), x)
+    if attributes.has("imputed_value_int64s"):
+        replaced = float(attributes.integer("replaced_value_int64"))
+
+    def impute(x: Tensor) -> Tensor:
+        missing = torch.isnan(x) if replaced != replaced else x == replaced  # noqa: PLR0124 -- NaN
+        return torch.where(missing, filler.to(x.dtype), x)
+
+    return impute
 
 
 @operator("ArrayFeatureExtractor", domain=ML)
@@ -56,49 +66,3 @@ def feature_vectorizer(_: Attributes, *inputs: Tensor) -> Tensor:
 def binarizer(attributes: Attributes, x: Tensor) -> Tensor:
     """Return 1 above a threshold, else 0; no gradient flows through it."""
     return (x > attributes.number("threshold")).to(x.dtype)
-
-
-@operator("OneHotEncoder", domain=ML)
-def one_hot_encoder(attributes: Attributes, x: Tensor) -> Tensor:
-    """Return one column a category; an unknown category gives zeros."""
-    if attributes.has("cats_strings"):
-        message = "a one-hot encoder of texts"
-        raise ValueError(message)
-    categories = torch.tensor(attributes.integers("cats_int64s"))
-    return (x.unsqueeze(-1).to(torch.int64) == categories).to(torch.float32)
-
-
-@operator("LinearRegressor", domain=ML)
-def linear_regressor(attributes: Attributes, x: Tensor) -> Tensor:
-    """Return one linear function of the row a target."""
-    return _linear(attributes, x, attributes.integer("targets", 1))
-
-
-@operator("LinearClassifier", domain=ML)
-def linear_classifier(attributes: Attributes, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the place of the best class and ``[n, classes]`` scores after ``post_transform``."""
-    classes = attributes.length("classlabels_ints") or attributes.length("classlabels_strings")
-    rows = attributes.length("coefficients") // x.shape[-1]
-    scores = _linear(attributes, x, rows)
-    transform = attributes.text("post_transform", "NONE")
-    if classes == 2 and rows == 1:  # noqa: PLR2004 -- two classes, one line between them
-        scores = torch.cat([-scores, scores], 1)
-    scores = _transform(scores, transform)
-    return scores.argmax(1), scores
-
-
-def _linear(attributes: Attributes, x: Tensor, rows: int) -> Tensor:
-    weights = torch.tensor(attributes.numbers("coefficients")).reshape(rows, -1)
-    intercepts = torch.tensor(attributes.numbers("intercepts", [0.0] * rows))
-    return x.to(torch.float32) @ weights.t() + intercepts
-
-
-def _transform(scores: Tensor, name: str) -> Tensor:
-    if name == "NONE":
-        return scores
-    if name == "LOGISTIC":
-        return torch.sigmoid(scores)
-    if name == "SOFTMAX":
-        return torch.softmax(scores, 1)
-    message = f"the post transform {name}"
-    raise ValueError(message)

@@ -71,3 +71,11 @@ def negation(_: Attributes, x: Tensor) -> Tensor:
 def is_nan(_: Attributes, x: Tensor) -> Tensor:
     """Return where a value is not a number."""
     return torch.isnan(x)
+
+
+@operator("IsInf")
+def is_infinite(attributes: Attributes, x: Tensor) -> Tensor:
+    """Return where a value is infinite, in the directions that are asked for."""
+    above = torch.isposinf(x) if attributes.integer("detect_positive", 1) else False
+    below = torch.isneginf(x) if attributes.integer("detect_negative", 1) else False
+    return torch.zeros_like(x, dtype=torch.bool) | above | below

@@ -33,11 +33,26 @@ def instance_normalization(
 @operator("LayerNormalization")
 def layer_normalization(
     attributes: Attributes, x: Tensor, scale: Tensor, bias: Tensor | None = None
-) -> Tensor:
-    """Normalise over all axes from ``axis`` on."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalise over all axes from ``axis`` on; returns the means and deviations' inverses too."""
     axes = tuple(range(attributes.integer("axis", -1) % x.dim(), x.dim()))
-    normal = _standardise(x, axes, attributes.number("epsilon", 1e-5)) * scale
-    return normal if bias is None else normal + bias
+    mean = x.mean(dim=axes, keepdim=True)
+    variance = (x - mean).square().mean(dim=axes, keepdim=True)
+    inverse = torch.rsqrt(variance + attributes.number("epsilon", 1e-5))
+    normal = (x - mean) * inverse * scale
+    return (normal if bias is None else normal + bias), mean, inverse
+
+
+@operator("GroupNormalization", since=18)
+def group_normalization_by_group(
+    attributes: Attributes, x: Tensor, scale: Tensor, bias: Tensor
+) -> Tensor:
+    """Normalise groups of channels, each scaled and moved as a whole (before opset 21)."""
+    groups = attributes.integer("num_groups")
+    grouped = x.reshape(x.shape[0], groups, -1)
+    normal = _standardise(grouped, (2,), attributes.number("epsilon", 1e-5))
+    moved = normal * scale.reshape(1, groups, 1) + bias.reshape(1, groups, 1)
+    return moved.reshape(x.shape)
 
 
 @operator("GroupNormalization", since=21)

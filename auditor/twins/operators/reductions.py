@@ -132,3 +132,16 @@ def cumulative_sum(attributes: Attributes, x: Tensor, axis: Tensor) -> Tensor:
     if attributes.integer("exclusive"):
         sums = sums - line
     return sums.flip(along) if backwards else sums
+
+
+@operator("CumProd")
+def cumulative_product(attributes: Attributes, x: Tensor, axis: Tensor) -> Tensor:
+    """Return running products along one axis."""
+    along = int(axis.item()) % x.dim()
+    backwards = bool(attributes.integer("reverse"))
+    line = x.flip(along) if backwards else x
+    if attributes.integer("exclusive"):
+        ones = torch.ones_like(line.narrow(along, 0, 1))
+        line = torch.cat([ones, line.narrow(along, 0, line.shape[along] - 1)], along)
+    products = line.cumprod(along, dtype=x.dtype)
+    return products.flip(along) if backwards else products

@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from auditor.twins.graphs import Attributes
 from auditor.twins.registry import operator
@@ -93,7 +92,10 @@ def split(attributes: Attributes, x: Tensor, lengths: Tensor | None = None) -> t
 
 
 def _equal(attributes: Attributes, x: Tensor) -> list[int]:
-    length, parts = x.shape[attributes.integer("axis")], attributes.integer("num_outputs")
+    length, parts = (
+        x.shape[attributes.integer("axis")],
+        attributes.integer("num_outputs", attributes.outputs),
+    )
     share = -(-length // parts)
     return [share] * (parts - 1) + [length - share * (parts - 1)]
 
@@ -126,7 +128,10 @@ def _cut(
     x: Tensor, starts: list[int], ends: list[int], axes: list[int], steps: list[int]
 ) -> Tensor:
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        taken = range(x.shape[axis])[slice(start, _open_end(end, x.shape[axis], step), step)]
+        length = x.shape[axis]
+        # Backwards, ONNX clips a start before the first element to that element; Python does not.
+        first = max(start, -length) if step < 0 else start
+        taken = range(length)[slice(first, _open_end(end, length, step), step)]
         x = torch.index_select(x, axis, torch.tensor(list(taken), dtype=torch.int64))
     return x
 
@@ -134,22 +139,6 @@ def _cut(
 def _open_end(end: int, length: int, step: int) -> int | None:
     # Backwards, an end before the first element means "to the start", which Python spells None.
     return None if step < 0 and end < -length else end
-
-
-@operator("Gather")
-def gather(attributes: Attributes, x: Tensor, indices: Tensor) -> Tensor:
-    """Take the entries at ``indices`` along one axis; the shape of ``indices`` replaces it."""
-    axis = attributes.integer("axis") % x.dim()
-    wanted = indices.to(torch.int64).reshape(-1) % x.shape[axis]
-    taken = torch.index_select(x, axis, wanted)
-    return taken.reshape([*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]])
-
-
-@operator("GatherElements")
-def gather_elements(attributes: Attributes, x: Tensor, indices: Tensor) -> Tensor:
-    """Take one entry along one axis for each element of ``indices``."""
-    axis = attributes.integer("axis") % x.dim()
-    return torch.gather(x, axis, indices.to(torch.int64) % x.shape[axis])
 
 
 @operator("Shape")
@@ -196,50 +185,25 @@ def number_range(_: Attributes, start: Tensor, limit: Tensor, delta: Tensor) -> 
     return numbers.to(start.dtype)
 
 
-@operator("Pad")
-def pad_by_attributes(attributes: Attributes, x: Tensor) -> Tensor:
-    """Pad by lengths that are attributes (before opset 11)."""
-    return _pad(
-        x,
-        attributes.integers("pads"),
-        range(x.dim()),
-        attributes.text("mode", "constant"),
-        attributes.number("value"),
-    )
+@operator("DepthToSpace")
+def depth_to_space(attributes: Attributes, x: Tensor) -> Tensor:
+    """Move blocks of channels into the plane; ``mode`` says which come first."""
+    side = attributes.integer("blocksize")
+    rows, channels, height, width = x.shape
+    left = channels // side**2
+    if attributes.text("mode", "DCR") == "DCR":
+        blocks = x.reshape(rows, side, side, left, height, width).permute(0, 3, 4, 1, 5, 2)
+    else:
+        blocks = x.reshape(rows, left, side, side, height, width).permute(0, 1, 4, 2, 5, 3)
+    return blocks.reshape(rows, left, height * side, width * side)
 
 
-@operator("Pad", since=11)
-def pad(
-    attributes: Attributes,
-    x: Tensor,
-    pads: Tensor,
-    value: Tensor | None = None,
-    axes: Tensor | None = None,
-) -> Tensor:
-    """Pad by a constant, by the edge, by reflection or by wrapping around."""
-    along = range(x.dim()) if axes is None else listed(axes)
-    filler = 0.0 if value is None else float(value.item())
-    return _pad(x, listed(pads), along, attributes.text("mode", "constant"), filler)
-
-
-def _pad(x: Tensor, pads: list[int], axes: range | list[int], mode: str, value: float) -> Tensor:
-    for position, axis in enumerate(axes):
-        before, after = pads[position], pads[position + len(axes)]
-        if mode == "constant":
-            widths = [0, 0] * (x.dim() - 1 - axis % x.dim()) + [before, after]
-            x = functional.pad(x, widths, value=value)
-        else:
-            places = _mirrored(x.shape[axis], before, after, mode)
-            x = torch.index_select(x, axis, places)
-    return x
-
-
-def _mirrored(length: int, before: int, after: int, mode: str) -> Tensor:
-    places = torch.arange(-before, length + after)
-    if mode == "edge":
-        return places.clamp(0, length - 1)
-    if mode == "wrap":
-        return places % length
-    period = max(2 * length - 2, 1)
-    folded = places % period
-    return torch.where(folded < length, folded, period - folded)
+@operator("SpaceToDepth")
+def space_to_depth(attributes: Attributes, x: Tensor) -> Tensor:
+    """Move blocks of the plane into channels; ``mode`` says which come first."""
+    side = attributes.integer("blocksize")
+    rows, channels, height, width = x.shape
+    blocks = x.reshape(rows, channels, height // side, side, width // side, side)
+    order = (0, 3, 5, 1, 2, 4) if attributes.text("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
+    made = blocks.permute(order)
+    return made.reshape(rows, channels * side**2, height // side, width // side)

@@ -1,6 +1,7 @@
 """Operators that slide a window: convolution and pooling, in one to three dimensions."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,20 +10,20 @@ from torch.nn import functional
 from auditor.twins.graphs import Attributes
 from auditor.twins.registry import operator
 
-_CONVOLUTION: dict[int, Callable[..., Tensor]] = {
+CONVOLUTION: dict[int, Callable[..., Tensor]] = {
     1: functional.conv1d,
     2: functional.conv2d,
     3: functional.conv3d,
 }
-_TRANSPOSED: dict[int, Callable[..., Tensor]] = {
-    1: functional.conv_transpose1d,
-    2: functional.conv_transpose2d,
-    3: functional.conv_transpose3d,
-}
-_MAXIMUM: dict[int, Callable[..., Tensor]] = {
+MAXIMUM: dict[int, Callable[..., Any]] = {
     1: functional.max_pool1d,
     2: functional.max_pool2d,
     3: functional.max_pool3d,
+}
+MEAN: dict[int, Callable[..., Tensor]] = {
+    1: functional.avg_pool1d,
+    2: functional.avg_pool2d,
+    3: functional.avg_pool3d,
 }
 
 
@@ -32,8 +33,8 @@ def conv(attributes: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None 
     kernel = list(weight.shape[2:])
     before, after = paddings(attributes, x, kernel)
     uneven = before != after
-    padded = functional.pad(x, _widths(before, after)) if uneven else x
-    return _CONVOLUTION[len(kernel)](
+    padded = functional.pad(x, widths(before, after)) if uneven else x
+    return CONVOLUTION[len(kernel)](
         padded,
         weight,
         bias,
@@ -44,42 +45,52 @@ def conv(attributes: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None 
     )
 
 
-@operator("ConvTranspose")
-def conv_transpose(
-    attributes: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None
-) -> Tensor:
-    """Return the gradient of a convolution, for explicit and even padding."""
-    rank = weight.dim() - 2
-    pads = attributes.integers("pads", [0] * (2 * rank))
-    automatic = attributes.text("auto_pad", "NOTSET") not in {"NOTSET", "VALID"}
-    if automatic or attributes.has("output_shape") or pads[:rank] != pads[rank:]:
-        message = "a transposed convolution with automatic or uneven padding"
-        raise ValueError(message)
-    return _TRANSPOSED[rank](
-        x,
-        weight,
-        bias,
-        stride=attributes.integers("strides", [1] * rank),
-        padding=pads[:rank],
-        output_padding=attributes.integers("output_padding", [0] * rank),
-        groups=attributes.integer("group", 1),
-        dilation=attributes.integers("dilations", [1] * rank),
-    )
-
-
 @operator("MaxPool")
+def max_pool_with_places(attributes: Attributes, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+    """Return the largest value in each window and, where asked, its place in the whole tensor."""
+    if attributes.outputs == 1:
+        return max_pool(attributes, x)
+    kernel = attributes.integers("kernel_shape")
+    padded, before = _padded_by_lowest(attributes, x, kernel)
+    best, flat = _slide(attributes, padded, kernel, return_indices=True)
+    column_major = bool(attributes.integer("storage_order"))
+    lengths, wide = list(x.shape[2:]), list(padded.shape[2:])
+    place, stride = torch.zeros_like(flat), 1
+    order = range(len(kernel)) if column_major else range(len(kernel) - 1, -1, -1)
+    parts = torch.unravel_index(flat, wide)
+    for axis in order:
+        place = place + (parts[axis] - before[axis]) * stride
+        stride *= lengths[axis]
+    rows = torch.arange(x.shape[0] * x.shape[1]).reshape(*x.shape[:2], *[1] * len(kernel))
+    return best, place + rows * stride
+
+
 def max_pool(attributes: Attributes, x: Tensor) -> Tensor:
     """Return the largest value in each window."""
     kernel = attributes.integers("kernel_shape")
+    padded, _ = _padded_by_lowest(attributes, x, kernel)
+    found: Tensor = _slide(attributes, padded, kernel, return_indices=False)
+    return found
+
+
+def _padded_by_lowest(
+    attributes: Attributes, x: Tensor, kernel: list[int]
+) -> tuple[Tensor, list[int]]:
     before, after = paddings(attributes, x, kernel)
-    before, after = _cover(attributes, x, kernel, before, after)
+    before, after = cover(attributes, x, kernel, before, after)
+    if not any(before) and not any(after):
+        return x, before
     lowest = -torch.inf if x.is_floating_point() else torch.iinfo(x.dtype).min
-    padded = functional.pad(x, _widths(before, after), value=lowest)
-    return _MAXIMUM[len(kernel)](
-        padded,
+    return functional.pad(x, widths(before, after), value=lowest), before
+
+
+def _slide(attributes: Attributes, x: Tensor, kernel: list[int], *, return_indices: bool) -> Any:  # noqa: ANN401 -- one tensor or two
+    return MAXIMUM[len(kernel)](
+        x,
         kernel,
         stride=attributes.integers("strides", [1] * len(kernel)),
         dilation=attributes.integers("dilations", [1] * len(kernel)),
+        return_indices=return_indices,
     )
 
 
@@ -88,24 +99,27 @@ def average_pool(attributes: Attributes, x: Tensor) -> Tensor:
     """Return the mean of each window, padding counted where ``count_include_pad``."""
     kernel = attributes.integers("kernel_shape")
     before, after = paddings(attributes, x, kernel)
-    first, last = _cover(attributes, x, kernel, before, after)
+    first, last = cover(attributes, x, kernel, before, after)
+    if not any((*first, *last)) and set(attributes.integers("dilations", [1])) == {1}:
+        return MEAN[len(kernel)](x, kernel, attributes.integers("strides", [1] * len(kernel)))
     counted = torch.ones((1, 1, *x.shape[2:]))
     if attributes.integer("count_include_pad"):
         # What rounding up adds beyond the declared padding is never counted.
         inside = [min(pair) for pair in zip(after, last, strict=True)]
-        counted = functional.pad(counted, _widths(first, inside), value=1.0)
+        counted = functional.pad(counted, widths(first, inside), value=1.0)
         beyond = [wide - near for wide, near in zip(last, inside, strict=True)]
-        counted = functional.pad(counted, _widths([0] * len(kernel), beyond))
+        counted = functional.pad(counted, widths([0] * len(kernel), beyond))
     else:
-        counted = functional.pad(counted, _widths(first, last))
-    totals = _window_sums(attributes, functional.pad(x, _widths(first, last)), kernel)
-    return totals / _window_sums(attributes, counted, kernel)
+        counted = functional.pad(counted, widths(first, last))
+    totals = window_sums(attributes, functional.pad(x, widths(first, last)), kernel)
+    return totals / window_sums(attributes, counted, kernel)
 
 
-def _window_sums(attributes: Attributes, x: Tensor, kernel: list[int]) -> Tensor:
+def window_sums(attributes: Attributes, x: Tensor, kernel: list[int]) -> Tensor:
+    """Return the sum of each window, channel by channel."""
     rank = len(kernel)
     flat = x.reshape(-1, 1, *x.shape[2:])
-    sums = _CONVOLUTION[rank](
+    sums = CONVOLUTION[rank](
         flat,
         torch.ones((1, 1, *kernel)),
         stride=attributes.integers("strides", [1] * rank),
@@ -136,21 +150,22 @@ def paddings(attributes: Attributes, x: Tensor, kernel: list[int]) -> tuple[list
         pads = attributes.integers("pads", [0] * (2 * rank))
         return pads[:rank], pads[rank:]
     strides = attributes.integers("strides", [1] * rank)
-    reach = _reach(attributes, kernel)
+    spans = reach(attributes, kernel)
     needed = [
         max((-(-length // stride) - 1) * stride + span - length, 0)
-        for length, stride, span in zip(x.shape[2:], strides, reach, strict=True)
+        for length, stride, span in zip(x.shape[2:], strides, spans, strict=True)
     ]
     small, large = [width // 2 for width in needed], [width - width // 2 for width in needed]
     return (small, large) if mode == "SAME_UPPER" else (large, small)
 
 
-def _reach(attributes: Attributes, kernel: list[int]) -> list[int]:
+def reach(attributes: Attributes, kernel: list[int]) -> list[int]:
+    """Return how many elements a window spans along each axis."""
     dilations = attributes.integers("dilations", [1] * len(kernel))
     return [(size - 1) * step + 1 for size, step in zip(kernel, dilations, strict=True)]
 
 
-def _cover(
+def cover(
     attributes: Attributes, x: Tensor, kernel: list[int], before: list[int], after: list[int]
 ) -> tuple[list[int], list[int]]:
     """Widen the padding so that rounding up (``ceil_mode``) gives the last window its elements.
@@ -161,7 +176,7 @@ def _cover(
         return before, after
     strides = attributes.integers("strides", [1] * len(kernel))
     widened = []
-    for axis, span in enumerate(_reach(attributes, kernel)):
+    for axis, span in enumerate(reach(attributes, kernel)):
         length, first, stride = x.shape[2 + axis], before[axis], strides[axis]
         windows = -(-(length + first + after[axis] - span) // stride) + 1
         if (windows - 1) * stride >= length + first:
@@ -170,6 +185,7 @@ def _cover(
     return before, widened
 
 
-def _widths(before: list[int], after: list[int]) -> list[int]:
+def widths(before: list[int], after: list[int]) -> list[int]:
+    """Return paddings in the order of torch: the last axis first."""
     pairs = zip(reversed(before), reversed(after), strict=True)
     return [width for pair in pairs for width in pair]
