@@ -114,8 +114,13 @@ class Apgd:
         """One a step."""
         return self.steps
 
-    def begin(self, ground: Ground, rng: np.random.Generator) -> Climb:
-        """Begin at the start that the ground names, or at a random point of the surface."""
+    def begin(self, ground: Ground, rng: np.random.Generator) -> Climb | None:
+        """Begin at the start that the ground names, or at a random point of the surface.
+
+        There is nothing to try where no row has as many harmful classes as the rank.
+        """
+        if self.rank > ground.aim.toward.sum(axis=1).max(initial=0):
+            return None
         start = random_start(ground.ball, rng) if ground.start is None else ground.start
         aim = aimed(ground, self.rank)
         return Climb(Ascent.start(start), ground.ball, aim, self.loss, self.steps)

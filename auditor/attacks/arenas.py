@@ -2,18 +2,19 @@
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.goals import Goal, any_other
+from auditor.attacks.goals import Goal, concerned, goal_of
 from auditor.attacks.losses import Labels
 from auditor.attacks.norms import Norm
 from auditor.attacks.threats import Constraints, Threat, lp_threat
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.readings import Gap
 from auditor.domain.subjects import Model, Subject, Twin
-from auditor.domain.tasks import Array, Classification, Floats, InputSpace
+from auditor.domain.tasks import Array, Classification, Floats, InputSpace, Task
 from auditor.errors import PolicyError
 
 REPEATS = 8
@@ -59,37 +60,78 @@ class Bout:
     sample: NDArray[np.int64]
 
 
-def gather(subject: Subject, rows: int, norm: Norm = Norm.LINF) -> Bout:
-    """Take the first ``rows`` of the audit's permutation of the evaluation data.
+def gather(
+    subject: Subject, rows: int, norm: Norm = Norm.LINF, *, label: str = "", decision: str = ""
+) -> Bout:
+    """Take the first ``rows`` rows of the audit's permutation that the goal is about.
 
-    A model that answers at random is asked ``REPEATS`` times about each candidate.
+    ``label`` and ``decision`` narrow the goal (``goals.goal_of``); rows of other labels are left
+    out then. A model that answers at random is asked ``REPEATS`` times about each clean row and
+    each candidate: its mean answer is attacked.
 
-    Raises ``TypeError`` where a need is not met: the frame asks for needs first.
+    Raises ``TypeError`` where a need is not met: the frame asks for needs first. Raises
+    ``PolicyError`` for a goal that the task does not have.
     """
     dataset = subject.datasets[Role.EVALUATION]
+    truth = truth_of(dataset, subject.task)
     if (
         isinstance(subject.model, Gap)
         or isinstance(subject.space, Gap)
-        or not isinstance(subject.task, Classification)
         or dataset.inputs is None
-        or dataset.labels is None
+        or truth is None
     ):
-        message = "an attack needs a classifier, its input space and labelled rows"
+        message = "an attack needs a model, its input space and labelled rows"
         raise TypeError(message)
-    sample = subject.sample(Role.EVALUATION, rows)
+    goal = goal_of(subject.task, label, decision)
+    sample = _attacked(subject, goal, truth)[:rows]
     arena = Arena(
         model=subject.model,
         twin=None if isinstance(subject.twin, Gap) else subject.twin,
-        goal=any_other(subject.task),
+        goal=goal,
         norm=norm,
         repeats=1 if subject.model.deterministic else REPEATS,
         space=subject.space,
         rows=dataset.inputs[sample],
-        labels=dataset.labels[sample],
-        probabilities=subject.probabilities(Role.EVALUATION)[sample],
+        labels=truth[sample],
+        probabilities=clean_probabilities(subject, sample),
         whole=_takes_whole_numbers(subject.model, dataset),
     )
     return Bout(arena, dataset, sample)
+
+
+def _attacked(subject: Subject, goal: Goal, truth: Labels) -> NDArray[np.int64]:
+    """Return the rows that a goal is about, in the order of the audit's permutation."""
+    order = subject.sample(Role.EVALUATION, len(truth))
+    found = order[concerned(goal, truth[order])]
+    if not len(found):
+        raise PolicyError(
+            "no row of the evaluation data has a label that the goal is about",
+            cure="Name a label that the evaluation data hold, or leave label and decision empty.",
+        )
+    return found
+
+
+def truth_of(dataset: Dataset, task: Task) -> Labels | None:
+    """Return what is true of each row: a class, or, for a regression, a number."""
+    if isinstance(task, Classification):
+        return dataset.labels
+    # A goal on numbers (goals.Error) takes the numbers where others take classes.
+    return cast("Labels | None", dataset.targets)
+
+
+def clean_probabilities(subject: Subject, sample: NDArray[np.int64]) -> Floats:
+    """Return the target's probabilities of some evaluation rows, asked for once by all checks.
+
+    Of a model that answers at random they are the mean of ``REPEATS`` answers, as those of
+    candidates are: else an unlucky answer to a clean row would count as a success of attacks.
+    """
+    dataset, model = subject.datasets[Role.EVALUATION], subject.model
+    if isinstance(model, Gap) or model.deterministic or dataset.inputs is None:
+        return subject.probabilities(Role.EVALUATION)[sample]
+    rows = dataset.inputs[sample]
+    said = [model.probabilities(model.predict(rows)) for _ in range(REPEATS)]
+    mean: Floats = np.mean(said, axis=0)
+    return mean
 
 
 def growing(budgets: tuple[float, ...], norm: Norm = Norm.LINF) -> tuple[float, ...]:
@@ -123,3 +165,12 @@ def positive(**counts: int) -> None:
                 f"{name} {count} of an evasion check is no amount of work",
                 cure="Give a whole number of at least 1.",
             )
+
+
+def two_classes(label: str, decision: str) -> None:
+    """Raise ``PolicyError`` where a decision is asked for that is right for the label."""
+    if label and label == decision:
+        raise PolicyError(
+            f"the decision {decision!r} is right for the label {label!r}, no harm",
+            cure="Name two different classes, or leave one of them empty.",
+        )

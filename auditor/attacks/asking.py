@@ -147,6 +147,6 @@ class Attack(Protocol):
         """Whether it looks for the nearest success, and so goes on with rows that are broken."""
         ...
 
-    def begin(self, ground: Ground, rng: np.random.Generator) -> State:
-        """Return the state before the first question."""
+    def begin(self, ground: Ground, rng: np.random.Generator) -> State | None:
+        """Return the state before the first question; ``None`` where there is nothing to try."""
         ...

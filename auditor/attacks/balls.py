@@ -22,13 +22,16 @@ Repair = Callable[[Array, Array], Array]
 class Ball:
     """All candidates for ``[n, ...]`` clean rows under one threat.
 
-    ``lower`` and ``upper`` are what each coordinate can reach alone; ``scale`` its range, 0 where
-    it may not move. ``repair`` brings candidates to where they could be real rows.
+    ``lower`` and ``upper`` are what each coordinate can reach alone, ``least`` and ``most`` the
+    same in the rows' own type; ``scale`` is its range, 0 where it may not move. ``repair`` brings
+    candidates to where they could be real rows.
     """
 
     clean: Array
     lower: Floats
     upper: Floats
+    least: Array
+    most: Array
     quantum: Floats
     origin: Floats
     norm: Norm
@@ -44,6 +47,8 @@ class Ball:
             clean=self.clean[keep],
             lower=self.lower[keep],
             upper=self.upper[keep],
+            least=self.least[keep],
+            most=self.most[keep],
         )
 
     def project(self, points: Floats) -> Floats:
@@ -80,14 +85,16 @@ class Ball:
 
         Settling twice changes nothing. A coordinate with no step in reach keeps its clean value.
         """
-        exact = self.clean.astype(np.float64)
         points = self.project(points)
         if (self.quantum > 0).any():
-            points = self._on_steps(points, exact)
-        points = np.where(np.isnan(points), exact, points)
+            points = self._on_steps(points, self.clean.astype(np.float64))
+        missing = np.isnan(points)
+        if missing.any():
+            points = np.where(missing, self.clean.astype(np.float64), points)
         if np.issubdtype(self.clean.dtype, np.integer):
             points = np.rint(points)
-        typed = self._typed(points)
+        # A narrower type may round across a limit.
+        typed = np.clip(points.astype(self.clean.dtype), self.least, self.most)
         return typed if self.repair is None else self.repair(self.clean, typed)
 
     def _unit(self) -> Floats:
@@ -121,27 +128,36 @@ class Ball:
         still = (first > last) | (chosen == np.rint(own))
         return np.where(still, exact, self.origin + chosen * quantum)
 
-    def _typed(self, points: Floats) -> Array:
-        typed = points.astype(self.clean.dtype)
-        exact = typed.astype(np.float64)
-        # A narrower type may round across a limit: step back towards the clean value.
-        margin = SLACK * self.quantum
-        across = (exact > self.upper + margin) | (exact < self.lower - margin)
-        if across.any() and np.issubdtype(self.clean.dtype, np.floating):
-            back = np.nextafter(typed, self.clean.astype(typed.dtype))
-            typed = np.where(across, back, typed)
-        return typed
+
+def typed_limits(
+    clean: Array, lower: Floats, upper: Floats, quantum: Floats
+) -> tuple[Array, Array]:
+    """Return the least and the largest numbers of the rows' type between two limits.
+
+    A step may lie past a limit by rounding error, which is forgiven.
+    """
+    if not np.issubdtype(clean.dtype, np.floating):
+        slack = np.where(quantum > 0, SLACK * quantum, SLACK)
+        first, last = np.ceil(lower - slack), np.floor(upper + slack)
+        return first.astype(clean.dtype), last.astype(clean.dtype)
+    kind, margin = clean.dtype.type, SLACK * quantum
+    lower, upper = lower - margin, upper + margin
+    least, most = lower.astype(kind), upper.astype(kind)
+    least = np.where(least.astype(np.float64) < lower, np.nextafter(least, kind(np.inf)), least)
+    most = np.where(most.astype(np.float64) > upper, np.nextafter(most, kind(-np.inf)), most)
+    return least, most
 
 
 def unit_steps(gradient: Floats, ball: Ball) -> Floats:
     """Return, in ranges, the change of norm 1 that climbs ``gradient`` fastest in the ball's norm.
 
-    ``gradient`` is that in the rows' own units. For ``l1`` and ``l0`` it is the Euclidean one:
-    these balls have corners, and their attacks choose coordinates by themselves.
+    ``gradient`` is that in the rows' own units; where ``scale`` is 0 the change means nothing. For
+    ``l1`` and ``l0`` it is the Euclidean one: these balls have corners, and their attacks choose
+    coordinates by themselves.
     """
-    slope = np.nan_to_num(gradient, nan=0.0) * ball.scale
     if ball.norm is Norm.LINF:
-        return np.sign(slope)
+        return np.sign(gradient)
+    slope = gradient * ball.scale
     length = size(slope, Norm.L2)
     return np.asarray(slope / wide(np.maximum(length, TINY), slope))
 

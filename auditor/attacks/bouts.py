@@ -1,10 +1,10 @@
 """One attack check's work: gather the rows, throw a suite at them, and write down what was seen."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from auditor.attacks.arenas import gather
-from auditor.attacks.goals import Goal
+from auditor.attacks.bands import both_ways
+from auditor.attacks.goals import Error
 from auditor.attacks.norms import Norm
 from auditor.attacks.suites import Suite
 from auditor.attacks.sweeping import sweep
@@ -36,11 +36,21 @@ def robustness_metrics(distance: Unit = Unit.SHARE) -> Mapping[str, Metric]:
             Bound.AT_MOST,
             higher_is_better=True,
         ),
+        "expected_cost": Metric(
+            "Mean cost of the decisions under attack, where the task has costs",
+            Unit.NONE,
+            Bound.AT_LEAST,
+            higher_is_better=False,
+        ),
     }
 
 
 def bout_cost(suite: Suite, budgets: int, rows: int, size: Size) -> Cost:
-    """Return upper bounds of what a bout spends; rows that break early cost less."""
+    """Return upper bounds of what a bout spends; rows that break early cost less.
+
+    A regression, whose model gives one score a row, is attacked upwards and downwards.
+    """
+    suite = both_ways(suite) if size.classes == 1 else suite
     attacked = min(rows, size.rows)
     passes = attacked * suite.passes(budgets)
     asked = attacked * (suite.queries(budgets) + REFINE)
@@ -56,28 +66,29 @@ def fight(  # noqa: PLR0913 -- what a check's parameters say
     norm: Norm,
     rows: int,
     examples: int,
-    goal: Goal | None = None,
+    label: str = "",
+    decision: str = "",
 ) -> Evidence:
     """Attack the first ``rows`` rows of the audit's permutation at each budget.
 
-    ``goal`` is any wrong decision, unless it is given. Raises ``TypeError`` where a need is not
-    met: the frame asks for needs first.
+    Success is what the task counts as harm; ``label`` and ``decision`` ask about rows of one class
+    or decisions for one alone. Raises ``PolicyError`` for classes that the task does not have, and
+    ``TypeError`` where a need is not met: the frame asks for needs first.
     """
-    bout = gather(subject, rows, norm)
-    if goal is not None:
-        bout = replace(bout, arena=replace(bout.arena, goal=goal))
+    bout = gather(subject, rows, norm, label=label, decision=decision)
+    suite = both_ways(suite) if isinstance(bout.arena.goal, Error) else suite
     if suite.asks_the_twin and bout.arena.twin is None:
         message = "the frame asks for needs first"
         raise TypeError(message)
-    found = sweep(suite, bout.arena, budgets, subject.seed, subject.progress, refine=REFINE)
-    measured = suite.asks_the_twin and not isinstance(subject.twin, Gap)
-    return describe(
-        bout,
-        found,
-        most_examples=examples * subject.show_examples,
-        twin_distance=_distance(subject) if measured else None,
+    found = sweep(
+        suite,
+        bout.arena,
+        budgets,
+        subject.seed,
+        subject.progress,
+        refine=REFINE,
+        memory=subject.memory,
     )
-
-
-def _distance(subject: Subject) -> Mapping[str, float] | None:
-    return None if isinstance(subject.twin, Gap) else subject.twin.distance
+    twin = None if isinstance(subject.twin, Gap) or not suite.asks_the_twin else subject.twin
+    most = examples * subject.show_examples
+    return describe(bout, found, most_examples=most, twin=twin)

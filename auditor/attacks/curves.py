@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from auditor.attacks.breakdowns import by_class, by_group, cheapest, needed
 from auditor.attacks.norms import Norm
+from auditor.attacks.outlays import asked, counted, expected_costs
 from auditor.attacks.tallies import Mask, Outcomes, recount
 from auditor.domain.canonical import Json
 from auditor.domain.evidence import Evidence
 from auditor.domain.intervals import Interval
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Unit
+from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Scalar, Unit
 from auditor.domain.tasks import Floats
 from auditor.stats.proportions import clopper_pearson
 from auditor.stats.quantiles import quantile
@@ -25,6 +26,8 @@ def readings(
 ) -> tuple[Reading, ...]:
     """Return clean accuracy, robust accuracy at each budget, and the median breaking change.
 
+    Where the task has costs, also what decisions cost at each budget.
+
     Successes are counted anew from the target's probabilities and the size of each change.
     ``effort`` says how hard the attack tried, and joins the details.
     """
@@ -32,14 +35,20 @@ def readings(
     if not any(cast("Sequence[int]", settings["movable"])):
         return (_nothing_moves(settings),)
     seen = recount(evidence)
-    norm = str(settings["norm"])
-    shared = {**effort, **_shared(settings), "rows": len(seen.wrong)}
-    clean = _share(~seen.wrong, "clean_accuracy", confidence, settings, {"norm": norm}, {})
+    place = _place(settings)
+    shared = {**effort, **_shared(settings), "rows": len(seen.wrong), **counted(seen, evidence)}
+    clean = _share(~seen.wrong, "clean_accuracy", confidence, settings, place, {})
     curve = [
         _robust(evidence, seen, index, confidence, shared) for index in range(len(seen.budgets))
     ]
+    costs = expected_costs(evidence, seen, confidence, place)
     named = {**shared, **_named(evidence, seen)}
-    return (clean, *curve, _breaking(seen, confidence, settings, named))
+    return (clean, *curve, *costs, _breaking(seen, confidence, settings, named))
+
+
+def _place(settings: Mapping[str, Json]) -> dict[str, Scalar]:
+    """Return the coordinates of a reading: the norm, and the classes where some were asked for."""
+    return {"norm": str(settings["norm"]), **asked(settings)}
 
 
 def ceiling(norm: Norm, coordinates: int) -> float:
@@ -78,7 +87,7 @@ def _robust(
         "by_class": by_class(seen, kept, confidence),
         "by_group": by_group(groups, kept, confidence),
     }
-    params: dict[str, float | str] = {"eps": eps, "norm": str(settings["norm"])}
+    params = {"eps": eps, **_place(settings)}
     return _share(kept, "robust_accuracy", confidence, settings, params, details)
 
 
@@ -100,7 +109,7 @@ def _share(  # noqa: PLR0913, PLR0917 -- one place where shares become measureme
     metric: str,
     confidence: float,
     settings: Mapping[str, Json],
-    params: Mapping[str, float | str],
+    params: Mapping[str, Scalar],
     details: Mapping[str, Json],
 ) -> Measurement:
     return Measurement.of(
@@ -128,7 +137,7 @@ def _breaking(
         "min_breaking_eps",
         Unit.SHARE if norm is Norm.LINF else Unit.NONE,
         bound=Bound.AT_MOST,
-        params={"norm": norm.value},
+        params=_place(settings),
         repeat=_repeat(settings),
         doubted=not settings["deterministic"],
         details={

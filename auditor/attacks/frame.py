@@ -80,6 +80,11 @@ class Frame:
         unbroken = ~within(self.standing.breaking, self.threat.eps)
         return np.flatnonzero(unbroken).astype(np.int64)
 
+    @property
+    def right(self) -> Rows:
+        """Rows whose clean input did not reach the goal."""
+        return np.flatnonzero(self.standing.breaking > 0).astype(np.int64)
+
     def spent(self, rows: int) -> bool:
         """Whether asking for ``rows`` more would exceed what may be asked."""
         if self.most_queries is None:

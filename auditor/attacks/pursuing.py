@@ -7,6 +7,7 @@ import numpy as np
 
 from auditor.attacks.asking import Answer, Attack, Ground, Question, Source, State
 from auditor.attacks.frame import Frame, Mask, Rows
+from auditor.attacks.goals import Harm
 from auditor.attacks.losses import softmax
 from auditor.domain.subjects import Twin
 from auditor.domain.tasks import Array, Floats
@@ -29,12 +30,15 @@ class Pursuit:
         """Attack every live row until it breaks, or the attack has asked all it may.
 
         ``stretch`` above 0 starts from the strongest candidates so far, their change stretched.
-        An attack that minimises keeps its rows. Ends early when the frame's queries are spent.
+        An attack that minimises takes broken rows too, and keeps them: it may find something
+        nearer. Ends early when the frame's queries are spent.
         """
-        rows = self.frame.live
+        rows = self.frame.right if self.attack.minimises else self.frame.live
         if not len(rows):
             return
         state = self.attack.begin(self._ground(rows, stretch), rng)
+        if state is None:
+            return
         for _round in range(self.attack.rounds):
             question = state.ask()
             if not len(rows) or self.frame.spent(len(question.points)):
@@ -53,10 +57,17 @@ class Pursuit:
             ball=frame.ball.take(rows),
             labels=frame.labels[rows],
             goal=frame.goal,
-            probabilities=frame.clean_probabilities[rows],
+            probabilities=self._heard(frame.clean_probabilities[rows]),
             start=frame.starts(rows, stretch) if stretch > 0 else None,
             broken=frame.standing.broken[rows],
         )
+
+    def _heard(self, probabilities: Floats) -> Floats:
+        """Return what the attack may know of clean rows: of scores, decisions at most."""
+        goal = self.frame.goal
+        if self.attack.source is Source.DECISIONS and isinstance(goal, Harm):
+            return np.eye(probabilities.shape[1])[goal.task.decide(probabilities)]
+        return probabilities
 
     def _broken(self, rows: Rows) -> Mask:
         live = np.zeros(len(self.frame.clean), dtype=np.bool_)
@@ -83,13 +94,20 @@ class Pursuit:
 
         def pull(cotangent: Floats) -> Floats:
             self.passes += len(cotangent)
-            return np.nan_to_num(twin.backward(cotangent))
+            gradient = twin.backward(cotangent)
+            return gradient if np.isfinite(gradient.sum()) else np.nan_to_num(gradient)
 
         return Answer(points.astype(np.float64), reached, np.zeros(0), logits, pull)
 
     def _confirm(self, own: Rows, points: Array, logits: Floats) -> Mask:
-        """Return which points the target confirms, asking only where the twin calls them broken."""
+        """Return which points the target confirms, asking only where the twin calls them broken.
+
+        An attack that minimises need not ask about points no nearer than a success it has.
+        """
         claimed = self.frame.claims(own, _as_probabilities(logits))
+        if self.attack.minimises:
+            distance = self.frame.threat.distance(self.frame.clean[own], points)
+            claimed = claimed & (distance < self.frame.standing.breaking[own])
         reached = np.zeros(len(own), dtype=np.bool_)
         if claimed.any() and not self.frame.spent(int(claimed.sum())):
             asked = points[claimed].astype(np.float64)

@@ -2,16 +2,27 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from auditor.attacks.apgd import Apgd
+from auditor.attacks.apgd_l1 import SparseApgd
 from auditor.attacks.asking import Attack, Source
+from auditor.attacks.decision_l2 import SurFree
+from auditor.attacks.fab import Fab
+from auditor.attacks.fmn import FastMinimumNorm
+from auditor.attacks.nes import Nes
 from auditor.attacks.norms import Norm
+from auditor.attacks.patches_ascent import SlopedPatch
+from auditor.attacks.patches_search import RandomPatch
+from auditor.attacks.rays import RayS
+from auditor.attacks.sigma_zero import SigmaZero
+from auditor.attacks.sparse_rs import SparseRs
 from auditor.attacks.square import Square
+from auditor.attacks.square_l2 import SquareL2
 from auditor.errors import PolicyError
 
-Make = Callable[[int, int], tuple[Attack, ...]]
-"""From steps (or queries) and a count to attacks."""
+Make = Callable[[int, int, Norm], tuple[Attack, ...]]
+"""From steps (or queries), a count and a norm to attacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +89,7 @@ def _stage(text: str, norm: Norm) -> tuple[Attack, ...]:
             f"the stage {text!r} names no attack in the norm {norm.value}",
             cure=f"Write NAME:STEPS or NAME:STEPSxCOUNT with a name of {_known(norm)}.",
         )
-    return kind.make(int(found[2]), int(found[3] or 1))
+    return kind.make(int(found[2]), int(found[3] or 1), norm)
 
 
 def _known(norm: Norm) -> str:
@@ -86,27 +97,75 @@ def _known(norm: Norm) -> str:
 
 
 def _climbs(loss: str) -> Make:
-    def make(steps: int, count: int) -> tuple[Attack, ...]:
-        return (Apgd(steps, loss),) * count
+    def make(steps: int, count: int, norm: Norm) -> tuple[Attack, ...]:
+        return (_climb(steps, norm, loss),) * count
 
     return make
 
 
-def _targeted(steps: int, count: int) -> tuple[Attack, ...]:
-    first = Apgd(steps, "difference")
-    return tuple(replace(first, rank=rank) for rank in range(1, count + 1))
+def _climb(steps: int, norm: Norm, loss: str, rank: int = 0) -> Attack:
+    return (SparseApgd if norm is Norm.L1 else Apgd)(steps, loss, rank)
 
 
-def _square(queries: int, count: int) -> tuple[Attack, ...]:
-    return (Square(queries),) * count
+def _targeted(steps: int, count: int, norm: Norm) -> tuple[Attack, ...]:
+    return tuple(_climb(steps, norm, "difference", rank) for rank in range(1, count + 1))
 
 
-_ASCENTS = frozenset({Norm.LINF, Norm.L2})
+def _square(queries: int, count: int, norm: Norm) -> tuple[Attack, ...]:
+    return (Square(queries) if norm is Norm.LINF else SquareL2(queries),) * count
+
+
+def _nes(steps: int, pairs: int, _: Norm) -> tuple[Attack, ...]:
+    return (Nes(steps, pairs),)
+
+
+def _rays(decisions: int, count: int, _: Norm) -> tuple[Attack, ...]:
+    return tuple(RayS(decisions, fresh=index > 0) for index in range(count))
+
+
+def _surfree(decisions: int, count: int, _: Norm) -> tuple[Attack, ...]:
+    return (SurFree(decisions),) * count
+
+
+def _sparse_rs(queries: int, count: int, _: Norm) -> tuple[Attack, ...]:
+    return (SparseRs(queries),) * count
+
+
+def _patch_search(queries: int, count: int, _: Norm) -> tuple[Attack, ...]:
+    return (RandomPatch(queries),) * count
+
+
+def _patch_ascent(steps: int, count: int, _: Norm) -> tuple[Attack, ...]:
+    return tuple(SlopedPatch(steps, rank) for rank in range(count))
+
+
+def _minimum_norm(steps: int, count: int, _: Norm) -> tuple[Attack, ...]:
+    return (FastMinimumNorm(steps, count),)
+
+
+def _fab(steps: int, count: int, _: Norm) -> tuple[Attack, ...]:
+    return (Fab(steps, count),)
+
+
+def _sigma_zero(steps: int, count: int, _: Norm) -> tuple[Attack, ...]:
+    return (SigmaZero(steps, count),)
+
+
+_ASCENTS = frozenset({Norm.LINF, Norm.L2, Norm.L1})
 KINDS: Mapping[str, Kind] = {
     "cross_entropy": Kind(_ASCENTS, _climbs("cross_entropy")),
     "margin": Kind(_ASCENTS, _climbs("margin")),
     "dlr": Kind(_ASCENTS, _climbs("dlr")),
     "targeted": Kind(_ASCENTS, _targeted),
-    "square": Kind(frozenset({Norm.LINF}), _square),
+    "fmn": Kind(frozenset(Norm), _minimum_norm),
+    "fab": Kind(_ASCENTS, _fab),
+    "sigma_zero": Kind(frozenset({Norm.L0}), _sigma_zero),
+    "square": Kind(frozenset({Norm.LINF, Norm.L2}), _square),
+    "nes": Kind(frozenset({Norm.LINF, Norm.L2}), _nes),
+    "rays": Kind(frozenset({Norm.LINF}), _rays),
+    "surfree": Kind(frozenset({Norm.L2}), _surfree),
+    "sparse_rs": Kind(frozenset({Norm.L0}), _sparse_rs),
+    "patch_search": Kind(frozenset({Norm.L0}), _patch_search),
+    "patch_ascent": Kind(frozenset({Norm.L0}), _patch_ascent),
 }
 """Every stage's name. ``dlr`` needs three classes or more."""

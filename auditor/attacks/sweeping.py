@@ -1,5 +1,6 @@
 """A suite of attacks at growing budgets: what broke at one counts at every larger one."""
 
+import hashlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,12 +11,15 @@ from auditor.attacks.bills import BISECTION, Bill, Sweep, total
 from auditor.attacks.frame import Frame, Rows, Standing
 from auditor.attacks.norms import wide
 from auditor.attacks.pursuing import Pursuit
+from auditor.attacks.resuming import keep, restore
 from auditor.attacks.suites import Suite
 from auditor.attacks.threats import within
+from auditor.domain.memories import Forgetful, Memory
 from auditor.domain.subjects import Progress
 
 NUMBERS_AT_ONCE = 2**24
 MOST_ROWS_AT_ONCE = 512
+FORGETFUL = Forgetful()
 
 
 def sweep(  # noqa: PLR0913 -- an attack, where it goes, and who is told
@@ -26,19 +30,30 @@ def sweep(  # noqa: PLR0913 -- an attack, where it goes, and who is told
     progress: Progress,
     *,
     refine: int = 0,
+    memory: Memory = FORGETFUL,
 ) -> Sweep:
     """Attack all rows at each budget, the smallest first, some rows at a time.
 
-    ``refine`` bisections then bring each successful candidate nearer to its clean row. The same
-    arguments give the same result. Raises ``CancelledError`` through ``progress``.
+    ``refine`` bisections then bring each successful candidate nearer to its clean row. Parts that
+    ``memory`` holds are not attacked again: it must know which model this is. The same arguments
+    give the same result. Raises ``CancelledError`` through ``progress``.
     """
     parts = _parts(arena)
+    work = f"{_digest(arena)} {suite.names} {budgets} {seed} {refine}"
     ticker = _Ticker(progress, len(parts) * suite.ticks(len(budgets)))
     found = []
     for index, rows in enumerate(parts):
         part = _Part(arena, rows, np.random.default_rng([seed, index]), ticker)
-        part.attack(suite, budgets)
-        part.refine(budgets[-1], refine)
+        end = ticker.done + suite.ticks(len(budgets))
+        name = f"{work} part {index}"
+        known = memory.recall(name)
+        if known is None:
+            part.attack(suite, budgets)
+            part.refine(budgets[-1], refine)
+            memory.remember(name, keep(part.standing, part.log))
+        else:
+            part.standing, part.log = restore(known)
+            ticker.reach(end)
         found.append(part)
     return _join(found, arena, budgets)
 
@@ -151,6 +166,16 @@ class _Part:
                 refused=frame.refused - refused,
             )
         )
+
+
+def _digest(arena: Arena) -> str:
+    """Return a digest of what is attacked, the model left aside."""
+    aim = arena.goal.aim(arena.labels)
+    hasher = hashlib.sha256(f"{arena.norm} {arena.repeats} {arena.most_queries}".encode())
+    line = arena.goal.margin(arena.probabilities, arena.labels)
+    for part in (arena.rows, arena.labels, arena.probabilities, aim.toward, aim.away, line):
+        hasher.update(np.ascontiguousarray(part).tobytes())
+    return hasher.hexdigest()
 
 
 def _parts(arena: Arena) -> list[Rows]:

@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.goals import Goal
+from auditor.attacks.goals import Goal, Harm
 from auditor.attacks.losses import Labels
 from auditor.attacks.norms import Norm, size
 from auditor.attacks.threats import within
@@ -23,7 +23,9 @@ Mask = NDArray[np.bool_]
 class Outcomes:
     """What evidence says of each row: ``wrong`` without attack, and how far its success lies.
 
-    ``breaking`` is the size of the change that broke a row: 0 where wrong, infinite where none.
+    A row that is rejected without attack is neither right nor broken, and counts with the wrong
+    ones. ``breaking`` is the size of the change that broke a row: 0 where wrong, infinite where
+    none; ``harming`` the same without regard to rejections (``None``: there are none).
     """
 
     goal: Goal
@@ -31,6 +33,7 @@ class Outcomes:
     budgets: tuple[float, ...]
     wrong: Mask
     breaking: Floats
+    harming: Floats | None = None
 
     @property
     def broken(self) -> Mask:
@@ -54,10 +57,13 @@ def recount(evidence: Evidence) -> Outcomes:
     goal = read_goal(cast("Mapping[str, Json]", settings["goal"]))
     labels = cast("Labels", evidence["labels"])
     budgets = tuple(float(eps) for eps in cast("Sequence[float]", settings["eps"]))
-    wrong = goal.reached(cast("Floats", evidence["clean_probabilities"]), labels)
+    clean = cast("Floats", evidence["clean_probabilities"])
+    harmed = goal.reached(clean, labels)
     reached = goal.reached(cast("Floats", evidence["adversarial_probabilities"]), labels)
-    breaking = np.where(reached, _distance(evidence, Norm(str(settings["norm"]))), np.inf)
-    return Outcomes(goal, labels, budgets, wrong, np.where(wrong, 0.0, breaking))
+    found = np.where(reached, _distance(evidence, Norm(str(settings["norm"]))), np.inf)
+    harming = np.where(harmed, 0.0, found)
+    wrong = harmed | goal.rejected(clean, labels) if isinstance(goal, Harm) else harmed
+    return Outcomes(goal, labels, budgets, wrong, np.where(wrong, 0.0, found), harming)
 
 
 def _distance(evidence: Evidence, norm: Norm) -> Floats:

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.balls import SLACK, STEP_SLACK, Ball, resolution
+from auditor.attacks.balls import SLACK, STEP_SLACK, Ball, resolution, typed_limits
 from auditor.attacks.images import image_axes
 from auditor.attacks.norms import Norm, size
 from auditor.domain.tasks import Array, FeatureKind, Floats, InputSpace
@@ -62,10 +62,15 @@ class Threat:
         The box is widened to a clean value that lies outside it, and a missing one (NaN) stays.
         """
         exact = clean.astype(np.float64)
+        lower = np.maximum(exact - self.radius, np.minimum(self.low, exact))
+        upper = np.minimum(exact + self.radius, np.maximum(self.high, exact))
+        least, most = typed_limits(clean, lower, upper, self.quantum)
         return Ball(
             clean=clean,
-            lower=np.maximum(exact - self.radius, np.minimum(self.low, exact)),
-            upper=np.minimum(exact + self.radius, np.maximum(self.high, exact)),
+            lower=lower,
+            upper=upper,
+            least=least,
+            most=most,
             quantum=self.quantum,
             origin=self.low,
             norm=self.norm,

@@ -12,15 +12,14 @@ from auditor.attacks.bills import Sweep
 from auditor.attacks.goals import Error, Goal, Harm
 from auditor.domain.canonical import Json
 from auditor.domain.evidence import Evidence, Item
+from auditor.domain.subjects import Twin
 from auditor.domain.tasks import Classification, Floats, Regression
 
 MOST_CRAFTED_BYTES = 4 * 2**20
 """How much of crafted inputs is kept: all of a small model's, a prefix of a large one's."""
 
 
-def describe(
-    bout: Bout, found: Sweep, *, most_examples: int, twin_distance: Mapping[str, float] | None
-) -> Evidence:
+def describe(bout: Bout, found: Sweep, *, most_examples: int, twin: Twin | None) -> Evidence:
     """Return what was seen of the attacked rows.
 
     ``crafted`` holds the nearest successful candidate of each broken row; ``crafted_rows`` places
@@ -32,8 +31,9 @@ def describe(
     broken = np.flatnonzero(np.isfinite(found.breaking) & (found.breaking > 0))
     kept = broken[: max(1, MOST_CRAFTED_BYTES // max(1, arena.rows[0].nbytes))]
     told = _settings(arena, found)
-    if twin_distance is not None:
-        told["twin_distance"] = {name: float(item) for name, item in twin_distance.items()}
+    if twin is not None:
+        told["twin_distance"] = {name: float(item) for name, item in twin.distance.items()}
+        told["twin_source"] = dict(twin.source)
     return {
         "settings": told,
         "ids": [bout.dataset.ids[row] for row in bout.sample],
@@ -116,16 +116,27 @@ def _settings(arena: Arena, found: Sweep) -> dict[str, Json]:
 def write_goal(goal: Goal) -> dict[str, Json]:
     """Return a goal as JSON. Raises ``TypeError`` for one that has no JSON."""
     if isinstance(goal, Harm):
-        task = goal.task
         return {
-            "classes": list(task.classes),
-            "positive": task.positive,
-            "threshold": float(task.threshold),
+            "classes": list(goal.task.classes),
+            "positive": goal.task.positive,
+            "threshold": float(goal.task.threshold),
             "harmful": [[bool(item) for item in row] for row in goal.harmful],
+            **_asked(goal),
         }
     if isinstance(goal, Error):
         return {"tolerance": float(goal.task.tolerance)}
     raise TypeError(goal)
+
+
+def _asked(goal: Harm) -> dict[str, Json]:
+    """Return what an audit file or a policy said of harm, where they said something."""
+    told: dict[str, Json] = {
+        "costs": [[float(cost) for cost in row] for row in goal.task.costs],
+        "reject": goal.task.reject,
+        "label": goal.label,
+        "decision": goal.decision,
+    }
+    return {name: value for name, value in told.items() if value}
 
 
 def read_goal(told: Mapping[str, Json]) -> Goal:
@@ -133,13 +144,17 @@ def read_goal(told: Mapping[str, Json]) -> Goal:
     if "tolerance" in told:
         return Error(Regression(cast("float", told["tolerance"])))
     positive = str(told["positive"])
+    costs = cast("Sequence[Sequence[float]]", told.get("costs", ()))
     task = Classification(
         classes=tuple(cast("Sequence[str]", told["classes"])),
         positive=positive,
         favourable=positive,
         threshold=cast("float", told["threshold"]),
+        costs=tuple(tuple(row) for row in costs),
+        reject=cast("str | None", told.get("reject")),
     )
-    return Harm(task, np.array(told["harmful"], dtype=np.bool_))
+    harmful = np.array(told["harmful"], dtype=np.bool_)
+    return Harm(task, harmful, str(told.get("label", "")), str(told.get("decision", "")))
 
 
 def _radius(arena: Arena, eps: float) -> list[float]:

@@ -139,7 +139,7 @@ def test_a_rejection_is_never_a_success() -> None:
     np.testing.assert_array_equal(goal.reached(scores, np.array([0, 0])), [False, True])
 
 
-@pytest.mark.parametrize("stages", [(), ("nothing:5",), ("square:5",), ("margin:5y2",)])
+@pytest.mark.parametrize("stages", [(), ("nothing:5",), ("sparse_rs:5",), ("margin:5y2",)])
 def test_a_stage_that_names_nothing_in_its_norm_is_refused(stages: tuple[str, ...]) -> None:
     with pytest.raises(PolicyError, match=r"cross_entropy|stages"):
         suite(stages, Norm.L2)

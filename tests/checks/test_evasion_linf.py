@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -129,6 +130,8 @@ def test_queries_and_passes_stay_within_the_cost_that_was_told(check: Linf | Lin
 
 
 def test_a_model_that_nothing_breaks_costs_exactly_what_was_told(check: Linf | LinfQuery) -> None:
+    if isinstance(check, Linf):
+        check = replace(check, stages=("cross_entropy:20", "margin:20"))
     model = ToyModel(lambda x: np.tile([3.0, 0.0], (len(x), 1)))
     twin = LinearTwin(np.zeros((4, 2)), np.array([3.0, 0.0]))
     rows, labels = np.full((9, 4), 0.5), np.zeros(9, dtype=np.int64)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from auditor.attacks.arenas import growing, positive
+from auditor.attacks.arenas import growing, positive, two_classes
 from auditor.attacks.bouts import bout_cost, fight, robustness_metrics
 from auditor.attacks.curves import best_half_width, readings
 from auditor.attacks.norms import Norm
@@ -26,21 +26,23 @@ class Linf:
     ``eps`` are shares of each coordinate's range. ``stages`` are thrown at the rows in turn, each
     at those that still stand: ``NAME:STEPS`` or ``NAME:STEPSxCOUNT`` with ``cross_entropy``,
     ``margin`` (the difference of probabilities) and ``targeted`` (towards the likeliest COUNT
-    classes). Up to ``examples`` broken rows are kept with their clean inputs, to be shown in the
-    report.
+    classes). ``label`` and ``decision`` name classes, to ask about rows of one and decisions for
+    the other alone (empty: any). Up to ``examples`` broken rows are kept with their clean inputs,
+    to be shown in the report.
     """
 
     eps: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2)
-    stages: tuple[str, ...] = ("cross_entropy:20", "margin:20")
+    stages: tuple[str, ...] = ("cross_entropy:20", "targeted:20x2")
     rows: int = 200
     examples: int = 8
+    label: str = ""
+    decision: str = ""
 
     id: ClassVar[str] = "evasion.linf"
     version: ClassVar[int] = 2
     title: ClassVar[str] = "Accuracy under a bounded attack that knows the model"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {
-            Need.CLASSIFICATION,
             Need.EVALUATION,
             Need.LABELS,
             Need.MODEL,
@@ -63,7 +65,7 @@ class Linf:
         Budget.SMOKE: {},
         Budget.CI: {
             "eps": (0.01, 0.02, 0.05, 0.1, 0.2),
-            "stages": ("cross_entropy:20", "margin:100", "targeted:50x3"),
+            "stages": ("cross_entropy:20", "targeted:50x3"),
             "rows": 500,
         },
         Budget.FULL: {
@@ -77,6 +79,7 @@ class Linf:
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
         growing(self.eps)
+        two_classes(self.label, self.decision)
         positive(rows=self.rows)
         suite(self.stages, Norm.LINF)
 
@@ -103,6 +106,8 @@ class Linf:
             norm=Norm.LINF,
             rows=self.rows,
             examples=self.examples,
+            label=self.label,
+            decision=self.decision,
         )
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:

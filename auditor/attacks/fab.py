@@ -1,0 +1,114 @@
+"""Fast adaptive boundary attack, targeted (Croce & Hein 2020, arXiv 1907.02044 and 2003.01690)."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from auditor.attacks.asking import Answer, Ground, Mask, Question, Source, one_each
+from auditor.attacks.hyperplanes import reach_plane
+from auditor.attacks.losses import difference
+from auditor.attacks.nearing import Quest
+from auditor.attacks.norms import TINY, flat, size
+from auditor.domain.tasks import Floats
+
+MOST_BIAS = 0.1
+"""The largest share of a step that is taken from the clean row (``alpha_max``, section 2.3)."""
+OVERSHOOT = 1.05
+"""By how much a step goes past the plane (``eta``)."""
+BACK = 0.9
+"""The share of its change that a success keeps before the next step (``beta``)."""
+START = 0.5
+"""How far from the clean row a further walk to the same class starts, as a share of the best."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Crossing:
+    """Where each row's walk to the decision line of one class stands; ``change`` is in ranges."""
+
+    quest: Quest
+    rng: np.random.Generator
+    change: Floats
+    iteration: int
+    steps: int
+
+    @property
+    def best(self) -> Floats:
+        """The nearest success of each row, or the clean row."""
+        return self.quest.best
+
+    def ask(self) -> Question:
+        """Ask about the point that each walk has reached."""
+        return one_each(self.quest.ball.at(self.change))
+
+    def tell(self, answer: Answer) -> "Crossing":
+        """Step to the plane that the twin's line looks like from here; begin the next walk."""
+        quest, found, _ = self.quest.hear(answer)
+        if self.iteration < self.steps:
+            value, cotangent = difference(answer.logits, quest.aim)
+            slope = answer.pull(cotangent) * quest.ball.scale
+            change = _ahead(quest, answer.points, found, value, slope)
+            return replace(self, quest=quest, change=change, iteration=self.iteration + 1)
+        if quest.last:
+            return replace(self, quest=quest)
+        quest = quest.further()
+        return replace(self, quest=quest, change=quest.start(self.rng, START), iteration=0)
+
+    def take(self, keep: Mask) -> "Crossing":
+        """Return the walk of some rows only."""
+        return replace(self, quest=self.quest.take(keep), change=self.change[keep])
+
+
+def _ahead(quest: Quest, points: Floats, found: Mask, value: Floats, slope: Floats) -> Floats:
+    """Return the next change: a step to the plane, drawn towards the clean row's own step."""
+    low, high, norm = flat(quest.low), flat(quest.high), quest.ball.norm
+    here, way = flat(quest.ball.change(points)), flat(slope)
+    from_clean = np.einsum("ij,ij->i", way, here) - value
+    start = np.where(found, BACK, 1.0)[:, None] * here
+    from_start = from_clean - np.einsum("ij,ij->i", way, start)
+    near = reach_plane(from_start, way, low - start, high - start, norm)
+    home = reach_plane(from_clean, way, low, high, norm)
+    far, own = size(near, norm), size(home, norm)
+    bias = np.minimum(far / np.maximum(far + own, TINY), MOST_BIAS)[:, None]
+    step = (1 - bias) * (start + OVERSHOOT * near) + bias * OVERSHOOT * home
+    return np.asarray(np.clip(step, low, high).reshape(slope.shape))
+
+
+@dataclass(frozen=True, slots=True)
+class Fab:
+    """Walks along the twin's decision line to each of the ``walks`` likeliest classes.
+
+    Where a row has fewer harmful classes, further walks start at random points on the way to its
+    best success. One gradient a step: the plane is taken where the last step ended, and a success
+    is drawn back before the next one without asking again.
+    """
+
+    steps: int
+    walks: int
+
+    source = Source.TWIN
+    minimises = True
+
+    @property
+    def name(self) -> str:
+        """The attack, its steps and its walks."""
+        return f"fab, {self.walks} x {self.steps} steps"
+
+    @property
+    def rounds(self) -> int:
+        """One a step, and a last look, each walk."""
+        return self.walks * (self.steps + 1)
+
+    @property
+    def queries(self) -> int:
+        """The target is asked where the twin calls a point broken and nearer than any before."""
+        return self.rounds + 1
+
+    @property
+    def passes(self) -> int:
+        """One a step."""
+        return self.walks * self.steps
+
+    def begin(self, ground: Ground, rng: np.random.Generator) -> Crossing:
+        """Begin at the clean rows, towards the likeliest class."""
+        quest = Quest.begin(ground, self.walks, untargeted=False)
+        return Crossing(quest, rng, quest.start(rng, START), 0, self.steps)

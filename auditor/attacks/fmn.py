@@ -1,0 +1,193 @@
+"""Fast Minimum-Norm attack (Pintor et al. 2021, arXiv 2102.12827): the nearest success of a row."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from auditor.attacks.asking import Answer, Ground, Mask, Question, Source, one_each
+from auditor.attacks.balls import Ball
+from auditor.attacks.losses import difference
+from auditor.attacks.nearing import Quest
+from auditor.attacks.norms import TINY, Norm, flat, size, wide
+from auditor.attacks.shrinking import largest, shrink
+from auditor.domain.tasks import Floats
+
+FIRST_SHRINK, LAST_SHRINK = 0.1, 1e-4
+"""By which share of itself the radius moves, at first and at last (section 3.1)."""
+LAST_STEP = 0.01
+"""The last step as a share of the first one; both fall by a cosine."""
+STRIDE = {Norm.L1: 0.5}
+"""The first step as a share of the radius where that is not 1."""
+SPARSER = 1.5
+"""An ``l1`` step moves as many coordinates as the change has, divided by this."""
+START = 0.5
+"""How far from the clean row a further walk to the same class starts, as a share of the best."""
+DUAL = {Norm.LINF: Norm.L1, Norm.L2: Norm.L2, Norm.L1: Norm.LINF, Norm.L0: Norm.LINF}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Walk:
+    """Where each row's walk stands: ``change`` in ranges, ``radius`` the ball it is kept in.
+
+    ``own`` is the norm of the nearest success of this walk (infinite: none).
+    """
+
+    quest: Quest
+    rng: np.random.Generator
+    change: Floats
+    radius: Floats
+    own: Floats
+    iteration: int
+    steps: int
+
+    @property
+    def best(self) -> Floats:
+        """The nearest success of each row, or the clean row."""
+        return self.quest.best
+
+    def ask(self) -> Question:
+        """Ask about the point that each walk has reached."""
+        return one_each(self.quest.ball.at(self.change))
+
+    def tell(self, answer: Answer) -> "Walk":
+        """Move the radius towards the line between success and failure; step along the slope."""
+        quest, found, length = self.quest.hear(answer)
+        value, cotangent = difference(answer.logits, quest.aim)
+        slope = answer.pull(cotangent) * quest.ball.scale
+        own = np.where(found, np.minimum(length, self.own), self.own)
+        state = replace(self, quest=quest, own=own)
+        radius = state._next_radius(found, value, slope, length)  # noqa: SLF001 -- its own next state
+        state = replace(
+            state,
+            radius=radius,
+            change=state._step(slope, radius),  # noqa: SLF001 -- its own next state
+            iteration=self.iteration + 1,
+        )
+        if state.iteration < self.steps or quest.last:
+            return state
+        return state._begin(quest.further())  # noqa: SLF001 -- its own next state
+
+    def take(self, keep: Mask) -> "Walk":
+        """Return the walk of some rows only."""
+        return replace(
+            self,
+            quest=self.quest.take(keep),
+            change=self.change[keep],
+            radius=self.radius[keep],
+            own=self.own[keep],
+        )
+
+    def _begin(self, quest: Quest) -> "Walk":
+        """Begin the next walk in a ball as large as the best success is far."""
+        return replace(
+            self,
+            quest=quest,
+            change=quest.start(self.rng, START),
+            radius=np.minimum(quest.length, quest.ball.eps),
+            own=np.full(len(self.own), np.inf),
+            iteration=0,
+        )
+
+    def _next_radius(self, found: Mask, value: Floats, slope: Floats, length: Floats) -> Floats:
+        """Shrink the ball of a success, widen that of a failure.
+
+        Before the first success the line is estimated by the slope, as where it is a plane. What
+        lies beyond the best success of all walks is of no use.
+        """
+        rate = LAST_SHRINK + (FIRST_SHRINK - LAST_SHRINK) * self._cosine()
+        widest = np.minimum(self.quest.length, self.quest.ball.eps)
+        if self.quest.ball.norm is Norm.L0:
+            less = np.minimum(self.radius - 1, np.floor(self.radius * (1 - rate)))
+            less = np.maximum(np.minimum(less, self.own), 1)
+            more = np.maximum(self.radius + 1, np.floor(self.radius * (1 + rate)))
+            return np.where(found, less, more if self.quest.walk == 0 else np.minimum(more, widest))
+        less = np.minimum(self.radius * (1 - rate), self.own)
+        dual = np.maximum(size(slope, DUAL[self.quest.ball.norm]), TINY)
+        plane = length + np.abs(value) / dual
+        more = np.where(np.isfinite(self.own), self.radius * (1 + rate), plane)
+        return np.where(
+            found, less, np.minimum(more, self.quest.ball.eps if self.quest.walk == 0 else widest)
+        )
+
+    def _step(self, slope: Floats, radius: Floats) -> Floats:
+        """Return the next change: a step along the slope, as long as a share of the radius."""
+        ball, low, high = self.quest.ball, self.quest.low, self.quest.high
+        share = STRIDE.get(ball.norm, 1.0) * (LAST_STEP + (1 - LAST_STEP) * self._cosine())
+        way = _sparse(slope, self.change, low, high) if ball.norm is Norm.L1 else _unit(slope, ball)
+        reach = np.ones(len(radius)) if ball.norm is Norm.L0 else radius
+        tried = self.change + wide(share * reach, slope) * way
+        return shrink(tried, radius, low, high, ball.norm, ball.channels)
+
+    def _cosine(self) -> float:
+        return float((1 + np.cos(np.pi * self.iteration / max(self.steps, 1))) / 2)
+
+
+def _unit(slope: Floats, ball: Ball) -> Floats:
+    """Return the steepest change of norm 1; for ``l0`` that of Euclidean length 1."""
+    if ball.norm is Norm.LINF:
+        return np.sign(slope)
+    return np.asarray(slope / wide(np.maximum(size(slope, Norm.L2), TINY), slope))
+
+
+def _sparse(slope: Floats, change: Floats, low: Floats, high: Floats) -> Floats:
+    """Return the step of ``l1`` norm 1 along the steepest coordinates that are free to move.
+
+    The Euclidean step moves all of them, and the ball takes most of that back. As many move as the
+    change has, divided by ``SPARSER`` (Croce & Hein 2021, arXiv 2103.01208, section 4), and no
+    more than the root of all.
+    """
+    steep = flat(np.abs(slope) * np.where(slope > 0, change < high, change > low))
+    most, moved = np.sqrt(steep.shape[1]), size(change, Norm.L0)
+    count = np.where(moved > 0, np.clip(moved / SPARSER, 1.0, most), most)
+    way = slope * (largest(steep, count) & (steep > 0)).reshape(slope.shape)
+    return np.asarray(way / wide(np.maximum(size(way, Norm.L1), TINY), way))
+
+
+@dataclass(frozen=True, slots=True)
+class FastMinimumNorm:
+    """Walks along the decision line of the twin towards the clean row, in any norm.
+
+    The first walk goes to any harmful class; each further one to the next likeliest class alone,
+    no farther than the best success so far, and from random points where there is no class left.
+    """
+
+    steps: int
+    walks: int = 1
+
+    source = Source.TWIN
+    minimises = True
+
+    @property
+    def name(self) -> str:
+        """The attack, its walks and its steps."""
+        walks = f"{self.walks} x " if self.walks > 1 else ""
+        return f"fmn, {walks}{self.steps} steps"
+
+    @property
+    def rounds(self) -> int:
+        """One a step."""
+        return self.walks * self.steps
+
+    @property
+    def queries(self) -> int:
+        """The target is asked where the twin calls a point broken and nearer than any before."""
+        return self.rounds + 1
+
+    @property
+    def passes(self) -> int:
+        """One a step."""
+        return self.rounds
+
+    def begin(self, ground: Ground, rng: np.random.Generator) -> Walk:
+        """Begin at the clean rows; only a walk to classes walked to before draws at random."""
+        quest = Quest.begin(ground, self.walks, untargeted=True)
+        ball, rows = quest.ball, len(quest.length)
+        return Walk(
+            quest=quest,
+            rng=rng,
+            change=np.zeros(ball.clean.shape),
+            radius=np.full(rows, 1.0 if ball.norm is Norm.L0 else ball.eps),
+            own=np.full(rows, np.inf),
+            iteration=0,
+            steps=self.steps,
+        )

@@ -1,0 +1,118 @@
+"""How often the model stays right when an attacker who knows it may spread or focus a change."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from auditor.attacks.arenas import growing, positive, two_classes
+from auditor.attacks.bouts import bout_cost, fight, robustness_metrics
+from auditor.attacks.curves import best_half_width, readings
+from auditor.attacks.norms import Norm
+from auditor.attacks.suites import Suite, suite
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.evidence import Evidence
+from auditor.domain.policies import Control
+from auditor.domain.readings import Reading, Unit
+from auditor.domain.subjects import Shard, Subject
+
+
+@dataclass(frozen=True, slots=True)
+class L2:
+    """Crafts on the twin by Fast Minimum-Norm walks (Pintor et al. 2021) and Auto-PGD climbs in the
+    L2 norm, and counts success on the target alone.
+
+    ``eps`` are Euclidean lengths of a change, each coordinate counted in ranges: 0.5 on pictures
+    in 0..1 is the usual budget. ``stages`` are those of ``evasion.linf``, and ``fmn`` and ``fab``,
+    which look for the nearest success of each row once for all budgets, ``fmn:50x4`` in 4 walks of
+    50 steps. ``label`` and ``decision`` are those of ``evasion.linf`` too. Up to ``examples``
+    broken rows are kept with their clean inputs, to be shown in the report.
+    """
+
+    eps: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0)
+    stages: tuple[str, ...] = ("fmn:50", "cross_entropy:20")
+    rows: int = 200
+    examples: int = 8
+    label: str = ""
+    decision: str = ""
+
+    id: ClassVar[str] = "evasion.l2"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Accuracy under an attack whose changes are small in sum of squares"
+    needs: ClassVar[frozenset[Need]] = frozenset(
+        {
+            Need.EVALUATION,
+            Need.LABELS,
+            Need.MODEL,
+            Need.SPACE,
+            Need.TWIN,
+        }
+    )
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = robustness_metrics(Unit.NONE)
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "15(5)"),
+        Control("nist-ai-rmf", "MEASURE 2.7"),
+        Control("iso-42001", "A.6.2.4"),
+        Control("mitre-atlas", "AML.T0015"),
+        Control("mitre-atlas", "AML.T0043.000"),
+        Control("owasp-ml", "ML01"),
+        Control("nist-ai-100-2", "NISTAML.022"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {},
+        Budget.CI: {
+            "eps": (0.1, 0.25, 0.5, 1.0, 2.0),
+            "stages": ("fmn:50x4", "cross_entropy:20"),
+            "rows": 500,
+        },
+        Budget.FULL: {
+            "eps": (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0),
+            "stages": ("fmn:100x10", "fab:50x9", "cross_entropy:50", "targeted:100x9"),
+            "rows": 2000,
+        },
+    }
+    grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        growing(self.eps, Norm.L2)
+        two_classes(self.label, self.decision)
+        positive(rows=self.rows)
+        suite(self.stages, Norm.L2)
+
+    @property
+    def suite(self) -> Suite:
+        """The attacks that the stages name."""
+        return suite(self.stages, Norm.L2)
+
+    def cost(self, size: Size) -> Cost:
+        """Return upper bounds; rows that break or are wrong from the start cost less."""
+        return bout_cost(self.suite, len(growing(self.eps, Norm.L2)), self.rows, size)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Return the half width that the shares have where they are 0 or 1."""
+        best = best_half_width(min(self.rows, size.rows), confidence)
+        return {"clean_accuracy": best, "robust_accuracy": best}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Attack the first ``rows`` rows of the audit's permutation at each budget."""
+        return fight(
+            subject,
+            self.suite,
+            growing(self.eps, Norm.L2),
+            norm=Norm.L2,
+            rows=self.rows,
+            examples=self.examples,
+            label=self.label,
+            decision=self.decision,
+        )
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Count successes again from the target's probabilities."""
+        effort: dict[str, Json] = {"attack": "apgd and fmn", "stages": list(self.suite.names)}
+        return readings(evidence, confidence, effort)
+
+
+CHECK: type[Check] = L2

@@ -1,0 +1,117 @@
+"""Steps to a plane and into a ball, against linear and quadratic programs."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import linprog, minimize
+
+from auditor.attacks.hyperplanes import reach_plane
+from auditor.attacks.norms import Norm, nearest, size
+from auditor.attacks.shrinking import largest, shrink
+from auditor.domain.tasks import Floats
+
+PLANES = (Norm.LINF, Norm.L2, Norm.L1)
+numbers = st.floats(-2, 2).map(lambda value: round(value, 3))
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> tuple[float, Floats, Floats, Floats]:
+    """Return a gap, a slope and a box around 0."""
+    count = draw(st.integers(1, 6))
+    slope, low, high = (
+        np.array(draw(st.lists(numbers, min_size=count, max_size=count))) for _ in range(3)
+    )
+    return draw(numbers), slope, -np.abs(low), np.abs(high)
+
+
+def by_program(gap: float, slope: Floats, low: Floats, high: Floats, norm: Norm) -> float:
+    """Return the least norm of a change in the box that reaches the plane, by a linear program.
+
+    For ``l2`` by sequential quadratic programming.
+    """
+    count = len(slope)
+    if norm is Norm.L2:
+        solved = minimize(
+            lambda change: change @ change,
+            np.clip(slope, low, high),
+            jac=lambda change: 2 * change,
+            bounds=list(zip(low, high, strict=True)),
+            constraints={"type": "eq", "fun": lambda change: slope @ change - gap},
+            method="SLSQP",
+            options={"ftol": 1e-14, "maxiter": 500},
+        )
+        return float(np.sqrt(solved.fun))
+    # One more number a coordinate (l1), or one for all (linf), bounds the size of the change.
+    bounds = np.eye(count) if norm is Norm.L1 else np.ones((count, 1))
+    above = np.block([[np.eye(count), -bounds], [-np.eye(count), -bounds]])
+    cost = np.concatenate([np.zeros(count), np.ones(bounds.shape[1])])
+    solved = linprog(
+        cost,
+        A_ub=above,
+        b_ub=np.zeros(2 * count),
+        A_eq=np.concatenate([slope, np.zeros(bounds.shape[1])])[None, :],
+        b_eq=[gap],
+        bounds=[*zip(low, high, strict=True), *[(0, None)] * bounds.shape[1]],
+    )
+    return float(solved.fun)
+
+
+@pytest.mark.parametrize("norm", PLANES)
+@given(problem=problems())
+@settings(max_examples=60, deadline=None)
+def test_the_step_to_a_plane_is_the_smallest_that_the_box_allows(
+    norm: Norm, problem: tuple[float, Floats, Floats, Floats]
+) -> None:
+    gap, slope, low, high = problem
+    change = reach_plane(np.array([gap]), slope[None], low[None], high[None], norm)[0]
+    assert (change >= low - 1e-12).all()
+    assert (change <= high + 1e-12).all()
+    most = np.where(slope * np.sign(gap) > 0, high, low) @ slope
+    if abs(gap) <= abs(most) * (1 - 1e-3):
+        assert change @ slope == pytest.approx(gap, abs=1e-9)
+        wanted = by_program(gap, slope, low, high, norm)
+        assert size(change[None], norm)[0] == pytest.approx(wanted, rel=1e-4, abs=1e-5)
+    elif abs(gap) > abs(most):
+        assert change @ slope == pytest.approx(most, abs=1e-9)
+
+
+@pytest.mark.parametrize("norm", PLANES)
+@pytest.mark.parametrize("scale", [1e-300, 1e-150, 1e150, 1e290])
+def test_a_step_does_not_depend_on_how_steep_all_is_together(norm: Norm, scale: float) -> None:
+    rng = np.random.default_rng(0)
+    gap, slope = rng.normal(size=5), rng.normal(size=(5, 6))
+    low, high = -rng.uniform(size=(5, 6)), rng.uniform(size=(5, 6))
+    plain = reach_plane(gap, slope, low, high, norm)
+    assert reach_plane(scale * gap, scale * slope, low, high, norm) == pytest.approx(plain)
+
+
+@pytest.mark.parametrize("norm", Norm)
+@given(problem=problems(), radius=st.floats(0.01, 5))
+@settings(max_examples=60, deadline=None)
+def test_shrinking_row_by_row_is_the_projection_into_each_ball(
+    norm: Norm, problem: tuple[float, Floats, Floats, Floats], radius: float
+) -> None:
+    _, change, low, high = problem
+    radii = np.array([radius, radius / 3, 2 * radius])
+    three = (np.tile(values, (3, 1)) for values in (change, low, high))
+    wanted, lower, upper = three
+    found = shrink(wanted, radii, lower, upper, norm)
+    for index, own in enumerate(radii):
+        one = nearest(change[None].copy(), norm, own, low[None], high[None])
+        assert found[index] == pytest.approx(one[0], rel=1e-6, abs=1e-9)
+        assert size(found[[index]], norm)[0] <= own * (1 + 1e-9)
+
+
+def test_pixels_are_kept_and_dropped_with_all_their_channels() -> None:
+    change = np.array([[[0.5, 0.1, 0.0], [0.0, 0.4, 0.3]]])  # 2 channels, 3 pixels
+    low, high = np.full(change.shape, -1.0), np.ones(change.shape)
+    two = shrink(change, np.array([2.0]), low, high, Norm.L0, 0)
+    assert two.tolist() == [[[0.5, 0.1, 0.0], [0.0, 0.4, 0.0]]]
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=8), st.integers(0, 9))
+def test_of_equal_values_the_first_are_the_largest(values: list[int], count: int) -> None:
+    marked = largest(np.array([values], dtype=np.float64), np.array([float(count)]))[0]
+    order = sorted(range(len(values)), key=lambda place: (-values[place], place))
+    assert sorted(np.flatnonzero(marked)) == sorted(order[:count])
