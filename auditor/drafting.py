@@ -39,6 +39,7 @@ def draft(model: Path, data: Path, base: Path) -> str:
             input_shape=seen.input_shape,
             value_range=seen.value_range,
             pictures=seen.pictures,
+            spread=seen.spread,
         )
     )
 

@@ -18,6 +18,8 @@ from auditor.domain.checks import Check
 from auditor.domain.datasets import Role
 from auditor.domain.policies import Policy
 from auditor.domain.requests import AuditRequest, DatasetRef, InputFile, PolicyRef
+from auditor.domain.tasks import Classification
+from auditor.domain.twins import TwinKind, TwinSource
 from auditor.engines.subjects import Materials
 from auditor.errors import AuditFileError, UsageError
 from auditor.measuring import instantiate
@@ -85,29 +87,45 @@ def prepare(
     """
     policy = readers.load_policy(file.policy)
     loaded = load_datasets(file, locate)
-    with TemporaryDirectory(prefix="auditor-") as folder:
-        artifact, files = _stage(file, locate, Path(folder))
-        signature, signed = _signature(file, locate)
+    with TemporaryDirectory(prefix="auditor-") as root:
+        staged = _staged(file, locate, loaded, Path(root))
         yield Prepared(
             file=file,
             policy=policy,
             checks=chosen_checks(readers.checks, policy, file.budget, overrides.only),
-            request=_request(
-                file, policy, loaded, artifact, (*files, *signed, *loaded.inputs), overrides.only
-            ),
-            materials=Materials(
-                artifact=artifact,
-                staged=Path(folder),
-                signature=signature,
-                task=loaded.task,
-                space=loaded.space,
-                datasets=loaded.datasets,
-                seed=file.seed,
-                budget=file.budget,
-                show_examples=file.show_examples,
-            ),
+            request=_request(file, policy, loaded, staged, overrides.only),
+            materials=staged.materials,
             size=_size(loaded),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Staged:
+    materials: Materials
+    inputs: tuple[InputFile, ...]
+
+
+def _staged(file: AuditFile, locate: Locate, loaded: LoadedDatasets, root: Path) -> _Staged:
+    """Copy artifact and twin below ``root``, each into a folder of its own, and digest them."""
+    folder, apart = root / "artifact", root / "twin"
+    folder.mkdir()
+    apart.mkdir()
+    artifact, files = _stage(file, locate, folder)
+    signature, signed = _signature(file, locate)
+    twin, given = _twin(file, locate, apart)
+    materials = Materials(
+        artifact=artifact,
+        staged=folder,
+        signature=signature,
+        twin=twin,
+        task=loaded.task,
+        space=loaded.space,
+        datasets=loaded.datasets,
+        seed=file.seed,
+        budget=file.budget,
+        show_examples=file.show_examples,
+    )
+    return _Staged(materials, (*files, *signed, *given, *loaded.inputs))
 
 
 def chosen_checks(
@@ -157,22 +175,43 @@ def _signature(file: AuditFile, locate: Locate) -> tuple[SignatureMaterial, tupl
     return SignatureMaterial(found.get("signature"), found.get("key")), tuple(inputs)
 
 
+def _twin(
+    file: AuditFile, locate: Locate, folder: Path
+) -> tuple[TwinSource, tuple[InputFile, ...]]:
+    """Copy the owner's twin into a folder of its own while it is digested.
+
+    It lies outside of the artifact's digest: what is deployed does not hold it.
+    """
+    written = file.model.twin
+    kind = TwinKind.named(written)
+    if kind is not TwinKind.EXPORTED:
+        return TwinSource(kind), ()
+    path = locate(written)
+    if not path.is_file():
+        raise AuditFileError(
+            f"{file.source}: model.twin: {written} does not exist",
+            cure="Save it with torch.export.save, or remove model.twin.",
+        )
+    (copied,) = stage_artifact(path, folder)
+    source = TwinSource(kind, folder / copied.name, f"sha256:{copied.sha256}")
+    return source, (InputFile(written, copied),)
+
+
 def _digested(name: str, raw: bytes) -> FileDigest:
     return FileDigest(name, len(raw), hashlib.sha256(raw).hexdigest())
 
 
-def _request(  # noqa: PLR0913, PLR0917 -- one argument a part of the request
+def _request(
     file: AuditFile,
     policy: Policy,
     loaded: LoadedDatasets,
-    artifact: Artifact | None,
-    inputs: tuple[InputFile, ...],
+    staged: _Staged,
     only: tuple[str, ...],
 ) -> AuditRequest:
     return AuditRequest(
         name=file.model.name,
         version=file.model.version,
-        artifact=artifact,
+        artifact=staged.materials.artifact,
         targets=file.targets,
         datasets=tuple(
             DatasetRef(role.value, item.digest, item.rows) for role, item in loaded.datasets.items()
@@ -182,7 +221,7 @@ def _request(  # noqa: PLR0913, PLR0917 -- one argument a part of the request
         seed=file.seed,
         budget=file.budget,
         only=only,
-        inputs=inputs,
+        inputs=staged.inputs,
         tags=file.model.tags,
         claims=file.claims,
         show_examples=file.show_examples,
@@ -192,5 +231,6 @@ def _request(  # noqa: PLR0913, PLR0917 -- one argument a part of the request
 def _size(loaded: LoadedDatasets) -> Size:
     evaluation = loaded.datasets.get(Role.EVALUATION)
     if evaluation is None:
-        return Size(rows=0, classes=len(loaded.task.classes))
+        classes = len(loaded.task.classes) if isinstance(loaded.task, Classification) else 1
+        return Size(rows=0, classes=classes)
     return count(evaluation, loaded.task)

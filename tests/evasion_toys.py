@@ -52,6 +52,7 @@ class LinearTwin:
     bias: Floats
     passes: int = 0
     distance: Mapping[str, float] = field(default_factory=lambda: {"max_difference": 0.0})
+    source: Mapping[str, str] = field(default_factory=lambda: {"kind": "toy"})
     shape: tuple[int, ...] = ()
 
     def forward(self, inputs: Array) -> Floats:

@@ -74,3 +74,12 @@ class Check(Protocol):
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Compute the readings from evidence alone: pure, in the same order at any confidence."""
         ...
+
+
+def would_use(check: Check | type[Check], need: Need) -> bool:
+    """Return whether a check needs something, or does more where it is there.
+
+    A check names the latter in a class variable ``wants``, if there is anything.
+    """
+    wants: frozenset[Need] = getattr(check, "wants", frozenset())
+    return need in check.needs or need in wants

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 from auditor.domain.artifacts import Artifact, SignatureMaterial, Structure
 from auditor.domain.budgets import Budget
+from auditor.domain.canonical import Json
+from auditor.domain.certificates import NO_CERTIFIER, Certifier
 from auditor.domain.datasets import Dataset, Role
+from auditor.domain.memories import Forgetful, Memory
 from auditor.domain.readings import Gap
 from auditor.domain.targets import Fingerprint
 from auditor.domain.tasks import Array, Floats, InputSpace, Task
@@ -79,11 +82,19 @@ class Twin(Protocol):
         ...
 
     @property
+    def source(self) -> Mapping[str, Json]:
+        """What it was built from: ``kind`` (``TwinKind``), and the ``digest`` of its own file."""
+        ...
+
+    @property
     def distance(self) -> Mapping[str, float]:
         """Measured distance from the model on the evaluation data.
 
-        Keys: ``max_difference`` and ``mean_difference`` of probabilities, ``agreement`` of
-        decisions (share), ``rows``.
+        Keys: ``max_difference`` and ``mean_difference`` of probabilities (of a regression's values
+        in their standard deviation), ``agreement`` of decisions (share), ``rows``;
+        ``gradient_correlation`` with central differences on the target, over ``gradient_rows``
+        moved by ``step`` of the input range; ``own_difference`` and ``own_agreement`` of a model
+        that is not deterministic, with itself.
         """
         ...
 
@@ -132,9 +143,10 @@ def silent(done: int, total: int, note: str = "") -> None:
 class Subject:
     """What a check sees. Nothing here opens files.
 
-    ``model`` and ``twin`` hold a ``Gap`` where they could not be had. ``seed`` is the check's own
-    (``derive_seed``), ``audit_seed`` the audit's. ``clean`` remembers the scores of whole datasets,
-    so that a second look costs no query; a model that is not deterministic is always asked anew.
+    ``model``, ``twin`` and ``certifier`` hold a ``Gap`` where they could not be had. ``seed`` is
+    the check's own (``derive_seed``), ``audit_seed`` the audit's. ``clean`` remembers the scores of
+    whole datasets, so that a second look costs no query; a model that is not deterministic is
+    always asked anew. ``memory`` holds finished parts of an audit that was interrupted.
     ``show_examples`` is the owner's leave to keep rows of the data in the evidence.
     """
 
@@ -149,9 +161,11 @@ class Subject:
     audit_seed: int
     seed: int
     budget: Budget
+    certifier: Certifier | Gap = NO_CERTIFIER
     show_examples: bool = False
     progress: Progress = silent
     clean: dict[Role, Floats] = field(default_factory=dict)
+    memory: Memory = field(default_factory=Forgetful)
 
     def sample(self, role: Role, count: int) -> NDArray[np.int64]:
         """Return the first ``count`` row numbers of the audit's permutation of a dataset."""

@@ -122,7 +122,7 @@ FILES = {
         line("seed: 3", "seed: 3\npipeline: {pre: a.py}"),
     ),
     "of a regression": Case(
-        (f"{FILE}:4", "regression", "not supported yet", "classification"),
+        (f"{FILE}:4", "regression", "task.tolerance is not set", "classification"),
         line("kind: classification", "kind: regression"),
     ),
     "of a hundred million aliases": Case((FILE, "100,000", "Mend"), written(FILE, LAUGH)),
