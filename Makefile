@@ -48,7 +48,7 @@ docs: $(RUN)
 	@$(BIN)/python scripts/write_check_pages.py
 
 bench: $(BENCHED)
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BENCH)/bin/python "$$script"; done
+	@for script in $$(grep -l "__main__" benchmarks/*.py); do echo "== $$script"; $(BENCH)/bin/python "$$script"; done
 
 clean:
 	@rm -rf $(VENV) $(BENCH)

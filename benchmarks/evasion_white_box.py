@@ -1,0 +1,63 @@
+"""Our cascade against AutoAttack on five models: robust accuracy on the target, CPU seconds.
+
+    python benchmarks/evasion_white_box.py [--rows 500] [--rows-standard 100] [--models hardened]
+
+Everything runs in one process on one thread, alternating; robust accuracy of every tool is counted
+on the ONNX file, and differences are paired row by row.
+"""
+
+import argparse
+
+from bench_arenas import Outcome, one_thread, ours, paired, timed
+from bench_models import MAKERS, load
+from bench_peers import auto_attack
+
+QUICK = ("cross_entropy:20", "targeted:50x3")
+STRONG = ("cross_entropy:20", "margin:100", "targeted:100x9")
+TWO = ("apgd-ce", "apgd-t")
+STANDARD = ("apgd-ce", "apgd-t", "fab-t", "square")
+
+
+def show(name: str, rows: int, base: Outcome, other: Outcome) -> None:
+    """Print one line of the table: ``other`` beside ``base``."""
+    difference, low, high = paired(base.robust, other.robust)
+    floor = f"{other.seconds / other.floor:5.2f}" if other.floor else "    -"
+    print(
+        f"{name:9s} {rows:4d}  {other.tool:58s} {other.accuracy:6.3f} {other.seconds:8.2f} s "
+        f"{other.seconds / base.seconds:7.1f} x {floor}   ours - theirs "
+        f"{difference:+.3f} ({low:+.3f} to {high:+.3f})"
+    )
+
+
+def main() -> None:
+    """Run and print the comparison."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=500)
+    parser.add_argument("--rows-standard", type=int, default=100)
+    parser.add_argument("--models", nargs="+", default=list(MAKERS))
+    asked = parser.parse_args()
+    one_thread()
+    print("model     rows  tool, robust accuracy, CPU seconds, times ours, times its own floor")
+    for model in load(tuple(asked.models)):
+        rows = min(asked.rows, len(model.rows))
+        base = ours(model, QUICK, rows)
+        show(model.name, rows, base, base)
+        show(model.name, rows, base, ours(model, STRONG, rows))
+        two = timed(
+            f"AutoAttack {'+'.join(TWO)}",
+            lambda m=model, n=rows: auto_attack(m, n, TWO),
+            model,
+            rows,
+        )
+        show(model.name, rows, base, two)
+        few = min(asked.rows_standard, len(model.rows))
+        base = ours(model, QUICK, few)
+        show(model.name, few, base, base)
+        full = timed(
+            "AutoAttack standard", lambda m=model, n=few: auto_attack(m, n, STANDARD), model, few
+        )
+        show(model.name, few, base, full)
+
+
+if __name__ == "__main__":
+    main()
