@@ -1,18 +1,19 @@
 """A regression from the audit file to the record: real models on a real table."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Command
 from numpy.typing import NDArray
 from skl2onnx import to_onnx
 from sklearn.datasets import load_diabetes
 from sklearn.linear_model import Ridge
 from sklearn.neural_network import MLPRegressor
 
+Command = Callable[..., Any]
 TRAINED_ON = 300
 TOLERANCE = 100.0
 AUDIT = """\
