@@ -7,7 +7,6 @@ from functools import cache, partial
 from typing import Protocol
 
 from auditor.domain.canonical import Json, digest_json
-from auditor.domain.checks import Need, would_use
 from auditor.domain.evidence import Blob
 from auditor.domain.lineage import Edge
 from auditor.domain.memories import Forgetful, Memory
@@ -17,7 +16,6 @@ from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
 from auditor.domain.targets import Fingerprint, TargetSpec
-from auditor.domain.twins import TwinKind
 from auditor.engines.local import Watch, observe_all
 from auditor.engines.subjects import Openers, open_subject
 from auditor.judging.context import context_of
@@ -91,10 +89,9 @@ def perform(
 def _observe(
     prepared: Prepared, spec: TargetSpec, around: Surroundings, watch: Watch, memory: Memory
 ) -> tuple[tuple[Result, ...], Fingerprint | None]:
-    twin = prepared.file.model.twin != TwinKind.NONE and any(
-        would_use(check, Need.TWIN) for check in prepared.checks
-    )
-    with open_subject(spec, prepared.materials, around.openers, twin=twin) as subject:
+    with open_subject(
+        spec, prepared.materials, around.openers, twin=prepared.wants_twin
+    ) as subject:
         subject.memory = memory
         results = observe_all(prepared.checks, subject, spec.name, around.keep, watch)
         model = subject.model

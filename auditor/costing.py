@@ -5,13 +5,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from auditor.domain.canonical import Json
-from auditor.domain.checks import Need, would_use
 from auditor.domain.datasets import Role
 from auditor.domain.readings import Gap
 from auditor.domain.subjects import Subject, permutation
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array
-from auditor.domain.twins import TwinKind
 from auditor.engines.subjects import Openers, open_subject
 from auditor.measuring import unmet
 from auditor.planning.plan import plan
@@ -31,10 +29,7 @@ def cost(prepared: Prepared, openers: Openers) -> Mapping[str, AuditPlan]:
 
 
 def _plan(prepared: Prepared, spec: TargetSpec, openers: Openers) -> AuditPlan:
-    twin = prepared.file.model.twin != TwinKind.NONE and any(
-        would_use(check, Need.TWIN) for check in prepared.checks
-    )
-    with open_subject(spec, prepared.materials, openers, twin=twin) as subject:
+    with open_subject(spec, prepared.materials, openers, twin=prepared.wants_twin) as subject:
         gaps = ((check.id, unmet(check, subject)) for check in prepared.checks)
         outlook = Outlook(
             size=prepared.size,

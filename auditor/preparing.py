@@ -14,7 +14,7 @@ from auditor.domain.artifacts import Artifact, FileDigest, SignatureMaterial
 from auditor.domain.auditfiles import AuditFile
 from auditor.domain.budgets import Budget, Size
 from auditor.domain.canonical import digest
-from auditor.domain.checks import Check
+from auditor.domain.checks import Check, Need, would_use
 from auditor.domain.datasets import Role
 from auditor.domain.policies import Policy
 from auditor.domain.requests import AuditRequest, DatasetRef, InputFile, PolicyRef
@@ -58,6 +58,12 @@ class Prepared:
     request: AuditRequest
     materials: Materials
     size: Size
+
+    @property
+    def wants_twin(self) -> bool:
+        """Whether a check would use a twin, and the owner does not refuse one."""
+        asked = any(would_use(check, Need.TWIN) for check in self.checks)
+        return asked and self.file.model.twin != TwinKind.NONE
 
 
 def read_asked(raw: bytes, source: str, overrides: Overrides, readers: Readers) -> AuditFile:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -69,6 +69,7 @@ def tool() -> Mapping[str, Json]:
     }
 
 
+@cache
 def code_digest() -> str:
     """Return one digest over the package's modules and its data folders' files."""
     roots = {"auditor": PACKAGE, "policies": shipped("policies"), "reports": shipped("reports")}

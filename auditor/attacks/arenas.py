@@ -1,12 +1,13 @@
 """What an attack check takes from its subject."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.attacks.frame import Frame, Standing
 from auditor.attacks.goals import Goal, concerned, goal_of
 from auditor.attacks.losses import Labels
 from auditor.attacks.norms import Norm
@@ -48,6 +49,30 @@ class Arena:
         row = self.rows.shape[1:]
         return lp_threat(
             self.space, self.norm, eps, row, whole=self.whole, constraints=self.constraints
+        )
+
+    def take(self, keep: NDArray[np.int64]) -> "Arena":
+        """Return the part for some rows."""
+        return replace(
+            self,
+            rows=self.rows[keep],
+            labels=self.labels[keep],
+            probabilities=self.probabilities[keep],
+        )
+
+    def frame(self, eps: float, standing: Standing) -> Frame:
+        """Return the frame that judges candidates for all rows at one budget."""
+        most = self.most_queries
+        return Frame(
+            model=self.model,
+            goal=self.goal,
+            threat=self.threat(eps),
+            clean=self.rows,
+            labels=self.labels,
+            clean_probabilities=self.probabilities,
+            standing=standing,
+            repeats=self.repeats,
+            most_queries=None if most is None else most * len(self.rows),
         )
 
 
@@ -94,7 +119,7 @@ def gather(
         rows=dataset.inputs[sample],
         labels=truth[sample],
         probabilities=clean_probabilities(subject, sample),
-        whole=_takes_whole_numbers(subject.model, dataset),
+        whole=takes_whole_numbers(subject.model, dataset.inputs),
     )
     return Bout(arena, dataset, sample)
 
@@ -150,11 +175,11 @@ def growing(budgets: tuple[float, ...], norm: Norm = Norm.LINF) -> tuple[float, 
     return tuple(sorted({float(eps) for eps in budgets}))
 
 
-def _takes_whole_numbers(model: Model, dataset: Dataset) -> bool:
+def takes_whole_numbers(model: Model, rows: Array) -> bool:
+    """Return whether only whole numbers fit, into the model or into the rows' own type."""
     interface = model.fingerprint.interface
     takes = "" if interface is None else interface.input_dtype
-    given = "" if dataset.inputs is None else dataset.inputs.dtype.name
-    return any(kind in f"{takes} {given}" for kind in ("int", "bool"))
+    return any(kind in f"{takes} {rows.dtype.name}" for kind in ("int", "bool"))
 
 
 def positive(**counts: int) -> None:

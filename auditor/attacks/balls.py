@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.norms import TINY, Norm, nearest, size, wide
+from auditor.attacks.norms import TINY, Norm, size, wide
+from auditor.attacks.shrinking import nearest
 from auditor.domain.tasks import Array, Floats
 
 SLACK = 1e-6

@@ -44,6 +44,65 @@ class Standing:
             breaking=np.where(reached, 0.0, np.inf),
         )
 
+    def remember(self, rows: Rows, heard: "Heard") -> None:
+        """Keep candidates, one for each of ``rows``, that are nearer, or stronger where none is
+        successful.
+        """
+        nearer = heard.reached & (heard.distance < self.breaking[rows])
+        stronger = ~heard.reached & ~self.broken[rows] & (heard.margin > self.margin[rows])
+        taken = nearer | stronger
+        own = rows[taken]
+        self.crafted[own] = heard.candidates[taken]
+        self.probabilities[own] = heard.probabilities[taken]
+        self.margin[own] = heard.margin[taken]
+        self.broken[rows[nearer]] = True
+        self.breaking[rows[nearer]] = heard.distance[nearer]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """What came of candidates: the target's answer, whether it reaches the goal, and how far."""
+
+    candidates: Array
+    probabilities: Floats
+    reached: Mask
+    margin: Floats
+    distance: Floats
+
+    def take(self, keep: Rows) -> "Heard":
+        """Return what came of some of them."""
+        return Heard(
+            self.candidates[keep],
+            self.probabilities[keep],
+            self.reached[keep],
+            self.margin[keep],
+            self.distance[keep],
+        )
+
+
+def ask(model: Model, candidates: Array, repeats: int) -> tuple[Floats, Floats]:
+    """Return a target's scores and probabilities, each the mean of ``repeats`` answers."""
+    scores = model.predict(candidates)
+    probabilities = model.probabilities(scores)
+    for _again in range(1, repeats):
+        more = model.predict(candidates)
+        scores, probabilities = scores + more, probabilities + model.probabilities(more)
+    return scores / repeats, probabilities / repeats
+
+
+def hear(  # noqa: PLR0913, PLR0917 -- what was asked, and how it is judged
+    scores: Floats,
+    probabilities: Floats,
+    goal: Goal,
+    labels: Labels,
+    candidates: Array,
+    distance: Floats,
+) -> Heard:
+    """Return what a target's answers say of candidates under a goal."""
+    reached = goal.reached(probabilities, labels)
+    # Raw scores still tell candidates apart where probabilities saturate at 0 and 1.
+    return Heard(candidates, probabilities, reached, goal.margin(scores, labels), distance)
+
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Frame:
@@ -119,48 +178,14 @@ class Frame:
         return candidates, reached, margin
 
     def _judge(self, rows: Rows, candidates: Array) -> tuple[Mask, Floats]:
-        scores, probabilities = self._ask(candidates)
-        reached = self.goal.reached(probabilities, self.labels[rows])
-        # Raw scores still tell candidates apart where probabilities saturate at 0 and 1.
-        margin = self.goal.margin(scores, self.labels[rows])
-        distance = self.threat.distance(self.clean[rows], candidates)
-        chosen = _best(rows, reached, distance, margin)
-        self._remember(rows, candidates, probabilities, margin, distance, reached, chosen)
-        return reached, margin
-
-    def _ask(self, candidates: Array) -> tuple[Floats, Floats]:
-        scores = self.model.predict(candidates)
-        probabilities = self.model.probabilities(scores)
-        for _again in range(1, self.repeats):
-            more = self.model.predict(candidates)
-            scores = scores + more
-            probabilities = probabilities + self.model.probabilities(more)
         self.queries += self.repeats * len(candidates)
-        return scores / self.repeats, probabilities / self.repeats
-
-    def _remember(  # noqa: PLR0913, PLR0917 -- the columns of one answer
-        self,
-        rows: Rows,
-        candidates: Array,
-        probabilities: Floats,
-        margin: Floats,
-        distance: Floats,
-        reached: Mask,
-        chosen: Rows,
-    ) -> None:
-        """Keep candidates, one a row, that are nearer, or stronger where none reaches the goal."""
-        standing, own = self.standing, rows[chosen]
-        nearer = reached[chosen] & (distance[chosen] < standing.breaking[own])
-        stronger = ~reached[chosen] & ~standing.broken[own]
-        stronger &= margin[chosen] > standing.margin[own]
-        places = chosen[nearer | stronger]
-        taken = rows[places]
-        standing.crafted[taken] = candidates[places]
-        standing.probabilities[taken] = probabilities[places]
-        standing.margin[taken] = margin[places]
-        hit = chosen[nearer]
-        standing.broken[rows[hit]] = True
-        standing.breaking[rows[hit]] = distance[hit]
+        scores, probabilities = ask(self.model, candidates, self.repeats)
+        distance = self.threat.distance(self.clean[rows], candidates)
+        labels = self.labels[rows]
+        heard = hear(scores, probabilities, self.goal, labels, candidates, distance)
+        chosen = _best(rows, heard.reached, heard.distance, heard.margin)
+        self.standing.remember(rows[chosen], heard.take(chosen))
+        return heard.reached, heard.margin
 
 
 def _best(rows: Rows, reached: Mask, distance: Floats, margin: Floats) -> Rows:

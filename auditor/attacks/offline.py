@@ -1,13 +1,13 @@
 """Attackers who prepare on some rows and are judged on others, which they never asked about."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from auditor.attacks.arenas import Arena, Bout, gather
+from auditor.attacks.arenas import Bout, gather
 from auditor.attacks.bills import Bill
-from auditor.attacks.frame import Frame, Mask, Rows, Standing
+from auditor.attacks.frame import Frame, Mask, Rows
 from auditor.attacks.losses import softmax
 from auditor.domain.canonical import Json
 from auditor.domain.datasets import Role
@@ -46,28 +46,7 @@ def halves(subject: Subject, rows: int, preparing: int) -> Halves:
 
 def part(bout: Bout, keep: Rows) -> Bout:
     """Return a bout with some of its rows."""
-    arena = bout.arena
-    own = replace(
-        arena,
-        rows=arena.rows[keep],
-        labels=arena.labels[keep],
-        probabilities=arena.probabilities[keep],
-    )
-    return Bout(own, bout.dataset, bout.sample[keep])
-
-
-def frame_of(arena: Arena, eps: float, standing: Standing) -> Frame:
-    """Return the frame that judges candidates for all rows of an arena at one budget."""
-    return Frame(
-        model=arena.model,
-        goal=arena.goal,
-        threat=arena.threat(eps),
-        clean=arena.rows,
-        labels=arena.labels,
-        clean_probabilities=arena.probabilities,
-        standing=standing,
-        repeats=arena.repeats,
-    )
+    return Bout(bout.arena.take(keep), bout.dataset, bout.sample[keep])
 
 
 def judge(frame: Frame, rows: Rows, craft: Callable[[Rows], Floats], twin: Twin) -> Mask:

@@ -1,16 +1,40 @@
-"""The nearest change inside a box and a ball whose radius each row has for itself."""
+"""The nearest change inside a box and a ball, of one radius or of one a row."""
 
 from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.norms import TINY, Norm, flat
+from auditor.attacks.norms import FORGIVEN, TINY, Norm, flat, size
 from auditor.domain.tasks import Floats
 
 Mask = NDArray[np.bool_]
 STEPS = 100
 SETTLED = 1e-12
+
+
+def nearest(  # noqa: PLR0913, PLR0917 -- a ball and a box
+    change: Floats,
+    norm: Norm,
+    eps: float,
+    low: Floats,
+    high: Floats,
+    channels: int | None = None,
+) -> Floats:
+    """Return the nearest change, in the Euclidean sense, of norm at most ``eps`` within a box.
+
+    ``low`` and ``high`` have the shape of ``change``; each holds 0 between its ends. For ``l0``
+    the places with the largest change stay, which is nearest too.
+    """
+    if norm is Norm.LINF:
+        return np.asarray(np.clip(change, np.maximum(low, -eps), np.minimum(high, eps)))
+    inside = np.clip(np.nan_to_num(change, nan=0.0), low, high)
+    over = size(inside, norm, channels) > eps * (1 + FORGIVEN)
+    if over.any():
+        wished = np.nan_to_num(change[over], nan=0.0)
+        radius = np.full(int(over.sum()), eps)
+        inside[over] = shrink(wished, radius, low[over], high[over], norm, channels)
+    return inside
 
 
 def shrink(  # noqa: PLR0913, PLR0917 -- a ball and a box

@@ -43,7 +43,7 @@ def sweep(  # noqa: PLR0913 -- an attack, where it goes, and who is told
     ticker = _Ticker(progress, len(parts) * suite.ticks(len(budgets)))
     found = []
     for index, rows in enumerate(parts):
-        part = _Part(arena, rows, np.random.default_rng([seed, index]), ticker)
+        part = _Part(arena.take(rows), np.random.default_rng([seed, index]), ticker)
         end = ticker.done + suite.ticks(len(budgets))
         name = f"{work} part {index}"
         known = memory.recall(name)
@@ -84,25 +84,22 @@ class _Part:
     """Some of the rows, and what came of them so far."""
 
     arena: Arena
-    rows: Rows
     rng: np.random.Generator
     ticker: _Ticker
     standing: Standing = field(init=False)
     log: list[Bill] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        arena, rows = self.arena, self.rows
-        self.standing = Standing.clean(
-            arena.rows[rows], arena.probabilities[rows], arena.labels[rows], arena.goal
-        )
+        arena = self.arena
+        self.standing = Standing.clean(arena.rows, arena.probabilities, arena.labels, arena.goal)
 
     def attack(self, suite: Suite, budgets: tuple[float, ...]) -> None:
         """Run minimal attacks in the widest ball, then bounded ones at each budget."""
         for attack in suite.minimal:
-            self._pursue(attack, self._frame(budgets[-1]), 0.0)
+            self._pursue(attack, self.arena.frame(budgets[-1], self.standing), 0.0)
         before = 0.0
         for eps in budgets:
-            frame = self._frame(eps)
+            frame = self.arena.frame(eps, self.standing)
             for index, attack in enumerate(suite.bounded):
                 warm = index == 0 and before > 0
                 self._pursue(attack, frame, eps / before if warm else 0.0)
@@ -112,7 +109,7 @@ class _Part:
         """Bisect between each clean row and its successful candidate."""
         if not rounds:
             return
-        frame = self._frame(eps)
+        frame = self.arena.frame(eps, self.standing)
         rows = np.flatnonzero(within(self.standing.breaking, eps) & (self.standing.breaking > 0))
         clean = frame.clean[rows].astype(np.float64)
         near, far = np.zeros(len(rows)), np.ones(len(rows))
@@ -122,20 +119,6 @@ class _Part:
             _, reached, _ = frame.submit(rows, clean + wide(middle, clean) * change)
             near, far = np.where(reached, near, middle), np.where(reached, middle, far)
         self._note(BISECTION, frame, live=len(rows), queries=0, refused=0, passes=0)
-
-    def _frame(self, eps: float) -> Frame:
-        arena, rows, most = self.arena, self.rows, self.arena.most_queries
-        return Frame(
-            model=arena.model,
-            goal=arena.goal,
-            threat=arena.threat(eps),
-            clean=arena.rows[rows],
-            labels=arena.labels[rows],
-            clean_probabilities=arena.probabilities[rows],
-            standing=self.standing,
-            repeats=arena.repeats,
-            most_queries=None if most is None else most * len(rows),
-        )
 
     def _pursue(self, attack: Attack, frame: Frame, stretch: float) -> None:
         self.ticker.note = f"eps {frame.threat.eps:g}, {attack.name}"

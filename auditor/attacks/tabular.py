@@ -16,7 +16,7 @@ from auditor.attacks.constraints.reaching import (
 )
 from auditor.attacks.constraints.repairing import Effort, feasible, repair
 from auditor.attacks.constraints.structure import MOVED_BY_STEPS, Constraints, constraints_of
-from auditor.attacks.frame import Standing
+from auditor.attacks.frame import Standing, ask, hear
 from auditor.attacks.threats import within
 from auditor.domain.tasks import Array, FeatureKind, Floats, InputSpace
 
@@ -202,29 +202,14 @@ class Judge:
     def _hear(self, rows: Rows, candidates: Array) -> tuple[Mask, Floats]:
         arena = self.table.arena
         scores, probabilities = self.ask(candidates)
-        reached = arena.goal.reached(probabilities, arena.labels[rows])
-        # Raw scores still tell candidates apart where probabilities saturate at 0 and 1.
-        margin = arena.goal.margin(scores, arena.labels[rows])
         distance = self.table.distance(self.region.clean[rows], candidates)
-        standing = self.standing
-        nearer = reached & (distance < standing.breaking[rows])
-        stronger = ~reached & ~standing.broken[rows] & (margin > standing.margin[rows])
-        taken = nearer | stronger
-        own = rows[taken]
-        standing.crafted[own] = candidates[taken]
-        standing.probabilities[own] = probabilities[taken]
-        standing.margin[own] = margin[taken]
-        standing.broken[rows[nearer]] = True
-        standing.breaking[rows[nearer]] = distance[nearer]
-        return reached, margin
+        labels = arena.labels[rows]
+        heard = hear(scores, probabilities, arena.goal, labels, candidates, distance)
+        self.standing.remember(rows, heard)
+        return heard.reached, heard.margin
 
     def ask(self, candidates: Array) -> tuple[Floats, Floats]:
         """Return the target's scores and probabilities, averaged where it answers at random."""
-        model, repeats = self.table.arena.model, self.table.arena.repeats
-        scores = model.predict(candidates)
-        probabilities = model.probabilities(scores)
-        for _again in range(1, repeats):
-            more = model.predict(candidates)
-            scores, probabilities = scores + more, probabilities + model.probabilities(more)
-        self.queries += repeats * len(candidates)
-        return scores / repeats, probabilities / repeats
+        arena = self.table.arena
+        self.queries += arena.repeats * len(candidates)
+        return ask(arena.model, candidates, arena.repeats)

@@ -15,7 +15,7 @@ from auditor.attacks.bills import Bill, Sweep
 from auditor.attacks.frame import Frame, Rows, Standing
 from auditor.attacks.goals import Harm
 from auditor.attacks.losses import softmax
-from auditor.attacks.offline import bill, frame_of, judge
+from auditor.attacks.offline import bill, judge
 from auditor.attacks.surrogates import Lesson, Surrogate, teach
 from auditor.domain.subjects import Progress
 from auditor.domain.tasks import Floats
@@ -86,7 +86,7 @@ class _Run:
         self.standing = Standing.clean(arena.rows, arena.probabilities, arena.labels, arena.goal)
 
     def at(self, eps: float) -> None:
-        frame = frame_of(self.arena, eps, self.standing)
+        frame = self.arena.frame(eps, self.standing)
         live = np.zeros(len(frame.clean), dtype=np.bool_)
         live[frame.live] = True
         fell, end = np.zeros_like(live), self.done + self.attack.rounds

@@ -139,13 +139,11 @@ def _asked(goal: Harm) -> dict[str, Json]:
     return {name: value for name, value in told.items() if value}
 
 
-def read_goal(told: Mapping[str, Json]) -> Goal:
-    """Return the goal that ``write_goal`` wrote down."""
-    if "tolerance" in told:
-        return Error(Regression(cast("float", told["tolerance"])))
+def read_task(told: Mapping[str, Json]) -> Classification:
+    """Return the decision rule that evidence tells: classes, threshold, costs and rejection."""
     positive = str(told["positive"])
     costs = cast("Sequence[Sequence[float]]", told.get("costs", ()))
-    task = Classification(
+    return Classification(
         classes=tuple(cast("Sequence[str]", told["classes"])),
         positive=positive,
         favourable=positive,
@@ -153,6 +151,13 @@ def read_goal(told: Mapping[str, Json]) -> Goal:
         costs=tuple(tuple(row) for row in costs),
         reject=cast("str | None", told.get("reject")),
     )
+
+
+def read_goal(told: Mapping[str, Json]) -> Goal:
+    """Return the goal that ``write_goal`` wrote down."""
+    if "tolerance" in told:
+        return Error(Regression(cast("float", told["tolerance"])))
+    task = read_task(told)
     harmful = np.array(told["harmful"], dtype=np.bool_)
     return Harm(task, harmful, str(told.get("label", "")), str(told.get("decision", "")))
 

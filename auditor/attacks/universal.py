@@ -13,7 +13,7 @@ from auditor.attacks.balls import Ball
 from auditor.attacks.bills import Bill, Sweep
 from auditor.attacks.frame import Mask, Standing
 from auditor.attacks.losses import cross_entropy
-from auditor.attacks.offline import bill, frame_of, judge
+from auditor.attacks.offline import bill, judge
 from auditor.attacks.tallies import Outcomes
 from auditor.attacks.threats import Threat
 from auditor.domain.evidence import Evidence
@@ -142,7 +142,7 @@ class _Run:
 
     def try_out(self, change: Floats, eps: float, name: str, passes: int) -> None:
         """Put one perturbation on every row, and ask the target once about each."""
-        frame = frame_of(self.arena, eps, self._fresh())
+        frame = self.arena.frame(eps, self._fresh())
         rows = np.arange(len(self.arena.rows), dtype=np.int64)
         told = judge(frame, rows, lambda own: _moved(frame.ball.take(own), change), self.twin)
         reached = told & ~self.wrong

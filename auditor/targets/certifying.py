@@ -23,7 +23,6 @@ from auditor.targets.keeping import Keeper
 from auditor.targets.layouts import arrange_floats, restore
 from auditor.targets.models import OpenedModel
 from auditor.targets.processes import Child
-from auditor.targets.scores import column_order
 
 MEMORY = 8 * 2**30
 """At least so much address space: torch's libraries alone map several GiB in some builds."""
@@ -149,7 +148,7 @@ def open_certifier(
         return
     keeper = _keeper(spec, folder, artifact, model, isolation)
     try:
-        yield OpenedCertifier(keeper, model, columns_of(model, model.task))
+        yield OpenedCertifier(keeper, model, model.columns)
     finally:
         keeper.close()
 
@@ -174,17 +173,8 @@ def _rule(model: OpenedModel) -> dict[str, float]:
     task = model.task
     if not isinstance(task, Classification) or not task.binary:
         return {"positive": -1, "threshold": 0.5}
-    column = int(columns_of(model, task)[task.positive_index])
+    column = int(model.columns[task.positive_index])
     return {"positive": column, "threshold": task.threshold}
-
-
-def columns_of(model: OpenedModel, task: Classification) -> NDArray[np.int64]:
-    """Return, class by class, the column of the graph's scores that holds it."""
-    if model.interface.scores.startswith("binary_") and task.positive_index == 0:
-        return np.array([1, 0], dtype=np.int64)  # one column stands for the positive class, as last
-    if model.keys is not None:
-        return column_order(model.keys, task)
-    return np.arange(len(task.classes), dtype=np.int64)
 
 
 def _part(boxes: Boxes, part: slice) -> Boxes:

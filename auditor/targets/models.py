@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auditor.domain.subjects import Timing
 from auditor.domain.targets import Fingerprint, Interface
@@ -14,7 +15,7 @@ from auditor.errors import ModelCrashedError, ModelFailedError
 from auditor.targets.frames import Anything, Frame
 from auditor.targets.keeping import Keeper
 from auditor.targets.layouts import arrange
-from auditor.targets.scores import LOGITS, Key, to_probabilities, to_scores
+from auditor.targets.scores import LOGITS, Key, column_order, to_probabilities, to_scores
 
 BATCH_BYTES = 2**20
 MOST_BATCH = 1024
@@ -82,6 +83,18 @@ class OpenedModel:
     def scores_are_logits(self) -> bool:
         """Whether ``predict`` returns logits, else probabilities (or one-hot labels)."""
         return self.interface.scores in LOGITS
+
+    @property
+    def columns(self) -> NDArray[np.int64]:
+        """Class by class, the column of a graph's scores that holds it; one for a regression."""
+        task = self.task
+        if not isinstance(task, Classification):
+            return np.zeros(1, dtype=np.int64)
+        if self.interface.scores.startswith("binary_") and task.positive_index == 0:
+            return np.array([1, 0], dtype=np.int64)  # one column speaks of the class that is last
+        if self.keys is not None:
+            return column_order(self.keys, task)
+        return np.arange(len(task.classes), dtype=np.int64)
 
     def predict(self, inputs: Array) -> Floats:
         """Score ``[n, ...]`` rows as the data file holds them; never cached.

@@ -15,7 +15,7 @@ from auditor.domain.canonical import Json
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.subjects import Model, Shard, derive_seed
 from auditor.domain.targets import Interface, TargetSpec
-from auditor.domain.tasks import Array, Classification, Floats, InputSpace
+from auditor.domain.tasks import Array, Floats, InputSpace
 from auditor.domain.twins import TwinKind, TwinSource
 from auditor.errors import ModelCrashedError, ModelFailedError, SubjectLostError, TwinError
 from auditor.targets.fidelity import examine
@@ -25,7 +25,6 @@ from auditor.targets.layouts import arrange_floats, restore
 from auditor.targets.messages import plain
 from auditor.targets.models import OpenedModel
 from auditor.targets.processes import Child
-from auditor.targets.scores import column_order
 
 TWIN_MEMORY = 8 * 2**30
 """At least so much address space: torch's libraries alone map several GiB in some builds."""
@@ -50,7 +49,7 @@ class OpenedTwin:
     ) -> None:
         self._keeper = keeper
         self._interface: Interface = model.interface
-        self._columns = _columns(model)
+        self._columns = model.columns
         self._row: tuple[int, ...] = ()
         self._passes = 0
         self._source = source
@@ -203,18 +202,6 @@ def _examined(
     except (SubjectLostError, ModelFailedError) as error:
         return Gap(reason=Reason(error.slug), detail=error.problem, cure=error.cure)
     return found.gap or twin.at(found.distance)
-
-
-def _columns(model: OpenedModel) -> NDArray[np.int64]:
-    """Return, class by class, the column of the twin's logits that holds it."""
-    task = model.task
-    if not isinstance(task, Classification):
-        return np.zeros(1, dtype=np.int64)
-    if model.interface.scores.startswith("binary_") and task.positive_index == 0:
-        return np.array([1, 0], dtype=np.int64)  # the twin puts the positive class last
-    if model.keys is not None:
-        return column_order(model.keys, task)
-    return np.arange(len(task.classes), dtype=np.int64)
 
 
 def _expect(array: NDArray[np.generic] | None, shape: tuple[int, ...], what: str) -> Floats:

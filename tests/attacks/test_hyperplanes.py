@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog, minimize
 
 from auditor.attacks.hyperplanes import reach_plane
-from auditor.attacks.norms import Norm, nearest, size
-from auditor.attacks.shrinking import largest, shrink
+from auditor.attacks.norms import Norm, size
+from auditor.attacks.shrinking import largest, nearest, shrink
 from auditor.domain.tasks import Floats
 
 PLANES = (Norm.LINF, Norm.L2, Norm.L1)

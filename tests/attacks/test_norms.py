@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from auditor.attacks.apgd import Apgd
 from auditor.attacks.goals import Error, any_other, costly
-from auditor.attacks.norms import Norm, nearest, size
+from auditor.attacks.norms import Norm, size
+from auditor.attacks.shrinking import nearest
 from auditor.attacks.square import Square
 from auditor.attacks.suites import Suite, suite
 from auditor.attacks.sweeping import sweep

@@ -8,9 +8,10 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.corruptions.trials import Labels, average, read_rule, share
+from auditor.attacks.corruptions.trials import Labels, average, share
 from auditor.attacks.corruptions.views import NONE
 from auditor.attacks.spatial import BUDGETS, Transformation
+from auditor.attacks.trials import read_task
 from auditor.domain.canonical import Json
 from auditor.domain.evidence import Evidence
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason
@@ -28,7 +29,7 @@ def readings(evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
     if "row" in settings:
         return (_no_pictures(settings),)
     labels = cast("Labels", evidence["labels"])
-    right = read_rule(settings).decide(cast("Floats", evidence["clean_probabilities"])) == labels
+    right = read_task(settings).decide(cast("Floats", evidence["clean_probabilities"])) == labels
     found: list[Reading] = [share(right, "clean_accuracy", confidence, settings)]
     wrong = int((~right).sum())
     drawn = cast("NDArray[np.int32]", evidence["drawn_decided"]) == labels
@@ -101,7 +102,7 @@ def _broken(
     allowed = np.array([BUDGETS[name].holds(view, size, flips=flips) for view in views])
     chosen = cast("NDArray[np.int32]", evidence["chosen"])[index]
     said = cast("Floats", evidence["adversarial_probabilities"])[index]
-    wrong = read_rule(settings).decide(said) != cast("Labels", evidence["labels"])
+    wrong = read_task(settings).decide(said) != cast("Labels", evidence["labels"])
     broken = wrong & (chosen != NONE) & allowed[chosen]
     return broken, Counter(views[place].family for place in chosen[broken])
 

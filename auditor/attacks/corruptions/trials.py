@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.attacks.arenas import takes_whole_numbers
 from auditor.attacks.corruptions.averages import mean_over_rows
 from auditor.domain.canonical import Json
 from auditor.domain.datasets import Dataset, Role
@@ -14,7 +14,6 @@ from auditor.domain.intervals import Interval
 from auditor.domain.readings import Bound, Gap, Measurement, Repeat, Scalar, Unit
 from auditor.domain.subjects import Model, Subject
 from auditor.domain.tasks import Array, Classification, Floats, InputSpace
-from auditor.errors import PolicyError
 from auditor.stats.proportions import clopper_pearson
 
 Labels = NDArray[np.int64]
@@ -56,9 +55,7 @@ class Trial:
     @property
     def whole(self) -> bool:
         """Whether only whole numbers fit, into the model or into the data's own type."""
-        interface = self.model.fingerprint.interface
-        takes = "" if interface is None else interface.input_dtype
-        return any(kind in f"{takes} {self.rows.dtype.name}" for kind in ("int", "bool"))
+        return takes_whole_numbers(self.model, self.rows)
 
     def ask(self, rows: Array) -> Floats:
         """Return the target's probabilities ``[n, classes]``."""
@@ -161,17 +158,6 @@ def measurement(  # noqa: PLR0913 -- as above
     )
 
 
-def read_rule(settings: Mapping[str, Json]) -> Classification:
-    """Return the decision rule that ``Trial.settings`` wrote down."""
-    positive = str(settings["positive"])
-    return Classification(
-        classes=tuple(cast("list[str]", settings["classes"])),
-        positive=positive,
-        favourable=positive,
-        threshold=cast("float", settings["threshold"]),
-    )
-
-
 def best_half_widths(rows: int, confidence: float) -> tuple[float, float]:
     """Return half the narrowest interval that a share, and a mean over conditions, can have."""
     if not rows:
@@ -179,13 +165,3 @@ def best_half_widths(rows: int, confidence: float) -> tuple[float, float]:
     exact = clopper_pearson(rows, rows, confidence)
     mean = mean_over_rows(np.ones(rows), confidence)
     return (exact.high - exact.low) / 2, 1.0 if mean is None else (mean.high - mean.low) / 2
-
-
-def positive(**counts: int) -> None:
-    """Raise ``PolicyError`` for a count below 1."""
-    for name, count in counts.items():
-        if count < 1:
-            raise PolicyError(
-                f"{name} {count} of an evasion check is no amount of work",
-                cure="Give a whole number of at least 1.",
-            )

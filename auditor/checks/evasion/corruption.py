@@ -6,11 +6,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from auditor.attacks.arenas import positive
 from auditor.attacks.corruptions import pictures, tables
 from auditor.attacks.corruptions.catalogue import KINDS, known_kinds, known_severities, medium
 from auditor.attacks.corruptions.outcomes import readings
 from auditor.attacks.corruptions.survey import examples, survey, worst_first
-from auditor.attacks.corruptions.trials import best_half_widths, gather, positive
+from auditor.attacks.corruptions.trials import best_half_widths, gather
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from auditor.attacks.arenas import positive
 from auditor.attacks.corruptions.pictures import canvas
 from auditor.attacks.corruptions.sampling import EDGE, FILLS
 from auditor.attacks.corruptions.sightings import readings
-from auditor.attacks.corruptions.trials import best_half_widths, gather, positive
+from auditor.attacks.corruptions.trials import best_half_widths, gather
 from auditor.attacks.corruptions.views import Search, undefined
 from auditor.attacks.spatial import BUDGETS, Finder
 from auditor.domain.budgets import Budget, Cost, Size
