@@ -42,9 +42,9 @@ ALONE: Mapping[Norm, tuple[str, ...]] = {
     Norm.LINF: ("fmn:100", "fmn:50x4", "fab:50x9"),
     Norm.L2: ("fmn:100", "fab:20x9", "fab:50x9"),
     Norm.L1: ("fmn:100", "fab:50x9"),
-    Norm.L0: ("sigma_zero:100", "fmn:100"),
+    Norm.L0: ("sigma_zero:100", "sigma_zero:1000", "sigma_zero:300x4", "fmn:100"),
 }
-"""Single attacks of ours, beside the suite of the check."""
+"""Single attacks of ours, beside the suite of the check; long ones are a yardstick for it."""
 
 
 def stages_of(norm: Norm) -> tuple[str, ...]:

@@ -11,6 +11,10 @@ from auditor.attacks.losses import LOSSES, Aim
 from auditor.attacks.norms import TINY, Norm, size, wide
 from auditor.domain.tasks import Floats
 
+TWO = 2
+AGAIN = 3
+"""The second climb of two classes takes one step of so many."""
+
 
 def random_start(ball: Ball, rng: np.random.Generator) -> Floats:
     """Return points on the surface of the ball, as AutoAttack starts: random, then stretched."""
@@ -36,6 +40,19 @@ def aimed(ground: Ground, rank: int) -> Aim:
     chosen = np.zeros_like(aim.toward)
     chosen[rows, ranked[rows, place]] = aim.toward[rows, ranked[rows, place]]
     return Aim(chosen, aim.away)
+
+
+def steps_left(ground: Ground, steps: int, climbed: int) -> int:
+    """Return how many steps a climb takes after others of one suite took ``climbed``.
+
+    Of two classes every loss here rises with the one difference of their scores, so that a climb
+    towards the other class is the climb away from the label once more, from a start of its own. It
+    takes a third of the steps by which it is longer, none where it is not: on two tabular models
+    the other two thirds broke no further row at any budget.
+    """
+    if ground.aim.toward.shape[1] != TWO or not climbed:
+        return steps
+    return max(steps - climbed, 0) // AGAIN
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,11 +101,13 @@ class Apgd:
     """Auto-PGD on the twin: ``rank`` 0 climbs away from the label, 1 and more towards one class.
 
     The first start is what other attacks found, where there is something, else a random point.
+    ``climbed`` are the steps of the longest earlier climb of a suite; see ``steps_left``.
     """
 
     steps: int
     loss: str = "cross_entropy"
     rank: int = 0
+    climbed: int = 0
 
     source = Source.TWIN
     minimises = False
@@ -121,6 +140,9 @@ class Apgd:
         """
         if self.rank > ground.aim.toward.sum(axis=1).max(initial=0):
             return None
+        steps = steps_left(ground, self.steps, self.climbed)
+        if not steps:
+            return None
         start = random_start(ground.ball, rng) if ground.start is None else ground.start
         aim = aimed(ground, self.rank)
-        return Climb(Ascent.start(start), ground.ball, aim, self.loss, self.steps)
+        return Climb(Ascent.start(start), ground.ball, aim, self.loss, steps)

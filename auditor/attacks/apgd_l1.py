@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from auditor.attacks.apgd import aimed, random_start
+from auditor.attacks.apgd import aimed, random_start, steps_left
 from auditor.attacks.asking import Answer, Ground, Mask, Question, Source, one_each
 from auditor.attacks.balls import Ball
 from auditor.attacks.losses import LOSSES, Aim
-from auditor.attacks.norms import TINY, Norm, flat, size, wide
+from auditor.attacks.norms import TINY, Norm, flat, known, size, wide
 from auditor.attacks.shrinking import largest, shrink
 from auditor.domain.tasks import Floats
 
@@ -92,7 +92,7 @@ class SparseClimb:
         )
 
     def _climb(self, gradient: Floats) -> "SparseClimb":
-        slope = np.nan_to_num(gradient) * self.ball.scale
+        slope = known(gradient) * self.ball.scale
         # A coordinate at the end of its reach cannot follow its slope: it is left out.
         low, high = self.ball.reach()
         change = self.ball.change(self.point)
@@ -108,11 +108,12 @@ class SparseClimb:
 
 @dataclass(frozen=True, slots=True)
 class SparseApgd:
-    """Auto-PGD on the twin in the L1 ball; see ``Apgd`` for ``rank``."""
+    """Auto-PGD on the twin in the L1 ball; see ``Apgd`` for ``rank`` and ``climbed``."""
 
     steps: int
     loss: str = "cross_entropy"
     rank: int = 0
+    climbed: int = 0
 
     source = Source.TWIN
     minimises = False
@@ -145,14 +146,16 @@ class SparseApgd:
         """
         if self.rank > ground.aim.toward.sum(axis=1).max(initial=0):
             return None
-        ball = ground.ball
+        ball, steps = ground.ball, steps_left(ground, self.steps, self.climbed)
+        if not steps:
+            return None
         start = random_start(ball, rng) if ground.start is None else ground.start
         rows, free = len(start), float((ball.scale > 0).sum())
         return SparseClimb(
             ball=ball,
             aim=aimed(ground, self.rank),
             loss=self.loss,
-            steps=self.steps,
+            steps=steps,
             point=start,
             best=start,
             best_loss=np.full(rows, -np.inf),

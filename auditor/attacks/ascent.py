@@ -1,6 +1,7 @@
 """The climb of Auto-PGD, in any norm with steps (Croce & Hein 2020, arXiv 2003.01690, alg. 1)."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ FIRST_CHECK, LEAST_GAP, SHRINK = 0.22, 0.06, 0.03
 Mask = NDArray[np.bool_]
 
 
+@cache
 def checkpoints(steps: int) -> frozenset[int]:
     """Return the iterations at which the step size is reconsidered (section 3.2).
 
@@ -103,10 +105,14 @@ class Ascent:
         better = loss > self.best_loss
         grew = loss > self.last_loss
         first = self.iteration == 0
+        best, best_gradient = self.point, gradient
+        if not better.all():
+            best = np.where(wide(better, best), best, self.best)
+            best_gradient = np.where(wide(better, gradient), gradient, self.best_gradient)
         return replace(
             self,
-            best=np.where(wide(better, self.best), self.point, self.best),
-            best_gradient=np.where(wide(better, gradient), gradient, self.best_gradient),
+            best=best,
+            best_gradient=best_gradient,
             best_loss=np.where(better, loss, self.best_loss),
             best_then=loss if first else self.best_then,
             last_loss=loss,
@@ -132,13 +138,19 @@ class Ascent:
 
     def _step(self, gradient: Floats, ball: Ball) -> "Ascent":
         momentum = 1.0 if self.iteration == 0 else MOMENTUM
-        length = wide(self.size * ball.eps, self.point)
-        step = length * ball.scale * unit_steps(gradient, ball)
-        ahead = ball.project(self.point + step)
-        moved = momentum * (ahead - self.point) + (1 - momentum) * (self.point - self.previous)
+        step = unit_steps(gradient, ball)
+        step *= wide(self.size * ball.eps, step)
+        step *= ball.scale
+        step += self.point
+        moved = ball.project(step)
+        moved -= self.point
+        if momentum < 1:
+            moved *= momentum
+            moved += (1 - momentum) * (self.point - self.previous)
+        moved += self.point
         return replace(
             self,
-            point=ball.project(self.point + moved),
+            point=ball.project(moved),
             previous=self.point,
             iteration=self.iteration + 1,
         )

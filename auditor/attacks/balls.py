@@ -1,12 +1,12 @@
 """The only points that count as candidates: near a clean row, in its box, on its steps."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.norms import TINY, Norm, size, wide
+from auditor.attacks.norms import FORGIVEN, TINY, Norm, known, size, wide
 from auditor.attacks.shrinking import nearest
 from auditor.domain.tasks import Array, Floats
 
@@ -25,7 +25,9 @@ class Ball:
 
     ``lower`` and ``upper`` are what each coordinate can reach alone, ``least`` and ``most`` the
     same in the rows' own type; ``scale`` is its range, 0 where it may not move. ``repair`` brings
-    candidates to where they could be real rows.
+    candidates to where they could be real rows. ``exact`` are the clean rows in double precision,
+    ``unit`` is what changes are divided by (``None``: 1 everywhere), ``stepped`` whether any
+    coordinate moves in steps.
     """
 
     clean: Array
@@ -40,6 +42,16 @@ class Ball:
     scale: Floats
     channels: int | None = None
     repair: Repair | None = None
+    exact: Floats = field(init=False)
+    unit: Floats | None = field(init=False)
+    stepped: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Keep what every step asks for again: exact clean rows, and ranges that are not 1."""
+        unit = np.where(self.scale > 0, self.scale, 1.0)
+        object.__setattr__(self, "exact", self.clean.astype(np.float64))
+        object.__setattr__(self, "unit", None if (unit == 1).all() else unit)
+        object.__setattr__(self, "stepped", bool((self.quantum > 0).any()))
 
     def take(self, keep: NDArray[np.generic]) -> "Ball":
         """Return the part for some rows."""
@@ -54,28 +66,31 @@ class Ball:
 
     def project(self, points: Floats) -> Floats:
         """Return the nearest points of the ball, not rounded; a missing value stays."""
+        inside: Floats = np.clip(points, self.lower, self.upper)
         if self.norm is Norm.LINF:
-            inside: Floats = np.clip(points, self.lower, self.upper)
             return inside
-        exact, unit = self.clean.astype(np.float64), self._unit()
-        near = nearest(
-            (points - exact) / unit,
-            self.norm,
-            self.eps,
-            np.nan_to_num((self.lower - exact) / unit, nan=0.0),
-            np.nan_to_num((self.upper - exact) / unit, nan=0.0),
-            self.channels,
-        )
-        return exact + near * self.scale
+        if np.isnan(inside.sum()):
+            inside = np.where(np.isnan(inside), self.exact, inside)
+        over = size(self.change(inside), self.norm, self.channels) > self.eps * (1 + FORGIVEN)
+        if over.all():
+            return self._nearest(points)
+        if over.any():
+            inside[over] = self.take(over)._nearest(points[over])  # noqa: SLF001 -- some of its own rows
+        return inside
+
+    def _nearest(self, points: Floats) -> Floats:
+        change, reach = self.change(points), self.reach()
+        return self.at(nearest(change, self.norm, self.eps, *reach, self.channels))
 
     def change(self, points: Floats) -> Floats:
         """Return the change from the clean rows in ranges, 0 where a value is missing."""
-        moved = (points - self.clean.astype(np.float64)) / self._unit()
-        return np.nan_to_num(moved, nan=0.0)
+        moved = points - self.exact
+        return known(moved if self.unit is None else np.divide(moved, self.unit, out=moved))
 
     def at(self, change: Floats) -> Floats:
         """Return the points that lie ``change`` ranges away from the clean rows."""
-        return self.clean.astype(np.float64) + change * self.scale
+        moved = change * self.scale
+        return np.add(self.exact, moved, out=moved)
 
     def reach(self) -> tuple[Floats, Floats]:
         """Return the least and the largest change of each coordinate, in ranges."""
@@ -87,19 +102,15 @@ class Ball:
         Settling twice changes nothing. A coordinate with no step in reach keeps its clean value.
         """
         points = self.project(points)
-        if (self.quantum > 0).any():
-            points = self._on_steps(points, self.clean.astype(np.float64))
-        missing = np.isnan(points)
-        if missing.any():
-            points = np.where(missing, self.clean.astype(np.float64), points)
+        if self.stepped:
+            points = self._on_steps(points, self.exact)
+        if not np.isfinite(points.sum()):
+            points = np.where(np.isnan(points), self.exact, points)
         if np.issubdtype(self.clean.dtype, np.integer):
             points = np.rint(points)
         # A narrower type may round across a limit.
         typed = np.clip(points.astype(self.clean.dtype), self.least, self.most)
         return typed if self.repair is None else self.repair(self.clean, typed)
-
-    def _unit(self) -> Floats:
-        return np.where(self.scale > 0, self.scale, 1.0)
 
     def _on_steps(self, points: Floats, exact: Floats) -> Floats:
         stepped = np.where(self.quantum > 0, self._stepped(points, exact, np.rint), points)
@@ -159,8 +170,8 @@ def unit_steps(gradient: Floats, ball: Ball) -> Floats:
     if ball.norm is Norm.LINF:
         return np.sign(gradient)
     slope = gradient * ball.scale
-    length = size(slope, Norm.L2)
-    return np.asarray(slope / wide(np.maximum(length, TINY), slope))
+    slope /= wide(np.maximum(size(slope, Norm.L2), TINY), slope)
+    return slope
 
 
 def resolution(values: Array) -> Floats:

@@ -103,7 +103,8 @@ class Walk:
             return np.where(found, less, more if self.quest.walk == 0 else np.minimum(more, widest))
         less = np.minimum(self.radius * (1 - rate), self.own)
         dual = np.maximum(size(slope, DUAL[self.quest.ball.norm]), TINY)
-        plane = length + np.abs(value) / dual
+        with np.errstate(over="ignore"):  # where nothing slopes, the line may be anywhere
+            plane = length + np.abs(value) / dual
         more = np.where(np.isfinite(self.own), self.radius * (1 + rate), plane)
         return np.where(
             found, less, np.minimum(more, self.quest.ball.eps if self.quest.walk == 0 else widest)
@@ -115,8 +116,9 @@ class Walk:
         share = STRIDE.get(ball.norm, 1.0) * (LAST_STEP + (1 - LAST_STEP) * self._cosine())
         way = _sparse(slope, self.change, low, high) if ball.norm is Norm.L1 else _unit(slope, ball)
         reach = np.ones(len(radius)) if ball.norm is Norm.L0 else radius
-        tried = self.change + wide(share * reach, slope) * way
-        return shrink(tried, radius, low, high, ball.norm, ball.channels)
+        way *= wide(share * reach, slope)
+        way += self.change
+        return shrink(way, radius, low, high, ball.norm, ball.channels)
 
     def _cosine(self) -> float:
         return float((1 + np.cos(np.pi * self.iteration / max(self.steps, 1))) / 2)

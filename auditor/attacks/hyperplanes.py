@@ -35,13 +35,11 @@ def _level(gap: Floats, slope: Floats, room: Floats, growth: Floats) -> Floats:
     The sum is concave and piecewise linear in the level, so that Newton's steps from 0 never
     overshoot, and of what is left times the rise each step loses three quarters at least.
     """
-    level, most = np.zeros(len(gap)), slope * room
-    gain = slope * growth
+    level, gain = np.zeros(len(gap)), slope * growth
     for _step in range(NEWTON_STEPS):
         ahead = level[:, None] * growth
-        free = ahead < room
-        rise = np.einsum("ij,ij->i", gain, free)
-        left = gap - np.minimum(level[:, None] * gain, most).sum(axis=1)
+        rise = np.einsum("ij,ij->i", gain, (ahead < room).astype(np.float64))
+        left = gap - np.einsum("ij,ij->i", slope, np.minimum(ahead, room, out=ahead))
         step = np.where((rise > 0) & (left > SETTLED * gap), left / np.maximum(rise, TINY), 0.0)
         if not step.any():
             break

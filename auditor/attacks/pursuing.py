@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from auditor.attacks.asking import Answer, Attack, Ground, Question, Source, State
+from auditor.attacks.balls import Ball
 from auditor.attacks.frame import Frame, Mask, Rows
 from auditor.attacks.goals import Harm
 from auditor.attacks.losses import softmax
-from auditor.domain.subjects import Twin
+from auditor.domain.models import Twin
 from auditor.domain.tasks import Array, Floats
 
 Tick = Callable[[], None]
@@ -25,18 +26,20 @@ class Pursuit:
     twin: Twin | None
     tick: Tick
     passes: int = 0
+    _near: tuple[Rows, Ball] | None = None
 
     def run(self, rng: np.random.Generator, *, stretch: float = 0.0) -> None:
         """Attack every live row until it breaks, or the attack has asked all it may.
 
         ``stretch`` above 0 starts from the strongest candidates so far, their change stretched.
-        An attack that minimises takes broken rows too, and keeps them: it may find something
-        nearer. Ends early when the frame's queries are spent.
+        An attack that minimises is shown them as they are. It takes broken rows too, and keeps
+        them: it may find something nearer. Ends early when the frame's queries are spent.
         """
         rows = self.frame.right if self.attack.minimises else self.frame.live
         if not len(rows):
             return
-        state = self.attack.begin(self._ground(rows, stretch), rng)
+        shown = 1.0 if self.attack.minimises else stretch
+        state = self.attack.begin(self._ground(rows, shown), rng)
         if state is None:
             return
         for _round in range(self.attack.rounds):
@@ -44,9 +47,9 @@ class Pursuit:
             if not len(rows) or self.frame.spent(len(question.points)):
                 break
             self.tick()
-            answer = self._answer(rows, question)
-            state = state.tell(answer)
-            if not self.attack.minimises:
+            scored = self.frame.queries
+            state = state.tell(self._answer(rows, question))
+            if not self.attack.minimises and self.frame.queries > scored:
                 keep = ~self._broken(rows)
                 rows, state = rows[keep], state.take(keep)
         self._close(rows, state)
@@ -88,7 +91,7 @@ class Pursuit:
         if self.twin is None:
             message = f"{self.attack.name} needs a twin"
             raise TypeError(message)
-        twin, points = self.twin, self.frame.ball.take(own).settle(question.points)
+        twin, points = self.twin, self._ball(own).settle(question.points)
         logits = twin.forward(points)
         reached = self._confirm(own, points, logits)
 
@@ -99,15 +102,22 @@ class Pursuit:
 
         return Answer(points.astype(np.float64), reached, np.zeros(0), logits, pull)
 
+    def _ball(self, own: Rows) -> Ball:
+        """Return the part of the ball for some rows, which are mostly those asked about before."""
+        if self._near is None or not np.array_equal(self._near[0], own):
+            self._near = own, self.frame.ball.take(own)
+        return self._near[1]
+
     def _confirm(self, own: Rows, points: Array, logits: Floats) -> Mask:
         """Return which points the target confirms, asking only where the twin calls them broken.
 
         An attack that minimises need not ask about points no nearer than a success it has.
         """
         claimed = self.frame.claims(own, _as_probabilities(logits))
-        if self.attack.minimises:
-            distance = self.frame.threat.distance(self.frame.clean[own], points)
-            claimed = claimed & (distance < self.frame.standing.breaking[own])
+        if self.attack.minimises and claimed.any():
+            some = own[claimed]
+            distance = self.frame.threat.distance(self.frame.clean[some], points[claimed])
+            claimed[claimed] = distance < self.frame.standing.breaking[some]
         reached = np.zeros(len(own), dtype=np.bool_)
         if claimed.any() and not self.frame.spent(int(claimed.sum())):
             asked = points[claimed].astype(np.float64)

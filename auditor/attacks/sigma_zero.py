@@ -16,7 +16,9 @@ SOFTNESS = 1e-3
 """``sigma``: squared changes far above it count as one place, far below as none (equation 3)."""
 FIRST_THRESHOLD, THRESHOLD_STEP = 0.3, 0.01
 """Changes below the threshold are dropped; it moves by this share of the step (algorithm 1)."""
-FIRST_STEP, LAST_STEP = 1.0, 0.1
+FIRST_STEP, LAST_STEP = 4.0, 0.1
+"""The paper begins with 1; a longer step reaches the ends of a range at once, where few places
+bring most, and needs a third of the steps for as few places."""
 DECAYS = (0.9, 0.999)
 STILL = 1e-8
 

@@ -1,13 +1,14 @@
 """Attacks by name, as a policy writes them: ``margin:100`` or ``targeted:50x3``."""
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from auditor.attacks.apgd import Apgd
 from auditor.attacks.apgd_l1 import SparseApgd
 from auditor.attacks.asking import Attack, Source
 from auditor.attacks.decision_l2 import SurFree
+from auditor.attacks.exchanging import Exchanges
 from auditor.attacks.fab import Fab
 from auditor.attacks.fmn import FastMinimumNorm
 from auditor.attacks.nes import Nes
@@ -74,7 +75,7 @@ def suite(stages: tuple[str, ...], norm: Norm) -> Suite:
     A stage is ``NAME:STEPS`` or ``NAME:STEPSxCOUNT``. Raises ``PolicyError`` that lists the names
     for this norm.
     """
-    attacks = [attack for stage in stages for attack in _stage(stage, norm)]
+    attacks = _without_repeats(attack for stage in stages for attack in _stage(stage, norm))
     if not attacks:
         raise PolicyError("an attack has no stages", cure=f"Give at least one of {_known(norm)}.")
     minimal = tuple(attack for attack in attacks if attack.minimises)
@@ -90,6 +91,19 @@ def _stage(text: str, norm: Norm) -> tuple[Attack, ...]:
             cure=f"Write NAME:STEPS or NAME:STEPSxCOUNT with a name of {_known(norm)}.",
         )
     return kind.make(int(found[2]), int(found[3] or 1), norm)
+
+
+def _without_repeats(attacks: Iterable[Attack]) -> list[Attack]:
+    """Tell climbs towards the likeliest class how far others climbed away from the label before."""
+    told, climbed = [], 0
+    for attack in attacks:
+        one = attack
+        if isinstance(attack, Apgd | SparseApgd):
+            if attack.rank == 1:
+                one = replace(attack, climbed=climbed)
+            climbed = max(climbed, attack.steps if attack.rank <= 1 else 0)
+        told.append(one)
+    return told
 
 
 def _known(norm: Norm) -> str:
@@ -151,6 +165,10 @@ def _sigma_zero(steps: int, count: int, _: Norm) -> tuple[Attack, ...]:
     return (SigmaZero(steps, count),)
 
 
+def _exchange(steps: int, count: int, _: Norm) -> tuple[Attack, ...]:
+    return (Exchanges(steps),) * count
+
+
 _ASCENTS = frozenset({Norm.LINF, Norm.L2, Norm.L1})
 KINDS: Mapping[str, Kind] = {
     "cross_entropy": Kind(_ASCENTS, _climbs("cross_entropy")),
@@ -160,6 +178,7 @@ KINDS: Mapping[str, Kind] = {
     "fmn": Kind(frozenset(Norm), _minimum_norm),
     "fab": Kind(_ASCENTS, _fab),
     "sigma_zero": Kind(frozenset({Norm.L0}), _sigma_zero),
+    "exchange": Kind(frozenset({Norm.L0}), _exchange),
     "square": Kind(frozenset({Norm.LINF, Norm.L2}), _square),
     "nes": Kind(frozenset({Norm.LINF, Norm.L2}), _nes),
     "rays": Kind(frozenset({Norm.LINF}), _rays),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from google.protobuf.message import (  # type: ignore[import-untyped]  # protobuf ships no types
+from google.protobuf.message import (
     DecodeError,
 )
 from numpy.typing import NDArray

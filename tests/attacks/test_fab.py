@@ -152,6 +152,7 @@ STAGES = [
     (Norm.L0, "fmn:15"),
     (Norm.L0, "sigma_zero:15"),
 ]
+EXCHANGE = (Norm.L0, "exchange:15")
 
 
 @pytest.mark.parametrize(("norm", "stage"), STAGES)
@@ -161,7 +162,7 @@ def test_more_walks_never_end_farther_out(norm: Norm, stage: str) -> None:
     assert (four < one).any() or norm is Norm.L0
 
 
-@pytest.mark.parametrize(("norm", "stage"), STAGES)
+@pytest.mark.parametrize(("norm", "stage"), [*STAGES, EXCHANGE])
 def test_the_same_seed_gives_the_same_bytes(norm: Norm, stage: str) -> None:
     # Two classes: from the second walk on the starts are random.
     first, second = (attack(plane(0, norm), f"{stage}x3", seed=5) for _ in range(2))
@@ -183,10 +184,10 @@ def test_what_is_spent_is_what_was_told(norm: Norm, stage: str) -> None:
 
 def test_fab_works_where_a_slope_has_a_length() -> None:
     assert KINDS["fab"].norms == frozenset(PLANES)
-    assert KINDS["sigma_zero"].norms == frozenset({Norm.L0})
+    assert KINDS["sigma_zero"].norms == KINDS["exchange"].norms == frozenset({Norm.L0})
 
 
-@pytest.mark.parametrize(("norm", "stage"), STAGES)
+@pytest.mark.parametrize(("norm", "stage"), [*STAGES, EXCHANGE])
 def test_a_row_that_nothing_moves_stays(norm: Norm, stage: str) -> None:
     flat: Callable[[Floats], Floats] = lambda x: np.tile([3.0, 0.0], (len(x), 1))  # noqa: E731
     twin = LinearTwin(np.zeros((20, 2)), np.array([3.0, 0.0]))

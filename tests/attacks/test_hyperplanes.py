@@ -115,3 +115,30 @@ def test_of_equal_values_the_first_are_the_largest(values: list[int], count: int
     marked = largest(np.array([values], dtype=np.float64), np.array([float(count)]))[0]
     order = sorted(range(len(values)), key=lambda place: (-values[place], place))
     assert sorted(np.flatnonzero(marked)) == sorted(order[:count])
+
+
+@pytest.mark.parametrize("norm", list(Norm))
+@pytest.mark.parametrize("filled", [0.02, 1.0])
+def test_many_rows_together_are_shrunk_as_each_is_alone(norm: Norm, filled: float) -> None:
+    rng = np.random.default_rng(5)
+    shape = (60, 3, 20, 20)  # more numbers than go at a time
+    change = rng.normal(size=shape) * (rng.random(shape) < filled)
+    low, high = -rng.random(shape), rng.random(shape) * (rng.random(shape) < 0.5)
+    radius = rng.uniform(1.0, 5.0, len(change))
+    together = shrink(change, radius, low, high, norm, 0)
+    for row in range(len(change)):
+        one = slice(row, row + 1)
+        alone = shrink(change[one], radius[one], low[one], high[one], norm, 0)
+        np.testing.assert_allclose(together[one], alone, rtol=1e-9)
+    assert (size(together, norm, 0) <= radius * (1 + 1e-9)).all()
+
+
+@pytest.mark.parametrize("norm", [Norm.LINF, Norm.L2, Norm.L1])
+def test_a_missing_number_adds_nothing_to_a_norm_and_an_infinite_one_is_no_number(
+    norm: Norm,
+) -> None:
+    change = np.array([[3.0, np.nan, -4.0], [1.0, 0.0, np.nan], [np.inf, 0.0, 1.0]])
+    found = size(change[:2], norm)
+    np.testing.assert_array_equal(found, size(np.nan_to_num(change[:2]), norm))
+    with np.errstate(over="ignore"):
+        assert size(change, norm)[2] >= np.finfo(np.float64).max

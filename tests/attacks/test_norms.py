@@ -173,3 +173,34 @@ def test_a_model_that_answers_at_random_is_attacked_by_its_mean_answer() -> None
     fair = np.isfinite(sweep(Suite((Apgd(10),)), often, (0.3,), 0, silent).breaking).mean()
     assert lucky > 0.3
     assert fair < 0.05
+
+
+@pytest.mark.parametrize("norm", [Norm.LINF, Norm.L2, Norm.L1])
+def test_of_two_classes_a_second_climb_takes_a_third_of_the_steps_by_which_it_is_longer(
+    norm: Norm,
+) -> None:
+    model, twin, _, _ = linear(3, 8)
+    rows = np.random.default_rng(1).random((20, 8))
+    labels = model.logits(rows).argmax(axis=1)
+    case = arena(model, rows, labels, box((8,)), twin, norm)
+    nothing = 1e-4  # no row breaks, so that every climb takes all its steps
+
+    def steps(*stages: str) -> list[int]:
+        log = sweep(suite(stages, norm), case, (nothing,), 0, silent).log
+        return [bill.passes // bill.live for bill in log]
+
+    assert steps("targeted:12") == [12]
+    assert steps("cross_entropy:5", "targeted:12") == [5, 2]
+    assert steps("cross_entropy:5", "margin:9", "targeted:12x3") == [5, 9, 1, 0, 0]
+    assert steps("margin:12", "targeted:12") == [12, 0]
+    assert steps("targeted:4", "cross_entropy:6") == [4, 6]
+
+
+def test_of_three_classes_a_targeted_climb_takes_all_its_steps() -> None:
+    attacks = suite(("cross_entropy:5", "targeted:12x2"), Norm.LINF).bounded
+    model, twin, _, _ = linear(3, 8, 3)
+    rows = np.random.default_rng(1).random((20, 8))
+    labels = model.logits(rows).argmax(axis=1)
+    case = arena(model, rows, labels, box((8,)), twin)
+    log = sweep(Suite(attacks), case, (1e-4,), 0, silent).log
+    assert [bill.passes // bill.live for bill in log] == [5, 12, 12]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from twin_corpus import Entry
 from twin_corpus_rows import rows_of
 
+from auditor.domain.placements import Placement, Source
 from auditor.domain.targets import Fingerprint, TargetSpec
 from auditor.domain.tasks import Classification, Floats, InputSpace, Output
 from auditor.errors import AuditorError, ModelFailedError, TwinError
@@ -100,7 +101,9 @@ def _open(entry: Entry, path: Path) -> OpenedModel:
     task = Classification(names, names[-1], names[-1], output=output)
     keeper = InThisProcess(operations(), opening_request(SPEC, path))
     known = meet(keeper, task, rows_of(entry.kind, 16))
-    return OpenedModel(keeper, task, known, Fingerprint({}, {}))
+    return OpenedModel(
+        keeper, task, known, Fingerprint({}, {}), Placement("CPUExecutionProvider", Source.UNKNOWN)
+    )
 
 
 def _twin(path: Path, model: OpenedModel) -> OpenedTwin:

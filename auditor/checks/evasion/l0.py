@@ -21,22 +21,24 @@ from auditor.domain.subjects import Shard, Subject
 @dataclass(frozen=True, slots=True)
 class L0:
     """Crafts on the twin by sigma-zero (Cina et al. 2025), which descends a soft count of changed
-    places, and counts success on the target alone.
+    places, then exchanges places for steeper ones and drops the least; success counts on the target
+    alone.
 
     ``eps`` are numbers of places: columns of a table, or pixels with all their channels. ``stages``
-    may name ``sigma_zero`` and ``fmn``; ``label`` and ``decision`` are those of ``evasion.linf``.
-    Up to ``examples`` broken rows are kept with their clean inputs, to be shown in the report.
+    may name ``sigma_zero``, ``fmn`` and ``exchange``, which goes on from what those before it
+    found; ``label`` and ``decision`` are those of ``evasion.linf``. Up to ``examples`` broken rows
+    are kept with their clean inputs, to be shown in the report.
     """
 
     eps: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0)
-    stages: tuple[str, ...] = ("sigma_zero:100",)
+    stages: tuple[str, ...] = ("sigma_zero:50", "exchange:50")
     rows: int = 200
     examples: int = 8
     label: str = ""
     decision: str = ""
 
     id: ClassVar[str] = "evasion.l0"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     title: ClassVar[str] = "Accuracy under an attack that changes a few places at will"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {
@@ -62,12 +64,12 @@ class L0:
         Budget.SMOKE: {},
         Budget.CI: {
             "eps": (1.0, 3.0, 5.0, 10.0, 30.0),
-            "stages": ("sigma_zero:500",),
+            "stages": ("sigma_zero:50x4", "exchange:100"),
             "rows": 500,
         },
         Budget.FULL: {
             "eps": (1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 50.0),
-            "stages": ("sigma_zero:1000", "sigma_zero:300x4"),
+            "stages": ("sigma_zero:100x10", "exchange:300"),
             "rows": 2000,
         },
     }
@@ -109,7 +111,10 @@ class L0:
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count successes again from the target's probabilities."""
-        effort: dict[str, Json] = {"attack": "sigma-zero", "stages": list(self.suite.names)}
+        effort: dict[str, Json] = {
+            "attack": "sigma-zero and exchange",
+            "stages": list(self.suite.names),
+        }
         return readings(evidence, confidence, effort)
 
 

@@ -20,26 +20,27 @@ from auditor.domain.subjects import Shard, Subject
 
 @dataclass(frozen=True, slots=True)
 class Linf:
-    """Crafts on the twin by a cascade of Auto-PGD climbs (Croce & Hein 2020), and counts success
-    on the target alone.
+    """Crafts on the twin by Fast Minimum-Norm walks (Pintor et al. 2021) and a cascade of Auto-PGD
+    climbs (Croce & Hein 2020), and counts success on the target alone.
 
-    ``eps`` are shares of each coordinate's range. ``stages`` are thrown at the rows in turn, each
-    at those that still stand: ``NAME:STEPS`` or ``NAME:STEPSxCOUNT`` with ``cross_entropy``,
-    ``margin`` (the difference of probabilities) and ``targeted`` (towards the likeliest COUNT
-    classes). ``label`` and ``decision`` name classes, to ask about rows of one and decisions for
-    the other alone (empty: any). Up to ``examples`` broken rows are kept with their clean inputs,
-    to be shown in the report.
+    ``eps`` are shares of each coordinate's range. ``stages`` are ``NAME:STEPS`` or
+    ``NAME:STEPSxCOUNT``: ``fmn`` looks for the nearest success of each row in COUNT walks, once for
+    all budgets; what still stands at a budget then faces, in turn, ``cross_entropy``, ``margin``
+    (the difference of probabilities) and ``targeted`` (towards the likeliest COUNT classes).
+    ``label`` and ``decision`` name classes, to ask about rows of one and decisions for the other
+    alone (empty: any). Up to ``examples`` broken rows are kept with their clean inputs, to be shown
+    in the report.
     """
 
     eps: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2)
-    stages: tuple[str, ...] = ("cross_entropy:20", "targeted:20x2")
+    stages: tuple[str, ...] = ("fmn:30x3", "cross_entropy:20")
     rows: int = 200
     examples: int = 8
     label: str = ""
     decision: str = ""
 
     id: ClassVar[str] = "evasion.linf"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     title: ClassVar[str] = "Accuracy under a bounded attack that knows the model"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {
@@ -65,12 +66,12 @@ class Linf:
         Budget.SMOKE: {},
         Budget.CI: {
             "eps": (0.01, 0.02, 0.05, 0.1, 0.2),
-            "stages": ("cross_entropy:20", "targeted:50x3"),
+            "stages": ("fmn:50x4", "cross_entropy:20", "targeted:50x2"),
             "rows": 500,
         },
         Budget.FULL: {
             "eps": (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3),
-            "stages": ("cross_entropy:20", "margin:100", "targeted:100x9"),
+            "stages": ("fmn:50x10", "cross_entropy:20", "margin:100", "targeted:100x9"),
             "rows": 2000,
         },
     }
@@ -112,7 +113,7 @@ class Linf:
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count successes again from the target's probabilities."""
-        effort: dict[str, Json] = {"attack": "apgd", "stages": list(self.suite.names)}
+        effort: dict[str, Json] = {"attack": "fmn and apgd", "stages": list(self.suite.names)}
         return readings(evidence, confidence, effort)
 
 

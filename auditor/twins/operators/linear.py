@@ -20,8 +20,11 @@ def gemm(attributes: Attributes, a: Tensor, b: Tensor, c: Tensor | None = None) 
     """Return ``alpha * A @ B + beta * C``, each matrix transposed where asked."""
     left = a.t() if attributes.integer("transA") else a
     right = b.t() if attributes.integer("transB") else b
-    product = attributes.number("alpha", 1.0) * (left @ right)
-    return product if c is None else product + attributes.number("beta", 1.0) * c
+    alpha, beta = attributes.number("alpha", 1.0), attributes.number("beta", 1.0)
+    product = left @ right if alpha == 1 else alpha * (left @ right)
+    if c is None:
+        return product
+    return product + (c if beta == 1 else beta * c)
 
 
 @operator("Einsum")
