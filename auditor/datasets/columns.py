@@ -77,7 +77,8 @@ def numbers(source: Source, name: str) -> Floats:
             f"{source.name}: column {name!r}, {source.row(int(refused[0]))}: "
             f"{column[int(refused[0])]!r} is not a number{others(refused.size)}",
             cure="Write a number, leave the cell empty where the value is missing, or name the "
-            "column under groups, slices or id if it is no input.",
+            "column under groups, slices or id if it is no input, or as input.text if the model "
+            "reads it.",
         )
     values: NDArray[np.float64] = found.fill_null(np.nan).to_numpy().astype(np.float64)
     return values

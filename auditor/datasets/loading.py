@@ -28,6 +28,7 @@ from auditor.datasets.opening import open_source
 from auditor.datasets.schemas import Schema, read_schema
 from auditor.datasets.sources import Source, single_valued
 from auditor.datasets.spaces import input_space
+from auditor.datasets.texts import read_texts
 from auditor.domain.auditfiles import AuditFile, DataSection, InputSection
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.readings import Gap
@@ -60,7 +61,7 @@ def load_datasets(audit: AuditFile, locate: Locate) -> LoadedDatasets:
     ``locate`` turns a path as written into where the file lies. Raises ``DatasetError`` with
     file, row or column, and cure; ``AuditFileError`` when nothing says what the classes are.
     """
-    with_inputs = audit.model.artifact is not None
+    with_inputs = audit.takes_inputs and audit.input.text is None
     schema, files = _schema(audit.input, locate)
     sources = {
         role: open_source(audit.data[role], locate, with_inputs=with_inputs)
@@ -112,8 +113,10 @@ class _Inputs:
 
 
 def _inputs(audit: AuditFile, source: Source, schema: Schema) -> _Inputs:
-    if audit.model.artifact is None:
+    if not audit.takes_inputs:
         return _Inputs(None)
+    if audit.input.text is not None:
+        return _Inputs(read_texts(source, audit.input.text), (audit.input.text,))
     features = schema.features
     names = tuple(feature.name for feature in features)
     values = source.inputs

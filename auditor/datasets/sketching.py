@@ -41,7 +41,8 @@ class Sketch:
 
     ``input_shape`` is one input's shape, ``value_range`` the least and the greatest of its
     values, both ``None`` for tables; ``labels``, ``id`` and ``groups`` are guesses by name;
-    ``classes`` the distinct labels; ``texts`` the other columns that hold text. ``spread`` is the
+    ``classes`` the distinct labels; ``texts`` the other columns that hold text, and ``longest`` the
+    one of them with the longest texts. ``spread`` is the
     standard deviation of labels that look like numbers to be predicted, of which there are no
     classes.
     """
@@ -53,6 +54,7 @@ class Sketch:
     id: str | None = None
     groups: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
+    longest: str | None = None
     input_shape: tuple[int, ...] | None = None
     value_range: tuple[float, float] | None = None
     pictures: bool = False
@@ -114,6 +116,7 @@ def _sketch(columns: Mapping[str, pl.Series], inputs: Array | None, rows: int) -
         for name, column in free.items()
         if name.lower() in GROUP_NAMES and column.n_unique() <= MOST_GROUPS
     )
+    words = tuple(n for n in free if n not in (ids, *groups) and not _numeric(free[n]))
     return Sketch(
         columns=tuple(columns),
         rows=rows,
@@ -121,7 +124,8 @@ def _sketch(columns: Mapping[str, pl.Series], inputs: Array | None, rows: int) -
         classes=() if labels is None or number else _classes(columns[labels]),
         id=ids,
         groups=groups,
-        texts=tuple(n for n in free if n not in (ids, *groups) and not _numeric(free[n])),
+        texts=words,
+        longest=max(words, key=lambda name: _length(free[name]), default=None),
         input_shape=None if inputs is None else inputs.shape[1:],
         value_range=_range(inputs),
         spread=None if number is None else _spread(columns[number]),
@@ -175,6 +179,10 @@ def _numeric(column: pl.Series) -> bool:
         return column.dtype.is_numeric() or column.dtype == pl.Boolean
     filled = texts(column).drop_nulls()
     return filled.str.strip_chars().cast(pl.Float64, strict=False).null_count() == 0
+
+
+def _length(column: pl.Series) -> int:
+    return int(texts(column).str.len_chars().sum())
 
 
 def _range(inputs: Array | None) -> tuple[float, float] | None:

@@ -5,6 +5,7 @@ import numpy as np
 from auditor.datasets.inputs import BRIGHTEST
 from auditor.datasets.schemas import Schema
 from auditor.domain.auditfiles import InputSection
+from auditor.domain.datasets import TEXT
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.tasks import Array, FeatureKind, InputSpace
 
@@ -24,6 +25,12 @@ def input_space(
             reason=Reason.NEEDS_EVALUATION_DATA,
             detail="There are no inputs that an attack could start from.",
             cure="Name evaluation data with inputs in the audit file.",
+        )
+    if inputs.dtype.kind == TEXT:
+        return Gap(
+            reason=Reason.NEEDS_NUMERIC_INPUT,
+            detail="The inputs are texts, which have no range that a number could move in.",
+            cure="Read evasion.text, which changes words.",
         )
     if schema.features:
         return _from_schema(schema, inputs)
