@@ -1,37 +1,10 @@
-"""Confusion counts by group: the table that every rate of a group is read from."""
+"""How many rows each rate of a group will be counted among."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from auditor.domain.tasks import Floats
-
-Flags = NDArray[np.bool_]
-Counts = NDArray[np.int64]
-
-
-def count_rates(wanted: Flags, given: Flags, codes: Counts, groups: int) -> Mapping[str, Counts]:
-    """Return ``[groups, 2]`` for each rate: how often, out of how many.
-
-    ``wanted`` ``[n]`` says which rows have the favourable class as label, ``given`` which ones
-    were given it, ``codes`` the group of each row. The selection rate is given among all, the true
-    and false positive rates are given among wanted and not wanted, the positive predictive value
-    is wanted among given.
-    """
-    everyone = np.ones_like(given)
-    among = {"selection_rate": everyone, "tpr": wanted, "fpr": ~wanted, "ppv": given}
-    hits = {"selection_rate": given, "tpr": given, "fpr": given, "ppv": wanted}
-    return {
-        name: np.stack(
-            [
-                np.bincount(codes[rows & hits[name]], minlength=groups),
-                np.bincount(codes[rows], minlength=groups),
-            ],
-            axis=1,
-        )
-        for name, rows in among.items()
-    }
 
 
 def expected_trials(

@@ -1,7 +1,7 @@
 """Largest gap and smallest ratio between groups, over all pairs of groups at once."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -113,6 +113,26 @@ def min_ratio(
     value = float(groups.rates.min() / groups.rates.max())
     low = low if groups.complete else 0.0
     return groups.comparison(value, low, high, (confidence, _method("log ratio", family)))
+
+
+def equalised_odds_gap(
+    successes: ArrayLike, trials: ArrayLike, confidence: float, family: int = 1
+) -> tuple[int, Comparison]:
+    """Return the largest gap of several rates, ``[rates, groups]`` each, and which rate has it.
+
+    For true and false positive rates it is the equalised-odds difference (Hardt, Price and Srebro
+    2016; Agarwal et al. 2018). Each rate's ``max_gap`` holds jointly with the others (Bonferroni),
+    so that the largest gap lies in ``[largest lower limit, largest upper limit]``. Raises
+    ``ValueError`` when a rate has trials in fewer than two groups.
+    """
+    pairs = list(zip(np.asarray(successes), np.asarray(trials), strict=True))
+    found = [max_gap(hits, total, confidence, family * len(pairs)) for hits, total in pairs]
+    which = max(range(len(found)), key=lambda index: found[index].interval.value)
+    low = max(one.interval.low for one in found)
+    high = max(one.interval.high for one in found)
+    rows = sum(one.interval.n for one in found)
+    interval = replace(found[which].interval, low=low, high=high, n=rows)
+    return which, replace(found[which], interval=interval)
 
 
 def gap_half_width(trials: ArrayLike, confidence: float, family: int = 1) -> float:

@@ -8,6 +8,7 @@ from simulated_coverage import allowed, coverage
 
 from auditor.domain.intervals import Interval
 from auditor.stats.gaps import (
+    equalised_odds_gap,
     gap_half_width,
     max_gap,
     min_ratio,
@@ -194,3 +195,43 @@ def test_intervals_are_plain_numbers() -> None:
     interval: Interval = max_gap([1, 2], [3, 4], 0.95).interval
     assert {type(item) for item in (interval.value, interval.low, interval.high)} == {float}
     assert type(interval.n) is int
+
+
+def test_compas_odds_differ_most_in_false_alarms() -> None:
+    # As above; true positive rates 1,369 of 1,901 and 505 of 966 differ by 0.1974.
+    hits, trials = [[1369, 505], [805, 349]], [[1901, 966], [1795, 1488]]
+    which, found = equalised_odds_gap(hits, trials, 0.95)
+    assert which == 1
+    assert found.interval.value == pytest.approx(0.213925, abs=5e-7)
+    alone = max_gap(hits[1], trials[1], 0.95).interval
+    assert found.interval.low < alone.low
+    assert found.interval.n == 1901 + 966 + 1795 + 1488
+    assert "bonferroni over 2" in found.interval.method
+
+
+@given(st.lists(st.tuples(COUNTS, COUNTS), min_size=2, max_size=8))
+def test_the_largest_of_two_gaps_lies_within_its_interval(
+    table: list[tuple[tuple[int, int], tuple[int, int]]],
+) -> None:
+    hits, trials = np.moveaxis(np.array(table), (0, 1, 2), (2, 1, 0))
+    which, found = equalised_odds_gap(hits, trials, 0.95)
+    gaps = np.ptp(hits / trials, axis=1)
+    assert found.interval.value == pytest.approx(gaps.max())
+    assert gaps[which] == pytest.approx(gaps.max())
+    assert 0 <= found.interval.low <= found.interval.value <= found.interval.high <= 1
+
+
+def test_a_group_without_positives_may_have_any_true_positive_rate() -> None:
+    _, found = equalised_odds_gap([[40, 30, 0], [5, 5, 5]], [[50, 50, 0], [60, 60, 60]], 0.95)
+    assert found.interval.high == 1
+    with pytest.raises(ValueError, match="two groups"):
+        equalised_odds_gap([[4, 0], [1, 1]], [[5, 0], [5, 5]], 0.95)
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.3])
+def test_the_larger_of_two_gaps_is_covered(gap: float) -> None:
+    rng = np.random.default_rng(12)
+    rates, trials = [[0.5 + gap, 0.5, 0.5], [0.1, 0.1 + gap / 2, 0.1]], [[25, 40, 20], [60, 9, 80]]
+    drawn = rng.binomial(trials, rates, size=(800, 2, 3))
+    found = (equalised_odds_gap(hits, trials, 0.95)[1].interval for hits in drawn)
+    assert coverage(found, gap)[0] >= allowed(0.95, 800)

@@ -8,7 +8,10 @@ from sklearn.metrics import roc_auc_score
 
 from auditor.domain.intervals import Interval
 from auditor.domain.tasks import Floats
-from auditor.stats.ranking import auc, macro_auc
+from auditor.stats.delong import area_and_influence, covariance
+from auditor.stats.ranking import auc, auc_difference, macro_auc, paired_auc_difference
+
+Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 ROWS = st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=2, max_size=80).filter(
     lambda rows: len({kind for _, kind in rows}) == 2
@@ -113,3 +116,88 @@ def test_the_mean_area_is_covered_in_many_samples(classes: int, apart: float) ->
     truth = macro_auc(*clusters(rng, 300_000, classes, apart), 0.95).value
     found = (macro_auc(*clusters(rng, 150, classes, apart), 0.95) for _ in range(2000))
     assert coverage(found, truth)[0] >= 0.94
+
+
+def kernel_variance(one: Floats, other: Floats, positive: Flags) -> float:
+    """DeLong's variance of the difference of two areas, from all pairs of rows."""
+    kernels = [
+        (scores[positive][:, None] > scores[~positive])
+        + 0.5 * (scores[positive][:, None] == scores[~positive])
+        for scores in (one, other)
+    ]
+    apart = kernels[0] - kernels[1]
+    above, below = apart.shape
+    return float(apart.mean(1).var(ddof=1) / above + apart.mean(0).var(ddof=1) / below)
+
+
+def test_the_covariance_of_two_areas_is_that_of_all_pairs() -> None:
+    rng = np.random.default_rng(10)
+    positive = np.arange(60) < 25
+    one = rng.integers(0, 6, 60) + 2.0 * positive
+    other = one + rng.integers(-2, 3, 60)
+    found = covariance(one, other, positive)
+    pairs = kernel_variance(one, other, positive)
+    assert found[0, 0] + found[1, 1] - 2 * found[0, 1] == pytest.approx(pairs)
+    assert found[0, 0] == pytest.approx(kernel_variance(one, np.zeros(60), positive))
+
+
+def test_four_placements_are_found_by_hand() -> None:
+    # Positives 3, 2 and negatives 1, 2: areas 7/8; placements 1, 3/4 and 1, 3/4.
+    scores, positive = np.array([3.0, 2, 1, 2]), np.array([True, True, False, False])
+    area, influence = area_and_influence(scores, positive)
+    assert area == 7 / 8
+    assert float(np.sum(influence**2)) == pytest.approx(2 * (1 / 32) / 2)
+
+
+def test_a_model_differs_from_itself_by_nothing_and_from_its_opposite_by_twice_the_gain() -> None:
+    rng = np.random.default_rng(11)
+    positive = np.arange(200) < 80
+    scores = rng.normal(size=200) + positive
+    itself = paired_auc_difference(scores, scores, positive, 0.95)
+    assert itself.value == 0
+    assert itself.low <= 0 <= itself.high
+    opposite = paired_auc_difference(scores, -scores, positive, 0.95)
+    assert opposite.value == pytest.approx(2 * auc(scores, positive, 0.95).value - 1)
+
+
+def test_two_perfect_orders_are_not_proven_equal() -> None:
+    positive = np.arange(40) >= 20
+    found = paired_auc_difference(np.arange(40.0), np.arange(40.0) ** 2, positive, 0.95)
+    assert found.value == 0
+    assert found.low < -0.05
+    assert found.high > 0.05
+
+
+def test_pairing_shortens_the_interval_and_enough_rows_make_it_delongs() -> None:
+    rng = np.random.default_rng(12)
+    positive = np.arange(4000) < 1500
+    one = rng.normal(size=4000) + positive
+    other = one + 0.5 * rng.normal(size=4000)
+    paired = paired_auc_difference(one, other, positive, 0.95)
+    alone = auc_difference(auc(one, positive, 0.95), auc(other, positive, 0.95))
+    assert paired.high - paired.low < 0.5 * (alone.high - alone.low)
+    half = ndtri(0.975) * np.sqrt(kernel_variance(one, other, positive))
+    assert (paired.high - paired.low) / 2 == pytest.approx(half, rel=0.1)
+
+
+def test_areas_at_two_confidences_are_not_compared() -> None:
+    positive = np.arange(20) < 8
+    areas = [auc(np.arange(20.0), positive, level) for level in (0.9, 0.95)]
+    with pytest.raises(ValueError, match=r"0\.9 and 0\.95"):
+        auc_difference(*areas)
+
+
+@pytest.mark.parametrize("areas", [(0.8, 0.8), (0.95, 0.85), (0.97, 0.97)])
+@pytest.mark.parametrize("kinds", [(10, 10), (12, 90)])
+def test_a_difference_of_areas_is_covered_with_few_positives(
+    areas: tuple[float, float], kinds: tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(13)
+    positive = np.arange(sum(kinds)) < kinds[0]
+    found = []
+    for _ in range(400):
+        noise = rng.normal(size=(2, positive.size))
+        noise[1] = 0.6 * noise[0] + 0.8 * noise[1]
+        scores = noise + np.sqrt(2) * ndtri(areas)[:, None] * positive
+        found.append(paired_auc_difference(*scores, positive, 0.95))
+    assert coverage(found, areas[0] - areas[1])[0] >= allowed(0.94, len(found))

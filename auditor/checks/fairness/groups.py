@@ -15,7 +15,9 @@ from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Classification
-from auditor.stats.counts import Counts, count_rates, expected_trials
+from auditor.stats.cells import Counts, rates, tabulate
+from auditor.stats.coding import distinct
+from auditor.stats.counts import expected_trials
 from auditor.stats.gaps import (
     gap_half_width,
     max_gap,
@@ -100,18 +102,14 @@ class Groups:
         if not isinstance(task, Classification) or dataset.labels is None:
             message = "groups need a classification and labels, and the frame asks for both"
             raise TypeError(message)
-        coded = {
-            name: np.unique(np.array(members), return_inverse=True)
-            for name, members in dataset.groups.items()
-        }
+        coded = {name: distinct(members) for name, members in dataset.groups.items()}
         return {
             "ids": np.array(dataset.ids),
             "labels": dataset.labels,
             "decided": task.decide(subject.probabilities(Role.EVALUATION)),
-            "codes": np.stack([codes for _, codes in coded.values()], axis=1).astype(np.int64),
+            "codes": np.stack([codes for _, codes in coded.values()], axis=1),
             "columns": [
-                {"name": name, "groups": [str(group) for group in groups]}
-                for name, (groups, _) in coded.items()
+                {"name": name, "groups": list(groups)} for name, (groups, _) in coded.items()
             ],
             "task": {
                 "favourable": task.classes.index(task.favourable),
@@ -132,7 +130,7 @@ class Groups:
             table = _Table(
                 str(column["name"]),
                 groups,
-                count_rates(wanted, given, codes[:, index], len(groups)),
+                rates(tabulate((codes[:, index], wanted, given), (len(groups), 2, 2))),
                 _family(len(columns)),
                 (task["clusters"] or len(codes)) < len(codes),
             )

@@ -1,0 +1,196 @@
+"""Whether the model is worse on some slice of the data than on the rest."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.comparing.slices import COUNTS, Names, Outcome
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Dataset, Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.policies import Control
+from auditor.domain.readings import Bound, Gap, Reading, Reason, Unit
+from auditor.domain.subjects import Shard, Subject, permutation
+from auditor.domain.tasks import Classification, FeatureKind, Regression
+from auditor.stats.coding import MOST_LEVELS, Coding, code_columns
+from auditor.stats.halving import first_half
+from auditor.stats.lattices import Count, Sample
+from auditor.stats.proportions import clopper_pearson
+from auditor.stats.slices import (
+    CORRECTIONS,
+    Search,
+    confirm,
+    discover,
+)
+
+Flags = NDArray[np.bool_]
+SECONDS_A_ROW = 1e-5
+NO_COLUMNS = Gap(
+    reason=Reason.NOT_DEFINED,
+    detail="There is no column to slice by: no groups or slice columns in the evaluation data, and "
+    "the model's inputs are not named columns, or all say the same of every row.",
+    cure="Name columns under data.evaluation.slices or groups in the audit file.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Slices:
+    """Searches for slices on which the model errs more often than on the rest, and confirms them.
+
+    A slice is what up to ``depth`` columns say: groups, slice columns, and, unless ``inputs`` is
+    false, the columns that the model reads. Numbers are cut into ``bins`` quantile bins; of
+    categories the ``categories`` most frequent are told apart. A slice has at least ``least_rows``
+    rows and the share ``least_share`` of the rows searched.
+
+    One half of the rows, chosen by the audit's seed (whole clusters, where there are any), puts at
+    most ``most`` slices forward. On the other half each is tested against the rest (exact,
+    one-sided, mid-p), and confirmed where its p-value, corrected for all that were tried, is at
+    most ``level``, and no slice confirmed before explains it. ``holm`` bounds the chance of any
+    false confirmation, ``bh`` the mean share of false ones. Figures come from the held-out half
+    alone. An error is a wrong decision (a rejection too), or a number that misses the truth by more
+    than the tolerance. ``error`` is read of the whole sample too. ``worst_slice_error`` is a bound:
+    a search that finds nothing proves nothing. Evidence holds the levels of every row, not its
+    values.
+    """
+
+    depth: int = 3
+    bins: int = 5
+    categories: int = 20
+    least_rows: int = 50
+    least_share: float = 0.005
+    most: int = 50
+    level: float = 0.05
+    correction: Literal["holm", "bh"] = "holm"
+    inputs: bool = True
+
+    id: ClassVar[str] = "fairness.slices"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Slices on which the model is worse"
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.EVALUATION, Need.LABELS, Need.SCORES})
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {
+        "error": Metric("Error rate", Unit.SHARE, higher_is_better=False),
+        "worst_slice_error": Metric(
+            "Error rate of the worst slice found",
+            Unit.SHARE,
+            Bound.AT_LEAST,
+            higher_is_better=False,
+        ),
+        **{name: Metric(title, Unit.COUNT, exact=True) for name, title in COUNTS.items()},
+    }
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "10(2)(f)"),
+        Control("eu-ai-act", "13(3)(b)(v)"),
+        Control("eu-ai-act", "15(1)"),
+        Control("eu-ai-act", "Annex IV 3"),
+        Control("nist-ai-rmf", "MEASURE 2.11"),
+        Control("iso-42001", "A.5.4"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {"depth": 1},
+        Budget.CI: {"depth": 2},
+        Budget.FULL: {"depth": 3},
+    }
+    grid: ClassVar[Mapping[str, str]] = {}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        least = min(self.depth, self.bins, self.categories, self.least_rows, self.most)
+        if least < 1 or max(self.bins, self.categories) >= MOST_LEVELS:
+            message = f"whole numbers are at least 1, bins and categories below {MOST_LEVELS}"
+            raise ValueError(message)
+        if not 0 <= self.least_share < 1 or not 0 < self.level < 1:
+            message = f"least_share {self.least_share} and level {self.level} are shares below 1"
+            raise ValueError(message)
+        if self.correction not in CORRECTIONS:
+            message = f"correction is one of {', '.join(CORRECTIONS)}, not {self.correction!r}"
+            raise ValueError(message)
+
+    def cost(self, size: Size) -> Cost:
+        """Score every row once; other checks of the same audit share the scores."""
+        return Cost(queries=size.rows, seconds=SECONDS_A_ROW * size.rows)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Return the half width for the whole sample, one row in ten wrong and nothing tried."""
+        if not size.rows:
+            return {}
+        whole = clopper_pearson(size.rows // 10, size.rows, confidence)
+        return dict.fromkeys(("error", "worst_slice_error"), (whole.high - whole.low) / 2)
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Score the evaluation data; keep each row's levels, half, and whether it is wrong."""
+        dataset = subject.datasets[Role.EVALUATION]
+        units = dataset.rows if dataset.cluster is None else len(set(dataset.cluster))
+        searched = first_half(permutation(subject.audit_seed, units), dataset.cluster)
+        features = () if isinstance(subject.space, Gap) else subject.space.features
+        fixed = frozenset(item.name for item in features if item.kind is FeatureKind.CATEGORICAL)
+        coding = Coding(searched, self.bins, self.categories, fixed)
+        coded = code_columns(dataset, coding, inputs=self.inputs)
+        none = np.zeros((0, dataset.rows), dtype=np.uint8)
+        return {
+            "codes": np.stack([item.codes for item in coded.values()]) if coded else none,
+            "wrong": _wrong(subject, dataset),
+            "searched": searched,
+            "columns": [{"name": name, "levels": list(at.names)} for name, at in coded.items()],
+            "task": {"clusters": units},
+        }
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Search one half and confirm on the other; the same slices at any confidence."""
+        columns = cast("Sequence[Mapping[str, Json]]", evidence["columns"])
+        names = tuple(str(column["name"]) for column in columns)
+        levels = tuple(tuple(cast("list[str]", column["levels"])) for column in columns)
+        wrong = cast("Flags", evidence["wrong"])
+        searched = cast("Flags", evidence["searched"])
+        size = int(searched.sum())
+        if not columns:
+            return (NO_COLUMNS,)
+        if min(size, len(wrong) - size) < 2 * self.least_rows:
+            return (self.too_few(size, len(wrong) - size),)
+        codes = cast("NDArray[np.uint8]", evidence["codes"])
+        sample = Sample(codes, tuple(len(named) for named in levels), wrong)
+        least = max(self.least_rows, math.ceil(self.least_share * size))
+        found = discover(sample.part(searched), Search(self.depth, least, self.most))
+        held_out = sample.part(~searched)
+        outcome = Outcome(
+            Names(names, levels),
+            Count.of(wrong),
+            Count.of(held_out.wrong),
+            found,
+            confirm(held_out, found, self.correction, self.level),
+            self.correction,
+            self.level,
+            cast("Mapping[str, int]", evidence["task"])["clusters"] < len(wrong),
+        )
+        return (*outcome.errors(confidence), outcome.worst(confidence), *outcome.counts())
+
+    def too_few(self, searched: int, held_out: int) -> Gap:
+        """Say why halves as small as these are not searched."""
+        least = 2 * self.least_rows
+        return Gap(
+            reason=Reason.TOO_FEW_ROWS,
+            detail=f"Each half needs {least} rows, twice least_rows; {searched} were there to be "
+            f"searched, and {held_out} to confirm on.",
+            cure=f"Evaluate on at least {2 * least} rows, in many clusters if they come in such.",
+        )
+
+
+def _wrong(subject: Subject, dataset: Dataset) -> Flags:
+    scores = subject.probabilities(Role.EVALUATION)
+    if isinstance(subject.task, Classification) and dataset.labels is not None:
+        decided: Flags = subject.task.decide(scores) != dataset.labels
+        return decided
+    if isinstance(subject.task, Regression) and dataset.targets is not None:
+        missed: Flags = np.abs(scores[:, 0] - dataset.targets) > subject.task.tolerance
+        return missed
+    message = "slices need labels, or the truth of a regression, and the frame asks for them"
+    raise TypeError(message)
+
+
+CHECK: type[Check] = Slices

@@ -1,0 +1,167 @@
+"""Evidence and intervals that hold at every look at once, however often and whenever one looks.
+
+Evidence is the logarithm of an e-process: a nonnegative one that starts at 1 and does not grow on
+average as long as the limit is kept, so that it ever reaches ``1 / alpha`` with probability alpha
+at most (Ville 1939). What is kept between looks is small, and plain JSON by ``asdict``.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import betaincc, betaln, logsumexp, xlog1py, xlogy
+
+from auditor.domain.intervals import Interval
+from auditor.domain.tasks import Floats
+
+RATE = "beta-binomial mixture confidence sequence"
+MEAN = "confidence sequence by mixed bets (waudby-smith and ramdas)"
+BETS = 25
+"""Shares of the wealth that are bet: 0.95, and smaller by the root of two each, to 0.0002."""
+CELLS = 256
+NEAR = 1e-9
+"""Closer to 0 no limit is sought."""
+TINY = 1e-290
+TERMS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How often something happened so far, out of how many times: all that a rate needs."""
+
+    trials: int = 0
+    successes: int = 0
+
+    def after(self, happened: NDArray[np.bool_]) -> "Tally":
+        """Return the tally with more rows ``[n]``."""
+        return Tally(self.trials + happened.size, self.successes + int(happened.sum()))
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What is kept of values within 0..1: ``weights`` of the points of an even grid, and how many.
+
+    A value between two points is shared between them so that their mean is kept. A bet's growth is
+    a concave function of the value, so that the shares grow by less than the value itself: what is
+    proven on the grid is proven, whatever the order in which the values came.
+    """
+
+    n: int = 0
+    weights: tuple[float, ...] = (0.0,) * (CELLS + 1)
+
+    def after(self, values: Floats) -> "Stream":
+        """Return the stream with more values ``[n]``. Raises ``ValueError`` outside of 0..1."""
+        if not np.all((values >= 0) & (values <= 1)):
+            message = "a stream of values takes those within 0..1"
+            raise ValueError(message)
+        below = np.minimum(np.floor(values * CELLS).astype(np.int64), CELLS - 1)
+        upward = values * CELLS - below
+        added = np.bincount(below, 1 - upward, CELLS + 1) + np.bincount(
+            below + 1, upward, CELLS + 1
+        )
+        return Stream(self.n + values.size, tuple((np.array(self.weights) + added).tolist()))
+
+
+def rate_evidence(tally: Tally, limit: float) -> float:
+    """Return the log e-value against a rate of ``limit`` at most.
+
+    The likelihood ratio of a rate that is uniform above the limit, over the limit itself (Robbins
+    1970, Annals of Mathematical Statistics 41, mixtures): at most 1 on average for every rate up to
+    the limit, also one that changes. Raises ``ValueError`` for a limit that is not within 0..1.
+    """
+    _refuse_limit(limit)
+    hits, misses = tally.successes, tally.trials - tally.successes
+    beyond = float(betaincc(hits + 1, misses + 1, limit))
+    if beyond > TINY:
+        mixed = float(betaln(hits + 1, misses + 1)) + math.log(beyond) - math.log1p(-limit)
+        return mixed - _log_likelihood(hits, misses, limit)
+    # Far below the limit the tail underflows; its series (DLMF 8.17.8), cut off, is from below.
+    steps = np.arange(TERMS)
+    terms = np.cumprod((tally.trials + 2 + steps) / (misses + 2 + steps) * (1 - limit))
+    return math.log(limit / (misses + 1)) + math.log1p(float(np.sum(terms)))
+
+
+def rate_sequence(tally: Tally, confidence: float) -> Interval:
+    """Return a rate's interval that holds at every look at once with ``confidence``.
+
+    All rates at which the mixture of uniform rates is less than ``1 / alpha`` times as likely
+    (Robbins 1970). The rate is one and the same for all rows. Raises ``ValueError`` for no rows.
+    """
+    hits, misses = tally.successes, tally.trials - tally.successes
+    if tally.trials < 1 or not 0 <= hits <= tally.trials or not 0 < confidence < 1:
+        message = f"{hits} of {tally.trials} at confidence {confidence} is no rate"
+        raise ValueError(message)
+    floor = float(betaln(hits + 1, misses + 1)) + math.log1p(-confidence)
+
+    def excess(rate: float) -> float:
+        return _log_likelihood(hits, misses, rate) - floor
+
+    value, edge = hits / tally.trials, 1e-300
+    low = float(brentq(excess, edge, value, xtol=1e-15)) if hits else 0.0
+    high = float(brentq(excess, value, 1 - 1e-16, xtol=1e-15)) if misses else 1.0
+    return Interval(value, low, high, confidence, RATE, tally.trials)
+
+
+def mean_evidence(stream: Stream, limit: float) -> float:
+    """Return the log e-value against a mean of ``limit`` at most.
+
+    Waudby-Smith and Ramdas (2024), JRSS B 86, section 4: a bettor who stakes the share ``f`` of his
+    wealth on each value has ``prod(1 + f * (value / limit - 1))``, which does not grow on average
+    as long as every value is expected to be ``limit`` at most, given those before. This is the mean
+    wealth of bettors with fixed shares. Against a mean of ``limit`` at least, give a stream of
+    ``1 - values`` and ``1 - limit``. Raises ``ValueError`` for a limit that is not within 0..1.
+    """
+    _refuse_limit(limit)
+    return _wealth(np.array(stream.weights), limit)
+
+
+def mean_sequence(stream: Stream, confidence: float) -> Interval:
+    """Return the interval of a mean within 0..1 that holds at every look at once.
+
+    The means that neither bettors on more nor bettors on less have refuted (Waudby-Smith and Ramdas
+    2024, theorem 3, with bets mixed in place of predicted). Every value is expected to be one and
+    the same mean, given those before. Raises ``ValueError`` for no values.
+    """
+    if stream.n < 1 or not 0 < confidence < 1:
+        message = f"a mean of {stream.n} values at confidence {confidence} has no interval"
+        raise ValueError(message)
+    weights = np.array(stream.weights)
+    wanted = math.log(2 / (1 - confidence))
+    value = float(weights @ _grid()) / stream.n
+    low = _least(weights, value, wanted)
+    high = 1 - _least(weights[::-1], 1 - value, wanted)
+    return Interval(value, min(low, value), max(high, value), confidence, MEAN, stream.n)
+
+
+def _least(weights: Floats, mean: float, wanted: float) -> float:
+    """Return the least mean that bets on more have not refuted; their wealth falls as it rises."""
+    if _wealth(weights, NEAR) < wanted or mean <= NEAR:
+        return 0.0
+
+    def excess(log_limit: float) -> float:
+        return _wealth(weights, math.exp(log_limit)) - wanted
+
+    return math.exp(brentq(excess, math.log(NEAR), math.log(mean), xtol=1e-9))
+
+
+def _wealth(weights: Floats, limit: float) -> float:
+    shares = 0.95 * 2.0 ** (-np.arange(BETS) / 2)
+    filled = weights > 0
+    growth = np.log1p(np.outer(shares, _grid()[filled] / limit - 1))
+    return float(logsumexp(growth @ weights[filled])) - math.log(BETS)
+
+
+def _grid() -> Floats:
+    return np.linspace(0.0, 1.0, CELLS + 1)
+
+
+def _log_likelihood(hits: int, misses: int, rate: float) -> float:
+    return float(xlogy(hits, rate) + xlog1py(misses, -rate))
+
+
+def _refuse_limit(limit: float) -> None:
+    if not 0 < limit < 1:
+        message = f"a limit must lie within 0..1, not at {limit}"
+        raise ValueError(message)

@@ -1,0 +1,252 @@
+"""Group tables and slice search against Fairlearn and SliceLine: CPU seconds and peak memory.
+
+    python benchmarks/slices_and_groups.py [--environments FOLDER]
+
+Peers are installed by pip into environments of their own, which are thrown away unless FOLDER keeps
+them; one that cannot be installed is named, and its ratios are left out. All read the same rows.
+CPU seconds are those of the whole process over all its threads, for the job alone: neither imports
+nor the making of data count. Ours take the best of several runs, peers run once.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from auditor.datasets.columns import texts
+from auditor.domain.datasets import UNKNOWN
+from auditor.stats.cells import Counts, rates, resample, tabulate
+from auditor.stats.coding import distinct
+from auditor.stats.halving import first_half
+from auditor.stats.lattices import Sample, enumerate_slices
+from auditor.stats.slices import Search, confirm, discover
+
+RACES = np.array(["asian", "black", "hispanic", "native", "white"])
+SEXES = np.array(["female", "male", "other"])
+ROWS, FEWER_ROWS = 1_000_000, 100_000
+ROUNDS, PEER_ROUNDS = 2000, 5
+COLUMNS, LEVELS, PLANTED = 20, 5, ((2, 1), (5, 3))
+METRICS = ("selection_rate", "tpr", "fpr", "ppv", "accuracy")
+MOST_MEMORY = 8 << 30
+MOST_SECONDS = 900
+
+FAIRLEARN = """
+import json, resource, sys, time
+import numpy as np, pandas as pd
+from fairlearn.metrics import (
+    MetricFrame, false_positive_rate, selection_rate, true_positive_rate)
+from sklearn.metrics import accuracy_score, precision_score
+data = np.load(sys.argv[1])
+metrics = {"selection_rate": selection_rate, "tpr": true_positive_rate,
+    "fpr": false_positive_rate, "ppv": precision_score, "accuracy": accuracy_score}
+def frame(rows, **more):
+    people = pd.DataFrame({"race": data["race"][:rows], "sex": data["sex"][:rows]})
+    start = time.process_time()
+    made = MetricFrame(metrics=metrics, y_true=data["labels"][:rows],
+        y_pred=data["decided"][:rows], sensitive_features=people, **more)
+    table = made.by_group.sort_index()
+    return table, time.process_time() - start
+table, seconds = frame(len(data["labels"]))
+_, fewer = frame(int(sys.argv[2]))
+_, drawn = frame(int(sys.argv[2]), n_boot=int(sys.argv[3]), ci_quantiles=[0.025, 0.975])
+print(json.dumps({"seconds": seconds, "a_round": (drawn - fewer) / int(sys.argv[3]),
+    "table": table.to_numpy().tolist(),
+    "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10}))
+"""
+SLICELINE = """
+import json, resource, sys, time
+import numpy as np
+from sliceline.slicefinder import Slicefinder
+resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[3]),) * 2)
+data = np.load(sys.argv[1])
+codes, wrong = data["codes"].T.astype(int) + 1, data["wrong"].astype(float)
+start, problem, found = time.process_time(), "", []
+try:
+    finder = Slicefinder(alpha=0.99, k=10, max_l=int(sys.argv[2]), min_sup=500, verbose=False)
+    found = [[(at, int(level) - 1) for at, level in enumerate(row) if level is not None]
+        for row in finder.fit(codes, wrong).top_slices_.tolist()]
+except MemoryError as error:
+    problem = str(error)
+print(json.dumps({"seconds": time.process_time() - start, "problem": problem, "found": found,
+    "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10}))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Rows as a file has them: two columns of texts, labels and decisions."""
+
+    race: pl.Series
+    sex: pl.Series
+    labels: NDArray[np.bool_]
+    decided: NDArray[np.bool_]
+
+
+def people(rng: np.random.Generator) -> People:
+    """Draw a million decisions about people."""
+    race, sex = RACES[rng.integers(0, 5, ROWS)], SEXES[rng.integers(0, 3, ROWS)]
+    labels = rng.random(ROWS) < 0.3
+    return People(pl.Series(race), pl.Series(sex), labels, labels ^ (rng.random(ROWS) < 0.2))
+
+
+def coded(column: pl.Series) -> tuple[NDArray[np.uint8], int]:
+    """Code a column where it is read: no text becomes a Python object."""
+    names = column.unique().sort()
+    return column.cast(pl.Enum(names)).to_physical().to_numpy(), len(names)
+
+
+def by_race_and_sex(data: People) -> Counts:
+    """Count from texts, by race, sex, label and decision."""
+    (race, races), (sex, sexes) = coded(data.race), coded(data.sex)
+    return tabulate((race, sex, data.labels, data.decided), (races, sexes, 2, 2))
+
+
+def through_the_dataset(data: People) -> Counts:
+    """Count as a check does today, from the texts of each row that a dataset holds."""
+    held = [tuple(texts(at).fill_null(UNKNOWN).to_list()) for at in (data.race, data.sex)]
+    (races, race), (sexes, sex) = distinct(held[0]), distinct(held[1])
+    sizes = (len(races), len(sexes), 2, 2)
+    return tabulate((race, sex, data.labels, data.decided), sizes)
+
+
+def table_of(cells: Counts) -> NDArray[np.float64]:
+    """Return ``[groups, metrics]``."""
+    found = rates(cells)
+    flat = [found[name].reshape(-1, 2) for name in METRICS]
+    return np.stack([pair[:, 0] / pair[:, 1] for pair in flat], axis=1)
+
+
+def sliced(rng: np.random.Generator) -> Sample:
+    """Draw rows of which one slice in 25 is wrong twice as often."""
+    codes = rng.integers(0, LEVELS, (COLUMNS, FEWER_ROWS)).astype(np.uint8)
+    inside = np.logical_and.reduce([codes[column] == level for column, level in PLANTED])
+    wrong = rng.random(FEWER_ROWS) < np.where(inside, 0.2, 0.1)
+    return Sample(codes, (LEVELS,) * COLUMNS, wrong)
+
+
+def cpu(job: Callable[[], object], runs: int = 5) -> float:
+    """Return the least CPU seconds of several runs."""
+    spent = []
+    for _ in range(runs):
+        start = time.process_time()
+        job()
+        spent.append(time.process_time() - start)
+    return min(spent)
+
+
+def environment(folder: Path, package: str) -> Path | None:
+    """Return the python of an environment that has a package, made if need be; or say why none."""
+    home = folder / package
+    python = home / "bin" / "python"
+    if not python.exists():
+        venv.create(home, with_pip=True)
+    if subprocess.run([python, "-c", f"import {package}"], capture_output=True).returncode:  # noqa: S603, PLW1510 -- our own words
+        told = subprocess.run(  # noqa: S603, PLW1510 -- our own words
+            [python, "-m", "pip", "install", "-q", package], capture_output=True, text=True
+        )
+        if told.returncode:
+            last = told.stderr.strip().splitlines()[-1:]
+            print(f"{package}: cannot be installed, so its ratios are left out: {last}")
+            return None
+    return python
+
+
+def asked(python: Path, program: str, *args: object) -> dict[str, Any]:
+    """Run a peer's program, and return what it says, its peak of memory in MB among it."""
+    told = subprocess.run(  # noqa: S603 -- our own program
+        [python, "-c", program, *map(str, args)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=MOST_SECONDS,
+    )
+    found: dict[str, Any] = json.loads(told.stdout.splitlines()[-1])
+    return found
+
+
+def groups(folder: Path, python: Path | None) -> None:
+    """Measure the table of groups, and its bootstrap."""
+    data = people(np.random.default_rng(0))
+    cells = by_race_and_sex(data)
+    rng = np.random.default_rng(1)
+    ours = {
+        "from texts, coded where they are read": cpu(lambda: table_of(by_race_and_sex(data))),
+        "from texts, through a dataset": cpu(lambda: table_of(through_the_dataset(data)), 3),
+    }
+    drawn = cpu(lambda: rates(resample(cells, ROUNDS, rng))) / ROUNDS
+    print(f"\n{len(METRICS)} metrics of {cells[..., 0, 0].size} groups of {ROWS:,} rows")
+    theirs = None
+    if python is not None:
+        file = folder / "people.npz"
+        race, sex = (at.to_numpy().astype(str) for at in (data.race, data.sex))
+        labels, decided = data.labels.astype(int), data.decided.astype(int)
+        np.savez(file, race=race, sex=sex, labels=labels, decided=decided)
+        theirs = asked(python, FAIRLEARN, file, FEWER_ROWS, PEER_ROUNDS)
+        off = np.abs(np.array(theirs["table"]) - table_of(cells)).max()
+        print(f"  Fairlearn {theirs['seconds']:.2f} s, {theirs['peak']:,} MB")
+        print(f"  largest difference from ours: {off:.1e}")
+    for way, seconds in ours.items():
+        ratio = "" if theirs is None else f", {theirs['seconds'] / seconds:,.0f}x (goal 200x)"
+        print(f"  ours {way}: {seconds:.4f} s{ratio}")
+    ratio = (
+        "" if theirs is None else f"; Fairlearn {theirs['a_round']:.2f} s on {FEWER_ROWS:,} rows"
+    )
+    many = "" if theirs is None else f", {theirs['a_round'] / drawn:,.0f}x (goal 1,000x)"
+    print(f"  one round of the bootstrap: {drawn * 1e6:.1f} us on {ROWS:,} rows{ratio}{many}")
+
+
+def slices(folder: Path, python: Path | None) -> None:
+    """Measure the search for slices, and see who finds the one that is there."""
+    whole = sliced(np.random.default_rng(2))
+    half = first_half(np.random.default_rng(3).permutation(FEWER_ROWS), None)
+    print(f"\nslices of {FEWER_ROWS:,} rows x {COLUMNS} columns x {LEVELS} levels")
+    file = folder / "slices.npz"
+    np.savez(file, codes=whole.codes, wrong=whole.wrong)
+    for depth in (2, 3):
+        search = Search(depth, 250, 50)
+        found = confirm(whole.part(~half), discover(whole.part(half), search), "holm", 0.05)
+        sure = [item.conditions for item in found if item.confirmed]
+        ours = cpu(partial(enumerate_slices, whole, depth, 1), 3)
+        number = len(enumerate_slices(whole, depth, 1).rows)
+        print(f"  ours to depth {depth}: all {number:,} counted in {ours:.3f} s; confirmed {sure}")
+        searching = cpu(partial(discover, whole.part(half), search), 3)
+        print(f"    one half searched and shortlisted in {searching:.3f} s")
+        if python is not None:
+            theirs = asked(python, SLICELINE, file, depth, MOST_MEMORY)
+            ending = (
+                theirs["problem"]
+                or f"{theirs['seconds'] / ours:,.0f}x; found {theirs['found'][:2]}"
+            )
+            print(f"    SliceLine {theirs['seconds']:.1f} s, {theirs['peak']:,} MB: {ending}")
+    print(
+        f"  peak of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10:,} MB"
+    )
+
+
+def main() -> None:
+    """Install the peers, and print the comparisons."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--environments", type=Path)
+    kept = parser.parse_args().environments
+    with tempfile.TemporaryDirectory() as made:
+        folder = kept or Path(made)
+        print(f"Python {sys.version.split()[0]}, numpy {np.__version__}, polars {pl.__version__}")
+        slices(Path(made), environment(folder, "sliceline"))
+        groups(Path(made), environment(folder, "fairlearn"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""Puts what the statistics claim of themselves to the test, and writes docs/simulations.md."""  # noqa: INP001 -- a script
+
+import argparse
+import hashlib
+import math
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from simulations.claims import Simulation
+from simulations.families import clusters, multiplicity, shrinkage
+from simulations.intervals import gaps, proportions, scores
+from simulations.looks import sequential
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "simulations.md"
+HEAD = """# Simulations
+
+<!-- Written by `make simulate` from scripts/simulations; edit those instead. -->
+
+What the intervals, tests and adjustments of `auditor/stats` claim, held against samples whose
+truth is known. All intervals are asked for at 0.95. The error is the Monte-Carlo standard error of
+the figure; a claim is kept when the figure reaches its goal, broken when it misses it by more than
+four errors, and not refuted in between. Every experiment has a seed of its own, so that the same
+code writes the same page.
+
+"""
+FOUR_ERRORS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What an experiment found."""
+
+    simulation: Simulation
+    figure: float
+    error: float
+
+    @property
+    def missing(self) -> float:
+        """How far the figure is on the wrong side of the goal."""
+        away = self.simulation.goal - self.figure
+        return away if self.simulation.at_least else -away
+
+    @property
+    def broken(self) -> bool:
+        """Whether chance does not explain what is missing."""
+        return self.missing > FOUR_ERRORS * self.error
+
+    @property
+    def verdict(self) -> str:
+        """What is said of the claim."""
+        if self.broken:
+            return "falls short, as is known" if self.simulation.known else "**broken**"
+        return "kept" if self.missing <= 0 else "not refuted"
+
+
+def registry() -> tuple[Simulation, ...]:
+    """Return every experiment."""
+    families = (proportions, gaps, scores, multiplicity, shrinkage, clusters, sequential)
+    return tuple(simulation for family in families for simulation in family())
+
+
+def perform(simulation: Simulation, repeats: int) -> Result:
+    """Draw ``repeats`` times with the experiment's own seed.
+
+    The error is that of the mean; equal draws are no certainty and have that of one event in two
+    more draws.
+    """
+    seed = int.from_bytes(hashlib.sha256(simulation.name.encode()).digest()[:8])
+    rng = np.random.default_rng(seed)
+    drawn = np.array([simulation.draw(rng) for _ in range(repeats)])
+    least = 1 / (repeats + 2)
+    spread = float(drawn.var()) or least * (1 - least)
+    return Result(simulation, float(drawn.mean()), math.sqrt(spread / repeats))
+
+
+def page(results: Iterable[Result]) -> str:
+    """Return the page: one row an experiment."""
+    rows = [
+        "| Function | Given | Counted | Goal | Found | Error | Repeats | Claim |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for result in results:
+        it = result.simulation
+        goal = f"{'≥' if it.at_least else '≤'} {it.goal:g}"
+        cells = (
+            f"`{it.of}`",
+            it.case,
+            it.claim,
+            goal,
+            f"{result.figure:.4f}",
+            f"{result.error:.4f}",
+            f"{it.repeats:,}",
+            result.verdict,
+        )
+        rows.append("| " + " | ".join(cells) + " |")
+    return HEAD + "\n".join(rows) + "\n"
+
+
+def main() -> int:
+    """Perform every experiment, write the page, and fail if a claim is broken."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument(
+        "--only", default="", help="experiments whose name holds this; writes no page"
+    )
+    given = arguments.parse_args()
+    chosen = [simulation for simulation in registry() if given.only in simulation.name]
+    if not chosen:
+        arguments.error(f"no experiment has {given.only!r} in its name")
+    results = []
+    for simulation in chosen:
+        found = perform(simulation, simulation.repeats)
+        line = f"{found.figure:.4f} ± {found.error:.4f}  {simulation.name}: {found.verdict}\n"
+        sys.stdout.write(line)
+        sys.stdout.flush()
+        results.append(found)
+    if not given.only:
+        PAGE.write_text(page(results), encoding="utf-8")
+    return int(any(result.broken and not result.simulation.known for result in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
