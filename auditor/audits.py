@@ -17,7 +17,8 @@ from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
 from auditor.domain.targets import Fingerprint, TargetSpec
 from auditor.engines.local import Watch, observe_all
-from auditor.engines.subjects import Openers, open_subject
+from auditor.engines.openers import Openers
+from auditor.engines.subjects import open_subject
 from auditor.judging.context import context_of
 from auditor.judging.judge import judge
 from auditor.measuring import CONFIDENCE, Result, Seen, readings
@@ -90,10 +91,12 @@ def _observe(
     prepared: Prepared, spec: TargetSpec, around: Surroundings, watch: Watch, memory: Memory
 ) -> tuple[tuple[Result, ...], Fingerprint | None]:
     with open_subject(
-        spec, prepared.materials, around.openers, twin=prepared.wants_twin
+        spec, prepared.materials, around.openers, twin=partial(prepared.wants_twin, spec)
     ) as subject:
-        subject.memory = memory
-        results = observe_all(prepared.checks, subject, spec.name, around.keep, watch)
+        # Without a version nobody knows whether an endpoint serves what it served before.
+        pinned = all(served.model_version for served in spec.endpoints)
+        subject.memory = memory if pinned else FORGETFUL
+        results = observe_all(prepared.checks, subject, around.keep, watch, prepared.size)
         model = subject.model
         return results, None if isinstance(model, Gap) else model.fingerprint
 
@@ -168,6 +171,8 @@ def lineage(
         Edge(record_id, "used", str(around.tool["code"]), "code"),
         Edge(record_id, "wasAttributedTo", around.signer, "signer"),
     }
+    models = {"artifact": request.artifact, "parent": request.parent}
+    edges |= {Edge(record_id, "used", item.digest, role) for role, item in models.items() if item}
     edges |= {Edge(record_id, "used", item.digest, item.role) for item in request.datasets}
     edges |= {
         Edge(record_id, "used", item.identity, f"target:{name}")
@@ -179,8 +184,6 @@ def lineage(
         if isinstance(item, Seen)
         for digest in item.observation.evidence.values()
     }
-    if request.artifact is not None:
-        edges.add(Edge(record_id, "used", request.artifact.digest, "artifact"))
     if origin.derived_from is not None:
         edges.add(Edge(record_id, "wasDerivedFrom", origin.derived_from, "record"))
     return tuple(sorted(edges))

@@ -10,8 +10,11 @@ from auditor.domain.readings import Gap
 from auditor.domain.subjects import Subject, permutation
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array
-from auditor.engines.subjects import Openers, open_subject
-from auditor.measuring import unmet
+from auditor.engines.affording import Allowance
+from auditor.engines.openers import Openers
+from auditor.engines.subjects import open_subject
+from auditor.errors import AuditorError, InvalidInputError
+from auditor.needs import unmet
 from auditor.planning.plan import plan
 from auditor.planning.plans import AuditPlan, Outlook
 from auditor.preparing import Prepared
@@ -29,8 +32,13 @@ def cost(prepared: Prepared, openers: Openers) -> Mapping[str, AuditPlan]:
 
 
 def _plan(prepared: Prepared, spec: TargetSpec, openers: Openers) -> AuditPlan:
-    with open_subject(spec, prepared.materials, openers, twin=prepared.wants_twin) as subject:
-        gaps = ((check.id, unmet(check, subject)) for check in prepared.checks)
+    wants = partial(prepared.wants_twin, spec)
+    with open_subject(spec, prepared.materials, openers, twin=wants) as subject:
+        bears = Allowance(spec, prepared.size)
+        gaps = (
+            (check.id, unmet(check, subject) or bears.over(check, subject.model, subject.bench))
+            for check in prepared.checks
+        )
         outlook = Outlook(
             size=prepared.size,
             target=spec.name,
@@ -41,6 +49,7 @@ def _plan(prepared: Prepared, spec: TargetSpec, openers: Openers) -> AuditPlan:
             seconds_per_query=_seconds_a_query(subject),
             seconds_per_pass=_seconds_a_pass(subject),
             price_per_hour=spec.price_per_hour,
+            price_per_query=None if spec.endpoint is None else spec.endpoint.price_per_query,
         )
     return plan(prepared.policy, {check.id: check for check in prepared.checks}, outlook)
 
@@ -65,10 +74,15 @@ def _seconds_a_pass(subject: Subject) -> float | None:
     return _pace(lambda: twin.backward(twin.forward(inputs)), len(inputs))
 
 
-def _pace(ask: Callable[[], object], rows: int) -> float:
-    ask()  # the first call pays for what later ones find ready
-    began = time.perf_counter()
-    ask()
+def _pace(ask: Callable[[], object], rows: int) -> float | None:
+    try:
+        ask()  # the first call pays for what later ones find ready
+        began = time.perf_counter()
+        ask()
+    except InvalidInputError:
+        raise
+    except AuditorError:  # lost meanwhile, or at a limit of the owner: nobody knows the pace
+        return None
     return (time.perf_counter() - began) / rows
 
 

@@ -109,10 +109,34 @@ class ModelOutgrewMemoryError(SubjectLostError):
     slug = "model_out_of_memory"
 
 
+class EndpointLostError(SubjectLostError):
+    """A server cannot be reached, or broke off, however often it was asked again."""
+
+    slug = "endpoint_lost"
+
+
+class TargetChangedError(AuditorError):
+    """What answers is no longer what was met first, so that its answers are no evidence of it."""
+
+    slug = "target_changed"
+
+
 class ModelFailedError(AuditorError):
     """The runtime refused the model or a batch; the process that runs it lives on."""
 
     slug = "model_failed"
+
+
+class RuntimeMissingError(AuditorError):
+    """A target needs a runtime, an emulator or a server that is not to be had here."""
+
+    slug = "runtime_missing"
+
+
+class LimitReachedError(AuditorError):
+    """Going on would break a limit on queries, time or money that the user set."""
+
+    slug = "limit_reached"
 
 
 class TwinError(AuditorError):

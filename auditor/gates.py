@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from auditor.domain.canonical import parse
+from auditor.domain.canonical import digest_json, parse
 from auditor.domain.policies import Effect, Policy
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step
 from auditor.domain.verdicts import ACCEPTABLE, Outcome, Verdict
 from auditor.errors import UsageError
+from auditor.targets.fingerprints import place_of
 
 KEPT = ACCEPTABLE | {Outcome.NOT_APPLICABLE}
 UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
@@ -20,8 +21,8 @@ UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1
 class Question:
     """What a gate asks: which bytes, under which policy, on which target, how fresh.
 
-    ``artifact`` and ``identity`` (of the target's fingerprint) are digests; ``None`` where the
-    caller does not ask.
+    ``artifact`` and ``identity`` are digests; ``None`` where the caller does not ask. The identity
+    is that of a probe (the place, whatever model is open) or of a whole fingerprint.
     """
 
     artifact: str
@@ -54,7 +55,7 @@ def ask(record: AuditRecord, question: Question) -> tuple[Step, ...]:
 
 def _artifact(record: AuditRecord, question: Question) -> Step:
     artifact = record.request.artifact
-    audited = "no artifact, predictions only" if artifact is None else artifact.digest
+    audited = "no artifact" if artifact is None else artifact.digest
     mistakes = (
         []
         if audited == question.artifact
@@ -83,8 +84,9 @@ def _strange(record: AuditRecord, target: str, question: Question) -> str:
     found = record.fingerprints.get(target)
     if found is None:
         return f"{target} did not open: there is no fingerprint"
-    if question.identity not in {None, found.identity}:
-        return f"{target} was {found.identity}, and the probe here is {question.identity}"
+    place = digest_json(place_of(found.identity_facts))
+    if question.identity not in {None, place, found.identity}:
+        return f"{target} was at {place}, and the probe here is at {question.identity}"
     return ""
 
 
@@ -151,6 +153,6 @@ def read_probe(path: Path) -> str:
     if not isinstance(identity, str) or not identity.startswith("sha256:"):
         raise UsageError(
             f"{path} names no identity",
-            cure='Write {"identity": "sha256:…"} as a record\'s fingerprint has it.',
+            cure="Make it on the target: auditor targets probe NAME --out FILE.",
         )
     return identity

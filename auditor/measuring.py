@@ -7,13 +7,10 @@ from typing import Any, TypeAlias, cast
 
 from auditor.attacks.masking.doubts import doubt
 from auditor.domain.canonical import Json
-from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Dataset, Role
+from auditor.domain.checks import OF_SCORES, Check, Metric
 from auditor.domain.evidence import Evidence
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat
 from auditor.domain.records import AuditRecord, Observation
-from auditor.domain.subjects import Subject
-from auditor.domain.tasks import Classification
 from auditor.errors import BrokenCheckError
 
 CONFIDENCE = 0.95
@@ -54,16 +51,6 @@ def parameters(check: Check) -> dict[str, Json]:
     }
 
 
-def unmet(check: Check | type[Check], subject: Subject) -> Gap | None:
-    """Return the first need of a check that the subject does not meet, as a Gap."""
-    for need in Need:
-        if need in check.needs:
-            gap = _look_for(need, subject)
-            if gap is not None:
-                return gap
-    return None
-
-
 def readings(results: Sequence[Result], confidence: float) -> tuple[Reading, ...]:
     """Compute all readings at a confidence, in an order that does not depend on it.
 
@@ -99,6 +86,9 @@ def _figures(seen: Seen, confidence: float) -> list[Reading]:
             placed.append(replace(reading, target=origin.target, check=origin.check))
             continue
         _examine(seen.check, reading)
+        if origin.labels_only and reading.metric in OF_SCORES:
+            placed.append(_unsaid(reading, origin))
+            continue
         placed.append(
             replace(
                 reading,
@@ -115,6 +105,18 @@ def _figures(seen: Seen, confidence: float) -> list[Reading]:
             f"{origin.check} looked and said nothing", cure="Return a Gap that says why."
         )
     return placed
+
+
+def _unsaid(reading: Measurement, origin: Observation) -> Gap:
+    return Gap(
+        reason=Reason.NEEDS_SCORES,
+        detail=f"The model gives labels and no scores, of which {reading.metric} speaks.",
+        cure="Let the model give its scores.",
+        target=origin.target,
+        check=origin.check,
+        metric=reading.metric,
+        params=reading.params,
+    )
 
 
 def _examine(check: Check, reading: Measurement) -> None:
@@ -150,64 +152,3 @@ def _holds(reading: Measurement) -> bool:
     if low is None or high is None or not isinstance(value, float | int):
         return False
     return low <= value <= high
-
-
-def _look_for(need: Need, subject: Subject) -> Gap | None:
-    evaluation = subject.datasets.get(Role.EVALUATION)
-    match need:
-        case Need.ARTIFACT:
-            return None if subject.artifact is not None else NO_ARTIFACT
-        case Need.MODEL:
-            return subject.model if isinstance(subject.model, Gap) else None
-        case Need.TWIN:
-            return subject.twin if isinstance(subject.twin, Gap) else None
-        case Need.SPACE:
-            return subject.space if isinstance(subject.space, Gap) else None
-        case Need.EVALUATION:
-            return None if evaluation is not None else _NO_EVALUATION
-        case Need.LABELS:
-            return None if evaluation is not None and _labelled(evaluation) else _NO_LABELS
-        case Need.GROUPS:
-            return None if evaluation is not None and evaluation.groups else _NO_GROUPS
-        case Need.CLASSIFICATION:
-            return None if isinstance(subject.task, Classification) else _NO_CLASSES
-        case Need.SCORES:
-            return _scores(subject)
-
-
-def _labelled(dataset: Dataset) -> bool:
-    return dataset.labels is not None or dataset.targets is not None
-
-
-def _scores(subject: Subject) -> Gap | None:
-    evaluation = subject.datasets.get(Role.EVALUATION)
-    if subject.artifact is None and evaluation is not None and evaluation.scores is not None:
-        return None
-    return subject.model if isinstance(subject.model, Gap) else None
-
-
-NO_ARTIFACT = Gap(
-    reason=Reason.NEEDS_MODEL,
-    detail="The audit has predictions only, and no model file.",
-    cure="Name the model's file under model.artifact in the audit file.",
-)
-_NO_EVALUATION = Gap(
-    reason=Reason.NEEDS_EVALUATION_DATA,
-    detail="The audit names no evaluation data.",
-    cure="Name a labelled sample under data.evaluation in the audit file.",
-)
-_NO_LABELS = Gap(
-    reason=Reason.NEEDS_LABELS,
-    detail="The evaluation data has no labels.",
-    cure="Name the label column under data.evaluation.labels in the audit file.",
-)
-_NO_GROUPS = Gap(
-    reason=Reason.NEEDS_GROUPS,
-    detail="The evaluation data names no groups of people.",
-    cure="Name the columns under data.evaluation.groups in the audit file.",
-)
-_NO_CLASSES = Gap(
-    reason=Reason.NEEDS_CLASSIFICATION,
-    detail="The task is not a classification.",
-    cure="This check has no meaning for other tasks.",
-)

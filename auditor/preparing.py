@@ -1,6 +1,5 @@
 """Everything that an audit needs, read and digested before anything runs."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,23 +9,23 @@ from tempfile import TemporaryDirectory
 from auditor.auditfiles.reading import ResolveTarget, read_audit_file
 from auditor.datasets.counting import count
 from auditor.datasets.loading import LoadedDatasets, load_datasets
-from auditor.domain.artifacts import Artifact, FileDigest, SignatureMaterial
 from auditor.domain.auditfiles import AuditFile
 from auditor.domain.budgets import Budget, Size
 from auditor.domain.canonical import digest
-from auditor.domain.checks import Check, Need, would_use
+from auditor.domain.checks import Check
 from auditor.domain.datasets import Role
+from auditor.domain.models import Model
 from auditor.domain.policies import Policy
-from auditor.domain.requests import AuditRequest, DatasetRef, InputFile, PolicyRef
+from auditor.domain.requests import AuditRequest, DatasetRef, PolicyRef
+from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Classification
-from auditor.domain.twins import TwinKind, TwinSource
-from auditor.engines.subjects import Materials
-from auditor.errors import AuditFileError, UsageError
+from auditor.domain.twins import TwinKind
+from auditor.engines.affording import Allowance
+from auditor.engines.openers import Materials
+from auditor.errors import UsageError
 from auditor.measuring import instantiate
 from auditor.packs.parameters import parameters_for
-from auditor.signing.artifacts import stage_artifact
-
-Locate = Callable[[str], Path]
+from auditor.staging import Locate, StagedFiles, stage_all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +58,11 @@ class Prepared:
     materials: Materials
     size: Size
 
-    @property
-    def wants_twin(self) -> bool:
-        """Whether a check would use a twin, and the owner does not refuse one."""
-        asked = any(would_use(check, Need.TWIN) for check in self.checks)
-        return asked and self.file.model.twin != TwinKind.NONE
+    def wants_twin(self, spec: TargetSpec, model: Model) -> bool:
+        """Whether a check that the target can bear would use a twin, and the owner allows one."""
+        if self.file.model.twin == TwinKind.NONE:
+            return False
+        return Allowance(spec, self.size).wants_twin(self.checks, model)
 
 
 def read_asked(raw: bytes, source: str, overrides: Overrides, readers: Readers) -> AuditFile:
@@ -94,7 +93,7 @@ def prepare(
     policy = readers.load_policy(file.policy)
     loaded = load_datasets(file, locate)
     with TemporaryDirectory(prefix="auditor-") as root:
-        staged = _staged(file, locate, loaded, Path(root))
+        staged = stage_all(file, locate, loaded, Path(root))
         yield Prepared(
             file=file,
             policy=policy,
@@ -103,35 +102,6 @@ def prepare(
             materials=staged.materials,
             size=_size(loaded),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Staged:
-    materials: Materials
-    inputs: tuple[InputFile, ...]
-
-
-def _staged(file: AuditFile, locate: Locate, loaded: LoadedDatasets, root: Path) -> _Staged:
-    """Copy artifact and twin below ``root``, each into a folder of its own, and digest them."""
-    folder, apart = root / "artifact", root / "twin"
-    folder.mkdir()
-    apart.mkdir()
-    artifact, files = _stage(file, locate, folder)
-    signature, signed = _signature(file, locate)
-    twin, given = _twin(file, locate, apart)
-    materials = Materials(
-        artifact=artifact,
-        staged=folder,
-        signature=signature,
-        twin=twin,
-        task=loaded.task,
-        space=loaded.space,
-        datasets=loaded.datasets,
-        seed=file.seed,
-        budget=file.budget,
-        show_examples=file.show_examples,
-    )
-    return _Staged(materials, (*files, *signed, *given, *loaded.inputs))
 
 
 def chosen_checks(
@@ -153,65 +123,11 @@ def chosen_checks(
     )
 
 
-def _stage(
-    file: AuditFile, locate: Locate, folder: Path
-) -> tuple[Artifact | None, tuple[InputFile, ...]]:
-    written = file.model.artifact
-    if written is None:
-        return None, ()
-    staged = stage_artifact(locate(written), folder)
-    artifact = Artifact(file.model.name, file.model.version, staged)
-    return artifact, tuple(InputFile(written, item) for item in staged)
-
-
-def _signature(file: AuditFile, locate: Locate) -> tuple[SignatureMaterial, tuple[InputFile, ...]]:
-    found: dict[str, bytes] = {}
-    inputs = []
-    for name, written in (("signature", file.model.signature), ("key", file.model.key)):
-        if written is None:
-            continue
-        path = locate(written)
-        if not path.is_file():
-            raise AuditFileError(
-                f"{file.source}: model.{name}: {written} does not exist",
-                cure=f"Make it with `auditor sign`, or remove model.{name}.",
-            )
-        found[name] = path.read_bytes()
-        inputs.append(InputFile(written, _digested(Path(written).name, found[name])))
-    return SignatureMaterial(found.get("signature"), found.get("key")), tuple(inputs)
-
-
-def _twin(
-    file: AuditFile, locate: Locate, folder: Path
-) -> tuple[TwinSource, tuple[InputFile, ...]]:
-    """Copy the owner's twin into a folder of its own while it is digested.
-
-    It lies outside of the artifact's digest: what is deployed does not hold it.
-    """
-    written = file.model.twin
-    kind = TwinKind.named(written)
-    if kind is not TwinKind.EXPORTED:
-        return TwinSource(kind), ()
-    path = locate(written)
-    if not path.is_file():
-        raise AuditFileError(
-            f"{file.source}: model.twin: {written} does not exist",
-            cure="Save it with torch.export.save, or remove model.twin.",
-        )
-    (copied,) = stage_artifact(path, folder)
-    source = TwinSource(kind, folder / copied.name, f"sha256:{copied.sha256}")
-    return source, (InputFile(written, copied),)
-
-
-def _digested(name: str, raw: bytes) -> FileDigest:
-    return FileDigest(name, len(raw), hashlib.sha256(raw).hexdigest())
-
-
 def _request(
     file: AuditFile,
     policy: Policy,
     loaded: LoadedDatasets,
-    staged: _Staged,
+    staged: StagedFiles,
     only: tuple[str, ...],
 ) -> AuditRequest:
     return AuditRequest(
@@ -231,6 +147,8 @@ def _request(
         tags=file.model.tags,
         claims=file.claims,
         show_examples=file.show_examples,
+        parent=None if staged.materials.parent is None else staged.materials.parent.artifact,
+        reference=file.reference,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.domain.canonical import Json, digest
-from auditor.domain.readings import Gap, Measurement, Reading, Repeat, Unit
+from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat, Unit
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest, InputFile
 from auditor.domain.steps import Step
@@ -73,6 +73,10 @@ def compare(theirs: AuditRecord, mine: AuditRecord) -> tuple[Step, ...]:
     for place in dict.fromkeys((item.target, item.check) for item in places):
         same_target = _identity(theirs, place[0]) == _identity(mine, place[0])
         left, right = _of(theirs, place), _of(mine, place)
+        if _left_out(left) or _left_out(right):
+            said = "left out for want of time or queries, which depend on the target"
+            steps.append(Step.of(f"{place[1]} on {place[0]}", [], said))
+            continue
         mistakes = _differences(left, right, exact=same_target)
         exact = same_target and _all_exact(right)
         kind = "equal" if exact else "within their intervals, timings exempt"
@@ -131,6 +135,10 @@ def _identity(record: AuditRecord, target: str) -> str | None:
 
 def _of(record: AuditRecord, place: tuple[str, str]) -> list[Reading]:
     return [item for item in record.readings if (item.target, item.check) == place]
+
+
+def _left_out(readings: Sequence[Reading]) -> bool:
+    return any(isinstance(item, Gap) and item.reason is Reason.OVER_BUDGET for item in readings)
 
 
 def _all_exact(readings: Sequence[Reading]) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
+from auditor.shipped import user_home
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,6 @@ class Settings:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
         """Read ``AUDITOR_HOME`` (else the user's config folder) and ``AUDITOR_DATABASE_URL``."""
-        home = Path(environment.get("AUDITOR_HOME") or platformdirs.user_config_dir("auditor"))
-        home = home.expanduser().absolute()
+        home = user_home(environment)
         database = environment.get("AUDITOR_DATABASE_URL") or f"sqlite:///{home / 'auditor.db'}"
         return cls(home, database)

@@ -11,7 +11,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from auditor import __version__
-from auditor.auditfiles.reading import TargetEntry
 from auditor.audits import Surroundings
 from auditor.checks.discovery import discover
 from auditor.domain.canonical import Json, canonical
@@ -22,25 +21,29 @@ from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
 from auditor.domain.targets import TargetSpec
-from auditor.engines.subjects import Openers
+from auditor.engines.openers import Openers
 from auditor.errors import AuditFileError, DatasetError, RecordError, StoreError
 from auditor.folders import RecordFolder
 from auditor.packs.catalogues import load_catalogues
 from auditor.packs.folders import find_policy
 from auditor.packs.loading import lint_policy, load_policy
 from auditor.packs.remarks import Remark
-from auditor.preparing import Locate, Prepared, Readers
+from auditor.preparing import Prepared, Readers
 from auditor.reproducing import FetchInput, gather
 from auditor.settings import Settings
 from auditor.shipped import PACKAGE, shipped
 from auditor.signatures.keys import KeySigner
 from auditor.signing.keys import PRIVATE, load_public_key, load_signer, new_keys
+from auditor.staging import Locate
 from auditor.store.blobs import BlobStore
 from auditor.store.store import Store
 from auditor.store.unfinished import unfinished
+from auditor.targetfiles import read_targets
+from auditor.targets.benches import open_bench
+from auditor.targets.cascades import join_cascade
 from auditor.targets.certifying import open_certifier
 from auditor.targets.opening import inspect_artifact, open_model
-from auditor.targets.resolving import resolve_target
+from auditor.targets.resolving import NAMED, resolve_target
 from auditor.targets.twins import open_twin
 from auditor.verifying import Verifier
 
@@ -49,7 +52,12 @@ PACKAGES = (
     "onnxruntime", "polars", "scipy", "torch",
 )  # fmt: skip
 OPENERS = Openers(
-    inspect=inspect_artifact, model=open_model, twin=open_twin, certifier=open_certifier
+    inspect=inspect_artifact,
+    model=open_model,
+    twin=open_twin,
+    certifier=open_certifier,
+    bench=open_bench,
+    cascade=join_cascade,
 )
 
 
@@ -83,10 +91,11 @@ def code_digest() -> str:
 
 
 def readers(base: Path, *, targets: Mapping[str, TargetSpec] | None = None) -> Readers:
-    """Return how names become things; relative policies lie in ``base``."""
+    """Return how names become things; relative policies and ``targets.yaml`` lie in ``base``."""
     checks = discover()
+    known = read_targets(base) if targets is None else {**NAMED, **targets}
     return Readers(
-        resolve_target=partial(_resolve, targets or {}),
+        resolve_target=partial(resolve_target, known=known),
         load_policy=partial(policy_named, base=base, checks=checks),
         checks=checks,
     )
@@ -114,9 +123,11 @@ def readers_of(record: AuditRecord, folder: RecordFolder) -> Readers:
     checks = discover()
     catalogues = load_catalogues(shipped("policies"))
     raw = folder.evidence(record.request.policy.digest)
-    known = {spec.name: spec for spec in record.request.targets}
+    reference = record.request.reference
+    named = (*record.request.targets, *(() if reference is None else (reference,)))
+    known = {**NAMED, **{place.name: place for spec in named for place in spec.places}}
     return Readers(
-        resolve_target=partial(_resolve, known),
+        resolve_target=partial(resolve_target, known=known),
         load_policy=lambda name: load_policy(raw, name, checks, catalogues),
         checks=checks,
     )
@@ -226,12 +237,6 @@ def read_audit_bytes(path: Path) -> bytes:
             f"{path} cannot be read: {error.strerror}",
             cure="Name an audit file; `auditor init MODEL --data FILE` writes one.",
         ) from None
-
-
-def _resolve(known: Mapping[str, TargetSpec], entry: TargetEntry) -> TargetSpec:
-    if isinstance(entry, str) and entry in known:
-        return known[entry]
-    return resolve_target(entry)
 
 
 def _version(name: str) -> str:

@@ -20,6 +20,27 @@ show_examples: false              # true puts rows and pictures into the report
 """
 
 
+ORDER = "guessed from the labels: put them in the order of the model's scores"
+POSITIVE = "guessed: what the score is the probability of"
+MOST_PROBLEM = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What scoring ``rows`` of the data said of the order of the classes, if it could be done.
+
+    ``accuracy`` is that of the order which is drafted, ``before`` that of the labels' own order
+    where it was worse; ``fits`` says that the order is the right one, ``problem`` why nobody knows.
+    """
+
+    rows: int = 0
+    accuracy: float = 0.0
+    before: float | None = None
+    fits: bool = False
+    one_score: bool = False
+    problem: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """What was seen of a model and a data file; every name is a guess that a person confirms.
@@ -27,7 +48,10 @@ class Observed:
     ``model_shape`` is the model's input as it declares it (``None`` for an open axis),
     ``outputs`` how many scores it gives. ``columns`` are all columns or arrays of the data;
     ``classes`` the distinct labels; ``value_range`` the least and greatest input of an array;
-    ``spread`` the standard deviation of labels that are numbers to be predicted.
+    ``spread`` the standard deviation of labels that are numbers to be predicted; ``text`` the
+    column for a model that ``reads_text``. ``positive`` is the class that one score is the
+    probability of (``None``: the last), and ``trial`` what scoring the data said of that and of the
+    order of ``classes``.
     """
 
     name: str
@@ -46,6 +70,11 @@ class Observed:
     value_range: tuple[float, float] | None = None
     pictures: bool = False
     spread: float | None = None
+    reads_text: bool = False
+    text: str | None = None
+    positive: str | None = None
+    favourable: str | None = None
+    trial: Trial | None = None
 
 
 def draft_audit_file(observed: Observed) -> str:
@@ -94,19 +123,50 @@ def _task(seen: Observed) -> str:
             f"  # The model gives {seen.outputs} scores, but the data hold {len(seen.classes)} "
             "labels: list every class."
         )
-    enough = len(_usable(seen.classes)) == len(seen.classes) > 1
-    classes = _listed(seen.classes) if enough else "null"
-    order = _note("guessed from the labels: put them in the order of the model's scores")
-    lines.append(f"  classes: {classes}{order}")
-    if enough:
-        last = _quoted(seen.classes[-1])
-        lines.append(f"  positive: {last}{_note('guessed: what the score is the probability of')}")
-        lines.append(f"  favourable: {last}{_note('guessed: what people hope for')}")
+    order, positive = _order_notes(seen.trial)
+    lines += _trial_lines(seen.trial)
+    if lists_classes(seen):
+        last = seen.classes[-1]
+        lines.append(f"  classes: {_listed(seen.classes)}{_note(order)}")
+        lines.append(f"  positive: {_quoted(seen.positive or last)}{_note(positive)}")
+        favourable = _quoted(seen.favourable or seen.positive or last)
+        lines.append(f"  favourable: {favourable}{_note('guessed: what people hope for')}")
+    else:
+        lines.append(f"  classes: null{_note(order)}")
     lines.append("  threshold: 0.5                  # two classes: from where on it is positive")
     return "\n".join(lines)
 
 
+def lists_classes(seen: Observed) -> bool:
+    """Return whether the labels that were seen can stand in an audit file as its classes."""
+    return len(_usable(seen.classes)) == len(seen.classes) > 1
+
+
+def _order_notes(trial: Trial | None) -> tuple[str, str]:
+    """Say of the order of the classes, and of the positive one, how they are known."""
+    if trial is None or not trial.fits:
+        return ORDER, POSITIVE
+    found = f"{trial.accuracy:.0%} of {trial.rows} rows are right"
+    if trial.before is not None:
+        found += f", in the labels' own order {trial.before:.0%}"
+    if trial.one_score:
+        return "in any order: the model gives one score", f"found by scoring the data: {found}"
+    return f"the order of the model's scores, found by scoring the data: {found}", POSITIVE
+
+
+def _trial_lines(trial: Trial | None) -> list[str]:
+    if trial is None or trial.fits:
+        return []
+    if not trial.problem:
+        right = f"{trial.accuracy:.0%} of {trial.rows} rows are right in this order"
+        return [f"  # Only {right}, and in no other order far more are."]
+    shown = "".join(sign if sign.isprintable() else " " for sign in trial.problem)
+    return [f"  # Scoring the data could not show the order of the classes: {shown[:MOST_PROBLEM]}"]
+
+
 def _input(seen: Observed) -> str:
+    if seen.reads_text:
+        return f"input:\n  text: {_name(seen.text)}{_note('guessed: the column of texts')}"
     if seen.pictures:
         note = "guessed; pixels 0..255 are spread over it"
         return f"input:\n  domain: [0.0, 1.0]{_note(note)}"
@@ -121,6 +181,7 @@ def _input(seen: Observed) -> str:
 def _data(seen: Observed) -> str:
     count = "" if seen.rows is None else f"{seen.rows} rows; "
     there = ", ".join(_quoted(name) for name in seen.columns) or "one array"
+    slices = [name for name in seen.slices if not (seen.reads_text and name == seen.text)]
     note = "guessed" if seen.labels is not None else "which column or array is the truth"
     if seen.pictures:
         note = "the names of the sub-folders"
@@ -133,7 +194,7 @@ def _data(seen: Observed) -> str:
             f"    labels: {_name(seen.labels)}{_note(note)}",
             f"    id: {_name(seen.id)}",
             f"    groups: {_listed(seen.groups)}{_note('who must be treated alike')}",
-            f"    slices: {_listed(seen.slices)}{_note('other columns that are no inputs')}",
+            f"    slices: {_listed(slices)}{_note('other columns that are no inputs')}",
         ]
     )
 

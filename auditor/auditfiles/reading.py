@@ -14,6 +14,8 @@ from auditor.errors import AuditFileError, InvalidInputError
 
 TargetEntry: TypeAlias = "str | Mapping[str, Json]"
 ResolveTarget: TypeAlias = Callable[[TargetEntry], TargetSpec]
+ASKED = frozenset({"labels", "scores", "input.text"})
+"""Settings whose column can be nothing else: what goes into the model, or what it is asked."""
 
 
 def read_audit_file(raw: bytes, source: str, resolve_target: ResolveTarget) -> AuditFile:
@@ -25,8 +27,10 @@ def read_audit_file(raw: bytes, source: str, resolve_target: ResolveTarget) -> A
     """
     document = read_document(raw, source, AuditFileError)
     shape = validate(document, AuditShape, AuditFileError)
+    targets = _targets(document, shape.targets, resolve_target)
+    served = any(target.endpoints for target in targets)
     mistakes = [*task_mistakes(shape.task), *_input_mistakes(shape), *_data_mistakes(shape)]
-    mistakes += [*_model_mistakes(shape), *_claim_mistakes(shape)]
+    mistakes += [*_model_mistakes(shape, served=served), *_claim_mistakes(shape)]
     if mistakes:
         raise _error(document, mistakes)
     return AuditFile(
@@ -35,13 +39,14 @@ def read_audit_file(raw: bytes, source: str, resolve_target: ResolveTarget) -> A
         model=shape.model.section(),
         task=shape.task.section(),
         input=shape.input.section(),
-        targets=_targets(document, shape.targets, resolve_target),
+        targets=targets,
         data=shape.data.sections(),
         policy=shape.policy,
         budget=shape.budget,
         seed=shape.seed,
         claims=cast("dict[str, Json]", shape.claims),
         show_examples=shape.show_examples,
+        reference=_reference(document, shape.reference, resolve_target),
     )
 
 
@@ -66,6 +71,10 @@ def _input_mistakes(shape: AuditShape) -> Iterator[Mistake]:
     if declared.quantum is not None and declared.quantum <= 0:
         cure = "Set a positive step, or null for continuous inputs."
         yield ("input", "quantum"), f"is {declared.quantum:g}, which is no step", cure
+    for name in ("domain", "features"):
+        if declared.text is not None and getattr(declared, name) is not None:
+            problem = f"is set beside input.text, though texts have no {name}"
+            yield ("input", name), problem, "Keep one of the two."
 
 
 def _data_mistakes(shape: AuditShape) -> Iterator[Mistake]:
@@ -75,17 +84,17 @@ def _data_mistakes(shape: AuditShape) -> Iterator[Mistake]:
         named = [(setting, name) for setting, name in single if name is not None]
         named += [("groups", name) for name in section.groups]
         named += [("scores", name) for name in section.scores]
-        seen: dict[str, str] = {}
+        seen: dict[str, str] = {} if shape.input.text is None else {shape.input.text: "input.text"}
         for setting, name in named:
             # A group may be a cluster or an identity too; what is asked of the model may not.
             clash = seen.get(name)
-            if clash is not None and (clash == setting or {clash, setting} & {"labels", "scores"}):
+            if clash is not None and (clash == setting or {clash, setting} & ASKED):
                 problem = f"names the column {name!r}, which {clash} names already"
                 yield (*place, setting), problem, "Name a column for one thing."
             seen.setdefault(name, setting)
 
 
-def _model_mistakes(shape: AuditShape) -> Iterator[Mistake]:
+def _model_mistakes(shape: AuditShape, *, served: bool) -> Iterator[Mistake]:
     twin = shape.model.twin
     if TwinKind.named(twin) is TwinKind.EXPORTED and not twin.endswith(PROGRAM):
         cure = f"Write auto, adjoint, none, or the path of a torch.export file ({PROGRAM})."
@@ -96,17 +105,22 @@ def _model_mistakes(shape: AuditShape) -> Iterator[Mistake]:
         )
     if shape.model.artifact is not None:
         return
-    for name in ("signature", "key"):
+    for name in ("signature", "key", "parent"):
         if getattr(shape.model, name) is not None:
             problem = "is set, but there is no model.artifact that it could belong to"
             yield ("model", name), problem, "Set model.artifact, or remove it."
-    for name in ("domain", "features"):
+    if served:
+        return
+    for name in ("domain", "features", "text"):
         if getattr(shape.input, name) is not None:
             problem = "is set, but there is no model.artifact that could take inputs"
             yield ("input", name), problem, "Set model.artifact, or remove it."
     if shape.data.evaluation is None or not shape.data.evaluation.scores:
         problem = "names no artifact, and data.evaluation.scores names no column of its scores"
-        cure = "Set model.artifact: model.onnx, or data.evaluation.scores: [column, …]."
+        cure = (
+            "Set model.artifact: model.onnx, data.evaluation.scores: [column, …], or name an "
+            "endpoint among the targets."
+        )
         yield ("model",), problem, cure
 
 
@@ -139,6 +153,16 @@ def _targets(
             raise _error(document, [(place, problem, "Give every target a name of its own.")])
         targets.append(target)
     return tuple(targets)
+
+
+def _reference(document: Document, entry: object, resolve: ResolveTarget) -> TargetSpec | None:
+    if entry is None:
+        return None
+    place: Place = ("reference",)
+    if not isinstance(entry, str | Mapping):
+        cure = "Write a target's name, or a mapping of its settings."
+        raise _error(document, [(place, f"is {entry!r}", cure)])
+    return _resolved(document, place, entry, resolve)
 
 
 def _resolved(

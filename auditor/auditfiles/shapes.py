@@ -7,6 +7,7 @@ from pydantic import Field
 from auditor.auditfiles.words import (
     Costs,
     Entries,
+    Entry,
     Flag,
     Label,
     Labels,
@@ -37,7 +38,7 @@ class ModelShape(Section):
     key: LocalPath | None = None
     trust: Unsupported = None
     twin: LocalPath = "auto"
-    parent: Unsupported = None
+    parent: LocalPath | None = None
     tags: Names = ()
 
     def section(self) -> ModelSection:
@@ -49,6 +50,7 @@ class ModelShape(Section):
             signature=self.signature,
             key=self.key,
             twin=self.twin,
+            parent=self.parent,
             tags=self.tags,
         )
 
@@ -101,10 +103,13 @@ class InputShape(Section):
     domain: Range | None = None
     quantum: Number | None = None
     features: LocalPath | None = None
+    text: Text | None = None
 
     def section(self) -> InputSection:
         """Return the domain's form."""
-        return InputSection(domain=self.domain, quantum=self.quantum, features=self.features)
+        return InputSection(
+            domain=self.domain, quantum=self.quantum, features=self.features, text=self.text
+        )
 
 
 class DataShape(Section):
@@ -157,6 +162,7 @@ class AuditShape(Section):
     task: TaskShape = TaskShape()
     input: InputShape = InputShape()
     targets: Entries = ("cpu",)
+    reference: Entry = None
     data: DataShapes = DataShapes()
     recipe: Unsupported = None
     claims: Settings = Field(default_factory=dict)

@@ -140,6 +140,7 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Names = Annotated[tuple[Text, ...], BeforeValidator(_names)]
 Entries = Annotated[tuple[Any, ...], BeforeValidator(_listed)]
+Entry = str | dict[str, Any] | None
 Range = Annotated[tuple[Number, Number], BeforeValidator(_listed)]
 Settings = Annotated[dict[str, Any], BeforeValidator(_mapped)]
 TaskKind = Literal["classification", "regression"]

@@ -71,6 +71,7 @@ class Structure:
     parameters: int = 0
     producer: str = ""
     unsafe: tuple[Mapping[str, str], ...] = ()
+    integers: tuple[Mapping[str, Json], ...] = ()
 
     def to_json(self) -> dict[str, Json]:
         """Return the evidence form."""
@@ -82,4 +83,5 @@ class Structure:
             "parameters": self.parameters,
             "producer": self.producer,
             "unsafe": [dict(item) for item in self.unsafe],
+            **({"integers": [dict(item) for item in self.integers]} if self.integers else {}),
         }

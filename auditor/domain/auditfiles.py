@@ -22,6 +22,7 @@ class ModelSection:
     signature: str | None = None
     key: str | None = None
     twin: str = "auto"
+    parent: str | None = None
     tags: tuple[str, ...] = ()
 
 
@@ -45,11 +46,14 @@ class TaskSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputSection:
-    """The input space as declared: one box for all coordinates, or a schema of features."""
+    """The input space as declared: one box for all coordinates, a schema of features, or the
+    column of texts that the model reads.
+    """
 
     domain: tuple[float, float] | None = None
     quantum: float | None = None
     features: str | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +71,10 @@ class DataSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFile:
-    """A parsed audit file. ``source`` names it for messages; ``raw`` is its bytes."""
+    """A parsed audit file. ``source`` names it for messages; ``raw`` is its bytes.
+
+    ``reference`` is where the artifact is run to compare with, where the owner names a target.
+    """
 
     source: str
     raw: bytes
@@ -81,3 +88,10 @@ class AuditFile:
     seed: int
     claims: Mapping[str, Json] = field(default_factory=dict)
     show_examples: bool = False
+    reference: TargetSpec | None = None
+
+    @property
+    def takes_inputs(self) -> bool:
+        """Whether there is a model to ask: a file, or an endpoint that serves one."""
+        served = any(target.endpoints for target in self.targets)
+        return self.model.artifact is not None or served

@@ -25,6 +25,9 @@ class Need(StrEnum):
     SCORES = "scores"
     CLASSIFICATION = "classification"
     SPACE = "space"
+    TEXT = "text"
+    PARENT = "parent"
+    CASCADE = "cascade"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,8 @@ class Check(Protocol):
 
     An implementation is a frozen dataclass. Every field has a default; ``presets`` overrides
     fields a budget. ``grid`` maps a reading's coordinate in ``params`` to the field that lists the
-    values to measure, so that a rule's ``where`` can join it (``{"eps": "eps"}``).
+    values to measure, so that a rule's ``where`` can join it (``{"eps": "eps"}``). A check that
+    lives on an optional library maps its module to the extra that brings it in ``modules``.
     """
 
     id: ClassVar[str]
@@ -83,3 +87,25 @@ def would_use(check: Check | type[Check], need: Need) -> bool:
     """
     wants: frozenset[Need] = getattr(check, "wants", frozenset())
     return need in check.needs or need in wants
+
+
+ATTACKS = frozenset({"evasion", "poisoning", "privacy"})
+"""Families whose checks send what no ordinary caller would send."""
+OF_SCORES = frozenset(
+    {
+        "auc", "nll", "brier", "nll_change", "brier_change", "slope", "intercept", "debiased_l2",
+        "smece", "ece_15", "max_logit_diff", "mean_logit_diff",
+    }
+)  # fmt: skip
+"""Metrics that speak of how sure a model is, which a model that gives labels does not say."""
+TIMES = frozenset({Unit.SECOND, Unit.PER_SECOND})
+
+
+def is_attack(check: Check | type[Check]) -> bool:
+    """Return whether a check attacks the model: by its family, or because it says ``attacks``."""
+    return check.id.partition(".")[0] in ATTACKS or bool(getattr(check, "attacks", False))
+
+
+def is_timing(check: Check | type[Check]) -> bool:
+    """Return whether a check's figures speak of the moment in which it ran."""
+    return any(metric.unit in TIMES for metric in check.emits.values())

@@ -11,6 +11,8 @@ from auditor.domain.artifacts import FileDigest, digest_files
 from auditor.domain.tasks import Array, Floats
 
 UNKNOWN = "unknown"
+TEXT = "U"
+"""The kind of dtype in which texts are held."""
 
 
 class Role(StrEnum):
@@ -26,7 +28,8 @@ class Role(StrEnum):
 class Dataset:
     """A digested sample with a role.
 
-    ``inputs`` is ``[n, ...]`` as the file holds them (``None`` in a predictions-only audit);
+    ``inputs`` is ``[n, ...]`` as the file holds them, texts as ``[n]`` of dtype str (``None`` in a
+    predictions-only audit);
     ``labels`` holds class indices into the task's classes, ``targets`` the numbers that are the
     truth of a regression; ``ids`` names the rows (the ``id``
     column, or the row number); ``groups`` and ``slices`` map a column to one text a row, where
@@ -45,6 +48,11 @@ class Dataset:
     cluster: tuple[str, ...] | None = None
     scores: Floats | None = None
     targets: Floats | None = None
+
+    @property
+    def texts(self) -> bool:
+        """Whether the inputs are texts."""
+        return self.inputs is not None and self.inputs.dtype.kind == TEXT
 
     @property
     def rows(self) -> int:

@@ -11,7 +11,8 @@ from auditor.domain.policies import Assurance, Control, Effect, Severity
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Unit
 from auditor.domain.records import SCHEMA, AuditRecord, Observation
 from auditor.domain.requests import AuditRequest, DatasetRef, InputFile, PolicyRef
-from auditor.domain.targets import Fingerprint, Interface, TargetSpec
+from auditor.domain.target_json import read_target
+from auditor.domain.targets import Fingerprint, Interface
 from auditor.domain.verdicts import Outcome
 from auditor.errors import RecordError
 
@@ -69,7 +70,7 @@ def _request(part: Part) -> AuditRequest:
         name=name,
         version=version,
         artifact=Artifact(name, version, files) if files else None,
-        targets=part.list_of("target_specs", _target),
+        targets=part.list_of("target_specs", read_target),
         datasets=part.list_of("datasets", _dataset),
         policy=_policy(part.part("policy")),
         audit_file=part.get("audit_file", str),
@@ -80,7 +81,16 @@ def _request(part: Part) -> AuditRequest:
         tags=part.texts("tags"),
         claims=part.mapping("claims"),
         show_examples=part.get("show_examples", bool),
+        parent=_parent(part, name, version),
+        reference=read_target(part.part("reference")) if part.value.get("reference") else None,
     )
+
+
+def _parent(part: Part, name: str, version: str) -> Artifact | None:
+    if part.value.get("parent") is None:
+        return None
+    files = part.part("parent").list_of("files", _file)
+    return Artifact(f"{name} (parent)", version, files)
 
 
 def _file(part: Part) -> FileDigest:
@@ -90,19 +100,6 @@ def _file(part: Part) -> FileDigest:
 def _input(part: Part) -> InputFile:
     file = FileDigest(part.get("name", str), part.get("size", int), part.get("sha256", str))
     return InputFile(part.get("path", str), file)
-
-
-def _target(part: Part) -> TargetSpec:
-    return TargetSpec(
-        name=part.get("name", str),
-        runtime=part.get("runtime", str),
-        provider=part.get("provider", str),
-        threads=part.get("threads", int),
-        graph_optimization=part.get("graph_optimization", str),
-        memory_limit=part.get("memory_limit", int),
-        time_limit=part.get("time_limit", float),
-        price_per_hour=part.maybe("price_per_hour", float),
-    )
 
 
 def _dataset(part: Part) -> DatasetRef:
@@ -153,6 +150,7 @@ def _observation(part: Part) -> Observation:
         seed=part.get("seed", int),
         evidence={name: str(item) for name, item in evidence.items()},
         deterministic=part.get("deterministic", bool),
+        labels_only=bool(part.maybe("labels_only", bool)),
     )
 
 

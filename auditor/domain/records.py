@@ -20,7 +20,8 @@ class Observation:
     """What one check saw on one target: its parameters and its evidence, by name and digest.
 
     A model that is not ``deterministic`` gave other scores for the same rows: one lucky draw
-    proves nothing, so all that was seen of it is doubted.
+    proves nothing, so all that was seen of it is doubted. One that gives ``labels_only`` says
+    nothing of how sure it is.
     """
 
     target: str
@@ -30,9 +31,10 @@ class Observation:
     seed: int
     evidence: Mapping[str, str]
     deterministic: bool = True
+    labels_only: bool = False
 
     def to_json(self) -> dict[str, Json]:
-        """Return the record's form."""
+        """Return the record's form; that there are labels only is said where it is so."""
         return {
             "target": self.target,
             "check": self.check,
@@ -41,6 +43,7 @@ class Observation:
             "seed": self.seed,
             "evidence": dict(self.evidence),
             "deterministic": self.deterministic,
+            **({"labels_only": True} if self.labels_only else {}),
         }
 
 

@@ -55,7 +55,8 @@ class AuditRequest:
     """What an audit was asked to do. Its digest is registered before anything runs.
 
     ``artifact`` is ``None`` in a predictions-only audit; then ``name`` and ``version`` still say
-    which model made the predictions.
+    which model made the predictions. ``parent`` is the model that the artifact was made from,
+    ``reference`` the target to compare with, where they were named.
     """
 
     name: str
@@ -72,6 +73,8 @@ class AuditRequest:
     tags: tuple[str, ...] = ()
     claims: Mapping[str, Json] = field(default_factory=dict)
     show_examples: bool = False
+    parent: Artifact | None = None
+    reference: TargetSpec | None = None
 
     @property
     def digest(self) -> str:
@@ -101,4 +104,15 @@ class AuditRequest:
             "tags": list(self.tags),
             "claims": dict(self.claims),
             "show_examples": self.show_examples,
+            **self._beside(),
         }
+
+    def _beside(self) -> dict[str, Json]:
+        """Say which models stand beside the audited one, where there are any."""
+        found: dict[str, Json] = {}
+        if self.parent is not None:
+            files: list[Json] = [file.to_json() for file in self.parent.files]
+            found["parent"] = {"digest": self.parent.digest, "files": files}
+        if self.reference is not None:
+            found["reference"] = self.reference.to_json()
+        return found

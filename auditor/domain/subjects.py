@@ -9,102 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.domain.artifacts import Artifact, SignatureMaterial, Structure
+from auditor.domain.benches import NO_BENCH, Bench
 from auditor.domain.budgets import Budget
-from auditor.domain.canonical import Json
 from auditor.domain.certificates import NO_CERTIFIER, Certifier
+from auditor.domain.companions import NO_CASCADE, Cascade, Companion
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.memories import Forgetful, Memory
-from auditor.domain.readings import Gap
-from auditor.domain.targets import Fingerprint
-from auditor.domain.tasks import Array, Floats, InputSpace, Task
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Times measured inside the process that runs the model, in seconds.
-
-    ``single`` holds one time a call of one row, after ``warmup`` calls; ``batch`` one time a call
-    of ``batch_rows`` rows; ``load`` and ``first`` are opening the session and its first call.
-    ``conditions`` says what the machine was doing meanwhile, as ``{"load_average": 0.4}``.
-    """
-
-    load: float
-    first: float
-    warmup: int
-    single: Floats
-    batch: Floats
-    batch_rows: int
-    conditions: Mapping[str, float] = field(default_factory=dict)
-
-
-class Model(Protocol):
-    """The opened thing that scores a batch on the target."""
-
-    @property
-    def queries(self) -> int:
-        """Rows scored on the target so far, all callers together."""
-        ...
-
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """What the target turned out to be."""
-        ...
-
-    @property
-    def deterministic(self) -> bool:
-        """Whether the same rows gave the same scores when asked twice."""
-        ...
-
-    def predict(self, inputs: Array) -> Floats:
-        """Score ``[n, ...]`` rows as the data file holds them; never cached.
-
-        Returns ``[n, classes]`` probabilities or logits (``scores_are_logits``), binary ones as
-        two columns; ``[n, 1]`` for regression. Raises ``SubjectLostError`` or
-        ``ModelFailedError``.
-        """
-        ...
-
-    def probabilities(self, scores: Floats) -> Floats:
-        """Turn what ``predict`` returned into probabilities (softmax where they are logits)."""
-        ...
-
-    def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> Timing:
-        """Time calls inside the process that runs the model; never cached."""
-        ...
-
-
-class Twin(Protocol):
-    """A differentiable equal of the model; ``forward`` then ``backward`` gives any gradient."""
-
-    @property
-    def passes(self) -> int:
-        """Rows sent through ``backward`` so far."""
-        ...
-
-    @property
-    def source(self) -> Mapping[str, Json]:
-        """What it was built from: ``kind`` (``TwinKind``), and the ``digest`` of its own file."""
-        ...
-
-    @property
-    def distance(self) -> Mapping[str, float]:
-        """Measured distance from the model on the evaluation data.
-
-        Keys: ``max_difference`` and ``mean_difference`` of probabilities (of a regression's values
-        in their standard deviation), ``agreement`` of decisions (share), ``rows``;
-        ``gradient_correlation`` with central differences on the target, over ``gradient_rows``
-        moved by ``step`` of the input range; ``own_difference`` and ``own_agreement`` of a model
-        that is not deterministic, with itself.
-        """
-        ...
-
-    def forward(self, inputs: Array) -> Floats:
-        """Return ``[n, classes]`` logits of rows as the data holds them, up to a constant a row."""
-        ...
-
-    def backward(self, cotangent: Floats) -> Floats:
-        """Pull ``[n, classes]`` back through the last ``forward``: the gradient in its inputs."""
-        ...
+from auditor.domain.models import Model, Twin
+from auditor.domain.placements import Placement
+from auditor.domain.readings import Gap, Reason
+from auditor.domain.targets import TargetSpec
+from auditor.domain.tasks import Floats, InputSpace, Task
 
 
 class Progress(Protocol):
@@ -113,6 +28,13 @@ class Progress(Protocol):
     def __call__(self, done: int, total: int, note: str = "") -> None:
         """Report ``done`` of ``total`` steps."""
         ...
+
+
+NO_PLACEMENT = Gap(
+    reason=Reason.NEEDS_MODEL,
+    detail="No model was opened, so nothing was placed.",
+    cure="Look at why the model could not be opened.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +69,9 @@ class Subject:
     the check's own (``derive_seed``), ``audit_seed`` the audit's. ``clean`` remembers the scores of
     whole datasets, so that a second look costs no query; a model that is not deterministic is
     always asked anew. ``memory`` holds finished parts of an audit that was interrupted.
+    ``bench`` runs the artifact otherwise than as declared; ``reference`` runs it elsewhere, and
+    ``parent`` is what it was made from. ``placement`` is known even of a model that is a Gap
+    because its operators run elsewhere. ``target`` is the target as declared.
     ``show_examples`` is the owner's leave to keep rows of the data in the evidence.
     """
 
@@ -162,10 +87,21 @@ class Subject:
     seed: int
     budget: Budget
     certifier: Certifier | Gap = NO_CERTIFIER
+    bench: Bench | Gap = NO_BENCH
+    placement: Placement | Gap = NO_PLACEMENT
+    reference: Companion = field(default_factory=Companion)
+    parent: Companion = field(default_factory=Companion)
+    cascade: Cascade | Gap = NO_CASCADE
+    target: TargetSpec = field(default_factory=lambda: TargetSpec("unnamed"))
     show_examples: bool = False
     progress: Progress = silent
     clean: dict[Role, Floats] = field(default_factory=dict)
     memory: Memory = field(default_factory=Forgetful)
+
+    @property
+    def predictions_only(self) -> bool:
+        """Whether there is no model to ask: neither a file nor an endpoint that serves one."""
+        return self.artifact is None and not self.target.endpoints
 
     def sample(self, role: Role, count: int) -> NDArray[np.int64]:
         """Return the first ``count`` row numbers of the audit's permutation of a dataset."""
@@ -189,8 +125,8 @@ class Subject:
     def _score(self, dataset: Dataset) -> Floats:
         if not isinstance(self.model, Gap) and dataset.inputs is not None:
             return self.model.probabilities(self.model.predict(dataset.inputs))
-        if self.artifact is None and dataset.scores is not None:
-            # Scores from a file never stand in for an artifact that could not be run.
+        if self.predictions_only and dataset.scores is not None:
+            # Scores from a file never stand in for a model that could not be asked.
             return dataset.scores
         message = "there is neither a model nor scores in the data"
         raise TypeError(message)

@@ -1,13 +1,41 @@
 """Targets as declared, and fingerprints of what they turned out to be."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from auditor.domain.canonical import Json, JsonObject, digest_json
+from auditor.domain.endpoints import EndpointSpec
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeSpec:
+    """Two targets as one system: the edge decides, and defers to the cloud what it is unsure of.
+
+    The edge runs the artifact; the cloud runs its parent (``model.parent``), or the artifact too
+    where there is none. A row is deferred where the edge's largest probability is ``below``.
+    """
+
+    edge: "TargetSpec"
+    cloud: "TargetSpec"
+    below: float = 0.8
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the declared fields."""
+        return {"edge": self.edge.to_json(), "cloud": self.cloud.to_json(), "below": self.below}
 
 
 @dataclass(frozen=True, slots=True)
 class TargetSpec:
-    """Where and how the artifact runs, as the user declares it."""
+    """Where and how the artifact runs, as the user declares it.
+
+    ``runtime`` is ``onnxruntime``, ``openvino``, ``endpoint`` or ``cascade``. ``device`` chooses
+    one of the devices that the runtime discovers (``NPU``, ``GPU``, ``GPU:1``); ``library`` is a
+    plugin provider, by the package that holds it or by the path of its shared object.
+    ``provider_options``, ``session`` and ``free_dimensions`` are passed on to the runtime as
+    written. ``emulated`` is the CPU model that an emulator plays (numbers only, never timed), and
+    ``interpreter`` the Python of a worker environment of its own. ``seconds`` is the target time
+    that one audit may take; checks beyond it are left out, and said to be.
+    """
 
     name: str
     runtime: str = "onnxruntime"
@@ -17,9 +45,35 @@ class TargetSpec:
     memory_limit: int = 4 * 2**30
     time_limit: float = 120.0
     price_per_hour: float | None = None
+    device: str | None = None
+    library: str | None = None
+    provider_options: Mapping[str, str] = field(default_factory=dict)
+    session: Mapping[str, str] = field(default_factory=dict)
+    free_dimensions: Mapping[str, int] = field(default_factory=dict)
+    allow_fallback: bool = False
+    emulated: str | None = None
+    interpreter: str | None = None
+    seconds: float | None = None
+    endpoint: EndpointSpec | None = None
+    cascade: CascadeSpec | None = None
+
+    @property
+    def places(self) -> "tuple[TargetSpec, ...]":
+        """The target itself; before it, where it is a cascade, the two halves."""
+        return (self,) if self.cascade is None else (self.cascade.edge, self.cascade.cloud, self)
+
+    @property
+    def endpoints(self) -> tuple[EndpointSpec, ...]:
+        """The served models that are asked here."""
+        return tuple(place.endpoint for place in self.places if place.endpoint is not None)
+
+    @property
+    def may_be_attacked(self) -> bool:
+        """Whether leave was written down to attack every served model that is asked here."""
+        return all(found.authorisation is not None for found in self.endpoints)
 
     def to_json(self) -> dict[str, Json]:
-        """Return the declared fields."""
+        """Return the declared fields; the rarer ones only where they are set."""
         return {
             "name": self.name,
             "runtime": self.runtime,
@@ -29,6 +83,22 @@ class TargetSpec:
             "memory_limit": self.memory_limit,
             "time_limit": self.time_limit,
             "price_per_hour": self.price_per_hour,
+            **{name: value for name, value in self._rarer().items() if value},
+        }
+
+    def _rarer(self) -> dict[str, Json]:
+        return {
+            "device": self.device,
+            "library": self.library,
+            "provider_options": dict(self.provider_options),
+            "session": dict(self.session),
+            "free_dimensions": dict(self.free_dimensions),
+            "allow_fallback": self.allow_fallback,
+            "emulated": self.emulated,
+            "interpreter": self.interpreter,
+            "seconds": self.seconds,
+            "endpoint": None if self.endpoint is None else self.endpoint.to_json(),
+            "cascade": None if self.cascade is None else self.cascade.to_json(),
         }
 
 

@@ -4,35 +4,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol, cast
 
+from auditor.domain.budgets import Size
 from auditor.domain.canonical import Json, digest_json
-from auditor.domain.checks import Check
+from auditor.domain.checks import Check, is_timing
 from auditor.domain.evidence import Blob, Evidence, encode
 from auditor.domain.memories import Within
-from auditor.domain.readings import Gap, Reason, Unit
+from auditor.domain.models import Model
+from auditor.domain.readings import Gap, Reason
 from auditor.domain.records import Observation
 from auditor.domain.subjects import Shard, Subject, derive_seed
-from auditor.errors import (
-    AuditorError,
-    BrokenCheckError,
-    CancelledError,
-    MissingExtraError,
-    ModelCrashedError,
-    ModelFailedError,
-    ModelHungError,
-    ModelOutgrewMemoryError,
-    TwinError,
-)
-from auditor.measuring import CONFIDENCE, Result, Seen, parameters, readings, unmet
-
-REASONS: dict[type[AuditorError], Reason] = {
-    ModelCrashedError: Reason.MODEL_CRASHED,
-    ModelHungError: Reason.MODEL_HUNG,
-    ModelOutgrewMemoryError: Reason.MODEL_OUT_OF_MEMORY,
-    ModelFailedError: Reason.MODEL_FAILED,
-    TwinError: Reason.TWIN_UNSUPPORTED,
-    MissingExtraError: Reason.NEEDS_EXTRA,
-    BrokenCheckError: Reason.CHECK_CRASHED,
-}
+from auditor.engines.affording import Allowance
+from auditor.engines.gaps import gap_from
+from auditor.errors import AuditorError, CancelledError
+from auditor.measuring import CONFIDENCE, Result, Seen, parameters, readings
+from auditor.needs import unmet
 
 WHOLE = "evidence"
 """The name under which a check's whole evidence is remembered."""
@@ -57,32 +42,33 @@ class Watch(Protocol):
 def observe_all(
     checks: Sequence[Check],
     subject: Subject,
-    target: str,
     keep: Callable[[Blob], None],
     watch: Watch,
+    size: Size,
 ) -> tuple[Result, ...]:
-    """Observe every check on one target. A check that cannot or crashes gives a Gap."""
-    results = []
-    for check in checks:
+    """Observe every check on one target. A check that cannot or crashes gives a Gap.
+
+    So does one that would keep the target busy for longer than its declaration allows. Results
+    come in the order of ``checks``.
+    """
+    results: dict[str, Result] = {}
+    target = subject.target.name
+    allowance = Allowance(subject.target, size)
+    for check in allowance.in_order(checks):
         watch.started(target, check)
-        result = _observe(check, subject, target, keep, watch)
+        gap = unmet(check, subject) or allowance.over(check, subject.model, subject.bench)
+        if gap is None:
+            result = _observe(check, subject, target, keep, watch)
+        else:
+            result = replace(gap, target=target, check=check.id)
         watch.ended(target, check, result)
-        results.append(result)
-    return tuple(results)
-
-
-def gap_from(error: AuditorError, target: str = "", check: str = "") -> Gap:
-    """Say an error as a Gap."""
-    reason = REASONS.get(type(error), Reason.UNSUPPORTED)
-    return Gap(reason=reason, detail=error.problem, cure=error.cure, target=target, check=check)
+        results[check.id] = result
+    return tuple(results[check.id] for check in checks)
 
 
 def _observe(
     check: Check, subject: Subject, target: str, keep: Callable[[Blob], None], watch: Watch
 ) -> Result:
-    gap = unmet(check, subject)
-    if gap is not None:
-        return replace(gap, target=target, check=check.id)
     shard = Shard()
     seed = derive_seed(subject.audit_seed, check.id, shard)
     memory = Within(subject.memory, _name(check, subject, target, seed))
@@ -91,7 +77,7 @@ def _observe(
         evidence = memory.recall(WHOLE)
         if evidence is None:
             evidence = check.observe(own, shard)
-            if not _times(check):
+            if not is_timing(check):
                 memory.remember(WHOLE, evidence)
         seen = _seen(check, evidence, target, own, keep)
         readings([seen], CONFIDENCE)
@@ -102,11 +88,6 @@ def _observe(
     except Exception as error:  # noqa: BLE001 -- a check that crashes is a Gap, whatever it raises
         return _crashed(error, target, check.id)
     return seen
-
-
-def _times(check: Check) -> bool:
-    """Whether a check's figures speak of the moment in which it ran."""
-    return any(metric.unit in {Unit.SECOND, Unit.PER_SECOND} for metric in check.emits.values())
 
 
 def _name(check: Check, subject: Subject, target: str, seed: int) -> str:
@@ -126,11 +107,19 @@ def _seen(
         keep(blob)
     params: dict[str, Json] = parameters(check)
     names = {name: blob.digest for name, blob in blobs.items()}
-    deterministic = isinstance(subject.model, Gap) or subject.model.deterministic
     observation = Observation(
-        target, check.id, check.version, params, subject.seed, names, deterministic
+        target, check.id, check.version, params, subject.seed, names, **_manner(subject.model)
     )
     return Seen(observation, check, evidence)
+
+
+def _manner(model: Model | Gap) -> dict[str, bool]:
+    """Return what there is to say of the way in which the model answers."""
+    if isinstance(model, Gap):
+        return {}
+    face = model.fingerprint.interface
+    labels_only = face is not None and face.scores == "labels"
+    return {"deterministic": model.deterministic, "labels_only": labels_only}
 
 
 def _crashed(error: Exception, target: str, check: str) -> Gap:

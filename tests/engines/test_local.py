@@ -16,12 +16,14 @@ from auditor.domain.memories import Memory
 from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
+from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Classification
 from auditor.engines.local import observe_all
 from auditor.errors import AuditorError, CancelledError, ModelCrashedError, ModelHungError
 from auditor.measuring import Result, Seen, readings
 
 ABSENT = Gap(reason=Reason.NEEDS_MODEL, detail="no model", cure="bring one")
+SIZE = Size(rows=0, classes=2)
 SUBJECT = Subject(
     artifact=None,
     structure=ABSENT,
@@ -34,6 +36,7 @@ SUBJECT = Subject(
     audit_seed=7,
     seed=7,
     budget=Budget.SMOKE,
+    target=TargetSpec("cpu"),
 )
 
 
@@ -114,7 +117,7 @@ def run(
 ) -> tuple[Result, list[Blob]]:
     blobs: list[Blob] = []
     subject = SUBJECT if memory is None else replace(SUBJECT, memory=memory)
-    (result,) = observe_all([check], subject, "cpu", blobs.append, note or Note())
+    (result,) = observe_all([check], subject, blobs.append, note or Note(), SIZE)
     return result, blobs
 
 
@@ -262,7 +265,7 @@ def test_a_reading_that_breaks_the_contract_is_a_gap(
 
 
 def test_every_model_error_has_a_reason_of_its_own() -> None:
-    from auditor.engines.local import REASONS  # noqa: PLC0415 -- only this test looks at the table
+    from auditor.engines.gaps import REASONS  # noqa: PLC0415 -- only this test looks at the table
 
     assert all(issubclass(error, AuditorError) for error in REASONS)
     assert len({REASONS[error] for error in REASONS}) == len(REASONS)

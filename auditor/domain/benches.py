@@ -1,0 +1,162 @@
+"""The bench: the artifact run on its target otherwise than as declared, to see what that does."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from auditor.domain.canonical import Json
+from auditor.domain.placements import Placement
+from auditor.domain.readings import Gap, Reason
+from auditor.domain.tasks import Array, Floats
+
+
+@dataclass(frozen=True, slots=True)
+class BitFlip:
+    """One bit of one stored weight: of ``element`` (in C order) of an initialiser, from bit 0."""
+
+    weight: str
+    element: int
+    bit: int
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the evidence form."""
+        return {"weight": self.weight, "element": self.element, "bit": self.bit}
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """An initialiser of the artifact's graph, and the operator that takes it.
+
+    ``node`` and ``operator`` name its first consumer, through dequantisation; ``order`` is that
+    consumer's place among the graph's nodes.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    node: str
+    operator: str
+    order: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alteration:
+    """What is different: ``None`` and the empty tuple leave things as the target declares them.
+
+    ``rows`` is the number of rows a request, ``session`` are more entries of the session's
+    configuration.
+    """
+
+    rows: int | None = None
+    threads: int | None = None
+    graph_optimization: str | None = None
+    session: Mapping[str, str] = field(default_factory=dict)
+    flips: tuple[BitFlip, ...] = ()
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the evidence form."""
+        return {
+            "rows": self.rows,
+            "threads": self.threads,
+            "graph_optimization": self.graph_optimization,
+            "session": dict(self.session),
+            "flips": [flip.to_json() for flip in self.flips],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Memory of the process that runs the model, in bytes.
+
+    ``before`` is resident before the artifact was opened, ``opened`` after it, ``peak`` the most
+    while rows were scored in batches, each in a process of its own.
+    """
+
+    before: int
+    opened: int
+    peak: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One kernel of a profiled run: where it ran, and for how long all its calls took (s)."""
+
+    node: str
+    operator: str
+    provider: str
+    seconds: float
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """Requests of one row that were due at given times, whether or not the last had ended.
+
+    ``due``, ``began`` and ``ended`` are seconds since the start, one a request: latency without
+    coordinated omission is ``ended - due``.
+    """
+
+    due: Floats
+    began: Floats
+    ended: Floats
+    conditions: Mapping[str, float] = field(default_factory=dict)
+
+
+class Bench(Protocol):
+    """Runs the artifact on its target otherwise than as declared.
+
+    Every alteration runs in a session of its own, so the model that other checks see stays as it
+    is. Each method may raise ``SubjectLostError`` or ``ModelFailedError``.
+    """
+
+    @property
+    def queries(self) -> int:
+        """Rows sent to altered sessions so far."""
+        ...
+
+    @property
+    def busy(self) -> float:
+        """Seconds spent on waiting for altered sessions so far."""
+        ...
+
+    def scores(self, inputs: Array, alteration: Alteration) -> Floats:
+        """Score ``[n, ...]`` rows as ``Model.predict`` does, under an alteration."""
+        ...
+
+    def faulty(self, inputs: Array, faults: Sequence[tuple[BitFlip, ...]]) -> list[Floats | str]:
+        """Score rows once a fault; of a fault that breaks the session, say what it said.
+
+        Scores that are no numbers are kept: a fault may well make them.
+        """
+        ...
+
+    def weights(self) -> tuple[Weight, ...]:
+        """Return the artifact's weights, in the graph's order."""
+        ...
+
+    def footprint(self, inputs: Array, batch_rows: int) -> Footprint:
+        """Measure memory in a fresh process: before opening, after it, and while scoring."""
+        ...
+
+    def profile(self, inputs: Array) -> tuple[Kernel, ...]:
+        """Run rows with the runtime's profiler on: never a source of latency figures."""
+        ...
+
+    def placement(self) -> Placement:
+        """Say where operators run, as known when the model was opened."""
+        ...
+
+    def arrivals(self, inputs: Array, due: Floats) -> Arrivals:
+        """Send one row at each time that is due (s), cycling through ``inputs``."""
+        ...
+
+    def each(self, inputs: Array, repeats: int) -> Floats:
+        """Time every row alone, ``repeats`` times over: ``[repeats, n]`` seconds."""
+        ...
+
+
+NO_BENCH = Gap(
+    reason=Reason.UNSUPPORTED,
+    detail="The target runs the model only as it is: its sessions cannot be altered from here.",
+    cure="Audit the artifact itself on a target of runtime onnxruntime.",
+)

@@ -1,0 +1,63 @@
+"""What a target can bear: the time that an audit may take there, and what a check would take."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from auditor.domain.benches import NO_BENCH, Bench
+from auditor.domain.budgets import Cost, Size
+from auditor.domain.checks import Check, Need, is_attack, would_use
+from auditor.domain.models import Model
+from auditor.domain.readings import Gap, Reason
+from auditor.domain.targets import TargetSpec
+
+FASTER = "Raise the target's `seconds`, use a smaller budget, or run this check on a faster target."
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """The seconds that one audit may keep a target busy, and how large the data are.
+
+    Without a limit every check is affordable. What a check costs is judged by the pace of the
+    rows that the target scored so far.
+    """
+
+    spec: TargetSpec
+    size: Size
+
+    def in_order(self, checks: Sequence[Check]) -> tuple[Check, ...]:
+        """Return the checks as they are given, or the cheapest first where time is limited."""
+        if self.spec.seconds is None:
+            return tuple(checks)
+        return tuple(sorted(checks, key=lambda check: check.cost(self.size).queries))
+
+    def over(self, check: Check, model: Model | Gap, bench: Bench | Gap = NO_BENCH) -> Gap | None:
+        """Return a Gap where a check would go beyond what is left of the limit.
+
+        Sessions that a bench altered kept the same target busy.
+        """
+        limit = self.spec.seconds
+        if limit is None or isinstance(model, Gap) or not model.queries:
+            return None
+        cost: Cost = check.cost(self.size)
+        pace = model.busy / model.queries
+        spent = model.busy + (0.0 if isinstance(bench, Gap) else bench.busy)
+        wanted = cost.queries * pace
+        if cost.queries == 0 or spent + wanted <= limit:
+            return None
+        return Gap(
+            reason=Reason.OVER_BUDGET,
+            detail=f"{cost.queries:,} queries at {pace * 1000:.3g} ms a row would take "
+            f"{wanted:.0f} s; of the {limit:g} s that one audit may take on {self.spec.name}, "
+            f"{max(0.0, limit - spent):.0f} s are left.",
+            cure=FASTER,
+        )
+
+    def wants_twin(self, checks: Sequence[Check], model: Model) -> bool:
+        """Whether an affordable check would use a twin."""
+        return any(
+            would_use(check, Need.TWIN)
+            and not self.over(check, model)
+            # Examining a twin sends rows that no ordinary caller would send.
+            and (self.spec.may_be_attacked or not is_attack(check))
+            for check in checks
+        )

@@ -1,0 +1,99 @@
+"""The edges that open a target, and what an audit brings to them."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from auditor.domain.artifacts import Artifact, SignatureMaterial, Structure
+from auditor.domain.benches import Bench
+from auditor.domain.budgets import Budget
+from auditor.domain.certificates import Certifier
+from auditor.domain.companions import Cascade
+from auditor.domain.datasets import Dataset, Role
+from auditor.domain.models import Model, Twin
+from auditor.domain.readings import Gap
+from auditor.domain.subjects import permutation
+from auditor.domain.targets import TargetSpec
+from auditor.domain.tasks import Array, InputSpace, Task
+from auditor.domain.twins import TwinSource
+
+OpenModel = Callable[
+    [TargetSpec, Path, Artifact | None, Task, Array], AbstractContextManager[Model]
+]
+OpenCertifier = Callable[
+    [TargetSpec, Path, Artifact, Model], AbstractContextManager[Certifier | Gap]
+]
+OpenBench = Callable[[TargetSpec, Path, Artifact, Model], AbstractContextManager[Bench | Gap]]
+JoinCascade = Callable[[Model, Model, float, Task], "Cascade | Gap"]
+Inspect = Callable[[Path, Artifact, TargetSpec], Structure]
+
+
+class OpenTwin(Protocol):
+    """Opens the twin of a model, or says why there is none."""
+
+    def __call__(  # noqa: PLR0913 -- what an audit knows of a model
+        self, spec: TargetSpec, folder: Path, artifact: Artifact, model: Model, inputs: Array, /,
+        *, space: InputSpace | Gap, source: TwinSource, seed: int,
+    ) -> AbstractContextManager[Twin | Gap]:  # fmt: skip
+        """Examine the twin on ``inputs``, moved within ``space``, by the audit's ``seed``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Openers:
+    """The edges that open a target: each runs the model in a limited child process.
+
+    ``certifier`` and ``bench`` start their processes when a check first asks them; ``cascade``
+    makes one model of two that are open.
+    """
+
+    inspect: Inspect
+    model: OpenModel
+    twin: OpenTwin
+    certifier: OpenCertifier
+    bench: OpenBench
+    cascade: JoinCascade
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """An artifact and the folder in which its files lie."""
+
+    artifact: Artifact
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Materials:
+    """All that an audit brings to a target: the staged artifact, the data, the task.
+
+    ``parent`` is what the artifact was made from; ``reference`` is where the artifact itself is
+    run to compare with.
+    """
+
+    artifact: Artifact | None
+    staged: Path
+    signature: SignatureMaterial
+    task: Task
+    space: InputSpace | Gap
+    datasets: Mapping[Role, Dataset]
+    seed: int
+    budget: Budget
+    twin: TwinSource = field(default_factory=TwinSource)
+    show_examples: bool = False
+    parent: Staged | None = None
+    reference: TargetSpec | None = None
+
+    @property
+    def deployed(self) -> Staged | None:
+        """The artifact where it was staged."""
+        return None if self.artifact is None else Staged(self.artifact, self.staged)
+
+    def rows(self, count: int) -> Array | None:
+        """Return the first ``count`` inputs of the audit's permutation, if there are any."""
+        dataset = self.datasets.get(Role.EVALUATION)
+        if dataset is None or dataset.inputs is None:
+            return None
+        return dataset.inputs[permutation(self.seed, dataset.rows)[:count]]

@@ -1,0 +1,142 @@
+"""What a check needs of its subject, and the Gap for what is not there or must not be done."""
+
+from importlib.util import find_spec
+
+from auditor.domain.checks import Check, Need, is_attack, is_timing
+from auditor.domain.datasets import Dataset, Role
+from auditor.domain.readings import Gap, Reason
+from auditor.domain.subjects import Subject
+from auditor.domain.targets import TargetSpec
+from auditor.domain.tasks import Classification
+
+
+def unmet(check: Check | type[Check], subject: Subject) -> Gap | None:
+    """Return the first need of a check that the subject does not meet, as a Gap.
+
+    What must not be done is said before the twin is looked for, which is not opened for it.
+    """
+    needed = [need for need in Need if need in check.needs and need is not Need.TWIN]
+    for need in needed:
+        gap = _look_for(need, subject)
+        if gap is not None:
+            return gap
+    for module, extra in getattr(check, "modules", {}).items():
+        if find_spec(module) is None:
+            return _no_extra(module, extra)
+    twin = _look_for(Need.TWIN, subject) if Need.TWIN in check.needs else None
+    return _forbidden(check, subject) or twin
+
+
+def _no_extra(module: str, extra: str) -> Gap:
+    return Gap(
+        reason=Reason.NEEDS_EXTRA,
+        detail=f"{module} is not installed.",
+        cure=f"pip install 'auditor[{extra}]'.",
+    )
+
+
+def without_file(spec: TargetSpec) -> Gap:
+    """Return the Gap of what only a model's file can answer, where the audit names none."""
+    return NO_FILE if spec.endpoints else NO_ARTIFACT
+
+
+def _forbidden(check: Check | type[Check], subject: Subject) -> Gap | None:
+    """Return a Gap for what must not be done on this target, though it could be."""
+    emulated = not isinstance(subject.model, Gap) and subject.model.fingerprint.emulated
+    if emulated and is_timing(check):
+        return _EMULATED
+    if is_attack(check) and not subject.target.may_be_attacked:
+        return _NO_LEAVE
+    return None
+
+
+def _look_for(need: Need, subject: Subject) -> Gap | None:  # noqa: C901 -- one line a need
+    evaluation = subject.datasets.get(Role.EVALUATION)
+    match need:
+        case Need.ARTIFACT:
+            return without_file(subject.target) if subject.artifact is None else None
+        case Need.MODEL:
+            return subject.model if isinstance(subject.model, Gap) else None
+        case Need.TWIN:
+            return subject.twin if isinstance(subject.twin, Gap) else None
+        case Need.SPACE:
+            return subject.space if isinstance(subject.space, Gap) else None
+        case Need.TEXT:
+            return None if evaluation is not None and evaluation.texts else _NO_TEXTS
+        case Need.EVALUATION:
+            return None if evaluation is not None else _NO_EVALUATION
+        case Need.LABELS:
+            return None if evaluation is not None and _labelled(evaluation) else _NO_LABELS
+        case Need.GROUPS:
+            return None if evaluation is not None and evaluation.groups else _NO_GROUPS
+        case Need.PARENT:
+            return None if subject.parent.about else _NO_PARENT
+        case Need.CASCADE:
+            return subject.cascade if isinstance(subject.cascade, Gap) else None
+        case Need.CLASSIFICATION:
+            return None if isinstance(subject.task, Classification) else _NO_CLASSES
+        case Need.SCORES:
+            return _scores(subject)
+
+
+def _labelled(dataset: Dataset) -> bool:
+    return dataset.labels is not None or dataset.targets is not None
+
+
+def _scores(subject: Subject) -> Gap | None:
+    evaluation = subject.datasets.get(Role.EVALUATION)
+    if subject.predictions_only and evaluation is not None and evaluation.scores is not None:
+        return None
+    return subject.model if isinstance(subject.model, Gap) else None
+
+
+NO_ARTIFACT = Gap(
+    reason=Reason.NEEDS_MODEL,
+    detail="The audit has predictions only, and no model file.",
+    cure="Name the model's file under model.artifact in the audit file.",
+)
+NO_FILE = Gap(
+    reason=Reason.NEEDS_MODEL,
+    detail="The audit names no model file, only an endpoint.",
+    cure="Name the deployed file under model.artifact in the audit file.",
+)
+_NO_EVALUATION = Gap(
+    reason=Reason.NEEDS_EVALUATION_DATA,
+    detail="The audit names no evaluation data.",
+    cure="Name a labelled sample under data.evaluation in the audit file.",
+)
+_NO_LABELS = Gap(
+    reason=Reason.NEEDS_LABELS,
+    detail="The evaluation data has no labels.",
+    cure="Name the label column under data.evaluation.labels in the audit file.",
+)
+_NO_GROUPS = Gap(
+    reason=Reason.NEEDS_GROUPS,
+    detail="The evaluation data names no groups of people.",
+    cure="Name the columns under data.evaluation.groups in the audit file.",
+)
+_NO_TEXTS = Gap(
+    reason=Reason.NEEDS_TEXT_INPUT,
+    detail="The model's inputs are numbers.",
+    cure="Name the column of texts under input.text in the audit file, if the model reads text.",
+)
+_EMULATED = Gap(
+    reason=Reason.EMULATED,
+    detail="The processor is emulated: its numbers are those of the chip, its times are not.",
+    cure="Measure times on the chip itself.",
+)
+_NO_LEAVE = Gap(
+    reason=Reason.NEEDS_AUTHORISATION,
+    detail="The target is an endpoint, and nobody has given leave to attack it.",
+    cure="Write who gave leave, and for what, under endpoint.authorisation of the target.",
+)
+_NO_PARENT = Gap(
+    reason=Reason.NEEDS_PARENT,
+    detail="The audit names no model that this one was made from.",
+    cure="Name it under model.parent in the audit file.",
+)
+_NO_CLASSES = Gap(
+    reason=Reason.NEEDS_CLASSIFICATION,
+    detail="The task is not a classification.",
+    cure="This check has no meaning for other tasks.",
+)

@@ -1,0 +1,121 @@
+"""Copy what an audit file names into folders of our own, and digest it on the way."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from auditor.datasets.loading import LoadedDatasets
+from auditor.domain.artifacts import Artifact, FileDigest, SignatureMaterial
+from auditor.domain.auditfiles import AuditFile
+from auditor.domain.requests import InputFile
+from auditor.domain.twins import TwinKind, TwinSource
+from auditor.engines.openers import Materials, Staged
+from auditor.errors import AuditFileError
+from auditor.signing.artifacts import stage_artifact
+
+MADE_BY = {
+    "signature": "Make it with `auditor sign`",
+    "key": "Make a pair of keys with `auditor keys new`, and name its public half",
+}
+Locate = Callable[[str], Path]
+"""Turns a path as written into where the file lies."""
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFiles:
+    """The materials of an audit, and every file that they came from."""
+
+    materials: Materials
+    inputs: tuple[InputFile, ...]
+
+
+def stage_all(file: AuditFile, locate: Locate, loaded: LoadedDatasets, root: Path) -> StagedFiles:
+    """Copy artifact and twin below ``root``, each into a folder of its own, and digest them."""
+    folder, apart, before = root / "artifact", root / "twin", root / "parent"
+    for place in (folder, apart, before):
+        place.mkdir()
+    artifact, files = _stage(file, locate, folder)
+    parent, given_before = _parent(file, locate, before)
+    signature, signed = _signature(file, locate)
+    twin, given = _twin(file, locate, apart)
+    materials = Materials(
+        artifact=artifact,
+        staged=folder,
+        signature=signature,
+        twin=twin,
+        task=loaded.task,
+        space=loaded.space,
+        datasets=loaded.datasets,
+        seed=file.seed,
+        budget=file.budget,
+        show_examples=file.show_examples,
+        parent=parent,
+        reference=file.reference,
+    )
+    return StagedFiles(materials, (*files, *signed, *given, *given_before, *loaded.inputs))
+
+
+def _stage(
+    file: AuditFile, locate: Locate, folder: Path
+) -> tuple[Artifact | None, tuple[InputFile, ...]]:
+    written = file.model.artifact
+    if written is None:
+        return None, ()
+    staged = stage_artifact(locate(written), folder)
+    artifact = Artifact(file.model.name, file.model.version, staged)
+    return artifact, tuple(InputFile(written, item) for item in staged)
+
+
+def _parent(
+    file: AuditFile, locate: Locate, folder: Path
+) -> tuple[Staged | None, tuple[InputFile, ...]]:
+    written = file.model.parent
+    if written is None:
+        return None, ()
+    files = stage_artifact(locate(written), folder)
+    artifact = Artifact(f"{file.model.name} (parent)", file.model.version, files)
+    return Staged(artifact, folder), tuple(InputFile(written, item) for item in files)
+
+
+def _signature(file: AuditFile, locate: Locate) -> tuple[SignatureMaterial, tuple[InputFile, ...]]:
+    found: dict[str, bytes] = {}
+    inputs = []
+    for name, written in (("signature", file.model.signature), ("key", file.model.key)):
+        if written is None:
+            continue
+        path = locate(written)
+        if not path.is_file():
+            raise AuditFileError(
+                f"{file.source}: model.{name}: {written} does not exist",
+                cure=f"{MADE_BY[name]}, or remove model.{name}.",
+            )
+        found[name] = path.read_bytes()
+        inputs.append(InputFile(written, _digested(Path(written).name, found[name])))
+    return SignatureMaterial(found.get("signature"), found.get("key")), tuple(inputs)
+
+
+def _twin(
+    file: AuditFile, locate: Locate, folder: Path
+) -> tuple[TwinSource, tuple[InputFile, ...]]:
+    """Copy the owner's twin into a folder of its own while it is digested.
+
+    It lies outside of the artifact's digest: what is deployed does not hold it.
+    """
+    written = file.model.twin
+    kind = TwinKind.named(written)
+    if kind is not TwinKind.EXPORTED:
+        return TwinSource(kind), ()
+    path = locate(written)
+    if not path.is_file():
+        raise AuditFileError(
+            f"{file.source}: model.twin: {written} does not exist",
+            cure="Save it with torch.export.save, or remove model.twin.",
+        )
+    (copied,) = stage_artifact(path, folder)
+    source = TwinSource(kind, folder / copied.name, f"sha256:{copied.sha256}")
+    return source, (InputFile(written, copied),)
+
+
+def _digested(name: str, raw: bytes) -> FileDigest:
+    return FileDigest(name, len(raw), hashlib.sha256(raw).hexdigest())

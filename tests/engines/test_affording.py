@@ -1,0 +1,99 @@
+"""A target that is slow, or costly, bears only so much of an audit."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from evasion_toys import ToyModel, box, classes, subject
+
+from auditor.checks.quality.accuracy import Accuracy
+from auditor.domain.budgets import Cost, Size
+from auditor.domain.checks import Need
+from auditor.domain.evidence import Blob
+from auditor.domain.readings import Gap, Reason
+from auditor.domain.subjects import Subject
+from auditor.domain.targets import TargetSpec
+from auditor.engines.affording import Allowance
+from auditor.engines.local import observe_all
+from auditor.measuring import Seen
+
+SIZE = Size(rows=50, classes=2)
+LIMITED = TargetSpec("slow", seconds=10.0)
+
+
+@dataclass(frozen=True)
+class Dear(Accuracy):
+    """A check that asks about many rows."""
+
+    id: ClassVar[str] = "quality.dear"
+    asked: int = 1000
+
+    def cost(self, size: Size) -> Cost:
+        return Cost(queries=self.asked)
+
+
+class Nobody:
+    def started(self, target: str, check: object) -> None: ...
+
+    def advanced(self, done: int, total: int, note: str = "") -> None: ...
+
+    def ended(self, target: str, check: object, result: object) -> None: ...
+
+
+def model(queries: int, busy: float) -> ToyModel:
+    return ToyModel(lambda x: x @ np.eye(2), queries=queries, busy=busy)
+
+
+def test_without_a_limit_everything_is_affordable() -> None:
+    allowance = Allowance(TargetSpec("cpu"), SIZE)
+    assert allowance.over(Dear(asked=10**9), model(100, 100.0)) is None
+
+
+def test_a_check_beyond_the_limit_is_left_out_with_its_figures() -> None:
+    """100 rows took 1 s: 1,000 more take 10 s, and 9 s are left."""
+    gap = Allowance(LIMITED, SIZE).over(Dear(asked=1000), model(100, 1.0))
+    assert isinstance(gap, Gap)
+    assert gap.reason is Reason.OVER_BUDGET
+    assert "1,000 queries at 10 ms a row would take 10 s" in gap.detail
+    assert "9 s are left" in gap.detail
+
+
+@pytest.mark.parametrize(("asked", "fits"), [(900, True), (901, False), (0, True)])
+def test_the_limit_is_where_it_says(asked: int, fits: bool) -> None:  # noqa: FBT001 -- a case
+    assert (Allowance(LIMITED, SIZE).over(Dear(asked=asked), model(100, 1.0)) is None) is fits
+
+
+def test_the_cheapest_check_goes_first_and_results_keep_their_order() -> None:
+    dear, cheap = Dear(asked=5000), Dear(asked=5)
+    assert Allowance(LIMITED, SIZE).in_order([dear, cheap]) == (cheap, dear)
+    assert Allowance(TargetSpec("cpu"), SIZE).in_order([dear, cheap]) == (dear, cheap)
+
+
+def seen(spec: TargetSpec) -> Subject:
+    rows = np.random.default_rng(0).random((50, 2))
+    absent = Gap(reason=Reason.NEEDS_TWIN, detail="absent", cure="none")
+    target = model(100, 1.0)
+    found = subject(target, absent, rows, rows.argmax(axis=1), box((2,)), classes(2))
+    return replace(found, target=spec)
+
+
+def test_an_audit_of_a_limited_target_measures_what_it_can_and_says_what_it_left_out() -> None:
+    kept: list[Blob] = []
+    checks = [Dear(asked=5000), Accuracy()]
+    left, done = observe_all(checks, seen(LIMITED), kept.append, Nobody(), SIZE)
+    assert isinstance(left, Gap)
+    assert (left.reason, left.check, left.target) == (Reason.OVER_BUDGET, "quality.dear", "slow")
+    assert isinstance(done, Seen)
+    both = observe_all(checks, seen(TargetSpec("cpu")), kept.append, Nobody(), SIZE)
+    assert all(isinstance(item, Seen) for item in both)
+
+
+def test_a_twin_is_wanted_only_for_checks_that_fit() -> None:
+    @dataclass(frozen=True)
+    class Climber(Dear):
+        needs: ClassVar[frozenset[Need]] = frozenset({Need.TWIN})
+
+    allowance = Allowance(LIMITED, SIZE)
+    assert allowance.wants_twin([Climber(asked=10)], model(100, 1.0))
+    assert not allowance.wants_twin([Climber(asked=5000)], model(100, 1.0))
