@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Makes the environment of a real model server that tests talk to, where there is none yet.
+# Usage: make_server_env.sh mlserver|kserve [INTERPRETER]
+# It lies in $AUDITOR_SERVERS/NAME where that is set, else in .venv-NAME of this checkout (about
+# 500 MB and a minute each), and its path is the last line of the output.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+name=${1:-}
+case $name in
+  mlserver) packages=(mlserver==1.7.1 onnxruntime==1.32.0) ;;
+  kserve) packages=(kserve==0.21.0 onnxruntime==1.32.0) ;;
+  *)
+    echo "There is no server ${name@Q}; name mlserver or kserve." >&2
+    exit 2
+    ;;
+esac
+folder=${AUDITOR_SERVERS:+$AUDITOR_SERVERS/$name}
+folder=${folder:-$PWD/.venv-$name}
+stamp=$folder/.stamp
+wanted="${packages[*]}"
+
+if [[ ! -f $stamp || $(<"$stamp") != "$wanted" ]]; then
+  [[ -x $folder/bin/python ]] || "${2:-python3.11}" -m venv "$folder"
+  echo '*' > "$folder/.gitignore"
+  echo "Installing $wanted into $folder" >&2
+  "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "${packages[@]}"
+  echo "$wanted" > "$stamp"
+fi
+echo "$folder"

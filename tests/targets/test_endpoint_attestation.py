@@ -1,0 +1,80 @@
+"""A served model is known again by its answers alone, and another stack behind the url is seen."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from endpoint_servers import Host, hosting
+from subjects_on import subject_on
+from tiny_models import Workshop
+
+from auditor.checks.hardware.attestation import Attestation
+from auditor.domain.artifacts import Artifact
+from auditor.domain.endpoints import Encoding, EndpointSpec
+from auditor.domain.readings import Gap, Measurement, Reason
+from auditor.domain.subjects import Shard
+from auditor.domain.targets import TargetSpec
+from auditor.domain.tasks import Array
+from auditor.needs import unmet
+
+DIGITS = Path(__file__).parents[2] / "examples" / "digits"
+CHECK = Attestation(inputs=128, repeats=2, nonce="never told before")
+
+
+def spec_of(host: Host, encoding: Encoding, leave: str | None = "the tests") -> TargetSpec:
+    endpoint = EndpointSpec(url=host.url, model="tiny", encoding=encoding, authorisation=leave)
+    return TargetSpec("served", runtime="endpoint", endpoint=endpoint)
+
+
+@pytest.fixture
+def rows() -> Array:
+    return np.load(DIGITS / "test.npz")["x"]
+
+
+@pytest.fixture
+def artifact(workshop: Workshop) -> Artifact:
+    shutil.copy(DIGITS / "model.onnx", workshop.folder / "model.onnx")
+    return Artifact("digits", "1", (workshop.digest("model.onnx"),))
+
+
+def fresh(spec: TargetSpec, workshop: Workshop, artifact: Artifact, rows: Array) -> float:
+    with subject_on(spec, workshop, artifact, rows, classes=10) as subject:
+        assert not isinstance(subject.model, Gap), subject.model
+        readings = CHECK.figures(CHECK.observe(subject, Shard()), 0.95)
+    (found,) = [item for item in readings if item.metric == "fresh_agreement"]
+    assert isinstance(found, Measurement)
+    assert isinstance(found.value, float)
+    return found.value
+
+
+@pytest.mark.parametrize("encoding", [Encoding.JSON, Encoding.BINARY])
+def test_the_same_stack_behind_a_url_is_known_again_and_another_is_seen(
+    workshop: Workshop, artifact: Artifact, rows: Array, encoding: Encoding
+) -> None:
+    with hosting(workshop.folder / "model.onnx") as host:
+        assert fresh(spec_of(host, encoding), workshop, artifact, rows) >= 0.99
+        plain = onnxruntime.SessionOptions()
+        plain.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        other = onnxruntime.InferenceSession(str(workshop.folder / "model.onnx"), plain)
+        assert host._server is not None  # noqa: SLF001 -- the stack behind the url is exchanged
+        name = other.get_inputs()[0].name
+        if np.array_equal(
+            other.run(None, {name: rows})[0],
+            host._server.session.run(None, {name: rows})[0],  # noqa: SLF001
+        ):
+            pytest.skip("on this processor both levels choose the same kernels")
+        host._server.session = other  # noqa: SLF001
+        assert fresh(spec_of(host, encoding), workshop, artifact, rows) <= 0.8
+
+
+def test_without_leave_an_endpoint_is_not_asked_at_the_border(
+    workshop: Workshop, artifact: Artifact, rows: Array
+) -> None:
+    with hosting(workshop.folder / "model.onnx") as host:
+        spec = spec_of(host, Encoding.JSON, leave=None)
+        with subject_on(spec, workshop, artifact, rows, classes=10) as subject:
+            gap = unmet(CHECK, subject)
+    assert gap is not None
+    assert gap.reason is Reason.NEEDS_AUTHORISATION
