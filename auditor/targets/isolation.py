@@ -1,17 +1,21 @@
 """How far a child process is cut off from the machine, and the command that starts it so."""
 
+import contextlib
 import functools
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 import auditor
 from auditor.domain.targets import TargetSpec
+from auditor.errors import TargetError
+from auditor.targets.emulators import Emulator
 
 PACKAGE = Path(auditor.__file__).resolve().parent
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
@@ -19,7 +23,11 @@ SYSTEM_FILES = (
     "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives",
     "/sys/devices/system/cpu",  # kernels choose their tile sizes by the caches listed there
 )  # fmt: skip
-PASSED_ON = ("LD_LIBRARY_PATH",)
+ALONE = PACKAGE / "targets" / "child" / "alone.py"
+EMULATOR_ROOM = 2**30
+"""Address space that an emulator takes for itself: 0.85 GiB was seen with qemu 10."""
+PASSED_ON = ("LD_LIBRARY_PATH", "VK_DRIVER_FILES", "ORT_WEBGPU_EP_ALLOW_SOFTWARE_ADAPTER")
+"""Where a runtime finds its libraries and drivers, and whether a GPU played in software will do."""
 PROBE_SECONDS = 20.0
 
 
@@ -53,13 +61,26 @@ def strongest() -> Isolation:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a child is held to, and the folders that it may read."""
+    """What a child is held to, and the folders that it may read.
+
+    ``interpreter`` is the Python that it runs in, and ``emulated`` the processor that an emulator
+    plays: both only for children that run the artifact on its target. ``emulator`` is the one
+    that plays it, once it is ready. ``driven`` says that a driver beside the runtime is
+    loaded, which may keep files in memory.
+    """
 
     level: Isolation
     readable: tuple[Path, ...]
     memory_limit: int
     threads: int
     interpreter: str = sys.executable
+    emulated: str | None = None
+    emulator: Emulator | None = None
+    driven: bool = False
+
+    def on_auditor(self) -> "Bounds":
+        """Return the bounds of a child that works on the file, on this machine as it is."""
+        return replace(self, interpreter=sys.executable, emulated=None, emulator=None, driven=False)
 
 
 def bounds_of(
@@ -69,26 +90,87 @@ def bounds_of(
     memory_limit: int | None = None,
     isolation: Isolation | None = None,
 ) -> Bounds:
-    """Return the bounds of a child that may read ``folder``, as narrow as this machine allows."""
+    """Return the bounds of a child that may read ``folder``, as narrow as this machine allows.
+
+    Raises ``TargetError`` where the target's interpreter is not there.
+    """
     return Bounds(
         level=isolation or strongest(),
         readable=() if folder is None else (folder.resolve(),),
         memory_limit=memory_limit or spec.memory_limit,
         threads=spec.threads,
+        interpreter=_python(spec),
+        emulated=spec.emulated,
+        driven=spec.library is not None,
     )
+
+
+def _python(spec: TargetSpec) -> str:
+    if spec.interpreter is None:
+        return sys.executable
+    path = Path(spec.interpreter).expanduser().absolute()  # not resolved: a link is an environment
+    if not os.access(path, os.X_OK) or path.is_dir():
+        raise TargetError(
+            f"the target {spec.name!r} asks for the interpreter {path}, which is not there",
+            cure="Make that environment, with numpy and the runtime in it, or correct the path.",
+        )
+    return str(path)
 
 
 def command(role: str, bounds: Bounds) -> list[str]:
     """Return the command that starts a child of ``role`` within ``bounds``."""
-    program = [
-        # -P: the working directory is no place to import from; -s: nor is the user's own folder
-        bounds.interpreter, "-P", "-s", "-B", "-m", "auditor.targets.child", role,
+    room = 0 if bounds.emulator is None else EMULATOR_ROOM
+    limits = [
         "--isolation", bounds.level.value,
-        "--memory-limit", str(bounds.memory_limit),
+        "--memory-limit", str(bounds.memory_limit + room),
         "--parent", str(os.getpid()),
     ]  # fmt: skip
+    program = [*_program(bounds.interpreter, role), *limits]
+    if bounds.driven:
+        program += ["--faked-files", str(bounds.memory_limit)]
+    if bounds.emulator is not None:
+        program = [*_program(sys.executable, role, alone=True), *limits]
+        program += ["--faked-files", str(bounds.emulator.faked_files)]
+        inner = bounds.emulator.interpreter or bounds.interpreter
+        program += ["--under", *bounds.emulator.prefix, *_program(inner, role, alone=True)]
     bare = bounds.level is not Isolation.BUBBLEWRAP
-    return program if bare else [*_bubblewrap(bounds.readable), *program]
+    return program if bare else [*_bubblewrap(_folders(bounds)), *program]
+
+
+def _program(interpreter: str, role: str, *, alone: bool = False) -> list[str]:
+    """Return how the child program is called in a Python, the auditor's own or another."""
+    own = interpreter == sys.executable and not alone
+    called = ["-m", "auditor.targets.child"] if own else [str(ALONE)]
+    # -P: the working directory is no place to import from; -s: nor is the user's own folder
+    return [interpreter, "-P", "-s", "-B", *called, role]
+
+
+def _folders(bounds: Bounds) -> list[Path]:
+    emulated = () if bounds.emulator is None else bounds.emulator.readable
+    return [*_prefixes(bounds.interpreter), *emulated, *bounds.readable]
+
+
+def _prefixes(interpreter: str) -> list[Path]:
+    """Return the folders of another Python: its own, and of the one that it was made from."""
+    if interpreter == sys.executable:
+        return []
+    prefix = Path(interpreter).parent.parent
+    folders = {prefix, prefix.resolve(), Path(interpreter).resolve().parent.parent}
+    with contextlib.suppress(OSError):
+        written = (prefix / "pyvenv.cfg").read_text(encoding="utf-8")
+        homes = re.findall(r"^home\s*=\s*(.+?)\s*$", written, re.MULTILINE)
+        folders |= {Path(home).parent for home in homes}
+    return sorted(folder for folder in folders if folder not in {Path("/usr"), Path("/")})
+
+
+def child_environment(bounds: Bounds) -> dict[str, str]:
+    """Return all that a child within ``bounds`` sees of the environment."""
+    common = environment(bounds.threads)
+    if bounds.emulator is None and bounds.interpreter == sys.executable:
+        return common
+    # beside auditor lie the packages of this environment, which another Python must not load
+    del common["PYTHONPATH"]
+    return {**common, **({} if bounds.emulator is None else bounds.emulator.environment)}
 
 
 def environment(threads: int) -> dict[str, str]:

@@ -6,8 +6,10 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Self
 
 from auditor.errors import (
@@ -18,16 +20,24 @@ from auditor.errors import (
     ModelFailedError,
     ModelHungError,
     ModelOutgrewMemoryError,
+    RuntimeMissingError,
     SubjectLostError,
     TargetError,
     TwinError,
 )
+from auditor.shipped import user_home
+from auditor.targets.emulating import ready_emulator
 from auditor.targets.frames import PROTOCOL, Anything, Frame, FrameError, encode, receive
-from auditor.targets.isolation import Bounds, Isolation, command, environment
+from auditor.targets.isolation import Bounds, Isolation, child_environment, command
 from auditor.targets.messages import cause_of_death, plain
 
 START_SECONDS = 60.0
 """For starting an interpreter and its libraries, whatever the model's own time limit."""
+EMULATED_PATIENCE = 20.0
+"""Time limits are for the processor itself. One that is played takes about a hundred times as long
+to compute and ten times to start; a hang is still told from that."""
+ON_TARGET = frozenset({"model", "openvino"})
+"""Roles that run the artifact on its target; the others work on the file, wherever they are."""
 GOODBYE_SECONDS = 5.0
 MOST_REPLY = 2**30
 TAIL = 4096
@@ -38,6 +48,7 @@ REFUSALS: Mapping[str, type[AuditorError]] = {
     "target": TargetError,
     "twin": TwinError,
     "extra": MissingExtraError,
+    "runtime": RuntimeMissingError,
 }
 
 
@@ -52,12 +63,14 @@ class Child:
         self._title = title
         self._memory_limit = bounds.memory_limit
         self._tail = b""
+        held = _equipped(bounds) if role in ON_TARGET else bounds.on_auditor()
+        self._patience = 1.0 if held.emulator is None else EMULATED_PATIENCE
         self._process = subprocess.Popen(  # noqa: S603 -- our own command
-            command(role, bounds),
+            command(role, held),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=environment(bounds.threads),
+            env=child_environment(held),
             cwd="/",
             start_new_session=True,
             bufsize=0,
@@ -107,12 +120,16 @@ class Child:
 
     def _greet(self) -> Isolation:
         hello = self._exchange([], START_SECONDS).header
+        if "error" in hello:
+            self.kill()
+            raise self._refusal(hello["error"])
         if hello.get("protocol") != PROTOCOL or hello.get("isolation") not in list(Isolation):
             self.kill()
             raise self._broken(f"it greets with {plain(str(hello), 200)}")
         return Isolation(hello["isolation"])
 
     def _exchange(self, parts: Iterable[bytes | memoryview], seconds: float) -> Frame:
+        seconds *= self._patience
         end = time.monotonic() + seconds
         try:
             for part in parts:
@@ -198,3 +215,16 @@ class Child:
             self.kill()
             return cause_of_death(self._title, None, problem.encode(), self._memory_limit)
         return error(problem, cure=plain(str(told.get("cure") or "Look at the model.")))
+
+
+def _equipped(bounds: Bounds) -> Bounds:
+    """Return the bounds with the emulator that they ask for, fetched where it is not here."""
+    if bounds.emulated is None:
+        return bounds
+    emulator = ready_emulator(bounds.emulated, user_home())
+    if emulator.foreign is not None and bounds.interpreter != sys.executable:
+        raise TargetError(
+            f"the target's interpreter {bounds.interpreter} is not one of a {bounds.emulated}",
+            cure="Remove `interpreter`: an emulated processor of another kind brings its own.",
+        )
+    return replace(bounds, emulator=emulator)
