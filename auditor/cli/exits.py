@@ -4,7 +4,7 @@ from enum import IntEnum
 
 from auditor.domain.policies import Mode
 from auditor.domain.verdicts import Verdict
-from auditor.errors import AuditorError, InvalidInputError, MissingExtraError
+from auditor.errors import AuditorError, InvalidInputError, MissingExtraError, RuntimeMissingError
 
 
 class Exit(IntEnum):
@@ -31,6 +31,5 @@ def exit_for(verdict: Verdict, mode: Mode) -> Exit:
 
 def exit_of(error: AuditorError) -> Exit:
     """Return the exit code of an error: 2 where the user can mend the input, else 4."""
-    return (
-        Exit.INVALID if isinstance(error, InvalidInputError | MissingExtraError) else Exit.INTERNAL
-    )
+    usable = InvalidInputError | MissingExtraError | RuntimeMissingError
+    return Exit.INVALID if isinstance(error, usable) else Exit.INTERNAL

@@ -1,6 +1,6 @@
 """What the command shows: tables of findings, of steps, and of whatever is listed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rich import box
@@ -9,14 +9,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from auditor.cli.texts import printable
+from auditor.domain.checks import Check
 from auditor.domain.findings import Finding
 from auditor.domain.policies import Effect, Mode, Policy
-from auditor.domain.readings import Gap, Measurement, Reading
+from auditor.domain.readings import Gap, Reading, Reason
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
 from auditor.domain.verdicts import Outcome, Verdict
 from auditor.rendering.numbers import figure
-from auditor.rendering.phrases import limits_text
+from auditor.rendering.phrases import limits_text, yes_or_no
+from auditor.rendering.suspicions import suspicions
 
 OUTCOMES = {
     Outcome.FAILED: "[bold red]failed[/]",
@@ -40,10 +42,14 @@ STEPS = {
 WORST_FIRST = list(OUTCOMES)
 
 
-def show_record(console: Console, record: AuditRecord, policy: Policy) -> None:
+def show_record(
+    console: Console, record: AuditRecord, policy: Policy, checks: Mapping[str, type[Check]]
+) -> None:
     """Show the table of findings, the worst first, and the verdict."""
-    console.print(_table(record, policy))
+    console.print(_table(console, record, policy, checks))
     show_gaps(console, record.readings)
+    for text in suspicions(record):
+        console.print(f"[yellow]suspicious[/] {_plain(text)}", highlight=False, soft_wrap=True)
     if all(item.outcome is Outcome.NOT_APPLICABLE for item in record.findings):
         console.print("No rule applies to this model: applies_to or every `when` is false.")
     enforced = policy.mode is Mode.ENFORCE
@@ -55,7 +61,9 @@ def show_record(console: Console, record: AuditRecord, policy: Policy) -> None:
     )
 
 
-def _table(record: AuditRecord, policy: Policy) -> Table:
+def _table(
+    console: Console, record: AuditRecord, policy: Policy, checks: Mapping[str, type[Check]]
+) -> Table:
     several = len(record.request.targets) > 1
     table = Table(
         title=_plain(f"{record.request.name} {record.request.version}"),
@@ -64,8 +72,9 @@ def _table(record: AuditRecord, policy: Policy) -> Table:
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
-    for column in ("rule", *(["target"] if several else []), "outcome", "found", "asked"):
-        table.add_column(column, overflow="fold")
+    rules = [finding.rule for finding in record.findings]
+    heads = ("rule", *(["target"] if several else []), "outcome", "found", "asked")
+    _add_columns(console, table, heads, rules)
     for finding in sorted(record.findings, key=lambda item: WORST_FIRST.index(item.outcome)):
         effect = "" if finding.effect is Effect.DENY else f" ({finding.effect})"
         table.add_row(
@@ -73,7 +82,7 @@ def _table(record: AuditRecord, policy: Policy) -> Table:
             *([_plain(finding.target)] if several else []),
             OUTCOMES[finding.outcome] + effect,
             _plain(_found(record, finding)),
-            _plain(_asked(record, finding, policy)),
+            _plain(_asked(finding, policy, checks)),
         )
     return table
 
@@ -89,7 +98,7 @@ def show_gaps(console: Console, readings: Iterable[Reading]) -> None:
     lacking: dict[tuple[str, str], dict[str, None]] = {}
     for gap in readings:
         if isinstance(gap, Gap):
-            words = f"{gap.detail.rstrip('.')}. {gap.cure}"
+            words = f"{_why(gap).rstrip('.')}. {gap.cure}"
             checks = lacking.setdefault((gap.reason.value, words), {})
             checks[f"{gap.check} on {gap.target}"] = None
     for (reason, words), checks in lacking.items():
@@ -100,15 +109,23 @@ def show_gaps(console: Console, readings: Iterable[Reading]) -> None:
         )
 
 
-def _asked(record: AuditRecord, finding: Finding, policy: Policy) -> str:
-    """Say the limit in the unit of the figure beside it."""
+def _why(gap: Gap) -> str:
+    """Say why a measurement is missing; what each check would have cost stays in the report."""
+    if gap.reason is Reason.OVER_BUDGET:
+        return f"Too costly for what one audit may take on {gap.target}"
+    return gap.detail
+
+
+def _asked(finding: Finding, policy: Policy, checks: Mapping[str, type[Check]]) -> str:
+    """Say the limit in the unit that the check declares, so also where there is no figure."""
     rule = next((item for item in policy.rules if item.id == finding.rule), None)
-    units = [
-        item.unit for i in finding.readings if isinstance(item := record.readings[i], Measurement)
-    ]
-    if rule is None or rule.limits is None or not units:
+    if rule is None:
         return finding.limits
-    return limits_text(rule.limits, units[0])
+    if rule.limits is None:
+        return yes_or_no(rule.require) or finding.limits
+    check = checks.get(rule.check)
+    metric = None if check is None else check.emits.get(rule.metric)
+    return finding.limits if metric is None else limits_text(rule.limits, metric.unit)
 
 
 def _found(record: AuditRecord, finding: Finding) -> str:
@@ -117,7 +134,8 @@ def _found(record: AuditRecord, finding: Finding) -> str:
         if isinstance(reading, Gap):
             return reading.reason.value
         words = figure(reading)
-        return f"{words.value} ({words.interval})" if words.interval else words.value
+        doubt = ", doubted" if reading.doubted else ""
+        return (f"{words.value} ({words.interval})" if words.interval else words.value) + doubt
     return "-"
 
 
@@ -130,13 +148,22 @@ def show_steps(console: Console, steps: Iterable[Step]) -> None:
 
 
 def show_rows(console: Console, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Show a plain table."""
-    table = Table()
-    for head in heads:
-        table.add_column(head, overflow="fold")
-    for row in rows:
+    """Show a plain table; the first column holds names, which are not broken where they fit."""
+    table, listed = Table(), list(rows)
+    _add_columns(console, table, heads, [row[0] for row in listed])
+    for row in listed:
         table.add_row(*(_plain(cell) for cell in row))
     console.print(table)
+
+
+def _add_columns(
+    console: Console, table: Table, heads: Sequence[str], names: Sequence[str]
+) -> None:
+    """Add columns that fold, but for names that leave at least half of the width to the others."""
+    longest = max(map(len, names), default=0)
+    for place, head in enumerate(heads):
+        whole = place == 0 and longest <= console.width // 2
+        table.add_column(head, overflow="fold", no_wrap=whole)
 
 
 def _plain(text: str) -> str:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from auditor.domain.artifacts import Artifact
 from auditor.domain.certificates import Boxes, Certifier, Nearest
+from auditor.domain.models import Model
 from auditor.domain.readings import Gap, Reason
-from auditor.domain.subjects import Model
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Classification, Floats
 from auditor.errors import ModelCrashedError, TwinError
@@ -26,7 +26,7 @@ from auditor.targets.processes import Child
 
 MEMORY = 8 * 2**30
 """At least so much address space: torch's libraries alone map several GiB in some builds."""
-EXACT_PROVIDER = "CPUExecutionProvider"
+EXACT_RUNTIME, EXACT_PROVIDER = "onnxruntime", "CPUExecutionProvider"
 MOST_DIFFERENCE = 1e-3
 """Largest difference of a probability for a graph to count as what the target runs."""
 PATIENCE = 0.25
@@ -138,19 +138,24 @@ def open_certifier(
             cure="Judge by what attacks find on the target.",
         )
         return
-    if spec.provider != EXACT_PROVIDER:
-        yield Gap(
-            reason=Reason.UNSUPPORTED,
-            detail=f"Proofs allow for the rounding of single precision, and {spec.provider} may "
-            "compute in less.",
-            cure=f"Prove bounds on a target with the provider {EXACT_PROVIDER}.",
-        )
+    if (spec.runtime, spec.provider) != (EXACT_RUNTIME, EXACT_PROVIDER):
+        yield _may_round(spec)
         return
     keeper = _keeper(spec, folder, artifact, model, isolation)
     try:
         yield OpenedCertifier(keeper, model, model.columns)
     finally:
         keeper.close()
+
+
+def _may_round(spec: TargetSpec) -> Gap:
+    runs = spec.provider if spec.runtime == EXACT_RUNTIME else f"the runtime {spec.runtime}"
+    return Gap(
+        reason=Reason.UNSUPPORTED,
+        detail=f"Proofs allow for the rounding of single precision, and {runs} may compute in "
+        "less.",
+        cure=f"Prove bounds on a target of this machine with the provider {EXACT_PROVIDER}.",
+    )
 
 
 def _keeper(

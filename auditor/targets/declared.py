@@ -10,13 +10,18 @@ from auditor.targets.isolation import bounds_of
 from auditor.targets.opening import opening_request
 from auditor.targets.processes import Child
 
+TEXTS = "tensor(string)"
+
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """The first input's shape (``None`` for an open axis) and the width of the last output."""
+    """The first input's shape (``None`` for an open axis), the width of the last output, and
+    whether what goes in is text.
+    """
 
     input_shape: tuple[int | None, ...] | None
     scores: int | None
+    reads_text: bool = False
 
 
 def declared_shapes(spec: TargetSpec, folder: Path, artifact: Artifact) -> Declared:
@@ -29,5 +34,7 @@ def declared_shapes(spec: TargetSpec, folder: Path, artifact: Artifact) -> Decla
     widths = [slot.shape[1] for slot in outputs if slot.shape is not None and len(slot.shape) > 1]
     shape = inputs[0].shape if inputs else None
     return Declared(
-        None if shape is None else tuple(shape), next((w for w in widths if w is not None), None)
+        None if shape is None else tuple(shape),
+        next((w for w in widths if w is not None), None),
+        reads_text=bool(inputs) and inputs[0].type == TEXTS,
     )

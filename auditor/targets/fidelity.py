@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.models import Twin
 from auditor.domain.readings import Gap, Reason
-from auditor.domain.subjects import Twin
 from auditor.domain.tasks import Array, Classification, Floats, InputSpace, Task
 from auditor.targets.borders import near_border
 from auditor.targets.models import OpenedModel

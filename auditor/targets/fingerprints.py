@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from auditor.domain.canonical import Json
+from auditor.domain.canonical import Json, JsonObject
 from auditor.domain.targets import Fingerprint, Interface, TargetSpec
+from auditor.errors import ModelCrashedError
 from auditor.targets.frames import Frame
-from auditor.targets.isolation import Isolation
 from auditor.targets.messages import plain
+from auditor.targets.providers import support_of
 
+OF_THE_MODEL = frozenset({"placement", "opsets", "precision", "free_dimensions"})
+"""Identity facts that depend on what is open."""
 CGROUP_LIMITS = ("cpu.max", "memory.max")
 CGROUP = Path("/sys/fs/cgroup")
 MOST_ITEMS = 4096
@@ -18,31 +21,82 @@ DEEPEST = 6
 
 
 def make_fingerprint(
-    spec: TargetSpec, opened: Frame, interface: Interface, level: Isolation
+    spec: TargetSpec, opened: Frame, interface: Interface, level: str
 ) -> Fingerprint:
     """Put together what the child said of its machine, runtime and session.
 
-    ``opened`` is its answer to ``open``.
+    ``opened`` is its answer to ``open``. Raises ``ModelCrashedError`` where it is not emulated
+    as declared: such figures would be taken for those of another processor.
     """
+    _require_emulation(spec, opened.header.get("machine"))
     identity: dict[str, Json] = {
         "machine": bounded(opened.header.get("machine")),
         "runtime": bounded(opened.header.get("runtime")),
+        **({} if spec.endpoint is not None else _session(spec, opened)),
+    }
+    seen = bounded(opened.header.get("conditions"))
+    conditions: dict[str, Json] = {
+        **(seen if isinstance(seen, Mapping) else {}),
+        "isolation": level,
+        "cgroup": cgroup_limits(),
+        "memory_limit": spec.memory_limit,
+        "time_limit": spec.time_limit,
+        "support": support_of(spec),
+    }
+    return Fingerprint(
+        identity, conditions, emulated=spec.emulated is not None, interface=interface
+    )
+
+
+def place_of(identity: JsonObject) -> JsonObject:
+    """Return the identity facts that speak of the place alone, whatever model is open on it."""
+    return {name: fact for name, fact in identity.items() if name not in OF_THE_MODEL}
+
+
+def _session(spec: TargetSpec, opened: Frame) -> dict[str, Json]:
+    """Return what is known of a session of ours; of an endpoint's nobody here knows anything."""
+    return {
         "provider": spec.provider,
         "session_providers": bounded(opened.header.get("providers")),
         "placement": bounded(opened.header.get("placement")),
         "opsets": bounded(opened.header.get("opsets")),
         "threads": spec.threads,
         "graph_optimization": spec.graph_optimization,
+        **_where_set(spec, opened),
     }
-    seen = bounded(opened.header.get("conditions"))
-    conditions: dict[str, Json] = {
-        **(seen if isinstance(seen, Mapping) else {}),
-        "isolation": level.value,
-        "cgroup": cgroup_limits(),
-        "memory_limit": spec.memory_limit,
-        "time_limit": spec.time_limit,
+
+
+def _where_set(spec: TargetSpec, opened: Frame) -> dict[str, Json]:
+    """Return the rarer facts: settings passed on, the provider's devices, the precision in use."""
+    provider = opened.header.get("placed_on") or spec.provider
+    said = bounded(opened.header.get("devices"))
+    listed = (
+        [device for device in said if isinstance(device, dict)] if isinstance(said, list) else []
+    )
+    devices = [device for device in listed if device.get("provider") == provider]
+    found: dict[str, Json] = {
+        "device": spec.device,
+        "devices": devices if spec.library or spec.device else None,
+        # Where it lies is no part of what it is: its digest tells that.
+        "library": spec.library and Path(spec.library).name,
+        "plugin": bounded(opened.header.get("plugin")),
+        "provider_options": dict(spec.provider_options),
+        "session": dict(spec.session),
+        "free_dimensions": dict(spec.free_dimensions),
+        "precision": bounded(opened.header.get("precision")),
     }
-    return Fingerprint(identity, conditions, emulated=False, interface=interface)
+    return {name: fact for name, fact in found.items() if fact}
+
+
+def _require_emulation(spec: TargetSpec, machine: object) -> None:
+    cpu = machine.get("cpu") if isinstance(machine, Mapping) else None
+    played = cpu.get("emulated") if isinstance(cpu, Mapping) else None
+    if played != spec.emulated:
+        raise ModelCrashedError(
+            f"the target {spec.name!r} is declared with emulated: {plain(str(spec.emulated))}, "
+            f"but runs with {plain(str(played))}",
+            cure="Update the auditor on that target.",
+        )
 
 
 def bounded(said: Any, depth: int = DEEPEST) -> Any:  # noqa: ANN401 -- whatever JSON a child sent

@@ -23,7 +23,10 @@ SMALL = 2**14
 NUMBERS = frozenset(
     "|b1 |i1 |u1 <i2 <u2 <i4 <u4 <i8 <u8 <f2 <f4 <f8".split()  # noqa: SIM905 -- reads as a table
 )
-TEXT = re.compile(r"\|S[1-9][0-9]{0,3}")
+MOST_TEXT = 99_999
+"""Bytes of one text, so that a dtype which promises more is refused."""
+TEXT = re.compile(r"\|S[1-9][0-9]{0,4}")
+HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 Anything: TypeAlias = NDArray[Any]
 Fill: TypeAlias = Callable[[memoryview], None]
@@ -98,7 +101,24 @@ def _parse(raw: bytes) -> dict[str, Any]:
         raise FrameError(f"the header is not JSON: {error}") from error
     if not isinstance(header, dict):
         raise FrameError("the header is not a JSON object")
+    if not is_text(raw, header):
+        raise FrameError("the header holds halves of characters")
     return header
+
+
+def is_text(raw: bytes, parsed: object) -> bool:
+    """Whether all texts in ``parsed``, which was read from the JSON ``raw``, can be written again.
+
+    JSON may escape half of a surrogate pair, which is no character: nothing that holds one can be
+    digested, or signed.
+    """
+    if HALF.search(raw) is None:
+        return True
+    try:
+        json.dumps(parsed, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError):
+        return False
+    return True
 
 
 def _finite(text: str) -> float:

@@ -38,8 +38,8 @@ def entrances(inputs: Sequence[Slot], row: tuple[int, ...]) -> tuple[Entrance, .
     dtype = DTYPES.get(slot.type)
     if dtype is None:
         raise ModelFailedError(
-            f"the input {slot.name!r} takes {slot.type}, which is not a number we can give",
-            cure="Put the encoding of text or sequences in front of the model.",
+            f"the input {slot.name!r} takes {slot.type}, which is neither a number nor a text",
+            cure="Export the model with a tensor of numbers or of texts as its input.",
         )
     if not slot.shape:  # the model declares no shape at all
         return (Entrance(slot.name, dtype, None, Layout("as_is", row)),)

@@ -1,20 +1,22 @@
 """The first questions to an opened model: rows in, scores out, do they repeat."""
 
+import time
 from collections.abc import Sequence
 
 from auditor.domain.tasks import Array, Task
 from auditor.errors import DatasetError, ModelFailedError
+from auditor.targets.connections import Connection
 from auditor.targets.exits import Answer, find_exit
 from auditor.targets.interfaces import Entrance, Slot, as_interface, entrances, read_slots
-from auditor.targets.keeping import Keeper
 from auditor.targets.layouts import arrange
-from auditor.targets.models import Acquaintance, output_of
+from auditor.targets.models import Acquaintance
+from auditor.targets.replies import output_of
 
 PROBE_ROWS = 64
 """Rows by which the interface is found out; each is sent twice, to see whether scores repeat."""
 
 
-def meet(keeper: Keeper, task: Task, sample: Array) -> Acquaintance:
+def meet(connection: Connection, task: Task, sample: Array) -> Acquaintance:
     """Find out a model's interface with the rows of ``sample``.
 
     Layouts that fit the declared shapes are tried, likeliest first, until the runtime takes one.
@@ -22,34 +24,39 @@ def meet(keeper: Keeper, task: Task, sample: Array) -> Acquaintance:
     """
     if len(sample) == 0:
         raise DatasetError("there is no row to try the model with", cure="Give at least one row.")
-    slots = read_slots(keeper.opened.header.get("inputs"))
-    outputs = read_slots(keeper.opened.header.get("outputs"))
+    slots = read_slots(connection.opened.header.get("inputs"))
+    outputs = read_slots(connection.opened.header.get("outputs"))
     refusals: list[ModelFailedError] = []
+    began = time.monotonic()
     for tried, entrance in enumerate(entrances(slots, sample.shape[1:]), start=1):
         try:
-            answers = _ask(keeper, entrance, sample, outputs)
+            answers = _ask(connection, entrance, sample, outputs)
         except ModelFailedError as refusal:
             refusals.append(refusal)
             continue
         leaving = find_exit(answers, task)
         first = next(answer for answer in answers if answer.name == leaving.output)
-        again = _ask(keeper, entrance, sample, outputs)
+        asked = time.monotonic()
+        again = _ask(connection, entrance, sample, outputs)
+        pace = (time.monotonic() - asked) / len(sample)
         second = next(answer for answer in again if answer.name == leaving.output)
         return Acquaintance(
             as_interface(entrance, leaving),
             None if first.keys is None else tuple(first.keys),
             deterministic=_same(first, second),
             queries=len(sample) * (tried + 1),
+            busy=time.monotonic() - began,
+            pace=pace,
         )
     raise refusals[0]
 
 
 def _ask(
-    keeper: Keeper, entrance: Entrance, sample: Array, outputs: Sequence[Slot]
+    connection: Connection, entrance: Entrance, sample: Array, outputs: Sequence[Slot]
 ) -> list[Answer]:
     rows = arrange(sample, as_interface(entrance))
     header = {"op": "infer", "fixed_batch": entrance.fixed_batch}
-    reply = keeper.ask(header, {entrance.input: rows})
+    reply = connection.ask(header, {entrance.input: rows})
     return [Answer(slot.name, *output_of(reply, slot.name)) for slot in outputs]
 
 

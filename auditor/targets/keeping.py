@@ -22,6 +22,7 @@ class Keeper:
         self._opening = opening
         self.seconds = seconds
         self._child: Child | None = None
+        self._opened: Frame | None = None
 
     @property
     def child(self) -> Child:
@@ -29,11 +30,24 @@ class Keeper:
         if self._child is None:
             self._child = self._start()
             try:
-                self.opened = self._child.ask(self._opening, seconds=self.seconds)
+                self._opened = self._child.ask(self._opening, seconds=self.seconds)
             except BaseException:
                 self.close()
                 raise
         return self._child
+
+    @property
+    def opened(self) -> Frame:
+        """What the child said when it opened the artifact; opens it where it is not."""
+        if self.child and self._opened is not None:
+            return self._opened
+        message = "a child that is there has opened the artifact"
+        raise AssertionError(message)
+
+    @property
+    def level(self) -> str:
+        """How far the child is cut off from this machine."""
+        return self.child.level.value
 
     def ask(self, header: Mapping[str, Any], arrays: Mapping[str, Anything] | None = None) -> Frame:
         """Send one request within the target's time limit; see ``Child.ask`` for what it raises."""

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from auditor.domain.datasets import TEXT
 from auditor.domain.targets import Interface
 from auditor.domain.tasks import Array, Floats
 from auditor.errors import ModelFailedError
+from auditor.targets.frames import MOST_TEXT
 
 Axes = tuple[int | None, ...]
 """Sizes of a declared shape; ``None`` where the model leaves one open."""
@@ -21,8 +23,9 @@ DTYPES = {
     "tensor(int64)": "int64", "tensor(int32)": "int32", "tensor(int16)": "int16",
     "tensor(int8)": "int8", "tensor(uint64)": "uint64", "tensor(uint32)": "uint32",
     "tensor(uint16)": "uint16", "tensor(uint8)": "uint8", "tensor(bool)": "bool",
+    "tensor(string)": "str",
 }  # fmt: skip
-"""Tensor types that numbers in a data file can be given as."""
+"""Tensor types that numbers or texts in a data file can be given as."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,8 @@ def cast(rows: Array, name: str, dtype: str) -> Array:
 
     Raises ``ModelFailedError`` that names the first row whose value would change its meaning.
     """
+    if dtype == "str":
+        return as_bytes(rows, name)
     if rows.dtype == dtype:
         return rows
     if rows.dtype.kind not in "biuf":
@@ -125,6 +130,23 @@ def cast(rows: Array, name: str, dtype: str) -> Array:
             "whole numbers make sense.",
         )
     return given
+
+
+def as_bytes(rows: Array, name: str) -> Array:
+    """Return texts as the UTF-8 bytes that a frame carries. Raises ``ModelFailedError``."""
+    if rows.dtype.kind != TEXT:
+        raise ModelFailedError(
+            f"the input {name!r} takes text, but the data holds {rows.dtype.name}",
+            cure="Name the column of texts under input.text in the audit file.",
+        )
+    encoded = [text.encode() for text in rows.reshape(-1).tolist()]
+    row, longest = max(enumerate(map(len, encoded)), key=lambda item: item[1], default=(0, 0))
+    if longest > MOST_TEXT:
+        raise ModelFailedError(
+            f"the input {name!r} takes text, but row {row} has {longest:,} bytes of it",
+            cure=f"Cut texts to {MOST_TEXT:,} bytes, as the deployed system would.",
+        )
+    return np.array(encoded, dtype=np.bytes_).reshape(rows.shape)
 
 
 def _lay_out(inputs: Array, interface: Interface) -> Array:

@@ -1,20 +1,24 @@
 """The model as checks see it: rows in, scores out, over the pipe to its child process."""
 
 import math
+import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.subjects import Timing
+from auditor.domain.models import Timing
+from auditor.domain.placements import Placement
 from auditor.domain.targets import Fingerprint, Interface
 from auditor.domain.tasks import Array, Classification, Floats, Task
-from auditor.errors import ModelCrashedError, ModelFailedError
+from auditor.errors import ModelFailedError
+from auditor.targets.connections import Connection
 from auditor.targets.frames import Anything, Frame
-from auditor.targets.keeping import Keeper
 from auditor.targets.layouts import arrange
+from auditor.targets.pacing import try_sizes
+from auditor.targets.replies import output_of, timing_of
 from auditor.targets.scores import LOGITS, Key, column_order, to_probabilities, to_scores
 
 BATCH_BYTES = 2**20
@@ -26,12 +30,17 @@ TIMING_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Acquaintance:
-    """What the first questions to a model brought to light, and the rows that they took."""
+    """What the first questions to a model brought to light, and the rows that they took.
+
+    ``pace`` is what one of these rows took, in seconds.
+    """
 
     interface: Interface
     keys: tuple[Key, ...] | None
     deterministic: bool
     queries: int
+    busy: float = 0.0
+    pace: float = 0.0
 
 
 def batch_rows(row_bytes: int, fixed_batch: int | None) -> int:
@@ -54,15 +63,23 @@ class OpenedModel:
     """
 
     def __init__(
-        self, keeper: Keeper, task: Task, known: Acquaintance, fingerprint: Fingerprint
+        self,
+        connection: Connection,
+        task: Task,
+        known: Acquaintance,
+        fingerprint: Fingerprint,
+        placement: Placement,
     ) -> None:
         self.task = task
         self.interface = known.interface
         self.keys = known.keys
-        self._keeper = keeper
+        self._connection = connection
         self._fingerprint = fingerprint
+        self._placement = placement
         self._deterministic = known.deterministic
         self._queries = known.queries
+        self._busy = known.busy
+        self._rows: int | None = None
 
     @property
     def queries(self) -> int:
@@ -70,9 +87,24 @@ class OpenedModel:
         return self._queries
 
     @property
+    def busy(self) -> float:
+        """Seconds spent on waiting for the target so far."""
+        return self._busy
+
+    @property
     def fingerprint(self) -> Fingerprint:
         """What the target turned out to be when the artifact was first opened."""
         return self._fingerprint
+
+    @property
+    def placement(self) -> Placement:
+        """Where the operators run, as the runtime said when the artifact was opened."""
+        return self._placement
+
+    @property
+    def connection(self) -> Connection:
+        """What holds the artifact open."""
+        return self._connection
 
     @property
     def deterministic(self) -> bool:
@@ -118,16 +150,39 @@ class OpenedModel:
 
         Fewer calls are made where they would take more than half of the target's time limit.
         """
-        seconds = TIMING_SHARE * self._keeper.seconds
+        seconds = TIMING_SHARE * self._connection.seconds
         asked = {"calls": calls, "warmup": warmup, "batch_rows": batch_rows, "seconds": seconds}
-        timing = _timing(self._ask("time", arrange(inputs, self.interface), asked), batch_rows)
+        timing = timing_of(self._ask("time", arrange(inputs, self.interface), asked), batch_rows)
         self._queries += timing.warmup + len(timing.single) + batch_rows * len(timing.batch)
         return timing
 
-    def _requests(self, inputs: Array) -> Iterator[tuple[int, Anything]]:
+    def settle(self, sample: Array, pace: float) -> None:
+        """Find out how many rows a request should carry, where the model leaves it open.
+
+        ``pace`` is what a row took before, in seconds. A model that refuses a size keeps the usual
+        one, and says so when it is asked. Raises ``SubjectLostError``.
+        """
+        if self.interface.fixed_batch is not None:
+            return
+        rows = arrange(sample, self.interface)
+        try:
+            found = try_sizes(self._output, rows, pace, self._usual())
+        except ModelFailedError:
+            return
+        self._rows, self._queries = found.rows, self._queries + found.queries
+        told = {**self._fingerprint.conditions_facts, "rows_a_request": found.rows or self._usual()}
+        self._fingerprint = replace(self._fingerprint, conditions_facts=told)
+
+    def _output(self, rows: Anything) -> Anything:
+        return output_of(self._ask("infer", rows), self.interface.output)[0]
+
+    def _usual(self) -> int:
         size = np.dtype(self.interface.input_dtype).itemsize
         row_bytes = size * math.prod(self.interface.input_shape)
-        step = batch_rows(row_bytes, self.interface.fixed_batch)
+        return batch_rows(row_bytes, self.interface.fixed_batch)
+
+    def _requests(self, inputs: Array) -> Iterator[tuple[int, Anything]]:
+        step = self._rows or self._usual()
         for start in range(0, len(inputs), step):
             yield start, arrange(inputs[start : start + step], self.interface)
 
@@ -149,48 +204,8 @@ class OpenedModel:
             "fixed_batch": self.interface.fixed_batch,
             **(more or {}),
         }
-        return self._keeper.ask(header, {self.interface.input: rows})
-
-
-def output_of(reply: Frame, name: str) -> tuple[Anything, tuple[Key, ...] | None]:
-    """Return one output of an ``infer`` reply, with its class keys where it is a ZipMap."""
-    array = reply.arrays.get(name)
-    if array is None:
-        raise _unexpected(f"the output {name!r} is missing")
-    keys = reply.header.get("keys", {}).get(name)
-    if keys is None:
-        return array, None
-    if not isinstance(keys, list) or array.ndim != 2 or len(keys) != array.shape[1]:  # noqa: PLR2004 -- rows and columns
-        raise _unexpected(f"the classes of the output {name!r} are not those of its columns")
-    return array, tuple(key if isinstance(key, int) else str(key) for key in keys)
-
-
-def _timing(reply: Frame, batch_rows: int) -> Timing:
-    said = reply.header
-    try:
-        return Timing(
-            load=float(said["load"]),
-            first=float(said["first"]),
-            warmup=int(said["warmup"]),
-            single=_times(reply, "single"),
-            batch=_times(reply, "batch"),
-            batch_rows=batch_rows,
-            conditions={str(name): float(seen) for name, seen in said["conditions"].items()},
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _unexpected(f"its timings lack {error}") from error
-
-
-def _times(reply: Frame, name: str) -> Floats:
-    times = reply.arrays.get(name)
-    if times is None or times.dtype != np.float64 or times.ndim != 1 or not len(times):
-        raise _unexpected(f"the times {name!r} are missing")
-    if not (np.isfinite(times).all() and (times >= 0).all()):
-        raise _unexpected(f"the times {name!r} are no times")
-    return times
-
-
-def _unexpected(what: str) -> ModelCrashedError:
-    return ModelCrashedError(
-        f"the target's answer cannot be used: {what}", cure="Update the auditor on that target."
-    )
+        began = time.monotonic()
+        try:
+            return self._connection.ask(header, {self.interface.input: rows})
+        finally:
+            self._busy += time.monotonic() - began

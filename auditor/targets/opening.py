@@ -7,16 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from auditor.domain.artifacts import Artifact, Structure
+from auditor.domain.canonical import Json
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, Task
-from auditor.errors import ArtifactError
+from auditor.errors import ArtifactError, ModelFailedError
+from auditor.targets.connections import Connection
+from auditor.targets.endpoints.opening import open_endpoint
 from auditor.targets.fingerprints import bounded, make_fingerprint
 from auditor.targets.frames import Frame
 from auditor.targets.introductions import PROBE_ROWS, meet
 from auditor.targets.isolation import Isolation, bounds_of
 from auditor.targets.keeping import Keeper
 from auditor.targets.models import OpenedModel
+from auditor.targets.placing import placement_of
+from auditor.targets.probing import ROLES
 from auditor.targets.processes import Child
+from auditor.targets.providers import where_to_get
 from auditor.targets.resolving import resolve_target
 from auditor.targets.twins import open_twin
 
@@ -39,25 +45,41 @@ def inspect_artifact(
 
 @contextmanager
 def open_model(  # noqa: PLR0913 -- what an audit knows of a model, and how to hold it
-    spec: TargetSpec, folder: Path, artifact: Artifact, task: Task, sample: Array,
+    spec: TargetSpec, folder: Path, artifact: Artifact | None, task: Task, sample: Array,
     *, isolation: Isolation | None = None,
 ) -> Iterator[OpenedModel]:  # fmt: skip
     """Open the artifact staged in ``folder`` on its target, and close it at the end.
 
-    The first ``PROBE_ROWS`` rows of ``sample`` decide the interface; they are sent at least twice
-    and count as queries. Raises ``ArtifactError`` where file, data and task do not go together,
-    ``ModelFailedError`` for what the runtime refuses or is not audited yet, ``TargetError`` where
-    the target is not to be had here, ``SubjectLostError`` where opening takes the process down.
+    An endpoint needs no artifact. The first ``PROBE_ROWS`` rows of ``sample`` decide the
+    interface; they are sent at least twice and count as queries. Raises ``ArtifactError`` where
+    file, data and task do not go together, ``ModelFailedError`` for what the runtime refuses or is
+    not audited yet, ``TargetError`` where the target is not to be had here,
+    ``RuntimeMissingError`` where it lacks a runtime, ``SubjectLostError`` where opening takes the
+    process down.
     """
+    connection = connect(spec, folder, artifact, isolation)
+    try:
+        yield _introduce(connection, spec, task, sample[:PROBE_ROWS])
+    finally:
+        connection.close()
+
+
+def connect(
+    spec: TargetSpec, folder: Path, artifact: Artifact | None, isolation: Isolation | None = None
+) -> Connection:
+    """Return what holds the model open: nothing is started before it is first asked."""
+    if spec.endpoint is not None:
+        return open_endpoint(spec)
+    if artifact is None:
+        raise ModelFailedError(
+            f"the target {spec.name!r} runs a file, and the audit names none",
+            cure="Set model.artifact in the audit file, or name an endpoint as the target.",
+        )
     path = folder.resolve() / artifact.files[0].name
     title = f"the process that runs {artifact.name!r} on the target {spec.name!r}"
-    start = partial(Child, "model", bounds_of(spec, folder, isolation=isolation), title)
-    keeper = Keeper(start, opening_request(spec, path), spec.time_limit)
-    try:
-        model = _introduce(keeper, spec, task, sample[:PROBE_ROWS])
-        yield model
-    finally:
-        keeper.close()
+    bounds = bounds_of(spec, folder, isolation=isolation)
+    start = partial(Child, ROLES[spec.runtime], bounds, title)
+    return Keeper(start, opening_request(spec, path), spec.time_limit)
 
 
 def opening_request(spec: TargetSpec, path: Path) -> Mapping[str, Any]:
@@ -68,14 +90,23 @@ def opening_request(spec: TargetSpec, path: Path) -> Mapping[str, Any]:
         "provider": spec.provider,
         "threads": spec.threads,
         "graph_optimization": spec.graph_optimization,
+        "cure": where_to_get(spec),
+        "device": spec.device,
+        "library": spec.library,
+        "provider_options": dict(spec.provider_options),
+        "session": dict(spec.session),
+        "free_dimensions": dict(spec.free_dimensions),
     }
 
 
-def _introduce(keeper: Keeper, spec: TargetSpec, task: Task, sample: Array) -> OpenedModel:
-    level = keeper.child.level
-    known = meet(keeper, task, sample)
-    fingerprint = make_fingerprint(spec, keeper.opened, known.interface, level)
-    return OpenedModel(keeper, task, known, fingerprint)
+def _introduce(connection: Connection, spec: TargetSpec, task: Task, sample: Array) -> OpenedModel:
+    known = meet(connection, task, sample)
+    fingerprint = make_fingerprint(spec, connection.opened, known.interface, connection.level)
+    placed = placement_of(spec, connection.opened)
+    model = OpenedModel(connection, task, known, fingerprint, placed)
+    if spec.endpoint is None and spec.emulated is None:  # elsewhere, each row has its price
+        model.settle(sample, known.pace)
+    return model
 
 
 def _structure(reply: Frame) -> Structure:
@@ -90,12 +121,23 @@ def _structure(reply: Frame) -> Structure:
             parameters=int(said["parameters"]),
             producer=str(said["producer"]),
             unsafe=tuple({str(k): str(v) for k, v in item.items()} for item in said["unsafe"]),
+            integers=tuple(_weight(item) for item in said.get("integers") or ()),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ArtifactError(
             f"the structure of the artifact cannot be told: {error}",
             cure="Update the auditor on that target.",
         ) from error
+
+
+def _weight(said: Mapping[str, Any]) -> dict[str, Json]:
+    return {
+        "name": str(said["name"]),
+        "operator": str(said["operator"]),
+        "signed": bool(said["signed"]),
+        "read": bool(said["read"]),
+        **{name: int(said[name]) for name in ("pairs", "over", "largest")},
+    }
 
 
 def _counts(said: Mapping[str, Any]) -> dict[str, int]:

@@ -8,15 +8,23 @@ from auditor.targets.fingerprints import bounded
 from auditor.targets.isolation import bounds_of
 from auditor.targets.processes import Child
 
+ROLES: Mapping[str, str] = {"onnxruntime": "model", "openvino": "openvino"}
+"""The role of the child that opens a file for each runtime."""
+
 
 def probe_target(spec: TargetSpec) -> Mapping[str, Any]:
-    """Return what a child on this target says of machine, runtime and conditions."""
+    """Return what a child on this target says of machine, runtime, devices and conditions.
+
+    For a target that runs a file. Raises ``TargetError``, ``RuntimeMissingError`` and
+    ``SubjectLostError``.
+    """
     title = f"the process on the target {spec.name!r}"
-    with Child("model", bounds_of(spec, None), title) as child:
+    with Child(ROLES[spec.runtime], bounds_of(spec, None), title) as child:
         probed = child.ask({"op": "probe"}, seconds=spec.time_limit)
         return {
             "machine": bounded(probed.header.get("machine")),
             "runtime": bounded(probed.header.get("runtime")),
+            "devices": bounded(probed.header.get("devices")) or [],
             "conditions": bounded(probed.header.get("conditions")),
             "isolation": child.level.value,
         }

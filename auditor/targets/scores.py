@@ -25,14 +25,26 @@ def to_scores(
     number of the first row, for messages. Raises ``ModelFailedError`` for NaN or infinities, and
     for probabilities outside 0..1.
     """
+    if not (isinstance(task, Classification) and kind == "labels"):
+        table = as_table(output).astype(np.float64)
+        check_finite(table, first_row)
+        if isinstance(task, Classification) and kind in PROBABILITIES:
+            _check_range(table, first_row)
+    return unchecked_scores(output, keys, kind, task, first_row)
+
+
+def unchecked_scores(
+    output: Anything, keys: Sequence[Key] | None, kind: str, task: Task, first_row: int = 0
+) -> Floats:
+    """Return what ``to_scores`` does, and keep scores that are no numbers or no probabilities.
+
+    Raises ``ModelFailedError`` for a label that is no class.
+    """
     if isinstance(task, Classification) and kind == "labels":
         return _one_hot(label_indices(output, task, first_row), len(task.classes))
-    table = as_table(output).astype(np.float64)
-    check_finite(table, first_row)
+    table: Floats = as_table(output).astype(np.float64)
     if not isinstance(task, Classification):
         return table
-    if kind in PROBABILITIES:
-        _check_range(table, first_row)
     if keys is not None:
         table = table[:, column_order(keys, task)]
     return _two_columns(table, kind, task) if kind.startswith("binary_") else table

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.models import Twin
 from auditor.domain.readings import Gap
-from auditor.domain.subjects import Twin
 from auditor.domain.tasks import Array, Classification, FeatureKind, Floats, InputSpace, Task
 from auditor.targets.models import OpenedModel
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from auditor.domain.artifacts import Artifact
 from auditor.domain.canonical import Json
+from auditor.domain.models import Model
 from auditor.domain.readings import Gap, Reason
-from auditor.domain.subjects import Model, Shard, derive_seed
+from auditor.domain.subjects import Shard, derive_seed
 from auditor.domain.targets import Interface, TargetSpec
 from auditor.domain.tasks import Array, Floats, InputSpace
 from auditor.domain.twins import TwinKind, TwinSource
@@ -34,6 +35,11 @@ NO_SPACE = Gap(
     reason=Reason.NEEDS_NUMERIC_INPUT,
     detail="No input space was given.",
     cure="Set input.domain or input.features in the audit file.",
+)
+NO_GRADIENT_OF_TEXT = Gap(
+    reason=Reason.NEEDS_NUMERIC_INPUT,
+    detail="The model reads text, and no gradient reaches a letter.",
+    cure="Read evasion.text, which changes words.",
 )
 EXTRAS: Mapping[str, str] = {
     "torch": "pip install 'auditor[attacks]'",
@@ -170,6 +176,8 @@ def _settled(source: TwinSource) -> TwinSource:
 
 
 def _no_twin(model: OpenedModel, source: TwinSource) -> Gap | None:
+    if model.interface.input_dtype == "str":
+        return NO_GRADIENT_OF_TEXT
     needed = "onnx_ad" if source.kind is TwinKind.ADJOINT else "torch"
     if find_spec(needed) is None:
         return Gap(

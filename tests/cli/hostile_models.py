@@ -205,7 +205,7 @@ MODELS = {
         ("(3,)", "'x' takes [any, 5]", "Give the data the shape"), reading(FLOAT, [None, 5])
     ),
     "that reads text": Case(
-        ("'x'", "tensor(string)", "Put the encoding"),
+        ("'x'", "takes text", "input.text"),
         reading(TensorProto.STRING, [None, 3]),
         code=3,
         gap="model_failed",

@@ -70,8 +70,10 @@ FILES = {
         (f"{FILE}:6", "threads", "0", "whole number"), line("[cpu]", "[{name: a, threads: 0}]")
     ),
     "with a provider that is not there": Case(
-        (f"{FILE}:6", "'MoonExecutionProvider'", "CPUExecutionProvider", "install"),
+        ("'MoonExecutionProvider'", "CPUExecutionProvider", "install"),
         line("[cpu]", "[{name: a, provider: MoonExecutionProvider}]"),
+        code=3,
+        gap="needs_runtime",
     ),
     "with an unknown policy": Case(
         ("'none.yaml'", "baseline", "Write the path"), line("policy.yaml", "none.yaml")
@@ -139,7 +141,7 @@ FILES = {
         line("domain: [0.0, 1.0]", "features: schema.yaml"),
     ),
     "whose key is not there": Case(
-        (FILE, "model.key", "none.pub", "auditor sign"),
+        (FILE, "model.key", "none.pub", "auditor keys new"),
         line("artifact: model.onnx}", "artifact: model.onnx, key: none.pub}"),
     ),
 }

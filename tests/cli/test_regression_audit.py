@@ -122,5 +122,5 @@ def test_a_plan_of_a_regression_tells_what_both_ways_cost(
     told = json.loads(said.out)["cpu"]
     (one,) = (item for item in told["checks"] if item["check"] == "evasion.linf")
     rows = len(table()[0]) - TRAINED_ON
-    # Four budgets, two ways, and one climb of 20 steps by each of two losses.
-    assert one["passes"] == 4 * 2 * 2 * 20 * rows
+    # Two ways: three walks of 30 steps for all budgets, and at each of four a climb of 20 steps.
+    assert one["passes"] == 2 * (3 * 30 + 4 * 20) * rows

@@ -128,6 +128,19 @@ def test_numbers_that_are_none_do_not_arrive(text: str) -> None:
         receive(Stream(len(raw).to_bytes(4, "big") + raw).fill, 2**20)
 
 
+@pytest.mark.parametrize(
+    ("text", "arrives"), [(r"\ud800", False), (r"\uDfFf", False), (r"\ud83d\ude00", True)]
+)
+def test_half_a_character_does_not_arrive_and_a_whole_one_does(text: str, arrives: bool) -> None:  # noqa: FBT001 -- a case
+    raw = f'{{"arrays":[],"x":{{"y":["{text}"]}}}}'.encode()
+    stream = Stream(len(raw).to_bytes(4, "big") + raw)
+    if not arrives:
+        with pytest.raises(FrameError, match="halves of characters"):
+            receive(stream.fill, 2**20)
+    else:
+        assert receive(stream.fill, 2**20).header["x"]["y"] == ["\U0001f600"]
+
+
 def test_objects_are_not_sent() -> None:
     with pytest.raises(FrameError, match="dtype"):
         encode(Frame({}, {"x": np.array([{}], dtype=object)}))

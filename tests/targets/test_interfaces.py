@@ -406,7 +406,7 @@ def test_half_precision_inputs_refuse_what_they_cannot_hold(
             model.predict(rows)
 
 
-def test_text_inputs_are_refused(
+def test_numbers_are_no_texts(
     workshop: Workshop, classes: Classes, rng: np.random.Generator
 ) -> None:
     artifact = workshop.save(
@@ -415,7 +415,7 @@ def test_text_inputs_are_refused(
         [workshop.value("y", ["N", 3], TensorProto.STRING)],
     )
     with (
-        pytest.raises(ModelFailedError, match=r"tensor\(string\)"),
+        pytest.raises(ModelFailedError, match="takes text, but the data holds float64"),
         opened(workshop, artifact, classes(3), rng.normal(size=(4, 3))),
     ):
         pass

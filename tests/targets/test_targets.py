@@ -13,7 +13,7 @@ from tiny_models import Classes, Workshop
 
 from auditor.domain.canonical import Json, canonical
 from auditor.domain.targets import Fingerprint, TargetSpec
-from auditor.errors import ArtifactError, DatasetError, TargetError
+from auditor.errors import ArtifactError, DatasetError, RuntimeMissingError, TargetError
 from auditor.targets.child.opsets import read_opsets
 from auditor.targets.fingerprints import bounded
 from auditor.targets.models import batch_rows
@@ -59,10 +59,32 @@ def test_what_is_no_target_is_refused_with_what_there_is(
         resolve_target(asked)
 
 
-def test_a_provider_that_the_runtime_lacks_is_an_error_at_once() -> None:
+def test_a_provider_that_the_runtime_lacks_is_a_target_all_the_same_until_it_is_opened() -> None:
+    """It may be there in another environment; here it costs its own readings and no others."""
     absent = {"name": "gpu", "provider": "CUDAExecutionProvider"}
-    with pytest.raises(TargetError, match=r"'CUDAExecutionProvider'.*CPUExecutionProvider"):
-        resolve_target(absent)
+    assert resolve_target(absent) == TargetSpec("gpu", provider="CUDAExecutionProvider")
+
+
+@pytest.mark.parametrize(
+    ("provider", "said"),
+    [
+        ("CPUExecutionProvder", "did you mean CPUExecutionProvider"),
+        ("CUDAExecutionProvider", "or install onnxruntime-gpu into a worker environment"),
+        ("MoonExecutionProvider", "or install the build of onnxruntime that has it"),
+    ],
+)
+def test_whoever_names_a_provider_that_is_not_here_is_told_what_helps(
+    workshop: Workshop, classes: Classes, provider: str, said: str
+) -> None:
+    spec = TargetSpec("x", provider=provider)
+    artifact, rows = workshop.linear(np.eye(3)), np.full((4, 3), 5.0)
+    with (
+        pytest.raises(RuntimeMissingError) as caught,
+        open_model(spec, workshop.folder, artifact, classes(3), rows),
+    ):
+        pass
+    assert said in caught.value.cure
+    assert "CPUExecutionProvider" in caught.value.cure
 
 
 def test_a_provider_that_the_runtime_lacks_never_falls_back(
@@ -71,7 +93,7 @@ def test_a_provider_that_the_runtime_lacks_never_falls_back(
     spec = TargetSpec("gpu", provider="CUDAExecutionProvider")
     artifact, rows = workshop.linear(np.eye(3)), np.full((4, 3), 5.0)
     with (
-        pytest.raises(TargetError, match="has no provider 'CUDAExecutionProvider'"),
+        pytest.raises(RuntimeMissingError, match="has no provider 'CUDAExecutionProvider'"),
         open_model(spec, workshop.folder, artifact, classes(3), rows),
     ):
         pass
@@ -81,16 +103,19 @@ def test_a_provider_that_the_runtime_lacks_never_falls_back(
     "AzureExecutionProvider" not in onnxruntime.get_available_providers(),
     reason="this build of onnxruntime has no second provider",
 )
-def test_a_provider_that_takes_no_operator_never_falls_back(
+def test_a_provider_that_takes_no_operator_is_found_out(
     workshop: Workshop, classes: Classes
 ) -> None:
+    """The session lists the provider first, and runs nothing on it."""
     spec = TargetSpec("cloud", provider="AzureExecutionProvider")
     artifact, rows = workshop.linear(np.eye(3)), np.full((4, 3), 5.0)
-    with (
-        pytest.raises(TargetError, match="takes none of the model's operators: 1 on CPUExec"),
-        open_model(spec, workshop.folder, artifact, classes(3), rows),
-    ):
-        pass
+    with open_model(spec, workshop.folder, artifact, classes(3), rows) as model:
+        placed = model.placement
+        listed = model.fingerprint.identity_facts["session_providers"]
+    assert listed[0] == "AzureExecutionProvider"
+    assert placed.known
+    assert placed.share == 0
+    assert placed.elsewhere == {"CPUExecutionProvider": {"MatMul": 1}}
 
 
 def opened_fingerprint(workshop: Workshop, classes: Classes, spec: TargetSpec = CPU) -> Fingerprint:
@@ -105,7 +130,7 @@ def test_the_identity_is_the_same_each_time_and_names_the_runtime(
     first, second = (opened_fingerprint(workshop, classes) for _ in range(2))
     assert first.identity == second.identity
     facts = first.identity_facts
-    assert facts["placement"] == {"CPUExecutionProvider": 1}
+    assert facts["placement"] == {"CPUExecutionProvider": {"MatMul": 1}}
     assert facts["opsets"] == {"ai.onnx": 17}
     assert facts["runtime"]["version"] == onnxruntime.__version__
     assert facts["runtime"]["library"].startswith("sha256:")

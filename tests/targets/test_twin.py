@@ -10,8 +10,8 @@ from scipy.special import softmax
 from tiny_models import Classes, Workshop
 
 from auditor.domain.artifacts import Artifact
+from auditor.domain.models import Model, Twin
 from auditor.domain.readings import Gap, Reason
-from auditor.domain.subjects import Model, Twin
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, Classification, Regression, Task
 from auditor.targets.fidelity import DISTANCE_ROWS, GRADIENT_ROWS, MOST_DIFFERENCE

@@ -7,6 +7,7 @@ import click
 from rich.console import Console
 
 from auditor.audits import perform
+from auditor.checks.discovery import discover
 from auditor.cli.exits import exit_for
 from auditor.cli.showing import show_record, show_report
 from auditor.cli.watching import ConsoleWatch
@@ -26,7 +27,11 @@ from auditor.wiring import Workplace, beside, read_audit_bytes, readers, workpla
 @click.option("--target", "targets", multiple=True, help="Only this target; repeats.")
 @click.option("--budget", type=click.Choice([item.value for item in Budget]))
 @click.option("--only", multiple=True, metavar="CHECK", help="Only this check; repeats.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write; default: report.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder to write; default: report (of NAME.yaml: report-NAME) beside AUDIT_FILE.",
+)
 def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     audit_file: Path,
     policy: str | None,
@@ -40,7 +45,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     Exit code: 0 pass, 1 fail, 3 inconclusive, 2 for input that cannot be used; always 0 after a
     verdict when the policy's mode is observe or warn.
     """
-    refuse_strangers(folder := out or audit_file.parent / "report")
+    refuse_strangers(folder := out or _beside(audit_file))
     asked_budget = None if budget is None else Budget(budget)
     overrides = Overrides(policy=policy, targets=targets, budget=asked_budget, only=only)
     console = Console()
@@ -50,9 +55,15 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
                 f"First run: made the signing key {place.made_keys}", highlight=False, markup=False
             )
         record, chosen = _run(console, place, audit_file, overrides, folder)
-    show_record(console, record, chosen)
+    show_record(console, record, chosen, discover())
     show_report(console, folder)
     return exit_for(record.verdict, chosen.mode)
+
+
+def _beside(audit_file: Path) -> Path:
+    """Return the folder of an audit file's report: no two files of one folder share it."""
+    name = audit_file.stem.removeprefix("audit").strip("-_. ")
+    return audit_file.parent / (f"report-{name}" if name else "report")
 
 
 def _run(

@@ -45,6 +45,6 @@ def command(folder: Path, policy: str, key: Path | None, out: Path | None) -> in
         write_folder(target, files)
         with place.store.unit_of_work() as work:
             work.save(fresh, files[BUNDLE])
-    show_record(console, fresh, chosen)
+    show_record(console, fresh, chosen, parts.checks)
     show_report(console, target)
     return exit_for(fresh.verdict, chosen.mode)

@@ -16,6 +16,7 @@ from auditor.folders import RECORD, SIGNER, RecordFolder
 from auditor.preparing import prepare, read_asked
 from auditor.reproducing import compare, lay_out, overrides_of
 from auditor.settings import Settings
+from auditor.targetfiles import require_leave
 from auditor.verifying import verify_folder
 from auditor.wiring import fetch_from, readers_of, verifier, workplace
 
@@ -30,11 +31,15 @@ from auditor.wiring import fetch_from, readers_of, verifier, workplace
 def command(folder: Path, inputs: Path | None) -> int:
     """Run the request of the record in FOLDER again, and compare the readings.
 
-    Exit code: 0 when all agree, 1 when one does not.
+    Rows go to an endpoint only where ./targets.yaml declares one with the same address. Exit code:
+    0 when all agree, 1 when one does not.
     """
     console = Console()
     old = RecordFolder(folder)
     record = read_record(old.read(RECORD))
+    reference = record.request.reference
+    named = (*record.request.targets, *(() if reference is None else (reference,)))
+    require_leave(named, Path.cwd())
     sound = verify_folder(old, verifier(folder / SIGNER))
     with workplace(Settings.from_environment()) as place, TemporaryDirectory() as scratch:
         fetch = fetch_from(place.store.blobs, inputs)

@@ -10,11 +10,16 @@ import resource
 import signal
 import sys
 from dataclasses import dataclass
+from typing import NoReturn
 
 PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS = 38
 # CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS, from linux/sched.h
 OWN_NAMESPACES = 0x10000000 | 0x40000000 | 0x08000000 | 0x04000000
+OWN_MOUNTS = 0x00020000  # CLONE_NEWNS
+# mount_setattr(2): its number on every architecture of ours, from asm-generic/unistd.h
+MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE = 442, -100, 0x8000
+MOUNT_ATTR_RDONLY, MS_PRIVATE = 1, 1 << 18
 MOST_OPEN_FILES = 256
 
 
@@ -39,18 +44,34 @@ def take_channel() -> Channel:
     return channel
 
 
-def confine(level: str, memory_limit: int, parent: int) -> str:
-    """Take on the limits and return the isolation level that really holds."""
-    if level == "namespaces" and not _leave_network():
+def confine(level: str, memory_limit: int, parent: int, faked_files: int = 0) -> str:
+    """Take on the limits and return the isolation level that really holds.
+
+    ``faked_files`` are the bytes of a file that an emulator or a driver may keep in memory; the
+    kernel has one limit for all files, so that the tree of files is then made read-only.
+    """
+    if level == "namespaces" and not _leave_network(read_only=faked_files > 0):
         level = "limits"
+    if level == "limits" and faked_files:
+        sys.exit(
+            "an emulator or a driver that keeps files in memory needs a read-only tree of files, "
+            "and that needs bubblewrap, or a kernel that lets a user have namespaces"
+        )
     _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_FSIZE, 0)
+    _limit(resource.RLIMIT_FSIZE, faked_files)
     _limit(resource.RLIMIT_NOFILE, MOST_OPEN_FILES)
     _limit(resource.RLIMIT_AS, memory_limit)
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
     if level != "bubblewrap":  # which has --die-with-parent, and hides the parent's number
         _die_with(parent)
     return level
+
+
+def hand_over(command: list[str], level: str, memory_limit: int, parent: int) -> NoReturn:
+    """Become an emulator that runs this program again, within the limits that now hold."""
+    limits = ["--memory-limit", str(memory_limit), "--parent", str(parent)]
+    whole = [*command, "--isolation", level, *limits, "--confined"]
+    os.execv(command[0], whole)  # noqa: S606 -- our own command
 
 
 def _limit(kind: int, most: int) -> None:
@@ -66,11 +87,23 @@ def _die_with(parent: int) -> None:
         sys.exit("the parent is gone")
 
 
-def _leave_network() -> bool:
-    """Move into an own user, network, IPC and host-name namespace, where the kernel lets us."""
+def _leave_network(*, read_only: bool) -> bool:
+    """Move into an own user, network, IPC and host-name namespace, where the kernel lets us.
+
+    With ``read_only`` also into an own view of the files, in which nothing can be written.
+    """
+    wanted = OWN_NAMESPACES | (OWN_MOUNTS if read_only else 0)
     with contextlib.suppress(OSError, AttributeError):
-        return int(ctypes.CDLL(None, use_errno=True).unshare(OWN_NAMESPACES)) == 0
+        library = ctypes.CDLL(None, use_errno=True)
+        return int(library.unshare(wanted)) == 0 and (not read_only or _write_nothing(library))
     return False
+
+
+def _write_nothing(library: ctypes.CDLL) -> bool:
+    """Make every mount read-only. ``mount_attr`` is: to set, to clear, propagation, user map."""
+    attributes = (ctypes.c_uint64 * 4)(MOUNT_ATTR_RDONLY, 0, MS_PRIVATE, 0)
+    asked = (AT_FDCWD, b"/", AT_RECURSIVE, ctypes.byref(attributes), ctypes.sizeof(attributes))
+    return int(library.syscall(MOUNT_SETATTR, *asked)) == 0
 
 
 def _prctl(option: int, value: int) -> None:

@@ -1,13 +1,11 @@
-"""What this machine and this runtime are, as seen from inside the child."""
+"""What this machine is, as seen from inside the child."""
 
 import functools
-import hashlib
+import importlib
 import os
 import platform
 from pathlib import Path
 from typing import Any
-
-from auditor.targets.child.ort import ort
 
 X86_FLAGS = (
     "sse4_2 avx avx2 fma f16c avx512f avx512bw avx512vl avx512_vnni avx_vnni avx512_bf16 "
@@ -22,6 +20,16 @@ CPU_FACTS = {
     "CPU revision": "stepping",
 }  # fmt: skip
 """Names in /proc/cpuinfo, on x86 and on ARM, and ours."""
+CPU = Path("/sys/devices/system/cpu")
+THERMAL = Path("/sys/class/thermal")
+STEAL = 8  # field of the first line of /proc/stat, its name counted
+ASKED_FLAGS = {
+    "SSE42": "sse4_2", "AVX": "avx", "AVX2": "avx2", "FMA3": "fma", "F16C": "f16c",
+    "AVX512F": "avx512f", "AVX512BW": "avx512bw", "AVX512VL": "avx512vl",
+    "AVX512VNNI": "avx512_vnni", "AVX512FP16": "avx512_fp16",
+    "NEON": "neon", "ASIMD": "asimd", "ASIMDHP": "asimdhp", "ASIMDDP": "asimddp", "SVE": "sve",
+}  # fmt: skip
+"""Names that numpy gives to what the processor itself says that it has, and ours."""
 
 
 def machine() -> dict[str, Any]:
@@ -30,28 +38,61 @@ def machine() -> dict[str, Any]:
         "os": platform.system(),
         "machine": platform.machine(),
         "libc": " ".join(platform.libc_ver()).strip() or "unknown",
-        "cpu": _cpu(_cpuinfo()),
-    }
-
-
-def runtime() -> dict[str, Any]:
-    """Return the runtime's version, build and library digest, and the providers it has."""
-    return {
-        "name": "onnxruntime",
-        "version": ort.__version__,
-        "build": ort.get_build_info(),
-        "library": _library_digest(),
-        "providers": list(ort.get_available_providers()),
+        "cpu": _emulated_cpu() or _cpu(_cpuinfo()),
     }
 
 
 def conditions() -> dict[str, Any]:
     """Return what may differ from run to run on the same machine."""
+    known = _emulated_cpu() is None  # else /proc/cpuinfo may be the emulator's
     return {
         "kernel": platform.release(),
         "load_average": [round(load, 2) for load in os.getloadavg()],
-        "hypervisor": "hypervisor" in _flags(_cpuinfo()),
+        "hypervisor": "hypervisor" in _flags(_cpuinfo()) if known else "unknown",
         "cores": len(os.sched_getaffinity(0)),
+        **(_physical() if known else {}),
+    }
+
+
+def _physical() -> dict[str, Any]:
+    """Return what the chip's own state is, as far as the system shows it: clouds often do not."""
+    stolen = _stolen_seconds()
+    found: dict[str, Any] = {
+        "microcode": _cpuinfo().get("microcode"),
+        "governor": _read(CPU / "cpu0/cpufreq/scaling_governor"),
+        "throttled": _read(CPU / "cpu0/thermal_throttle/core_throttle_count"),
+        "temperature_millidegrees": _read(THERMAL / "thermal_zone0/temp"),
+        "stolen_seconds": stolen,
+    }
+    return {name: fact for name, fact in found.items() if fact is not None}
+
+
+def _stolen_seconds() -> float | None:
+    """Return how long the hypervisor kept this machine's processors since it started."""
+    line = (_read(Path("/proc/stat")) or "").split("\n", 1)[0].split()
+    return int(line[STEAL]) / os.sysconf("SC_CLK_TCK") if len(line) > STEAL else None
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+
+
+def _emulated_cpu() -> dict[str, Any] | None:
+    """Return the processor that an emulator plays, ``None`` where there is none.
+
+    /proc/cpuinfo speaks of the host then; numpy has asked the processor that plays.
+    """
+    played = os.environ.get("AUDITOR_EMULATED")
+    if played is None:
+        return None
+    asked = importlib.import_module("numpy._core._multiarray_umath").__cpu_features__
+    return {
+        "emulated": played,
+        "emulator": os.environ["AUDITOR_EMULATOR"],
+        "flags": sorted(ours for name, ours in ASKED_FLAGS.items() if asked.get(name)),
     }
 
 
@@ -73,13 +114,3 @@ def _cpuinfo() -> dict[str, str]:
         return {}
     pairs = (line.partition(":") for line in first.splitlines())
     return {name.strip(): value.strip() for name, _, value in pairs}
-
-
-@functools.cache
-def _library_digest() -> str:
-    folder = Path(ort.__file__).parent / "capi"
-    libraries = sorted(folder.glob("onnxruntime_pybind11_state*"))
-    if not libraries:
-        return "unknown"
-    with libraries[0].open("rb") as stream:
-        return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()

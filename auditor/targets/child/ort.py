@@ -1,7 +1,36 @@
-"""ONNX Runtime, whose types are not published."""
+"""ONNX Runtime, whose types are not published, and what it is."""
 
+import functools
+import hashlib
+from pathlib import Path
 from typing import Any
 
 import onnxruntime
 
 ort: Any = onnxruntime
+
+
+def runtime() -> dict[str, Any]:
+    """Return the runtime's version, build and library digest, and the providers it has."""
+    return {
+        "name": "onnxruntime",
+        "version": ort.__version__,
+        "build": ort.get_build_info(),
+        "library": _library_digest(),
+        "providers": list(ort.get_available_providers()),
+    }
+
+
+@functools.cache
+def _library_digest() -> str:
+    """Return one digest of the runtime's libraries: its own, and those of built-in providers."""
+    folder = Path(ort.__file__).parent / "capi"
+    libraries = sorted(path for path in folder.iterdir() if ".so" in path.suffixes)
+    if not libraries:
+        return "unknown"
+    whole = hashlib.sha256()
+    for path in libraries:
+        with path.open("rb") as stream:
+            content = hashlib.file_digest(stream, "sha256").hexdigest()
+        whole.update(f"{path.name} {content}\n".encode())
+    return "sha256:" + whole.hexdigest()

@@ -1,4 +1,4 @@
-"""What a session returns, as arrays that a frame can carry."""
+"""What a session takes and returns, as arrays that a frame can carry."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,6 +24,14 @@ def to_array(name: str, value: object) -> tuple[Anything, list[Key] | None]:
         f"the output {name!r} is a {type(value).__name__}, neither a tensor nor a ZipMap",
         "Export the model with its scores as a tensor [rows, classes].",
     )
+
+
+def as_given(rows: Anything) -> Anything:
+    """Return rows as a session takes them: the bytes of a text as the text that they spell."""
+    if rows.dtype.kind != "S":
+        return rows
+    texts = [text.decode() for text in rows.reshape(-1).tolist()]
+    return np.array(texts, dtype=object).reshape(rows.shape)
 
 
 def _columns(name: str, rows: Sequence[Mapping[Any, float]]) -> tuple[Anything, list[Key]]:

@@ -35,6 +35,8 @@ class Known:
     cure: str
 
 
+OPENING = "open it"
+"""What is done to a file before anything runs: only then may the file itself be at fault."""
 CUSTOM_CURE = (
     "Export the model with operators of the standard domain (ai.onnx), or have the custom "
     "operators written out as standard ones."
@@ -121,7 +123,8 @@ def refuse(file: str, doing: str, error: Exception) -> RefusalError:
         found = known.pattern.search(said)
         if found:
             return RefusalError(known.kind, known.words(file, found), known.cure)
-    kind = "artifact" if isinstance(error, native.InvalidGraph | native.NoSuchFile) else "model"
+    opening = doing == OPENING and isinstance(error, native.InvalidGraph | native.NoSuchFile)
+    kind = "artifact" if opening else "model"
     return RefusalError(
         kind,
         f"{file}: ONNX Runtime could not {doing}: {_plain(said)}",

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, cast
 
@@ -15,10 +16,13 @@ Operation: TypeAlias = Callable[[Frame], Frame]
 ROLES: Mapping[str, str] = {
     "structure": "auditor.targets.child.structures",
     "model": "auditor.targets.child.sessions",
+    "openvino": "auditor.targets.child.openvino",
     "twin": "auditor.targets.child.differentiation",
     "certification": "auditor.targets.child.certification",
 }
 """Each role's module, whose ``operations()`` answers requests; only the one asked for loads."""
+
+CURE = "Install the runtime that the target names there, with numpy, or name another interpreter."
 
 
 class RefusalError(Exception):
@@ -33,7 +37,12 @@ class RefusalError(Exception):
 
 def serve(channel: Channel, role: str, level: str) -> None:
     """Load the role's libraries, say hello, then answer until the pipe ends."""
-    operations = cast("Mapping[str, Operation]", importlib.import_module(ROLES[role]).operations())
+    try:
+        module = importlib.import_module(ROLES[role])
+    except ImportError as error:
+        _send(channel, _refused("runtime", f"{sys.executable} cannot load {role}: {error}", CURE))
+        return
+    operations = cast("Mapping[str, Operation]", module.operations())
     _send(channel, Frame({"ok": True, "protocol": PROTOCOL, "role": role, "isolation": level}))
     while True:
         try:

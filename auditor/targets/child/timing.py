@@ -2,6 +2,7 @@
 
 import gc
 import os
+import resource
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,12 +12,34 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.targets.child.energy import Meter
 from auditor.targets.frames import Anything
 
 BATCH_EVERY = 20
 LEAST_BATCHES = 12
 """One call of a batch is timed for 20 single ones, and enough for their median's interval."""
+LEAST_WINDOW = 10
+"""Fewer calls have no median that could be compared with the next ones'."""
+MOST_WINDOWS = 10
+ALIKE = 3
+SLACK = 0.05
+"""Warm is a process whose last three windows of calls have medians within 5 %."""
 STEAL = 7  # position of the stolen time among the fields of /proc/stat
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What had been spent at one time: by the machine, by kind of time; by this process (s).
+
+    ``waited`` is how long it was ready to run and did not (s), ``interrupted`` how often another
+    process took its processor.
+    """
+
+    wall: float
+    jiffies: tuple[int, ...]
+    cpu: float
+    waited: float
+    interrupted: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +72,36 @@ class Timer:
         batches = max(LEAST_BATCHES, self._calls // BATCH_EVERY)
         gc.disable()
         try:
-            warm = self._clock(singles, self.warmup, self._seconds / 4)
-            self.warmup = len(warm)
-            before, cpu = _jiffies(), time.process_time()
+            first, warmed = self._warm(singles)
+            before = moment()
             single = self._clock(singles, self._calls, self._seconds / 2)
-            cpu = (time.process_time() - cpu) / len(single)
+            seen = conditions_between(before, moment(), len(single))
+            meter = Meter()
             batched = self._clock([batch], batches, self._seconds / 4)
+            spent = meter.joules()
         finally:
             gc.enable()
-        seen = {
-            "cpu_seconds_a_call": cpu,
-            "load_average": os.getloadavg()[0],
-            "stolen_share": _stolen(before, _jiffies()),
-        }
-        return Taken(float(warm[0]), single, batched, seen)
+        joules = {} if spent is None else {"joules_a_batch": spent / len(batched)}
+        return Taken(first, single, batched, {**seen, **warmed, **joules})
+
+    def _warm(self, singles: list[Anything]) -> tuple[float, dict[str, float]]:
+        """Call until three windows of ``warmup`` calls agree; short windows say nothing."""
+        window = self.warmup
+        if window < LEAST_WINDOW:
+            times = self._clock(singles, window, self._seconds / 4)
+            self.warmup = len(times)
+            return float(times[0]), {"windows": 1.0}
+        end, first, medians = time.perf_counter() + self._seconds / 4, 0.0, list[float]()
+        self.warmup = 0
+        while not agree(medians[-ALIKE:]) and len(medians) < MOST_WINDOWS:
+            times = self._clock(singles, window, max(0.0, end - time.perf_counter()))
+            first = first or float(times[0])
+            self.warmup += len(times)
+            medians.append(float(np.median(times)))
+            if time.perf_counter() > end:
+                break
+        steady = agree(medians[-ALIKE:])
+        return first, {"windows": float(len(medians)), "steady": float(steady)}
 
     def _clock(self, parts: list[Anything], calls: int, seconds: float) -> NDArray[np.float64]:
         run, clock, count = self._run, time.perf_counter, len(parts)
@@ -78,15 +117,42 @@ class Timer:
         return np.array(times)
 
 
-def _jiffies() -> list[int]:
+def agree(medians: list[float]) -> bool:
+    """Whether three windows took the same time, up to 5 % of the fastest."""
+    return len(medians) >= ALIKE and max(medians) <= (1 + SLACK) * min(medians)
+
+
+def moment() -> Moment:
+    """Return what has been spent so far."""
+    interrupted = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+    return Moment(time.perf_counter(), _jiffies(), time.process_time(), _waited(), interrupted)
+
+
+def conditions_between(before: Moment, after: Moment, calls: int) -> dict[str, float]:
+    """Say what the machine was doing between two moments in which ``calls`` calls were made."""
+    spent = [late - early for early, late in zip(before.jiffies, after.jiffies, strict=True)]
+    stolen = spent[STEAL] / sum(spent) if len(spent) > STEAL and sum(spent) > 0 else 0.0
+    return {
+        "cpu_seconds_a_call": (after.cpu - before.cpu) / max(1, calls),
+        "load_average": os.getloadavg()[0],
+        "stolen_share": stolen,
+        "waited_share": (after.waited - before.waited) / max(after.wall - before.wall, 1e-9),
+        "interrupted_share": (after.interrupted - before.interrupted) / max(1, calls),
+    }
+
+
+def _waited() -> float:
+    """Return how long the main thread waited for a processor (s); 0 where nobody counts."""
+    try:
+        return int(Path("/proc/self/schedstat").read_text(encoding="ascii").split()[1]) * 1e-9
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
+def _jiffies() -> tuple[int, ...]:
     """Return the machine's processor times so far, by kind; empty where the system has none."""
     try:
         line = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0]
     except OSError:
-        return []
-    return [int(field) for field in line.split()[1:]]
-
-
-def _stolen(before: list[int], after: list[int]) -> float:
-    spent = [late - early for early, late in zip(before, after, strict=True)]
-    return spent[STEAL] / sum(spent) if len(spent) > STEAL and sum(spent) > 0 else 0.0
+        return ()
+    return tuple(int(field) for field in line.split()[1:])

@@ -1,0 +1,162 @@
+"""Look at targets: what there is, what one turns out to be, and emulators for others."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from auditor.cli.exits import Exit
+from auditor.cli.showing import show_rows
+from auditor.domain.canonical import Json
+from auditor.domain.targets import TargetSpec
+from auditor.engines.sites import REFERENCE
+from auditor.errors import AuditorError
+from auditor.settings import Settings
+from auditor.targetfiles import read_targets
+from auditor.targets.emulating import fetch_emulator
+from auditor.targets.emulators import folder_of
+from auditor.targets.offering import offers
+from auditor.targets.probing import ROLES, probe_target
+from auditor.targets.providers import facts_of, support_of
+from auditor.targets.resolving import resolve_target
+from auditor.targets.trying import Trial, try_target
+
+BY_FALLBACK = {False: Exit.DONE, True: Exit.FAILED, None: Exit.INCONCLUSIVE}
+"""Whether operators run elsewhere than declared; ``None`` where nobody says."""
+FORMAT = click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+
+
+@click.group("targets")
+def command() -> None:
+    """Look at targets: what there is, what one turns out to be, and emulators for others."""
+
+
+@command.command("list")
+@click.option("--try", "tried", is_flag=True, help="Open a small model on each declared target.")
+@FORMAT
+def list_targets(tried: bool, form: str) -> int:  # noqa: FBT001 -- click passes it by name
+    """List what this machine offers, and what ./targets.yaml declares.
+
+    With --try each declared target opens a small model, and what falls back is named.
+    """
+    declared = read_targets(Path.cwd())
+    found = [
+        item.to_json() for item in offers(declared, Path.cwd(), Settings.from_environment().home)
+    ]
+    if tried:
+        found = [
+            {**item, "state": _outcome(declared[str(item["name"])])}
+            if item["kind"] == "target"
+            else item
+            for item in found
+        ]
+    if form == "json":
+        click.echo(json.dumps(found, indent=2))
+        return Exit.DONE
+    columns = ("name", "kind", "state", "support")
+    show_rows(Console(), columns, [tuple(str(item[name]) for name in columns) for item in found])
+    return Exit.DONE
+
+
+@command.command("show")
+@click.argument("name")
+@FORMAT
+def show_target(name: str, form: str) -> int:
+    """Show the target NAME: its settings, what is known of its provider, and what is there."""
+    spec = resolve_target(name, read_targets(Path.cwd()))
+    facts = facts_of(spec)
+    shown: dict[str, Json] = {
+        "name": spec.name,
+        "declared": spec.to_json(),
+        "support": support_of(spec),
+        "provider": None if facts is None else facts.to_json(),
+        "fingerprint": dict(probe_target(spec)) if _runs_files(spec) else None,
+    }
+    if form == "json":
+        click.echo(json.dumps(shown, indent=2))
+        return Exit.DONE
+    for part, said in shown.items():
+        click.echo(f"{part}: {said if isinstance(said, str) else json.dumps(said, indent=2)}")
+    return Exit.DONE
+
+
+@command.command("probe")
+@click.argument("name", default="cpu")
+@click.option("--out", type=click.Path(path_type=Path), help="Save it for `auditor gate`.")
+@FORMAT
+def probe(name: str, out: Path | None, form: str) -> int:
+    """Open a small model on the target NAME, and say where it ran and how far its scores differ.
+
+    The identity is the digest of the place: `auditor gate --fingerprint FILE` asks whether a
+    record was made at the same one. Exit code: 0 all runs where it is declared to, 1 it does not,
+    3 nobody says.
+    """
+    trial = try_target(resolve_target(name, read_targets(Path.cwd())), REFERENCE)
+    found = json.dumps(trial.to_json(), indent=2)
+    if out is not None:
+        out.write_text(found + "\n", encoding="utf-8")
+    click.echo(found if form == "json" else _told(trial))
+    return BY_FALLBACK[trial.falls_back]
+
+
+@command.command("emulate")
+@click.argument("cpu")
+def emulate(cpu: str) -> int:
+    """Fetch the emulator that plays the processor CPU, such as Haswell or Cortex-A72, and try it.
+
+    Needs Debian or one of its children and a network, and no root; an installed qemu-user is used
+    where there is one. A target in targets.yaml then says `emulated: CPU`.
+    """
+    home = Settings.from_environment().home
+    emulator = fetch_emulator(cpu, home, lambda step: click.echo(f"… {step}", err=True))
+    click.echo(
+        f"{cpu} is ready: {emulator.version}\n"
+        f"Kept in:   {folder_of(cpu, home)}\n"
+        f"A target:  {{name: {cpu.lower()}, emulated: {cpu}}}\n"
+        "Scores are those of that processor; how long they take says nothing of it."
+    )
+    return Exit.DONE
+
+
+def _runs_files(spec: TargetSpec) -> bool:
+    return spec.runtime in ROLES
+
+
+def _outcome(spec: TargetSpec) -> str:
+    if not _runs_files(spec):
+        return "not tried: it runs no file of ours"
+    try:
+        trial = try_target(spec, REFERENCE)
+    except AuditorError as error:
+        return f"cannot be used: {error}"
+    return _placed(trial)
+
+
+def _placed(trial: Trial) -> str:
+    placed = trial.placement
+    if not placed.known:
+        return "nobody says where operators run"
+    elsewhere = "; ".join(
+        f"{sum(counts.values())} on {name} ({', '.join(sorted(counts))})"
+        for name, counts in placed.elsewhere.items()
+    )
+    share = f"{placed.on(placed.declared)} of {placed.total} nodes on {placed.declared}"
+    return f"{share}, FALLS BACK: {elsewhere}" if elsewhere else share
+
+
+def _told(trial: Trial) -> str:
+    return (
+        f"Target:    {trial.spec.name} ({support_of(trial.spec)})\n"
+        f"Placement: {_placed(trial)}\n"
+        f"Parity:    {trial.flips} of {trial.rows} rows decided otherwise than on the reference, "
+        f"scores at most {trial.difference:.3g} apart\n"
+        f"{_precise(trial)}Identity:  {trial.identity}"
+    )
+
+
+def _precise(trial: Trial) -> str:
+    said = trial.fingerprint.identity_facts.get("precision")
+    inference = said.get("inference") if isinstance(said, Mapping) else None
+    return f"Precision: {inference}\n" if inference else ""

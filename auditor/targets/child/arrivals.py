@@ -1,0 +1,95 @@
+"""Requests that arrive at given times, and rows timed one by one, inside the process."""
+
+import gc
+import time
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from auditor.targets.child.altering import Workbench, rows_of
+from auditor.targets.child.serving import Operation
+from auditor.targets.child.timing import conditions_between, moment
+from auditor.targets.frames import Anything, Frame
+
+DUE = "due seconds"
+WARMUP = 20
+SPIN = 0.0005
+"""Seconds before a request is due in which we look at the clock instead of sleeping."""
+
+
+class Clockwork:
+    """Times single rows in the session of a workbench."""
+
+    def __init__(self, bench: Workbench) -> None:
+        self._bench = bench
+
+    def operations(self) -> Mapping[str, Operation]:
+        """Return what is answered here."""
+        return {"arrivals": self.arrivals, "each": self.each}
+
+    def arrivals(self, request: Frame) -> Frame:
+        """Send one row at each due time, one at a time; late ones at once, none left out.
+
+        Ends after ``seconds``: what was not yet served then is left out of the answer.
+        """
+        due = request.arrays[DUE]
+        began, ended = np.empty(len(due)), np.empty(len(due))
+        with _Quiet(self._bench, request) as (call, count):
+            before, origin = moment(), time.perf_counter() + SPIN
+            served = 0
+            for index, wanted in enumerate(due.tolist()):
+                began[index] = _wait(origin, wanted)
+                call(index % count)
+                ended[index] = time.perf_counter() - origin
+                served = index + 1
+                if ended[index] > request.header["seconds"]:
+                    break
+            seen = conditions_between(before, moment(), served)
+        part = slice(0, served)
+        arrays = {"due": due[part], "began": began[part], "ended": ended[part]}
+        return Frame({"conditions": seen}, arrays)
+
+    def each(self, request: Frame) -> Frame:
+        """Time every row alone, ``repeats`` times over, each time in another order."""
+        repeats, first = int(request.header["repeats"]), int(request.header["first"])
+        with _Quiet(self._bench, request) as (call, count):
+            taken = np.empty((repeats, count))
+            clock = time.perf_counter
+            for repeat in range(repeats):
+                for row in np.random.default_rng(first + repeat).permutation(count).tolist():
+                    start = clock()
+                    call(row)
+                    taken[repeat, row] = clock() - start
+        return Frame({}, {"taken": taken})
+
+
+class _Quiet:
+    """A warm session and its rows cut apart; the garbage collector rests meanwhile."""
+
+    def __init__(self, bench: Workbench, request: Frame) -> None:
+        said = request.header
+        self._bench, self._said, self._opened = bench, said, bench.session(said)
+        self._name, rows = rows_of(request)
+        self._parts: list[Anything] = [rows[row : row + 1] for row in range(len(rows))]
+
+    def __enter__(self) -> tuple[Callable[[int], object], int]:
+        for index in range(WARMUP):
+            self._call(index % len(self._parts))
+        gc.disable()
+        return self._call, len(self._parts)
+
+    def __exit__(self, *_: object) -> None:
+        gc.enable()
+
+    def _call(self, row: int) -> object:
+        return self._bench.call(self._said, self._opened, self._name, self._parts[row])
+
+
+def _wait(origin: float, due: float) -> float:
+    """Wait until ``due`` seconds after ``origin``; return when that was, late or not."""
+    left = due - (time.perf_counter() - origin)
+    if left > SPIN:
+        time.sleep(left - SPIN)
+    while (now := time.perf_counter() - origin) < due:
+        continue
+    return now

@@ -1,0 +1,230 @@
+"""Targets as people write them down, read strictly: no setting is guessed or ignored."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from auditor.domain.canonical import Json
+from auditor.domain.endpoints import Encoding, EndpointSpec, Protocol
+from auditor.domain.targets import CascadeSpec, TargetSpec
+from auditor.errors import TargetError
+from auditor.targets.endpoints.addresses import address_of, check
+
+Named: TypeAlias = Callable[["str | Mapping[str, Json]"], TargetSpec]
+"""Turns a target's name, or a mapping, into a specification."""
+RUNTIMES = ("onnxruntime", "openvino", "endpoint", "cascade")
+OPTIMIZATIONS = ("none", "basic", "extended", "all")
+DEVICE = re.compile(r"[A-Za-z][A-Za-z0-9_.]*(:[0-9]{1,3})?")
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+MOST_THREADS = 1024
+LEAST_MEMORY = 2**28
+
+
+def written_out(asked: Mapping[str, Json], named: Named) -> TargetSpec:
+    """Return the target that a mapping writes out; ``named`` resolves a cascade's two halves.
+
+    Raises ``TargetError`` that names the setting, and says what it may be.
+    """
+    if "name" not in asked:
+        raise TargetError("a target that is written out has no name", cure="Add `name:` to it.")
+    where = f"the target {asked['name']!r}"
+    settings = _checked(asked, TARGET, where)
+    endpoint, cascade = settings.pop("endpoint", None), settings.pop("cascade", None)
+    if endpoint is not None:
+        settings["endpoint"] = _endpoint(endpoint, f"{where}: endpoint")
+        settings.setdefault("runtime", "endpoint")
+    if cascade is not None:
+        settings["cascade"] = _cascade(cascade, f"{where}: cascade", named)
+        settings.setdefault("runtime", "cascade")
+    spec = TargetSpec(**settings)
+    _agree(spec, where)
+    return spec
+
+
+def _agree(spec: TargetSpec, where: str) -> None:
+    for runtime, section in (("endpoint", spec.endpoint), ("cascade", spec.cascade)):
+        if (spec.runtime == runtime) != (section is not None):
+            raise TargetError(
+                f"{where} has the runtime {spec.runtime!r}, and "
+                f"{'no' if section is None else 'a'} section `{runtime}`",
+                cure=f"Give runtime: {runtime} and a section `{runtime}`, or neither.",
+            )
+    if spec.emulated is not None and (spec.endpoint is not None or spec.cascade is not None):
+        raise TargetError(
+            f"{where} is emulated, but runs nothing of its own here",
+            cure="Emulate the processor of a target that runs the artifact itself.",
+        )
+
+
+def _endpoint(asked: Mapping[str, Json], where: str) -> EndpointSpec:
+    settings = _checked(asked, ENDPOINT, where)
+    if "url" not in settings:
+        raise TargetError(f"{where} has no url", cure="Add `url: https://…` to it.")
+    settings["protocol"] = Protocol(settings.get("protocol", Protocol.OIP_HTTP))
+    settings["encoding"] = Encoding(settings.get("encoding", Encoding.AUTO))
+    spec = EndpointSpec(**settings)
+    # Before anything is written down: an address may hold what must not get into a record.
+    address_of(spec)
+    check(spec)
+    return spec
+
+
+def _cascade(asked: Mapping[str, Json], where: str, named: Named) -> CascadeSpec:
+    settings = _checked(asked, CASCADE, where)
+    for half in ("edge", "cloud"):
+        if half not in settings:
+            raise TargetError(
+                f"{where} names no {half}", cure=f"Add `{half}:` with the name of a target."
+            )
+        settings[half] = named(settings[half])
+        if settings[half].cascade is not None:
+            raise TargetError(
+                f"{where}: {half} is a cascade itself", cure="Name a target that is one place."
+            )
+    return CascadeSpec(**settings)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Rule:
+    """What a setting may be: a test, and its words; ``number`` makes a float of it.
+
+    What is ``hidden`` may be a secret that was written where none belongs: no error shows it.
+    """
+
+    holds: Callable[[Any], bool]
+    words: str
+    number: bool = False
+    hidden: bool = False
+
+
+def _checked(asked: Mapping[str, Json], rules: Mapping[str, _Rule], where: str) -> dict[str, Any]:
+    unknown = sorted(set(asked) - set(rules))
+    if unknown:
+        raise TargetError(
+            f"{where} has no setting {unknown[0]!r}", cure=f"There are {', '.join(rules)}."
+        )
+    found: dict[str, Any] = {}
+    for name, value in asked.items():
+        rule = rules[name]
+        if value is None:
+            continue
+        if not rule.holds(value):
+            said = "not what it may be" if rule.hidden else repr(value)
+            raise TargetError(f"{where}: {name} is {said}", cure=f"Give {rule.words}.")
+        found[name] = float(value) if rule.number else value  # type: ignore[arg-type]  # a number, as the rule says
+    return found
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_device(value: object) -> bool:
+    return isinstance(value, str) and DEVICE.fullmatch(value) is not None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 2**53
+
+
+def _is_share(value: object) -> bool:
+    return _is_number(value) and isinstance(value, int | float) and value <= 1
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(key, str) and isinstance(item, str) for key, item in value.items()
+    )
+
+
+def _is_variables(value: object) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(key, str) and isinstance(item, str) and VARIABLE.fullmatch(item)
+        for key, item in value.items()
+    )
+
+
+def _is_counts(value: object) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(key, str) and type(item) is int and item > 0 for key, item in value.items()
+    )
+
+
+def _is_section(value: object) -> bool:
+    return isinstance(value, Mapping) and bool(value)
+
+
+def _is_target(value: object) -> bool:
+    return _is_text(value) or _is_section(value)
+
+
+def _count(most: int, least: int = 1) -> Callable[[object], bool]:
+    return lambda value: type(value) is int and least <= value <= most
+
+
+def _one_of(names: tuple[str, ...]) -> _Rule:
+    return _Rule(lambda value: value in names, f"one of {', '.join(names)}")
+
+
+TEXT = _Rule(_is_text, "a text")
+SECONDS = _Rule(_is_number, "seconds above 0", number=True)
+AMOUNT = _Rule(_is_number, "a number above 0", number=True)
+COUNT = _Rule(_count(2**53), "a whole number above 0")
+FLAG = _Rule(_is_flag, "true or false")
+TEXTS = _Rule(_is_texts, "a mapping of texts; put numbers into quotes")
+SECTION = _Rule(_is_section, "a mapping of settings")
+TARGET: Mapping[str, _Rule] = {
+    "name": TEXT,
+    "runtime": _one_of(RUNTIMES),
+    "provider": _Rule(_is_text, "the name of an execution provider, as in CPUExecutionProvider"),
+    "threads": _Rule(_count(MOST_THREADS), f"a whole number from 1 to {MOST_THREADS}"),
+    "graph_optimization": _one_of(OPTIMIZATIONS),
+    "memory_limit": _Rule(_count(2**53, LEAST_MEMORY), f"bytes, at least {LEAST_MEMORY}"),
+    "time_limit": SECONDS,
+    "price_per_hour": AMOUNT,
+    "device": _Rule(_is_device, "a kind of device and its number, such as NPU or GPU:1"),
+    "library": _Rule(_is_text, "a package that holds a plugin provider, or a path to its library"),
+    "provider_options": TEXTS,
+    "session": TEXTS,
+    "free_dimensions": _Rule(_is_counts, "a mapping of names to whole numbers above 0"),
+    "allow_fallback": FLAG,
+    "emulated": _Rule(_is_text, "a processor that qemu plays, such as Haswell"),
+    "interpreter": _Rule(_is_text, "the path of a Python interpreter"),
+    "seconds": SECONDS,
+    "endpoint": SECTION,
+    "cascade": SECTION,
+}
+ENDPOINT: Mapping[str, _Rule] = {
+    "url": TEXT,
+    "protocol": _one_of(tuple(Protocol)),
+    "model": TEXT,
+    "model_version": TEXT,
+    "encoding": _one_of(tuple(Encoding)),
+    "headers": _Rule(
+        _is_variables,
+        "a mapping of a header to the name of the environment variable that holds it; the value "
+        "itself is never written down",
+        hidden=True,
+    ),
+    "ca": TEXT,
+    "rows_at": TEXT,
+    "scores_at": TEXT,
+    "labels_only": FLAG,
+    "batch_limit": COUNT,
+    "rate": AMOUNT,
+    "queries": COUNT,
+    "spend": AMOUNT,
+    "price_per_query": AMOUNT,
+    "retries": _Rule(_count(100, 0), "a whole number from 0 to 100"),
+    "authorisation": _Rule(_is_text, "who gave leave to attack it, and for what"),
+}
+CASCADE: Mapping[str, _Rule] = {
+    "edge": _Rule(_is_target, "the name of a target, or its settings"),
+    "cloud": _Rule(_is_target, "the name of a target, or its settings"),
+    "below": _Rule(_is_share, "a probability above 0 and at most 1", number=True),
+}

@@ -1,0 +1,237 @@
+"""What is known of each provider: where it comes from, what decides its numbers, whether we ran it.
+
+A table, and no code of each provider: options are passed on as written, and the runtime judges
+them. What our own tests never ran says so wherever it is offered.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from auditor.domain.canonical import Json
+from auditor.domain.targets import TargetSpec
+
+UNTESTED = "untested here"
+ALIKE = 0.93
+"""How like a known name a provider must be to count as a slip of the pen: all end alike."""
+ORT_DEVICE = (
+    "the device that onnxruntime discovers, the provider's version and its library's digest"
+)
+NVIDIA = f"{ORT_DEVICE}; the driver's version is not read"
+
+PINNED = (
+    'load_config: {"CPU": {"INFERENCE_PRECISION_HINT": "f32"}} (unset, the plugin computes in '
+    "bf16 where the processor has it; options that it does not know are ignored without a word)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderFacts:
+    """One provider: package, names of its options, what sets its precision, its fingerprint.
+
+    ``package`` is what pip installs (``library`` is its module, where it is a plugin beside
+    onnxruntime). ``precision`` are options, session entries or habits that change numbers.
+    ``tested`` says where our own tests ran it; empty, they never did.
+    """
+
+    name: str
+    package: str
+    options: tuple[str, ...]
+    precision: tuple[str, ...]
+    fingerprint: str
+    library: str = ""
+    tested: str = ""
+
+    @property
+    def support(self) -> str:
+        """In words, how far it can be relied on."""
+        return f"tested: {self.tested}" if self.tested else UNTESTED
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that the command line prints."""
+        return {
+            "name": self.name,
+            "package": self.package,
+            "library": self.library,
+            "options": list(self.options),
+            "precision": list(self.precision),
+            "fingerprint": self.fingerprint,
+            "tested": bool(self.tested),
+            "support": self.support,
+        }
+
+
+PROVIDERS: Mapping[str, ProviderFacts] = {
+    facts.name: facts
+    for facts in (
+        ProviderFacts(
+            "CPUExecutionProvider",
+            "onnxruntime",
+            (),
+            ("session: session.x64quantprecision", "session: session.set_denormal_as_zero",
+             "8-bit products saturate on x86 without VNNI"),
+            "processor, its instruction sets and caches, the library's digest",
+            tested="x86-64 with and without AVX-512, and emulated processors",
+        ),
+        ProviderFacts(
+            "AzureExecutionProvider",
+            "onnxruntime",
+            (),
+            (),
+            "nothing runs on it here: it calls a cloud endpoint for operators of its own",
+            tested="that it takes no operator of an ordinary model",
+        ),
+        ProviderFacts(
+            "CUDAExecutionProvider",
+            "onnxruntime-gpu",
+            ("device_id", "gpu_mem_limit", "arena_extend_strategy", "cudnn_conv_algo_search",
+             "cudnn_conv_use_max_workspace", "do_copy_in_default_stream", "enable_cuda_graph",
+             "prefer_nhwc", "use_tf32"),
+            ("use_tf32 (on by default where the GPU has it)", "cudnn_conv_algo_search",
+             ),
+            NVIDIA,
+        ),
+        ProviderFacts(
+            "TensorrtExecutionProvider",
+            "onnxruntime-gpu",
+            ("device_id", "trt_max_workspace_size", "trt_fp16_enable", "trt_bf16_enable",
+             "trt_int8_enable", "trt_engine_cache_enable", "trt_engine_cache_path",
+             "trt_timing_cache_enable", "trt_builder_optimization_level",
+             "trt_profile_min_shapes", "trt_profile_opt_shapes", "trt_profile_max_shapes"),
+            ("trt_fp16_enable", "trt_bf16_enable", "trt_int8_enable",
+             "tactics are chosen by timing: two builds may differ"),
+            NVIDIA,
+        ),
+        ProviderFacts(
+            "NvTensorRTRTXExecutionProvider",
+            "onnxruntime-ep-nv-tensorrt-rtx",
+            ("device_id", "nv_max_workspace_size", "nv_max_shared_mem_size",
+             "nv_profile_min_shapes", "nv_profile_opt_shapes", "nv_profile_max_shapes",
+             "enable_cuda_graph"),
+            ("the types written in the model",),
+            NVIDIA,
+            library="onnxruntime_ep_nv_tensorrt_rtx",
+        ),
+        ProviderFacts(
+            "OpenVINOExecutionProvider",
+            "onnxruntime-ep-openvino or onnxruntime-openvino",
+            ("device_type", "precision", "num_of_threads", "num_streams", "cache_dir",
+             "load_config"),
+            (PINNED,),
+            ORT_DEVICE,
+            library="onnxruntime_ep_openvino",
+            tested="on x86 processors",
+        ),
+        ProviderFacts(
+            "QNNExecutionProvider",
+            "onnxruntime-qnn",
+            ("backend_type", "backend_path", "htp_performance_mode",
+             "htp_graph_finalization_optimization_mode", "enable_htp_fp16_precision",
+             "htp_arch", "soc_model", "device_id"),
+            ("enable_htp_fp16_precision (on by default: float models run in float16)",),
+            ORT_DEVICE,
+            library="onnxruntime_qnn",
+        ),
+        ProviderFacts(
+            "CoreMLExecutionProvider",
+            "onnxruntime (macOS)",
+            ("ModelFormat", "MLComputeUnits", "RequireStaticInputShapes", "EnableOnSubgraphs",
+             "SpecializationStrategy", "AllowLowPrecisionAccumulationOnGPU", "ModelCacheDirectory"),
+            ("MLComputeUnits (the Neural Engine computes in float16)",
+             "AllowLowPrecisionAccumulationOnGPU"),
+            ORT_DEVICE,
+        ),
+        ProviderFacts(
+            "DmlExecutionProvider",
+            "onnxruntime-directml",
+            ("device_id", "performance_preference", "device_filter", "disable_metacommands"),
+            ("the driver's metacommands",),
+            ORT_DEVICE,
+        ),
+        ProviderFacts(
+            "MIGraphXExecutionProvider",
+            "onnxruntime-migraphx",
+            ("device_id", "migraphx_fp16_enable", "migraphx_bf16_enable", "migraphx_fp8_enable",
+             "migraphx_int8_enable", "migraphx_exhaustive_tune", "migraphx_mem_limit"),
+            ("migraphx_fp16_enable", "migraphx_bf16_enable", "migraphx_fp8_enable",
+             "migraphx_int8_enable", "migraphx_exhaustive_tune chooses kernels by timing"),
+            ORT_DEVICE,
+        ),
+        ProviderFacts(
+            "XnnpackExecutionProvider",
+            "onnxruntime built with XNNPACK",
+            ("intra_op_num_threads",),
+            (),
+            "processor and instruction sets, the library's digest",
+        ),
+        ProviderFacts(
+            "WebGpuExecutionProvider",
+            "onnxruntime-ep-webgpu",
+            ("preferredLayout", "enableGraphCapture", "dawnBackendType", "deviceId",
+             "validationMode", "forceCpuNodeNames"),
+            ("the GPU's shader compiler",),
+            ORT_DEVICE,
+            library="onnxruntime_ep_webgpu",
+            tested="on Mesa's lavapipe, a GPU played in software",
+        ),
+        ProviderFacts(
+            "openvino",
+            "openvino",
+            ("INFERENCE_PRECISION_HINT", "EXECUTION_MODE_HINT", "PERFORMANCE_HINT",
+             "NUM_STREAMS", "DYNAMIC_QUANTIZATION_GROUP_SIZE"),
+            ("INFERENCE_PRECISION_HINT (unset, a processor with bf16 computes in bf16)",
+             "DYNAMIC_QUANTIZATION_GROUP_SIZE"),
+            "OpenVINO's device, version, libraries' digest, and the precision of each node",
+            tested="on x86 processors",
+        ),
+        ProviderFacts(
+            "cpu_ep",
+            "nxrt-ep-cpu",
+            (),
+            (),
+            ORT_DEVICE,
+            library="nxrt_ep_cpu",
+            tested="version 0.1.0.dev6 on x86-64",
+        ),
+        ProviderFacts(
+            "ggml",
+            "onnxruntime-ggml",
+            ("device", "threads", "partial"),
+            (),
+            ORT_DEVICE,
+            library="onnxruntime_ggml",
+            tested="version 0.2.0 on x86-64",
+        ),
+    )
+}  # fmt: skip
+
+
+def facts_of(spec: TargetSpec) -> ProviderFacts | None:
+    """Return what is known of the provider that a target names; ``None`` where nothing is."""
+    if spec.runtime == "openvino":
+        return PROVIDERS["openvino"]
+    plugins = {facts.library: facts for facts in PROVIDERS.values() if facts.library}
+    if spec.library in plugins:
+        return plugins[spec.library]
+    return PROVIDERS.get(spec.provider)
+
+
+def support_of(spec: TargetSpec) -> str:
+    """Say whether our own tests ever ran what a target names, in words."""
+    if spec.endpoint is not None or spec.cascade is not None:
+        return "tested: served endpoints and cascades"
+    facts = facts_of(spec)
+    return UNTESTED if facts is None else facts.support
+
+
+def where_to_get(spec: TargetSpec) -> str:
+    """Say, behind what there is, which name was meant, or which package brings the provider."""
+    known = PROVIDERS.get(spec.provider)
+    meant = get_close_matches(spec.provider, list(PROVIDERS), 1, ALIKE)
+    if known is None and meant:
+        return f"; did you mean {meant[0]}?"
+    package = "the build of onnxruntime that has it" if known is None else known.package
+    return (
+        f", or install {package} into a worker environment, and name its Python as the target's "
+        "`interpreter`."
+    )

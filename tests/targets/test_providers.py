@@ -1,0 +1,89 @@
+"""The table of providers, and what this machine offers."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import onnxruntime
+import pytest
+
+from auditor.domain.targets import TargetSpec
+from auditor.targets.offering import offers
+from auditor.targets.providers import PROVIDERS, UNTESTED, facts_of, support_of
+
+RAN = {
+    "CPUExecutionProvider", "AzureExecutionProvider", "OpenVINOExecutionProvider",
+    "WebGpuExecutionProvider", "openvino", "cpu_ep", "ggml",
+}  # fmt: skip
+"""What tests/targets opens a model on."""
+TESTS = Path(__file__).parent
+
+
+def test_what_no_test_ran_is_called_untested() -> None:
+    tested = {name for name, facts in PROVIDERS.items() if facts.tested}
+    assert tested == RAN
+    for name in set(PROVIDERS) - RAN:
+        assert support_of(TargetSpec("x", provider=name)) == UNTESTED
+
+
+@pytest.mark.parametrize("name", sorted(RAN - {"CPUExecutionProvider"}))
+def test_what_is_called_tested_stands_in_a_test(name: str) -> None:
+    facts = PROVIDERS[name]
+    texts = [
+        path.read_text(encoding="utf-8")
+        for path in TESTS.glob("test_*.py")
+        if path.name != Path(__file__).name
+    ]
+    words = {name, facts.library or name, facts.package}
+    assert any(word in text for text in texts for word in words)
+
+
+def test_every_provider_of_this_runtime_that_matters_is_in_the_table() -> None:
+    asked = {
+        "CUDA",
+        "Tensorrt",
+        "OpenVINO",
+        "QNN",
+        "CoreML",
+        "Dml",
+        "MIGraphX",
+        "WebGpu",
+        "Xnnpack",
+    }
+    known = set(onnxruntime.get_all_providers())
+    for short in asked:
+        assert f"{short}ExecutionProvider" in PROVIDERS
+        assert f"{short}ExecutionProvider" in known
+
+
+def test_a_plugin_is_known_by_its_package() -> None:
+    spec = TargetSpec("x", library="onnxruntime_qnn")
+    facts = facts_of(spec)
+    assert facts is not None
+    assert facts.name == "QNNExecutionProvider"
+    assert support_of(spec) == UNTESTED
+
+
+def test_a_provider_that_nobody_wrote_down_is_untested() -> None:
+    assert facts_of(TargetSpec("x", provider="NewExecutionProvider")) is None
+    assert support_of(TargetSpec("x", provider="NewExecutionProvider")) == UNTESTED
+
+
+def test_the_offer_names_everything_once_and_says_what_is_untested(tmp_path: Path) -> None:
+    declared = {
+        "cpu": TargetSpec("cpu"),
+        "npu": replace(TargetSpec("npu"), library="onnxruntime_qnn", device="NPU"),
+    }
+    folder = tmp_path / ".venv-vendor"
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "python").touch()
+    (folder / "lib/python3.11/site-packages/openvino-2026.4.1.dist-info").mkdir(parents=True)
+    found = offers(declared, tmp_path, tmp_path / "home")
+    assert len({(item.kind, item.name) for item in found if item.kind != "device"}) == len(
+        [item for item in found if item.kind != "device"]
+    )
+    by_name = {item.name: item for item in found}
+    assert by_name["npu"].support == UNTESTED
+    assert by_name["npu"].state == "onnxruntime, onnxruntime_qnn, NPU"
+    assert by_name["CPUExecutionProvider"].state == "here"
+    assert by_name[str(folder / "bin" / "python")].state == "openvino 2026.4.1"
+    assert {item.kind for item in found} >= {"target", "provider", "emulator", "worker"}
