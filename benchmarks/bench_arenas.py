@@ -17,7 +17,8 @@ from auditor.attacks.losses import softmax
 from auditor.attacks.norms import Norm
 from auditor.attacks.suites import suite
 from auditor.attacks.sweeping import sweep
-from auditor.domain.subjects import Timing, silent
+from auditor.domain.models import Timing
+from auditor.domain.subjects import silent
 from auditor.domain.targets import Fingerprint, Interface
 from auditor.domain.tasks import Array, Classification, Floats, InputSpace
 from auditor.twins.building import build_twin

@@ -29,7 +29,8 @@ from auditor.attacks.losses import softmax
 from auditor.attacks.suites import Suite
 from auditor.attacks.sweeping import sweep
 from auditor.checks.evasion.linf import Linf
-from auditor.domain.subjects import Timing, silent
+from auditor.domain.models import Timing
+from auditor.domain.subjects import silent
 from auditor.domain.targets import Fingerprint, Interface
 from auditor.domain.tasks import Array, Classification, Floats, InputSpace
 from auditor.twins.building import build_twin

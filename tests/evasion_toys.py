@@ -13,8 +13,10 @@ from auditor.attacks.sweeping import Arena
 from auditor.domain.artifacts import FileDigest, SignatureMaterial
 from auditor.domain.budgets import Budget
 from auditor.domain.datasets import Dataset, Role
+from auditor.domain.models import Timing
+from auditor.domain.placements import Placement, Source
 from auditor.domain.readings import Gap, Reason
-from auditor.domain.subjects import Subject, Timing
+from auditor.domain.subjects import Subject
 from auditor.domain.targets import Fingerprint
 from auditor.domain.tasks import Array, Classification, Feature, Floats, InputSpace
 
@@ -31,6 +33,8 @@ class ToyModel:
     queries: int = 0
     fingerprint: Fingerprint = field(default_factory=lambda: Fingerprint({}, {}))
     seen: list[Array] = field(default_factory=list)
+    busy: float = 0.0
+    placement: Placement = field(default_factory=lambda: Placement("toy", Source.UNKNOWN))
 
     def predict(self, inputs: Array) -> Floats:
         self.queries += len(inputs)

@@ -13,8 +13,9 @@ from auditor.attacks.losses import Labels
 from auditor.attacks.norms import Norm
 from auditor.attacks.threats import Constraints, Threat, lp_threat
 from auditor.domain.datasets import Dataset, Role
+from auditor.domain.models import Model, Twin
 from auditor.domain.readings import Gap
-from auditor.domain.subjects import Model, Subject, Twin
+from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array, Classification, Floats, InputSpace, Task
 from auditor.errors import PolicyError
 

@@ -9,7 +9,7 @@ from auditor.attacks.balls import Ball
 from auditor.attacks.goals import Goal
 from auditor.attacks.losses import Labels
 from auditor.attacks.threats import Threat, within
-from auditor.domain.subjects import Model
+from auditor.domain.models import Model
 from auditor.domain.tasks import Array, Floats
 
 Mask = NDArray[np.bool_]

@@ -12,8 +12,9 @@ from auditor.attacks.losses import softmax
 from auditor.domain.canonical import Json
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
+from auditor.domain.models import Twin
 from auditor.domain.readings import Gap, Reason
-from auditor.domain.subjects import Subject, Twin
+from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Floats
 
 FEWEST_ROWS = 10

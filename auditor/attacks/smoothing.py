@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from auditor.attacks.threats import Threat
-from auditor.domain.subjects import Model, Progress
+from auditor.domain.models import Model
+from auditor.domain.subjects import Progress
 from auditor.domain.tasks import Array, Classification, Floats
 from auditor.stats.proportions import exact_limits
 

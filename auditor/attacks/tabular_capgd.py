@@ -16,7 +16,7 @@ from auditor.attacks.constraints.structure import Constraints
 from auditor.attacks.losses import LOSSES, softmax
 from auditor.attacks.norms import Norm
 from auditor.attacks.tabular import Judge, Rows
-from auditor.domain.subjects import Twin
+from auditor.domain.models import Twin
 from auditor.domain.tasks import Floats
 
 LOSS = "cross_entropy"

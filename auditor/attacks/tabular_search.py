@@ -10,7 +10,7 @@ from auditor.attacks.square import share
 from auditor.attacks.tabular import Judge, Mask, Rows
 from auditor.attacks.tabular_guessing import guesses
 from auditor.attacks.tabular_moves import Move, Odds, carried_out, combined, scattered, single_moves
-from auditor.domain.subjects import Twin
+from auditor.domain.models import Twin
 from auditor.domain.tasks import Floats
 
 Tick = Callable[[], None]

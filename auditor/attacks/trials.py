@@ -12,7 +12,7 @@ from auditor.attacks.bills import Sweep
 from auditor.attacks.goals import Error, Goal, Harm
 from auditor.domain.canonical import Json
 from auditor.domain.evidence import Evidence, Item
-from auditor.domain.subjects import Twin
+from auditor.domain.models import Twin
 from auditor.domain.tasks import Classification, Floats, Regression
 
 MOST_CRAFTED_BYTES = 4 * 2**20

@@ -17,7 +17,8 @@ from auditor.attacks.offline import bill, judge
 from auditor.attacks.tallies import Outcomes
 from auditor.attacks.threats import Threat
 from auditor.domain.evidence import Evidence
-from auditor.domain.subjects import Progress, Twin
+from auditor.domain.models import Twin
+from auditor.domain.subjects import Progress
 from auditor.domain.tasks import Floats
 
 CLIP = 3.0

@@ -43,6 +43,18 @@ def scan_externals(placed: list[PlacedTensor], folder: Path) -> Iterator[Unsafe]
             yield Unsafe(found[0], item.where, f"{shown(location)} {found[1]}")
 
 
+def read_external(tensor: onnx.TensorProto, folder: Path) -> bytes | None:
+    """Return the bytes of a tensor that is kept in a file of ``folder``, ``None`` for no such."""
+    facts = _facts(tensor)
+    location = facts.get("location", "")
+    if _object_to_path(location, folder) or _object_to_range(tensor, folder):
+        return None
+    with (folder / location).open("rb") as stream:
+        stream.seek(int(facts.get("offset", "0")))
+        length = int(facts.get("length", "0"))
+        return stream.read(length) if length else stream.read()
+
+
 def _object_to_path(location: str, folder: Path) -> tuple[UnsafeCode, str] | None:
     if MEMORY in location:
         return UnsafeCode.EXTERNAL_MEMORY, "stands for an address in the runtime's own memory"

@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import (  # type: ignore[import-untyped]  # ships no types
+from google.protobuf.message import (
     DecodeError,
 )
 
@@ -25,6 +25,7 @@ from auditor.scanning.graphs import (
     text,
     used_names,
 )
+from auditor.scanning.integers import integer_weights
 from auditor.scanning.pickles import looks_like_pickle
 from auditor.scanning.unsafe import Unsafe, UnsafeCode, Weight, shown
 
@@ -68,6 +69,7 @@ def scan_model(raw: bytes, folder: Path) -> Structure:
         parameters=min(sum(elements(item.tensor) for item in tensors(model) if item.name), MOST),
         producer=f"{text(model.producer_name)} {text(model.producer_version)}".strip(),
         unsafe=tuple(item.to_entry() for item in found_in),
+        integers=tuple(item.to_entry() for item in integer_weights(model, folder)),
     )
 
 

@@ -21,7 +21,8 @@ from torch.nn import functional
 
 from auditor.attacks.losses import softmax
 from auditor.domain.canonical import Json
-from auditor.domain.subjects import Subject, Timing
+from auditor.domain.models import Timing
+from auditor.domain.subjects import Subject
 from auditor.domain.targets import Fingerprint, Interface
 from auditor.domain.tasks import Array, Floats
 from auditor.domain.twins import TwinKind

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from auditor.domain.artifacts import FileDigest, SignatureMaterial
 from auditor.domain.budgets import Budget
 from auditor.domain.datasets import Dataset, Role
+from auditor.domain.models import Timing
 from auditor.domain.readings import Gap, Reason
-from auditor.domain.subjects import Subject, Timing
+from auditor.domain.subjects import Subject
 from auditor.domain.targets import Fingerprint, Interface
 from auditor.domain.tasks import Array, Classification, Feature, Floats, InputSpace
 from auditor.errors import ModelFailedError

@@ -4,33 +4,36 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
+from benched_subjects import benched, linear, looping, rows
 from numpy.typing import ArrayLike
-from onnx import TensorProto, helper
+from scored_subjects import measured, names
 
+from auditor.benching.noise import doubts, spread
+from auditor.benching.queues import due_times, load_of, waits
 from auditor.checks.hardware.latency import CHECK, Latency
-from auditor.domain.artifacts import Artifact, FileDigest, SignatureMaterial
+from auditor.domain.benches import NO_BENCH
 from auditor.domain.budgets import Budget, Size
-from auditor.domain.datasets import Dataset, Role
 from auditor.domain.evidence import Evidence, decode, encode
 from auditor.domain.readings import Gap, Measurement, Reason, Repeat
 from auditor.domain.subjects import Shard, Subject
-from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Classification
-from auditor.targets.opening import open_model
 
-NOWHERE = Gap(reason=Reason.UNSUPPORTED, detail="not asked", cure="none")
+CLOSED = ["p50", "p90", "p99", "throughput"]
 
 
-def evidence(single: ArrayLike, batch: ArrayLike, rows: int = 10) -> Evidence:
-    about = {"load": 0.1, "first": 0.2, "warmup": 3, "batch_rows": rows, "conditions": {}}
-    return {"single": np.asarray(single), "batch": np.asarray(batch), "about": about}
+def evidence(single: ArrayLike, batch: ArrayLike, rows: int = 10, **conditions: float) -> Evidence:
+    about = {
+        "load": 0.1, "first": 0.2, "warmup": 3, "batch_rows": rows, "conditions": conditions,
+        "sizes": [], "agree": 0.05, "stolen": 0.05,
+    }  # fmt: skip
+    return {
+        "single": np.asarray(single), "batch": np.asarray(batch), "about": about, "queues": [],
+    }  # fmt: skip
 
 
 def test_known_times_give_their_order_statistics() -> None:
     times = np.arange(1, 1001) / 1000
-    p50, p90, p99, throughput = Latency().figures(evidence(times[::-1], [0.5] * 20), 0.95)
+    p50, p90, p99, throughput, *_ = Latency().figures(evidence(times[::-1], [0.5] * 20), 0.95)
     assert (p50.value, p90.value, p99.value) == (0.5, 0.9, 0.99)
     assert (p50.low, p50.high) == (0.469, 0.532)  # ranks 469 and 532: David and Nagaraja, 7.1
     assert (throughput.value, throughput.low, throughput.high) == (20.0, 20.0, 20.0)
@@ -39,25 +42,26 @@ def test_known_times_give_their_order_statistics() -> None:
 @pytest.mark.parametrize("confidence", [0.9, 0.95, 0.999])
 def test_the_readings_are_the_same_at_any_confidence(confidence: float) -> None:
     found = Latency().figures(evidence(np.ones(5000), np.ones(50)), confidence)
-    assert [reading.metric for reading in found] == list(Latency.emits)
+    assert names(found) == [*CLOSED, "load", "first"]
     assert all(reading.repeat is Repeat.INTERVAL for reading in found)
-    assert {reading.unit for reading in found} == {m.unit for m in Latency.emits.values()}
+    assert all(reading.unit is Latency.emits[reading.metric].unit for reading in found)
 
 
 def test_a_wider_confidence_gives_a_wider_interval() -> None:
     rng = np.random.default_rng(0)
     seen = evidence(rng.exponential(size=3000), rng.exponential(size=100))
     for narrow, wide in zip(
-        Latency().figures(seen, 0.8), Latency().figures(seen, 0.99), strict=True
+        Latency().figures(seen, 0.8)[:4], Latency().figures(seen, 0.99)[:4], strict=True
     ):
         assert wide.low <= narrow.low <= narrow.value <= narrow.high <= wide.high
 
 
 def test_too_few_calls_are_a_gap_that_says_how_many() -> None:
-    p50, p90, p99, throughput = Latency().figures(evidence(np.ones(100), np.ones(3)), 0.95)
+    p50, p90, p99, throughput, *_ = Latency().figures(evidence(np.ones(100), np.ones(3)), 0.95)
     assert isinstance(p50, Measurement)
     assert isinstance(p90, Measurement)
     assert (p99.reason, throughput.reason) == (Reason.TOO_FEW_ROWS, Reason.TOO_FEW_ROWS)
+    assert (p99.metric, throughput.metric) == ("p99", "throughput")
     assert "100 were made" in p99.detail
 
 
@@ -68,78 +72,201 @@ def test_a_faster_batch_is_a_higher_throughput() -> None:
     assert (slow.value, fast.value) == (32.0, 64.0)
 
 
+def test_opening_and_the_first_call_are_told_apart_from_the_rest() -> None:
+    *_, load, first = Latency().figures(evidence(np.ones(50), np.ones(50)), 0.95)
+    assert (load.metric, load.value, first.metric, first.value) == ("load", 0.1, "first", 0.2)
+    assert load.low is None
+
+
+NOISE = [
+    ({"stolen_share": 0.2}, np.ones(300), "20.0%"),
+    ({"steady": 0.0}, np.ones(300), "did not agree"),
+    ({}, np.repeat([1.0, 1.2, 1.0], 100), "differ by 20.0%"),
+]
+
+
+@pytest.mark.parametrize(("conditions", "times", "words"), NOISE, ids=["steal", "warm", "windows"])
+def test_times_of_a_noisy_machine_are_doubted(
+    conditions: dict[str, float], times: np.ndarray, words: str
+) -> None:
+    found = Latency().figures(evidence(times, np.ones(50), **conditions), 0.95)
+    measurements = [item for item in found if isinstance(item, Measurement)]
+    assert measurements
+    assert all(item.doubted for item in measurements)
+    assert words in measurements[0].details["doubts"][0]
+
+
+def test_times_of_a_quiet_machine_are_not_doubted() -> None:
+    quiet = evidence(np.ones(500), np.ones(50), steady=1.0, stolen_share=0.01)
+    found = Latency().figures(quiet, 0.95)
+    assert not any(item.doubted for item in found)
+    assert "doubts" not in found[0].details
+
+
+def test_interrupted_calls_cast_doubt_on_the_quantiles_that_they_reach() -> None:
+    """Two in 100 calls: more than half of the slowest 1 %, and less than half of the 10 %."""
+    seen = evidence(np.ones(2000), np.ones(50), interrupted_share=0.02)
+    p50, p90, p99, *_ = Latency().figures(seen, 0.95)
+    assert (p50.doubted, p90.doubted, p99.doubted) == (False, False, True)
+    assert "interrupted" in p99.details["doubts"][0]
+
+
+def test_waiting_for_a_processor_casts_doubt_on_the_queue_alone() -> None:
+    seen = queued(np.ones(1000), np.arange(1000) * 1.5, waited_share=0.3)
+    found = Latency().figures(seen, 0.95)
+    assert measured(found, "open_p99").doubted
+    assert not measured(found, "p90").doubted
+
+
+def test_too_few_times_have_no_windows() -> None:
+    assert spread(np.ones(29)) is None
+    assert doubts(np.ones(5), {}, agree=0.05, stolen=0.05) == []
+
+
+def queued(
+    served: ArrayLike, due: ArrayLike, gap: dict[str, str] | None = None, **conditions: float
+) -> Evidence:
+    """A queue whose requests took ``served`` seconds each."""
+    due, served = np.asarray(due), np.asarray(served)
+    began, free = np.empty(len(due)), 0.0
+    for index, (wanted, takes) in enumerate(zip(due, served, strict=True)):
+        began[index] = max(wanted, free)
+        free = began[index] + takes
+    entry = {"params": {"rate": 5.0}, "rate": 5.0, "gap": gap, "conditions": conditions}
+    seen = evidence(np.ones(500), np.ones(50))
+    arrivals = {} if gap else {"arrivals_0": np.stack([due, began, began + served])}
+    return {**seen, "queues": [entry], **arrivals}
+
+
+def test_waiting_for_others_is_part_of_the_open_loop_and_not_of_the_closed_one() -> None:
+    """A stall of 20 s in 400 calls of 1 s: coordinated omission would see one slow call in 400."""
+    served = np.ones(20_000)
+    served[200::400] = 20.0
+    seen = queued(served, np.arange(20_000) * 1.5)
+    late = measured(Latency().figures(seen, 0.95), "open_p99", rate=5.0)
+    assert late.low > 15
+    assert np.quantile(served, 0.99) == 1.0
+    assert 0.6 < late.details["offered_load"] < 0.8
+
+
+def test_one_stall_says_nothing_of_how_often_requests_wait() -> None:
+    """Ten late requests that waited for the same call are one chance, and no ten."""
+    served = np.ones(1000)
+    served[500] = 100.0
+    found = Latency().figures(queued(served, np.arange(1000) * 1.5), 0.95)
+    gap = next(item for item in found if isinstance(item, Gap))
+    assert (gap.metric, gap.reason, gap.params) == ("open_p99", Reason.TOO_FEW_ROWS, {"rate": 5.0})
+
+
+def test_requests_that_were_still_waiting_when_time_was_up_cast_doubt() -> None:
+    """Whoever leaves out the last ones leaves out those that would have waited longest."""
+    served, due = np.ones(1000), np.arange(1000) * 1.5
+    whole = measured(Latency().figures(queued(served, due, left_out=0.0), 0.95), "open_p99")
+    cut = measured(Latency().figures(queued(served, due, left_out=400.0), 0.95), "open_p99")
+    assert (whole.doubted, cut.doubted) == (False, True)
+    assert "400 requests" in cut.details["doubts"][0]
+
+
+def test_requests_that_come_faster_than_they_are_served_have_no_percentile() -> None:
+    found = Latency().figures(queued(np.ones(1000), np.arange(1000) * 0.5), 0.95)
+    gap = next(item for item in found if isinstance(item, Gap))
+    assert (gap.metric, gap.reason, gap.params) == ("open_p99", Reason.NOT_DEFINED, {"rate": 5.0})
+
+
+def test_a_queue_that_could_not_be_run_is_a_gap_with_its_rate() -> None:
+    told = {"reason": "model_hung", "detail": "It hung.", "cure": "Wait."}
+    found = Latency().figures(queued([1.0], [0.0], told), 0.95)
+    gap = next(item for item in found if isinstance(item, Gap))
+    assert (gap.reason, gap.params) == (Reason.MODEL_HUNG, {"rate": 5.0})
+
+
+def test_arrivals_are_a_poisson_process_of_the_rate() -> None:
+    due = due_times(20_000, 50.0, 3)
+    gaps = np.diff(due)
+    assert due[0] == 0.0
+    assert gaps.mean() == pytest.approx(1 / 50, rel=0.03)
+    assert gaps.std() == pytest.approx(1 / 50, rel=0.05)
+    assert due.tolist() == due_times(20_000, 50.0, 3).tolist()
+
+
+def test_load_and_waits_are_those_of_the_queue() -> None:
+    rows = np.array([[0.0, 1.0, 1.0], [0.0, 1.0, 2.0], [0.5, 2.0, 4.0]])
+    assert waits(rows).tolist() == [0.5, 1.0, 3.0]
+    assert load_of(rows) == pytest.approx((3.5 / 3) / 0.5)
+    assert load_of(rows[:, :1]) == 0.0
+
+
 @pytest.fixture
 def subject(tmp_path: Path) -> Iterator[Subject]:
-    """A subject whose model waits: a loop of 2000 small products a call."""
-    body = helper.make_graph(
-        [
-            helper.make_node("Identity", ["go"], ["go_on"]),
-            helper.make_node("Mul", ["v", "one"], ["w"]),
-        ],
-        "body",
-        [
-            helper.make_tensor_value_info("i", TensorProto.INT64, []),
-            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("v", TensorProto.FLOAT, None),
-        ],
-        [
-            helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("w", TensorProto.FLOAT, None),
-        ],
-    )
-    graph = helper.make_graph(
-        [helper.make_node("Loop", ["trips", "", "x"], ["y"], body=body)],
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 3])],
-        [
-            helper.make_tensor("trips", TensorProto.INT64, [], [2000]),
-            helper.make_tensor("one", TensorProto.FLOAT, [], [1.0]),
-        ],
-    )
-    sets = [helper.make_opsetid("", 17)]
-    onnx.save(helper.make_model(graph, opset_imports=sets, ir_version=8), tmp_path / "slow.onnx")
-    artifact = Artifact("slow", "1", (FileDigest("slow.onnx", 1, "0" * 64),))
-    task = Classification(("a", "b", "c"), "c", "c")
-    inputs = np.random.default_rng(1).normal(size=(80, 3)) * 5
-    files = (FileDigest("test.npz", 1, "0" * 64),)
-    data = Dataset(Role.EVALUATION, files, inputs, None, tuple(map(str, range(80))))
-    with open_model(TargetSpec("cpu"), tmp_path, artifact, task, inputs) as model:
-        yield Subject(
-            artifact=artifact,
-            structure=NOWHERE,
-            signature=SignatureMaterial(),
-            model=model,
-            twin=NOWHERE,
-            task=task,
-            space=NOWHERE,
-            datasets={Role.EVALUATION: data},
-            audit_seed=7,
-            seed=7,
-            budget=Budget.SMOKE,
-        )
+    """A subject whose model waits: every row takes the long way round a loop."""
+    inputs = rows(80)
+    inputs[:, 1] = 0.9
+    with benched(tmp_path, looping(tmp_path, 2000), inputs) as opened:
+        yield opened
 
 
 def test_what_is_timed_on_the_target_gives_every_figure(subject: Subject) -> None:
-    check = CHECK(calls=400, warmup=5, batch_rows=8, seconds=20.0)
-    asked = subject.model.queries
+    check = CHECK(calls=400, warmup=5, batch_rows=8, batch_sizes=(1, 4), seconds=20.0)
+    asked, benched_before = subject.model.queries, subject.bench.queries
     seen = check.observe(subject, Shard())
     stored = {name: decode(encode(item).raw) for name, item in seen.items()}
     assert check.figures(stored, 0.95) == check.figures(seen, 0.95)
-    p50, _, p99, throughput = check.figures(stored, 0.95)
+    found = check.figures(stored, 0.95)
+    p50, _, p99, throughput = found[:4]
     assert (len(seen["single"]), len(seen["batch"]), p50.n) == (400, 20, 400)
     assert 1e-4 < p50.low <= p50.value <= p50.high <= p99.high
     assert throughput.value > 0
-    assert set(p50.details) == {"load", "first", "warmup", "batch_rows", "conditions"}
-    assert {"load_average", "stolen_share", "cpu_seconds_a_call"} == set(p50.details["conditions"])
-    pilot = 1 + 5 + 12
-    assert subject.model.queries == asked + pilot + 5 + 400 + 20 * 8
+    known = {"load", "first", "warmup", "batch_rows", "conditions"}
+    assert set(p50.details) - {"doubts"} == known
+    conditions = {"load_average", "stolen_share", "cpu_seconds_a_call", "windows", "waited_share"}
+    assert conditions <= set(p50.details["conditions"])
+    one = measured(found, "batch_throughput", rows=1)
+    four = measured(found, "batch_throughput", rows=4)
+    assert four.value > one.value, "the loop goes round once for all rows of a batch"
+    opened = next(item for item in found if item.metric == "open_p99")
+    assert opened.params == {"utilisation": 0.5}
+    assert isinstance(opened, Gap) or opened.value >= p50.low
+    pilot, sizes = 1 + 5 + 12, 2 * (1 + 1) + 12 * (1 + 4)
+    assert subject.model.queries == asked + pilot + 5 + 400 + 20 * 8 + sizes
+    assert 0 < subject.bench.queries - benched_before <= 3 * 400
+    spent = subject.model.queries - asked + subject.bench.queries - benched_before
+    assert spent <= check.cost(Size(80, 2)).queries + pilot + 5
 
 
 def test_a_slow_model_is_asked_less_often(subject: Subject) -> None:
     few = CHECK(calls=10_000, warmup=5, batch_rows=1000, seconds=0.1).observe(subject, Shard())
     assert len(few["single"]) < 1000
     assert few["about"]["batch_rows"] < 1000
+
+
+def test_declared_rates_are_measured_each(tmp_path: Path) -> None:
+    with benched(tmp_path, linear(tmp_path), rows()) as subject:
+        check = CHECK(calls=400, warmup=5, batch_sizes=(), rates=(500.0, 1000.0), seconds=20.0)
+        found = check.figures(check.observe(subject, Shard()), 0.95)
+        subject.bench = NO_BENCH
+        closed = check.figures(check.observe(subject, Shard()), 0.95)
+    opened = [item for item in found if item.metric == "open_p99"]
+    assert [item.params for item in opened] == [{"rate": 500.0}, {"rate": 1000.0}]
+    gaps = [item for item in closed if isinstance(item, Gap)]
+    assert [gap.params for gap in gaps] == [{"rate": 500.0}, {"rate": 1000.0}]
+    assert names(found) == names(closed)
+
+
+def test_warming_up_goes_on_until_windows_agree(tmp_path: Path) -> None:
+    with benched(tmp_path, linear(tmp_path), rows()) as subject:
+        timing = subject.model.time(rows(), calls=50, warmup=20, batch_rows=1)
+    windows = timing.conditions["windows"]
+    assert 3 <= windows <= 10
+    assert timing.warmup == 20 * windows
+    assert timing.conditions["steady"] == 1.0 or windows == 10
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"calls": 0}, {"batch_sizes": (0,)}, {"rates": (0.0,)}, {"utilisation": 1.0}], ids=str
+)
+def test_parameters_without_a_meaning_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        CHECK(**wrong)
 
 
 @pytest.mark.parametrize("budget", list(Budget))

@@ -13,8 +13,8 @@ from auditor.attacks.curves import readings as curve
 from auditor.attacks.trials import describe
 from auditor.domain.canonical import Json
 from auditor.domain.evidence import Evidence, Item
+from auditor.domain.models import Twin
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
-from auditor.domain.subjects import Twin
 
 OWN = (
     "settings",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from auditor.attacks.art.lenses import Lens, Shown
 from auditor.attacks.art.meters import Meter
 from auditor.attacks.losses import Aim, Labels, cross_entropy, softmax, untargeted
-from auditor.domain.subjects import Model, Twin
+from auditor.domain.models import Model, Twin
 from auditor.domain.tasks import Array, Classification, Floats
 
 Numbers = NDArray[np.floating]

@@ -11,8 +11,9 @@ from auditor.attacks.corruptions.averages import mean_over_rows
 from auditor.domain.canonical import Json
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.intervals import Interval
+from auditor.domain.models import Model
 from auditor.domain.readings import Bound, Gap, Measurement, Repeat, Scalar, Unit
-from auditor.domain.subjects import Model, Subject
+from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array, Classification, Floats, InputSpace
 from auditor.stats.proportions import clopper_pearson
 

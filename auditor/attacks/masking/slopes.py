@@ -11,7 +11,7 @@ from auditor.attacks.asking import Answer, Ground
 from auditor.attacks.balls import Ball
 from auditor.attacks.losses import cross_entropy
 from auditor.attacks.masking.probes import FromClean
-from auditor.domain.subjects import Twin
+from auditor.domain.models import Twin
 from auditor.domain.tasks import Floats
 
 Mask = NDArray[np.bool_]

@@ -14,8 +14,9 @@ from auditor.attacks.norms import Norm
 from auditor.attacks.trials import write_goal
 from auditor.domain.canonical import Json
 from auditor.domain.evidence import Evidence, Item
+from auditor.domain.models import Model
 from auditor.domain.readings import Gap
-from auditor.domain.subjects import Model, Subject
+from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array, Floats
 
 FEWEST_ROWS = 10

@@ -63,6 +63,7 @@ class Art:
     )
     wants: ClassVar[frozenset[Need]] = frozenset({Need.TWIN})
     uses: ClassVar[tuple[str, ...]] = ()
+    modules: ClassVar[Mapping[str, str]] = {"art": "art"}
     emits: ClassVar[Mapping[str, Metric]] = robustness_metrics(Unit.NONE)
     controls: ClassVar[tuple[Control, ...]] = (
         Control("eu-ai-act", "15(5)"),

@@ -1,49 +1,68 @@
 """How long the target takes for one row, and how many rows a second it scores in batches."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
 import numpy as np
 
+from auditor.benching.gaps import gap_of, write_gap
+from auditor.benching.noise import doubts
+from auditor.benching.queues import as_rows, due_times
+from auditor.benching.speeds import Speeds, queue_readings
+from auditor.domain.benches import Arrivals
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import Role
-from auditor.domain.evidence import Evidence
-from auditor.domain.intervals import Interval
+from auditor.domain.evidence import Evidence, Item
+from auditor.domain.models import Model, Timing
 from auditor.domain.policies import Control
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat, Unit
-from auditor.domain.subjects import Model, Shard, Subject, Timing
+from auditor.domain.readings import Gap, Reading, Scalar, Unit
+from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Array, Floats
-from auditor.stats.quantiles import least_samples, quantile
+from auditor.errors import ModelFailedError, RuntimeMissingError, SubjectLostError
 
 SHARES: Mapping[str, float] = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 ROWS = 64
 PILOT_CALLS = 5
 LEAST_CALLS = 20
-SINGLE_SHARE = 0.6
 BATCH_CALLS = 12
-BATCH_SHARE = 0.25
-"""Of the seconds, what single calls and batches may take by the pilot's estimate."""
+WARM_WINDOWS = 10
+ARRIVALS = 3
+"""Requests of a queue for one call of the closed loop: those that wait together are worth less."""
+SINGLE, BATCH, QUEUES = 0.4, 0.2, 0.3
+"""Of the seconds, what single calls, all batches, and all queues may take by a pilot's estimate."""
+DETAILS = ("load", "first", "warmup", "batch_rows", "conditions")
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Times calls inside the process that runs the model, after warming up, one row at a time.
+    """Times calls inside the process that runs the model, one row at a time, once it is warm:
+    when three windows of ``warmup`` calls agree within 5 %.
 
-    Latency is closed-loop: one call begins when the last one ended. The intervals assume
-    independent calls; on a busy machine they are too narrow, so the load is kept as evidence. A
-    slow model gets fewer ``calls``, so that timing ends within about ``seconds``.
+    ``p50``, ``p90``, ``p99`` are closed-loop: one call begins when the last one ended. ``open_p99``
+    counts from when each request was due, at ``rates`` requests a second, or where none are
+    declared at ``utilisation`` of what the closed loop shows, so that waiting is part of it. A
+    slow model gets fewer ``calls``, so that timing ends within about ``seconds``; batches of
+    ``batch_sizes`` rows that are too slow are left out. Where windows of calls differ by more than
+    ``agree``, or other guests of the host took more than ``stolen`` of the processor, readings are
+    doubted. A served model is timed from this side: its times hold the way there, of which
+    ``transport`` tells the median.
     """
 
     calls: int = 2000
     warmup: int = 100
     batch_rows: int = 64
+    batch_sizes: tuple[int, ...] = (1, 8, 64)
+    rates: tuple[float, ...] = ()
+    utilisation: float = 0.5
     seconds: float = 10.0
+    agree: float = 0.05
+    stolen: float = 0.05
 
     id: ClassVar[str] = "hardware.latency"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     title: ClassVar[str] = "Latency and throughput on the target"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.MODEL, Need.EVALUATION})
     uses: ClassVar[tuple[str, ...]] = ()
@@ -52,6 +71,23 @@ class Latency:
         "p90": Metric("Time that 9 of 10 rows keep", Unit.SECOND, higher_is_better=False),
         "p99": Metric("Time that 99 of 100 rows keep", Unit.SECOND, higher_is_better=False),
         "throughput": Metric("Rows a second in batches", Unit.PER_SECOND, higher_is_better=True),
+        "batch_throughput": Metric(
+            "Rows a second in batches of one size", Unit.PER_SECOND, higher_is_better=True
+        ),
+        "open_p99": Metric(
+            "Time that 99 of 100 requests keep when they arrive at a given rate",
+            Unit.SECOND,
+            higher_is_better=False,
+        ),
+        "load": Metric("Time to open the model", Unit.SECOND, higher_is_better=False, exact=True),
+        "first": Metric(
+            "Time of the first call after that", Unit.SECOND, higher_is_better=False, exact=True
+        ),
+        "transport": Metric(
+            "Median round trip to a served model that does not touch it",
+            Unit.SECOND,
+            higher_is_better=False,
+        ),
     }
     controls: ClassVar[tuple[Control, ...]] = (
         Control("eu-ai-act", "15(1)"),
@@ -66,12 +102,29 @@ class Latency:
         Budget.CI: {"calls": 2000, "warmup": 100, "seconds": 10.0},
         Budget.FULL: {"calls": 5000, "warmup": 200, "seconds": 30.0},
     }
-    grid: ClassVar[Mapping[str, str]] = {}
+    grid: ClassVar[Mapping[str, str]] = {"rows": "batch_sizes", "rate": "rates"}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        if min((*self.batch_sizes, self.calls, self.batch_rows)) < 1 or self.warmup < 0:
+            message = "calls, batch_rows and batch_sizes must be at least 1, warmup at least 0"
+            raise ValueError(message)
+        if min((*self.rates, self.seconds, self.agree)) <= 0 or not 0 < self.utilisation < 1:
+            message = "rates, seconds and agree must be above 0, and utilisation between 0 and 1"
+            raise ValueError(message)
 
     def cost(self, size: Size) -> Cost:
         """Say what observing will spend at most; a slow model is asked less often."""
         batches = max(BATCH_CALLS, self.calls // 20)
-        return Cost(queries=self.calls + self.warmup + batches * self.batch_rows)
+        sized = sum(2 + BATCH_CALLS * rows for rows in self.batch_sizes)
+        queued = ARRIVALS * self.calls * max(1, len(self.rates))
+        return Cost(
+            queries=self.calls
+            + WARM_WINDOWS * self.warmup
+            + batches * self.batch_rows
+            + sized
+            + queued
+        )
 
     def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
         """Return nothing: how much the times scatter is not known before."""
@@ -83,37 +136,59 @@ class Latency:
         if isinstance(subject.model, Gap) or inputs is None:
             message = "there is no model to time: the frame asks `needs` first"
             raise TypeError(message)
-        timing = self._time(subject.model, inputs[subject.sample(Role.EVALUATION, ROWS)])
+        rows = inputs[subject.sample(Role.EVALUATION, ROWS)]
+        pilot = subject.model.time(rows, calls=PILOT_CALLS, warmup=1, batch_rows=1)
+        each = max(float(np.median(pilot.single)), 1e-9)
+        timing = self._time(subject.model, rows, each)
+        sized = dict(self._sized(subject.model, rows, each))
+        queues, arrivals = self._queues(subject, rows, max(float(timing.single.mean()), 1e-9))
         about: dict[str, Json] = {
-            "load": timing.load,
-            "first": timing.first,
-            "warmup": timing.warmup,
-            "batch_rows": timing.batch_rows,
+            **{name: getattr(timing, name) for name in DETAILS if name != "conditions"},
             "conditions": dict(timing.conditions),
+            "sizes": list(self.batch_sizes),
+            "agree": self.agree,
+            "stolen": self.stolen,
         }
-        return {"single": timing.single, "batch": timing.batch, "about": about}
+        times: dict[str, Item] = {"single": timing.single, "batch": timing.batch}
+        if timing.transport is not None:
+            times["transport"] = timing.transport
+        return {**times, **sized, **arrivals, "about": about, "queues": queues}
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
-        """Compute the quantiles of the single calls, and rows a second of the median batch."""
+        """Compute quantiles of single calls, rows a second of the median batch, and of queues."""
         about = cast("Mapping[str, Json]", evidence["about"])
-        single = cast("Floats", evidence["single"])
-        latencies = [
-            _measured(metric, quantile(single, share, confidence), Unit.SECOND, about)
-            or _too_few(metric, share, single.size, confidence)
-            for metric, share in SHARES.items()
-        ]
-        batch = cast("Floats", evidence["batch"])
-        rows = cast("int", about["batch_rows"])
-        rate = _per_second(quantile(batch, 0.5, confidence), rows)
-        throughput = _measured("throughput", rate, Unit.PER_SECOND, about)
-        return (*latencies, throughput or _too_few("throughput", 0.5, batch.size, confidence))
+        single, batch = (cast("Floats", evidence[name]) for name in ("single", "batch"))
+        seen = cast("Mapping[str, float]", about["conditions"])
+        agree, stolen = (cast("float", about[name]) for name in ("agree", "stolen"))
+        noise = tuple(doubts(single, seen, agree=agree, stolen=stolen))
+        speeds = Speeds(confidence, {name: about[name] for name in DETAILS}, noise, seen)
+        sizes = cast("list[int]", about["sizes"])
+        none = np.empty(0)
+        return (
+            *(speeds.at(metric, single, share) for metric, share in SHARES.items()),
+            speeds.rate("throughput", batch, cast("int", about["batch_rows"])),
+            *(
+                speeds.rate(
+                    "batch_throughput",
+                    cast("Floats", evidence.get(f"batch_{rows}", none)),
+                    rows,
+                    {"rows": rows},
+                )
+                for rows in sizes
+            ),
+            *queue_readings(evidence, speeds, "open_p99"),
+            speeds.once("load", cast("float", about["load"])),
+            speeds.once("first", cast("float", about["first"])),
+            *(
+                [speeds.at("transport", cast("Floats", evidence["transport"]), 0.5)]
+                if "transport" in evidence
+                else []
+            ),
+        )
 
-    def _time(self, model: Model, rows: Array) -> Timing:
-        pilot = model.time(rows, calls=PILOT_CALLS, warmup=1, batch_rows=1)
-        each = max(float(np.median(pilot.single)), 1e-9)
-        affordable = int(SINGLE_SHARE * self.seconds / each)
-        calls = max(LEAST_CALLS, min(self.calls, affordable))
-        batch = int(BATCH_SHARE * self.seconds / (BATCH_CALLS * each))
+    def _time(self, model: Model, rows: Array, each: float) -> Timing:
+        calls = max(LEAST_CALLS, min(self.calls, int(SINGLE * self.seconds / each)))
+        batch = int(BATCH / 2 * self.seconds / (BATCH_CALLS * each))
         return model.time(
             rows,
             calls=calls,
@@ -121,37 +196,43 @@ class Latency:
             batch_rows=max(1, min(self.batch_rows, batch)),
         )
 
+    def _sized(self, model: Model, rows: Array, each: float) -> Iterator[tuple[str, Floats]]:
+        share = BATCH / 2 * self.seconds / max(1, len(self.batch_sizes))
+        for size in self.batch_sizes:
+            if size == 1 or BATCH_CALLS * size * each <= share:
+                timing = model.time(rows, calls=1, warmup=1, batch_rows=size)
+                yield f"batch_{size}", timing.batch
 
-def _measured(
-    metric: str, interval: Interval | None, unit: Unit, about: Mapping[str, Json]
-) -> Measurement | None:
-    if interval is None:
-        return None
-    return Measurement.of(interval, metric, unit, repeat=Repeat.INTERVAL, details=about)
+    def _queues(
+        self, subject: Subject, rows: Array, each: float
+    ) -> tuple[list[Json], dict[str, Item]]:
+        told: list[Json] = []
+        seen: dict[str, Item] = {}
+        for index, (params, rate) in enumerate(self._rates(each)):
+            found = self._queue(subject, rows, rate)
+            entry: dict[str, Json] = {"params": dict(params), "rate": rate}
+            if isinstance(found, Gap):
+                told.append({**entry, "gap": write_gap(found), "conditions": {}})
+            else:
+                seen[f"arrivals_{index}"] = as_rows(found)
+                told.append({**entry, "gap": None, "conditions": dict(found.conditions)})
+        return told, seen
 
+    def _rates(self, each: float) -> list[tuple[Mapping[str, Scalar], float]]:
+        if not self.rates:
+            return [({"utilisation": self.utilisation}, self.utilisation / each)]
+        return [({"rate": rate}, rate) for rate in self.rates]
 
-def _per_second(seconds: Interval | None, rows: int) -> Interval | None:
-    """Turn the time of a batch into rows a second: the slow end becomes the low one."""
-    if seconds is None or seconds.low <= 0:
-        return None
-    return Interval(
-        value=rows / seconds.value,
-        low=rows / seconds.high,
-        high=rows / seconds.low,
-        confidence=seconds.confidence,
-        method=seconds.method,
-        n=seconds.n,
-    )
-
-
-def _too_few(metric: str, share: float, count: int, confidence: float) -> Gap:
-    least = least_samples(share, confidence)
-    return Gap(
-        reason=Reason.TOO_FEW_ROWS,
-        detail=f"{metric} needs {least} timed calls at confidence {confidence:g}; "
-        f"{count} were made in the time that the budget gives.",
-        cure="Audit with a larger budget, or raise `calls` and `seconds` of hardware.latency.",
-    )
+    def _queue(self, subject: Subject, rows: Array, rate: float) -> Arrivals | Gap:
+        if isinstance(subject.bench, Gap):
+            return subject.bench
+        seconds = QUEUES * self.seconds / max(1, len(self.rates))
+        count = max(1, min(ARRIVALS * self.calls, int(seconds * rate)))
+        try:
+            due = due_times(count, rate, subject.seed)
+            return subject.bench.arrivals(rows, due)
+        except (SubjectLostError, ModelFailedError, RuntimeMissingError) as error:
+            return gap_of(error)
 
 
 CHECK: type[Check] = Latency

@@ -7,6 +7,7 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.comparing.orders import other_order
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
@@ -144,9 +145,15 @@ class _Scored:
             "majority_class": self.classes[int(counts.argmax())],
             "majority_accuracy": float(counts.max() / counts.sum()),
             "worst_rows": self.worst_rows(),
+            **self.other_order(),
         }
         interval = clopper_pearson(int(right.sum()), len(right), confidence)
         return self.measurement(interval, "accuracy", Unit.SHARE, details)
+
+    def other_order(self) -> Mapping[str, Json]:
+        """Return the order of classes under which decisions are far better, if there is one."""
+        found = other_order(self.labels, self.decided, len(self.classes))
+        return {} if found is None else {"other_order": found.to_json(self.classes)}
 
     def worst_rows(self) -> list[str]:
         """Return the ids of the wrong rows of which the model was most sure."""

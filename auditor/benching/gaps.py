@@ -1,0 +1,54 @@
+"""What a bench could not measure, kept as evidence and read again."""
+
+from collections.abc import Mapping
+from typing import cast
+
+from auditor.domain.canonical import Json
+from auditor.domain.evidence import Item
+from auditor.domain.readings import Gap, Reason, Scalar
+from auditor.errors import AuditorError, RuntimeMissingError, SubjectLostError
+
+EMULATED = Gap(
+    reason=Reason.EMULATED,
+    detail="The processor is emulated: the memory and the work are those of the emulator.",
+    cure="Measure on the chip itself.",
+)
+
+
+def write_gap(gap: Gap) -> dict[str, Json]:
+    """Return a gap's evidence form."""
+    return {"reason": gap.reason.value, "detail": gap.detail, "cure": gap.cure}
+
+
+def read_gap(said: Item, metric: str = "", params: Mapping[str, Scalar] | None = None) -> Gap:
+    """Return the gap of one metric, from its evidence form."""
+    told = cast("Mapping[str, str]", said)
+    return Gap(
+        reason=Reason(told["reason"]),
+        detail=told["detail"],
+        cure=told["cure"],
+        metric=metric,
+        params=params or {},
+    )
+
+
+def gap_of(error: AuditorError) -> Gap:
+    """Say what a bench raised as a gap, where the rest of a check goes on without it."""
+    reason = Reason.MODEL_FAILED
+    if isinstance(error, SubjectLostError):
+        reason = Reason(error.slug)
+    elif isinstance(error, RuntimeMissingError):
+        reason = Reason.NEEDS_RUNTIME
+    return Gap(reason=reason, detail=error.problem, cure=error.cure)
+
+
+def too_few(metric: str, have: int, need: int, what: str, params: Mapping[str, Scalar]) -> Gap:
+    """Return the gap of a figure for which too little was seen."""
+    return Gap(
+        reason=Reason.TOO_FEW_ROWS,
+        detail=f"{metric} needs {need:,} {what} at this confidence; {have:,} were made in what "
+        "the budget gives.",
+        cure="Audit with a larger budget, or raise this check's own numbers in the policy.",
+        metric=metric,
+        params=params,
+    )

@@ -1,0 +1,222 @@
+"""A cascade of edge and cloud as one system: what is deferred, and who can force or prevent it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.attacks.arenas import growing, positive
+from auditor.attacks.deferrals import Attempt, Decide, Effort, Forced, Suppressed, attack_rule
+from auditor.attacks.goals import Goal
+from auditor.attacks.threats import within
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.policies import Control
+from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Scalar, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.domain.tasks import Classification, Floats
+from auditor.stats.proportions import clopper_pearson
+
+GOALS: Mapping[str, Callable[[float, int, Decide], Goal]] = {
+    "forced": lambda below, width, _: Forced(below, width),
+    "suppressed": lambda below, width, decide: Suppressed(below, decide, width),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeRule:
+    """Counts what the edge defers and how well each half decides, then attacks the rule itself.
+
+    An attacker who asks the edge alone (``queries`` a row) either makes it unsure, so that rows
+    that it would have kept go to the cloud, or makes it sure of a wrong decision, so that the
+    cloud never sees the row. ``eps`` are shares of the input's range.
+    """
+
+    eps: tuple[float, ...] = (0.02, 0.05, 0.1)
+    queries: int = 200
+    rows: int = 100
+
+    id: ClassVar[str] = "hardware.cascade"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Edge and cloud as one system"
+    needs: ClassVar[frozenset[Need]] = frozenset(
+        {
+            Need.MODEL,
+            Need.EVALUATION,
+            Need.LABELS,
+            Need.CLASSIFICATION,
+            Need.SPACE,
+            Need.CASCADE,
+        }
+    )
+    uses: ClassVar[tuple[str, ...]] = ()
+    attacks: ClassVar[bool] = True
+    emits: ClassVar[Mapping[str, Metric]] = {
+        "deferral_rate": Metric("Rows that go on to the cloud", Unit.SHARE),
+        "kept_accuracy": Metric(
+            "Accuracy of what the edge keeps", Unit.SHARE, higher_is_better=True
+        ),
+        "deferred_accuracy": Metric(
+            "Accuracy of what the cloud decides", Unit.SHARE, higher_is_better=True
+        ),
+        "forced_deferral_rate": Metric(
+            "Kept rows that an attacker sends to the cloud",
+            Unit.SHARE,
+            Bound.AT_LEAST,
+            higher_is_better=False,
+        ),
+        "suppressed_rate": Metric(
+            "Rows that an attacker keeps at the edge, decided wrongly",
+            Unit.SHARE,
+            Bound.AT_LEAST,
+            higher_is_better=False,
+        ),
+    }
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "15(4)"),
+        Control("eu-ai-act", "15(5)"),
+        Control("nist-ai-rmf", "MEASURE 2.7"),
+        Control("iso-42001", "A.6.2.4"),
+        Control("mitre-atlas", "AML.T0043.001"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {"rows": 50, "queries": 100},
+        Budget.CI: {"rows": 200, "queries": 500},
+        Budget.FULL: {"rows": 1000, "queries": 5000},
+    }
+    grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        growing(self.eps)
+        positive(rows=self.rows, queries=self.queries)
+
+    def cost(self, size: Size) -> Cost:
+        """Return upper bounds: every row is asked about at every budget, for both goals."""
+        attacked = min(self.rows, size.rows)
+        return Cost(queries=2 * size.rows + 2 * len(self.eps) * attacked * self.queries)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Half width of a rate that is 0."""
+        if not size.rows:
+            return {}
+        return {"deferral_rate": clopper_pearson(0, size.rows, confidence).high / 2}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Ask both halves about every row, then attack the rule. A single place gives a Gap."""
+        cascade, task = subject.cascade, subject.task
+        dataset = subject.datasets[Role.EVALUATION]
+        if isinstance(cascade, Gap):
+            return {"gap": cascade.to_json()}
+        if not isinstance(task, Classification) or dataset.inputs is None or dataset.labels is None:
+            message = "a cascade needs labelled rows of a classification"
+            raise TypeError(message)
+        edge, cloud = cascade.edge, cascade.cloud
+        seen: Evidence = {
+            "edge": edge.probabilities(edge.predict(dataset.inputs)),
+            "cloud": task.decide(cloud.probabilities(cloud.predict(dataset.inputs))),
+            "labels": dataset.labels,
+            "rule": {"below": cascade.below, "positive": task.positive_index, "eps": [*self.eps],
+                     "threshold": task.threshold, "queries": self.queries},
+        }  # fmt: skip
+        width = len(task.classes)
+        effort = Effort(growing(self.eps), self.queries, self.rows)
+        tried = {
+            name: attack_rule(subject, cascade, make(cascade.below, width, task.decide), effort)
+            for name, make in GOALS.items()
+        }
+        return {**seen, **{k: v for name, item in tried.items() for k, v in _kept(name, item)}}
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Count deferrals and right decisions, and what the attacks changed."""
+        if "gap" in evidence:
+            said = cast("Mapping[str, str]", evidence["gap"])
+            return (Gap(reason=Reason(said["reason"]), detail=said["detail"], cure=said["cure"]),)
+        return (*_halves(evidence, confidence), *_attacked(evidence, confidence))
+
+
+def _kept(name: str, attempt: Attempt) -> Iterator[tuple[str, NDArray[np.generic]]]:
+    yield f"{name}_labels", attempt.labels
+    yield f"{name}_before", attempt.before
+    yield f"{name}_after", attempt.after
+    yield f"{name}_distance", attempt.distance
+    yield f"{name}_queries", np.array([attempt.queries])
+
+
+def _halves(evidence: Evidence, confidence: float) -> Iterator[Reading]:
+    rule = cast("Mapping[str, Json]", evidence["rule"])
+    edge, labels = cast("Floats", evidence["edge"]), cast("NDArray[np.int64]", evidence["labels"])
+    deferred = edge.max(axis=1) < cast("float", rule["below"])
+    decided = _decide(edge, rule)
+    yield _share("deferral_rate", deferred, confidence, {"below": cast("float", rule["below"])})
+    yield _among("kept_accuracy", (decided == labels)[~deferred], confidence)
+    cloud = cast("NDArray[np.int64]", evidence["cloud"])
+    yield _among("deferred_accuracy", (cloud == labels)[deferred], confidence)
+
+
+def _decide(probabilities: Floats, rule: Mapping[str, Json]) -> NDArray[np.int64]:
+    if probabilities.shape[1] > 2:  # noqa: PLR2004 -- two classes have a threshold
+        best: NDArray[np.int64] = probabilities.argmax(axis=1).astype(np.int64)
+        return best
+    positive, threshold = cast("int", rule["positive"]), cast("float", rule["threshold"])
+    chosen = np.where(probabilities[:, positive] >= threshold, positive, 1 - positive)
+    return chosen.astype(np.int64)
+
+
+def _attacked(evidence: Evidence, confidence: float) -> Iterator[Reading]:
+    """Count, at each budget, the rows that reached a goal which they had not reached before."""
+    rule = cast("Mapping[str, Json]", evidence["rule"])
+    below = cast("float", rule["below"])
+    for name, metric in (("forced", "forced_deferral_rate"), ("suppressed", "suppressed_rate")):
+        before, after = (cast("Floats", evidence[f"{name}_{when}"]) for when in ("before", "after"))
+        labels = cast("NDArray[np.int64]", evidence[f"{name}_labels"])
+        goal = GOALS[name](below, before.shape[1], lambda stated: _decide(stated, rule))
+        open_rows = ~goal.reached(before, labels)
+        found = np.where(
+            goal.reached(after, labels), cast("Floats", evidence[f"{name}_distance"]), np.inf
+        )
+        asked = int(cast("NDArray[np.int64]", evidence[f"{name}_queries"])[0])
+        for eps in cast("list[float]", rule["eps"]):
+            fell = within(found, eps)[open_rows]
+            where: dict[str, Scalar] = {"eps": eps, "norm": "linf"}
+            details: dict[str, Json] = {"attack": "square", "queries": asked,
+                                        "queries_a_row": rule["queries"]}  # fmt: skip
+            yield _among(metric, fell, confidence, where, details)
+
+
+def _among(
+    metric: str,
+    happened: NDArray[np.bool_],
+    confidence: float,
+    where: Mapping[str, Scalar] | None = None,
+    details: Mapping[str, Json] | None = None,
+) -> Reading:
+    if len(happened):
+        return _share(metric, happened, confidence, where or {}, details)
+    return Gap(
+        reason=Reason.NOT_DEFINED,
+        detail=f"{metric} speaks of rows of which there are none here.",
+        cure="Look at the deferral rate: the edge keeps every row, or none.",
+        metric=metric,
+        params=where or {},
+    )
+
+
+def _share(
+    metric: str,
+    happened: NDArray[np.bool_],
+    confidence: float,
+    where: Mapping[str, Scalar],
+    details: Mapping[str, Json] | None = None,
+) -> Measurement:
+    interval = clopper_pearson(int(happened.sum()), len(happened), confidence)
+    bound = CascadeRule.emits[metric].bound
+    return Measurement.of(interval, metric, Unit.SHARE, bound=bound, params=where, details=details)
+
+
+CHECK: type[Check] = CascadeRule

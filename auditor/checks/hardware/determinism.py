@@ -1,0 +1,210 @@
+"""Whether the same rows get the same answer: again, with other threads, in other company."""
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from threading import Event
+from typing import ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.benching.gaps import read_gap, write_gap
+from auditor.domain.benches import Alteration, Bench
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.models import Model
+from auditor.domain.policies import Control
+from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Scalar, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.domain.tasks import Array, Classification, Floats, Task
+from auditor.stats.proportions import clopper_pearson
+
+LOAD_ROWS, LOAD_REPEATS = 8, 5
+REPEAT, THREADS, ROWS, LOAD = "repeat", "threads", "rows", "load"
+Way = tuple[str, Callable[[], Floats]]
+
+
+@dataclass(frozen=True, slots=True)
+class Determinism:
+    """Scores ``rows`` rows once, and again: ``repeats`` times as before, with each of ``threads``,
+    with each of ``sizes`` rows a request, and while another process keeps the machine busy.
+
+    A decision counts as different if any of those runs decides otherwise than the first.
+    """
+
+    rows: int = 512
+    repeats: int = 3
+    threads: tuple[int, ...] = (1, 2)
+    sizes: tuple[int, ...] = (1, 7)
+
+    id: ClassVar[str] = "hardware.determinism"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Same rows, same answer on the target"
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.MODEL, Need.EVALUATION})
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {
+        "label_disagreement": Metric(
+            "Rows that are decided otherwise in another run", Unit.SHARE, higher_is_better=False
+        ),
+        "max_score_difference": Metric(
+            "Largest difference of a probability (of a regression's value) between runs",
+            Unit.NONE,
+            Bound.AT_LEAST,
+            higher_is_better=False,
+            exact=True,
+        ),
+    }
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "15(1)"),
+        Control("eu-ai-act", "15(4)"),
+        Control("nist-ai-rmf", "MEASURE 2.5"),
+        Control("iso-42001", "A.6.2.4"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {"rows": 128, "repeats": 2, "threads": (2,), "sizes": (1,)},
+        Budget.CI: {"rows": 512, "repeats": 3, "threads": (1, 2), "sizes": (1, 7)},
+        Budget.FULL: {"rows": 4096, "repeats": 5, "threads": (1, 2, 4), "sizes": (1, 7, 64)},
+    }
+    grid: ClassVar[Mapping[str, str]] = {}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        if min((self.rows, self.repeats, *self.threads, *self.sizes)) < 1:
+            message = "rows, repeats, threads and sizes must be at least 1"
+            raise ValueError(message)
+        if not self.threads or not self.sizes:
+            message = "threads and sizes each take a number or more: what is not varied is not seen"
+            raise ValueError(message)
+
+    def cost(self, size: Size) -> Cost:
+        """Say what observing will spend, without the rows that only keep the machine busy."""
+        runs = 1 + 2 * self.repeats + len(self.threads) + len(self.sizes)
+        return Cost(queries=runs * min(self.rows, size.rows))
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Return the half width where no decision differs."""
+        none = clopper_pearson(0, max(1, min(self.rows, size.rows)), confidence)
+        return {"label_disagreement": (none.high - none.low) / 2}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Score the same rows in every way. Raises what ``Model.predict`` raises."""
+        dataset = subject.datasets[Role.EVALUATION]
+        if isinstance(subject.model, Gap) or dataset.inputs is None:
+            message = "there is no model to ask: the frame asks `needs` first"
+            raise TypeError(message)
+        sample = subject.sample(Role.EVALUATION, self.rows)
+        inputs, model, task = dataset.inputs[sample], subject.model, subject.task
+        first = model.probabilities(model.predict(inputs))
+        kinds: list[Json] = []
+        apart, differ = [], []
+        for done, (kind, run) in enumerate(self._ways(model, subject.bench, inputs)):
+            subject.progress(done, 0, f"scoring again: {kind}")
+            found = model.probabilities(run())
+            kinds.append(kind)
+            apart.append(np.abs(found - first).max(axis=1))
+            differ.append(_decide(task, found) != _decide(task, first))
+        bench = subject.bench
+        return {
+            "ids": np.array(dataset.ids)[sample],
+            "apart": np.stack(apart),
+            "differ": np.stack(differ),
+            "about": {
+                "kinds": kinds,
+                "gap": write_gap(bench) if isinstance(bench, Gap) else None,
+                "decides": isinstance(task, Classification),
+                "repeats": self.repeats,
+                "threads": list(self.threads),
+                "sizes": list(self.sizes),
+            },
+        }
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Count rows that any run of a kind decides otherwise, and the largest difference."""
+        about = cast("Mapping[str, Json]", evidence["about"])
+        kinds = np.array(cast("list[str]", about["kinds"]))
+        found: list[Reading] = []
+        for kind in (REPEAT, THREADS, ROWS, LOAD):
+            params: dict[str, Scalar] = {"varied": kind}
+            runs = kinds == kind
+            if not runs.any():
+                found += [read_gap(about["gap"], metric, params) for metric in self.emits]
+                continue
+            apart = cast("Floats", evidence["apart"])[runs]
+            differ = cast("NDArray[np.bool_]", evidence["differ"])[runs]
+            details = {name: about[name] for name in ("repeats", "threads", "sizes")}
+            found += [
+                _disagreement(differ, confidence, params, details, decides=bool(about["decides"])),
+                _difference(apart, params),
+            ]
+        return tuple(found)
+
+    def _ways(self, model: Model, bench: Bench | Gap, inputs: Array) -> Iterator[Way]:
+        for _ in range(self.repeats):
+            yield REPEAT, partial(model.predict, inputs)
+        if isinstance(bench, Gap):
+            return
+        for count in self.threads:
+            yield THREADS, partial(bench.scores, inputs, Alteration(threads=count))
+        for size in self.sizes:
+            yield ROWS, partial(bench.scores, inputs, Alteration(rows=size))
+        for _ in range(self.repeats):
+            yield LOAD, partial(_under_load, model, bench, inputs)
+
+
+def _under_load(model: Model, bench: Bench, inputs: Array) -> Floats:
+    """Score while another process of the target scores too, without a pause."""
+    bench.each(inputs[:LOAD_ROWS], 1)  # here, since a process ends with the thread that began it
+    enough = Event()
+
+    def keep_busy() -> None:
+        while not enough.is_set():
+            bench.each(inputs[:LOAD_ROWS], LOAD_REPEATS)
+
+    with ThreadPoolExecutor(1) as pool:
+        load = pool.submit(keep_busy)
+        try:
+            return model.predict(inputs)
+        finally:
+            enough.set()
+            load.result()
+
+
+def _decide(task: Task, scores: Floats) -> NDArray[np.int64]:
+    return task.decide(scores) if isinstance(task, Classification) else np.zeros(len(scores), int)
+
+
+def _disagreement(
+    differ: NDArray[np.bool_], confidence: float, params: Mapping[str, Scalar],
+    details: Mapping[str, Json], *, decides: bool,
+) -> Reading:  # fmt: skip
+    if not decides:
+        return Gap(
+            reason=Reason.NEEDS_CLASSIFICATION,
+            detail="A regression has no decisions that could differ, only values.",
+            cure="Bound max_score_difference instead.",
+            metric="label_disagreement",
+            params=params,
+        )
+    other = differ.any(axis=0)
+    found = clopper_pearson(int(other.sum()), other.size, confidence)
+    return Measurement.of(found, "label_disagreement", Unit.SHARE, params=params, details=details)
+
+
+def _difference(apart: Floats, params: Mapping[str, Scalar]) -> Measurement:
+    return Measurement(
+        metric="max_score_difference",
+        value=float(apart.max(initial=0.0)),
+        bound=Bound.AT_LEAST,
+        method=f"largest over {len(apart)} runs",
+        n=int(apart.size),
+        unit=Unit.NONE,
+        params=params,
+    )
+
+
+CHECK: type[Check] = Determinism

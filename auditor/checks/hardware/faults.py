@@ -1,0 +1,206 @@
+"""What a single flipped bit in the stored weights does to the model's decisions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.benching.faulting import BROKEN, Trials, decide, fault_readings
+from auditor.benching.flips import BITS, fill_up, spread_sample, stored_bits
+from auditor.benching.gaps import read_gap, write_gap
+from auditor.domain.benches import Bench, BitFlip, Weight
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.policies import Control
+from auditor.domain.readings import Bound, Gap, Reading, Reason, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.domain.tasks import Array, Classification
+from auditor.errors import ModelFailedError
+from auditor.stats.means import LEAST
+from auditor.stats.proportions import clopper_pearson
+
+SECONDS_A_FAULT = 0.05
+NO_WEIGHTS = Gap(
+    reason=Reason.NOT_DEFINED,
+    detail="The artifact's graph holds no weights outside its operators' attributes, so that "
+    "there are no bits to turn over.",
+    cure="Trees and kernels keep theirs inside an operator; this check speaks of networks.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """Turns over one stored bit after the other in the deployed file, opens it anew on the target
+    each time, and compares its decisions on ``rows`` rows with those of the file as it is.
+
+    ``trials`` bits are a sample of all stored bits in which every place and layer has its share;
+    ``layers`` layers get at least ``least`` bits each. A fault that breaks the model, or gives
+    scores that are no numbers, leaves no decision right. Software faults say how bad a flipped
+    bit is, and nothing of how often the chip flips one. ``above`` are shares of decisions.
+    """
+
+    trials: int = 200
+    rows: int = 256
+    layers: int = 32
+    least: int = 8
+    above: tuple[float, ...] = (0.1,)
+
+    id: ClassVar[str] = "hardware.faults"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Decisions under a flipped bit of a weight"
+    needs: ClassVar[frozenset[Need]] = frozenset(
+        {Need.MODEL, Need.EVALUATION, Need.LABELS, Need.CLASSIFICATION}
+    )
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {
+        "accuracy": Metric("Accuracy under a flipped bit", Unit.SHARE, higher_is_better=True),
+        "mismatch_rate": Metric(
+            "Decisions that a flipped bit changes", Unit.SHARE, higher_is_better=False
+        ),
+        "bit_mismatch_rate": Metric(
+            "Decisions that a flip of a bit at one place changes", Unit.SHARE,
+            higher_is_better=False,
+        ),
+        "layer_mismatch_rate": Metric(
+            "Decisions that a flipped bit in one layer changes", Unit.SHARE,
+            higher_is_better=False,
+        ),
+        "harmful_share": Metric(
+            "Bits that change more decisions than a given share", Unit.SHARE,
+            higher_is_better=False,
+        ),
+        "broken_share": Metric(
+            "Bits that break the model or its scores", Unit.SHARE, higher_is_better=None
+        ),
+        "worst_mismatch": Metric(
+            "Decisions that the worst bit found changes", Unit.SHARE, Bound.AT_LEAST,
+            higher_is_better=False, exact=True,
+        ),
+    }  # fmt: skip
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "15(4)"),
+        Control("nist-ai-rmf", "MEASURE 2.5"),
+        Control("nist-ai-rmf", "MEASURE 2.6"),
+        Control("iso-42001", "A.6.2.4"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {"trials": 32, "rows": 64, "layers": 4, "least": 2},
+        Budget.CI: {"trials": 200, "rows": 256, "layers": 16, "least": 8},
+        Budget.FULL: {"trials": 2000, "rows": 512, "layers": 64, "least": 30},
+    }
+    grid: ClassVar[Mapping[str, str]] = {"above": "above"}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        if min(self.trials, self.rows, self.least) < LEAST or self.layers < 0:
+            message = "trials, rows and least must be at least 2, and layers at least 0"
+            raise ValueError(message)
+        if not all(0 <= share < 1 for share in self.above):
+            message = f"above holds shares of decisions, from 0 to below 1, and not {self.above}"
+            raise ValueError(message)
+
+    def cost(self, size: Size) -> Cost:
+        """Say what observing will spend at most: a session is opened anew for each bit."""
+        faults = self.trials + self.layers * self.least
+        rows = min(self.rows, size.rows)
+        return Cost(queries=(faults + 2) * rows, seconds=faults * SECONDS_A_FAULT)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Return the half widths of shares of bits where none does harm."""
+        none = clopper_pearson(0, self.trials, confidence)
+        half = (none.high - none.low) / 2
+        return {"harmful_share": half, "broken_share": half}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Turn bits over. Raises ``SubjectLostError``, or ``ModelFailedError`` where the file that
+        is written for it runs otherwise than the artifact before a bit is turned.
+        """
+        dataset, task, bench = subject.datasets[Role.EVALUATION], subject.task, subject.bench
+        labels = dataset.labels
+        if not isinstance(task, Classification) or labels is None or dataset.inputs is None:
+            message = "faults need a classification with labels, and the frame asks for both"
+            raise TypeError(message)
+        if isinstance(bench, Gap):
+            return {"gap": write_gap(bench)}
+        weights = [weight for weight in bench.weights() if weight.dtype in BITS]
+        if not stored_bits(weights):
+            return {"gap": write_gap(NO_WEIGHTS)}
+        sample = subject.sample(Role.EVALUATION, self.rows)
+        generator = np.random.default_rng(subject.seed)
+        chosen = spread_sample(weights, self.trials, generator)
+        more = fill_up(weights, chosen, self.least, self.layers, generator)
+        clean = task.decide(subject.probabilities(Role.EVALUATION)[sample])
+        _require_same(subject, bench, dataset.inputs[sample], clean, chosen[0])
+        seen, words = self._run(subject, bench, dataset.inputs[sample], [*chosen, *more])
+        return {
+            "gap": None,
+            "ids": np.array(dataset.ids)[sample],
+            "labels": labels[sample],
+            "clean": clean.astype(np.int16),
+            "decided": seen,
+            "faults": _described([*chosen, *more], weights),
+            "about": {**self._about(chosen, weights), "said": words},
+        }
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Compare each fault's decisions with those of the file as it is."""
+        if evidence["gap"] is not None:
+            return (read_gap(evidence["gap"]),)
+        return fault_readings(Trials.of(evidence), confidence)
+
+    def _about(self, chosen: Sequence[BitFlip], weights: Sequence[Weight]) -> dict[str, Json]:
+        bits = stored_bits(weights)
+        return {"spread": len(chosen), "bits": bits, "above": sorted(self.above)}
+
+    def _run(
+        self, subject: Subject, bench: Bench, inputs: Array, flips: Sequence[BitFlip]
+    ) -> tuple[NDArray[np.int16], list[Json]]:
+        """Return the decisions ``[faults, rows]``, and what faults said that broke the model."""
+        task = cast("Classification", subject.task)
+        seen = np.full((len(flips), len(inputs)), BROKEN, dtype=np.int16)
+        words: list[Json] = []
+        for index, flip in enumerate(flips):
+            subject.progress(index, len(flips), "turning over bits")
+            (found,) = bench.faulty(inputs, [(flip,)])
+            if isinstance(found, str):
+                words.append({"fault": index, "said": found})
+            else:
+                seen[index] = decide(found, task, subject.model)
+        return seen, words
+
+
+def _require_same(
+    subject: Subject, bench: Bench, inputs: Array, clean: NDArray[np.int64], flip: BitFlip
+) -> None:
+    """Turn a bit over and back: what goes wrong then would be counted as harm of every fault."""
+    (found,) = bench.faulty(inputs, [(flip, flip)])
+    said = found if isinstance(found, str) else "it decides otherwise"
+    same = not isinstance(found, str) and (
+        decide(found, cast("Classification", subject.task), subject.model) == clean
+    )
+    if not np.all(same):
+        raise ModelFailedError(
+            f"the artifact, written anew with no bit turned over, does not run as it does: {said}",
+            cure="Audit faults of a file below 2 GB, on a target that repeats its decisions.",
+        )
+
+
+def _described(flips: Sequence[BitFlip], weights: Sequence[Weight]) -> list[Json]:
+    known = {weight.name: weight for weight in weights}
+    return [
+        {
+            **flip.to_json(),
+            "layer": known[flip.weight].node,
+            "operator": known[flip.weight].operator,
+            "dtype": known[flip.weight].dtype,
+        }
+        for flip in flips
+    ]
+
+
+CHECK: type[Check] = Faults

@@ -1,0 +1,117 @@
+"""How much memory the process that runs the model takes on the target."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import numpy as np
+
+from auditor.benching.gaps import EMULATED, read_gap, too_few, write_gap
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.policies import Control
+from auditor.domain.readings import Gap, Measurement, Reading, Repeat, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.domain.tasks import Floats
+from auditor.stats.quantiles import least_samples, quantile
+
+SECONDS_A_START = 2.0
+FIELDS = ("before", "opened", "peak")
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Opens the model in ``starts`` fresh processes and scores ``batch_rows`` rows at once.
+
+    Figures are medians over the starts, of what the operating system counts as resident. They
+    count the runtime's libraries too: what the model adds is the peak less what was there before.
+    Memory of an accelerator of its own is not counted.
+    """
+
+    starts: int = 8
+    batch_rows: int = 64
+
+    id: ClassVar[str] = "hardware.memory"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Memory on the target"
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.MODEL, Need.EVALUATION})
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {
+        "resident_before": Metric("Memory before the model is opened", Unit.BYTE),
+        "resident_opened": Metric("Memory once it is open", Unit.BYTE, higher_is_better=False),
+        "resident_peak": Metric("Most memory while it scores", Unit.BYTE, higher_is_better=False),
+        "resident_added": Metric(
+            "Most memory, less what was there before", Unit.BYTE, higher_is_better=False
+        ),
+    }
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "13(3)(e)"),
+        Control("eu-ai-act", "Annex IV 1(e)"),
+        Control("nist-ai-rmf", "MEASURE 2.6"),
+        Control("nist-ai-rmf", "MEASURE 2.12"),
+        Control("iso-42001", "A.4.5"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {"starts": 6},
+        Budget.CI: {"starts": 8},
+        Budget.FULL: {"starts": 12},
+    }
+    grid: ClassVar[Mapping[str, str]] = {}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        if self.starts < 1 or self.batch_rows < 1:
+            message = f"{self.starts} starts with {self.batch_rows} rows measure nothing"
+            raise ValueError(message)
+
+    def cost(self, size: Size) -> Cost:
+        """Say what observing will spend: starting a process takes longer than scoring in it."""
+        return Cost(queries=self.starts * self.batch_rows, seconds=self.starts * SECONDS_A_START)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Return nothing: how much starts differ is not known before."""
+        return {}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Weigh fresh processes. Raises what ``Bench.footprint`` raises."""
+        inputs, bench = subject.datasets[Role.EVALUATION].inputs, subject.bench
+        if isinstance(subject.model, Gap) or inputs is None:
+            message = "there is no model to weigh: the frame asks `needs` first"
+            raise TypeError(message)
+        if subject.model.fingerprint.emulated:
+            bench = EMULATED
+        if isinstance(bench, Gap):
+            return {"gap": write_gap(bench)}
+        rows = inputs[subject.sample(Role.EVALUATION, self.batch_rows)]
+        seen = []
+        for start in range(self.starts):
+            subject.progress(start, self.starts, "weighing fresh processes")
+            found = bench.footprint(rows, self.batch_rows)
+            seen.append([getattr(found, name) for name in FIELDS])
+        return {"gap": None, "bytes": np.array(seen, dtype=np.int64), "rows": self.batch_rows}
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Compute the median of each figure over the starts."""
+        if evidence["gap"] is not None:
+            return (read_gap(evidence["gap"]),)
+        before, opened, peak = cast("Floats", evidence["bytes"]).astype(np.float64).T
+        details: dict[str, Json] = {"batch_rows": cast("int", evidence["rows"])}
+        return (
+            _reading("resident_before", before, confidence, details),
+            _reading("resident_opened", opened, confidence, details),
+            _reading("resident_peak", peak, confidence, details),
+            _reading("resident_added", peak - before, confidence, details),
+        )
+
+
+def _reading(metric: str, held: Floats, confidence: float, details: Mapping[str, Json]) -> Reading:
+    found = quantile(held, 0.5, confidence)
+    if found is None:
+        return too_few(metric, held.size, least_samples(0.5, confidence), "starts", {})
+    return Measurement.of(found, metric, Unit.BYTE, repeat=Repeat.INTERVAL, details=details)
+
+
+CHECK: type[Check] = Memory

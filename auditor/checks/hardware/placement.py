@@ -1,0 +1,235 @@
+"""Whether the work is done where the target says: by nodes, and by the time that they take."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias, cast
+
+import numpy as np
+
+from auditor.domain.benches import Kernel
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.placements import Placement, Source
+from auditor.domain.policies import Control
+from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.errors import AuditorError
+from auditor.scanning.nodes import by_kind, count_nodes, moved
+from auditor.stats.quantiles import least_samples, quantile
+
+Counts: TypeAlias = Mapping[str, Mapping[str, int]]
+METHOD = "the runtime's own assignment"
+SECONDS = 1.5
+"""Starting a process, opening the model in it and reading its profile: about this long."""
+EMULATED = Gap(
+    reason=Reason.EMULATED,
+    detail="The processor is emulated: how long its kernels take says nothing.",
+    cure="Measure times on the chip itself.",
+    metric="time_on_target",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorPlacement:
+    """Counts the nodes that run on the declared provider, those elsewhere, and those nobody names.
+
+    The runtime says where it put each node, after its basic optimisation. The graph's nodes are
+    counted by the reference, which optimises the same file equally; a kind of node of which the
+    target names fewer is unaccounted for. ``time_on_target`` is the share of kernel time in
+    ``profiles`` profiled runs of ``rows`` rows. A target that cannot say gives a Gap, not 1.
+    """
+
+    rows: int = 64
+    profiles: int = 8
+
+    id: ClassVar[str] = "hardware.placement"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Where the operators run"
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {
+        "share_on_target": Metric(
+            "Share of the nodes on the declared provider",
+            Unit.SHARE,
+            higher_is_better=True,
+            exact=True,
+        ),
+        "fallback_nodes": Metric(
+            "Nodes that run on another provider", Unit.COUNT, higher_is_better=False, exact=True
+        ),
+        "unaccounted_nodes": Metric(
+            "Nodes of which nobody says where they run",
+            Unit.COUNT,
+            higher_is_better=False,
+            exact=True,
+        ),
+        "time_on_target": Metric(
+            "Share of the kernels' time on the declared provider",
+            Unit.SHARE,
+            higher_is_better=True,
+        ),
+    }
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "Annex IV 1(e)"),
+        Control("eu-ai-act", "13(3)(e)"),
+        Control("nist-ai-rmf", "MEASURE 2.6"),
+        Control("iso-42001", "A.4.5"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {"rows": 16, "profiles": 6},
+        Budget.CI: {"rows": 64, "profiles": 8},
+        Budget.FULL: {"rows": 256, "profiles": 20},
+    }
+    grid: ClassVar[Mapping[str, str]] = {}
+
+    def cost(self, size: Size) -> Cost:
+        """Say what observing will spend: the profiled rows, and a process for each profile."""
+        queries = self.profiles * min(self.rows, size.rows)
+        return Cost(queries=queries, seconds=SECONDS * self.profiles)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Return nothing: how much the shares of time scatter is not known before."""
+        return {}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Return the placement, the reference's count of nodes, and kernel times."""
+        placed = subject.placement
+        if isinstance(placed, Gap) or not placed.known:
+            gap = placed if isinstance(placed, Gap) else _unknown(placed)
+            return {"gap": gap.to_json()}
+        return {
+            "placement": placed.to_json(),
+            "counted": _counted(subject, placed),
+            "profiles": self._profiles(subject),
+            "support": _support(subject),
+        }
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Compute the shares and counts."""
+        if "gap" in evidence:
+            return (_gap(evidence["gap"]),)
+        said = cast("Mapping[str, Json]", evidence["placement"])
+        placed = Placement(
+            str(said["declared"]), Source(str(said["source"])), cast("Counts", said["nodes"])
+        )
+        about: dict[str, Json] = {**said, "support": cast("Json", evidence["support"])}
+        fallback = sum(placed.on(name) for name in placed.elsewhere)
+        return (
+            _exact("share_on_target", placed.share, Unit.SHARE, placed, about),
+            _exact("fallback_nodes", fallback, Unit.COUNT, placed, {"elsewhere": placed.elsewhere}),
+            _unaccounted(placed, cast("Mapping[str, Json]", evidence["counted"])),
+            _timed(placed.declared, cast("Json", evidence["profiles"]), confidence),
+        )
+
+    def _profiles(self, subject: Subject) -> Json:
+        bench, data = subject.bench, subject.datasets.get(Role.EVALUATION)
+        if subject.target.emulated:
+            return EMULATED.to_json()
+        if isinstance(bench, Gap):
+            return bench.to_json()
+        if data is None or data.inputs is None:
+            return _no_profile("The audit names no rows of evaluation data.").to_json()
+        rows = data.inputs[subject.sample(Role.EVALUATION, self.rows)]
+        try:
+            return [_by_provider(bench.profile(rows)) for _ in range(self.profiles)]
+        except AuditorError as error:
+            return _no_profile(str(error)).to_json()
+
+
+def _by_provider(kernels: Sequence[Kernel]) -> dict[str, Json]:
+    """Sum up the seconds of a profile: provider to operator to seconds."""
+    found: dict[str, dict[str, float]] = {}
+    for kernel in kernels:
+        times = found.setdefault(kernel.provider, {})
+        times[kernel.operator] = times.get(kernel.operator, 0.0) + kernel.seconds
+    return {provider: dict(times) for provider, times in found.items()}
+
+
+def _counted(subject: Subject, placed: Placement) -> dict[str, Json]:
+    found = count_nodes(subject, placed)
+    if isinstance(found, Gap):
+        return {"gap": found.to_json()}
+    return {"nodes": dict(found[0]), "by": found[1]}
+
+
+def _support(subject: Subject) -> Json:
+    if isinstance(subject.model, Gap):
+        return None
+    return subject.model.fingerprint.conditions_facts.get("support")
+
+
+def _unaccounted(placed: Placement, counted: Mapping[str, Json]) -> Reading:
+    if "gap" in counted:
+        return _gap(counted["gap"])
+    expected = cast("Mapping[str, int]", counted["nodes"])
+    missing, added = moved(expected, by_kind(placed.nodes))
+    about: dict[str, Json] = {"missing": missing, "added": added, "counted_by": counted["by"]}
+    return _exact("unaccounted_nodes", sum(missing.values()), Unit.COUNT, placed, about)
+
+
+def _timed(declared: str, profiles: Json, confidence: float) -> Reading:
+    if isinstance(profiles, Mapping):
+        return _gap({**profiles, "metric": "time_on_target"})
+    runs = cast("Sequence[Mapping[str, Mapping[str, float]]]", profiles)
+    shares = [
+        sum(run.get(declared, {}).values()) / whole
+        for run in runs
+        if (whole := sum(sum(times.values()) for times in run.values())) > 0
+    ]
+    found = quantile(np.array(shares, dtype=np.float64), 0.5, confidence)
+    if found is None:
+        return Gap(
+            reason=Reason.TOO_FEW_ROWS,
+            detail=f"{len(shares)} profiled runs took time; {least_samples(0.5, confidence)} are "
+            f"needed at confidence {confidence:g}.",
+            cure="Raise `profiles` of hardware.placement.",
+            metric="time_on_target",
+        )
+    return Measurement.of(
+        found,
+        "time_on_target",
+        Unit.SHARE,
+        repeat=Repeat.INTERVAL,
+        details={"providers": sorted({name for run in runs for name in run})},
+    )
+
+
+def _exact(
+    metric: str, value: float, unit: Unit, placed: Placement, details: Mapping[str, Json]
+) -> Measurement:
+    return Measurement(
+        metric=metric, value=value, method=METHOD, n=placed.total, unit=unit, details=details
+    )
+
+
+def _unknown(placed: Placement) -> Gap:
+    return Gap(
+        reason=Reason.NOT_DEFINED,
+        detail=f"Nobody says where the operators run that are meant for {placed.declared}.",
+        cure="Use a runtime that reports its assignment (onnxruntime 1.24 or newer).",
+    )
+
+
+def _no_profile(why: str) -> Gap:
+    return Gap(
+        reason=Reason.UNSUPPORTED,
+        detail=f"No run was profiled. {why}",
+        cure="Look at why the profiled run failed.",
+        metric="time_on_target",
+    )
+
+
+def _gap(kept: object) -> Gap:
+    said = cast("Mapping[str, str]", kept)
+    return Gap(
+        reason=Reason(said["reason"]),
+        detail=said["detail"],
+        cure=said["cure"],
+        metric=said.get("metric", ""),
+    )
+
+
+CHECK: type[Check] = OperatorPlacement

@@ -1,0 +1,175 @@
+"""Whether the target keeps answering, and as fast, when it is asked for a while."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.benching.gaps import too_few
+from auditor.benching.speeds import Speeds
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.models import Model
+from auditor.domain.policies import Control
+from auditor.domain.readings import Gap, Measurement, Reading, Repeat, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.domain.tasks import Array, Floats
+from auditor.errors import ModelFailedError, ModelHungError, SubjectLostError
+from auditor.stats.proportions import clopper_pearson
+from auditor.stats.quantiles import least_samples
+from auditor.stats.ratios import ratio_of_medians
+
+ROWS = 256
+PARTS = 10
+MOST_WORDS = 5
+EVERY = 100
+
+
+class Ending(IntEnum):
+    """How a call ended."""
+
+    ANSWERED = 0
+    REFUSED = 1
+    TIMED_OUT = 2
+    CRASHED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """Asks for one row at a time, ``calls`` times or for ``seconds``, whichever ends first.
+
+    Times are those that a caller sees, the way to the model included; a call that fails is an
+    error, and the next one finds the model opened anew. ``slowdown`` is the median time of the
+    last tenth of the calls over that of the first: heat, leaks and throttling show there.
+    """
+
+    calls: int = 10_000
+    seconds: float = 20.0
+
+    id: ClassVar[str] = "hardware.reliability"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Errors and slowing down over a soak on the target"
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.MODEL, Need.EVALUATION})
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {
+        "error_rate": Metric("Calls without an answer", Unit.SHARE, higher_is_better=False),
+        "timeout_rate": Metric("Calls that timed out", Unit.SHARE, higher_is_better=False),
+        "p99": Metric("Time that 99 of 100 answers keep", Unit.SECOND, higher_is_better=False),
+        "slowdown": Metric(
+            "Median time of the last tenth over that of the first", Unit.NONE,
+            higher_is_better=False,
+        ),
+    }  # fmt: skip
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "15(1)"),
+        Control("eu-ai-act", "15(4)"),
+        Control("nist-ai-rmf", "MEASURE 2.5"),
+        Control("nist-ai-rmf", "MEASURE 2.6"),
+        Control("iso-42001", "A.6.2.6"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {"calls": 1000, "seconds": 2.0},
+        Budget.CI: {"calls": 20_000, "seconds": 20.0},
+        Budget.FULL: {"calls": 1_000_000, "seconds": 300.0},
+    }
+    grid: ClassVar[Mapping[str, str]] = {}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        if self.calls < 1 or self.seconds <= 0:
+            message = "calls must be at least 1, and seconds above 0"
+            raise ValueError(message)
+
+    def cost(self, size: Size) -> Cost:
+        """Say what observing will spend at most; a slow model is asked for ``seconds`` only."""
+        return Cost(queries=self.calls, seconds=self.seconds)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Return the half widths of shares where every call is answered."""
+        none = clopper_pearson(0, self.calls, confidence)
+        half = (none.high - none.low) / 2
+        return {"error_rate": half, "timeout_rate": half}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Ask until calls or seconds are used up; failures are what is looked for."""
+        inputs = subject.datasets[Role.EVALUATION].inputs
+        if isinstance(subject.model, Gap) or inputs is None:
+            message = "there is no model to ask: the frame asks `needs` first"
+            raise TypeError(message)
+        rows = inputs[subject.sample(Role.EVALUATION, ROWS)]
+        taken: list[float] = []
+        endings: list[Ending] = []
+        words: list[str] = []
+        start = time.perf_counter()
+        for call in range(self.calls):
+            began = time.perf_counter()
+            ending, said = _ask(subject.model, rows[[call % len(rows)]])
+            now = time.perf_counter()
+            taken.append(now - began)
+            endings.append(ending)
+            words += [said] if said and len(words) < MOST_WORDS else []
+            if call % EVERY == 0:
+                subject.progress(call, self.calls, "asking again and again")
+            if now - start > self.seconds:
+                break
+        return {
+            "taken": np.array(taken),
+            "endings": np.array(endings, dtype=np.int8),
+            "about": {"said": [*words], "calls": self.calls, "seconds": self.seconds},
+        }
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Count failures, and compare the times of answers."""
+        taken = cast("Floats", evidence["taken"])
+        endings = cast("NDArray[np.int8]", evidence["endings"])
+        about = dict(cast("Mapping[str, Json]", evidence["about"]))
+        failed = int((endings != Ending.ANSWERED).sum())
+        late = int((endings == Ending.TIMED_OUT).sum())
+        answered = taken[endings == Ending.ANSWERED]
+        about["crashed"] = int((endings == Ending.CRASHED).sum())
+        rates = {"error_rate": failed, "timeout_rate": late}
+        return (
+            *(
+                Measurement.of(
+                    clopper_pearson(count, len(endings), confidence),
+                    metric,
+                    Unit.SHARE,
+                    repeat=Repeat.INTERVAL,
+                    details=about,
+                )
+                for metric, count in rates.items()
+            ),
+            Speeds(confidence, about).at("p99", answered, 0.99),
+            _slowdown(answered, confidence, about),
+        )
+
+
+def _ask(model: Model, row: Array) -> tuple[Ending, str]:
+    try:
+        model.predict(row)
+    except ModelHungError as error:
+        return Ending.TIMED_OUT, error.problem
+    except SubjectLostError as error:
+        return Ending.CRASHED, error.problem
+    except ModelFailedError as error:
+        return Ending.REFUSED, error.problem
+    return Ending.ANSWERED, ""
+
+
+def _slowdown(answered: Floats, confidence: float, about: Mapping[str, Json]) -> Reading:
+    parts = np.array_split(answered, PARTS)
+    found = ratio_of_medians(parts[-1], parts[0], confidence)
+    if found is None:
+        need = PARTS * least_samples(0.5, 1 - (1 - confidence) / 2)
+        return too_few("slowdown", answered.size, need, "answered calls", {})
+    return Measurement.of(found, "slowdown", Unit.NONE, repeat=Repeat.INTERVAL, details=about)
+
+
+CHECK: type[Check] = Reliability

@@ -1,0 +1,222 @@
+"""Whether 8-bit sums can overflow on processors without VNNI, and whether they do here."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.domain.benches import Alteration
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.policies import Control
+from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.domain.tasks import Classification
+from auditor.stats.proportions import clopper_pearson
+
+EXACT = {"session.x64quantprecision": "1"}
+"""ONNX Runtime's switch for 8-bit products that do not overflow on x86 without VNNI."""
+SWITCHED = "CPUExecutionProvider"
+"""The provider whose kernels heed that switch."""
+SCAN = "scan of the file's 8-bit weights"
+MOST_NAMED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Saturation:
+    """Looks through 8-bit weights for sums that overflow, then runs with and without exact sums.
+
+    The scan speaks of any x86 processor with AVX2 and no VNNI: two neighbouring products are added
+    in 16 bits there, and cut off. The run speaks of this target: decisions that change once sums
+    are exact were changed by overflow.
+    """
+
+    rows: int = 500
+
+    id: ClassVar[str] = "hardware.saturation"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Overflow of 8-bit sums"
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.ARTIFACT})
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {
+        "risky_share": Metric(
+            "Pairs of weights whose products can overflow",
+            Unit.SHARE,
+            higher_is_better=False,
+            exact=True,
+        ),
+        "at_risk": Metric(
+            "Some processor may overflow", Unit.NONE, higher_is_better=False, exact=True
+        ),
+        "saturated_flip_rate": Metric(
+            "Decisions that overflow changes on this target", Unit.SHARE, higher_is_better=False
+        ),
+    }
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "15(1)"),
+        Control("eu-ai-act", "15(4)"),
+        Control("eu-ai-act", "13(3)(e)"),
+        Control("nist-ai-rmf", "MEASURE 2.5"),
+        Control("iso-42001", "A.4.5"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {"rows": 100},
+        Budget.CI: {"rows": 500},
+        Budget.FULL: {"rows": 5000},
+    }
+    grid: ClassVar[Mapping[str, str]] = {}
+
+    def cost(self, size: Size) -> Cost:
+        """Score rows twice, once with exact sums."""
+        return Cost(queries=2 * min(self.rows, size.rows))
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Half width of the flip rate where nothing flips."""
+        count = min(self.rows, size.rows)
+        if not count:
+            return {}
+        return {"saturated_flip_rate": clopper_pearson(0, count, confidence).high / 2}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Take the scan's findings; run with exact sums where there are 8-bit weights."""
+        if isinstance(subject.structure, Gap):
+            return {"about": {"gap": subject.structure.to_json()}}
+        weights: list[Json] = [dict(item) for item in subject.structure.integers]
+        about: dict[str, Json] = {"weights": weights, "kind": subject.structure.kind}
+        if not weights:
+            return {"about": about}
+        refused = _cannot_run(subject)
+        if refused is not None:
+            return {"about": {**about, "not_run": refused.to_json()}}
+        return {"about": about, **self._run(subject)}
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Count risky pairs, and decisions that exact sums change."""
+        about = cast("Mapping[str, Json]", evidence["about"])
+        if "gap" in about:
+            return (_said(cast("Mapping[str, str]", about["gap"]), ""),)
+        weights = cast("list[Mapping[str, Json]]", about["weights"])
+        return (*_scanned(weights), *_ran(evidence, about, confidence))
+
+    def _run(self, subject: Subject) -> Evidence:
+        task, model, bench = subject.task, subject.model, subject.bench
+        inputs = subject.datasets[Role.EVALUATION].inputs
+        if (
+            not isinstance(task, Classification)
+            or inputs is None
+            or isinstance(model, Gap)
+            or isinstance(bench, Gap)
+        ):
+            message = "what cannot run was refused before"
+            raise TypeError(message)
+        rows = np.sort(subject.sample(Role.EVALUATION, self.rows))
+        declared = bench.scores(inputs[rows], Alteration())
+        exact = bench.scores(inputs[rows], Alteration(session=EXACT))
+        return {
+            "declared": task.decide(model.probabilities(declared)),
+            "exact": task.decide(model.probabilities(exact)),
+            "ids": np.array(subject.datasets[Role.EVALUATION].ids)[rows],
+        }
+
+
+def _cannot_run(subject: Subject) -> Gap | None:
+    """Say why nothing can be run: no model, no bench, no rows, or no classes."""
+    for needed in (subject.model, subject.bench):
+        if isinstance(needed, Gap):
+            return needed
+    spec = subject.target
+    if spec.library or spec.device or spec.provider != SWITCHED:
+        return Gap(
+            reason=Reason.UNSUPPORTED,
+            detail=f"The switch to exact 8-bit products is one of {SWITCHED}; the provider of the "
+            f"target {spec.name!r} would not heed it, so that nothing would seem to change.",
+            cure="Compare with the reference run (hardware.parity/flip_rate) on this target.",
+        )
+    dataset = subject.datasets.get(Role.EVALUATION)
+    if dataset is None or dataset.inputs is None or not isinstance(subject.task, Classification):
+        return Gap(
+            reason=Reason.NEEDS_EVALUATION_DATA,
+            detail="Overflow is shown on rows of a classification, and there are none.",
+            cure="Name evaluation data, and the task's classes.",
+        )
+    return None
+
+
+def _scanned(weights: list[Mapping[str, Json]]) -> tuple[Reading, Reading]:
+    """Return the share of risky pairs, and whether there are any: what is found is sure.
+
+    Where some weights could not be looked at, nobody knows that there is nothing.
+    """
+    unread = [str(item["name"]) for item in weights if item.get("read") is False]
+    pairs, over = (sum(cast("int", item[name]) for item in weights) for name in ("pairs", "over"))
+    share = Measurement(
+        metric="risky_share",
+        value=over / pairs if pairs else 0.0,
+        method=SCAN,
+        n=pairs,
+        unit=Unit.SHARE,
+        details={
+            "weights": len(weights),
+            "pairs": pairs,
+            "over": over,
+            "layers": _riskiest(weights),
+        },
+    )
+    told: dict[str, Json] = {"weights": len(weights)}
+    risk = Measurement(metric="at_risk", value=over > 0, method=SCAN, n=pairs, details=told)
+    return (
+        _unread("risky_share", unread) if unread else share,
+        _unread("at_risk", unread) if unread and not over else risk,
+    )
+
+
+def _riskiest(weights: list[Mapping[str, Json]]) -> list[Json]:
+    risky = sorted(
+        (item for item in weights if item["over"]), key=lambda item: -cast("int", item["over"])
+    )
+    return [dict(item) for item in risky[:MOST_NAMED]]
+
+
+def _unread(metric: str, names: list[str]) -> Gap:
+    return Gap(
+        reason=Reason.UNSUPPORTED,
+        detail=f"{len(names)} 8-bit weights could not be looked at, {names[0]!r} among them: their "
+        "numbers, or the order in which they are summed, are not known.",
+        cure="Export the model with its 8-bit weights as plain initialisers of the operators that "
+        "multiply them (run onnxruntime's pre-processing before quantising).",
+        metric=metric,
+    )
+
+
+def _ran(
+    evidence: Evidence, about: Mapping[str, Json], confidence: float
+) -> Iterator[Measurement | Gap]:
+    if "not_run" in about:
+        yield _said(cast("Mapping[str, str]", about["not_run"]), "saturated_flip_rate")
+        return
+    if "declared" not in evidence:
+        yield Gap(
+            reason=Reason.NOT_DEFINED,
+            detail="The artifact multiplies no 8-bit weights, so there is nothing to overflow.",
+            cure="Nothing needs to be done.",
+            metric="saturated_flip_rate",
+        )
+        return
+    declared = cast("NDArray[np.int64]", evidence["declared"])
+    flipped = declared != cast("NDArray[np.int64]", evidence["exact"])
+    interval = clopper_pearson(int(flipped.sum()), len(flipped), confidence)
+    ids = cast("NDArray[np.str_]", evidence["ids"])
+    details: dict[str, Json] = {"worst_rows": [str(name) for name in ids[flipped][:MOST_NAMED]]}
+    yield Measurement.of(interval, "saturated_flip_rate", Unit.SHARE, details=details)
+
+
+def _said(gap: Mapping[str, str], metric: str) -> Gap:
+    return Gap(reason=Reason(gap["reason"]), detail=gap["detail"], cure=gap["cure"], metric=metric)
+
+
+CHECK: type[Check] = Saturation

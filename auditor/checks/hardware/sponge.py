@@ -1,0 +1,200 @@
+"""How much longer than usual an attacker can make the model take for one row."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import numpy as np
+
+from auditor.benching.gaps import read_gap, too_few, write_gap
+from auditor.benching.noise import doubts
+from auditor.benching.sponges import Effort, Space, hunt
+from auditor.domain.benches import Bench
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.policies import Control
+from auditor.domain.readings import Bound, Gap, Measurement, Reading, Repeat, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.domain.tasks import Array, Floats
+from auditor.stats.permutations import p_value, swapped_within
+from auditor.stats.quantiles import least_samples, quantile
+from auditor.stats.ratios import ratio_of_medians
+
+NATURAL = 32
+SEARCH_REPEATS = 3
+FINALISTS, FINAL_REPEATS = 8, 9
+PERMUTATIONS = 4999
+
+
+@dataclass(frozen=True, slots=True)
+class Sponge:
+    """Searches the input space for the row that takes longest, by mixing and changing the slowest
+    of ``population`` rows over ``rounds`` rounds, and times the winner again beside ordinary rows:
+    ``repeats`` times, in turns.
+
+    Without an input space it looks at the rows of the data alone. The figure is a bound: another
+    search may find a slower row. How unlikely it is by chance is in its details, by a permutation
+    test that swaps the winner with an ordinary row of the same pass.
+    """
+
+    population: int = 40
+    rounds: int = 8
+    repeats: int = 41
+    agree: float = 0.05
+
+    id: ClassVar[str] = "hardware.sponge"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Inputs that make the model slow"
+    attacks: ClassVar[bool] = True
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.MODEL, Need.EVALUATION})
+    wants: ClassVar[frozenset[Need]] = frozenset({Need.SPACE})
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {
+        "worst_to_median_latency": Metric(
+            "Time of the worst row found, over that of an ordinary one", Unit.NONE,
+            Bound.AT_LEAST, higher_is_better=False,
+        ),
+        "worst_latency": Metric(
+            "Median time of the worst row found", Unit.SECOND, Bound.AT_LEAST,
+            higher_is_better=False,
+        ),
+    }  # fmt: skip
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "15(1)"),
+        Control("eu-ai-act", "15(4)"),
+        Control("nist-ai-rmf", "MEASURE 2.12"),
+        Control("nist-ai-rmf", "MEASURE 2.6"),
+        Control("iso-42001", "A.6.2.6"),
+        Control("mitre-atlas", "AML.T0029"),
+        Control("mitre-atlas", "AML.T0034.001"),
+        Control("nist-ai-100-2", "NISTAML.014"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {"population": 24, "rounds": 3, "repeats": 21},
+        Budget.CI: {"population": 40, "rounds": 10, "repeats": 61},
+        Budget.FULL: {"population": 100, "rounds": 60, "repeats": 301},
+    }
+    grid: ClassVar[Mapping[str, str]] = {}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        if min(self.population, self.repeats) < FINALISTS or self.rounds < 0 or self.agree <= 0:
+            message = f"population and repeats must be at least {FINALISTS}, rounds at least 0"
+            raise ValueError(message)
+
+    def cost(self, size: Size) -> Cost:
+        """Say what observing will spend."""
+        searched = (self.rounds + 1) * self.population * SEARCH_REPEATS
+        confirmed = FINALISTS * FINAL_REPEATS + self.repeats * (NATURAL + 1)
+        return Cost(queries=searched + confirmed)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Return nothing: how much the times scatter is not known before."""
+        return {}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Search, then time the winner anew. Raises what ``Bench.each`` raises."""
+        dataset, bench = subject.datasets[Role.EVALUATION], subject.bench
+        inputs = dataset.inputs
+        if isinstance(subject.model, Gap) or inputs is None:
+            message = "there is no model to time: the frame asks `needs` first"
+            raise TypeError(message)
+        if isinstance(bench, Gap):
+            return {"gap": write_gap(bench)}
+        sample = subject.sample(Role.EVALUATION, max(NATURAL, self.population))
+        rows = inputs[sample]
+        winner = self._winner(subject, bench, rows)
+        taken = bench.each(np.concatenate([rows[:NATURAL], winner]), self.repeats)
+        told = subject.space
+        known = [str(dataset.ids[sample[row]]) for row in _same(rows, winner)]
+        # Rows of the data are named and not shown; one that was made is shown.
+        crafted: Evidence = {} if known else {"winner": winner[0]}
+        return {
+            "gap": None,
+            "taken": taken,
+            **crafted,
+            "about": {
+                "row": known[0] if known else "",
+                "searched": not isinstance(told, Gap),
+                "why": told.detail if isinstance(told, Gap) else "",
+                "population": self.population,
+                "rounds": self.rounds,
+                "seed": subject.seed,
+                "agree": self.agree,
+            },
+        }
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Compare the winner's times with those of ordinary rows in the same passes."""
+        if evidence["gap"] is not None:
+            return (read_gap(evidence["gap"]),)
+        about = cast("Mapping[str, Json]", evidence["about"])
+        taken = cast("Floats", evidence["taken"])
+        worst, natural = taken[:, -1], np.median(taken[:, :-1], axis=1)
+        noise = doubts(natural, {}, agree=cast("float", about["agree"]), stolen=1.0)
+        details: dict[str, Json] = {
+            **{name: about[name] for name in ("searched", "why", "population", "rounds", "row")},
+            "p_value": _chance(taken, cast("int", about["seed"])),
+            **({"doubts": [*noise]} if noise else {}),
+        }
+        ratio = ratio_of_medians(worst, natural, confidence)
+        seconds = quantile(worst, 0.5, confidence)
+        passes = worst.size, least_samples(0.5, 1 - (1 - confidence) / 2)
+        return tuple(
+            too_few(metric, *passes, "passes", {})
+            if interval is None
+            else Measurement.of(
+                interval,
+                metric,
+                self.emits[metric].unit,
+                bound=Bound.AT_LEAST,
+                repeat=Repeat.INTERVAL,
+                doubted=bool(noise),
+                details=details,
+            )
+            for metric, interval in zip(self.emits, (ratio, seconds), strict=True)
+        )
+
+    def _winner(self, subject: Subject, bench: Bench, rows: Array) -> Array:
+        space = None if isinstance(subject.space, Gap) else Space.of(subject.space, rows)
+        rounds = 0
+
+        def take(crowd: Array) -> Floats:
+            nonlocal rounds
+            subject.progress(rounds, self.rounds + 1, "looking for slow rows")
+            rounds += 1
+            return _median(bench.each(crowd, SEARCH_REPEATS))
+
+        effort = Effort(self.population, self.rounds)
+        generator = np.random.default_rng(subject.seed)
+        found = hunt(rows, space, take, effort, generator)[:FINALISTS]
+        slowest = int(np.argmax(_median(bench.each(found, FINAL_REPEATS))))
+        return found[slowest : slowest + 1]
+
+
+def _same(rows: Array, winner: Array) -> list[int]:
+    """Return which rows are the winner ``[1, ...]``."""
+    alike = (rows == winner).reshape(len(rows), -1).all(axis=1)
+    found: list[int] = np.flatnonzero(alike).tolist()
+    return found
+
+
+def _median(taken: Floats) -> Floats:
+    middle: Floats = np.median(taken, axis=0)
+    return middle
+
+
+def _chance(taken: Floats, seed: int) -> float:
+    """Return how often chance alone makes the winner as slow, against one ordinary row a pass."""
+    generator = np.random.default_rng(seed)
+    rows = generator.integers(taken.shape[1] - 1, size=len(taken))
+    ordinary = taken[np.arange(len(taken)), rows]
+    pairs = np.log(np.maximum(np.stack([taken[:, -1], ordinary], axis=1), 1e-12))
+    seen = float((pairs[:, 0] - pairs[:, 1]).mean())
+    return p_value(seen, swapped_within(pairs, PERMUTATIONS, generator))
+
+
+CHECK: type[Check] = Sponge

@@ -1,0 +1,206 @@
+"""Whether the time that a row takes gives away what the model decided, or that it was right."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.benching.gaps import read_gap, write_gap
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.policies import Control
+from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.domain.tasks import Classification, Floats
+from auditor.stats.permutations import p_value, shuffled
+from auditor.stats.proportions import clopper_pearson
+from auditor.stats.ratios import difference_of_medians
+from auditor.stats.separation import Cut, best_cut, best_distance, gain
+
+LEAST_KIND = 8
+"""Rows of one kind below which nothing can be found out from half of them."""
+PERMUTATIONS = 999
+DECIDED, CORRECT = "class", "correct"
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class TimingLeak:
+    """Times ``rows`` rows alone, ``repeats`` times each in changing order, and looks for a limit of
+    time that tells one decided class from all others, and right decisions from wrong ones.
+
+    The limit is found on half of the rows, and its gain over guessing is counted on the others:
+    an attacker who can time single rows learns at least so much. How unlikely the best limit is
+    by chance is in the details, by a permutation test over all rows.
+    """
+
+    rows: int = 200
+    repeats: int = 21
+
+    id: ClassVar[str] = "hardware.timing_leak"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "What the time of an answer gives away"
+    attacks: ClassVar[bool] = True
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.MODEL, Need.EVALUATION, Need.CLASSIFICATION})
+    wants: ClassVar[frozenset[Need]] = frozenset({Need.LABELS})
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {
+        "advantage": Metric(
+            "Gain over guessing of who knows the time", Unit.SHARE, Bound.AT_LEAST,
+            higher_is_better=False,
+        ),
+        "median_difference": Metric(
+            "Median time of what is told apart, less that of the rest", Unit.SECOND
+        ),
+    }  # fmt: skip
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "15(5)"),
+        Control("nist-ai-rmf", "MEASURE 2.7"),
+        Control("nist-ai-rmf", "MEASURE 2.10"),
+        Control("iso-42001", "A.6.2.4"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {"rows": 100, "repeats": 5},
+        Budget.CI: {"rows": 400, "repeats": 15},
+        Budget.FULL: {"rows": 2000, "repeats": 51},
+    }
+    grid: ClassVar[Mapping[str, str]] = {}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        if self.rows < 1 or self.repeats < 1:
+            message = "rows and repeats must be at least 1"
+            raise ValueError(message)
+
+    def cost(self, size: Size) -> Cost:
+        """Say what observing will spend."""
+        return Cost(queries=min(self.rows, size.rows) * (self.repeats + 1))
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Return about the half width where nothing is told apart: rows halve, and halve again."""
+        part = min(self.rows, size.rows) // 4
+        if part < 1:
+            return {}
+        none = clopper_pearson(part // 2, part, 1 - (1 - confidence) / 2)
+        return {"advantage": none.high - none.low}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Time rows one by one. Raises what ``Bench.each`` raises."""
+        dataset, task, bench = subject.datasets[Role.EVALUATION], subject.task, subject.bench
+        if not isinstance(task, Classification) or dataset.inputs is None:
+            message = "a leak of classes needs a classification, and the frame asks for one"
+            raise TypeError(message)
+        if isinstance(bench, Gap):
+            return {"gap": write_gap(bench)}
+        sample = subject.sample(Role.EVALUATION, self.rows)
+        decided = task.decide(subject.probabilities(Role.EVALUATION))[sample]
+        taken = bench.each(dataset.inputs[sample], self.repeats)
+        labels = dataset.labels
+        seen = decided if labels is None else (decided == labels[sample]).astype(np.int64)
+        halves = np.random.default_rng(subject.seed).permutation(len(sample)) % 2
+        return {
+            "gap": None,
+            "ids": np.array(dataset.ids)[sample],
+            "taken": taken,
+            "class": decided,
+            "correct": seen,
+            "half": halves.astype(np.int64),
+            "about": {
+                "classes": list(task.classes),
+                "labelled": labels is not None,
+                "seed": subject.seed,
+            },
+        }
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Find limits on one half of the rows, and count their gain on the other."""
+        if evidence["gap"] is not None:
+            return (read_gap(evidence["gap"]),)
+        about = cast("Mapping[str, Json]", evidence["about"])
+        times = np.median(cast("Floats", evidence["taken"]), axis=0)
+        half = cast("Labels", evidence["half"])
+        seed, found = cast("int", about["seed"]), list[Reading]()
+        for secret in (DECIDED, CORRECT):
+            kinds = cast("Labels", evidence[secret])
+            seen = _Secret(secret, times, kinds, half, cast("list[str]", about["classes"]))
+            if secret == CORRECT and not about["labelled"]:
+                found += [_gap(metric, secret, Reason.NEEDS_LABELS) for metric in self.emits]
+            elif not seen.enough:
+                found += [_gap(metric, secret, Reason.TOO_FEW_ROWS) for metric in self.emits]
+            else:
+                found += seen.readings(confidence, seed)
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Secret:
+    """Times ``[n]`` (s) of rows of several ``kinds``, and the half that each row belongs to."""
+
+    name: str
+    times: Floats
+    kinds: Labels
+    half: Labels
+    classes: Sequence[str]
+
+    @property
+    def enough(self) -> bool:
+        """Whether in both halves there are two kinds with enough rows."""
+        tallies = (np.unique(self.kinds[self.half == part], return_counts=True) for part in (0, 1))
+        return all(int((counts >= LEAST_KIND // 2).sum()) > 1 for _, counts in tallies)
+
+    def readings(self, confidence: float, seed: int) -> list[Reading]:
+        """Return what one half's best limit gains on the other, and how far times lie apart."""
+        first, times, kinds = self.half == 0, self.times[self.half == 1], self.kinds[self.half == 1]
+        cut = best_cut(self.times[first], self.kinds[first])
+        ours = kinds == cut.kind
+        apart = difference_of_medians(times[ours], times[~ours], confidence)
+        gained = gain(cut, times, kinds, confidence)
+        if gained is None or apart is None:
+            return [_gap(metric, self.name, Reason.TOO_FEW_ROWS) for metric in TimingLeak.emits]
+        more: dict[str, Any] = {
+            "params": {"secret": self.name},
+            "repeat": Repeat.INTERVAL,
+            "details": self._details(cut, seed),
+        }
+        bound = Bound.AT_LEAST
+        return [
+            Measurement.of(gained, "advantage", Unit.SHARE, bound=bound, **more),
+            Measurement.of(apart, "median_difference", Unit.SECOND, **more),
+        ]
+
+    def _details(self, cut: Cut, seed: int) -> dict[str, Json]:
+        right = "right" if cut.kind else "wrong"
+        chances = shuffled(
+            lambda mixed: best_distance(self.times, mixed),
+            self.kinds,
+            PERMUTATIONS,
+            np.random.default_rng(seed),
+        )
+        return {
+            "p_value": p_value(best_distance(self.times, self.kinds), chances),
+            "kind": self.classes[cut.kind] if self.name == DECIDED else right,
+            "limit": cut.at,
+            "above": cut.above,
+        }
+
+
+def _gap(metric: str, secret: str, reason: Reason) -> Gap:
+    words = {
+        Reason.NEEDS_LABELS: "Without labels nobody knows which decisions are right.",
+        Reason.TOO_FEW_ROWS: "Fewer than two kinds have enough rows in both halves of the sample.",
+    }
+    return Gap(
+        reason=reason,
+        detail=words[reason],
+        cure="Name labels, or give more rows of each class (of each kind of decision).",
+        metric=metric,
+        params={"secret": secret},
+    )
+
+
+CHECK: type[Check] = TimingLeak

@@ -1,0 +1,172 @@
+"""What became of a model when it was quantised, pruned, distilled or compiled."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, cast
+
+from auditor.attacks.arenas import growing, positive
+from auditor.attacks.bouts import bout_cost
+from auditor.attacks.duels import DUEL, Duel, attack_both, duel_readings
+from auditor.attacks.norms import Norm
+from auditor.attacks.suites import Suite, suite
+from auditor.attacks.triggers import Search
+from auditor.comparing.losses import calibration, group_gaps
+from auditor.comparing.pairs import FLIPS, read_pairs, write_pairs
+from auditor.comparing.runs import run_both
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.models import Model
+from auditor.domain.policies import Control
+from auditor.domain.readings import Gap, Reading, Reason, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.domain.tasks import Classification, Floats
+from auditor.stats.proportions import clopper_pearson
+
+SECONDS_A_PASS = 5e-6
+Stated = tuple[Floats, Floats]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """Compares the deployed model with its parent on the same target: decisions, calibration, gaps
+    between groups, and both under the same attacks, each crafted against the model that it hits.
+
+    Attacks that were crafted against the parent make a quantised variant look stronger than it is
+    (Bernhard et al. 2019, arXiv 1909.12741), so how well they carry over is told apart. Last, it
+    looks for a trigger that the variant obeys and the parent does not.
+    """
+
+    rows: int = 1000
+    eps: tuple[float, ...] = (0.02, 0.05, 0.1)
+    stages: tuple[str, ...] = ("cross_entropy:20",)
+    attacked: int = 100
+    trigger_eps: float = 0.1
+    trigger_steps: int = 40
+    trigger_batch: int = 64
+
+    id: ClassVar[str] = "hardware.variant"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "The deployed variant against its parent"
+    needs: ClassVar[frozenset[Need]] = frozenset(
+        {Need.MODEL, Need.EVALUATION, Need.CLASSIFICATION, Need.PARENT}
+    )
+    wants: ClassVar[frozenset[Need]] = frozenset({Need.TWIN})
+    uses: ClassVar[tuple[str, ...]] = ()
+    attacks: ClassVar[bool] = True
+    emits: ClassVar[Mapping[str, Metric]] = {
+        **FLIPS,
+        "nll_change": Metric("Change of log loss", Unit.NAT, higher_is_better=False),
+        "brier_change": Metric("Change of the Brier score", Unit.NONE, higher_is_better=False),
+        "selection_change_gap": Metric(
+            "Change of the widest gap in selection rates", Unit.NONE, higher_is_better=False
+        ),
+        **DUEL,
+    }
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "15(1)"),
+        Control("eu-ai-act", "15(3)"),
+        Control("eu-ai-act", "15(5)"),
+        Control("nist-ai-rmf", "MEASURE 2.3"),
+        Control("nist-ai-rmf", "MEASURE 2.7"),
+        Control("nist-ai-rmf", "MEASURE 2.11"),
+        Control("iso-42001", "A.6.2.5"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {"rows": 300, "attacked": 50, "trigger_steps": 20},
+        Budget.CI: {"rows": 2000, "attacked": 200, "stages": ("cross_entropy:20", "targeted:20x2")},
+        Budget.FULL: {
+            "rows": 20_000,
+            "attacked": 1000,
+            "stages": ("cross_entropy:50", "targeted:50x5"),
+            "trigger_steps": 200,
+        },
+    }
+    grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        growing(self.eps)
+        growing((self.trigger_eps,))
+        positive(rows=self.rows, attacked=self.attacked, steps=self.trigger_steps)
+        suite(self.stages, Norm.LINF)
+
+    @property
+    def suite(self) -> Suite:
+        """The attacks that the stages name."""
+        return suite(self.stages, Norm.LINF)
+
+    def cost(self, size: Size) -> Cost:
+        """Return upper bounds; without twins only the rows are compared."""
+        bout = bout_cost(self.suite, len(self.eps), self.attacked, size)
+        triggers = size.classes * self.trigger_steps * self.trigger_batch
+        asked = min(self.rows, size.rows) + 2 * bout.queries + size.classes * size.rows
+        passes = 2 * bout.passes + 2 * triggers
+        return Cost(queries=asked, passes=passes, seconds=passes * SECONDS_A_PASS)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Half width of the flip rate where nothing flips."""
+        count = min(self.rows, size.rows)
+        return {"flip_rate": clopper_pearson(0, count, confidence).high / 2} if count else {}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Score the same rows by both, then attack both. Raises what ``Model.predict`` raises."""
+        parent = subject.parent.model()
+        if isinstance(parent, Gap):
+            return {"gap": parent.to_json()}
+        pairs = run_both(subject, parent, self.rows)
+        task, stated = cast("Classification", subject.task), cast("Stated", pairs.stated)
+        seen: Evidence = {
+            **write_pairs(pairs),
+            "before_probabilities": stated[0],
+            "after_probabilities": stated[1],
+            "about": {
+                "parent": dict(subject.parent.about),
+                "favourable": task.classes.index(task.favourable),
+            },
+        }
+        return {**seen, **self._attacked(subject, parent)}
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Compare row by row, then count what the attacks did to each."""
+        if "gap" in evidence:
+            said = cast("Mapping[str, str]", evidence["gap"])
+            return (Gap(reason=Reason(said["reason"]), detail=said["detail"], cure=said["cure"]),)
+        pairs = read_pairs(evidence)
+        about = cast("Mapping[str, Json]", evidence["about"])
+        before, after = (
+            cast("Floats", evidence[f"{run}_probabilities"]) for run in ("before", "after")
+        )
+        favourable = cast("int", about["favourable"])
+        return (
+            *pairs.figures(confidence),
+            *calibration(pairs, before, after, confidence),
+            *group_gaps(pairs, favourable, confidence),
+            *duel_readings(evidence, confidence, {"attack": "apgd", "stages": [*self.suite.names]}),
+        )
+
+    def _attacked(self, subject: Subject, parent: Model) -> Evidence:
+        """Attack both models, each through its own twin; what is missing for it is said."""
+        twin = subject.parent.twin()
+        for needed in (subject.twin, twin, subject.space):
+            if isinstance(needed, Gap):
+                return {"not_attacked": needed.to_json()}
+        if subject.datasets[Role.EVALUATION].labels is None:
+            return {"not_attacked": _no_labels().to_json()}
+        other = replace(subject, model=parent, twin=twin, clean={})
+        search = Search(self.trigger_eps, self.trigger_steps, self.trigger_batch)
+        bout = Duel(self.suite, growing(self.eps), self.attacked, search, self.rows)
+        return attack_both(subject, other, bout)
+
+
+def _no_labels() -> Gap:
+    return Gap(
+        reason=Reason.NEEDS_LABELS,
+        detail="Attacks are counted on rows whose truth is known, and there are no labels.",
+        cure="Name the label column under data.evaluation.labels in the audit file.",
+    )
+
+
+CHECK: type[Check] = Variant

@@ -1,0 +1,82 @@
+"""What a change of model does to calibration and to gaps between groups."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.comparing.pairs import Pairs
+from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.tasks import Floats
+from auditor.stats.gap_changes import gap_change
+from auditor.stats.losses import brier_scores, log_losses
+from auditor.stats.paired import LEAST, mean_difference
+
+
+def calibration(
+    pairs: Pairs, before: Floats, after: Floats, confidence: float
+) -> Iterator[Reading]:
+    """Return how log loss and Brier score change, row by row.
+
+    ``before`` and ``after`` are ``[n, classes]`` probabilities. Both scores are proper, so that a
+    model which states its certainty worse scores worse.
+    """
+    labels = pairs.labels
+    for metric, unit in (("nll_change", Unit.NAT), ("brier_change", Unit.NONE)):
+        if labels is None or len(labels) < LEAST:
+            yield _lacking(metric, labels)
+            continue
+        score = log_losses if metric == "nll_change" else brier_scores
+        moved = score(after, labels)[0] - score(before, labels)[0]
+        yield Measurement.of(mean_difference(moved, confidence), metric, unit)
+
+
+def group_gaps(pairs: Pairs, favourable: int, confidence: float) -> Iterator[Reading]:
+    """Return how the widest gap in selection rates of each grouping changes.
+
+    All groupings hold jointly (Bonferroni).
+    """
+    level = 1 - (1 - confidence) / max(1, len(pairs.groups))
+    first, second = pairs.expected == favourable, pairs.decided == favourable
+    for name, held in pairs.groups.items():
+        codes = np.unique(held, return_inverse=True)[1]
+        if codes.max() == 0:
+            yield _one_group(name)
+            continue
+        yield Measurement.of(
+            gap_change(first, second, codes, level),
+            "selection_change_gap",
+            Unit.NONE,
+            params={"column": name},
+            details={"before": _gap(first, codes), "after": _gap(second, codes)},
+        )
+
+
+def _gap(selected: NDArray[np.bool_], codes: NDArray[np.int64]) -> float:
+    return float(np.ptp(np.bincount(codes, weights=selected) / np.bincount(codes)))
+
+
+def _one_group(column: str) -> Gap:
+    return Gap(
+        reason=Reason.NEEDS_GROUPS,
+        detail=f"All rows are of one group of {column!r}, so that there is no gap.",
+        cure="Evaluate on rows of all groups.",
+        metric="selection_change_gap",
+        params={"column": column},
+    )
+
+
+def _lacking(metric: str, labels: NDArray[np.int64] | None) -> Gap:
+    if labels is None:
+        return Gap(
+            reason=Reason.NEEDS_LABELS,
+            detail=f"{metric} needs the truth, and the evaluation data have no labels.",
+            cure="Name the label column under data.evaluation.labels in the audit file.",
+            metric=metric,
+        )
+    return Gap(
+        reason=Reason.TOO_FEW_ROWS,
+        detail=f"{metric} has no interval from fewer than {LEAST} rows.",
+        cure="Evaluate on more rows.",
+        metric=metric,
+    )
