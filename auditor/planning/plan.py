@@ -25,16 +25,22 @@ def _check(check: Check, outlook: Outlook) -> CheckPlan:
     asking = _times(cost.queries, outlook.seconds_per_query)
     crafting = _times(cost.passes, outlook.seconds_per_pass)
     seconds = total([asking, crafting, cost.seconds])
-    hourly = outlook.price_per_hour
     return CheckPlan(
         check=check.id,
         title=check.title,
         queries=cost.queries,
         passes=cost.passes,
         seconds=seconds,
-        price=None if seconds is None or hourly is None else seconds / SECONDS_AN_HOUR * hourly,
+        price=_price(cost.queries, seconds, outlook),
         missing=outlook.missing.get(check.id),
     )
+
+
+def _price(queries: int, seconds: float | None, outlook: Outlook) -> float | None:
+    hourly, each = outlook.price_per_hour, outlook.price_per_query
+    if (hourly is None and each is None) or (hourly is not None and seconds is None):
+        return None
+    return (seconds or 0.0) / SECONDS_AN_HOUR * (hourly or 0.0) + queries * (each or 0.0)
 
 
 def _times(count: int, pace: float | None) -> float | None:

@@ -41,6 +41,7 @@ class Outlook:
     seconds_per_query: float | None = None
     seconds_per_pass: float | None = None
     price_per_hour: float | None = None
+    price_per_query: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

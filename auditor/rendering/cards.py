@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auditor.domain.canonical import Json
 from auditor.domain.findings import Finding
@@ -10,6 +10,7 @@ from auditor.domain.policies import Effect, Limits, Rule
 from auditor.domain.readings import Gap, Measurement, Reading
 from auditor.domain.verdicts import Outcome
 from auditor.rendering.controls import control_chip
+from auditor.rendering.doubting import why_doubted
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.numbers import DASH, Figure, count, figure, scalar
 from auditor.rendering.phrases import (
@@ -24,15 +25,20 @@ from auditor.rendering.phrases import (
     gap_name,
     limit_values,
     limits_text,
+    yes_or_no,
 )
 from auditor.rendering.plots.gauge import gauge
 from auditor.rendering.plots.svg import Drawing
+from auditor.rendering.remedies import remedy
+from auditor.rendering.spending import spent
+from auditor.rendering.stories.story import Story
+from auditor.rendering.stories.telling import stories
 from auditor.rendering.sureness import how_sure
+from auditor.rendering.suspicions import suspicion
 
 MOST_CARDS = 120
 MOST_READINGS = 6
 MOST_WORST_ROWS = 12
-SPENT = {"queries": "spent", "passes": "spent", "phantoms": "met"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +64,7 @@ class Card:
     worst_rows: str
     controls: tuple[str, ...]
     evidence: tuple[str, ...]
+    story: Story | None = None
 
     @property
     def bad(self) -> bool:
@@ -82,7 +89,11 @@ def worst_first(findings: Sequence[Finding]) -> tuple[Finding, ...]:
 def cards(inputs: RenderedInputs) -> tuple[Card, ...]:
     """Return a card for each finding, worst first."""
     ordered = worst_first(inputs.record.findings)
-    return tuple(_card(inputs, item, index + 1) for index, item in enumerate(ordered))
+    told = stories(inputs, ordered[:MOST_CARDS])
+    return tuple(
+        replace(_card(inputs, item, place), story=told.get(place))
+        for place, item in enumerate(ordered, start=1)
+    )
 
 
 def outcome_counts(findings: Sequence[Finding]) -> tuple[tuple[Outcome, int], ...]:
@@ -98,6 +109,7 @@ def _card(inputs: RenderedInputs, finding: Finding, place: int) -> Card:
     measured = [item for item in readings if isinstance(item, Measurement)]
     deciding = measured[0] if measured else None
     words = None if deciding is None else figure(deciding, limit_values(limits))
+    helps = remedy(inputs.record, finding)
     return Card(
         anchor=f"finding-{place}",
         finding=finding,
@@ -106,25 +118,32 @@ def _card(inputs: RenderedInputs, finding: Finding, place: int) -> Card:
         weight=f"{EFFECTS[finding.effect]}, {SEVERITIES[finding.severity]}",
         headline=_headline(inputs, finding, limits, words),
         asked=f"{finding.measure}: {finding.limits}" if rule is None else asked(inputs, rule),
-        condition="" if rule is None or rule.require is None else rule.require,
+        condition=_condition(rule),
         rationale="" if rule is None else rule.rationale,
         found=_found(inputs, readings, limits),
         value=_short(finding, deciding, words),
         drawing=_drawing(f"gauge-{place}", deciding, limits, words),
-        would_decide=would_decide_text(finding.would_decide),
-        spent=_spent(inputs, finding, readings),
+        would_decide=_would_decide(finding, helps),
+        spent=spent(inputs, finding, readings),
         where=_where(inputs, finding, rule),
         worst_rows=_worst_rows(deciding),
         controls=tuple(control_chip(control) for control in finding.controls),
-        remedy=_remedy(finding, readings),
+        remedy=helps,
         evidence=tuple(sorted({item for m in measured for item in m.evidence})),
     )
 
 
-def _remedy(finding: Finding, readings: Sequence[Reading]) -> str:
-    # Where nothing was measured there is nothing to mend yet: the Gap's own cure stands instead.
-    missing = bool(readings) and isinstance(readings[0], Gap)
-    return "" if missing or finding.outcome is Outcome.PASSED else finding.remediation
+def _condition(rule: Rule | None) -> str:
+    if rule is None or rule.require is None or yes_or_no(rule.require):
+        return ""
+    return rule.require
+
+
+def _would_decide(finding: Finding, helps: str) -> str:
+    # What a Gap says would help is the card's remedy already.
+    needed = finding.would_decide
+    told = needed is not None and helps and needed.get("needs") == helps.rstrip(".")
+    return "" if told else would_decide_text(needed)
 
 
 def _headline(
@@ -161,16 +180,15 @@ def _found(
 
 
 def reading_sentence(inputs: RenderedInputs, reading: Reading, limits: Limits | None = None) -> str:
-    """Say one reading in a sentence, bound and doubts included."""
+    """Say one reading in a sentence, bound, doubts and suspicions included."""
     if isinstance(reading, Gap):
-        missing = gap_name(inputs, reading)
-        return f"No figure: {missing} {_because(reading)} {reading.cure}".strip()
+        return f"No figure: {gap_name(inputs, reading)} {_because(reading)}"
     words = figure(reading, limit_values(limits))
     said = bound_sentence(inputs, reading, words.whole) + "."
     if reading.doubted:
-        doubt = scalar(reading.details.get("doubt", "")).rstrip(".")
+        doubt = why_doubted(inputs.record, reading)
         said += f" It is doubted and cannot keep a rule{f': {doubt}' if doubt else ''}."
-    return said
+    return f"{said} {suspicion(inputs.record, reading)}".rstrip()
 
 
 def _because(gap: Gap) -> str:
@@ -196,38 +214,6 @@ def would_decide_text(needed: Mapping[str, Json] | None) -> str:
     return "; ".join(f"{name.replace('_', ' ')}: {scalar(value)}" for name, value in needed.items())
 
 
-def _spent(inputs: RenderedInputs, finding: Finding, readings: Sequence[Reading]) -> str:
-    check = readings[0].check if readings else finding.measure.split("/", 1)[0]
-    seen = next(
-        (
-            item
-            for item in inputs.record.observations
-            if item.check == check and item.target == finding.target
-        ),
-        None,
-    )
-    budget = f"budget {inputs.record.request.budget.value}"
-    if seen is None:
-        return budget
-    settings = [
-        f"{name.replace('_', ' ')} {_listed(value)}" for name, value in sorted(seen.params.items())
-    ]
-    return ", ".join([budget, *settings, *_effort(readings)])
-
-
-def _effort(readings: Sequence[Reading]) -> list[str]:
-    deciding = readings[0] if readings else None
-    details = deciding.details if isinstance(deciding, Measurement) else {}
-    spent = {name: details.get(name) for name in ("queries", "passes", "phantoms")}
-    return [f"{name} {SPENT[name]} {scalar(number)}" for name, number in spent.items() if number]
-
-
-def _listed(value: Json) -> str:
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return " / ".join(scalar(item) for item in value)
-    return scalar(value)
-
-
 def _where(inputs: RenderedInputs, finding: Finding, rule: Rule | None) -> str:
     check = finding.measure.split("/", 1)[0] if rule is None else rule.check
     return f"{check_title(inputs, check)}, on target {finding.target}"
@@ -237,7 +223,13 @@ def _worst_rows(deciding: Measurement | None) -> str:
     rows = None if deciding is None else deciding.details.get("worst_rows")
     if not isinstance(rows, Sequence) or isinstance(rows, str):
         return ""
-    return ", ".join(scalar(row) for row in rows[:MOST_WORST_ROWS])
+    return ", ".join(_row_name(row) for row in rows[:MOST_WORST_ROWS])
+
+
+def _row_name(row: Json) -> str:
+    if not isinstance(row, Mapping):
+        return scalar(row)
+    return f"{row.get('id', '?')} ({row.get('before', '?')} became {row.get('after', '?')})"
 
 
 def required(findings: Sequence[Finding]) -> tuple[Finding, ...]:

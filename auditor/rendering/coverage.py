@@ -6,11 +6,11 @@ from enum import StrEnum
 
 from auditor.domain.findings import Finding
 from auditor.domain.policies import Control
-from auditor.domain.readings import Gap, Measurement
+from auditor.domain.readings import Measurement
 from auditor.domain.verdicts import Outcome
 from auditor.rendering.controls import control_name, control_title
 from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.phrases import OUTCOMES, REASONS, gap_name
+from auditor.rendering.phrases import OUTCOMES
 
 
 class Evidenced(StrEnum):
@@ -31,17 +31,6 @@ class ControlRow:
     about: str
     evidenced: Evidenced
     outcomes: str
-
-
-@dataclass(frozen=True, slots=True)
-class GapRow:
-    """One thing that could not be measured, why, and what would change that."""
-
-    check: str
-    target: str
-    reason: str
-    detail: str
-    cure: str
 
 
 def control_rows(findings: Sequence[Finding]) -> tuple[ControlRow, ...]:
@@ -78,21 +67,6 @@ def evidenced(outcomes: Sequence[Outcome]) -> Evidenced:
     if Outcome.WAIVED in seen and Outcome.UNKNOWN not in seen:
         return Evidenced.WAIVED
     return Evidenced.PART
-
-
-def gap_rows(inputs: RenderedInputs) -> tuple[GapRow, ...]:
-    """Return every Gap of the record."""
-    return tuple(
-        GapRow(
-            check=gap_name(inputs, gap),
-            target=gap.target,
-            reason=REASONS[gap.reason],
-            detail=gap.detail,
-            cure=gap.cure,
-        )
-        for gap in inputs.record.readings
-        if isinstance(gap, Gap)
-    )
 
 
 def doubted(inputs: RenderedInputs) -> tuple[Measurement, ...]:

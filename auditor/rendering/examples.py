@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.numbers import scalar
 from auditor.rendering.phrases import check_title
 from auditor.rendering.pictures import PictureTriple, as_pictures, heat_picture, picture_triples
+from auditor.rendering.wordings import wordings
 
 MOST_GALLERIES = 16
 MOST_EXAMPLES = 6
@@ -26,7 +28,7 @@ ATTACKED, CHANGED_OTHERWISE, CORRUPTED = "attacked", "changed", "corrupted"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One feature that was moved, in the units of its column."""
+    """One feature that was moved, in the units of its column, or one word of a text."""
 
     feature: str
     before: str
@@ -79,21 +81,30 @@ def galleries(inputs: RenderedInputs) -> tuple[Gallery, ...]:
 def _gallery(inputs: RenderedInputs, seen: Observation, room: int) -> Gallery | None:
     clean = inputs.evidence(seen, "example_clean")
     adversarial = inputs.evidence(seen, "example_adversarial")
-    if not (isinstance(clean, np.ndarray) and isinstance(adversarial, np.ndarray)):
-        return None
-    if clean.shape != adversarial.shape or not clean.size:
-        return None
-    clean, adversarial = clean[:MOST_EXAMPLES], adversarial[:MOST_EXAMPLES]
+    if isinstance(clean, np.ndarray) and isinstance(adversarial, np.ndarray):
+        if clean.shape != adversarial.shape or not clean.size:
+            return None
+        clean, adversarial = clean[:MOST_EXAMPLES], adversarial[:MOST_EXAMPLES]
+        shown = _shown(clean, adversarial, inputs.evidence(seen, "features"), room)
+    else:
+        before, after = _texts(clean), _texts(adversarial)
+        if not before or len(before) != len(after):
+            return None
+        pairs = list(zip(before, after, strict=True))[:MOST_EXAMPLES]
+        shown = [(None, tuple(starmap(Change, wordings(*pair)))) for pair in pairs]
     names = ("rows", "clean_class", "adversarial_class")
-    words = {name: _words(inputs.evidence(seen, f"example_{name}"), len(clean)) for name in names}
-    words["budget"] = _budgets(inputs, seen, len(clean))
-    shown = _shown(clean, adversarial, inputs.evidence(seen, "features"), room)
+    words = {name: _words(inputs.evidence(seen, f"example_{name}"), len(shown)) for name in names}
+    words["budget"] = _budgets(inputs, seen, len(shown))
     examples = tuple(
         _example({name: told[index] for name, told in words.items()}, index, *what)
         for index, what in enumerate(shown)
     )
     done, changed = _done(inputs, seen), _changed(inputs, seen)
     return Gallery(check_title(inputs, seen.check), seen.target, done, examples, changed)
+
+
+def _texts(item: "Item | None") -> list[str]:
+    return [text for text in item if isinstance(text, str)] if isinstance(item, list) else []
 
 
 def _done(inputs: RenderedInputs, seen: Observation) -> str:

@@ -13,6 +13,7 @@ from auditor.domain.policies import Effect
 from auditor.domain.records import AuditRecord
 from auditor.domain.verdicts import Outcome
 from auditor.rendering.phrases import OUTCOMES
+from auditor.rendering.remedies import remedy
 from auditor.rendering.verdicts import SILENCE, decided_by_silence
 from auditor.rendering.visible import visible
 
@@ -72,9 +73,9 @@ def _case(record: AuditRecord, finding: Finding) -> Element:
     if finding.outcome in SKIPPED:
         SubElement(case, "skipped", message=words)
     elif finding.outcome is Outcome.FAILED and denies:
-        _explain(SubElement(case, "failure", message=words, type="failed"), finding)
+        _explain(SubElement(case, "failure", message=words, type="failed"), record, finding)
     elif finding.outcome is Outcome.UNKNOWN and denies:
-        _explain(SubElement(case, "error", message=words, type="unknown"), finding)
+        _explain(SubElement(case, "error", message=words, type="unknown"), record, finding)
     else:
         SubElement(case, "system-out").text = words
     return case
@@ -88,7 +89,9 @@ def _silence(record: AuditRecord) -> Element:
     return case
 
 
-def _explain(element: Element, finding: Finding) -> None:
+def _explain(element: Element, record: AuditRecord, finding: Finding) -> None:
     controls = ", ".join(f"{item.framework} {item.ref}" for item in finding.controls)
-    parts = [finding.message, finding.remediation, f"Evidence for: {controls}" if controls else ""]
+    evidence = f"Evidence for: {controls}" if controls else ""
+    helps = remedy(record, finding)
+    parts = [finding.message, "" if helps in finding.message else helps, evidence]
     element.text = visible("\n".join(part for part in parts if part))

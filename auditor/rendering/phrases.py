@@ -1,5 +1,6 @@
 """The words of the report: one table for each closed set of the domain."""
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -78,6 +79,7 @@ REASONS: Mapping[Reason, str] = MappingProxyType(
         Reason.NEEDS_SCORES: "needs scores",
         Reason.NEEDS_CLASSIFICATION: "is for classification models",
         Reason.NEEDS_NUMERIC_INPUT: "needs numeric input with a known range",
+        Reason.NEEDS_TEXT_INPUT: "is for models that read text",
         Reason.NEEDS_TWIN: "needs gradients, and there is no differentiable twin of the model",
         Reason.NEEDS_EXTRA: "needs an optional part of auditor that is not installed",
         Reason.TWIN_DIFFERS: "the differentiable twin is not the same function as the model",
@@ -85,11 +87,19 @@ REASONS: Mapping[Reason, str] = MappingProxyType(
         Reason.TOO_FEW_ROWS: "there are too few rows",
         Reason.NOT_DEFINED: "is not defined on these data",
         Reason.OVER_BUDGET: "would cost more than the budget allows",
+        Reason.FELL_BACK: "operators run elsewhere than the target declares",
+        Reason.EMULATED: "has no meaning on an emulated processor",
+        Reason.NEEDS_REFERENCE: "needs another run to compare with",
+        Reason.NEEDS_PARENT: "needs the model that this one was made from",
+        Reason.NEEDS_AUTHORISATION: "needs written leave to attack the endpoint",
+        Reason.NEEDS_RUNTIME: "needs a runtime that is not to be had here",
         Reason.OTHER_PARAMETERS: "was observed with other parameters than the policy asks for",
         Reason.MODEL_CRASHED: "the model crashed",
         Reason.MODEL_HUNG: "the model did not answer in time",
         Reason.MODEL_OUT_OF_MEMORY: "the model outgrew its memory limit",
         Reason.MODEL_FAILED: "the runtime refused the model or its input",
+        Reason.ENDPOINT_LOST: "the server that runs the model could not be reached",
+        Reason.TARGET_CHANGED: "another model answered than the one that was met first",
         Reason.CHECK_CRASHED: "the check itself broke down",
         Reason.UNSUPPORTED: "is not built yet for this kind of model or input",
     }
@@ -101,6 +111,18 @@ BOUNDS: Mapping[Bound, str] = MappingProxyType(
 
 LISTED = frozenset({Unit.COUNT, Unit.PER_SECOND})
 """Units of metrics whose titles are plurals, which no "is" fits."""
+YES_OR_NO: Mapping[str, str] = MappingProxyType(
+    {
+        "reading.value": "yes",
+        "reading.value==true": "yes",
+        "!reading.value": "no",
+        "reading.value==false": "no",
+    }
+)
+"""Conditions that ask for one answer to a question, without their blanks."""
+HEAD = re.compile(r" (?:that|which|whose|of|about|without|decided|under|in|by|on|to)\b|[,(]")
+"""Where the noun of a title ends and what is said of it begins."""
+PLURAL = re.compile(r"[^siu]s$")
 
 
 def metric_title(inputs: RenderedInputs, check: str, metric: str) -> str:
@@ -149,17 +171,28 @@ def limit_values(limits: Limits | None) -> tuple[float, ...]:
     return tuple(end for end in (limits.least, limits.most) if end is not None)
 
 
+def yes_or_no(require: str | None) -> str:
+    """Return the answer that a condition asks for, or nothing where it asks for more than that."""
+    return YES_OR_NO.get("".join((require or "").split()), "")
+
+
+def verb(title: str, unit: Unit) -> str:
+    """Return what joins a metric's title and its figure: no "is" fits a plural."""
+    head = HEAD.split(title, maxsplit=1)[0].split() or [""]
+    many = unit in LISTED or any(PLURAL.search(word) for word in (head[0], head[-1]))
+    return ":" if many else " is"
+
+
 def asked(inputs: RenderedInputs, rule: Rule) -> str:
     """Say what a rule asks, without its condition in CEL."""
     title = metric_title(inputs, rule.check, rule.metric)
     where = coordinates(rule.where)
     place = f" at {where}" if where else ""
     if rule.limits is None:
-        return f"{title}{place}: this condition holds"
+        return f"{title}{place}: {yes_or_no(rule.require) or 'this condition holds'}"
     metric = inputs.metric(rule.check, rule.metric)
     unit = Unit.NONE if metric is None else metric.unit
-    verb = ":" if unit in LISTED else " is"
-    return f"{title}{place}{verb} {limits_text(rule.limits, unit)}"
+    return f"{title}{place}{verb(title, unit)} {limits_text(rule.limits, unit)}"
 
 
 def bound_sentence(inputs: RenderedInputs, measurement: Measurement, value: str) -> str:
@@ -168,5 +201,5 @@ def bound_sentence(inputs: RenderedInputs, measurement: Measurement, value: str)
     where = coordinates(measurement.params, measurement.slice)
     place = f" ({where})" if where else ""
     bound = BOUNDS[measurement.bound]
-    listed = measurement.unit in LISTED or isinstance(measurement.value, bool | str)
-    return f"{title}{place}{':' if listed else ' is'} {bound}{value}"
+    told = isinstance(measurement.value, bool | str)
+    return f"{title}{place}{':' if told else verb(title, measurement.unit)} {bound}{value}"

@@ -9,13 +9,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from auditor.rendering.cards import MOST_CARDS, cards, outcome_counts, reading_sentence
-from auditor.rendering.coverage import control_rows, doubted, gap_rows
+from auditor.rendering.coverage import control_rows, doubted
+from auditor.rendering.doubting import doubt_cure
 from auditor.rendering.examples import galleries
 from auditor.rendering.inputs import RenderedInputs
+from auditor.rendering.lacking import gap_rows
 from auditor.rendering.measurements import MOST_ROWS, measurement_rows
 from auditor.rendering.panels import sections
 from auditor.rendering.phrases import MEANINGS, OUTCOMES
+from auditor.rendering.quoting import coded
 from auditor.rendering.runs import edge_rows, request_facts, short, target_facts
+from auditor.rendering.targets.side_by_side import side_by_side
 from auditor.rendering.texts import glossary, outside
 from auditor.rendering.verdicts import moment, verdict_words
 from auditor.rendering.visible import visible
@@ -45,6 +49,7 @@ def _verdict(inputs: RenderedInputs) -> Mapping[str, object]:
         "more_cards": shown[MOST_CARDS:],
         "counts": [(outcome, OUTCOMES[outcome], count) for outcome, count in counts],
         "meanings": [(outcome, OUTCOMES[outcome], MEANINGS[outcome]) for outcome, _ in counts],
+        "beside": side_by_side(inputs, shown[:MOST_CARDS]),
         "several_targets": len(record.request.targets) > 1,
         "registered": moment(record.registered),
         "finished": moment(record.finished),
@@ -52,13 +57,15 @@ def _verdict(inputs: RenderedInputs) -> Mapping[str, object]:
 
 
 def _rest(inputs: RenderedInputs) -> Mapping[str, object]:
-    rows = measurement_rows(inputs)
+    rows, unsure = measurement_rows(inputs), doubted(inputs)
+    cures = [doubt_cure(inputs.record, item) for item in unsure]
     return {
         "sections": sections(inputs),
         "galleries": galleries(inputs),
         "show_examples": inputs.show_examples,
         "gaps": gap_rows(inputs),
-        "doubted": [reading_sentence(inputs, item) for item in doubted(inputs)],
+        "doubted": [reading_sentence(inputs, item) for item in unsure],
+        "doubt_cures": [cure for cure in dict.fromkeys(cures) if cure],
         "controls": control_rows(inputs.record.findings),
         "outside": outside(),
         "request_facts": request_facts(inputs),
@@ -75,7 +82,7 @@ def _rest(inputs: RenderedInputs) -> Mapping[str, object]:
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(shipped("reports") / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -83,6 +90,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["coded"] = coded
+    return environment
 
 
 def _shown(value: object) -> object:

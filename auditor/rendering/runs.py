@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.canonical import Json
 from auditor.domain.readings import Unit
-from auditor.domain.targets import Fingerprint, Interface, TargetSpec
+from auditor.domain.targets import Interface, TargetSpec
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.numbers import scalar, scale_of
+from auditor.rendering.placements import Level, provider_lines, standing
 
 SHORT = 12
 MOST_EDGES = 200
@@ -52,9 +53,11 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class TargetFacts:
-    """A target in plain words, and every fact that its identity is taken over."""
+    """A target in plain words, what may be said of it, and the facts that identify it."""
 
     name: str
+    level: Level
+    standing: str
     sentence: str
     interface: str
     identity: tuple[Fact, ...]
@@ -123,8 +126,7 @@ def _request_details(inputs: RenderedInputs) -> list[Fact]:
 
 def target_facts(inputs: RenderedInputs) -> tuple[TargetFacts, ...]:
     """Return each target that was asked for, opened or not."""
-    prints = inputs.record.fingerprints
-    return tuple(_target(spec, prints.get(spec.name)) for spec in inputs.record.request.targets)
+    return tuple(_target(inputs, spec) for spec in inputs.record.request.targets)
 
 
 def edge_rows(inputs: RenderedInputs) -> tuple[EdgeRow, ...]:
@@ -141,38 +143,66 @@ def edge_rows(inputs: RenderedInputs) -> tuple[EdgeRow, ...]:
 
 
 def _artifact_digest(inputs: RenderedInputs) -> str:
-    artifact = inputs.record.request.artifact
-    return "none: only predictions were audited" if artifact is None else artifact.digest
+    request = inputs.record.request
+    if request.artifact is not None:
+        return request.artifact.digest
+    served = any(target.endpoints for target in request.targets)
+    return f"none: only {'a served model' if served else 'predictions'} audited"
 
 
-def _target(spec: TargetSpec, found: Fingerprint | None) -> TargetFacts:
-    declared = f"{spec.runtime} with {spec.provider}, {_threads(spec.threads)}"
+def _target(inputs: RenderedInputs, spec: TargetSpec) -> TargetFacts:
+    found, stands = inputs.record.fingerprints.get(spec.name), standing(inputs, spec)
+    declared = f"Declared as {_declared(spec)}."
     if found is None:
-        return TargetFacts(spec.name, f"Declared as {declared}. It was not opened.", "", (), ())
-    kind = "emulated" if found.emulated else "run natively"
+        return TargetFacts(spec.name, stands.level, stands.sentence, declared, "", (), ())
     identity = Fact("identity", found.identity, code=True)
-    interface = "" if found.interface is None else _interface(found.interface)
     return TargetFacts(
         spec.name,
-        f"{_machine(found.identity_facts)}Declared as {declared}; {kind}.",
-        interface,
+        stands.level,
+        stands.sentence,
+        f"{''.join(_machines(found.identity_facts))}{declared}",
+        "" if found.interface is None else _interface(found.interface),
         (identity, *_flattened(found.identity_facts)),
         tuple(_flattened(found.conditions_facts)),
     )
 
 
+def _declared(spec: TargetSpec) -> str:
+    """Say what the audit file asked for: a served model, two halves, or a runtime."""
+    if spec.endpoint is not None:
+        model = f", model {spec.endpoint.model}" if spec.endpoint.model else ""
+        return f"a served model at {spec.endpoint.url} ({spec.endpoint.protocol.value}{model})"
+    if spec.cascade is not None:
+        return (
+            f"a cascade: rows of which the edge ({_declared(spec.cascade.edge)}) is less sure than "
+            f"{spec.cascade.below * 100:g} % go on to the cloud ({_declared(spec.cascade.cloud)})"
+        )
+    threads = "1 thread" if spec.threads == 1 else f"{spec.threads} threads"
+    played = f", on an emulated {spec.emulated}" if spec.emulated else ""
+    fallback = ", fallback allowed" if spec.allow_fallback else ""
+    return f"{spec.runtime} with {spec.provider}, {threads}{played}{fallback}"
+
+
+def _machines(facts: Mapping[str, Json]) -> Iterator[str]:
+    """Say processor, system and runtime of a target, or of each half of a cascade."""
+    halves = [(name, facts.get(name)) for name in ("edge", "cloud")]
+    inner = [(name, half) for name, half in halves if isinstance(half, Mapping)]
+    if not inner:
+        yield _machine(facts)
+    for name, half in inner:
+        said = _machine(half)
+        yield f"{name.capitalize()}: {said}" if said else ""
+
+
 def _machine(facts: Mapping[str, Json]) -> str:
     """Say processor, system and runtime in a sentence, as far as the facts name them."""
     known = {fact.name: fact.text for fact in _flattened(facts)}
-    processor = known.get("machine, cpu, model", "")
+    played = known.get("machine, cpu, emulated", "")
+    processor = f"{played} (emulated)" if played else known.get("machine, cpu, model", "")
     system = " on ".join(known[key] for key in ("machine, os", "machine, machine") if key in known)
     runtime = " ".join(known[key] for key in ("runtime, name", "runtime, version") if key in known)
     said = ", ".join(part for part in (processor, system, runtime) if part)
     return f"{said}. " if said else ""
-
-
-def _threads(count: int) -> str:
-    return "1 thread" if count == 1 else f"{count} threads"
 
 
 def _interface(found: Interface) -> str:
@@ -188,7 +218,10 @@ def _interface(found: Interface) -> str:
 def _flattened(facts: Mapping[str, Json], prefix: str = "") -> Iterator[Fact]:
     for name, value in sorted(facts.items()):
         label = f"{prefix}{name.replace('_', ' ')}"
-        if isinstance(value, Mapping):
+        if name == "placement":
+            lines = [Fact(f"{label}, {where}", text) for where, text in provider_lines(value)]
+            yield from lines or (Fact(label, "nobody says"),)
+        elif isinstance(value, Mapping):
             yield from _flattened(value, f"{label}, ")
         else:
             yield Fact(label, _flat(value))

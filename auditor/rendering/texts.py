@@ -1,4 +1,4 @@
-"""Texts of the report that no record changes: its glossary, and what no tool can evidence."""
+"""Texts of the report that no record changes: glossary, plain words, what no tool can evidence."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +21,23 @@ class OutsideRow:
     asks: str
     here: str
     you: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlainWords:
+    """What a check looks at, and what helps where it finds something bad."""
+
+    about: str
+    cures: tuple[str, ...]
+
+
+@lru_cache(maxsize=1)
+def plain_words() -> Mapping[str, PlainWords]:
+    """Return what checks of hardware look at, by check."""
+    listed: dict[str, dict[str, Any]] = _read("hardware.yaml")
+    return {
+        check: PlainWords(told["about"], tuple(told["cures"])) for check, told in listed.items()
+    }
 
 
 @lru_cache(maxsize=1)

@@ -13,6 +13,7 @@ from auditor.rendering.cards import required
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.phrases import ASSURANCE, VERDICTS
 from auditor.rendering.runs import Fact, short
+from auditor.rendering.suspicions import suspicions
 
 SILENCE = "No required rule applies to this model, so nothing was decided."
 MODES = {
@@ -38,6 +39,7 @@ def verdict_words(inputs: RenderedInputs) -> VerdictWords:
     deciding = required(record.findings)
     said = [_because(record.verdict, deciding), *_reservations(deciding)]
     said += [words for words in (MODES[inputs.policy.mode], _reduced(inputs)) if words]
+    said += suspicions(record)
     return VerdictWords(
         verdict=record.verdict,
         headline=VERDICTS[record.verdict],
@@ -135,9 +137,11 @@ def _facts(inputs: RenderedInputs) -> tuple[Fact, ...]:
 
 
 def _files(request: AuditRequest) -> str:
-    if request.artifact is None:
-        return "predictions only, the model was not seen"
-    return short(request.artifact.digest)
+    if request.artifact is not None:
+        return short(request.artifact.digest)
+    if any(target.endpoints for target in request.targets):
+        return "a served model, whose file was not seen"
+    return "predictions only, the model was not seen"
 
 
 def _valid_until(finished: str, days: int | None) -> str:

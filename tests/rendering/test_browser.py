@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from attacked_records import ATTACKED, DOUBTED
 from rendering_records import EVERY_RECORD, inputs_of
+from target_records import CHIPS, EVERYWHERE, inputs_of_chips
 from webdriver import CHROMIUM, DRIVER, Browser, browser
 
 from auditor.rendering.report import render_html
@@ -78,12 +79,17 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 RECORDS = {**EVERY_RECORD, "attacked": ATTACKED, "doubted": DOUBTED}
 SHOWN = ["failing", "passing", "open", "silent", "two-targets", "hostile", "attacked", "doubted"]
+INPUTS = {
+    **{name: inputs_of(RECORDS[name]) for name in SHOWN},
+    "chips": inputs_of_chips(CHIPS),
+    "everywhere": inputs_of_chips(EVERYWHERE),
+}
 
 
-@pytest.fixture(params=SHOWN)
+@pytest.fixture(params=INPUTS)
 def page(request: pytest.FixtureRequest, opened: Browser, tmp_path: Path) -> Browser:
     path = tmp_path / "report.html"
-    path.write_text(render_html(inputs_of(RECORDS[request.param])), encoding="utf-8")
+    path.write_text(render_html(INPUTS[request.param]), encoding="utf-8")
     opened.look(width=1280)
     opened.open(path)
     return opened

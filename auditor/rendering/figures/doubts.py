@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from auditor.domain.canonical import Json
 from auditor.domain.readings import Measurement
+from auditor.rendering.doubting import UNSTEADY, reasons
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.phrases import check_title
 
@@ -19,16 +20,13 @@ def series_name(inputs: RenderedInputs, check: str) -> str:
 
 def doubts(measured: Sequence[Measurement]) -> tuple[str, ...]:
     """Say why doubted figures are not to be believed, each reason once."""
-    reasons = dict.fromkeys(_doubt(m.details) for m in measured if m.doubted)
-    if not reasons:
+    found = dict.fromkeys(_doubt(m.details) for m in measured if m.doubted)
+    if not found:
         return ()
-    told = "; ".join(list(reasons)[:MOST_REASONS])
+    told = "; ".join(list(found)[:MOST_REASONS])
     return (f"Hollow marks are not to be believed: {told}.",)
 
 
 def _doubt(details: Mapping[str, Json]) -> str:
-    told = details.get("doubt")
-    if isinstance(told, str) and told:
-        return told.rstrip(".")
     steady = details.get("deterministic", True)
-    return "the check doubts them" if steady else "the model answers differently when asked again"
+    return reasons(details) or ("the check doubts them" if steady else UNSTEADY)

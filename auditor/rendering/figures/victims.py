@@ -8,6 +8,7 @@ from auditor.rendering.figures.doubts import doubts, series_name
 from auditor.rendering.figures.panel import Panel, coordinate, ends
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.numbers import DASH, count
+from auditor.rendering.phrases import coordinates
 from auditor.rendering.plots.intervals import Row, interval_rows
 
 MOST_PARTS = 14
@@ -33,7 +34,7 @@ def victim_panels(
 
 def telling(readings: Sequence[Measurement]) -> Measurement:
     """Return the largest budget that breaks some rows and not all, or else the middle one."""
-    grown = sorted(readings, key=lambda m: coordinate(m, "eps") or 0.0)
+    grown = sorted(readings, key=lambda m: coordinate(m, "eps", "words") or 0.0)
     between = [m for m in grown if LEAST < (ends(m) or (0.0,))[0] < MOST]
     return between[-1] if between else grown[len(grown) // 2]
 
@@ -80,7 +81,8 @@ def _panel(
 ) -> Panel:
     about, parts = breakdown
     eps = coordinate(m, "eps")
-    budget = "" if eps is None else change_words(str(m.params.get("norm", "")), eps)
+    norm = str(m.params.get("norm", ""))
+    budget = coordinates(m.params) if eps is None else change_words(norm, eps)
     title = f"Who is broken: by {about}"
     shown = parts[:MOST_PARTS]
     rows = [Row(str(part.get("name", "")), *_numbers(part), doubted=m.doubted) for part in shown]

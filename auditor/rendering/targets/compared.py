@@ -1,0 +1,164 @@
+"""Which readings are compared between targets: the same figure, at the same place, on each."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from auditor.domain.readings import Gap, Measurement, Unit
+from auditor.rendering.changes import change_words
+from auditor.rendering.figures.doubts import series_name
+from auditor.rendering.figures.panel import coordinate, ends
+from auditor.rendering.figures.victims import LEAST, MOST
+from auditor.rendering.inputs import RenderedInputs
+from auditor.rendering.phrases import REASONS, coordinates, metric_title
+
+Key = tuple[str, str, tuple[tuple[str, object], ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One figure on each target: by name, or why it is missing there.
+
+    ``higher`` says whether more is better; ``place`` is where the figure holds.
+    """
+
+    title: str
+    place: str
+    unit: Unit
+    higher: bool
+    found: Mapping[str, Measurement]
+    missing: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """Title and place in one phrase."""
+        return f"{self.title} ({self.place})" if self.place else self.title
+
+    def sure(self, target: str) -> Measurement | None:
+        """Return the figure on a target where it is not doubted."""
+        found = self.found.get(target)
+        return None if found is None or found.doubted else found
+
+
+def compared(inputs: RenderedInputs) -> Iterator[Compared]:
+    """Yield what a change of chip may move, each that at least one target has."""
+    for item in (
+        plain(inputs, "quality.accuracy", "accuracy", "Accuracy"),
+        plain(inputs, "quality.calibration", "debiased_l2", "Calibration error"),
+        worst_gap(inputs),
+        robust(inputs),
+        plain(inputs, "hardware.parity", "flip_rate", "Decisions that differ from the reference"),
+    ):
+        if item is not None:
+            yield item
+
+
+def plain(
+    inputs: RenderedInputs, check: str, metric: str, title: str, place: str = ""
+) -> Compared | None:
+    """Return a metric of the whole sample that has no coordinates."""
+    return _of(inputs, (check, metric, ()), title, place)
+
+
+def worst_gap(inputs: RenderedInputs) -> Compared | None:
+    """Return the gap between groups that is widest on any target, the same one on each."""
+    key = _chosen(
+        inputs,
+        lambda m: m.check == "fairness.groups" and m.metric.endswith("_gap"),
+        lambda group: (max((ends(m) or (0.0,))[0] for m in group),),
+    )
+    if key is None:
+        return None
+    check, metric, where = key
+    what = metric_title(inputs, check, metric).lower()
+    column = dict(where).get("group_column")
+    return _of(inputs, key, "Widest gap between groups", f"{what}{f' by {column}' * bool(column)}")
+
+
+def robust(inputs: RenderedInputs) -> Compared | None:
+    """Return accuracy under one attack at one budget: what a rule bounds, or what tells most."""
+    bounded = [rule for rule in inputs.policy.rules if rule.metric == "robust_accuracy"]
+
+    def telling(group: Sequence[Measurement]) -> tuple[float, ...]:
+        first = group[0]
+        asked = any(
+            rule.check == first.check and rule.where.items() <= first.params.items()
+            for rule in bounded
+        )
+        between = sum(LEAST < (ends(m) or (0.0,))[0] < MOST for m in group)
+        return asked, between, coordinate(first, "eps") or 0.0
+
+    attacked = _chosen(
+        inputs,
+        lambda m: m.check.startswith("evasion.") and m.metric == "robust_accuracy",
+        telling,
+    )
+    if attacked is None:
+        return None
+    check, _, where = attacked
+    places = dict(where)
+    eps, norm = places.get("eps"), str(places.get("norm", ""))
+    at = _where(where)
+    if isinstance(eps, int | float) and norm:
+        at = f"a change of {change_words(norm, eps)}"
+    return _of(
+        inputs, attacked, "Accuracy under attack",
+        ", ".join(part for part in (at, series_name(inputs, check)) if part),
+    )  # fmt: skip
+
+
+def _where(where: Sequence[tuple[str, object]]) -> str:
+    return coordinates({name: v for name, v in where if isinstance(v, bool | int | float | str)})
+
+
+def _key(m: Measurement) -> Key:
+    return m.check, m.metric, tuple(sorted(m.params.items()))
+
+
+def _whole(inputs: RenderedInputs) -> Iterator[Measurement]:
+    for item in inputs.record.readings:
+        if isinstance(item, Measurement) and not item.slice and ends(item) is not None:
+            yield item
+
+
+def _chosen(
+    inputs: RenderedInputs,
+    wanted: Callable[[Measurement], bool],
+    weight: Callable[[Sequence[Measurement]], tuple[float, ...]],
+) -> Key | None:
+    """Return the coordinates that most targets have, and of those the weightiest."""
+    groups: dict[Key, dict[str, Measurement]] = {}
+    for m in _whole(inputs):
+        if wanted(m):
+            groups.setdefault(_key(m), {}).setdefault(m.target, m)
+    if not groups:
+        return None
+    most = max(len(group) for group in groups.values())
+    full = {key: list(group.values()) for key, group in groups.items() if len(group) == most}
+    ranked = {key: weight(group) for key, group in full.items()}
+    best = max(ranked.values())
+    return min((key for key, rank in ranked.items() if rank == best), key=repr)
+
+
+def _of(inputs: RenderedInputs, key: Key, title: str, place: str = "") -> Compared | None:
+    found: dict[str, Measurement] = {}
+    for m in _whole(inputs):
+        if _key(m) == key:
+            found.setdefault(m.target, m)
+    if not found:
+        return None
+    check, metric, _ = key
+    known = inputs.metric(check, metric)
+    unit = next(iter(found.values())).unit
+    names = [spec.name for spec in inputs.record.request.targets]
+    missing = {name: _why(inputs, name, check, metric) for name in names if name not in found}
+    return Compared(title, place, unit, bool(known and known.higher_is_better), found, missing)
+
+
+def _why(inputs: RenderedInputs, target: str, check: str, metric: str) -> str:
+    gaps = [
+        item
+        for item in inputs.record.readings
+        if isinstance(item, Gap) and item.target == target and item.check == check
+        if item.metric in {"", metric}
+    ]
+    return REASONS[gaps[0].reason] if gaps else "not measured here"

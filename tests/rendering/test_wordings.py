@@ -1,0 +1,63 @@
+"""What was changed in a text, as people read it."""
+
+from dataclasses import replace
+
+import pytest
+from rendering_records import BLOBS, FAILING, inputs_of
+
+from auditor.domain.evidence import Item, encode
+from auditor.domain.records import Observation
+from auditor.rendering.examples import Gallery, galleries
+from auditor.rendering.wordings import wordings
+
+
+def test_words_that_were_changed_are_named_by_their_place() -> None:
+    before, after = "Return the  path, as it is.", "Return the  pth, as it si."
+    assert list(wordings(before, after)) == [("word 3", "path,", "pth,"), ("word 6", "is.", "si.")]
+
+
+def test_letters_that_only_look_alike_are_named_by_their_code() -> None:
+    ((place, one, other),) = wordings("a caf\u00e9 path", "a caf\u00e9 p\u0430th")
+    assert (place, one) == ("word 3", "path")
+    assert other == "p\u0430th (\u0430 is U+0430)"
+    assert list(wordings("caf\u00e9", "c\u00e9f\u00e9")) == [
+        ("word 1", "caf\u00e9", "c\u00e9f\u00e9")
+    ]
+
+
+def shown(**evidence: Item) -> tuple[Gallery, ...]:
+    blobs = {f"example_{name}": encode(item) for name, item in evidence.items()}
+    names = {name: blob.digest for name, blob in blobs.items()}
+    seen = Observation("cpu", "evasion.text", 1, {}, 1, names)
+    raw = {**BLOBS, **{blob.digest: blob.raw for blob in blobs.values()}}
+    return galleries(inputs_of(replace(FAILING, observations=(seen,)), blob=raw.__getitem__))
+
+
+def test_a_text_is_shown_by_its_changed_words() -> None:
+    (gallery,) = shown(
+        clean=["a good film", "so bad"],
+        adversarial=["a good movie", "so baad"],
+        rows=["r1", "r2"],
+        clean_class=["fine", "poor"],
+        adversarial_class=["poor", "fine"],
+        budget=["1 word", "1 word"],
+    )
+    assert gallery.done == "changed"
+    first, second = gallery.examples
+    assert (first.row, first.budget, first.said_before, first.said_after) == (
+        *("r1", "1 word"),
+        *("fine", "poor"),
+    )
+    told = [(change.feature, change.before, change.after) for change in first.changes]
+    assert told == [("word 3", "film", "movie")]
+    assert second.changes[0].after == "baad"
+
+
+@pytest.mark.parametrize("adversarial", [["one"], [], "one", [1, 2], None])
+def test_texts_that_contradict_each_other_are_not_shown(adversarial: Item) -> None:
+    assert shown(clean=["one", "two"], adversarial=adversarial) == ()
+
+
+def test_texts_of_other_lengths_stand_in_full() -> None:
+    assert list(wordings("one two", "one")) == [("text", "one two", "one")]
+    assert not list(wordings("same", "same"))
