@@ -3,13 +3,14 @@
 #   make test       the fast tests          make test-slow   the slow ones
 #   make test-all   both                    make check       style, types, floors
 #   make docs       one page a check        make bench       measured comparisons
+#   make simulate   coverage and error rates of the statistics, by simulation
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := audit
-.PHONY: audit test test-slow test-all check format docs bench clean
+.PHONY: audit test test-slow test-all check format docs simulate bench clean
 
 # The interpreter that makes the environments; `make PYTHON=…` names another one.
 PYTHON ?= python3.11
@@ -46,6 +47,9 @@ format: $(DEV)
 
 docs: $(RUN)
 	@$(BIN)/python scripts/write_check_pages.py
+
+simulate: $(DEV)
+	@OMP_NUM_THREADS=1 $(BIN)/python scripts/simulate.py
 
 bench: $(BENCHED)
 	@for script in $$(grep -l "__main__" benchmarks/*.py); do echo "== $$script"; $(BENCH)/bin/python "$$script"; done

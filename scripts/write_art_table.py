@@ -142,7 +142,7 @@ def opened(model: str) -> Iterator[Subject]:
     with (
         prepare(asked, beside(path), overrides, parts) as prepared,
         open_subject(
-            prepared.request.targets[0], prepared.materials, OPENERS, twin=True
+            prepared.request.targets[0], prepared.materials, OPENERS, twin=lambda _: True
         ) as subject,
     ):
         yield subject

@@ -16,6 +16,8 @@ from auditor.domain.auditfiles import (
     ModelSection,
     TaskSection,
 )
+from auditor.domain.endpoints import EndpointSpec
+from auditor.domain.targets import CascadeSpec, TargetSpec
 from auditor.packs.catalogues import load_catalogues
 from auditor.packs.loading import load_policy
 from auditor.packs.shapes import MetadataShape, PolicyShape, RuleShape
@@ -93,3 +95,11 @@ def test_the_documentation_names_every_setting_of_an_audit_file() -> None:
     # source and raw are what was read, not what was written.
     absent = {name for name in named - {"source", "raw"} if f"`{name}`" not in text}
     assert absent == set()
+
+
+def test_the_documentation_names_every_setting_of_a_target() -> None:
+    text = (DOCS / "targets.md").read_text(encoding="utf-8")
+    named = {field.name for spec in (TargetSpec, EndpointSpec) for field in fields(spec)}
+    absent = {name for name in named if not re.search(rf"^\|[^|]*`{name}`", text, re.MULTILINE)}
+    assert absent == set()
+    assert all(f"`{field.name}`" in text for field in fields(CascadeSpec))

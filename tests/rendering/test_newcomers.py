@@ -148,7 +148,7 @@ def test_no_plural_is_followed_by_is() -> None:
     }
     border = "Border inputs decided alike each time"
     many = ("Decisions that differ", "Calls without an answer", border)
-    one = ("Accuracy", "Share of rows proved right within a budget", "Error of a confirmed slice")
+    one = ("Accuracy", "Share of rows proved right within a budget")
     assert {titles[title] for title in many} == {":"}
     assert {titles[title] for title in one} == {" is"}
     assert verb("Log loss", Unit.NAT) == " is"

@@ -219,6 +219,16 @@ def test_a_plugin_that_takes_what_it_cannot_run_is_told(workshop: Workshop) -> N
 
 
 @pytest.mark.slow
+def test_a_plugin_that_leaves_an_8_bit_file_to_the_processor_is_told(workshop: Workshop) -> None:
+    """The session opens and scores at full speed: every operator runs on the processor."""
+    spec = TargetSpec("ggml", library="onnxruntime_ggml", interpreter=worker("ggml"))
+    gap, readings = failed_back(spec, workshop, quantised_model(workshop))
+    assert gap.reason is Reason.FELL_BACK
+    assert f"on {CPU}" in gap.detail
+    assert measured(readings, "share_on_target").value == 0.0
+
+
+@pytest.mark.slow
 def test_a_provider_that_the_plugin_does_not_bring_is_no_target(
     workshop: Workshop, classes: Classes
 ) -> None:
