@@ -29,6 +29,7 @@ def meet(connection: Connection, task: Task, sample: Array) -> Acquaintance:
     refusals: list[ModelFailedError] = []
     began = time.monotonic()
     for tried, entrance in enumerate(entrances(slots, sample.shape[1:]), start=1):
+        asked = time.monotonic()
         try:
             answers = _ask(connection, entrance, sample, outputs)
         except ModelFailedError as refusal:
@@ -36,9 +37,9 @@ def meet(connection: Connection, task: Task, sample: Array) -> Acquaintance:
             continue
         leaving = find_exit(answers, task)
         first = next(answer for answer in answers if answer.name == leaving.output)
-        asked = time.monotonic()
+        between = time.monotonic()
         again = _ask(connection, entrance, sample, outputs)
-        pace = (time.monotonic() - asked) / len(sample)
+        taken = min(between - asked, time.monotonic() - between)
         second = next(answer for answer in again if answer.name == leaving.output)
         return Acquaintance(
             as_interface(entrance, leaving),
@@ -46,7 +47,7 @@ def meet(connection: Connection, task: Task, sample: Array) -> Acquaintance:
             deterministic=_same(first, second),
             queries=len(sample) * (tried + 1),
             busy=time.monotonic() - began,
-            pace=pace,
+            pace=taken / len(sample),
         )
     raise refusals[0]
 

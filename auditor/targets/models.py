@@ -32,7 +32,7 @@ TIMING_SHARE = 0.5
 class Acquaintance:
     """What the first questions to a model brought to light, and the rows that they took.
 
-    ``pace`` is what one of these rows took, in seconds.
+    ``pace`` is what one of these rows took, in seconds, when the same were asked twice.
     """
 
     interface: Interface

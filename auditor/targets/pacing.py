@@ -19,6 +19,8 @@ SECONDS = 1.0
 """What the trial may take, by the pace of the rows before it."""
 LEAST_PACE = 1e-4
 """Seconds a row under which a request's own cost is small whatever its size."""
+LEAST_SAMPLE = 64
+"""Rows by which a pace is judged: of fewer, one late answer would make a fast model slow."""
 GAIN = 0.9
 """Another size than the usual one is taken only where it needs less than this share of its time."""
 
@@ -42,7 +44,7 @@ def try_sizes(ask: Ask, sample: Anything, pace: float, usual: int) -> Trial:
     """
     count = min(SIZES[-1], int(SECONDS / max(pace, LEAST_PACE) / (ROUNDS * len(SIZES))))
     sizes = [size for size in SIZES if size <= min(count, usual)]
-    if pace < LEAST_PACE or len(sizes) < 2:  # noqa: PLR2004 -- there must be a choice
+    if pace < LEAST_PACE or len(sample) < LEAST_SAMPLE or len(sizes) < 2:  # noqa: PLR2004 -- there must be a choice
         return Trial(None, 0)
     rows = np.resize(sample, (sizes[-1], *sample.shape[1:]))
     taken = dict.fromkeys(sizes, float("inf"))

@@ -63,3 +63,9 @@ def test_the_record_says_how_many_rows_a_request_carried(
     with open_model(TargetSpec("cpu"), workshop.folder, artifact, classes(3), rows) as model:
         told = model.fingerprint.conditions_facts["rows_a_request"]
     assert told == 1024
+
+
+def test_a_few_rows_say_nothing_of_a_pace() -> None:
+    target = Target(0.0, 10)
+    assert try_sizes(target, ROWS[:10], PACE, USUAL).queries == 0
+    assert target.asked == []
