@@ -70,7 +70,7 @@ def _look_for(need: Need, subject: Subject) -> Gap | None:  # noqa: C901 -- one 
         case Need.GROUPS:
             return None if evaluation is not None and evaluation.groups else _NO_GROUPS
         case Need.PARENT:
-            return None if subject.parent.about else _NO_PARENT
+            return None if subject.parent.about else NO_PARENT
         case Need.CASCADE:
             return subject.cascade if isinstance(subject.cascade, Gap) else None
         case Need.CLASSIFICATION:
@@ -130,7 +130,7 @@ _NO_LEAVE = Gap(
     detail="The target is an endpoint, and nobody has given leave to attack it.",
     cure="Write who gave leave, and for what, under endpoint.authorisation of the target.",
 )
-_NO_PARENT = Gap(
+NO_PARENT = Gap(
     reason=Reason.NEEDS_PARENT,
     detail="The audit names no model that this one was made from.",
     cure="Name it under model.parent in the audit file.",

@@ -17,18 +17,5 @@ case $name in
 esac
 folder=${AUDITOR_SERVERS:+$AUDITOR_SERVERS/$name}
 folder=${folder:-$PWD/.venv-$name}
-stamp=$folder/.stamp
-wanted="${packages[*]}"
-
-mkdir -p "$folder"
-echo '*' > "$folder/.gitignore"
-exec 9> "$folder/.lock"
-flock 9  # two that ask at once wait for each other
-
-if [[ ! -f $stamp || $(<"$stamp") != "$wanted" ]]; then
-  [[ -x $folder/bin/python ]] || "${2:-python3.11}" -m venv "$folder"
-  echo "Installing $wanted into $folder" >&2
-  "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "${packages[@]}"
-  echo "$wanted" > "$stamp"
-fi
+scripts/make_packages_env.sh "$folder" "${2:-python3.11}" "${packages[@]}"
 echo "$folder"

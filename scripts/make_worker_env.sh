@@ -16,18 +16,5 @@ shift
 packages=("numpy>=2.0" "onnx>=1.17" "$@")
 folder=${AUDITOR_WORKERS:+$AUDITOR_WORKERS/$name}
 folder=${folder:-$PWD/.venv-$name}
-stamp=$folder/.stamp
-wanted="${packages[*]}"
-
-mkdir -p "$folder"
-echo '*' > "$folder/.gitignore"
-exec 9> "$folder/.lock"
-flock 9  # two that ask at once wait for each other
-
-if [[ ! -f $stamp || $(<"$stamp") != "$wanted" ]]; then
-  [[ -x $folder/bin/python ]] || "${PYTHON:-python3.11}" -m venv "$folder"
-  echo "Installing $wanted into $folder" >&2
-  "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "${packages[@]}"
-  echo "$wanted" > "$stamp"
-fi
+scripts/make_packages_env.sh "$folder" "${PYTHON:-python3.11}" "${packages[@]}"
 echo "$folder/bin/python"

@@ -16,6 +16,7 @@ from auditor.attacks.triggers import Couple, Search, seek
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Metric
 from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap
 from auditor.domain.models import Model, Twin
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.subjects import Subject
@@ -72,12 +73,7 @@ def duel_readings(
 ) -> Iterator[Reading]:
     """Return the robust accuracy of both, how attacks carry over, and each class's trigger."""
     if "not_attacked" in evidence:
-        said = cast("Mapping[str, str]", evidence["not_attacked"])
-        for metric in DUEL:
-            yield Gap(
-                reason=Reason(said["reason"]), detail=said["detail"], cure=said["cure"],
-                metric=metric,
-            )  # fmt: skip
+        yield from (read_gap(evidence["not_attacked"], metric) for metric in DUEL)
         return
     for prefix in (OWN, PARENT):
         part = {

@@ -1,10 +1,7 @@
-"""What a bench could not measure, kept as evidence and read again."""
+"""What a bench could not measure."""
 
 from collections.abc import Mapping
-from typing import cast
 
-from auditor.domain.canonical import Json
-from auditor.domain.evidence import Item
 from auditor.domain.readings import Gap, Reason, Scalar
 from auditor.errors import AuditorError, RuntimeMissingError, SubjectLostError
 
@@ -13,23 +10,6 @@ EMULATED = Gap(
     detail="The processor is emulated: the memory and the work are those of the emulator.",
     cure="Measure on the chip itself.",
 )
-
-
-def write_gap(gap: Gap) -> dict[str, Json]:
-    """Return a gap's evidence form."""
-    return {"reason": gap.reason.value, "detail": gap.detail, "cure": gap.cure}
-
-
-def read_gap(said: Item, metric: str = "", params: Mapping[str, Scalar] | None = None) -> Gap:
-    """Return the gap of one metric, from its evidence form."""
-    told = cast("Mapping[str, str]", said)
-    return Gap(
-        reason=Reason(told["reason"]),
-        detail=told["detail"],
-        cure=told["cure"],
-        metric=metric,
-        params=params or {},
-    )
 
 
 def gap_of(error: AuditorError) -> Gap:

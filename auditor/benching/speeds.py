@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
-from auditor.benching.gaps import read_gap, too_few
+from auditor.benching.gaps import too_few
 from auditor.benching.noise import interruptions
 from auditor.benching.queues import bunches, load_of, waits
 from auditor.domain.canonical import Json
 from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap
 from auditor.domain.intervals import Interval
 from auditor.domain.readings import (
     Gap,

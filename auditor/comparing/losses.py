@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.comparing.pairs import Pairs
+from auditor.comparing.pairs import Pairs, unlabelled
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.tasks import Floats
 from auditor.stats.gap_changes import gap_change
@@ -24,7 +24,7 @@ def calibration(
     labels = pairs.labels
     for metric, unit in (("nll_change", Unit.NAT), ("brier_change", Unit.NONE)):
         if labels is None or len(labels) < LEAST:
-            yield _lacking(metric, labels)
+            yield unlabelled(metric) if labels is None else _too_few(metric)
             continue
         score = log_losses if metric == "nll_change" else brier_scores
         moved = score(after, labels)[0] - score(before, labels)[0]
@@ -66,14 +66,7 @@ def _one_group(column: str) -> Gap:
     )
 
 
-def _lacking(metric: str, labels: NDArray[np.int64] | None) -> Gap:
-    if labels is None:
-        return Gap(
-            reason=Reason.NEEDS_LABELS,
-            detail=f"{metric} needs the truth, and the evaluation data have no labels.",
-            cure="Name the label column under data.evaluation.labels in the audit file.",
-            metric=metric,
-        )
+def _too_few(metric: str) -> Gap:
     return Gap(
         reason=Reason.TOO_FEW_ROWS,
         detail=f"{metric} has no interval from fewer than {LEAST} rows.",

@@ -7,6 +7,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.comparing.shares import share_of
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Metric
 from auditor.domain.datasets import Dataset
@@ -14,7 +15,6 @@ from auditor.domain.evidence import Evidence
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Scalar, Unit
 from auditor.domain.tasks import Floats
 from auditor.stats.paired import paired_difference
-from auditor.stats.proportions import clopper_pearson
 
 GROUP = "group:"
 MOST_WORST_ROWS = 10
@@ -89,7 +89,7 @@ class Pairs:
             "from": self._counted(self.expected[self.flipped]),
             "worst_rows": self.worst(),
         }
-        return _share("flip_rate", self.flipped, confidence, {}, details)
+        return share_of("flip_rate", self.flipped, confidence, details=details)
 
     def by_class(self, confidence: float) -> Iterator[Measurement]:
         """Return the flip rate among the rows that the first run gives each class."""
@@ -97,7 +97,7 @@ class Pairs:
         level = 1 - (1 - confidence) / max(1, len(present))
         for index in present:
             part = self.flipped[self.expected == index]
-            yield _share("class_flip_rate", part, level, {"class": self.classes[index]})
+            yield share_of("class_flip_rate", part, level, params={"class": self.classes[index]})
 
     def by_group(self, confidence: float) -> Iterator[Measurement]:
         """Return the flip rate of each group of each column."""
@@ -106,16 +106,16 @@ class Pairs:
         for name, group in cells:
             part = self.flipped[self.groups[name] == group]
             where: dict[str, Scalar] = {"column": name, "group": str(group)}
-            yield _share("group_flip_rate", part, level, where)
+            yield share_of("group_flip_rate", part, level, params=where)
 
     def truth(self, confidence: float) -> Iterator[Reading]:
         """Return what the flips do to accuracy, where the truth is known."""
         if self.labels is None:
-            yield from (_unlabelled("right_to_wrong"), _unlabelled("accuracy_change"))
+            yield from (unlabelled("right_to_wrong"), unlabelled("accuracy_change"))
             return
         was, now = self.expected == self.labels, self.decided == self.labels
         lost, gained = was & ~now, now & ~was
-        yield _share("right_to_wrong", lost, confidence, {})
+        yield share_of("right_to_wrong", lost, confidence)
         change = paired_difference(int(gained.sum()), int(lost.sum()), len(was), confidence)
         details: dict[str, Json] = {
             "before": float(was.mean()),
@@ -198,18 +198,8 @@ def groups_of(dataset: Dataset, rows: NDArray[np.int64]) -> dict[str, NDArray[np
     return {name: np.array(held)[rows] for name, held in dataset.groups.items()}
 
 
-def _share(
-    metric: str,
-    happened: NDArray[np.bool_],
-    confidence: float,
-    where: Mapping[str, Scalar],
-    details: Mapping[str, Json] | None = None,
-) -> Measurement:
-    interval = clopper_pearson(int(happened.sum()), len(happened), confidence)
-    return Measurement.of(interval, metric, Unit.SHARE, params=where, details=details)
-
-
-def _unlabelled(metric: str) -> Gap:
+def unlabelled(metric: str) -> Gap:
+    """Return the gap of a figure that needs the truth, where nobody told it."""
     return Gap(
         reason=Reason.NEEDS_LABELS,
         detail=f"{metric} needs the truth, and the evaluation data have no labels.",

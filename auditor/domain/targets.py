@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from auditor.domain.canonical import Json, JsonObject, digest_json
 from auditor.domain.endpoints import EndpointSpec
 
+EXACT_SUMS: Mapping[str, str] = {"session.x64quantprecision": "1"}
+"""ONNX Runtime's session entry by which 8-bit products do not overflow on x86 without VNNI."""
+
 
 @dataclass(frozen=True, slots=True)
 class CascadeSpec:

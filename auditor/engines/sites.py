@@ -11,24 +11,19 @@ from auditor.domain.models import Model, Twin
 from auditor.domain.placements import Placement
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.subjects import NO_PLACEMENT
-from auditor.domain.targets import TargetSpec
+from auditor.domain.targets import EXACT_SUMS, TargetSpec
 from auditor.domain.twins import TwinSource
 from auditor.engines.gaps import gap_from
 from auditor.engines.openers import Materials, Openers, Staged
 from auditor.errors import AuditorError, InvalidInputError
-from auditor.needs import without_file
+from auditor.needs import NO_PARENT, without_file
 
 T = TypeVar("T")
 PROBE_ROWS = 64
 TWIN_ROWS = 512
-REFERENCE = TargetSpec("reference", session={"session.x64quantprecision": "1"})
+REFERENCE = TargetSpec("reference", session=EXACT_SUMS)
 """Where the artifact is run to compare with: this machine's processor, with products of 8-bit
 numbers that are exact on any x86 processor."""
-NO_PARENT = Gap(
-    reason=Reason.NEEDS_PARENT,
-    detail="The audit names no model that this one was made from.",
-    cure="Name it under model.parent in the audit file.",
-)
 NO_FILE = Gap(
     reason=Reason.NEEDS_REFERENCE,
     detail="There is no file that could be run elsewhere, only an endpoint.",

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from evasion_toys import ToyModel, box, classes, subject
 
-from auditor.checks.hardware.saturation import EXACT, Saturation
+from auditor.checks.hardware.saturation import Saturation
 from auditor.domain.artifacts import Structure
 from auditor.domain.benches import Alteration
 from auditor.domain.canonical import Json
 from auditor.domain.evidence import Evidence, decode, encode
 from auditor.domain.readings import Gap, Measurement, Reading, Reason
 from auditor.domain.subjects import Shard, Subject
-from auditor.domain.targets import TargetSpec
+from auditor.domain.targets import EXACT_SUMS, TargetSpec
 from auditor.domain.tasks import Array, Floats
 
 ROWS = 100
@@ -35,7 +35,7 @@ class Overflowing:
 
     def scores(self, inputs: Array, alteration: Alteration) -> Floats:
         self.asked.append(alteration)
-        exact = alteration.session == EXACT
+        exact = alteration.session == EXACT_SUMS
         rows = inputs.astype(np.float64)
         return rows if exact else np.minimum(rows, self.cut)
 
@@ -73,7 +73,7 @@ def test_decisions_that_exact_sums_change_are_counted() -> None:
     rate = measured(found, "saturated_flip_rate")
     assert rate.value == pytest.approx((exact != cut).mean())
     assert rate.low > 0.05  # type: ignore[operator]  # a share
-    assert [item.session for item in bench.asked] == [{}, EXACT]
+    assert [item.session for item in bench.asked] == [{}, EXACT_SUMS]
 
 
 def test_the_scan_counts_pairs_over_all_weights_and_names_the_layer() -> None:

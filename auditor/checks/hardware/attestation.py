@@ -17,12 +17,14 @@ from auditor.attacks.challenges import (
     majority,
     read_signature,
 )
+from auditor.comparing.shares import share_of
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap
 from auditor.domain.policies import Control
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.readings import Gap, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.stats.proportions import clopper_pearson
 
@@ -128,7 +130,7 @@ class Attestation:
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Compute the shares of labels that agree."""
         if "gap" in evidence:
-            return (_gap(cast("Mapping[str, str]", evidence["gap"])),)
+            return (read_gap(evidence["gap"]),)
         about = cast("Mapping[str, Json]", evidence["about"])
         expected, told = (cast("Labels", evidence[name]) for name in ("expected", "labels"))
         signature = Signature(str(about["inputs_digest"]), majority(told))
@@ -139,8 +141,8 @@ class Attestation:
         }
         stable = (told == told[0]).all(axis=0)
         return (
-            _share("label_agreement", signature.labels == expected, confidence, details),
-            _share("repeat_agreement", stable, confidence, {"repeats": len(told)}),
+            share_of("label_agreement", signature.labels == expected, confidence, details=details),
+            share_of("repeat_agreement", stable, confidence, details={"repeats": len(told)}),
             *self._recorded(signature, confidence),
             self._fresh(evidence, confidence),
         )
@@ -157,12 +159,12 @@ class Attestation:
                 continue
             twins = [other for other, its in known.items() if other != name and _near(its, kept)]
             readings.append(
-                _share(
+                share_of(
                     "recorded_agreement",
                     alike,
                     confidence,
-                    {"not_told_from": twins},
-                    {"recorded": name},
+                    params={"recorded": name},
+                    details={"not_told_from": twins},
                 )
             )
         return readings
@@ -183,7 +185,9 @@ class Attestation:
             )
         names = ("fresh_expected", "fresh_labels")
         expected, told = (cast("Labels", evidence[name]) for name in names)
-        return _share("fresh_agreement", told == expected, confidence, {"commitment": committed})
+        return share_of(
+            "fresh_agreement", told == expected, confidence, details={"commitment": committed}
+        )
 
 
 NOTHING_RECORDED = (
@@ -204,17 +208,6 @@ def _near(one: Signature | None, other: Signature | None) -> bool:
     return alike is not None and bool(alike.mean() >= ALIKE)
 
 
-def _share(
-    metric: str,
-    agrees: NDArray[np.bool_],
-    confidence: float,
-    details: Mapping[str, Json],
-    params: Mapping[str, str] | None = None,
-) -> Measurement:
-    interval = clopper_pearson(int(agrees.sum()), len(agrees), confidence)
-    return Measurement.of(interval, metric, Unit.SHARE, params=params, details=details)
-
-
 def _other_inputs(name: str) -> Gap:
     return Gap(
         reason=Reason.OTHER_PARAMETERS,
@@ -228,10 +221,6 @@ def _other_inputs(name: str) -> Gap:
 
 def _absent(metric: str, detail: str, cure: str) -> Gap:
     return Gap(reason=Reason.NOT_DEFINED, detail=detail, cure=cure, metric=metric)
-
-
-def _gap(kept: Mapping[str, str]) -> Gap:
-    return Gap(reason=Reason(kept["reason"]), detail=kept["detail"], cure=kept["cure"])
 
 
 CHECK: type[Check] = Attestation

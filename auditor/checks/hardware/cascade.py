@@ -1,7 +1,7 @@
 """A cascade of edge and cloud as one system: what is deferred, and who can force or prevent it."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
 import numpy as np
@@ -11,13 +11,15 @@ from auditor.attacks.arenas import growing, positive
 from auditor.attacks.deferrals import Attempt, Decide, Effort, Forced, Suppressed, attack_rule
 from auditor.attacks.goals import Goal
 from auditor.attacks.threats import within
+from auditor.comparing.shares import share_of
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap
 from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Scalar, Unit
+from auditor.domain.readings import Bound, Gap, Reading, Reason, Scalar, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Classification, Floats
 from auditor.stats.proportions import clopper_pearson
@@ -135,8 +137,7 @@ class CascadeRule:
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count deferrals and right decisions, and what the attacks changed."""
         if "gap" in evidence:
-            said = cast("Mapping[str, str]", evidence["gap"])
-            return (Gap(reason=Reason(said["reason"]), detail=said["detail"], cure=said["cure"]),)
+            return (read_gap(evidence["gap"]),)
         return (*_halves(evidence, confidence), *_attacked(evidence, confidence))
 
 
@@ -153,7 +154,9 @@ def _halves(evidence: Evidence, confidence: float) -> Iterator[Reading]:
     edge, labels = cast("Floats", evidence["edge"]), cast("NDArray[np.int64]", evidence["labels"])
     deferred = edge.max(axis=1) < cast("float", rule["below"])
     decided = _decide(edge, rule)
-    yield _share("deferral_rate", deferred, confidence, {"below": cast("float", rule["below"])})
+    yield share_of(
+        "deferral_rate", deferred, confidence, params={"below": cast("float", rule["below"])}
+    )
     yield _among("kept_accuracy", (decided == labels)[~deferred], confidence)
     cloud = cast("NDArray[np.int64]", evidence["cloud"])
     yield _among("deferred_accuracy", (cloud == labels)[deferred], confidence)
@@ -197,7 +200,8 @@ def _among(
     details: Mapping[str, Json] | None = None,
 ) -> Reading:
     if len(happened):
-        return _share(metric, happened, confidence, where or {}, details)
+        share = share_of(metric, happened, confidence, params=where, details=details)
+        return replace(share, bound=CascadeRule.emits[metric].bound)
     return Gap(
         reason=Reason.NOT_DEFINED,
         detail=f"{metric} speaks of rows of which there are none here.",
@@ -205,18 +209,6 @@ def _among(
         metric=metric,
         params=where or {},
     )
-
-
-def _share(
-    metric: str,
-    happened: NDArray[np.bool_],
-    confidence: float,
-    where: Mapping[str, Scalar],
-    details: Mapping[str, Json] | None = None,
-) -> Measurement:
-    interval = clopper_pearson(int(happened.sum()), len(happened), confidence)
-    bound = CascadeRule.emits[metric].bound
-    return Measurement.of(interval, metric, Unit.SHARE, bound=bound, params=where, details=details)
 
 
 CHECK: type[Check] = CascadeRule

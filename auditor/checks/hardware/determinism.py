@@ -10,13 +10,14 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.benching.gaps import read_gap, write_gap
+from auditor.comparing.shares import share_of
 from auditor.domain.benches import Alteration, Bench
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.models import Model
 from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Scalar, Unit
@@ -190,9 +191,8 @@ def _disagreement(
             metric="label_disagreement",
             params=params,
         )
-    other = differ.any(axis=0)
-    found = clopper_pearson(int(other.sum()), other.size, confidence)
-    return Measurement.of(found, "label_disagreement", Unit.SHARE, params=params, details=details)
+    other = np.asarray(differ.any(axis=0))
+    return share_of("label_disagreement", other, confidence, params=params, details=details)
 
 
 def _difference(apart: Floats, params: Mapping[str, Scalar]) -> Measurement:

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from auditor.benching.faulting import BROKEN, Trials, decide, fault_readings
 from auditor.benching.flips import BITS, fill_up, spread_sample, stored_bits
-from auditor.benching.gaps import read_gap, write_gap
 from auditor.domain.benches import Bench, BitFlip, Weight
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Gap, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject

@@ -6,7 +6,7 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.benching.gaps import gap_of, write_gap
+from auditor.benching.gaps import gap_of
 from auditor.benching.noise import doubts
 from auditor.benching.queues import as_rows, due_times
 from auditor.benching.speeds import Speeds, queue_readings
@@ -16,6 +16,7 @@ from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence, Item
+from auditor.domain.gaps import write_gap
 from auditor.domain.models import Model, Timing
 from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Reading, Scalar, Unit

@@ -6,12 +6,13 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.benching.gaps import EMULATED, read_gap, too_few, write_gap
+from auditor.benching.gaps import EMULATED, too_few
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Measurement, Reading, Repeat, Unit
 from auditor.domain.subjects import Shard, Subject

@@ -12,6 +12,7 @@ from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap
 from auditor.domain.placements import Placement, Source
 from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat, Unit
@@ -110,7 +111,7 @@ class OperatorPlacement:
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Compute the shares and counts."""
         if "gap" in evidence:
-            return (_gap(evidence["gap"]),)
+            return (read_gap(evidence["gap"]),)
         said = cast("Mapping[str, Json]", evidence["placement"])
         placed = Placement(
             str(said["declared"]), Source(str(said["source"])), cast("Counts", said["nodes"])
@@ -163,7 +164,7 @@ def _support(subject: Subject) -> Json:
 
 def _unaccounted(placed: Placement, counted: Mapping[str, Json]) -> Reading:
     if "gap" in counted:
-        return _gap(counted["gap"])
+        return read_gap(counted["gap"])
     expected = cast("Mapping[str, int]", counted["nodes"])
     missing, added = moved(expected, by_kind(placed.nodes))
     about: dict[str, Json] = {"missing": missing, "added": added, "counted_by": counted["by"]}
@@ -172,7 +173,7 @@ def _unaccounted(placed: Placement, counted: Mapping[str, Json]) -> Reading:
 
 def _timed(declared: str, profiles: Json, confidence: float) -> Reading:
     if isinstance(profiles, Mapping):
-        return _gap({**profiles, "metric": "time_on_target"})
+        return read_gap(dict(profiles), "time_on_target")
     runs = cast("Sequence[Mapping[str, Mapping[str, float]]]", profiles)
     shares = [
         sum(run.get(declared, {}).values()) / whole
@@ -219,16 +220,6 @@ def _no_profile(why: str) -> Gap:
         detail=f"No run was profiled. {why}",
         cure="Look at why the profiled run failed.",
         metric="time_on_target",
-    )
-
-
-def _gap(kept: object) -> Gap:
-    said = cast("Mapping[str, str]", kept)
-    return Gap(
-        reason=Reason(said["reason"]),
-        detail=said["detail"],
-        cure=said["cure"],
-        metric=said.get("metric", ""),
     )
 
 

@@ -7,20 +7,21 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.comparing.shares import share_of
 from auditor.domain.benches import Alteration
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap
 from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
+from auditor.domain.targets import EXACT_SUMS
 from auditor.domain.tasks import Classification
 from auditor.stats.proportions import clopper_pearson
 
-EXACT = {"session.x64quantprecision": "1"}
-"""ONNX Runtime's switch for 8-bit products that do not overflow on x86 without VNNI."""
 SWITCHED = "CPUExecutionProvider"
 """The provider whose kernels heed that switch."""
 SCAN = "scan of the file's 8-bit weights"
@@ -99,7 +100,7 @@ class Saturation:
         """Count risky pairs, and decisions that exact sums change."""
         about = cast("Mapping[str, Json]", evidence["about"])
         if "gap" in about:
-            return (_said(cast("Mapping[str, str]", about["gap"]), ""),)
+            return (read_gap(about["gap"]),)
         weights = cast("list[Mapping[str, Json]]", about["weights"])
         return (*_scanned(weights), *_ran(evidence, about, confidence))
 
@@ -116,7 +117,7 @@ class Saturation:
             raise TypeError(message)
         rows = np.sort(subject.sample(Role.EVALUATION, self.rows))
         declared = bench.scores(inputs[rows], Alteration())
-        exact = bench.scores(inputs[rows], Alteration(session=EXACT))
+        exact = bench.scores(inputs[rows], Alteration(session=EXACT_SUMS))
         return {
             "declared": task.decide(model.probabilities(declared)),
             "exact": task.decide(model.probabilities(exact)),
@@ -197,7 +198,7 @@ def _ran(
     evidence: Evidence, about: Mapping[str, Json], confidence: float
 ) -> Iterator[Measurement | Gap]:
     if "not_run" in about:
-        yield _said(cast("Mapping[str, str]", about["not_run"]), "saturated_flip_rate")
+        yield read_gap(about["not_run"], "saturated_flip_rate")
         return
     if "declared" not in evidence:
         yield Gap(
@@ -209,14 +210,9 @@ def _ran(
         return
     declared = cast("NDArray[np.int64]", evidence["declared"])
     flipped = declared != cast("NDArray[np.int64]", evidence["exact"])
-    interval = clopper_pearson(int(flipped.sum()), len(flipped), confidence)
     ids = cast("NDArray[np.str_]", evidence["ids"])
     details: dict[str, Json] = {"worst_rows": [str(name) for name in ids[flipped][:MOST_NAMED]]}
-    yield Measurement.of(interval, "saturated_flip_rate", Unit.SHARE, details=details)
-
-
-def _said(gap: Mapping[str, str], metric: str) -> Gap:
-    return Gap(reason=Reason(gap["reason"]), detail=gap["detail"], cure=gap["cure"], metric=metric)
+    yield share_of("saturated_flip_rate", flipped, confidence, details=details)
 
 
 CHECK: type[Check] = Saturation

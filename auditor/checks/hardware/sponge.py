@@ -6,7 +6,7 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.benching.gaps import read_gap, too_few, write_gap
+from auditor.benching.gaps import too_few
 from auditor.benching.noise import doubts
 from auditor.benching.sponges import Effort, Space, hunt
 from auditor.domain.benches import Bench
@@ -15,6 +15,7 @@ from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Repeat, Unit
 from auditor.domain.subjects import Shard, Subject

@@ -7,12 +7,12 @@ from typing import Any, ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.benching.gaps import read_gap, write_gap
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Unit
 from auditor.domain.subjects import Shard, Subject

@@ -18,6 +18,7 @@ from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap
 from auditor.domain.models import Model
 from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Reading, Reason, Unit
@@ -132,8 +133,7 @@ class Variant:
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Compare row by row, then count what the attacks did to each."""
         if "gap" in evidence:
-            said = cast("Mapping[str, str]", evidence["gap"])
-            return (Gap(reason=Reason(said["reason"]), detail=said["detail"], cure=said["cure"]),)
+            return (read_gap(evidence["gap"]),)
         pairs = read_pairs(evidence)
         about = cast("Mapping[str, Json]", evidence["about"])
         before, after = (

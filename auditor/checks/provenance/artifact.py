@@ -8,8 +8,9 @@ from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Metric, Need
 from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap
 from auditor.domain.policies import Control
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.readings import Gap, Measurement, Reading, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.scanning.externals import OUTSIDE
 from auditor.scanning.unsafe import UnsafeCode, Weight
@@ -83,7 +84,7 @@ class ArtifactStructure:
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count the entries of the scan."""
         if "gap" in evidence:
-            return (_read_gap(cast("Mapping[str, str]", evidence["gap"])),)
+            return (read_gap(evidence["gap"]),)
         structure = cast("Mapping[str, Json]", evidence["structure"])
         listed = cast("Sequence[Mapping[str, str]]", structure["unsafe"])
         unsafe = [item for item in listed if item["weight"] == Weight.UNSAFE]
@@ -113,10 +114,6 @@ def _count(
         unit=Unit.COUNT,
         details={"found": [dict(item) for item in found], **details},
     )
-
-
-def _read_gap(kept: Mapping[str, str]) -> Gap:
-    return Gap(reason=Reason(kept["reason"]), detail=kept["detail"], cure=kept["cure"])
 
 
 _CUSTOM = frozenset({UnsafeCode.CUSTOM_DOMAIN, UnsafeCode.PYTHON_OPERATOR})
