@@ -3,10 +3,12 @@
     python benchmarks/evasion_white_box.py [--rows 500] [--rows-standard 100] [--models hardened]
 
 Everything runs in one process on one thread, alternating; robust accuracy of every tool is counted
-on the ONNX file, and differences are paired row by row.
+on the ONNX file, and differences are paired row by row. What takes less than a second is run again,
+alternating, and the quickest run of each counts: a first run pays for what libraries set up.
 """
 
 import argparse
+from collections.abc import Callable, Sequence
 
 from bench_arenas import Outcome, one_thread, ours, paired, timed
 from bench_models import MAKERS, load
@@ -15,6 +17,7 @@ from bench_peers import auto_attack
 QUICK = ("cross_entropy:20", "targeted:50x3")
 STRONG = ("cross_entropy:20", "margin:100", "targeted:100x9")
 TWO = ("apgd-ce", "apgd-t")
+SHORT, AGAIN = 1.0, 5
 STANDARD = ("apgd-ce", "apgd-t", "fab-t", "square")
 
 
@@ -29,6 +32,16 @@ def show(name: str, rows: int, base: Outcome, other: Outcome) -> None:
     )
 
 
+def quickest(runs: Sequence[Callable[[], Outcome]]) -> list[Outcome]:
+    """Run each once, and those that are all short again in turn; return each one's quickest."""
+    found = [[run()] for run in runs]
+    if all(tries[0].seconds < SHORT for tries in found):
+        for _ in range(AGAIN):
+            for tries, run in zip(found, runs, strict=True):
+                tries.append(run())
+    return [min(tries, key=lambda outcome: outcome.seconds) for tries in found]
+
+
 def main() -> None:
     """Run and print the comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -40,16 +53,17 @@ def main() -> None:
     print("model     rows  tool, robust accuracy, CPU seconds, times ours, times its own floor")
     for model in load(tuple(asked.models)):
         rows = min(asked.rows, len(model.rows))
-        base = ours(model, QUICK, rows)
-        show(model.name, rows, base, base)
-        show(model.name, rows, base, ours(model, STRONG, rows))
-        two = timed(
-            f"AutoAttack {'+'.join(TWO)}",
-            lambda m=model, n=rows: auto_attack(m, n, TWO),
-            model,
-            rows,
+        base, strong, two = quickest(
+            (
+                lambda m=model, n=rows: ours(m, QUICK, n),
+                lambda m=model, n=rows: ours(m, STRONG, n),
+                lambda m=model, n=rows: timed(
+                    f"AutoAttack {'+'.join(TWO)}", lambda: auto_attack(m, n, TWO), m, n
+                ),
+            )
         )
-        show(model.name, rows, base, two)
+        for other in (base, strong, two):
+            show(model.name, rows, base, other)
         few = min(asked.rows_standard, len(model.rows))
         base = ours(model, QUICK, few)
         show(model.name, few, base, base)
