@@ -71,7 +71,8 @@ def _shrunk(  # noqa: PLR0913, PLR0917 -- as shrink
     if norm is Norm.L0:
         inside = np.clip(change, low, high)
         gain = inside * inside if channels is None else (inside * inside).sum(axis=1 + channels)
-        kept = largest(flat(gain), np.floor(radius)).reshape(gain.shape)
+        most = np.floor(radius * (1 + FORGIVEN))
+        kept = largest(flat(gain), most).reshape(gain.shape)
         return inside * (kept if channels is None else np.expand_dims(kept, 1 + channels))
     if norm is Norm.LINF:
         limit = radius.reshape(-1, *[1] * (change.ndim - 1))

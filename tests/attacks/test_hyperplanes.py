@@ -142,3 +142,9 @@ def test_a_missing_number_adds_nothing_to_a_norm_and_an_infinite_one_is_no_numbe
     np.testing.assert_array_equal(found, size(np.nan_to_num(change[:2]), norm))
     with np.errstate(over="ignore"):
         assert size(change, norm)[2] >= np.finfo(np.float64).max
+
+
+def test_a_radius_that_rounding_left_below_a_whole_number_counts_as_it() -> None:
+    change, low, high = np.ones((1, 6)), -np.ones((1, 6)), np.ones((1, 6))
+    for radius, places in ((4.999999999999999, 5), (4.9, 4)):
+        assert shrink(change, np.array([radius]), low, high, Norm.L0).sum() == places
