@@ -50,7 +50,7 @@ def _forbidden(check: Check | type[Check], subject: Subject) -> Gap | None:
     return None
 
 
-def _look_for(need: Need, subject: Subject) -> Gap | None:  # noqa: C901 -- one line a need
+def _look_for(need: Need, subject: Subject) -> Gap | None:  # noqa: C901, PLR0912 -- one line a need
     evaluation = subject.datasets.get(Role.EVALUATION)
     match need:
         case Need.ARTIFACT:
@@ -73,19 +73,31 @@ def _look_for(need: Need, subject: Subject) -> Gap | None:  # noqa: C901 -- one 
             return None if subject.parent.about else NO_PARENT
         case Need.CASCADE:
             return subject.cascade if isinstance(subject.cascade, Gap) else None
+        case Need.TRAINING | Need.REFERENCE | Need.PRODUCTION | Need.POPULATION | Need.CLAIMS:
+            return None if _declared(need, subject) else _UNDECLARED[need]
         case Need.CLASSIFICATION:
             return None if isinstance(subject.task, Classification) else _NO_CLASSES
         case Need.SCORES:
             return _scores(subject)
 
 
+def _declared(need: Need, subject: Subject) -> bool:
+    if need is Need.POPULATION:
+        return bool(subject.population)
+    return bool(subject.claims) if need is Need.CLAIMS else Role(need.value) in subject.datasets
+
+
 def _labelled(dataset: Dataset) -> bool:
     return dataset.labels is not None or dataset.targets is not None
 
 
+def _says(dataset: Dataset) -> bool:
+    return dataset.scores is not None or dataset.decisions is not None
+
+
 def _scores(subject: Subject) -> Gap | None:
     evaluation = subject.datasets.get(Role.EVALUATION)
-    if subject.predictions_only and evaluation is not None and evaluation.scores is not None:
+    if subject.predictions_only and evaluation is not None and _says(evaluation):
         return None
     return subject.model if isinstance(subject.model, Gap) else None
 
@@ -135,6 +147,33 @@ NO_PARENT = Gap(
     detail="The audit names no model that this one was made from.",
     cure="Name it under model.parent in the audit file.",
 )
+_UNDECLARED = {
+    Need.TRAINING: Gap(
+        reason=Reason.NEEDS_TRAINING_DATA,
+        detail="The audit names no training data.",
+        cure="Name the sample that the model was trained on under data.training in the audit file.",
+    ),
+    Need.REFERENCE: Gap(
+        reason=Reason.NEEDS_REFERENCE_DATA,
+        detail="The audit names no reference data to compare with.",
+        cure="Name an earlier sample under data.reference in the audit file.",
+    ),
+    Need.PRODUCTION: Gap(
+        reason=Reason.NEEDS_PRODUCTION_DATA,
+        detail="The audit names no data from production.",
+        cure="Name rows that the deployed model met under data.production in the audit file.",
+    ),
+    Need.POPULATION: Gap(
+        reason=Reason.NEEDS_POPULATION,
+        detail="The audit does not say whom the model is for.",
+        cure="Name the shares of groups under population in the audit file.",
+    ),
+    Need.CLAIMS: Gap(
+        reason=Reason.NEEDS_CLAIMS,
+        detail="The owner claims nothing of the model.",
+        cure="Name what is claimed under claims in the audit file, as in claims: {accuracy: 0.98}.",
+    ),
+}
 _NO_CLASSES = Gap(
     reason=Reason.NEEDS_CLASSIFICATION,
     detail="The task is not a classification.",

@@ -154,7 +154,12 @@ def _request(
 
 def _size(loaded: LoadedDatasets) -> Size:
     evaluation = loaded.datasets.get(Role.EVALUATION)
+    others = {
+        role.value: dataset.rows
+        for role, dataset in loaded.datasets.items()
+        if role is not Role.EVALUATION
+    }
     if evaluation is None:
         classes = len(loaded.task.classes) if isinstance(loaded.task, Classification) else 1
-        return Size(rows=0, classes=classes)
-    return count(evaluation, loaded.task)
+        return Size(rows=0, classes=classes, beside=others)
+    return replace(count(evaluation, loaded.task), beside=others)

@@ -50,6 +50,8 @@ def stage_all(file: AuditFile, locate: Locate, loaded: LoadedDatasets, root: Pat
         seed=file.seed,
         budget=file.budget,
         show_examples=file.show_examples,
+        claims=file.claims,
+        population=file.population,
         parent=parent,
         reference=file.reference,
     )

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias, cast
 
+from auditor.auditfiles.populations import population_mistakes, population_of
 from auditor.auditfiles.shapes import AuditShape
 from auditor.auditfiles.tasks import Mistake, task_mistakes
 from auditor.documents import Document, Place, read_document, validate
-from auditor.domain.auditfiles import AuditFile
+from auditor.domain.auditfiles import SINGLE, AuditFile
 from auditor.domain.canonical import Json, canonical
 from auditor.domain.targets import TargetSpec
 from auditor.domain.twins import PROGRAM, TwinKind
@@ -14,8 +15,14 @@ from auditor.errors import AuditFileError, InvalidInputError
 
 TargetEntry: TypeAlias = "str | Mapping[str, Json]"
 ResolveTarget: TypeAlias = Callable[[TargetEntry], TargetSpec]
-ASKED = frozenset({"labels", "scores", "input.text"})
+ASKED = frozenset({"labels", "scores", "predictions", "input.text"})
 """Settings whose column can be nothing else: what goes into the model, or what it is asked."""
+
+NOTHING_TO_AUDIT = (
+    "names no artifact, and neither data.evaluation.scores nor predictions names what it said",
+    "Set model.artifact: model.onnx, data.evaluation.scores: [column, …] or predictions: column, "
+    "or name an endpoint among the targets.",
+)
 
 
 def read_audit_file(raw: bytes, source: str, resolve_target: ResolveTarget) -> AuditFile:
@@ -31,6 +38,7 @@ def read_audit_file(raw: bytes, source: str, resolve_target: ResolveTarget) -> A
     served = any(target.endpoints for target in targets)
     mistakes = [*task_mistakes(shape.task), *_input_mistakes(shape), *_data_mistakes(shape)]
     mistakes += [*_model_mistakes(shape, served=served), *_claim_mistakes(shape)]
+    mistakes += population_mistakes(shape.population)
     if mistakes:
         raise _error(document, mistakes)
     return AuditFile(
@@ -45,6 +53,7 @@ def read_audit_file(raw: bytes, source: str, resolve_target: ResolveTarget) -> A
         budget=shape.budget,
         seed=shape.seed,
         claims=cast("dict[str, Json]", shape.claims),
+        population=population_of(shape.population),
         show_examples=shape.show_examples,
         reference=_reference(document, shape.reference, resolve_target),
     )
@@ -80,7 +89,7 @@ def _input_mistakes(shape: AuditShape) -> Iterator[Mistake]:
 def _data_mistakes(shape: AuditShape) -> Iterator[Mistake]:
     for role, section in shape.data.sections().items():
         place: Place = ("data", role.value)
-        single = [("labels", section.labels), ("id", section.id), ("cluster", section.cluster)]
+        single = [(setting, getattr(section, setting)) for setting in SINGLE]
         named = [(setting, name) for setting, name in single if name is not None]
         named += [("groups", name) for name in section.groups]
         named += [("scores", name) for name in section.scores]
@@ -115,13 +124,9 @@ def _model_mistakes(shape: AuditShape, *, served: bool) -> Iterator[Mistake]:
         if getattr(shape.input, name) is not None:
             problem = "is set, but there is no model.artifact that could take inputs"
             yield ("input", name), problem, "Set model.artifact, or remove it."
-    if shape.data.evaluation is None or not shape.data.evaluation.scores:
-        problem = "names no artifact, and data.evaluation.scores names no column of its scores"
-        cure = (
-            "Set model.artifact: model.onnx, data.evaluation.scores: [column, …], or name an "
-            "endpoint among the targets."
-        )
-        yield ("model",), problem, cure
+    scored = shape.data.evaluation
+    if scored is None or not (scored.scores or scored.predictions):
+        yield ("model",), *NOTHING_TO_AUDIT
 
 
 def _claim_mistakes(shape: AuditShape) -> Iterator[Mistake]:

@@ -122,8 +122,9 @@ class DataShape(Section):
     slices: Names = ()
     cluster: Text | None = None
     scores: Names = ()
-    predictions: Unsupported = None
-    time: Unsupported = None
+    predictions: Text | None = None
+    time: Text | None = None
+    as_of: Text | None = None
 
     def section(self) -> DataSection:
         """Return the domain's form."""
@@ -135,6 +136,9 @@ class DataShape(Section):
             slices=self.slices,
             cluster=self.cluster,
             scores=self.scores,
+            predictions=self.predictions,
+            time=self.time,
+            as_of=self.as_of,
         )
 
 
@@ -166,6 +170,7 @@ class AuditShape(Section):
     data: DataShapes = DataShapes()
     recipe: Unsupported = None
     claims: Settings = Field(default_factory=dict)
+    population: Settings = Field(default_factory=dict)
     policy: Text = "baseline"
     budget: Budget = Budget.CI
     seed: Whole = 7

@@ -195,7 +195,7 @@ def read_pairs(evidence: Evidence) -> Pairs:
 
 def groups_of(dataset: Dataset, rows: NDArray[np.int64]) -> dict[str, NDArray[np.str_]]:
     """Return the groups of some rows, by column."""
-    return {name: np.array(held)[rows] for name, held in dataset.groups.items()}
+    return {name: np.array(held.names)[held.codes[rows]] for name, held in dataset.groups.items()}
 
 
 def unlabelled(metric: str) -> Gap:

@@ -5,6 +5,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from auditor.datasets.sources import Source
+from auditor.domain.columns import Column
 from auditor.domain.datasets import UNKNOWN
 from auditor.domain.tasks import Floats
 from auditor.errors import DatasetError
@@ -39,9 +40,16 @@ def spelling(text: str) -> str:
     return str(int(number)) if whole else stripped
 
 
-def groups_of(source: Source, name: str) -> tuple[str, ...]:
+def groups_of(source: Source, name: str) -> Column:
     """Return a column's text a row, ``unknown`` where it is missing."""
-    return tuple(texts(source.column(name)).fill_null(UNKNOWN).to_list())
+    return coded(texts(source.column(name)).fill_null(UNKNOWN))
+
+
+def coded(column: pl.Series) -> Column:
+    """Return texts, none of them missing, as codes of the distinct ones in order."""
+    names = column.unique().sort()
+    codes = column.cast(pl.Enum(names)).to_physical().to_numpy().astype(np.int32)
+    return Column(tuple(names.to_list()), codes)
 
 
 def names_of(source: Source, name: str, what: str) -> tuple[str, ...]:

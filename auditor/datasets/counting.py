@@ -1,10 +1,11 @@
 """Count what there is to audit, without a model."""
 
-from collections import Counter
+import numpy as np
 
 from auditor.domain.budgets import Size
 from auditor.domain.datasets import Dataset
 from auditor.domain.tasks import Classification, Task
+from auditor.stats.cells import tabulate
 
 
 def count(dataset: Dataset, task: Task) -> Size:
@@ -16,14 +17,24 @@ def count(dataset: Dataset, task: Task) -> Size:
         return Size(rows=dataset.rows, classes=1)
     if dataset.labels is None:
         return Size(rows=dataset.rows, classes=len(task.classes))
-    labels = [task.classes[index] for index in dataset.labels.tolist()]
     groups: dict[str, dict[str, dict[str, int]]] = {}
     for column, members in dataset.groups.items():
-        counted: dict[str, dict[str, int]] = {}
-        for (group, label), rows in sorted(Counter(zip(members, labels, strict=True)).items()):
-            counted.setdefault(group, {})[label] = rows
-        groups[column] = counted
-    totals = Counter(labels)
+        table = tabulate((members.codes, dataset.labels), (len(members.names), len(task.classes)))
+        groups[column] = {
+            group: {
+                label: int(rows)
+                for label, rows in sorted(zip(task.classes, row, strict=True))
+                if rows
+            }
+            for group, row in zip(members.names, table, strict=True)
+        }
+    totals = dict(
+        zip(
+            task.classes,
+            np.bincount(dataset.labels, minlength=len(task.classes)).tolist(),
+            strict=True,
+        )
+    )
     return Size(
         rows=dataset.rows,
         classes=len(task.classes),

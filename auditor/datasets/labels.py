@@ -107,13 +107,32 @@ def label_indices(source: Source, task: Classification, role: Role) -> NDArray[n
 
     Raises ``DatasetError`` for a missing label, one outside the classes, or a single class.
     """
-    written = texts(_label_column(source))
+    indices = _indices(source, source.labels or "", "label", task)
+    if len(np.unique(indices)) == 1:
+        raise DatasetError(
+            f"{source.name}: every row has the label {task.classes[int(indices[0])]!r} in column "
+            f"{source.labels!r}, so nothing can be said of other classes",
+            cure=f"Take {role.value} data with rows of at least two classes.",
+        )
+    return indices
+
+
+def decisions_of(source: Source, name: str, task: Classification) -> NDArray[np.int64]:
+    """Return the index of the class that a file says each row was given.
+
+    Raises ``DatasetError`` for a missing one, or one outside the classes.
+    """
+    return _indices(source, name, "prediction", task)
+
+
+def _indices(source: Source, name: str, what: str, task: Classification) -> NDArray[np.int64]:
+    written = texts(source.column(name))
     missing = np.flatnonzero(written.is_null().to_numpy())
     if missing.size:
         raise DatasetError(
-            f"{source.name}: column {source.labels!r} has no label in "
+            f"{source.name}: column {name!r} has no {what} in "
             f"{source.row(int(missing[0]))}{others(missing.size)}",
-            cure="Fill in the label, or leave the row out.",
+            cure=f"Fill in the {what}, or leave the row out.",
         )
     distinct = written.unique().to_list()
     known = {spelling(label): index for index, label in enumerate(task.classes)}
@@ -121,12 +140,14 @@ def label_indices(source: Source, task: Classification, role: Role) -> NDArray[n
     index_of = {text: known.get(text, known.get(spelling(text), -1)) for text in distinct}
     found = written.replace_strict(index_of, return_dtype=pl.Int64)
     indices: NDArray[np.int64] = found.to_numpy().astype(np.int64)
-    _refuse_outside(source, written, indices, task)
-    if len(np.unique(indices)) == 1:
+    outside = np.flatnonzero(indices < 0)
+    if outside.size:
+        row = int(outside[0])
         raise DatasetError(
-            f"{source.name}: every row has the label {task.classes[int(indices[0])]!r} in column "
-            f"{source.labels!r}, so nothing can be said of other classes",
-            cure=f"Take {role.value} data with rows of at least two classes.",
+            f"{source.name}: column {name!r}, {source.row(row)}: the {what} "
+            f"{written[row]!r} is none of the classes {', '.join(task.classes)}"
+            f"{others(outside.size)}",
+            cure=f"Add it to task.classes, or mend the {what}.",
         )
     return indices
 
@@ -194,20 +215,6 @@ def _refuse_improbable(source: Source, columns: Floats) -> None:
 
 def _label_column(source: Source) -> pl.Series:
     return source.column(source.labels or "")
-
-
-def _refuse_outside(
-    source: Source, written: pl.Series, indices: NDArray[np.int64], task: Classification
-) -> None:
-    outside = np.flatnonzero(indices < 0)
-    if outside.size:
-        row = int(outside[0])
-        raise DatasetError(
-            f"{source.name}: column {source.labels!r}, {source.row(row)}: the label "
-            f"{written[row]!r} is none of the classes {', '.join(task.classes)}"
-            f"{others(outside.size)}",
-            cure="Add it to task.classes, or mend the label.",
-        )
 
 
 def _order(text: str) -> tuple[bool, float, str]:

@@ -19,6 +19,7 @@ from auditor.datasets.keeping import refuse_broken_relations
 from auditor.datasets.labels import (
     classes_in,
     classification,
+    decisions_of,
     label_indices,
     predictions_of,
     scores_of,
@@ -29,7 +30,9 @@ from auditor.datasets.schemas import Schema, read_schema
 from auditor.datasets.sources import Source, single_valued
 from auditor.datasets.spaces import input_space
 from auditor.datasets.texts import read_texts
+from auditor.datasets.times import times_of
 from auditor.domain.auditfiles import AuditFile, DataSection, InputSection
+from auditor.domain.columns import Column
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.readings import Gap
 from auditor.domain.requests import InputFile
@@ -139,7 +142,7 @@ def _inputs(audit: AuditFile, source: Source, schema: Schema) -> _Inputs:
 def _dataset(
     role: Role, source: Source, section: DataSection, task: Task, inputs: _Inputs
 ) -> Dataset:
-    truth = _truth(role, source, task)
+    truth = _truth(role, source, section, task)
     return Dataset(
         role=role,
         files=tuple(dict.fromkeys(item.file for item in source.files)),
@@ -149,9 +152,12 @@ def _dataset(
         features=inputs.names,
         groups={name: groups_of(source, name) for name in section.groups},
         slices={name: groups_of(source, name) for name in _slices(source, section, inputs)},
-        cluster=None if section.cluster is None else names_of(source, section.cluster, "cluster"),
+        cluster=_cluster(source, section),
         scores=truth.scores,
         targets=truth.targets,
+        decisions=truth.decisions,
+        times=None if section.time is None else times_of(source, section.time),
+        as_of=None if section.as_of is None else times_of(source, section.as_of),
     )
 
 
@@ -162,13 +168,24 @@ class _Truth:
     labels: NDArray[np.int64] | None = None
     targets: Floats | None = None
     scores: Floats | None = None
+    decisions: NDArray[np.int64] | None = None
 
 
-def _truth(role: Role, source: Source, task: Task) -> _Truth:
+def _cluster(source: Source, section: DataSection) -> Column | None:
+    if section.cluster is None:
+        return None
+    return Column.of(names_of(source, section.cluster, "cluster"))
+
+
+def _truth(role: Role, source: Source, section: DataSection, task: Task) -> _Truth:
     known, scored = source.labels is not None, bool(source.scores)
     if isinstance(task, Classification):
         labels = label_indices(source, task, role) if known else None
-        return _Truth(labels=labels, scores=scores_of(source, task) if scored else None)
+        decisions = None
+        if section.predictions is not None:
+            decisions = decisions_of(source, section.predictions, task)
+        scores = scores_of(source, task) if scored else None
+        return _Truth(labels=labels, scores=scores, decisions=decisions)
     targets = target_values(source) if known else None
     return _Truth(targets=targets, scores=predictions_of(source) if scored else None)
 

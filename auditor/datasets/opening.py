@@ -11,7 +11,7 @@ from auditor.datasets.files import Locate, ReadFile, read_file
 from auditor.datasets.parquet import read_parquet
 from auditor.datasets.pictures import read_pictures
 from auditor.datasets.sources import Source
-from auditor.domain.auditfiles import DataSection
+from auditor.domain.auditfiles import SINGLE, DataSection
 from auditor.domain.tasks import Array
 from auditor.errors import DatasetError
 
@@ -46,7 +46,7 @@ def open_source(section: DataSection, locate: Locate, *, with_inputs: bool) -> S
 
 def mentioned(section: DataSection) -> tuple[str, ...]:
     """Return the names of columns that a section asks for, each once."""
-    single = (section.labels, section.id, section.cluster)
+    single = [getattr(section, setting) for setting in SINGLE]
     several = (*section.groups, *section.slices, *section.scores)
     return tuple(dict.fromkeys([name for name in single if name is not None] + list(several)))
 

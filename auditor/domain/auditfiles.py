@@ -56,9 +56,17 @@ class InputSection:
     text: str | None = None
 
 
+SINGLE = ("labels", "id", "cluster", "predictions", "time", "as_of")
+"""Settings of a dataset that name one column."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSection:
-    """One dataset as declared. ``labels``, ``id`` and the others name columns or arrays."""
+    """One dataset as declared. ``labels``, ``id`` and the others name columns or arrays.
+
+    ``scores`` and ``predictions`` are what a model said of each row, ``time`` when the row
+    happened, ``as_of`` when its features were known.
+    """
 
     path: str
     labels: str | None = None
@@ -67,11 +75,17 @@ class DataSection:
     slices: tuple[str, ...] = ()
     cluster: str | None = None
     scores: tuple[str, ...] = ()
+    predictions: str | None = None
+    time: str | None = None
+    as_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFile:
     """A parsed audit file. ``source`` names it for messages; ``raw`` is its bytes.
+
+    ``population`` maps a column to the share of each of its levels among those whom the model is
+    for; a name such as ``sex, race`` joins columns, and its levels are joined alike.
 
     ``reference`` is where the artifact is run to compare with, where the owner names a target.
     """
@@ -87,6 +101,7 @@ class AuditFile:
     budget: Budget
     seed: int
     claims: Mapping[str, Json] = field(default_factory=dict)
+    population: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     show_examples: bool = False
     reference: TargetSpec | None = None
 

@@ -23,7 +23,8 @@ class Size:
     """How much there is to audit, as far as data files and the request alone can tell.
 
     ``labels`` counts rows a class; ``groups`` maps column to group to ``{label: rows}``;
-    ``favourable`` is the class that people hope for, where the task names one.
+    ``favourable`` is the class that people hope for, where the task names one. ``beside`` counts
+    the rows of the datasets that are not evaluated, by role.
     """
 
     rows: int
@@ -31,6 +32,7 @@ class Size:
     labels: Mapping[str, int] = field(default_factory=dict)
     groups: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
     favourable: str | None = None
+    beside: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,11 @@ class Need(StrEnum):
     TEXT = "text"
     PARENT = "parent"
     CASCADE = "cascade"
+    TRAINING = "training"
+    REFERENCE = "reference"
+    PRODUCTION = "production"
+    POPULATION = "population"
+    CLAIMS = "claims"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.domain.artifacts import FileDigest, digest_files
+from auditor.domain.columns import Column
 from auditor.domain.tasks import Array, Floats
 
 UNKNOWN = "unknown"
@@ -32,9 +33,11 @@ class Dataset:
     predictions-only audit);
     ``labels`` holds class indices into the task's classes, ``targets`` the numbers that are the
     truth of a regression; ``ids`` names the rows (the ``id``
-    column, or the row number); ``groups`` and ``slices`` map a column to one text a row, where
-    a missing group is ``unknown``; ``scores`` is ``[n, classes]`` (a regression's ``[n, 1]``)
-    where the file brings them.
+    column, or the row number); ``groups`` and ``slices`` map a name to one text a row, where
+    a missing group is ``unknown``; ``cluster`` says which rows hang together. ``scores`` is
+    ``[n, classes]`` (a regression's ``[n, 1]``) and ``decisions`` ``[n]`` holds class indices,
+    where the file brings them. ``times`` ``[n]`` is when each row happened, ``as_of`` when its
+    features were known: seconds since 1970, or numbers as the file counts them (a year).
     """
 
     role: Role
@@ -43,11 +46,14 @@ class Dataset:
     labels: NDArray[np.int64] | None
     ids: tuple[str, ...]
     features: tuple[str, ...] = ()
-    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    slices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    cluster: tuple[str, ...] | None = None
+    groups: Mapping[str, Column] = field(default_factory=dict)
+    slices: Mapping[str, Column] = field(default_factory=dict)
+    cluster: Column | None = None
     scores: Floats | None = None
     targets: Floats | None = None
+    decisions: NDArray[np.int64] | None = None
+    times: Floats | None = None
+    as_of: Floats | None = None
 
     @property
     def texts(self) -> bool:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from auditor.domain.artifacts import Artifact, SignatureMaterial, Structure
 from auditor.domain.benches import NO_BENCH, Bench
 from auditor.domain.budgets import Budget
+from auditor.domain.canonical import Json
 from auditor.domain.certificates import NO_CERTIFIER, Certifier
 from auditor.domain.companions import NO_CASCADE, Cascade, Companion
 from auditor.domain.datasets import Dataset, Role
@@ -19,7 +20,7 @@ from auditor.domain.models import Model, Twin
 from auditor.domain.placements import Placement
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Floats, InputSpace, Task
+from auditor.domain.tasks import Classification, Floats, InputSpace, Task
 
 
 class Progress(Protocol):
@@ -72,7 +73,9 @@ class Subject:
     ``bench`` runs the artifact otherwise than as declared; ``reference`` runs it elsewhere, and
     ``parent`` is what it was made from. ``placement`` is known even of a model that is a Gap
     because its operators run elsewhere. ``target`` is the target as declared.
-    ``show_examples`` is the owner's leave to keep rows of the data in the evidence.
+    ``claims`` are what the owner says of the model, ``population`` whom it is for: the share of
+    each level of a column. ``show_examples`` is the owner's leave to keep rows of the data in the
+    evidence.
     """
 
     artifact: Artifact | None
@@ -93,6 +96,8 @@ class Subject:
     parent: Companion = field(default_factory=Companion)
     cascade: Cascade | Gap = NO_CASCADE
     target: TargetSpec = field(default_factory=lambda: TargetSpec("unnamed"))
+    claims: Mapping[str, Json] = field(default_factory=dict)
+    population: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     show_examples: bool = False
     progress: Progress = silent
     clean: dict[Role, Floats] = field(default_factory=dict)
@@ -122,11 +127,28 @@ class Subject:
             self.clean[role] = found
         return found
 
+    def decisions(self, role: Role) -> NDArray[np.int64]:
+        """Return the class ``[n]`` that each row of a dataset was given.
+
+        In a predictions-only audit those that the file brought, if it did. Raises ``TypeError``
+        where the task is no classification: the frame asks ``needs`` first.
+        """
+        given = self.datasets[role].decisions
+        if self.predictions_only and given is not None:
+            return given
+        if not isinstance(self.task, Classification):
+            message = "decisions are those of a classification"
+            raise TypeError(message)
+        return self.task.decide(self.probabilities(role))
+
     def _score(self, dataset: Dataset) -> Floats:
         if not isinstance(self.model, Gap) and dataset.inputs is not None:
             return self.model.probabilities(self.model.predict(dataset.inputs))
         if self.predictions_only and dataset.scores is not None:
             # Scores from a file never stand in for a model that could not be asked.
             return dataset.scores
+        given, task = dataset.decisions, self.task
+        if self.predictions_only and given is not None and isinstance(task, Classification):
+            return np.eye(len(task.classes))[given]
         message = "there is neither a model nor scores in the data"
         raise TypeError(message)

@@ -7,9 +7,9 @@ from typing import Protocol, cast
 from auditor.domain.budgets import Size
 from auditor.domain.canonical import Json, digest_json
 from auditor.domain.checks import Check, is_timing
+from auditor.domain.datasets import Role
 from auditor.domain.evidence import Blob, Evidence, encode
 from auditor.domain.memories import Within
-from auditor.domain.models import Model
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.records import Observation
 from auditor.domain.subjects import Shard, Subject, derive_seed
@@ -108,15 +108,18 @@ def _seen(
     params: dict[str, Json] = parameters(check)
     names = {name: blob.digest for name, blob in blobs.items()}
     observation = Observation(
-        target, check.id, check.version, params, subject.seed, names, **_manner(subject.model)
+        target, check.id, check.version, params, subject.seed, names, **_manner(subject)
     )
     return Seen(observation, check, evidence)
 
 
-def _manner(model: Model | Gap) -> dict[str, bool]:
+def _manner(subject: Subject) -> dict[str, bool]:
     """Return what there is to say of the way in which the model answers."""
+    model = subject.model
     if isinstance(model, Gap):
-        return {}
+        known = subject.datasets.get(Role.EVALUATION)
+        unsure = subject.predictions_only and known is not None and known.scores is None
+        return {"labels_only": True} if unsure else {}
     face = model.fingerprint.interface
     labels_only = face is not None and face.scores == "labels"
     return {"deterministic": model.deterministic, "labels_only": labels_only}

@@ -9,6 +9,7 @@ from typing import Protocol
 from auditor.domain.artifacts import Artifact, SignatureMaterial, Structure
 from auditor.domain.benches import Bench
 from auditor.domain.budgets import Budget
+from auditor.domain.canonical import Json
 from auditor.domain.certificates import Certifier
 from auditor.domain.companions import Cascade
 from auditor.domain.datasets import Dataset, Role
@@ -83,6 +84,8 @@ class Materials:
     budget: Budget
     twin: TwinSource = field(default_factory=TwinSource)
     show_examples: bool = False
+    claims: Mapping[str, Json] = field(default_factory=dict)
+    population: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     parent: Staged | None = None
     reference: TargetSpec | None = None
 

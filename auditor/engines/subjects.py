@@ -57,6 +57,8 @@ def open_subject(
             seed=materials.seed,
             budget=materials.budget,
             show_examples=materials.show_examples,
+            claims=materials.claims,
+            population=materials.population,
             target=spec,
         )
 

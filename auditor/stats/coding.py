@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.columns import Column
 from auditor.domain.datasets import UNKNOWN, Dataset
 from auditor.domain.tasks import Floats
 
@@ -67,22 +68,13 @@ def code_columns(dataset: Dataset, coding: Coding, *, inputs: bool) -> Mapping[s
     return {name: column for name, column in found.items() if np.ptp(column.codes)}
 
 
-def distinct(texts: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Return the distinct texts, sorted, and the place of each of ``texts`` among them ``[n]``.
-
-    As ``np.unique`` does, without sorting all of them.
-    """
-    names = tuple(sorted(set(texts)))
-    places = {name: at for at, name in enumerate(names)}
-    return names, np.fromiter(map(places.__getitem__, texts), np.int64, len(texts))
-
-
 def code_texts(texts: Sequence[str], coding: Coding) -> Coded:
     """Code a column of texts ``[n]``; if all that are known are numbers, by their bins.
 
     Numbers of no more values than there are bins are categories.
     """
-    names, place = distinct(texts)
+    column = Column.of(texts)
+    names, place = column.names, column.codes
     values = np.array([_number(name) for name in names])
     known = values[np.isfinite(values)]
     if known.size == len(set(names) - {UNKNOWN}) and np.unique(known).size > coding.bins:
@@ -124,7 +116,7 @@ def code_numbers(values: Floats, coding: Coding) -> Coded:
     return Coded(codes, (*names, *([] if known.all() else [UNKNOWN])))
 
 
-def _most_frequent(place: NDArray[np.int64], names: tuple[str, ...], coding: Coding) -> Coded:
+def _most_frequent(place: NDArray[np.integer], names: tuple[str, ...], coding: Coding) -> Coded:
     counts = np.bincount(place[coding.seen], minlength=len(names))
     kept = np.sort(np.argsort(-counts, kind="stable")[: coding.categories])
     codes = np.full(len(names), kept.size, dtype=np.uint8)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.columns import Codes, Column
+
 
 def first_half(order: NDArray[np.int64], clusters: Sequence[str] | None) -> NDArray[np.bool_]:
     """Return ``[n]``: which rows lie in the first half.
@@ -13,13 +15,14 @@ def first_half(order: NDArray[np.int64], clusters: Sequence[str] | None) -> NDAr
     ``clusters`` ``[n]``, of the distinct ones, as sorted. Units are taken in turn while what was
     taken before is less than half of the rows.
     """
-    if clusters is None:
-        members = np.arange(len(order))
-    else:
-        members = np.unique(np.array(clusters), return_inverse=True)[1]
+    members = _alone(len(order)) if clusters is None else Column.of(clusters).codes
     sizes = np.bincount(members)[order]
     before = np.cumsum(sizes) - sizes
     chosen = np.zeros(len(order), dtype=np.bool_)
     chosen[order] = before + sizes // 2 < len(members) // 2
     found: NDArray[np.bool_] = chosen[members]
     return found
+
+
+def _alone(rows: int) -> Codes:
+    return np.arange(rows, dtype=np.int32)

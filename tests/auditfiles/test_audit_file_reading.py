@@ -96,6 +96,23 @@ def test_a_predictions_only_audit_needs_scores_and_no_artifact() -> None:
     assert audit.data[Role.EVALUATION].scores == ("p0", "p1")
 
 
+def test_predictions_alone_are_enough_where_there_is_no_model() -> None:
+    audit = read(
+        "apiVersion: auditor/v1\nkind: Audit\nmodel: {name: m}\n"
+        "data: {evaluation: {path: a.csv, labels: y, predictions: y_hat, time: at, as_of: known}}\n"
+    )
+    section = audit.data[Role.EVALUATION]
+    assert (section.predictions, section.time, section.as_of) == ("y_hat", "at", "known")
+
+
+def test_a_population_is_read_as_shares() -> None:
+    audit = read(LEAST + "population: {sex: {Female: 30, Male: 10}, age: {1: 0.5, 2: 0.5}}")
+    assert audit.population == {
+        "sex": {"Female": 0.75, "Male": 0.25},
+        "age": {"1": 0.5, "2": 0.5},
+    }
+
+
 @pytest.mark.parametrize("name", ["digits", "loans"])
 def test_the_audit_files_of_the_examples_are_read(name: str) -> None:
     raw = (EXAMPLES / name / "audit.yaml").read_bytes()
@@ -151,15 +168,30 @@ BROKEN = {
     ),
     "a pipeline": ("pipeline: {pre: a.onnx}", "audit.yaml:4: pipeline.pre", "not supported yet"),
     "a recipe": ("recipe: {path: a.py}", "audit.yaml:4: recipe", "not supported yet; remove it"),
-    "a time column": (
-        "data: {evaluation: {path: a.csv, time: t}}",
-        "audit.yaml:4: data.evaluation.time",
-        "not supported yet; remove it",
+    "predictions that are the labels": (
+        "data: {evaluation: {path: a.csv, labels: y, predictions: y}}",
+        "audit.yaml:4: data.evaluation.predictions names the column 'y'",
+        "one thing",
     ),
-    "predictions": (
-        "data: {evaluation: {path: a.csv, predictions: p}}",
-        "audit.yaml:4: data.evaluation.predictions",
-        "not supported yet; remove it",
+    "a population of one": (
+        "population: {sex: {Female: 1}}",
+        "audit.yaml:4: population.sex has fewer than two levels",
+        "count or share",
+    ),
+    "a population of less than nobody": (
+        "population: {sex: {Female: -1, Male: 2}}",
+        "audit.yaml:4: population.sex.Female is -1",
+        "count or share",
+    ),
+    "a population of nobody": (
+        "population: {sex: {Female: 0, Male: 0}}",
+        "audit.yaml:4: population.sex has no level with anybody in it",
+        "count or share",
+    ),
+    "a population of no levels": (
+        "population: {sex: 0.5}",
+        "audit.yaml:4: population.sex is no mapping",
+        "count or share",
     ),
     "a URL": (
         "data: {evaluation: {path: s3://bucket/a.csv}}",

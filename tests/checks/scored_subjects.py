@@ -9,6 +9,7 @@ from auditor.domain.artifacts import FileDigest, SignatureMaterial
 from auditor.domain.budgets import Budget
 from auditor.domain.canonical import canonical
 from auditor.domain.checks import Check
+from auditor.domain.columns import Column
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.evidence import Evidence, decode, encode
 from auditor.domain.readings import Gap, Measurement, Reading, Reason
@@ -38,8 +39,8 @@ def scored(
         inputs=None,
         labels=np.asarray(labels, dtype=np.int64),
         ids=tuple(f"row-{index}" for index in range(len(table))),
-        groups={name: tuple(members) for name, members in (groups or {}).items()},
-        cluster=None if cluster is None else tuple(cluster),
+        groups={name: Column.of(members) for name, members in (groups or {}).items()},
+        cluster=None if cluster is None else Column.of(cluster),
         scores=table,
     )
     return Subject(

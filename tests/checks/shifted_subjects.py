@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from auditor.domain.artifacts import FileDigest, SignatureMaterial
 from auditor.domain.budgets import Budget
+from auditor.domain.columns import Column
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.models import Timing
 from auditor.domain.readings import Gap, Reason
@@ -108,7 +109,7 @@ def subject(
     labels: NDArray[np.int64],
     where: InputSpace,
     *,
-    cluster: tuple[str, ...] | None = None,
+    cluster: Column | None = None,
     show: bool = True,
 ) -> Subject:
     """What a check sees of labelled rows."""

@@ -13,6 +13,7 @@ from auditor.attacks.corruptions.catalogue import KINDS
 from auditor.checks.evasion.corruption import CHECK, FEW, Corruption
 from auditor.domain.budgets import Budget, Size
 from auditor.domain.canonical import canonical
+from auditor.domain.columns import Column
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence, decode, encode
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat
@@ -285,7 +286,7 @@ def test_rows_of_one_person_make_the_intervals_doubted() -> None:
     seen = pictures()
     data = seen.datasets[Role.EVALUATION]
     people = tuple(f"person-{row // 2}" for row in range(60))
-    seen.datasets = {Role.EVALUATION: replace(data, cluster=people)}
+    seen.datasets = {Role.EVALUATION: replace(data, cluster=Column.of(people))}
     for reading in read(Corruption(kinds=FEW), observed(Corruption(kinds=FEW), seen)):
         assert isinstance(reading, Measurement)
         assert reading.doubted

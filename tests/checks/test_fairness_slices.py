@@ -9,6 +9,7 @@ from scored_subjects import ends, measured, names, read, scored, stored
 
 from auditor.checks.fairness.slices import CHECK, Slices
 from auditor.domain.budgets import Budget, Size
+from auditor.domain.columns import Column
 from auditor.domain.datasets import Role
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason
 from auditor.domain.subjects import Subject
@@ -41,6 +42,11 @@ def audited(columns: dict[str, NDArray[np.str_]], rate: NDArray[np.float64], rng
 
 
 def with_data(subject: Subject, **fields: Any) -> Subject:  # noqa: ANN401 -- of Dataset
+    for name in ("groups", "slices"):
+        if name in fields:
+            fields[name] = {key: Column.of(texts) for key, texts in fields[name].items()}
+    if fields.get("cluster") is not None:
+        fields["cluster"] = Column.of(fields["cluster"])
     dataset = replace(subject.datasets[Role.EVALUATION], **fields)
     subject.datasets = {Role.EVALUATION: dataset}
     return subject

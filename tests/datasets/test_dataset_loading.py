@@ -16,6 +16,7 @@ from auditor.domain.datasets import Role
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import InputSpace
+from auditor.errors import DatasetError
 
 Load: TypeAlias = Callable[..., LoadedDatasets]
 Write: TypeAlias = Callable[[str, str | bytes], None]
@@ -49,8 +50,10 @@ def test_a_table_is_read_in_the_order_of_its_schema(load: Load, write: Write) ->
     assert loaded.task.classes == ("0", "1")
     assert (loaded.task.positive, loaded.task.favourable) == ("1", "1")
     assert found.labels.tolist() == [1, 0, 1]
-    assert found.groups == {"sex": ("f", "unknown", "m")}
-    assert found.slices == {"note": ("x, y", "z", "unknown")}
+    assert tuple(found.groups["sex"]) == ("f", "unknown", "m")
+    assert {name: tuple(found.slices[name]) for name in found.slices} == {
+        "note": ("x, y", "z", "unknown")
+    }
 
 
 def test_a_schema_says_where_attacks_may_move(load: Load, write: Write) -> None:
@@ -193,7 +196,7 @@ def test_predictions_alone_make_a_dataset_without_inputs(load: Load, write: Writ
     found = loaded.datasets[Role.EVALUATION]
     assert found.inputs is None
     assert np.allclose(found.scores, [[0.1, 0.9], [0.75, 0.25]])
-    assert found.slices == {"city": ("here", "there")}
+    assert {name: tuple(found.slices[name]) for name in found.slices} == {"city": ("here", "there")}
     assert isinstance(loaded.space, Gap)
 
 
@@ -295,3 +298,21 @@ def test_all_black_applicants_of_the_loans_are_in_the_sample() -> None:
     size = count(loaded.datasets[Role.EVALUATION], loaded.task)
     assert size.groups["race"]["black"] == {"0": 64, "1": 133}
     assert sum(size.groups["sex"]["unknown"].values()) == 8
+
+
+def test_predictions_are_classes_and_times_are_numbers(load: Load, write: Write) -> None:
+    write("t.csv", "y,said,at\n0,1,2015\n1,1.0,2016\n")
+    section = DataSection(path="t.csv", labels="y", predictions="said", time="at", as_of="at")
+    found = load(section, artifact=None).datasets[Role.EVALUATION]
+    assert found.decisions is not None
+    assert found.times is not None
+    assert found.as_of is not None
+    assert found.decisions.tolist() == [1, 1]
+    assert found.times.tolist() == found.as_of.tolist() == [2015, 2016]
+    assert found.slices == {}
+
+
+def test_a_prediction_outside_the_classes_is_named(load: Load, write: Write) -> None:
+    write("t.csv", "y,said\n0,1\n1,maybe\n")
+    with pytest.raises(DatasetError, match=r"column 'said', row 2.*the prediction 'maybe'"):
+        load(DataSection(path="t.csv", labels="y", predictions="said"), artifact=None)

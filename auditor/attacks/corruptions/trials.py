@@ -65,7 +65,7 @@ class Trial:
     def settings(self) -> dict[str, Json]:
         """Return what figures need of the trial beside arrays."""
         clusters = self.dataset.cluster
-        seen = None if clusters is None else len({clusters[row] for row in self.sample})
+        seen = None if clusters is None else len(clusters.take(self.sample).names)
         return {
             "deterministic": self.model.deterministic,
             "clustered": seen is not None and seen < len(self.sample),

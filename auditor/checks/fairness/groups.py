@@ -16,7 +16,6 @@ from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Classification
 from auditor.stats.cells import Counts, rates, tabulate
-from auditor.stats.coding import distinct
 from auditor.stats.counts import expected_trials
 from auditor.stats.gaps import (
     gap_half_width,
@@ -102,18 +101,18 @@ class Groups:
         if not isinstance(task, Classification) or dataset.labels is None:
             message = "groups need a classification and labels, and the frame asks for both"
             raise TypeError(message)
-        coded = {name: distinct(members) for name, members in dataset.groups.items()}
         return {
             "ids": np.array(dataset.ids),
             "labels": dataset.labels,
-            "decided": task.decide(subject.probabilities(Role.EVALUATION)),
-            "codes": np.stack([codes for _, codes in coded.values()], axis=1),
+            "decided": subject.decisions(Role.EVALUATION),
+            "codes": np.stack([members.codes for members in dataset.groups.values()], axis=1),
             "columns": [
-                {"name": name, "groups": list(groups)} for name, (groups, _) in coded.items()
+                {"name": name, "groups": list(members.names)}
+                for name, members in dataset.groups.items()
             ],
             "task": {
                 "favourable": task.classes.index(task.favourable),
-                "clusters": None if dataset.cluster is None else len(set(dataset.cluster)),
+                "clusters": None if dataset.cluster is None else len(dataset.cluster.names),
             },
         }
 

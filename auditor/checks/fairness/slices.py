@@ -126,7 +126,7 @@ class Slices:
     def observe(self, subject: Subject, shard: Shard) -> Evidence:
         """Score the evaluation data; keep each row's levels, half, and whether it is wrong."""
         dataset = subject.datasets[Role.EVALUATION]
-        units = dataset.rows if dataset.cluster is None else len(set(dataset.cluster))
+        units = dataset.rows if dataset.cluster is None else len(dataset.cluster.names)
         searched = first_half(permutation(subject.audit_seed, units), dataset.cluster)
         features = () if isinstance(subject.space, Gap) else subject.space.features
         fixed = frozenset(item.name for item in features if item.kind is FeatureKind.CATEGORICAL)
@@ -182,10 +182,10 @@ class Slices:
 
 
 def _wrong(subject: Subject, dataset: Dataset) -> Flags:
-    scores = subject.probabilities(Role.EVALUATION)
     if isinstance(subject.task, Classification) and dataset.labels is not None:
-        decided: Flags = subject.task.decide(scores) != dataset.labels
+        decided: Flags = subject.decisions(Role.EVALUATION) != dataset.labels
         return decided
+    scores = subject.probabilities(Role.EVALUATION)
     if isinstance(subject.task, Regression) and dataset.targets is not None:
         missed: Flags = np.abs(scores[:, 0] - dataset.targets) > subject.task.tolerance
         return missed

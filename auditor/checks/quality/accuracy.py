@@ -84,11 +84,11 @@ class Accuracy:
             "ids": np.array(dataset.ids),
             "labels": dataset.labels,
             "probabilities": probabilities,
-            "decided": task.decide(probabilities),
+            "decided": subject.decisions(Role.EVALUATION),
             "task": {
                 "classes": list(task.classes),
                 "positive": task.positive_index,
-                "clusters": None if dataset.cluster is None else len(set(dataset.cluster)),
+                "clusters": None if dataset.cluster is None else len(dataset.cluster.names),
             },
         }
 

@@ -80,7 +80,7 @@ class Calibration:
         else:
             stated, happened = (
                 probabilities.max(axis=1),
-                task.decide(probabilities) == dataset.labels,
+                subject.decisions(Role.EVALUATION) == dataset.labels,
             )
         return {
             "ids": np.array(dataset.ids),
@@ -88,7 +88,7 @@ class Calibration:
             "happened": happened,
             "task": {
                 "of": f"probability of {task.positive}" if task.binary else "top label",
-                "clusters": None if dataset.cluster is None else len(set(dataset.cluster)),
+                "clusters": None if dataset.cluster is None else len(dataset.cluster.names),
             },
         }
 

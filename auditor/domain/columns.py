@@ -1,0 +1,54 @@
+"""Columns of texts, held as codes of their distinct values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+Codes = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Column(Sequence[str]):
+    """One text a row: ``names`` are the distinct ones, sorted, ``codes`` ``[n]`` their places.
+
+    It reads as the sequence of its texts. A million rows of a few groups cost four megabytes, and
+    whoever counts groups never touches a text.
+    """
+
+    names: tuple[str, ...]
+    codes: Codes
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> "Column":
+        """Return the column of some texts."""
+        if isinstance(texts, Column):
+            return texts
+        names = tuple(sorted(set(texts)))
+        places = {name: at for at, name in enumerate(names)}
+        codes = np.fromiter(map(places.__getitem__, texts), np.int32, len(texts))
+        return cls(names, codes)
+
+    def take(self, rows: NDArray[np.generic]) -> "Column":
+        """Return the column of some rows (numbers, or a mask), with the names that they have."""
+        codes = self.codes[rows]
+        there = np.unique(codes)
+        places = np.zeros(len(self.names), dtype=np.int32)
+        places[there] = np.arange(len(there))
+        return Column(tuple(self.names[at] for at in there), places[codes])
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[str, ...]: ...
+    def __getitem__(self, place: int | slice) -> str | tuple[str, ...]:
+        """Return the text of a row, or the texts of a slice of them."""
+        if isinstance(place, slice):
+            return tuple(self.names[code] for code in self.codes[place])
+        return self.names[int(self.codes[place])]
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self.codes)

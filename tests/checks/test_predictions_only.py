@@ -1,0 +1,65 @@
+"""A file's own decisions stand where there is no model to ask, and only there."""
+
+from dataclasses import replace
+
+import numpy as np
+from scored_subjects import gaps, measured, scored
+
+from auditor.checks.fairness.groups import Groups
+from auditor.checks.quality.accuracy import Accuracy
+from auditor.domain.budgets import Size
+from auditor.domain.checks import Check
+from auditor.domain.datasets import Role
+from auditor.domain.records import Observation
+from auditor.domain.subjects import Shard, Subject
+from auditor.engines.local import observe_all
+from auditor.measuring import Result, Seen, readings
+from auditor.needs import unmet
+
+
+class Quiet:
+    def started(self, target: str, check: Check) -> None:
+        """Nobody listens."""
+
+    def advanced(self, done: int, total: int, note: str = "") -> None:
+        """Nobody listens."""
+
+    def ended(self, target: str, check: Check, result: Result) -> None:
+        """Nobody listens."""
+
+
+def decided(decisions: list[int], labels: list[int], *, with_scores: bool) -> Subject:
+    sexes = ["f", "m"] * (len(labels) // 2)
+    subject = scored(np.full(len(labels), 0.9), labels, groups={"sex": sexes})
+    data = subject.datasets[Role.EVALUATION]
+    said = replace(data, decisions=np.array(decisions), scores=data.scores if with_scores else None)
+    subject.datasets = {Role.EVALUATION: said}
+    return subject
+
+
+def test_decisions_of_the_file_count_and_not_those_that_its_scores_would_make() -> None:
+    subject = decided([0, 0, 1, 1], [0, 0, 1, 0], with_scores=True)
+    found = Accuracy().figures(Accuracy().observe(subject, Shard()), 0.95)
+    assert measured(found, "accuracy").value == 0.75
+    assert (
+        measured(
+            Groups().figures(Groups().observe(subject, Shard()), 0.95), "selection_rate", group="f"
+        ).value
+        == 0.5
+    )
+
+
+def test_decisions_without_scores_leave_gaps_where_scores_would_speak() -> None:
+    subject = decided([0, 0, 1, 1], [0, 0, 1, 0], with_scores=False)
+    assert unmet(Accuracy(), subject) is None
+    (seen,) = observe_all([Accuracy()], subject, lambda blob: None, Quiet(), Size(4, 2))
+    assert isinstance(seen, Seen)
+    assert isinstance(seen.observation, Observation)
+    assert seen.observation.labels_only
+    found = readings([seen], 0.95)
+    assert measured(found, "accuracy").value == 0.75
+    assert {gap.metric for gap in gaps(found, "gives labels and no scores")} == {
+        "auc",
+        "nll",
+        "brier",
+    }
