@@ -20,8 +20,10 @@ ASKED = frozenset({"labels", "scores", "predictions", "input.text"})
 
 NOTHING_TO_AUDIT = (
     "names no artifact, and neither data.evaluation.scores nor predictions names what it said",
-    "Set model.artifact: model.onnx, data.evaluation.scores: [column, …] or predictions: column, "
-    "or name an endpoint among the targets.",
+    (
+        "Set model.artifact: model.onnx, data.evaluation.scores: [column, …] or predictions: "
+        "column, or name an endpoint among the targets."
+    ),
 )
 
 
