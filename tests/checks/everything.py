@@ -1,0 +1,102 @@
+"""Subjects that declare all that an audit without a model can declare, of every kind of task."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+from scored_subjects import ABSENT, FILE
+
+from auditor.domain.artifacts import SignatureMaterial
+from auditor.domain.budgets import Budget
+from auditor.domain.columns import Column
+from auditor.domain.datasets import Dataset, Role
+from auditor.domain.subjects import Subject
+from auditor.domain.tasks import Classification, Regression, Task
+
+ROWS = 240
+POPULATION = {"sex": {"f": 0.5, "m": 0.5}}
+
+
+def binary() -> Subject:
+    """Two classes, groups, slices, clusters and times; training, reference and production too."""
+    return _subject(Classification(("0", "1"), "1", "1"), ROWS)
+
+
+def many_classes() -> Subject:
+    """Three classes."""
+    return _subject(Classification(("a", "b", "c"), "c", "c"), ROWS)
+
+
+def numbers() -> Subject:
+    """A regression."""
+    return _subject(Regression(0.5), ROWS)
+
+
+def few_rows() -> Subject:
+    """Two classes in six rows."""
+    return _subject(Classification(("0", "1"), "1", "1"), 6)
+
+
+def decisions_alone() -> Subject:
+    """Two classes, of which the file says the decision and no score."""
+    subject = binary()
+    subject.datasets = {role: replace(data, scores=None) for role, data in subject.datasets.items()}
+    return subject
+
+
+def nothing() -> Subject:
+    """An audit that names no data at all."""
+    subject = binary()
+    subject.datasets, subject.claims, subject.population = {}, {}, {}
+    return subject
+
+
+SUBJECTS: Mapping[str, Callable[[], Subject]] = {
+    made.__name__: made
+    for made in (binary, many_classes, numbers, few_rows, decisions_alone, nothing)
+}
+
+
+def _subject(task: Task, rows: int) -> Subject:
+    return Subject(
+        artifact=None,
+        structure=ABSENT,
+        signature=SignatureMaterial(),
+        model=ABSENT,
+        twin=ABSENT,
+        task=task,
+        space=ABSENT,
+        datasets={role: _dataset(role, task, rows, at) for at, role in enumerate(Role)},
+        audit_seed=7,
+        seed=7,
+        budget=Budget.SMOKE,
+        claims={"accuracy": 0.9},
+        population=POPULATION,
+    )
+
+
+def _dataset(role: Role, task: Task, rows: int, at: int) -> Dataset:
+    rng = np.random.default_rng([3, at])
+    classes = len(task.classes) if isinstance(task, Classification) else 1
+    labels = np.arange(rows) % max(classes, 2)
+    scores = rng.dirichlet(np.ones(classes), rows) if classes > 1 else rng.normal(size=(rows, 1))
+    classified = isinstance(task, Classification)
+    if classified:
+        scores = (scores + np.eye(classes)[labels]) / 2
+    sexes = [("f", "m")[row] for row in rng.integers(0, 2, rows)]
+    ages = [str(age) for age in rng.integers(18, 90, rows)]
+    return Dataset(
+        role=role,
+        files=(FILE,),
+        inputs=None,
+        labels=labels if classified else None,
+        ids=tuple(f"{role.value}-{row}" for row in range(rows)),
+        groups={"sex": Column.of(sexes)},
+        slices={"age": Column.of(ages)},
+        cluster=Column.of([f"p{row // 2}" for row in range(rows)]),
+        scores=scores,
+        targets=None if classified else rng.normal(size=rows),
+        decisions=scores.argmax(axis=1).astype(np.int64) if classified else None,
+        times=np.arange(rows, dtype=np.float64),
+        as_of=np.arange(rows, dtype=np.float64) - 1,
+    )

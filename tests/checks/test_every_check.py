@@ -1,0 +1,123 @@
+"""What holds of every check, the one that is added tomorrow too."""
+
+import math
+
+import pytest
+from everything import SUBJECTS
+
+from auditor.checks.discovery import discover
+from auditor.domain.budgets import Budget, Size
+from auditor.domain.canonical import canonical
+from auditor.domain.checks import Check, is_timing
+from auditor.domain.evidence import decode, encode
+from auditor.domain.readings import Gap, Measurement, Reason
+from auditor.engines.local import observe_all
+from auditor.measuring import Result, Seen, instantiate, parameters, readings
+
+CHECKS = discover()
+ROUNDING = 1e-9
+SIZE = Size(
+    240, 2, {"0": 120, "1": 120}, {"sex": {"f": {"0": 60, "1": 60}, "m": {"0": 60, "1": 60}}}, "1"
+)
+
+
+class Quiet:
+    def started(self, target: str, check: Check) -> None:
+        """Nobody listens."""
+
+    def advanced(self, done: int, total: int, note: str = "") -> None:
+        """Nobody listens."""
+
+    def ended(self, target: str, check: Check, result: Result) -> None:
+        """Nobody listens."""
+
+
+def made(check: type[Check], budget: Budget = Budget.SMOKE) -> Check:
+    return instantiate(check, dict(check.presets.get(budget, {})))
+
+
+def observed(name: str, subject: str) -> Result:
+    (result,) = observe_all(
+        [made(CHECKS[name])], SUBJECTS[subject](), lambda blob: None, Quiet(), SIZE
+    )
+    return result
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_check_is_made_again_from_its_parameters(name: str) -> None:
+    for budget in Budget:
+        check = made(CHECKS[name], budget)
+        canonical(parameters(check))
+        assert instantiate(CHECKS[name], parameters(check)) == check
+    assert set(CHECKS[name].grid.values()) <= set(parameters(made(CHECKS[name])))
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_check_says_what_it_costs_and_how_sharp_it_is(name: str) -> None:
+    check = made(CHECKS[name])
+    cost = check.cost(SIZE)
+    assert min(cost.queries, cost.passes, cost.seconds) >= 0
+    assert math.isfinite(cost.seconds)
+    widths = check.precision(SIZE, 0.95)
+    assert set(widths) <= set(check.emits)
+    assert all(math.isfinite(width) and width >= 0 for width in widths.values())
+    sharper = check.precision(SIZE, 0.5)
+    assert all(sharper[metric] <= widths[metric] for metric in sharper.keys() & widths.keys())
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_check_measures_or_says_why_it_cannot(name: str, subject: str) -> None:
+    result = observed(name, subject)
+    found = readings([result], 0.95)
+    assert found
+    for reading in found:
+        if isinstance(reading, Gap):
+            assert reading.reason is not Reason.CHECK_CRASHED, reading.detail
+            assert reading.detail
+            assert reading.cure
+        else:
+            assert reading.metric in CHECKS[name].emits
+    canonical([reading.to_json() for reading in found])
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+@pytest.mark.parametrize("name", CHECKS)
+def test_figures_come_from_evidence_alone_in_one_order_at_any_confidence(
+    name: str, subject: str
+) -> None:
+    result = observed(name, subject)
+    if not isinstance(result, Seen):
+        assert isinstance(result, Gap)
+        return
+    check = result.check
+    stored = {item: decode(encode(blob).raw) for item, blob in result.evidence.items()}
+    low, high = check.figures(stored, 0.8), check.figures(stored, 0.99)
+    assert check.figures(stored, 0.8) == low
+    assert [(item.metric, item.params) for item in low] == [
+        (item.metric, item.params) for item in high
+    ]
+    for narrow, wide in zip(low, high, strict=True):
+        assert isinstance(narrow, Gap) == isinstance(wide, Gap)
+        if isinstance(narrow, Measurement) and isinstance(wide, Measurement):
+            assert narrow.value == wide.value
+            assert nested(narrow, wide)
+
+
+def nested(narrow: Measurement, wide: Measurement) -> bool:
+    """Whether the surer interval holds the less sure one, where there are any."""
+    ends = (wide.low, narrow.low, narrow.high, wide.high)
+    if all(end is None for end in ends):
+        return True
+    assert None not in ends
+    low, inner, outer, high = (float(end) for end in ends if end is not None)
+    return low <= inner + ROUNDING and high >= outer - ROUNDING
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_the_same_seed_gives_the_same_bytes(name: str) -> None:
+    first, second = observed(name, "binary"), observed(name, "binary")
+    if isinstance(first, Seen) and isinstance(second, Seen) and not is_timing(first.check):
+        assert first.observation == second.observation
+    else:
+        assert isinstance(first, Gap) == isinstance(second, Gap)
