@@ -70,6 +70,22 @@ def clustered_proportion(
     return Interval(value, low, high, confidence, PROPORTION, len(hits))
 
 
+def clustered_mean_of_proportions(
+    hits: Flags, kinds: Codes, clusters: Codes, confidence: float
+) -> Interval:
+    """Return the unweighted mean over ``kinds`` ``[n]`` of the share of ``hits`` ``[n]`` in each.
+
+    The limits of each kind's ``clustered_proportion`` are added as they are: clusters that have
+    rows of several kinds may make all of them err together. Raises ``ValueError`` for fewer than
+    two clusters, or a kind (from 0 on) without rows.
+    """
+    found, kept = _fitted(hits.astype(np.float64), kinds, clusters, confidence, None)
+    shares = np.array([_share(found, at, kept, confidence) for at in range(found.means.size)])
+    value, low, high = (float(part) for part in shares.mean(axis=0))
+    method = f"sum of {PROPORTION}"
+    return Interval(value, low, high, confidence, method, len(hits))
+
+
 def clustered_proportion_difference(
     hits: Flags, ours: Flags, clusters: Codes, confidence: float, weights: ArrayLike | None = None
 ) -> Interval:

@@ -3,12 +3,14 @@
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from auditor.domain.intervals import Interval
 from auditor.domain.tasks import Floats
 
 METHOD = "skewness-corrected t (hall), above as if one more row were the worst possible"
+CLUSTERED = f"{METHOD}, of linearised cluster totals"
 LEAST = 2
 
 
@@ -34,6 +36,25 @@ def mean_loss(losses: Floats, worst: float, confidence: float) -> Interval:
         confidence,
         METHOD,
         losses.size,
+    )
+
+
+def clustered_loss(
+    losses: Floats, worst: float, clusters: NDArray[np.int64], confidence: float
+) -> Interval:
+    """Return the interval of the mean of ``losses`` ``[n]`` that are alike within ``clusters``.
+
+    ``mean_loss`` of what each cluster says: its total, linearised around the mean, so that large
+    clusters weigh more (Cochran 1977, Sampling Techniques, ratio estimators). Clusters of one row
+    give ``mean_loss`` itself. Raises ``ValueError`` for fewer than two clusters.
+    """
+    _, places = np.unique(clusters, return_inverse=True)
+    rows = np.bincount(places)
+    mean = float(losses.mean())
+    said = mean + (np.bincount(places, losses) - mean * rows) * rows.size / losses.size
+    found = mean_loss(said, worst, confidence)
+    return Interval(
+        mean, min(mean, found.low), max(mean, found.high), confidence, CLUSTERED, losses.size
     )
 
 

@@ -1,41 +1,57 @@
 """The area under the ROC curve, with an interval that does not collapse near one."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.special import expit, logit, ndtri
+from scipy.special import expit, logit, ndtri, stdtrit
 
 from auditor.domain.intervals import Interval
 from auditor.domain.tasks import Floats
 from auditor.stats.delong import area_and_influence, covariance
 
 METHOD = "delong on the logit scale, at least newcombe's score interval"
+CLUSTERED = f"{METHOD}, influence summed by cluster"
 DIFFERENCE = f"mover of two areas: {METHOD}"
 
 
-def auc(scores: Floats, positive: NDArray[np.bool_], confidence: float) -> Interval:
+Codes = NDArray[np.integer]
+LEAST_CLUSTERS = 2
+
+
+def auc(
+    scores: Floats, positive: NDArray[np.bool_], confidence: float, clusters: Codes | None = None
+) -> Interval:
     """Return the chance that a positive row scores above a negative one (ties count half).
 
     The wider, on each side, of two intervals: DeLong, DeLong and Clarke-Pearson (1988), Biometrics
     44, on the logit scale, which assumes nothing of the scores and collapses when few pairs are
-    out of order; and Newcombe (2006), Statistics in Medicine 25, method 5, which does not. Raises
-    ``ValueError`` when all rows are of one kind.
+    out of order; and Newcombe (2006), Statistics in Medicine 25, method 5, which does not.
+
+    Rows that are alike within their ``clusters`` ``[n]`` err together: their influence is summed
+    first (Obuchowski 1997, Biometrics 53, to first order), Student's quantile of one less than the
+    clusters is taken, and Newcombe's counts shrink as much as the variance grew. Raises
+    ``ValueError`` when all rows are of one kind, or of one cluster.
     """
     area, influence = area_and_influence(scores, positive)
-    z = float(ndtri((1 + confidence) / 2))
-    wide = _newcombe(area, int(positive.sum()), int((~positive).sum()), z)
-    narrow = _logit_interval(area, float(np.linalg.norm(influence)), z)
-    return _widest(area, (narrow, wide), confidence, METHOD, len(scores))
+    error = _Error.of(influence, clusters, confidence)
+    wide = _newcombe(area, error.worth(positive), error.worth(~positive), error.quantile)
+    narrow = _logit_interval(area, error.size, error.quantile)
+    method = METHOD if clusters is None else CLUSTERED
+    return _widest(area, (narrow, wide), confidence, method, len(scores))
 
 
-def macro_auc(scores: Floats, labels: NDArray[np.int64], confidence: float) -> Interval:
+def macro_auc(
+    scores: Floats, labels: NDArray[np.int64], confidence: float, clusters: Codes | None = None
+) -> Interval:
     """Return the unweighted mean over classes of one class's ``auc`` against the rest.
 
     ``scores`` is ``[n, classes]``. DeLong's placements of a row are added over the classes, so
     that the dependence of the areas enters the variance; Newcombe's limits are joined by variance
-    recovery. Raises ``ValueError`` when a class has no row, or has them all.
+    recovery. ``clusters`` as in ``auc``. Raises ``ValueError`` when a class has no row, or has them
+    all, or all are of one cluster.
     """
-    z = float(ndtri((1 + confidence) / 2))
     classes = scores.shape[1]
     areas, reach = np.empty(classes), np.empty((classes, 2))
     influence = np.zeros(len(labels))
@@ -43,13 +59,16 @@ def macro_auc(scores: Floats, labels: NDArray[np.int64], confidence: float) -> I
         positive = labels == index
         areas[index], part = area_and_influence(scores[:, index], positive)
         influence += part / classes
-        low, high = _newcombe(areas[index], int(positive.sum()), int((~positive).sum()), z)
+        error = _Error.of(part, clusters, confidence)
+        counts = error.worth(positive), error.worth(~positive)
+        low, high = _newcombe(areas[index], *counts, error.quantile)
         reach[index] = areas[index] - low, high - areas[index]
     area = float(areas.mean())
     down, up = np.linalg.norm(reach, axis=0) / classes
-    narrow = _logit_interval(area, float(np.linalg.norm(influence)), z)
+    error = _Error.of(influence, clusters, confidence)
+    narrow = _logit_interval(area, error.size, error.quantile)
     wide = (max(0.0, area - float(down)), min(1.0, area + float(up)))
-    method = f"mean of one-vs-rest areas: {METHOD}"
+    method = f"mean of one-vs-rest areas: {METHOD if clusters is None else CLUSTERED}"
     return _widest(area, (narrow, wide), confidence, method, len(labels))
 
 
@@ -85,6 +104,34 @@ def paired_auc_difference(
     return auc_difference(auc(one, positive, confidence), auc(other, positive, confidence), shared)
 
 
+@dataclass(frozen=True, slots=True)
+class _Error:
+    """The standard error of an area, by how much clusters raised its square, and its quantile."""
+
+    size: float
+    raised: float
+    quantile: float
+
+    @classmethod
+    def of(cls, influence: Floats, clusters: Codes | None, confidence: float) -> "_Error":
+        """Add up influence ``[n]``, cluster by cluster where there are any."""
+        alone = float(np.linalg.norm(influence))
+        if clusters is None:
+            return cls(alone, 1.0, float(ndtri((1 + confidence) / 2)))
+        count = len(np.unique(clusters))
+        if count < LEAST_CLUSTERS:
+            message = "an area needs rows of at least two clusters for an interval"
+            raise ValueError(message)
+        sums = np.bincount(clusters, influence)
+        size = float(np.linalg.norm(sums)) * float(np.sqrt(count / (count - 1)))
+        quantile = float(stdtrit(count - 1, (1 + confidence) / 2))
+        return cls(size, max(1.0, (size / alone) ** 2 if alone > 0 else 1.0), quantile)
+
+    def worth(self, rows: NDArray[np.bool_]) -> float:
+        """Return how many independent rows so many are worth."""
+        return max(1.0, int(rows.sum()) / self.raised)
+
+
 def _joined(one: float, other: float, shared: float) -> float:
     return float(np.sqrt(max(0.0, one * one + other * other - 2 * shared * one * other)))
 
@@ -97,7 +144,7 @@ def _logit_interval(area: float, error: float, z: float) -> tuple[float, float]:
     return float(expit(middle - half)), float(expit(middle + half))
 
 
-def _newcombe(area: float, above: int, below: int, z: float) -> tuple[float, float]:
+def _newcombe(area: float, above: float, below: float, z: float) -> tuple[float, float]:
     pairs = (above + below) / 2 - 1
 
     def excess(truth: float) -> float:

@@ -100,12 +100,48 @@ def test_certain_and_wrong_scores_give_a_finite_loss_and_say_so() -> None:
     assert loss.details["clipped"] == 8
 
 
-def test_rows_of_one_person_make_every_figure_doubted() -> None:
+def test_rows_of_one_person_each_are_rows_alone() -> None:
     stated, labels = [0.1, 0.9, 0.4, 0.6], [0, 1, 1, 0]
-    apart = read(Accuracy(), scored(stated, labels, cluster="abcd"))
-    together = read(Accuracy(), scored(stated, labels, cluster="aabb"))
-    assert not any(item.doubted for item in apart if isinstance(item, Measurement))
-    assert all(item.doubted for item in together if isinstance(item, Measurement))
+    alone = read(Accuracy(), scored(stated, labels))
+    assert read(Accuracy(), scored(stated, labels, cluster="abcd")) == alone
+
+
+def test_rows_that_say_the_same_ten_times_are_no_surer_than_once() -> None:
+    rng = np.random.default_rng(5)
+    labels = rng.integers(0, 2, 80)
+    stated = np.clip(0.5 + 0.3 * (labels - 0.5) + rng.normal(0, 0.25, 80), 0.01, 0.99)
+    once = read(Accuracy(), scored(stated, labels))
+    persons = [f"p{row // 10}" for row in range(800)]
+    often = read(Accuracy(), scored(np.repeat(stated, 10), np.repeat(labels, 10), cluster=persons))
+    for metric in METRICS:
+        first, again = measured(once, metric), measured(often, metric)
+        assert again.value == pytest.approx(first.value)
+        assert not again.doubted
+        (low, high), (least, most) = ends(first), ends(again)
+        assert 0.7 * (high - low) < most - least < 1.6 * (high - low)
+
+
+def test_persons_of_many_unlike_rows_are_surer_than_their_number() -> None:
+    rng = np.random.default_rng(6)
+    labels = rng.integers(0, 2, 800)
+    stated = np.clip(0.5 + 0.3 * (labels - 0.5) + rng.normal(0, 0.25, 800), 0.01, 0.99)
+    persons = [f"p{row}" for row in rng.integers(0, 80, 800)]
+    alone = read(Accuracy(), scored(stated, labels))
+    mixed = read(Accuracy(), scored(stated, labels, cluster=persons))
+    for metric in ("accuracy", "balanced_accuracy", "auc"):
+        (low, high), (least, most) = ends(measured(alone, metric)), ends(measured(mixed, metric))
+        assert 0.7 * (high - low) < most - least < 1.6 * (high - low)
+
+
+def test_one_person_says_nothing_of_others() -> None:
+    readings = read(Accuracy(), scored([0.1, 0.9, 0.4, 0.6], [0, 1, 1, 0], cluster="aaaa"))
+    assert [gap.metric for gap in gaps(readings, "all of one cluster")] == METRICS
+
+
+def test_a_class_of_one_person_has_no_recall_that_speaks_of_others() -> None:
+    readings = read(Accuracy(), scored([0.1, 0.2, 0.4, 0.9], [0, 0, 1, 1], cluster="abcc"))
+    assert [gap.metric for gap in gaps(readings, "all of one cluster")] == ["balanced_accuracy"]
+    assert measured(readings, "accuracy").value == 0.75
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 1)), min_size=1, max_size=30))

@@ -9,7 +9,7 @@ from sklearn.metrics import brier_score_loss, log_loss
 
 from auditor.domain.tasks import Floats
 from auditor.stats.losses import FLOOR, brier_scores, clip, count_clipped, log_losses
-from auditor.stats.means import mean_loss
+from auditor.stats.means import clustered_loss, mean_loss
 
 LOSSES = st.lists(st.floats(0, 1), min_size=2, max_size=60)
 
@@ -112,3 +112,18 @@ def test_mean_losses_are_covered_in_ten_thousand_samples(method: type, rows: int
     truth = float(method(*accurate_model(rng, 4_000_000))[0].mean())
     found = (mean_loss(*method(*accurate_model(rng, rows)), 0.95) for _ in range(10_000))
     assert coverage(found, truth)[0] >= 0.94
+
+
+def test_clusters_of_one_row_are_rows_alone() -> None:
+    losses = np.random.default_rng(2).exponential(0.3, 50)
+    alone, apart = mean_loss(losses, 16.0, 0.95), clustered_loss(losses, 16.0, np.arange(50), 0.95)
+    assert (apart.value, apart.low, apart.high) == pytest.approx(
+        (alone.value, alone.low, alone.high)
+    )
+
+
+def test_losses_repeated_in_clusters_are_no_surer() -> None:
+    losses = np.random.default_rng(2).exponential(0.3, 50)
+    once = mean_loss(losses, 16.0, 0.95)
+    often = clustered_loss(np.repeat(losses, 7), 16.0, np.repeat(np.arange(50), 7), 0.95)
+    assert (often.low, often.high) == pytest.approx((once.low, once.high))

@@ -201,3 +201,28 @@ def test_a_difference_of_areas_is_covered_with_few_positives(
         scores = noise + np.sqrt(2) * ndtri(areas)[:, None] * positive
         found.append(paired_auc_difference(*scores, positive, 0.95))
     assert coverage(found, areas[0] - areas[1])[0] >= allowed(0.94, len(found))
+
+
+def test_rows_of_one_cluster_each_give_nearly_the_interval_of_rows_alone() -> None:
+    rng = np.random.default_rng(3)
+    positive = rng.random(400) < 0.4
+    scores = rng.normal(size=400) + positive
+    alone, apart = auc(scores, positive, 0.95), auc(scores, positive, 0.95, np.arange(400))
+    assert apart.value == alone.value
+    assert apart.low == pytest.approx(alone.low, abs=0.002)
+    assert apart.high == pytest.approx(alone.high, abs=0.002)
+
+
+def test_rows_repeated_in_clusters_make_no_area_surer() -> None:
+    rng = np.random.default_rng(4)
+    positive = rng.random(60) < 0.4
+    scores = rng.normal(size=60) + positive
+    once = auc(scores, positive, 0.95)
+    often = auc(np.repeat(scores, 9), np.repeat(positive, 9), 0.95, np.repeat(np.arange(60), 9))
+    assert often.value == pytest.approx(once.value)
+    assert often.high - often.low == pytest.approx(once.high - once.low, rel=0.1)
+
+
+def test_an_area_of_one_cluster_has_no_interval() -> None:
+    with pytest.raises(ValueError, match="two clusters"):
+        auc(np.array([0.1, 0.9]), np.array([False, True]), 0.95, np.array([1, 1]))

@@ -1,0 +1,185 @@
+"""What scores say of a classifier: how often it is right, and what its wrong answers cost."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.comparing.orders import other_order
+from auditor.domain.canonical import Json
+from auditor.domain.evidence import Evidence, Item
+from auditor.domain.intervals import Interval
+from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.tasks import Floats
+from auditor.stats.clusters import clustered_mean_of_proportions, clustered_proportion
+from auditor.stats.losses import FLOOR, brier_scores, count_clipped, log_losses
+from auditor.stats.means import LEAST, clustered_loss, mean_loss
+from auditor.stats.proportions import clopper_pearson, mean_of_proportions
+from auditor.stats.ranking import auc, macro_auc
+
+MOST_WORST_ROWS = 10
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """Rows with what is true of them and what a model said.
+
+    Ids, labels and decisions are ``[n]``, probabilities ``[n, classes]``; ``clusters`` ``[n]`` are
+    there where some rows hang together.
+    """
+
+    ids: NDArray[np.str_]
+    labels: NDArray[np.int64]
+    probabilities: Floats
+    decided: NDArray[np.int64]
+    classes: tuple[str, ...]
+    positive: int
+    clusters: NDArray[np.int64] | None
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> "Scored":
+        """Read evidence back."""
+        task = cast("Mapping[str, Json]", evidence["task"])
+        return cls(
+            cast("NDArray[np.str_]", evidence["ids"]),
+            cast("NDArray[np.int64]", evidence["labels"]),
+            cast("Floats", evidence["probabilities"]),
+            cast("NDArray[np.int64]", evidence["decided"]),
+            tuple(cast("list[str]", task["classes"])),
+            cast("int", task["positive"]),
+            _several(evidence.get("clusters")),
+        )
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Rows of each class."""
+        return np.bincount(self.labels, minlength=len(self.classes))
+
+    def accuracy(self, confidence: float) -> Reading:
+        """Return the share of right decisions."""
+        right = self.decided == self.labels
+        counts = self.counts
+        details: dict[str, Json] = {
+            "right": int(right.sum()),
+            "majority_class": self.classes[int(counts.argmax())],
+            "majority_accuracy": float(counts.max() / counts.sum()),
+            "worst_rows": self.worst_rows(),
+            **self.other_order(),
+        }
+        if self.clusters is None:
+            interval = clopper_pearson(int(right.sum()), len(right), confidence)
+        else:
+            interval = clustered_proportion(right, self.clusters, confidence)
+        return Measurement.of(interval, "accuracy", Unit.SHARE, details=details)
+
+    def other_order(self) -> Mapping[str, Json]:
+        """Return the order of classes under which decisions are far better, if there is one."""
+        found = other_order(self.labels, self.decided, len(self.classes))
+        return {} if found is None else {"other_order": found.to_json(self.classes)}
+
+    def worst_rows(self) -> list[str]:
+        """Return the ids of the wrong rows of which the model was most sure."""
+        sure = self.probabilities[np.arange(len(self.labels)), self.decided]
+        order = np.argsort(-sure, kind="stable")
+        wrong = order[self.decided[order] != self.labels[order]]
+        return [str(name) for name in self.ids[wrong[:MOST_WORST_ROWS]]]
+
+    def balanced(self, confidence: float) -> Reading:
+        """Return the mean over classes of the share of right decisions."""
+        absent = self.absent("balanced_accuracy")
+        if absent is not None:
+            return absent
+        if self.clusters is not None and self.scarce(self.clusters):
+            return one_cluster("balanced_accuracy")
+        hits = self.decided == self.labels
+        right = np.bincount(self.labels[hits], minlength=len(self.classes))
+        if self.clusters is None:
+            interval = mean_of_proportions(right, self.counts, confidence)
+        else:
+            interval = clustered_mean_of_proportions(hits, self.labels, self.clusters, confidence)
+        recalls: dict[str, Json] = {
+            name: float(hits / rows)
+            for name, hits, rows in zip(self.classes, right, self.counts, strict=True)
+        }
+        details: dict[str, Json] = {"recall": recalls}
+        return Measurement.of(interval, "balanced_accuracy", Unit.SHARE, details=details)
+
+    def auc(self, confidence: float) -> Reading:
+        """Return the area of the positive class, or the mean one-vs-rest area of many classes."""
+        absent = self.absent("auc")
+        if absent is not None:
+            return absent
+        if len(self.classes) == 2:  # noqa: PLR2004 -- binary
+            scores, positive = self.probabilities[:, self.positive], self.labels == self.positive
+            interval = auc(scores, positive, confidence, self.clusters)
+            details: dict[str, Json] = {"positive": self.classes[self.positive]}
+            return Measurement.of(interval, "auc", Unit.SHARE, details=details)
+        interval = macro_auc(self.probabilities, self.labels, confidence, self.clusters)
+        details = {"average": "one-vs-rest, unweighted"}
+        return Measurement.of(interval, "auc", Unit.SHARE, details=details)
+
+    def losses(self, confidence: float) -> Iterator[Reading]:
+        """Return log loss and Brier score."""
+        if len(self.labels) < LEAST:
+            yield from (_too_few("nll"), _too_few("brier"))
+            return
+        logs = self.mean(*log_losses(self.probabilities, self.labels), confidence)
+        details: dict[str, Json] = {"floor": FLOOR, "clipped": count_clipped(self.probabilities)}
+        yield Measurement.of(logs, "nll", Unit.NAT, details=details)
+        squares = self.mean(*brier_scores(self.probabilities, self.labels), confidence)
+        most = 1 if len(self.classes) == 2 else 2  # noqa: PLR2004 -- binary
+        yield Measurement.of(squares, "brier", Unit.NONE, details={"range": [0, most]})
+
+    def scarce(self, clusters: NDArray[np.int64]) -> bool:
+        """Whether all rows of some class are of one cluster."""
+        pairs = np.unique(np.stack([self.labels, clusters]), axis=1)[0]
+        return bool(np.bincount(pairs, minlength=len(self.classes)).min() < LEAST)
+
+    def mean(self, losses: Floats, worst: float, confidence: float) -> Interval:
+        """Return the interval of the mean loss."""
+        if self.clusters is None:
+            return mean_loss(losses, worst, confidence)
+        return clustered_loss(losses, worst, self.clusters, confidence)
+
+    def absent(self, metric: str) -> Gap | None:
+        """Say which classes have no rows, where some have none."""
+        missing = [name for name, rows in zip(self.classes, self.counts, strict=True) if not rows]
+        if not missing:
+            return None
+        return Gap(
+            reason=Reason.NOT_DEFINED,
+            detail=f"{metric} is not defined: no evaluation row has the class "
+            f"{', '.join(missing)}.",
+            cure="Evaluate on data that hold every class, or leave the class out of task.classes.",
+            metric=metric,
+        )
+
+
+def one_cluster(metric: str) -> Gap:
+    """Say why rows of one cluster have no interval."""
+    return Gap(
+        reason=Reason.TOO_FEW_ROWS,
+        detail=f"{metric} has no interval: its rows are all of one cluster, which says nothing of "
+        "others.",
+        cure=f"Evaluate on rows of at least {LEAST} clusters, of each class.",
+        metric=metric,
+    )
+
+
+def _several(clusters: "Item | None") -> NDArray[np.int64] | None:
+    """Return the cluster of each row, where some rows share one."""
+    if clusters is None:
+        return None
+    codes = cast("NDArray[np.int32]", clusters).astype(np.int64)
+    return codes if len(np.unique(codes)) < len(codes) else None
+
+
+def _too_few(metric: str) -> Gap:
+    return Gap(
+        reason=Reason.TOO_FEW_ROWS,
+        detail=f"{metric} has no interval from fewer than {LEAST} rows.",
+        cure="Evaluate on more rows.",
+        metric=metric,
+    )
