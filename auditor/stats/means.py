@@ -9,7 +9,8 @@ from scipy.special import stdtrit
 from auditor.domain.intervals import Interval
 from auditor.domain.tasks import Floats
 
-METHOD = "skewness-corrected t (hall), above as if one more row were the worst possible"
+HALL = "skewness-corrected t (hall)"
+METHOD = f"{HALL}, above as if one more row were the worst possible"
 CLUSTERED = f"{METHOD}, of linearised cluster totals"
 LEAST = 2
 
@@ -48,14 +49,36 @@ def clustered_loss(
     clusters weigh more (Cochran 1977, Sampling Techniques, ratio estimators). Clusters of one row
     give ``mean_loss`` itself. Raises ``ValueError`` for fewer than two clusters.
     """
-    _, places = np.unique(clusters, return_inverse=True)
-    rows = np.bincount(places)
     mean = float(losses.mean())
-    said = mean + (np.bincount(places, losses) - mean * rows) * rows.size / losses.size
-    found = mean_loss(said, worst, confidence)
+    found = mean_loss(cluster_totals(losses, clusters), worst, confidence)
     return Interval(
         mean, min(mean, found.low), max(mean, found.high), confidence, CLUSTERED, losses.size
     )
+
+
+def cluster_totals(values: Floats, clusters: NDArray[np.int64]) -> Floats:
+    """Return ``[clusters]``: what each says of the mean of ``values`` ``[n]``, their own mean.
+
+    The totals, linearised around the mean: a cluster of the mean size says its own mean.
+    """
+    _, places = np.unique(clusters, return_inverse=True)
+    rows = np.bincount(places)
+    mean = float(values.mean())
+    said: Floats = mean + (np.bincount(places, values) - mean * rows) * rows.size / values.size
+    return said
+
+
+def mean_value(values: Floats, confidence: float) -> Interval:
+    """Return the interval of the mean of ``values`` ``[n]`` that nothing bounds.
+
+    Student's, its skewness removed as in ``mean_loss``. Raises ``ValueError`` for fewer than two.
+    """
+    if values.size < LEAST:
+        message = "a mean needs at least two values for an interval"
+        raise ValueError(message)
+    value = float(values.mean())
+    low, high = _hall(values, confidence)
+    return Interval(value, min(low, value), max(high, value), confidence, HALL, values.size)
 
 
 def _hall(losses: Floats, confidence: float) -> tuple[float, float]:

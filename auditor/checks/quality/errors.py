@@ -1,0 +1,180 @@
+"""How far the numbers that a model predicts miss the truth."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.policies import Control
+from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.domain.tasks import Floats, Regression
+from auditor.stats.clusters import clustered_proportion
+from auditor.stats.errors import LEAST, explained, mean_error, root_mean_square
+from auditor.stats.proportions import clopper_pearson
+
+MOST_WORST_ROWS = 10
+PLAUSIBLE = 0.9
+NOT_NUMBERS = Gap(
+    reason=Reason.NOT_DEFINED,
+    detail="The task is a classification, whose decisions are right or wrong and not near or far.",
+    cure="Nothing needs to be done: quality.accuracy speaks of it.",
+)
+Clusters = NDArray[np.int64] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """Errors of a regression, in the unit of what is predicted.
+
+    ``within_tolerance`` is the share of rows whose error the task tolerates; ``bias`` is the mean
+    of prediction less truth. Where rows come in clusters, errors are cluster-robust.
+    """
+
+    id: ClassVar[str] = "quality.errors"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Errors of predicted numbers on the target"
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.EVALUATION, Need.LABELS, Need.SCORES})
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {
+        "within_tolerance": Metric("Within tolerance", Unit.SHARE, higher_is_better=True),
+        "mae": Metric("Mean absolute error", Unit.NONE, higher_is_better=False),
+        "rmse": Metric("Root mean square error", Unit.NONE, higher_is_better=False),
+        "bias": Metric("Mean of prediction less truth", Unit.NONE),
+        "r2": Metric("Explained share of the variance", Unit.NONE, higher_is_better=True),
+    }
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "15(1)"),
+        Control("eu-ai-act", "15(3)"),
+        Control("nist-ai-rmf", "MEASURE 2.3"),
+        Control("nist-ai-rmf", "MEASURE 2.5"),
+        Control("iso-42001", "A.6.2.4"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
+    grid: ClassVar[Mapping[str, str]] = {}
+
+    def cost(self, size: Size) -> Cost:
+        """Score every row once; other checks of the same audit share the scores."""
+        return Cost(queries=size.rows)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Half width if nine in ten rows are within tolerance."""
+        if not size.rows:
+            return {}
+        likely = clopper_pearson(round(PLAUSIBLE * size.rows), size.rows, confidence)
+        return {"within_tolerance": (likely.high - likely.low) / 2}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Score the evaluation data; keep each row's truth and prediction."""
+        task, dataset = subject.task, subject.datasets[Role.EVALUATION]
+        if not isinstance(task, Regression) or dataset.targets is None:
+            return {"task": {"kind": "classification"}}
+        return {
+            "ids": np.array(dataset.ids),
+            "truth": dataset.targets,
+            "predicted": np.ascontiguousarray(subject.probabilities(Role.EVALUATION)[:, 0]),
+            "task": {"kind": "regression", "tolerance": float(task.tolerance)},
+            **({} if dataset.cluster is None else {"clusters": dataset.cluster.codes}),
+        }
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Compute each metric from predictions and truth alone."""
+        task = cast("Mapping[str, Json]", evidence["task"])
+        if task["kind"] != "regression":
+            return (NOT_NUMBERS,)
+        truth = cast("Floats", evidence["truth"])
+        errors = cast("Floats", evidence["predicted"]) - truth
+        seen = _Errors(
+            cast("NDArray[np.str_]", evidence["ids"]),
+            truth,
+            errors,
+            cast("float", task["tolerance"]),
+            _several(evidence),
+        )
+        return (seen.within(confidence), *seen.sizes(confidence))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Errors:
+    """Rows ``[n]`` with their truth and by how much they were missed."""
+
+    ids: NDArray[np.str_]
+    truth: Floats
+    errors: Floats
+    tolerance: float
+    clusters: Clusters
+
+    def within(self, confidence: float) -> Reading:
+        """Return the share of rows whose error does no harm."""
+        near = np.abs(self.errors) <= self.tolerance
+        details: dict[str, Json] = {"tolerance": self.tolerance, "worst_rows": self.worst_rows()}
+        if self.clusters is None:
+            interval = clopper_pearson(int(near.sum()), len(near), confidence)
+        elif not self.clusters.any():
+            return self.too_few("within_tolerance", 2)
+        else:
+            interval = clustered_proportion(near, self.clusters, confidence)
+        return Measurement.of(interval, "within_tolerance", Unit.SHARE, details=details)
+
+    def sizes(self, confidence: float) -> Iterator[Reading]:
+        """Return how large errors are, or why so few rows do not say."""
+        metrics = ("mae", "rmse", "bias", "r2")
+        units = len(self.truth) if self.clusters is None else len(np.unique(self.clusters))
+        if units < LEAST:
+            yield from (self.too_few(metric, LEAST) for metric in metrics)
+            return
+        errors, clusters = self.errors, self.clusters
+        found = (
+            mean_error(np.abs(errors), confidence, clusters),
+            root_mean_square(errors, confidence, clusters),
+            mean_error(errors, confidence, clusters),
+        )
+        for metric, interval in zip(metrics[:3], found, strict=True):
+            yield Measurement.of(interval, metric, Unit.NONE)
+        if not errors.any() or not np.ptp(self.truth):
+            yield _not_defined()
+        else:
+            part = explained(self.truth, errors, confidence, clusters)
+            yield Measurement.of(part, "r2", Unit.NONE)
+
+    def worst_rows(self) -> list[Json]:
+        """Return the ids of the rows that were missed by most."""
+        order = np.argsort(-np.abs(self.errors), kind="stable")[:MOST_WORST_ROWS]
+        return [str(name) for name in self.ids[order]]
+
+    def too_few(self, metric: str, least: int) -> Gap:
+        """Say how many rows a metric needs."""
+        units = "rows" if self.clusters is None else "clusters of rows"
+        return Gap(
+            reason=Reason.TOO_FEW_ROWS,
+            detail=f"{metric} has no interval from fewer than {least} {units}.",
+            cure=f"Evaluate on at least {least} {units}.",
+            metric=metric,
+        )
+
+
+def _not_defined() -> Gap:
+    return Gap(
+        reason=Reason.NOT_DEFINED,
+        detail="r2 has no interval: every prediction is exact, or every truth is the same.",
+        cure="Evaluate on rows that differ, and look at whether the truth is among the inputs.",
+        metric="r2",
+    )
+
+
+def _several(evidence: Evidence) -> Clusters:
+    """Return the cluster of each row, where some rows share one."""
+    if "clusters" not in evidence:
+        return None
+    codes = cast("NDArray[np.int32]", evidence["clusters"]).astype(np.int64)
+    return codes if len(np.unique(codes)) < len(codes) else None
+
+
+CHECK: type[Check] = Errors

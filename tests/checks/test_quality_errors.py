@@ -1,0 +1,64 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scored_subjects import gaps, measured, read, scored
+
+from auditor.checks.quality.errors import Errors
+from auditor.domain.columns import Column
+from auditor.domain.datasets import Role
+from auditor.domain.subjects import Subject
+from auditor.domain.tasks import Regression
+
+METRICS = ["within_tolerance", "mae", "rmse", "bias", "r2"]
+
+
+def predicted(truth: list[float], said: list[float], cluster: list[str] | None = None) -> Subject:
+    subject = scored([0.5] * len(truth), [0] * len(truth))
+    data = replace(
+        subject.datasets[Role.EVALUATION],
+        labels=None,
+        targets=np.array(truth, dtype=np.float64),
+        scores=np.array(said, dtype=np.float64)[:, None],
+        cluster=None if cluster is None else Column.of(cluster),
+    )
+    return replace(subject, task=Regression(1.0), datasets={Role.EVALUATION: data})
+
+
+TRUTH = [float(row % 10) for row in range(40)]
+SAID = [value + (2.0 if row % 4 == 0 else 0.5) for row, value in enumerate(TRUTH)]
+
+
+def test_errors_are_those_of_paper_and_pencil() -> None:
+    readings = read(Errors(), predicted(TRUTH, SAID))
+    assert measured(readings, "within_tolerance").value == 0.75
+    assert measured(readings, "within_tolerance").details["worst_rows"][0] == "row-0"
+    assert measured(readings, "mae").value == pytest.approx((10 * 2 + 30 * 0.5) / 40)
+    assert measured(readings, "bias").value == pytest.approx(0.875)
+    square = (10 * 4 + 30 * 0.25) / 40
+    assert measured(readings, "rmse").value == pytest.approx(square**0.5)
+    assert measured(readings, "r2").value == pytest.approx(1 - square / 8.25)
+
+
+def test_few_rows_say_how_many_are_needed() -> None:
+    readings = read(Errors(), predicted(TRUTH[:9], SAID[:9]))
+    assert [gap.metric for gap in gaps(readings, "fewer than 30 rows")] == METRICS[1:]
+    persons = [f"p{row % 20}" for row in range(40)]
+    readings = read(Errors(), predicted(TRUTH, SAID, persons))
+    assert [gap.metric for gap in gaps(readings, "fewer than 30 clusters")] == METRICS[1:]
+
+
+def test_one_cluster_says_nothing_of_others() -> None:
+    readings = read(Errors(), predicted(TRUTH, SAID, ["p"] * 40))
+    assert [gap.metric for gap in gaps(readings, "has no interval")] == METRICS
+
+
+def test_exact_predictions_have_errors_of_nothing_and_no_interval_of_r2() -> None:
+    readings = read(Errors(), predicted(TRUTH, TRUTH))
+    assert measured(readings, "mae").value == 0
+    assert [gap.metric for gap in gaps(readings, "exact")] == ["r2"]
+
+
+def test_a_classification_is_told_where_to_look() -> None:
+    (gap,) = read(Errors(), scored([0.2, 0.9], [0, 1]))
+    assert "quality.accuracy" in gap.cure
