@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.attacks.balls import Ball, unit_steps
-from auditor.attacks.norms import wide
+from auditor.attacks.norms import Reals, wide
 from auditor.domain.tasks import Floats
 
 MOMENTUM = 0.75
@@ -42,10 +42,10 @@ class Ascent:
     checkpoint shortened the step, ``best_then`` what the best loss was.
     """
 
-    point: Floats
-    previous: Floats
-    best: Floats
-    best_gradient: Floats
+    point: Reals
+    previous: Reals
+    best: Reals
+    best_gradient: Reals
     best_loss: Floats
     last_loss: Floats
     best_then: Floats
@@ -56,7 +56,7 @@ class Ascent:
     since: int
 
     @classmethod
-    def start(cls, point: Floats) -> "Ascent":
+    def start(cls, point: Reals) -> "Ascent":
         """Begin at ``[n, ...]`` points of the ball, with steps of twice its radius."""
         rows = len(point)
         never = np.full(rows, -np.inf)
@@ -92,7 +92,7 @@ class Ascent:
         )
 
     def advance(
-        self, loss: Floats, gradient: Floats, ball: Ball, checks: frozenset[int]
+        self, loss: Floats, gradient: Reals, ball: Ball, checks: frozenset[int]
     ) -> "Ascent":
         """Return the climb after hearing the loss and the gradient at ``point``."""
         noted = self.note(loss, gradient)
@@ -100,15 +100,20 @@ class Ascent:
             noted, gradient = noted._reconsider(gradient)  # noqa: SLF001 -- its own next state
         return noted._step(gradient, ball)  # noqa: SLF001 -- its own next state
 
-    def note(self, loss: Floats, gradient: Floats) -> "Ascent":
+    def end(self, loss: Floats) -> "Ascent":
+        """Return the climb after a last look at ``point``, from where it does not go on."""
+        noted = self.note(loss, np.zeros_like(self.point))
+        return replace(noted, iteration=self.iteration + 1)
+
+    def note(self, loss: Floats, gradient: Reals) -> "Ascent":
         """Return the climb with the best point of each row brought up to date."""
         better = loss > self.best_loss
         grew = loss > self.last_loss
         first = self.iteration == 0
         best, best_gradient = self.point, gradient
         if not better.all():
-            best = np.where(wide(better, best), best, self.best)
-            best_gradient = np.where(wide(better, gradient), gradient, self.best_gradient)
+            best, best_gradient = self.best.copy(), self.best_gradient.copy()
+            best[better], best_gradient[better] = self.point[better], gradient[better]
         return replace(
             self,
             best=best,
@@ -119,7 +124,7 @@ class Ascent:
             rises=self.rises if first else self.rises + grew,
         )
 
-    def _reconsider(self, gradient: Floats) -> tuple["Ascent", Floats]:
+    def _reconsider(self, gradient: Reals) -> tuple["Ascent", Reals]:
         """Halve the steps that oscillate or stand still, and go back to their best points."""
         oscillates = self.rises <= RISES_WANTED * (self.iteration - self.since)
         stuck = ~self.halved & (self.best_then >= self.best_loss)
@@ -136,21 +141,21 @@ class Ascent:
         )
         return state, np.where(back, self.best_gradient, gradient)
 
-    def _step(self, gradient: Floats, ball: Ball) -> "Ascent":
-        momentum = 1.0 if self.iteration == 0 else MOMENTUM
+    def _step(self, gradient: Reals, ball: Ball) -> "Ascent":
+        """Step along the gradient, and on from there as far as momentum carries."""
+        point = self.point
         step = unit_steps(gradient, ball)
-        step *= wide(self.size * ball.eps, step)
-        step *= ball.scale
-        step += self.point
-        moved = ball.project(step)
-        moved -= self.point
-        if momentum < 1:
-            moved *= momentum
-            moved += (1 - momentum) * (self.point - self.previous)
-        moved += self.point
-        return replace(
-            self,
-            point=ball.project(moved),
-            previous=self.point,
-            iteration=self.iteration + 1,
-        )
+        step *= wide(self.size * ball.eps, step).astype(step.dtype)
+        if ball.unit is not None:
+            step *= ball.scale
+        step += point
+        moved = ball.hold(step)
+        if self.iteration > 0:
+            moved -= point
+            moved *= MOMENTUM
+            drift = np.subtract(point, self.previous, out=step)
+            drift *= 1 - MOMENTUM
+            moved += drift
+            moved += point
+            moved = ball.hold(moved)
+        return replace(self, point=moved, previous=point, iteration=self.iteration + 1)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from auditor.attacks.balls import Ball
 from auditor.attacks.goals import Goal
 from auditor.attacks.losses import Labels
+from auditor.attacks.norms import Reals
 from auditor.attacks.threats import Threat, within
 from auditor.domain.models import Model
 from auditor.domain.tasks import Array, Floats
@@ -162,20 +163,27 @@ class Frame:
         self.claimed[rows[reached]] = True
         return reached
 
-    def submit(self, rows: Rows, points: Floats) -> tuple[Array, Mask, Floats]:
+    def submit(self, rows: Rows, points: Reals) -> tuple[Array, Mask, Floats]:
         """Score candidates on the target, settled inside the threat.
 
         Returns them, which of them reach the goal, and each one's margin: how far it is beyond the
         line, minus infinity for candidates that the threat does not permit.
         """
         candidates = self.ball.take(rows).settle(points)
+        return candidates, *self.score(rows, candidates)
+
+    def score(self, rows: Rows, candidates: Array) -> tuple[Mask, Floats]:
+        """Score settled candidates on the target; what the threat does not permit is refused.
+
+        Returns what ``submit`` does.
+        """
         allowed = self.threat.permits(self.clean[rows], candidates)
         self.refused += int(len(rows) - allowed.sum())
         reached, margin = np.zeros(len(rows), dtype=np.bool_), np.full(len(rows), -np.inf)
         if allowed.any():
             judged = rows[allowed]
             reached[allowed], margin[allowed] = self._judge(judged, candidates[allowed])
-        return candidates, reached, margin
+        return reached, margin
 
     def _judge(self, rows: Rows, candidates: Array) -> tuple[Mask, Floats]:
         self.queries += self.repeats * len(candidates)

@@ -29,7 +29,7 @@ class Pursuit:
     _near: tuple[Rows, Ball] | None = None
 
     def run(self, rng: np.random.Generator, *, stretch: float = 0.0) -> None:
-        """Attack every live row until it breaks, or the attack has asked all it may.
+        """Attack every live row until it breaks, or the attack has asked all it wants or may.
 
         ``stretch`` above 0 starts from the strongest candidates so far, their change stretched.
         An attack that minimises is shown them as they are. It takes broken rows too, and keeps
@@ -44,7 +44,7 @@ class Pursuit:
             return
         for _round in range(self.attack.rounds):
             question = state.ask()
-            if not len(rows) or self.frame.spent(len(question.points)):
+            if question is None or not len(rows) or self.frame.spent(len(question.points)):
                 break
             self.tick()
             scored = self.frame.queries
@@ -85,7 +85,7 @@ class Pursuit:
         points, reached, margin = self.frame.submit(own, question.points)
         if self.attack.source is Source.DECISIONS:
             margin = np.zeros(0)  # an attack on decisions sees no scores
-        return Answer(points.astype(np.float64), reached, margin, np.zeros((0, 0)), _no_gradient)
+        return Answer(points, reached, margin, np.zeros((0, 0)), _no_gradient)
 
     def _from_twin(self, own: Rows, question: Question) -> Answer:
         if self.twin is None:
@@ -100,7 +100,7 @@ class Pursuit:
             gradient = twin.backward(cotangent)
             return gradient if np.isfinite(gradient.sum()) else np.nan_to_num(gradient)
 
-        return Answer(points.astype(np.float64), reached, np.zeros(0), logits, pull)
+        return Answer(points, reached, np.zeros(0), logits, pull)
 
     def _ball(self, own: Rows) -> Ball:
         """Return the part of the ball for some rows, which are mostly those asked about before."""
@@ -120,8 +120,7 @@ class Pursuit:
             claimed[claimed] = distance < self.frame.standing.breaking[some]
         reached = np.zeros(len(own), dtype=np.bool_)
         if claimed.any() and not self.frame.spent(int(claimed.sum())):
-            asked = points[claimed].astype(np.float64)
-            _, reached[claimed], _ = self.frame.submit(own[claimed], asked)
+            reached[claimed], _ = self.frame.score(own[claimed], points[claimed])
         return reached
 
     def _close(self, rows: Rows, state: State) -> None:
