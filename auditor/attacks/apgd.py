@@ -20,9 +20,11 @@ def random_start(ball: Ball, rng: np.random.Generator) -> Floats:
     """Return points on the surface of the ball, as AutoAttack starts: random, then stretched."""
     shape = ball.clean.shape
     noise = rng.uniform(-1.0, 1.0, shape) if ball.norm is Norm.LINF else rng.normal(size=shape)
-    noise = np.where(ball.scale > 0, noise, 0.0)
+    noise *= ball.scale > 0
     length = np.maximum(size(noise, ball.norm), TINY)
-    return ball.project(ball.at(ball.eps * noise / wide(length, noise)))
+    noise *= ball.eps
+    noise /= wide(length, noise)
+    return ball.project(ball.at(noise))
 
 
 def aimed(ground: Ground, rank: int) -> Aim:

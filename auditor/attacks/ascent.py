@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.attacks.balls import Ball, unit_steps
-from auditor.attacks.norms import Reals, wide
+from auditor.attacks.norms import N, Reals, wide
 from auditor.domain.tasks import Floats
 
 MOMENTUM = 0.75
@@ -77,18 +77,21 @@ class Ascent:
 
     def take(self, keep: Mask) -> "Ascent":
         """Return the climb of some rows only."""
+        if keep.all():
+            return self
+        rows = np.flatnonzero(keep)
         return replace(
             self,
-            point=self.point[keep],
-            previous=self.previous[keep],
-            best=self.best[keep],
-            best_gradient=self.best_gradient[keep],
-            best_loss=self.best_loss[keep],
-            last_loss=self.last_loss[keep],
-            best_then=self.best_then[keep],
-            size=self.size[keep],
-            rises=self.rises[keep],
-            halved=self.halved[keep],
+            point=self.point.take(rows, axis=0),
+            previous=self.previous.take(rows, axis=0),
+            best=self.best.take(rows, axis=0),
+            best_gradient=self.best_gradient.take(rows, axis=0),
+            best_loss=self.best_loss[rows],
+            last_loss=self.last_loss[rows],
+            best_then=self.best_then[rows],
+            size=self.size[rows],
+            rises=self.rises[rows],
+            halved=self.halved[rows],
         )
 
     def advance(
@@ -110,14 +113,10 @@ class Ascent:
         better = loss > self.best_loss
         grew = loss > self.last_loss
         first = self.iteration == 0
-        best, best_gradient = self.point, gradient
-        if not better.all():
-            best, best_gradient = self.best.copy(), self.best_gradient.copy()
-            best[better], best_gradient[better] = self.point[better], gradient[better]
         return replace(
             self,
-            best=best,
-            best_gradient=best_gradient,
+            best=_either(better, self.point, self.best),
+            best_gradient=_either(better, gradient, self.best_gradient),
             best_loss=np.where(better, loss, self.best_loss),
             best_then=loss if first else self.best_then,
             last_loss=loss,
@@ -129,7 +128,6 @@ class Ascent:
         oscillates = self.rises <= RISES_WANTED * (self.iteration - self.since)
         stuck = ~self.halved & (self.best_then >= self.best_loss)
         halve = oscillates | stuck
-        back = wide(halve, self.point)
         state = replace(
             self,
             size=np.where(halve, self.size / 2, self.size),
@@ -137,9 +135,9 @@ class Ascent:
             best_then=self.best_loss,
             rises=np.zeros_like(self.rises),
             since=self.iteration,
-            point=np.where(back, self.best, self.point),
+            point=_either(halve, self.best, self.point),
         )
-        return state, np.where(back, self.best_gradient, gradient)
+        return state, _either(halve, self.best_gradient, gradient)
 
     def _step(self, gradient: Reals, ball: Ball) -> "Ascent":
         """Step along the gradient, and on from there as far as momentum carries."""
@@ -159,3 +157,14 @@ class Ascent:
             moved += point
             moved = ball.hold(moved)
         return replace(self, point=moved, previous=point, iteration=self.iteration + 1)
+
+
+def _either(rows: Mask, these: NDArray[N], those: NDArray[N]) -> NDArray[N]:
+    """Return ``these`` for some rows and ``those`` for the others."""
+    if rows.all():
+        return these
+    if not rows.any():
+        return those
+    kept, places = those.copy(), np.flatnonzero(rows)
+    kept[places] = these.take(places, axis=0)
+    return kept

@@ -60,9 +60,9 @@ class Ball:
 
     def take(self, keep: NDArray[np.generic]) -> "Ball":
         """Return the part for some rows."""
-        part = copy(self)
+        part, rows = copy(self), np.flatnonzero(keep) if keep.dtype == np.bool_ else keep
         for name in ("clean", "lower", "upper", "least", "most", "exact"):
-            object.__setattr__(part, name, getattr(self, name)[keep])
+            object.__setattr__(part, name, getattr(self, name).take(rows, axis=0))
         return part
 
     def narrow(self, points: Floats) -> Reals:
@@ -165,11 +165,15 @@ def typed_limits(
         slack = np.where(quantum > 0, SLACK * quantum, SLACK)
         first, last = np.ceil(lower - slack), np.floor(upper + slack)
         return first.astype(clean.dtype), last.astype(clean.dtype)
-    kind, margin = clean.dtype.type, SLACK * quantum
-    lower, upper = lower - margin, upper + margin
+    kind = clean.dtype.type
+    if quantum.any():
+        lower, upper = lower - SLACK * quantum, upper + SLACK * quantum
     least, most = lower.astype(kind), upper.astype(kind)
-    least = np.where(least.astype(np.float64) < lower, np.nextafter(least, kind(np.inf)), least)
-    most = np.where(most.astype(np.float64) > upper, np.nextafter(most, kind(-np.inf)), most)
+    if kind is np.float64:
+        return least, most
+    low, high = np.less(least, lower), np.greater(most, upper)
+    least[low] = np.nextafter(least[low], kind(np.inf))
+    most[high] = np.nextafter(most[high], kind(-np.inf))
     return least, most
 
 

@@ -160,7 +160,8 @@ class Frame:
     def claims(self, rows: Rows, probabilities: Floats) -> Mask:
         """Return for which rows an attack's own model reaches the goal, and remember them."""
         reached = self.goal.reached(probabilities, self.labels[rows])
-        self.claimed[rows[reached]] = True
+        if reached.any():
+            self.claimed[rows[reached]] = True
         return reached
 
     def submit(self, rows: Rows, points: Reals) -> tuple[Array, Mask, Floats]:
@@ -177,18 +178,17 @@ class Frame:
 
         Returns what ``submit`` does.
         """
-        allowed = self.threat.permits(self.clean[rows], candidates)
+        allowed, distance = self.threat.judge(self.clean[rows], candidates)
         self.refused += int(len(rows) - allowed.sum())
         reached, margin = np.zeros(len(rows), dtype=np.bool_), np.full(len(rows), -np.inf)
         if allowed.any():
-            judged = rows[allowed]
-            reached[allowed], margin[allowed] = self._judge(judged, candidates[allowed])
+            heard = self._judge(rows[allowed], candidates[allowed], distance[allowed])
+            reached[allowed], margin[allowed] = heard
         return reached, margin
 
-    def _judge(self, rows: Rows, candidates: Array) -> tuple[Mask, Floats]:
+    def _judge(self, rows: Rows, candidates: Array, distance: Floats) -> tuple[Mask, Floats]:
         self.queries += self.repeats * len(candidates)
         scores, probabilities = ask(self.model, candidates, self.repeats)
-        distance = self.threat.distance(self.clean[rows], candidates)
         labels = self.labels[rows]
         heard = hear(scores, probabilities, self.goal, labels, candidates, distance)
         chosen = _best(rows, heard.reached, heard.distance, heard.margin)

@@ -8,7 +8,7 @@ import numpy as np
 from auditor.attacks.asking import Answer, Attack, Ground, Question, Source, State
 from auditor.attacks.balls import Ball
 from auditor.attacks.frame import Frame, Mask, Rows
-from auditor.attacks.goals import Harm
+from auditor.attacks.goals import Goal, Harm
 from auditor.attacks.losses import softmax
 from auditor.domain.models import Twin
 from auditor.domain.tasks import Array, Floats
@@ -57,7 +57,7 @@ class Pursuit:
     def _ground(self, rows: Rows, stretch: float) -> Ground:
         frame = self.frame
         return Ground(
-            ball=frame.ball.take(rows),
+            ball=self._ball(rows),
             labels=frame.labels[rows],
             goal=frame.goal,
             probabilities=self._heard(frame.clean_probabilities[rows]),
@@ -113,7 +113,7 @@ class Pursuit:
 
         An attack that minimises need not ask about points no nearer than a success it has.
         """
-        claimed = self.frame.claims(own, _as_probabilities(logits))
+        claimed = self.frame.claims(own, _as_probabilities(logits, self.frame.goal))
         if self.attack.minimises and claimed.any():
             some = own[claimed]
             distance = self.frame.threat.distance(self.frame.clean[some], points[claimed])
@@ -129,8 +129,10 @@ class Pursuit:
             self.frame.submit(rows, state.best)
 
 
-def _as_probabilities(logits: Floats) -> Floats:
-    return logits if logits.shape[1] == 1 else softmax(logits)
+def _as_probabilities(logits: Floats, goal: Goal) -> Floats:
+    """Return what a goal decides by: of three classes and more the highest score wins anyway."""
+    by_rank = isinstance(goal, Harm) and not goal.task.binary
+    return logits if by_rank or logits.shape[1] == 1 else softmax(logits)
 
 
 def _no_gradient(cotangent: Floats) -> Floats:
