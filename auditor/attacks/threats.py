@@ -94,10 +94,9 @@ class Threat:
             allowed &= self._stepped(found, crafted)
         if not allowed.all():
             # What did not move may stand where nothing could move to.
-            still: Mask = np.asarray((found == exact) | (np.isnan(found) & np.isnan(exact)))
-            allowed |= still
+            allowed |= (found == exact) | (np.isnan(found) & np.isnan(exact))
         distance = self._length(change)
-        kept: Mask = allowed.reshape(len(clean), -1).all(axis=1)
+        kept: Mask = np.asarray(allowed.reshape(len(clean), -1).all(axis=1))
         kept &= within(distance, self.eps)
         if self.constraints is not None and kept.any():
             kept[kept] = self.constraints.holds(clean[kept], crafted[kept])
