@@ -8,7 +8,7 @@ from auditor.attacks.ascent import Ascent, Mask, checkpoints
 from auditor.attacks.asking import Answer, Ground, Question, Source, one_each
 from auditor.attacks.balls import Ball
 from auditor.attacks.losses import LOSSES, Aim
-from auditor.attacks.norms import TINY, Norm, size, wide
+from auditor.attacks.norms import TINY, Norm, double, size, wide
 from auditor.domain.tasks import Floats
 
 TWO = 2
@@ -20,9 +20,11 @@ def random_start(ball: Ball, rng: np.random.Generator) -> Floats:
     """Return points on the surface of the ball, as AutoAttack starts: random, then stretched."""
     shape = ball.clean.shape
     noise = rng.uniform(-1.0, 1.0, shape) if ball.norm is Norm.LINF else rng.normal(size=shape)
-    noise = np.where(ball.scale > 0, noise, 0.0)
+    noise *= ball.scale > 0
     length = np.maximum(size(noise, ball.norm), TINY)
-    return ball.project(ball.at(ball.eps * noise / wide(length, noise)))
+    noise *= ball.eps
+    noise /= wide(length, noise)
+    return ball.project(ball.at(noise))
 
 
 def aimed(ground: Ground, rank: int) -> Aim:
@@ -68,19 +70,18 @@ class Climb:
     @property
     def best(self) -> Floats:
         """The point of the highest loss of each row."""
-        return self.ascent.best
+        return double(self.ascent.best)
 
-    def ask(self) -> Question:
-        """Ask about the point that each row's climb has reached."""
-        return one_each(self.ascent.point)
+    def ask(self) -> Question | None:
+        """Ask about the point that each row's climb has reached, until the last was looked at."""
+        return None if self.ascent.iteration > self.steps else one_each(self.ascent.point)
 
     def tell(self, answer: Answer) -> "Climb":
         """Go on from the loss and the gradient there; the last point is only looked at."""
         loss, cotangent = LOSSES[self.loss](answer.logits, self.aim)
         if self.ascent.iteration >= self.steps:
-            nothing = np.zeros_like(self.ascent.point)
-            return replace(self, ascent=self.ascent.note(loss, nothing))
-        gradient = answer.pull(cotangent)
+            return replace(self, ascent=self.ascent.end(loss))
+        gradient = answer.pull(cotangent).astype(self.ascent.point.dtype, copy=False)
         ahead = self.ascent.advance(loss, gradient, self.ball, checkpoints(self.steps))
         return replace(self, ascent=ahead)
 
@@ -145,4 +146,4 @@ class Apgd:
             return None
         start = random_start(ground.ball, rng) if ground.start is None else ground.start
         aim = aimed(ground, self.rank)
-        return Climb(Ascent.start(start), ground.ball, aim, self.loss, steps)
+        return Climb(Ascent.start(ground.ball.narrow(start)), ground.ball, aim, self.loss, steps)

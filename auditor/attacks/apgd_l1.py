@@ -40,9 +40,9 @@ class SparseClimb:
     sparsity_then: Floats
     iteration: int
 
-    def ask(self) -> Question:
-        """Ask about the point that each row's climb has reached."""
-        return one_each(self.point)
+    def ask(self) -> Question | None:
+        """Ask about the point that each row's climb has reached, until the last was looked at."""
+        return None if self.iteration > self.steps else one_each(self.point)
 
     def tell(self, answer: Answer) -> "SparseClimb":
         """Go on from the loss and the gradient there; the last point is only looked at."""

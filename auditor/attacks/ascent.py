@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.attacks.balls import Ball, unit_steps
-from auditor.attacks.norms import wide
+from auditor.attacks.norms import N, Reals, wide
 from auditor.domain.tasks import Floats
 
 MOMENTUM = 0.75
@@ -42,10 +42,10 @@ class Ascent:
     checkpoint shortened the step, ``best_then`` what the best loss was.
     """
 
-    point: Floats
-    previous: Floats
-    best: Floats
-    best_gradient: Floats
+    point: Reals
+    previous: Reals
+    best: Reals
+    best_gradient: Reals
     best_loss: Floats
     last_loss: Floats
     best_then: Floats
@@ -56,7 +56,7 @@ class Ascent:
     since: int
 
     @classmethod
-    def start(cls, point: Floats) -> "Ascent":
+    def start(cls, point: Reals) -> "Ascent":
         """Begin at ``[n, ...]`` points of the ball, with steps of twice its radius."""
         rows = len(point)
         never = np.full(rows, -np.inf)
@@ -77,22 +77,25 @@ class Ascent:
 
     def take(self, keep: Mask) -> "Ascent":
         """Return the climb of some rows only."""
+        if keep.all():
+            return self
+        rows = np.flatnonzero(keep)
         return replace(
             self,
-            point=self.point[keep],
-            previous=self.previous[keep],
-            best=self.best[keep],
-            best_gradient=self.best_gradient[keep],
-            best_loss=self.best_loss[keep],
-            last_loss=self.last_loss[keep],
-            best_then=self.best_then[keep],
-            size=self.size[keep],
-            rises=self.rises[keep],
-            halved=self.halved[keep],
+            point=self.point.take(rows, axis=0),
+            previous=self.previous.take(rows, axis=0),
+            best=self.best.take(rows, axis=0),
+            best_gradient=self.best_gradient.take(rows, axis=0),
+            best_loss=self.best_loss[rows],
+            last_loss=self.last_loss[rows],
+            best_then=self.best_then[rows],
+            size=self.size[rows],
+            rises=self.rises[rows],
+            halved=self.halved[rows],
         )
 
     def advance(
-        self, loss: Floats, gradient: Floats, ball: Ball, checks: frozenset[int]
+        self, loss: Floats, gradient: Reals, ball: Ball, checks: frozenset[int]
     ) -> "Ascent":
         """Return the climb after hearing the loss and the gradient at ``point``."""
         noted = self.note(loss, gradient)
@@ -100,31 +103,31 @@ class Ascent:
             noted, gradient = noted._reconsider(gradient)  # noqa: SLF001 -- its own next state
         return noted._step(gradient, ball)  # noqa: SLF001 -- its own next state
 
-    def note(self, loss: Floats, gradient: Floats) -> "Ascent":
+    def end(self, loss: Floats) -> "Ascent":
+        """Return the climb after a last look at ``point``, from where it does not go on."""
+        noted = self.note(loss, np.zeros_like(self.point))
+        return replace(noted, iteration=self.iteration + 1)
+
+    def note(self, loss: Floats, gradient: Reals) -> "Ascent":
         """Return the climb with the best point of each row brought up to date."""
         better = loss > self.best_loss
         grew = loss > self.last_loss
         first = self.iteration == 0
-        best, best_gradient = self.point, gradient
-        if not better.all():
-            best = np.where(wide(better, best), best, self.best)
-            best_gradient = np.where(wide(better, gradient), gradient, self.best_gradient)
         return replace(
             self,
-            best=best,
-            best_gradient=best_gradient,
+            best=_either(better, self.point, self.best),
+            best_gradient=_either(better, gradient, self.best_gradient),
             best_loss=np.where(better, loss, self.best_loss),
             best_then=loss if first else self.best_then,
             last_loss=loss,
             rises=self.rises if first else self.rises + grew,
         )
 
-    def _reconsider(self, gradient: Floats) -> tuple["Ascent", Floats]:
+    def _reconsider(self, gradient: Reals) -> tuple["Ascent", Reals]:
         """Halve the steps that oscillate or stand still, and go back to their best points."""
         oscillates = self.rises <= RISES_WANTED * (self.iteration - self.since)
         stuck = ~self.halved & (self.best_then >= self.best_loss)
         halve = oscillates | stuck
-        back = wide(halve, self.point)
         state = replace(
             self,
             size=np.where(halve, self.size / 2, self.size),
@@ -132,25 +135,36 @@ class Ascent:
             best_then=self.best_loss,
             rises=np.zeros_like(self.rises),
             since=self.iteration,
-            point=np.where(back, self.best, self.point),
+            point=_either(halve, self.best, self.point),
         )
-        return state, np.where(back, self.best_gradient, gradient)
+        return state, _either(halve, self.best_gradient, gradient)
 
-    def _step(self, gradient: Floats, ball: Ball) -> "Ascent":
-        momentum = 1.0 if self.iteration == 0 else MOMENTUM
+    def _step(self, gradient: Reals, ball: Ball) -> "Ascent":
+        """Step along the gradient, and on from there as far as momentum carries."""
+        point = self.point
         step = unit_steps(gradient, ball)
-        step *= wide(self.size * ball.eps, step)
-        step *= ball.scale
-        step += self.point
-        moved = ball.project(step)
-        moved -= self.point
-        if momentum < 1:
-            moved *= momentum
-            moved += (1 - momentum) * (self.point - self.previous)
-        moved += self.point
-        return replace(
-            self,
-            point=ball.project(moved),
-            previous=self.point,
-            iteration=self.iteration + 1,
-        )
+        step *= wide(self.size * ball.eps, step).astype(step.dtype)
+        if ball.unit is not None:
+            step *= ball.scale
+        step += point
+        moved = ball.hold(step)
+        if self.iteration > 0:
+            moved -= point
+            moved *= MOMENTUM
+            drift = np.subtract(point, self.previous, out=step)
+            drift *= 1 - MOMENTUM
+            moved += drift
+            moved += point
+            moved = ball.hold(moved)
+        return replace(self, point=moved, previous=point, iteration=self.iteration + 1)
+
+
+def _either(rows: Mask, these: NDArray[N], those: NDArray[N]) -> NDArray[N]:
+    """Return ``these`` for some rows and ``those`` for the others."""
+    if rows.all():
+        return these
+    if not rows.any():
+        return those
+    kept, places = those.copy(), np.flatnonzero(rows)
+    kept[places] = these.take(places, axis=0)
+    return kept

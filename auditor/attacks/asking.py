@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from auditor.attacks.balls import Ball
 from auditor.attacks.goals import Goal
 from auditor.attacks.losses import Aim, Labels
-from auditor.domain.tasks import Floats
+from auditor.attacks.norms import Reals
+from auditor.domain.tasks import Array, Floats
 
 Mask = NDArray[np.bool_]
 Places = NDArray[np.int64]
@@ -65,11 +66,11 @@ class Question:
     A row may be asked about several times at once, or not at all.
     """
 
-    points: Floats
+    points: Reals
     rows: Places
 
 
-def one_each(points: Floats) -> Question:
+def one_each(points: Reals) -> Question:
     """Ask about one point a row."""
     return Question(points, np.arange(len(points), dtype=np.int64))
 
@@ -78,7 +79,7 @@ def one_each(points: Floats) -> Question:
 class Answer:
     """What came of a question, in its order.
 
-    ``points`` are the candidates that were judged: inside the ball and on the input's steps.
+    ``judged`` are the candidates that were: inside the ball, on the input's steps, in its type.
     ``reached`` says whether the target's answer reaches the goal (an attack on the twin hears of
     points that the twin called broken). ``margin`` is how far the target's scores are beyond the
     line, minus infinity for a refused candidate (only for ``SCORES``). ``logits`` are the twin's
@@ -86,11 +87,16 @@ class Answer:
     needed (only for ``TWIN``).
     """
 
-    points: Floats
+    judged: Array
     reached: Mask
     margin: Floats
     logits: Floats
     pull: Callable[[Floats], Floats]
+
+    @property
+    def points(self) -> Floats:
+        """The candidates that were judged, in double precision."""
+        return self.judged.astype(np.float64)
 
 
 class State(Protocol):
@@ -101,8 +107,8 @@ class State(Protocol):
         """The strongest or nearest point of each row so far."""
         ...
 
-    def ask(self) -> Question:
-        """Return the points to judge next."""
+    def ask(self) -> Question | None:
+        """Return the points to judge next; ``None`` where nothing is left to ask."""
         ...
 
     def tell(self, answer: Answer) -> Self:
@@ -129,7 +135,7 @@ class Attack(Protocol):
 
     @property
     def rounds(self) -> int:
-        """How many questions it asks at most."""
+        """How many questions it asks at most; its state may end earlier."""
         ...
 
     @property

@@ -1,12 +1,13 @@
 """The only points that count as candidates: near a clean row, in its box, on its steps."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.norms import FORGIVEN, TINY, Norm, known, size, wide
+from auditor.attacks.norms import FORGIVEN, TINY, Norm, Reals, between, double, known, size, wide
 from auditor.attacks.shrinking import nearest
 from auditor.domain.tasks import Array, Floats
 
@@ -27,7 +28,8 @@ class Ball:
     same in the rows' own type; ``scale`` is its range, 0 where it may not move. ``repair`` brings
     candidates to where they could be real rows. ``exact`` are the clean rows in double precision,
     ``unit`` is what changes are divided by (``None``: 1 everywhere), ``stepped`` whether any
-    coordinate moves in steps.
+    coordinate moves in steps, ``single`` whether single precision does for climbs: candidates have
+    no more, and each coordinate has limits of its own.
     """
 
     clean: Array
@@ -45,6 +47,7 @@ class Ball:
     exact: Floats = field(init=False)
     unit: Floats | None = field(init=False)
     stepped: bool = field(init=False)
+    single: bool = field(init=False)
 
     def __post_init__(self) -> None:
         """Keep what every step asks for again: exact clean rows, and ranges that are not 1."""
@@ -52,21 +55,29 @@ class Ball:
         object.__setattr__(self, "exact", self.clean.astype(np.float64))
         object.__setattr__(self, "unit", None if (unit == 1).all() else unit)
         object.__setattr__(self, "stepped", bool((self.quantum > 0).any()))
+        alone = self.norm is Norm.LINF and self.clean.dtype == np.float32
+        object.__setattr__(self, "single", alone)
 
     def take(self, keep: NDArray[np.generic]) -> "Ball":
         """Return the part for some rows."""
-        return replace(
-            self,
-            clean=self.clean[keep],
-            lower=self.lower[keep],
-            upper=self.upper[keep],
-            least=self.least[keep],
-            most=self.most[keep],
-        )
+        part, rows = copy(self), np.flatnonzero(keep) if keep.dtype == np.bool_ else keep
+        for name in ("clean", "lower", "upper", "least", "most", "exact"):
+            object.__setattr__(part, name, getattr(self, name).take(rows, axis=0))
+        return part
+
+    def narrow(self, points: Floats) -> Reals:
+        """Return points of the ball in single precision, where that does for climbs."""
+        return self.hold(points.astype(np.float32)) if self.single else points
+
+    def hold(self, points: Reals) -> Reals:
+        """Return the nearest points of the ball in the points' own precision, as ``project``."""
+        if self.single and points.dtype == np.float32:
+            return between(points, self.least, self.most)
+        return self.project(double(points))
 
     def project(self, points: Floats) -> Floats:
         """Return the nearest points of the ball, not rounded; a missing value stays."""
-        inside: Floats = np.clip(points, self.lower, self.upper)
+        inside = between(points, self.lower, self.upper)
         if self.norm is Norm.LINF:
             return inside
         if np.isnan(inside.sum()):
@@ -87,29 +98,31 @@ class Ball:
         moved = points - self.exact
         return known(moved if self.unit is None else np.divide(moved, self.unit, out=moved))
 
-    def at(self, change: Floats) -> Floats:
+    def at(self, change: Reals) -> Floats:
         """Return the points that lie ``change`` ranges away from the clean rows."""
-        moved = change * self.scale
+        moved: Floats = change * self.scale
         return np.add(self.exact, moved, out=moved)
 
     def reach(self) -> tuple[Floats, Floats]:
         """Return the least and the largest change of each coordinate, in ranges."""
         return self.change(self.lower), self.change(self.upper)
 
-    def settle(self, points: Floats) -> Array:
+    def settle(self, points: Reals) -> Array:
         """Return the nearest candidates: inside the ball, on a step, in the rows' own type.
 
         Settling twice changes nothing. A coordinate with no step in reach keeps its clean value.
         """
-        points = self.project(points)
+        held = self.hold(points)
         if self.stepped:
-            points = self._on_steps(points, self.exact)
-        if not np.isfinite(points.sum()):
-            points = np.where(np.isnan(points), self.exact, points)
+            held = self._on_steps(double(held), self.exact)
+        if not np.isfinite(held.sum()):
+            held = np.where(np.isnan(held), self.exact, held)
         if np.issubdtype(self.clean.dtype, np.integer):
-            points = np.rint(points)
-        # A narrower type may round across a limit.
-        typed = np.clip(points.astype(self.clean.dtype), self.least, self.most)
+            held = np.rint(held)
+        typed: Array = held
+        if held.dtype != np.float32 or not self.single:
+            # A narrower type may round across a limit.
+            typed = between(held.astype(self.clean.dtype), self.least, self.most)
         return typed if self.repair is None else self.repair(self.clean, typed)
 
     def _on_steps(self, points: Floats, exact: Floats) -> Floats:
@@ -152,15 +165,19 @@ def typed_limits(
         slack = np.where(quantum > 0, SLACK * quantum, SLACK)
         first, last = np.ceil(lower - slack), np.floor(upper + slack)
         return first.astype(clean.dtype), last.astype(clean.dtype)
-    kind, margin = clean.dtype.type, SLACK * quantum
-    lower, upper = lower - margin, upper + margin
+    kind = clean.dtype.type
+    if quantum.any():
+        lower, upper = lower - SLACK * quantum, upper + SLACK * quantum
     least, most = lower.astype(kind), upper.astype(kind)
-    least = np.where(least.astype(np.float64) < lower, np.nextafter(least, kind(np.inf)), least)
-    most = np.where(most.astype(np.float64) > upper, np.nextafter(most, kind(-np.inf)), most)
+    if kind is np.float64:
+        return least, most
+    low, high = np.less(least, lower), np.greater(most, upper)
+    least[low] = np.nextafter(least[low], kind(np.inf))
+    most[high] = np.nextafter(most[high], kind(-np.inf))
     return least, most
 
 
-def unit_steps(gradient: Floats, ball: Ball) -> Floats:
+def unit_steps(gradient: Reals, ball: Ball) -> Reals:
     """Return, in ranges, the change of norm 1 that climbs ``gradient`` fastest in the ball's norm.
 
     ``gradient`` is that in the rows' own units; where ``scale`` is 0 the change means nothing. For

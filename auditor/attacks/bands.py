@@ -61,13 +61,16 @@ class Turned:
         """The strongest or nearest point of each row so far."""
         return self.state.best
 
-    def ask(self) -> Question:
+    def ask(self) -> Question | None:
         """Ask what the attack asks."""
         return self.state.ask()
 
     def tell(self, answer: Answer) -> "Turned":
         """Tell the attack of bands, whose slopes are those of the number or their opposite."""
-        truth = self.truth[self.state.ask().rows]
+        question = self.state.ask()
+        if question is None:
+            return self
+        truth = self.truth[question.rows]
 
         def pull(cotangent: Floats) -> Floats:
             return answer.pull((cotangent[:, HIGH] - cotangent[:, LOW])[:, None] / self.tolerance)
@@ -138,15 +141,16 @@ class Succession:
         """That of the state at work: what the one before it found has been judged already."""
         return self.now.best
 
-    def ask(self) -> Question:
+    def ask(self) -> Question | None:
         """Ask what the state at work asks."""
         return self.now.ask()
 
     def tell(self, answer: Answer) -> "Succession":
         """Tell the state at work, and let the other begin after its last question."""
-        if self.left == 1 and self.later is not None:
+        told = self.now.tell(answer)
+        if self.later is not None and (self.left == 1 or told.ask() is None):
             return Succession(self.later, None, 0)
-        return replace(self, now=self.now.tell(answer), left=self.left - 1)
+        return replace(self, now=told, left=self.left - 1)
 
     def take(self, keep: Mask) -> "Succession":
         """Return the states of some rows only."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from auditor.attacks.balls import Ball
 from auditor.attacks.goals import Goal
 from auditor.attacks.losses import Labels
+from auditor.attacks.norms import Reals
 from auditor.attacks.threats import Threat, within
 from auditor.domain.models import Model
 from auditor.domain.tasks import Array, Floats
@@ -159,28 +160,35 @@ class Frame:
     def claims(self, rows: Rows, probabilities: Floats) -> Mask:
         """Return for which rows an attack's own model reaches the goal, and remember them."""
         reached = self.goal.reached(probabilities, self.labels[rows])
-        self.claimed[rows[reached]] = True
+        if reached.any():
+            self.claimed[rows[reached]] = True
         return reached
 
-    def submit(self, rows: Rows, points: Floats) -> tuple[Array, Mask, Floats]:
+    def submit(self, rows: Rows, points: Reals) -> tuple[Array, Mask, Floats]:
         """Score candidates on the target, settled inside the threat.
 
         Returns them, which of them reach the goal, and each one's margin: how far it is beyond the
         line, minus infinity for candidates that the threat does not permit.
         """
         candidates = self.ball.take(rows).settle(points)
-        allowed = self.threat.permits(self.clean[rows], candidates)
+        return candidates, *self.score(rows, candidates)
+
+    def score(self, rows: Rows, candidates: Array) -> tuple[Mask, Floats]:
+        """Score settled candidates on the target; what the threat does not permit is refused.
+
+        Returns what ``submit`` does.
+        """
+        allowed, distance = self.threat.judge(self.clean[rows], candidates)
         self.refused += int(len(rows) - allowed.sum())
         reached, margin = np.zeros(len(rows), dtype=np.bool_), np.full(len(rows), -np.inf)
         if allowed.any():
-            judged = rows[allowed]
-            reached[allowed], margin[allowed] = self._judge(judged, candidates[allowed])
-        return candidates, reached, margin
+            heard = self._judge(rows[allowed], candidates[allowed], distance[allowed])
+            reached[allowed], margin[allowed] = heard
+        return reached, margin
 
-    def _judge(self, rows: Rows, candidates: Array) -> tuple[Mask, Floats]:
+    def _judge(self, rows: Rows, candidates: Array, distance: Floats) -> tuple[Mask, Floats]:
         self.queries += self.repeats * len(candidates)
         scores, probabilities = ask(self.model, candidates, self.repeats)
-        distance = self.threat.distance(self.clean[rows], candidates)
         labels = self.labels[rows]
         heard = hear(scores, probabilities, self.goal, labels, candidates, distance)
         chosen = _best(rows, heard.reached, heard.distance, heard.margin)

@@ -2,18 +2,20 @@
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.tasks import Floats
+from auditor.domain.tasks import Array, Floats
 
 TINY = float(np.finfo(np.float64).tiny)
 FORGIVEN = 5e-7
 """By how much of itself a norm may exceed its budget: single precision does not resolve less."""
 
 N = TypeVar("N", bound=np.generic)
+Reals = NDArray[np.floating[Any]]
+"""Numbers in single or in double precision."""
 
 
 class Norm(StrEnum):
@@ -33,9 +35,24 @@ def flat(values: NDArray[np.float64]) -> Floats:
     return values.reshape(len(values), int(np.prod(values.shape[1:])))
 
 
-def wide(values: NDArray[N], like: Floats) -> NDArray[N]:
+def wide(values: NDArray[N], like: Reals) -> NDArray[N]:
     """Return one value a row, in a shape that broadcasts against ``like``."""
     return values.reshape(-1, *[1] * (like.ndim - 1))
+
+
+def double(values: Reals) -> Floats:
+    """Return numbers in double precision, as they are where they have it."""
+    return values.astype(np.float64, copy=False)
+
+
+def between(values: NDArray[N], low: Array, high: Array) -> NDArray[N]:
+    """Return new values, those past a limit on it; what is missing (NaN) stays.
+
+    It is ``np.clip`` of arrays, which takes three times as long.
+    """
+    kept: NDArray[N] = np.maximum(values, low)
+    np.minimum(kept, high, out=kept)
+    return kept
 
 
 def known(values: Floats) -> Floats:

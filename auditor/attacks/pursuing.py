@@ -8,7 +8,7 @@ import numpy as np
 from auditor.attacks.asking import Answer, Attack, Ground, Question, Source, State
 from auditor.attacks.balls import Ball
 from auditor.attacks.frame import Frame, Mask, Rows
-from auditor.attacks.goals import Harm
+from auditor.attacks.goals import Goal, Harm
 from auditor.attacks.losses import softmax
 from auditor.domain.models import Twin
 from auditor.domain.tasks import Array, Floats
@@ -29,7 +29,7 @@ class Pursuit:
     _near: tuple[Rows, Ball] | None = None
 
     def run(self, rng: np.random.Generator, *, stretch: float = 0.0) -> None:
-        """Attack every live row until it breaks, or the attack has asked all it may.
+        """Attack every live row until it breaks, or the attack has asked all it wants or may.
 
         ``stretch`` above 0 starts from the strongest candidates so far, their change stretched.
         An attack that minimises is shown them as they are. It takes broken rows too, and keeps
@@ -44,7 +44,7 @@ class Pursuit:
             return
         for _round in range(self.attack.rounds):
             question = state.ask()
-            if not len(rows) or self.frame.spent(len(question.points)):
+            if question is None or not len(rows) or self.frame.spent(len(question.points)):
                 break
             self.tick()
             scored = self.frame.queries
@@ -57,7 +57,7 @@ class Pursuit:
     def _ground(self, rows: Rows, stretch: float) -> Ground:
         frame = self.frame
         return Ground(
-            ball=frame.ball.take(rows),
+            ball=self._ball(rows),
             labels=frame.labels[rows],
             goal=frame.goal,
             probabilities=self._heard(frame.clean_probabilities[rows]),
@@ -85,7 +85,7 @@ class Pursuit:
         points, reached, margin = self.frame.submit(own, question.points)
         if self.attack.source is Source.DECISIONS:
             margin = np.zeros(0)  # an attack on decisions sees no scores
-        return Answer(points.astype(np.float64), reached, margin, np.zeros((0, 0)), _no_gradient)
+        return Answer(points, reached, margin, np.zeros((0, 0)), _no_gradient)
 
     def _from_twin(self, own: Rows, question: Question) -> Answer:
         if self.twin is None:
@@ -100,7 +100,7 @@ class Pursuit:
             gradient = twin.backward(cotangent)
             return gradient if np.isfinite(gradient.sum()) else np.nan_to_num(gradient)
 
-        return Answer(points.astype(np.float64), reached, np.zeros(0), logits, pull)
+        return Answer(points, reached, np.zeros(0), logits, pull)
 
     def _ball(self, own: Rows) -> Ball:
         """Return the part of the ball for some rows, which are mostly those asked about before."""
@@ -113,15 +113,14 @@ class Pursuit:
 
         An attack that minimises need not ask about points no nearer than a success it has.
         """
-        claimed = self.frame.claims(own, _as_probabilities(logits))
+        claimed = self.frame.claims(own, _as_probabilities(logits, self.frame.goal))
         if self.attack.minimises and claimed.any():
             some = own[claimed]
             distance = self.frame.threat.distance(self.frame.clean[some], points[claimed])
             claimed[claimed] = distance < self.frame.standing.breaking[some]
         reached = np.zeros(len(own), dtype=np.bool_)
         if claimed.any() and not self.frame.spent(int(claimed.sum())):
-            asked = points[claimed].astype(np.float64)
-            _, reached[claimed], _ = self.frame.submit(own[claimed], asked)
+            reached[claimed], _ = self.frame.score(own[claimed], points[claimed])
         return reached
 
     def _close(self, rows: Rows, state: State) -> None:
@@ -130,8 +129,10 @@ class Pursuit:
             self.frame.submit(rows, state.best)
 
 
-def _as_probabilities(logits: Floats) -> Floats:
-    return logits if logits.shape[1] == 1 else softmax(logits)
+def _as_probabilities(logits: Floats, goal: Goal) -> Floats:
+    """Return what a goal decides by: of three classes and more the highest score wins anyway."""
+    by_rank = isinstance(goal, Harm) and not goal.task.binary
+    return logits if by_rank or logits.shape[1] == 1 else softmax(logits)
 
 
 def _no_gradient(cotangent: Floats) -> Floats:

@@ -14,7 +14,7 @@ from auditor.attacks.constraints.settling import settle
 from auditor.attacks.constraints.shortfalls import penalty
 from auditor.attacks.constraints.structure import Constraints
 from auditor.attacks.losses import LOSSES, softmax
-from auditor.attacks.norms import Norm
+from auditor.attacks.norms import Norm, double
 from auditor.attacks.tabular import Judge, Rows
 from auditor.domain.models import Twin
 from auditor.domain.tasks import Floats
@@ -97,9 +97,10 @@ class _Climb:
         for step in range(self.steps + 1):
             self.tick()
             last = step == self.steps
-            loss, gradient = self._look(rows, ascent.point, ascent.best_gradient, last=last)
+            point, slope = double(ascent.point), double(ascent.best_gradient)
+            loss, gradient = self._look(rows, point, slope, last=last)
             if gradient is None:
-                ascent = ascent.note(loss, np.zeros_like(ascent.point))
+                ascent = ascent.end(loss)
             else:
                 passes += len(rows)
                 ball = box(self.judge.region.take(rows), self.judge)
@@ -109,9 +110,10 @@ class _Climb:
             if not len(rows):
                 return passes
             ascent = ascent.take(keep)
-        wanted = self._wanted(rows, ascent.best, ascent.best_gradient)
-        best = self.judge.candidates(rows, ascent.best, effort=Effort.FULL, wanted=wanted)
-        self.judge.submit(rows, best)
+        best = double(ascent.best)
+        wanted = self._wanted(rows, best, double(ascent.best_gradient))
+        found = self.judge.candidates(rows, best, effort=Effort.FULL, wanted=wanted)
+        self.judge.submit(rows, found)
         return passes
 
     def _look(

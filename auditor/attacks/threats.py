@@ -62,8 +62,9 @@ class Threat:
         The box is widened to a clean value that lies outside it, and a missing one (NaN) stays.
         """
         exact = clean.astype(np.float64)
-        lower = np.maximum(exact - self.radius, np.minimum(self.low, exact))
-        upper = np.minimum(exact + self.radius, np.maximum(self.high, exact))
+        lower, upper = exact - self.radius, exact + self.radius
+        np.maximum(lower, np.minimum(self.low, exact), out=lower)
+        np.minimum(upper, np.maximum(self.high, exact), out=upper)
         least, most = typed_limits(clean, lower, upper, self.quantum)
         return Ball(
             clean=clean,
@@ -82,27 +83,56 @@ class Threat:
 
     def permits(self, clean: Array, crafted: Array) -> Mask:
         """Return for each row whether ``crafted`` keeps norm, box, quantum and constraints."""
+        return self.judge(clean, crafted)[0]
+
+    def judge(self, clean: Array, crafted: Array) -> tuple[Mask, Floats]:
+        """Return what ``permits`` and ``distance`` do."""
         exact, found = clean.astype(np.float64), crafted.astype(np.float64)
-        moved = (found != exact) & ~(np.isnan(found) & np.isnan(exact))
-        slack = SLACK * np.maximum(self.width, self.quantum)
-        near = np.abs(found - exact) <= self.radius + slack
-        low, high = np.minimum(self.low, exact), np.maximum(self.high, exact)
-        boxed = (found >= low - slack) & (found <= high + slack)
-        steps = (found - self.low) / np.where(self.quantum > 0, self.quantum, 1.0)
-        blur = STEP_SLACK + resolution(crafted) / np.where(self.quantum > 0, self.quantum, 1.0)
-        stepped = (self.quantum == 0) | (np.abs(steps - np.rint(steps)) <= blur)
-        allowed = ~moved | (near & boxed & stepped & (self.radius > 0))
-        kept: Mask = allowed.reshape(len(clean), -1).all(axis=1)
-        kept &= within(self.distance(clean, crafted), self.eps)
+        change = found - exact
+        allowed = self._boxed(exact, found, change)
+        if self.quantum.any():
+            allowed &= self._stepped(found, crafted)
+        if not allowed.all():
+            # What did not move may stand where nothing could move to.
+            allowed |= (found == exact) | (np.isnan(found) & np.isnan(exact))
+        distance = self._length(change)
+        kept: Mask = np.asarray(allowed.reshape(len(clean), -1).all(axis=1))
+        kept &= within(distance, self.eps)
         if self.constraints is not None and kept.any():
             kept[kept] = self.constraints.holds(clean[kept], crafted[kept])
-        return kept
+        return kept, distance
 
     def distance(self, clean: Array, crafted: Array) -> Floats:
         """Return the norm of each row's change, each coordinate counted in ranges."""
-        change = crafted.astype(np.float64) - clean.astype(np.float64)
-        width = self.width
-        return size(change / np.where(width > 0, width, 1.0), self.norm, self.channels)
+        return self._length(crafted.astype(np.float64) - clean.astype(np.float64))
+
+    def _length(self, change: Floats) -> Floats:
+        unit = np.where(self.width > 0, self.width, 1.0)
+        ranges = change if (unit == 1).all() else change / unit
+        return size(ranges, self.norm, self.channels)
+
+    def _boxed(self, exact: Floats, found: Floats, change: Floats) -> Mask:
+        """Return which coordinates can move, moved no further than alone they may, and in the box.
+
+        A clean value outside the box widens it.
+        """
+        slack = SLACK * np.maximum(self.width, self.quantum)
+        above, below = found >= self.low - slack, found <= self.high + slack
+        if not above.all():
+            above |= found >= exact - slack
+        if not below.all():
+            below |= found <= exact + slack
+        allowed: Mask = np.abs(change) <= self.radius + slack
+        allowed &= above
+        allowed &= below
+        return allowed & self.movable
+
+    def _stepped(self, found: Floats, crafted: Array) -> Mask:
+        """Return which coordinates stand on a step, or have none."""
+        quantum = np.where(self.quantum > 0, self.quantum, 1.0)
+        steps = (found - self.low) / quantum
+        blur = STEP_SLACK + resolution(crafted) / quantum
+        return np.asarray((self.quantum == 0) | (np.abs(steps - np.rint(steps)) <= blur))
 
 
 def within(distance: Floats, eps: float) -> Mask:

@@ -109,7 +109,10 @@ class _Run:
         for _round in range(self.attack.rounds):
             self.done = min(self.done + 1, self.total)
             self.progress(self.done, self.total, f"eps {frame.threat.eps:g}")
-            points = ground.ball.settle(state.ask().points)
+            question = state.ask()
+            if question is None:
+                break
+            points = ground.ball.settle(question.points)
             logits = self.surrogate.forward(points)
             unheard = np.zeros(len(points), dtype=np.bool_)
             found = points.astype(np.float64)

@@ -1,6 +1,9 @@
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
 import numpy as np
 import pytest
-from evasion_toys import box
+from evasion_toys import LinearTwin, arena, box, linear
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,8 +11,13 @@ from auditor.attacks.apgd import random_start
 from auditor.attacks.ascent import Ascent, checkpoints
 from auditor.attacks.balls import Ball
 from auditor.attacks.images import image_axes
+from auditor.attacks.norms import Norm
 from auditor.attacks.square import propose, share, stripes
+from auditor.attacks.suites import suite
+from auditor.attacks.sweeping import sweep
 from auditor.attacks.threats import linf_threat
+from auditor.domain.subjects import silent
+from auditor.domain.tasks import Array, Floats
 
 
 def ball(shape: tuple[int, ...], eps: float = 0.1, rows: int = 8) -> Ball:
@@ -80,6 +88,40 @@ def test_dropping_rows_changes_nothing_for_the_others() -> None:
         whole = whole.advance(loss, gradient, around, frozenset({2, 4}))
         part = part.advance(loss[keep], gradient[keep], around.take(keep), frozenset({2, 4}))
     np.testing.assert_array_equal(whole.take(keep).point, part.point)
+
+
+@dataclass(slots=True)
+class Counting:
+    """A twin that counts the rows that went forward through it."""
+
+    twin: LinearTwin
+    source = MappingProxyType({"kind": "toy"})
+    distance = MappingProxyType({"max_difference": 0.0})
+    forwards: int = 0
+
+    @property
+    def passes(self) -> int:
+        return self.twin.passes
+
+    def forward(self, inputs: Array) -> Floats:
+        self.forwards += len(inputs)
+        return self.twin.forward(inputs)
+
+    def backward(self, cotangent: Floats) -> Floats:
+        return self.twin.backward(cotangent)
+
+
+@pytest.mark.parametrize("norm", [Norm.LINF, Norm.L2, Norm.L1])
+def test_a_climb_that_takes_fewer_steps_asks_no_more_than_them_and_a_last_look(norm: Norm) -> None:
+    model, linear_twin, _, _ = linear(1, 6)
+    rows = np.random.default_rng(1).random((9, 6))
+    labels = model.logits(rows).argmax(axis=1)
+    twin = Counting(linear_twin)
+    case = replace(arena(model, rows, labels, box((6,)), twin), norm=norm)
+    found = sweep(suite(("cross_entropy:20", "targeted:50"), norm), case, (1e-6,), 0, silent)
+    # Of two classes the second climb takes a third of the 30 steps by which it is longer.
+    assert [bill.passes for bill in found.log] == [9 * 20, 9 * 10]
+    assert twin.forwards == 9 * (20 + 1) + 9 * (10 + 1)
 
 
 def test_random_starts_lie_on_the_surface_and_differ() -> None:

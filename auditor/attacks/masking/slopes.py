@@ -137,7 +137,7 @@ def _rise(twin: Twin, ground: Ground, steps: int, rng: np.random.Generator) -> F
         return np.zeros(len(ground.labels))
     losses = []
     for _ in range(steps):
-        points = ground.ball.settle(climb.ask().points)
+        points = ground.ball.settle(climb.ascent.point)
         answer = Answer(
             points.astype(np.float64),
             np.zeros(len(points), dtype=np.bool_),
