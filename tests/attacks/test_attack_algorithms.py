@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from auditor.attacks.apgd import random_start
 from auditor.attacks.ascent import Ascent, checkpoints
 from auditor.attacks.balls import Ball
-from auditor.attacks.images import image_axes
 from auditor.attacks.square import propose, share, stripes
 from auditor.attacks.threats import linf_threat
+from auditor.domain.images import image_axes
 
 
 def ball(shape: tuple[int, ...], eps: float = 0.1, rows: int = 8) -> Ball:
