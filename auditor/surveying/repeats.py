@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auditor.domain.tasks import Array
 from auditor.surveying.links import NO_LINKS, joined, together
@@ -26,9 +27,8 @@ class Likeness:
             return NO_LINKS
         match ours.kind:
             case Kind.TABLE:
-                measured = np.zeros(0, dtype=np.bool_) if ours.measured is None else ours.measured
                 other = None if theirs is None else theirs.table
-                return near_rows(ours.table, other, measured, self.table)
+                return near_rows(ours.table, other, _measured(ours, theirs), self.table)
             case Kind.PICTURES:
                 return near_pictures(ours.values, _values(theirs), self.pictures)
             case Kind.TEXTS:
@@ -94,6 +94,13 @@ def shuffled(rows: Material, seed: int) -> Material | None:
         return None
     mixed = np.random.default_rng(seed).permuted(rows.table, axis=0)
     return Material(rows.kind, mixed, rows.features, rows.measured)
+
+
+def _measured(ours: Material, theirs: Material | None) -> NDArray[np.bool_]:
+    """Return which columns hold measured numbers on either side."""
+    flags = [rows.measured for rows in (ours, theirs) if rows is not None]
+    known = [part for part in flags if part is not None]
+    return np.any(known, axis=0) if known else np.zeros(0, dtype=np.bool_)
 
 
 def _values(rows: Material | None) -> Array | None:
