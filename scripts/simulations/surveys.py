@@ -3,7 +3,13 @@
 import numpy as np
 
 from auditor.stats.confident import confident, joint, noise
-from simulations.claims import LEVEL, Draw, Random, Simulation, covering, covers
+from auditor.stats.fit import fit, largest_deviation
+from simulations.claims import LEVEL, Draw, Random, Simulation, covering, covers, seldom
+
+
+def surveys() -> tuple[Simulation, ...]:
+    """Return every experiment of this file."""
+    return (*labels(), *populations())
 
 
 def labels() -> tuple[Simulation, ...]:
@@ -18,6 +24,40 @@ def labels() -> tuple[Simulation, ...]:
         )
         for rows, classes, rate in ((300, 3, 0.1), (2000, 3, 0.02), (1000, 2, 0.2), (1000, 10, 0.3))
     )
+
+
+SHARES = np.array([0.5, 0.3, 0.15, 0.05])
+MOVED = np.array([0.4, 0.3, 0.2, 0.1])
+
+
+def populations() -> tuple[Simulation, ...]:
+    """Draw rows of four levels from the population, or from one that is moved by a tenth."""
+    return (
+        *(
+            seldom("fit", f"{rows} rows of the population", "called unfit", repeats, _unfit(rows))
+            for rows, repeats in ((12, 1000), (60, 1000), (500, 20_000))
+        ),
+        *(
+            covering("largest_deviation", f"{rows} rows, moved by 0.1", 0.94, 5000, _moved(rows))
+            for rows in (60, 1000)
+        ),
+    )
+
+
+def _unfit(rows: int) -> Draw:
+    def draw(rng: Random) -> float:
+        counts = rng.multinomial(rows, SHARES).astype(np.float64)
+        return float(fit(counts, SHARES, int(rng.integers(1 << 32))).p_value <= 1 - LEVEL)
+
+    return draw
+
+
+def _moved(rows: int) -> Draw:
+    def draw(rng: Random) -> float:
+        counts = rng.multinomial(rows, MOVED).astype(np.float64)
+        return covers(largest_deviation(counts, SHARES, LEVEL, len(SHARES)), 0.1)
+
+    return draw
 
 
 def _noisy(rows: int, classes: int, rate: float) -> Draw:
