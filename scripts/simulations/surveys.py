@@ -3,13 +3,15 @@
 import numpy as np
 
 from auditor.stats.confident import confident, joint, noise
+from auditor.stats.conformal import conformal_p_values
 from auditor.stats.fit import fit, largest_deviation
+from auditor.stats.multiplicity import benjamini_hochberg
 from simulations.claims import LEVEL, Draw, Random, Simulation, covering, covers, seldom
 
 
 def surveys() -> tuple[Simulation, ...]:
     """Return every experiment of this file."""
-    return (*labels(), *populations())
+    return (*labels(), *populations(), *strangers())
 
 
 def labels() -> tuple[Simulation, ...]:
@@ -42,6 +44,31 @@ def populations() -> tuple[Simulation, ...]:
             for rows in (60, 1000)
         ),
     )
+
+
+def strangers() -> tuple[Simulation, ...]:
+    """Draw rows and a reference from one law; some rows are moved by four deviations."""
+    return tuple(
+        seldom(
+            "conformal_p_values",
+            f"{moved} of {rows} rows moved, {reference} to compare with",
+            "mean share of false findings",
+            5000,
+            _false_strangers(moved, rows, reference),
+        )
+        for moved, rows, reference in ((0, 200, 200), (20, 200, 500), (50, 1000, 1000))
+    )
+
+
+def _false_strangers(moved: int, rows: int, reference: int) -> Draw:
+    def draw(rng: Random) -> float:
+        scores = rng.normal(size=rows)
+        scores[:moved] += 4
+        chances = conformal_p_values(scores, rng.normal(size=reference))
+        found = benjamini_hochberg(chances) <= 1 - LEVEL
+        return int(found[moved:].sum()) / max(int(found.sum()), 1)
+
+    return draw
 
 
 def _unfit(rows: int) -> Draw:
