@@ -56,7 +56,7 @@ def strangers() -> tuple[Simulation, ...]:
             5000,
             _false_strangers(moved, rows, reference),
         )
-        for moved, rows, reference in ((0, 200, 200), (20, 200, 500), (50, 1000, 1000))
+        for moved, rows, reference in ((0, 200, 5000), (20, 200, 500), (50, 1000, 1000))
     )
 
 
