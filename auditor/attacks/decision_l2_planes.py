@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from auditor.attacks.balls import Ball
-from auditor.attacks.images import image_axes
 from auditor.attacks.norms import TINY, Norm, flat, size, wide
+from auditor.domain.images import image_axes
 from auditor.domain.tasks import Floats
 
 SHARES = (0.15, 0.25, 0.5)

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from auditor.attacks.arenas import Arena
 from auditor.attacks.bills import Bill, Sweep
-from auditor.attacks.images import image_axes
 from auditor.attacks.norms import Norm
 from auditor.attacks.suites import Suite
 from auditor.attacks.sweeping import sweep
 from auditor.attacks.windows import as_planes, busiest, picture_size
+from auditor.domain.images import image_axes
 from auditor.domain.subjects import Progress
 from auditor.domain.tasks import Array
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from auditor.attacks.asking import Answer, Ground, Question, Source, one_each
 from auditor.attacks.balls import Ball
-from auditor.attacks.images import image_axes
+from auditor.domain.images import image_axes
 from auditor.domain.tasks import Floats
 
 FIRST_SHARE = 0.8

@@ -6,10 +6,10 @@ import numpy as np
 
 from auditor.attacks.asking import Answer, Ground, Mask, Places, Question, Source, one_each
 from auditor.attacks.balls import Ball
-from auditor.attacks.images import image_axes
 from auditor.attacks.norms import TINY, Norm, size, wide
 from auditor.attacks.square import share
 from auditor.attacks.windows import as_planes, as_rows, window
+from auditor.domain.images import image_axes
 from auditor.domain.tasks import Floats
 
 LEAST_SIDE = 3

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.attacks.balls import SLACK, STEP_SLACK, Ball, resolution, typed_limits
-from auditor.attacks.images import image_axes
 from auditor.attacks.norms import Norm, size
+from auditor.domain.images import image_axes
 from auditor.domain.tasks import Array, FeatureKind, Floats, InputSpace
 
 Mask = NDArray[np.bool_]

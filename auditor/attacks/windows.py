@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.images import image_axes
+from auditor.domain.images import image_axes
 from auditor.domain.tasks import Floats
 
 Places = NDArray[np.int64]

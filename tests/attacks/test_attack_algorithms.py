@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from auditor.attacks.apgd import random_start
 from auditor.attacks.ascent import Ascent, checkpoints
 from auditor.attacks.balls import Ball
-from auditor.attacks.images import image_axes
 from auditor.attacks.norms import Norm
 from auditor.attacks.square import propose, share, stripes
 from auditor.attacks.suites import suite
 from auditor.attacks.sweeping import sweep
 from auditor.attacks.threats import linf_threat
+from auditor.domain.images import image_axes
 from auditor.domain.subjects import silent
 from auditor.domain.tasks import Array, Floats
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.images import image_axes
 from auditor.attacks.threats import Threat
+from auditor.domain.images import image_axes
 from auditor.domain.tasks import Array, Floats
 
 Mask = NDArray[np.bool_]

@@ -8,7 +8,7 @@ import numpy as np
 
 from auditor.attacks.corruptions import blurs, digital, noises, weather
 from auditor.attacks.corruptions.media import Rng, settle
-from auditor.attacks.images import image_axes
+from auditor.domain.images import image_axes
 from auditor.domain.tasks import Array, Floats, InputSpace
 
 Corruption = Callable[[Floats, int, Rng], Floats]

@@ -15,12 +15,12 @@ from auditor.attacks.art.settings import read_settings, settings_of
 from auditor.attacks.art.tools import needs_gradients, open_tool
 from auditor.attacks.bouts import SECONDS_A_QUERY, robustness_metrics
 from auditor.attacks.curves import best_half_width
-from auditor.attacks.images import image_axes
 from auditor.attacks.norms import Norm
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
+from auditor.domain.images import image_axes
 from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Reading, Unit
 from auditor.domain.subjects import Shard, Subject

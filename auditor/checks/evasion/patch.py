@@ -10,7 +10,6 @@ from auditor.attacks.arenas import gather, growing, positive, two_classes
 from auditor.attacks.asking import Source
 from auditor.attacks.bouts import bout_cost, robustness_metrics
 from auditor.attacks.curves import best_half_width, readings
-from auditor.attacks.images import image_axes
 from auditor.attacks.norms import Norm
 from auditor.attacks.patches import campaign
 from auditor.attacks.suites import Suite, suite
@@ -19,6 +18,7 @@ from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
+from auditor.domain.images import image_axes
 from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject

@@ -1,0 +1,169 @@
+"""Rows of the evaluation data that are unlike the data that the model has learnt from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Dataset, Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap, write_gap
+from auditor.domain.policies import Control
+from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.domain.tasks import Feature, Floats
+from auditor.stats.conformal import conformal_p_values, fewest_found
+from auditor.stats.multiplicity import benjamini_hochberg
+from auditor.stats.proportions import clopper_pearson
+from auditor.surveying.strangeness import Scale, comparable, distances
+
+METRIC = "anomaly_share"
+LEAST = 40
+"""Fewest reference rows: half of them fit, half of them compare."""
+SECONDS_A_ROW = 1.5e-5
+DOUBT = "rows of one cluster are not independent, and the p-values take them as if they were"
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Anomalies:
+    """The share of rows that are stranger than the reference data allow, and which they are.
+
+    A row's score is its distance to the ``neighbours``-th nearest of up to ``known`` reference
+    rows, numbers scaled robustly, categories by how rare they are, pictures by their means over a
+    grid of 8 by 8. Reference rows that have no part in it give each row a conformal p-value, and
+    Benjamini and Hochberg's adjustment keeps the share of ordinary rows among those that are named
+    to ``false_share`` on average (Bates et al. 2023). The reference is the training data; without
+    any it is one half of the evaluation data, of which the other half is looked at. Evaluation
+    data that are as a whole unlike the reference are strange as a whole.
+    """
+
+    neighbours: int = 5
+    known: int = 1000
+    false_share: float = 0.05
+    listed: int = 50
+
+    id: ClassVar[str] = "data.anomalies"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Rows unlike the others"
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.EVALUATION})
+    wants: ClassVar[frozenset[Need]] = frozenset({Need.TRAINING})
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {
+        METRIC: Metric("Rows stranger than the reference allows", Unit.SHARE)
+    }
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "10(3)"),
+        Control("nist-ai-rmf", "MEASURE 2.3"),
+        Control("iso-42001", "A.7.4"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
+    grid: ClassVar[Mapping[str, str]] = {}
+
+    def cost(self, size: Size) -> Cost:
+        """Ask the model nothing."""
+        rows = size.rows + size.beside.get(Role.TRAINING.value, 0)
+        return Cost(seconds=SECONDS_A_ROW * rows)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Half width if no row is strange."""
+        rows = size.rows if Role.TRAINING.value in size.beside else size.rows // 2
+        return {METRIC: clopper_pearson(0, rows, confidence).high / 2} if rows else {}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Score the rows, and reference rows that had no part in the scores."""
+        evaluation = subject.datasets[Role.EVALUATION]
+        training = subject.datasets.get(Role.TRAINING)
+        rng = np.random.default_rng(subject.seed)
+        ours = _points(evaluation)
+        theirs = None if training is None else _points(training)
+        rows = np.arange(evaluation.rows)
+        if ours is None or (training is not None and theirs is None):
+            return {"gap": write_gap(_NO_NUMBERS)}
+        if theirs is None:
+            order = rng.permutation(evaluation.rows)
+            half = evaluation.rows // 2
+            rows, theirs = np.sort(order[half:]), ours[order[:half]]
+        if len(theirs) < LEAST or not len(rows):
+            return {"gap": write_gap(_too_few(len(theirs)))}
+        features = () if isinstance(subject.space, Gap) else subject.space.features
+        scores, others = self._scores(ours[rows], theirs, features, rng)
+        return {
+            "scores": scores,
+            "reference": others,
+            "ids": np.array([evaluation.ids[row] for row in rows], dtype=np.str_),
+            "about": {
+                "reference": (Role.EVALUATION if training is None else Role.TRAINING).value,
+                "clustered": any(_clustered(it) for it in (evaluation, training)),
+            },
+        }
+
+    def _scores(
+        self, ours: Floats, theirs: Floats, features: tuple[Feature, ...], rng: np.random.Generator
+    ) -> tuple[Floats, Floats]:
+        """Return the distances of our rows, and of the half of theirs that has no part in them."""
+        order = rng.permutation(len(theirs))
+        half = len(theirs) // 2
+        fitted, rest = theirs[order[:half]], theirs[order[half:]]
+        scale = Scale.of(fitted, features)
+        points = scale.points(np.concatenate((fitted[: self.known], rest, ours)))
+        near = points[: min(self.known, half)]
+        away = distances(points[len(near) :], near, self.neighbours)
+        return away[len(rest) :], away[: len(rest)]
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Count the rows that are strange at the level of false findings."""
+        if "gap" in evidence:
+            return (read_gap(evidence["gap"], METRIC),)
+        scores, reference = (cast("Floats", evidence[name]) for name in ("scores", "reference"))
+        about = cast("Mapping[str, Json]", evidence["about"])
+        ids = cast("NDArray[np.str_]", evidence["ids"])
+        chances = conformal_p_values(scores, reference)
+        strange = benjamini_hochberg(chances) <= self.false_share
+        worst = np.argsort(-scores, kind="stable")
+        named = [str(ids[row]) for row in worst[: self.listed] if strange[row]]
+        details: dict[str, Json] = {
+            "k": int(strange.sum()),
+            "false_share": self.false_share,
+            "reference": about["reference"],
+            "reference_rows": len(reference),
+            "fewest_found": fewest_found(len(scores), len(reference), self.false_share),
+            "worst_rows": cast("Json", named),
+            **({"doubt": DOUBT} if about["clustered"] else {}),
+        }
+        interval = clopper_pearson(int(strange.sum()), len(scores), confidence)
+        return (
+            Measurement.of(
+                interval, METRIC, Unit.SHARE, doubted=bool(about["clustered"]), details=details
+            ),
+        )
+
+
+def _points(dataset: Dataset) -> Floats | None:
+    return None if dataset.inputs is None else comparable(dataset.inputs)
+
+
+def _clustered(dataset: Dataset | None) -> bool:
+    clusters = None if dataset is None else dataset.cluster
+    return clusters is not None and len(clusters.names) < len(clusters)
+
+
+def _too_few(rows: int) -> Gap:
+    return Gap(
+        reason=Reason.TOO_FEW_ROWS,
+        detail=f"{rows} reference rows are too few to say what is strange; {LEAST} are needed.",
+        cure="Name training data, or evaluate on more rows.",
+    )
+
+
+_NO_NUMBERS = Gap(
+    reason=Reason.NEEDS_NUMERIC_INPUT,
+    detail="Rows that are neither a table nor pictures have no distance here.",
+    cure="Leave the check out; data.duplicates compares texts.",
+)
+CHECK: type[Check] = Anomalies

@@ -1,0 +1,202 @@
+"""How many labels are wrong, and which ones first of all."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Dataset, Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap, write_gap
+from auditor.domain.policies import Control
+from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.domain.tasks import Classification, Floats
+from auditor.stats.confident import confident, joint, margins, noise
+from auditor.stats.proportions import clopper_pearson
+from auditor.surveying.answers import without_labels
+
+METRIC = "noise_share"
+MOST_CLASSES = 20
+PLAUSIBLE = 0.05
+DOUBT = "rows of one cluster are not independent, and the interval takes them as if they were"
+ASSUMED = (
+    "where the model is confident it is right more often than not; a model that is confidently "
+    "wrong accuses right labels, and one that has learnt the mistakes of its teachers sees none"
+)
+Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The share of wrong labels by confident learning (Northcutt, Jiang and Chuang 2021), from the
+    model's own scores, and the rows whose labels are the most doubtful.
+
+    Rows of the evaluation data are new to the model, so that its scores say something of their
+    labels. Scores of training rows do only if they are out of sample: say so with ``held_out``
+    where the file's scores come from cross-validation. The interval is of sampling: it takes for
+    granted that confident answers are right ones, and cannot tell a label's mistake from a mistake
+    that the model is sure of. Look at the rows that are named.
+    """
+
+    held_out: bool = False
+    listed: int = 50
+
+    id: ClassVar[str] = "data.labels"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Wrong labels"
+    needs: ClassVar[frozenset[Need]] = frozenset(
+        {Need.EVALUATION, Need.LABELS, Need.SCORES, Need.CLASSIFICATION}
+    )
+    wants: ClassVar[frozenset[Need]] = frozenset({Need.TRAINING})
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {
+        METRIC: Metric("Estimated share of wrong labels", Unit.SHARE, higher_is_better=False)
+    }
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "10(3)"),
+        Control("nist-ai-rmf", "MEASURE 2.5"),
+        Control("iso-42001", "A.7.4"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
+    grid: ClassVar[Mapping[str, str]] = {}
+
+    def cost(self, size: Size) -> Cost:
+        """Score every row once; other checks of the same audit share the scores."""
+        return Cost(queries=size.rows)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Half width if one label in twenty is wrong and the model is confident of half of all."""
+        if not size.rows:
+            return {}
+        sure = max(1, size.rows // 2)
+        found = clopper_pearson(round(PLAUSIBLE * sure), sure, confidence)
+        return {METRIC: (found.high - found.low) / 2}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Score the rows; keep the labels and scores."""
+        task = subject.task
+        if not isinstance(task, Classification):
+            message = "labels need a classification, and the frame asks for one"
+            raise TypeError(message)
+        evaluation = subject.datasets[Role.EVALUATION]
+        training = subject.datasets.get(Role.TRAINING)
+        seen = {
+            "classes": list(task.classes),
+            **_kept(evaluation, subject.probabilities(Role.EVALUATION)),
+        }
+        return seen if training is None else {**seen, **self._training(training)}
+
+    def _training(self, training: Dataset) -> Evidence:
+        role = Role.TRAINING
+        if training.labels is None:
+            return {role.value: {"gap": write_gap(without_labels(role))}}
+        if training.scores is None or not self.held_out:
+            return {role.value: {"gap": write_gap(_LEARNT)}}
+        return _kept(training, training.scores)
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Count which labels are confidently contradicted."""
+        found: list[Reading] = []
+        for role in (Role.EVALUATION.value, Role.TRAINING.value):
+            about = cast("Mapping[str, Json] | None", evidence.get(role))
+            if about is None:
+                continue
+            if "gap" in about:
+                found.append(read_gap(about["gap"], METRIC, {"data": role}))
+            else:
+                found.append(self._noise(evidence, role, confidence))
+        return tuple(found)
+
+    def _noise(self, evidence: Evidence, role: str, confidence: float) -> Measurement:
+        classes = tuple(cast("Sequence[str]", evidence["classes"]))
+        labels = cast("Codes", evidence[f"{role}_labels"])
+        probabilities = cast("Floats", evidence[f"{role}_probabilities"])
+        clustered = bool(cast("Mapping[str, Json]", evidence[role])["clustered"])
+        found = confident(probabilities, labels)
+        table = joint(labels, found.taken, len(classes))
+        rows = np.bincount(labels, minlength=len(classes))
+        suspects = self._suspects(evidence, role, found.taken)
+        details: dict[str, Json] = {
+            "assumes": ASSUMED,
+            "confident": int(table.sum()),
+            "contradicted": int(table.sum() - np.trace(table)),
+            "disagreeing": int(np.count_nonzero(probabilities.argmax(axis=1) != labels)),
+            "by_label": _by_label(classes, table, rows),
+            "suspects": suspects,
+            "worst_rows": [row["id"] for row in suspects],
+            **({"doubt": DOUBT} if clustered else {}),
+        }
+        return Measurement.of(
+            noise(table, rows, confidence),
+            METRIC,
+            Unit.SHARE,
+            params={"data": role},
+            doubted=clustered,
+            details=details,
+        )
+
+    def _suspects(self, evidence: Evidence, role: str, taken: Codes) -> list[dict[str, Json]]:
+        """Name the contradicted rows, those first whose label has the least to say for itself."""
+        classes = tuple(cast("Sequence[str]", evidence["classes"]))
+        labels = cast("Codes", evidence[f"{role}_labels"])
+        ids = cast("NDArray[np.str_]", evidence[f"{role}_ids"])
+        margin = margins(cast("Floats", evidence[f"{role}_probabilities"]), labels)
+        contradicted = np.flatnonzero((taken >= 0) & (taken != labels))
+        worst = contradicted[np.argsort(margin[contradicted], kind="stable")[: self.listed]]
+        return [
+            {
+                "id": str(ids[row]),
+                "label": classes[labels[row]],
+                "suggested": classes[taken[row]],
+                "margin": round(float(margin[row]), 6),
+            }
+            for row in worst
+        ]
+
+
+def _kept(dataset: Dataset, probabilities: Floats) -> Evidence:
+    role, clusters = dataset.role.value, dataset.cluster
+    if dataset.labels is None:
+        message = "wrong labels need labels, and the frame asks for them"
+        raise TypeError(message)
+    return {
+        role: {"clustered": clusters is not None and len(clusters.names) < dataset.rows},
+        f"{role}_ids": np.array(dataset.ids),
+        f"{role}_labels": dataset.labels,
+        f"{role}_probabilities": probabilities,
+    }
+
+
+def _by_label(classes: Sequence[str], table: Codes, rows: Codes) -> Json:
+    """Say for the labels most often contradicted how often, and what they were taken for."""
+    wrong = table.sum(axis=1) - np.diagonal(table)
+    most = np.argsort(-wrong, kind="stable")[:MOST_CLASSES]
+    told: list[Json] = []
+    for at in np.sort(most):
+        others = table[at].copy()
+        others[at] = 0
+        told.append(
+            {
+                "label": classes[at],
+                "rows": int(rows[at]),
+                "confident": int(table[at].sum()),
+                "contradicted": int(wrong[at]),
+                "mostly": classes[int(others.argmax())] if wrong[at] else None,
+            }
+        )
+    return told
+
+
+_LEARNT = Gap(
+    reason=Reason.NEEDS_SCORES,
+    detail="A model that has learnt the labels of its training rows does not contradict them.",
+    cure="Bring scores from cross-validation in the columns of data.training.scores, and set "
+    "held_out for data.labels.",
+)
+CHECK: type[Check] = Labels

@@ -1,0 +1,203 @@
+"""Whether rows that judge the model are rows that it has learnt from."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.columns import Column
+from auditor.domain.datasets import Dataset, Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap, write_gap
+from auditor.domain.policies import Control
+from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.surveying.answers import right_rows
+from auditor.surveying.leaking import accuracy_gaps
+from auditor.surveying.near_tables import Tolerance
+from auditor.surveying.repeats import Likeness, leaks, shuffled
+from auditor.surveying.rows import material
+
+SECONDS_A_ROW = 2e-5
+WAYS = ("exact", "near", "entity")
+METHODS = {
+    "exact": "every row looked up by its digest",
+    "near": "nearest rows, rows that agree but for a few columns, small pictures, or minhash bands",
+    "entity": "every name of the cluster column looked up",
+}
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Leakage:
+    """Rows of the evaluation data that stand in the training data, and what they are worth.
+
+    A row leaks exactly; nearly, as in `data.duplicates`; or by entity, where its name in the
+    cluster column (the same person, the same day) occurs on both sides. `accuracy_gap` is the
+    accuracy on rows that leak in one way less that on rows that leak in none; its intervals hold
+    jointly over the ways. Tables of few columns meet by chance: ``by_chance`` in the details is
+    the share after each column of the evaluation data was shuffled.
+    """
+
+    columns: int = 1
+    tolerance: float = 1e-3
+    distance: float = 0.1
+    shingles: float = 0.8
+    listed: int = 50
+
+    id: ClassVar[str] = "data.leakage"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Evaluation rows in the training data"
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.EVALUATION, Need.TRAINING})
+    wants: ClassVar[frozenset[Need]] = frozenset({Need.LABELS, Need.SCORES})
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {
+        "exact_share": Metric(
+            "Evaluation rows that stand in the training data",
+            Unit.SHARE,
+            higher_is_better=False,
+            exact=True,
+        ),
+        "near_share": Metric(
+            "Evaluation rows that nearly stand in the training data",
+            Unit.SHARE,
+            Bound.AT_LEAST,
+            higher_is_better=False,
+            exact=True,
+        ),
+        "entity_share": Metric(
+            "Evaluation rows whose entity has rows in the training data",
+            Unit.SHARE,
+            higher_is_better=False,
+            exact=True,
+        ),
+        "accuracy_gap": Metric(
+            "Accuracy on rows that leak less that on rows that do not", Unit.SHARE
+        ),
+    }
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "10(3)"),
+        Control("eu-ai-act", "15(1)"),
+        Control("nist-ai-rmf", "MEASURE 2.5"),
+        Control("iso-42001", "A.7.4"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
+    grid: ClassVar[Mapping[str, str]] = {}
+
+    def cost(self, size: Size) -> Cost:
+        """Score every row once; other checks of the same audit share the scores."""
+        rows = size.rows + size.beside.get(Role.TRAINING.value, 0)
+        return Cost(queries=size.rows, seconds=SECONDS_A_ROW * rows)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Promise none: how many rows leak is not known before."""
+        return {}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Look each row up; keep the ids of those that leak, and which answers are right."""
+        ours, theirs = (subject.datasets[role] for role in (Role.EVALUATION, Role.TRAINING))
+        right = right_rows(subject, Role.EVALUATION)
+        return {
+            "rows": ours.rows,
+            **self._looked_up(subject, ours, theirs),
+            **_entities(ours, theirs),
+            **({"no_answers": write_gap(right)} if isinstance(right, Gap) else {"right": right}),
+        }
+
+    def _looked_up(self, subject: Subject, ours: Dataset, theirs: Dataset) -> Evidence:
+        mine, other = material(ours, subject.space), material(theirs, subject.space)
+        if isinstance(mine, Gap):
+            return {"no_rows": write_gap(mine)}
+        if isinstance(other, Gap):
+            return {"no_rows": write_gap(other)}
+        likeness = Likeness(Tolerance(self.columns, self.tolerance), self.distance, self.shingles)
+        found = leaks(mine, other, likeness)
+        mixed = shuffled(mine, subject.seed)
+        chance: Json = None
+        if mixed is not None:
+            again = leaks(mixed, other, likeness)
+            chance = {way: len(getattr(again, way)) / ours.rows for way in ("exact", "near")}
+        kept = {way: getattr(found, way) for way in ("exact", "near")}
+        return {
+            "by_chance": chance,
+            **{way: links[:, 0] for way, links in kept.items()},
+            **{f"{way}_ids": _names(ours, links[:, 0]) for way, links in kept.items()},
+            **{f"{way}_twins": _names(theirs, links[:, 1]) for way, links in kept.items()},
+        }
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Count the rows that leak each way, and compare their accuracy with that of the rest."""
+        found = [self._share(evidence, way) for way in WAYS]
+        return (*found, *_gaps(evidence, confidence))
+
+    def _share(self, evidence: Evidence, way: str) -> Reading:
+        metric = f"{way}_share"
+        lacking = evidence.get("no_entities" if way == "entity" else "no_rows")
+        if lacking is not None:
+            return read_gap(lacking, metric)
+        rows, total = cast("Rows", evidence[way]), cast("int", evidence["rows"])
+        details: dict[str, Json] = {"k": len(rows), "n": total}
+        ids = [str(name) for name in cast("NDArray[np.str_]", evidence[f"{way}_ids"])]
+        twins = [str(name) for name in cast("NDArray[np.str_]", evidence[f"{way}_twins"])]
+        pairs = list(zip(ids, twins, strict=True))[: self.listed]
+        details["leaked"] = [{"id": one, "training": other} for one, other in pairs]
+        chance = cast("Mapping[str, Json] | None", evidence.get("by_chance"))
+        if chance is not None and way in chance:
+            details["by_chance"] = chance[way]
+        return Measurement(
+            metric=metric,
+            value=len(rows) / total,
+            bound=Leakage.emits[metric].bound,
+            method=METHODS[way],
+            n=total,
+            unit=Unit.SHARE,
+            details=details,
+        )
+
+
+def _names(dataset: Dataset, rows: Rows) -> NDArray[np.str_]:
+    return np.array([dataset.ids[row] for row in rows], dtype=np.str_)
+
+
+def _entities(ours: Dataset, theirs: Dataset) -> Evidence:
+    """Return the rows whose name in the cluster column stands on both sides."""
+    mine, other = ours.cluster, theirs.cluster
+    if mine is None or other is None:
+        return {"no_entities": write_gap(_NO_CLUSTER), **_clusters(mine)}
+    first = {name: row for row, name in reversed(list(enumerate(other)))}
+    shared = np.array([first.get(name, -1) for name in mine.names])[mine.codes]
+    rows = np.flatnonzero(shared >= 0)
+    return {
+        "entity": rows,
+        "entity_ids": _names(ours, rows),
+        "entity_twins": _names(theirs, shared[rows]),
+        **_clusters(mine),
+    }
+
+
+def _clusters(cluster: Column | None) -> Evidence:
+    return {} if cluster is None else {"clusters": cluster.codes.astype(np.int64)}
+
+
+def _gaps(evidence: Evidence, confidence: float) -> Iterator[Reading]:
+    if "no_answers" in evidence:
+        yield read_gap(evidence["no_answers"], "accuracy_gap")
+        return
+    right = cast("NDArray[np.bool_]", evidence["right"])
+    clusters = cast("Rows", evidence.get("clusters", np.arange(len(right))))
+    leaked = {way: cast("Rows", evidence[way]) for way in WAYS if way in evidence}
+    yield from accuracy_gaps(right, clusters, leaked, confidence)
+
+
+_NO_CLUSTER = Gap(
+    reason=Reason.NOT_DEFINED,
+    detail="The evaluation data, the training data or both name no cluster column.",
+    cure="Name the column of persons, devices or days under data.evaluation.cluster and "
+    "data.training.cluster in the audit file.",
+)
+CHECK: type[Check] = Leakage

@@ -1,0 +1,237 @@
+"""Whether the data hold the people that the model is for, in their shares."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import numpy as np
+
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Dataset, Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap, write_gap
+from auditor.domain.intervals import Interval
+from auditor.domain.policies import Control
+from auditor.domain.readings import Measurement, Reading, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.domain.tasks import Floats
+from auditor.stats.fit import LIMITS, fit, largest_deviation, share_limits
+from auditor.stats.multiplicity import holm
+from auditor.stats.proportions import clopper_pearson
+from auditor.surveying.populations import count_levels, levels_of, no_column, no_rows
+
+RATIO, GAP = "representation_ratio", "representation_gap"
+DOUBT = "rows of one cluster are not independent, and the intervals take them as if they were"
+Census = Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Representativeness:
+    """Shares of the data against those of the declared population, column by column.
+
+    Rows of unknown level are left out, and told. Intervals hold jointly over all levels of all
+    columns of a sample. The p-value of the fit stands in the details and is no metric: few rows
+    fit any population. Levels with fewer than ``least_rows`` rows are named with the rows that
+    they lack.
+    """
+
+    least_rows: int = 30
+
+    id: ClassVar[str] = "data.representativeness"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "The data against the population"
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.EVALUATION, Need.POPULATION})
+    wants: ClassVar[frozenset[Need]] = frozenset({Need.TRAINING})
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {
+        GAP: Metric(
+            "Largest distance of a share from the population's", Unit.SHARE, higher_is_better=False
+        ),
+        "outside_share": Metric(
+            "Rows of levels that the population lacks", Unit.SHARE, higher_is_better=False
+        ),
+        "thin_levels": Metric(
+            "Levels of the population with too few rows",
+            Unit.COUNT,
+            higher_is_better=False,
+            exact=True,
+        ),
+        RATIO: Metric("Share of a level over its share of the population", Unit.NONE),
+    }
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "10(3)"),
+        Control("eu-ai-act", "10(2)(f)"),
+        Control("nist-ai-rmf", "MEASURE 2.2"),
+        Control("iso-42001", "A.7.4"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
+    grid: ClassVar[Mapping[str, str]] = {}
+
+    def cost(self, size: Size) -> Cost:
+        """Ask the model nothing."""
+        return Cost()
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Half width of the share of two equal levels, if they are all there is."""
+        if not size.rows:
+            return {}
+        half = np.array([size.rows / 2, size.rows / 2])
+        low, high = share_limits(half, size.rows, confidence, 2)
+        return {GAP: float(high[0] - low[0]) / 2}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Count the rows of each level."""
+        samples: dict[str, Json] = {}
+        for role in (Role.EVALUATION, Role.TRAINING):
+            dataset = subject.datasets.get(role)
+            if dataset is not None:
+                samples[role.value] = {
+                    "clustered": dataset.cluster is not None
+                    and len(dataset.cluster.names) < dataset.rows,
+                    "columns": [
+                        _counted(dataset, name, shares)
+                        for name, shares in subject.population.items()
+                    ],
+                }
+        return {"samples": samples, "seed": subject.seed}
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Compare each column's counts with the population."""
+        found: list[Reading] = []
+        samples = cast("Mapping[str, Mapping[str, Json]]", evidence["samples"])
+        for role, sample in samples.items():
+            columns = cast("Sequence[Census]", sample["columns"])
+            tables = [_Table.of(item, role, bool(sample["clustered"])) for item in columns]
+            family = sum(len(table.levels) for table in tables if table.rows)
+            fits = _fits(tables, cast("int", evidence["seed"]))
+            for item, table, told in zip(columns, tables, fits, strict=True):
+                if "gap" in item:
+                    found += [read_gap(item["gap"], name, table.params) for name in self.emits]
+                else:
+                    found += table.readings(confidence, family, told, self.least_rows)
+        return tuple(found)
+
+
+def _counted(dataset: Dataset, name: str, shares: Mapping[str, float]) -> Json:
+    column = levels_of(dataset, name)
+    if column is None:
+        return {"column": name, "gap": write_gap(no_column(dataset.role, name))}
+    present = {level: share for level, share in shares.items() if share > 0}
+    census = count_levels(column, tuple(present))
+    if not sum(census.counts):
+        return {"column": name, "gap": write_gap(no_rows(dataset.role, name, shares))}
+    return {
+        "column": name,
+        "levels": list(present),
+        "shares": list(present.values()),
+        "counts": list(census.counts),
+        "strangers": dict(census.strangers),
+        "unknown": census.unknown,
+    }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Table:
+    """The counts of one column of one sample, level by level."""
+
+    params: Mapping[str, str]
+    clustered: bool
+    levels: tuple[str, ...]
+    shares: Floats
+    counts: Floats
+    strangers: Mapping[str, int]
+    unknown: int
+
+    @classmethod
+    def of(cls, item: Census, role: str, clustered: bool) -> "_Table":  # noqa: FBT001
+        """Read evidence back; a column that is missing has no levels."""
+        return cls(
+            {"data": role, "column": str(item["column"])},
+            clustered,
+            tuple(cast("Sequence[str]", item.get("levels", ()))),
+            np.array(item.get("shares", ()), dtype=np.float64),
+            np.array(item.get("counts", ()), dtype=np.float64),
+            cast("Mapping[str, int]", item.get("strangers", {})),
+            cast("int", item.get("unknown", 0)),
+        )
+
+    @property
+    def rows(self) -> int:
+        """How many rows have a level of the population."""
+        return int(self.counts.sum())
+
+    def readings(
+        self, confidence: float, family: int, told: Mapping[str, Json], least: int
+    ) -> Iterator[Measurement]:
+        """Return the largest deviation, what lies outside, what is thin, and each level's ratio."""
+        deviation = largest_deviation(self.counts, self.shares, confidence, family)
+        yield self._measured(deviation, GAP, Unit.SHARE, {**told, "unknown": self.unknown})
+        outside = sum(self.strangers.values())
+        share = clopper_pearson(outside, self.rows + outside, confidence)
+        yield self._measured(share, "outside_share", Unit.SHARE, {"levels": dict(self.strangers)})
+        yield self._thin(least)
+        low, high = share_limits(self.counts, self.rows, confidence, family)
+        for at, level in enumerate(self.levels):
+            aim, count = self.shares[at], int(self.counts[at])
+            ends = float(low[at] / aim), float(high[at] / aim)
+            value = count / self.rows / float(aim)
+            interval = Interval(value, *ends, confidence, LIMITS, self.rows)
+            details: dict[str, Json] = {"k": count, "n": self.rows, "population": float(aim)}
+            yield self._measured(interval, RATIO, Unit.NONE, details, {"level": level})
+
+    def _thin(self, least: int) -> Measurement:
+        lacking: dict[str, Json] = {
+            level: least - int(count)
+            for level, count in zip(self.levels, self.counts, strict=True)
+            if count < least
+        }
+        absent = [level for level, k in zip(self.levels, self.counts, strict=True) if not k]
+        return Measurement(
+            metric="thin_levels",
+            value=len(lacking),
+            method=f"levels with fewer than {least} rows",
+            n=self.rows,
+            unit=Unit.COUNT,
+            params=self.params,
+            details={"rows_needed": lacking, "absent": cast("Json", absent), "least_rows": least},
+        )
+
+    def _measured(
+        self,
+        interval: Interval,
+        metric: str,
+        unit: Unit,
+        details: Mapping[str, Json],
+        more: Mapping[str, str] | None = None,
+    ) -> Measurement:
+        doubt: dict[str, Json] = {"doubt": DOUBT} if self.clustered else {}
+        return Measurement.of(
+            interval,
+            metric,
+            unit,
+            params={**self.params, **(more or {})},
+            doubted=self.clustered,
+            details={**details, **doubt},
+        )
+
+
+def _fits(tables: Sequence[_Table], seed: int) -> list[Mapping[str, Json]]:
+    """Return how each column's counts fit, with p-values that hold over all of them (Holm)."""
+    found = [fit(it.counts, it.shares, seed) if it.rows else None for it in tables]
+    adjusted = iter(holm([item.p_value for item in found if item is not None]))
+    return [
+        {}
+        if item is None
+        else {
+            "statistic": item.statistic,
+            "p_value": item.p_value,
+            "adjusted_p_value": float(next(adjusted)),
+            "test": item.method,
+        }
+        for item in found
+    ]
+
+
+CHECK: type[Check] = Representativeness

@@ -1,0 +1,214 @@
+"""Readings of how balanced and complete a sample is, from counts alone."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+
+from auditor.domain.canonical import Json
+from auditor.domain.datasets import UNKNOWN, Dataset
+from auditor.domain.intervals import Interval
+from auditor.domain.readings import Gap, Measurement, Reading, Reason, Scalar, Unit
+from auditor.domain.tasks import Floats
+from auditor.stats.evenness import effective_number, imbalance
+from auditor.stats.gaps import max_gap
+from auditor.stats.proportions import clopper_pearson
+from auditor.surveying.columns import Looked
+from auditor.surveying.predictors import Predictor
+
+MOST_CLASSES = 20
+PAIR = 2
+DOUBT = "rows of one cluster are not independent, and the interval takes them as if they were"
+
+
+def missing_by_group(dataset: Dataset, columns: Sequence[Looked]) -> list[Json]:
+    """Count, for each column that lacks something and each column of groups, by group.
+
+    Rows of unknown group are no group, and a column is not compared over itself.
+    """
+    return [
+        {
+            "column": column.name,
+            "group_column": name,
+            "groups": [level for level in members.names if level != UNKNOWN],
+            "k": _of(members.names, np.bincount(members.codes, column.missing, len(members.names))),
+            "n": _of(members.names, np.bincount(members.codes, minlength=len(members.names))),
+        }
+        for column in columns
+        if column.missing.any()
+        for name, members in dataset.groups.items()
+        if name != column.name
+    ]
+
+
+def _of(names: tuple[str, ...], counts: np.ndarray[tuple[int], np.dtype[np.generic]]) -> Json:
+    return [int(count) for name, count in zip(names, counts, strict=True) if name != UNKNOWN]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Surveyed:
+    """What was counted in one sample."""
+
+    role: str
+    sample: Mapping[str, Json]
+    confidence: float
+
+    def classes(self) -> Iterator[Reading]:
+        """Return the share of each class (the rarest, of very many), and how even they are."""
+        metrics = ("class_share", "imbalance_ratio", "effective_classes")
+        if self.sample["classes"] is None:
+            yield from (self._gap(name, _NO_CLASSES) for name in metrics)
+            return
+        if self.sample["labels"] is None:
+            yield from (self._gap(name, self._unlabelled()) for name in metrics)
+            return
+        names = cast("Sequence[str]", self.sample["classes"])
+        counts = np.array(self.sample["labels"], dtype=np.float64)
+        each = 1 - (1 - self.confidence) / len(counts)
+        for at in np.sort(np.argsort(counts, kind="stable")[:MOST_CLASSES]):
+            share = clopper_pearson(int(counts[at]), int(counts.sum()), each)
+            told: dict[str, Json] = {"holds": "jointly over all classes", "k": int(counts[at])}
+            yield self._measured(share, "class_share", Unit.SHARE, told, {"label": names[at]})
+        yield self._imbalance(names, counts)
+        even = effective_number(counts, self.confidence)
+        yield self._measured(even, "effective_classes", Unit.NONE, {"classes": len(counts)})
+
+    def _imbalance(self, names: Sequence[str], counts: Floats) -> Reading:
+        absent = [name for name, count in zip(names, counts, strict=True) if not count]
+        if absent or len(counts) < PAIR:
+            lacking = replace(_ABSENT, detail=f"{_ABSENT.detail} {', '.join(absent)}.")
+            return self._gap("imbalance_ratio", lacking)
+        told = {
+            "most": names[int(counts.argmax())],
+            "least": names[int(counts.argmin())],
+        }
+        found = imbalance(counts, self.confidence)
+        return self._measured(found, "imbalance_ratio", Unit.NONE, cast("dict[str, Json]", told))
+
+    def columns(self) -> Iterator[Measurement]:
+        """Return how many columns are constant, and how many name rows."""
+        for metric, key in (("constant_columns", "constant"), ("identifier_columns", "naming")):
+            named = cast("Sequence[str]", self.sample[key])
+            yield Measurement(
+                metric=metric,
+                value=len(named),
+                method="every column looked at",
+                n=cast("int", self.sample["columns"]),
+                unit=Unit.COUNT,
+                params={"data": self.role},
+                details={"columns": list(named)},
+            )
+
+    def predictors(self) -> Iterator[Reading]:
+        """Return how well single columns tell the label."""
+        if not self.sample["labelled"]:
+            yield self._gap("column_auc", self._unlabelled())
+            return
+        listed = cast("Sequence[Mapping[str, Json]]", self.sample["predictors"])
+        areas = [
+            (str(item["column"]), _area(item, self.confidence, len(listed))) for item in listed
+        ]
+        for name, area in areas:
+            if area is not None:
+                told: dict[str, Json] = {"holds": f"jointly over {len(listed)} columns"}
+                yield self._measured(area, "column_auc", Unit.SHARE, told, {"column": name})
+        if all(area is None for _, area in areas):
+            yield self._gap("column_auc", _NO_COLUMNS)
+
+    def missing(self) -> Iterator[Reading]:
+        """Return how many rows lack something, and how groups differ in what they lack."""
+        missing = cast("Mapping[str, int]", self.sample["missing"])
+        share = clopper_pearson(
+            cast("int", self.sample["incomplete"]),
+            cast("int", self.sample["rows"]),
+            self.confidence,
+        )
+        yield self._measured(share, "missing_share", Unit.SHARE, {"columns": dict(missing)})
+        compared = cast("Sequence[Mapping[str, Json]]", self.sample["groups"])
+        for item in compared:
+            yield self._missing_gap(item, len(compared))
+        if not compared:
+            yield self._gap("missing_gap", _COMPLETE if not missing else _NO_GROUPS)
+
+    def _missing_gap(self, item: Mapping[str, Json], family: int) -> Reading:
+        names = cast("Sequence[str]", item["groups"])
+        hits, rows = (np.array(item[key], dtype=np.float64) for key in ("k", "n"))
+        where = {"column": str(item["column"]), "group_column": str(item["group_column"])}
+        if np.count_nonzero(rows) < PAIR:
+            return self._gap("missing_gap", _ONE_GROUP, where)
+        found = max_gap(hits, rows, self.confidence, family)
+        told: dict[str, Json] = {
+            "highest": names[found.highest],
+            "lowest": names[found.lowest],
+            "counts": {
+                name: {"k": int(k), "n": int(n)}
+                for name, k, n in zip(names, hits, rows, strict=True)
+            },
+        }
+        return self._measured(found.interval, "missing_gap", Unit.SHARE, told, where)
+
+    def _measured(
+        self,
+        interval: Interval,
+        metric: str,
+        unit: Unit,
+        details: Mapping[str, Json],
+        more: Mapping[str, Scalar] | None = None,
+    ) -> Measurement:
+        clustered = bool(self.sample["clustered"])
+        return Measurement.of(
+            replace(interval, confidence=self.confidence),
+            metric,
+            unit,
+            params={"data": self.role, **(more or {})},
+            doubted=clustered,
+            details={**details, **({"doubt": DOUBT} if clustered else {})},
+        )
+
+    def _gap(self, metric: str, why: Gap, more: Mapping[str, Scalar] | None = None) -> Gap:
+        return replace(why, metric=metric, params={"data": self.role, **(more or {})})
+
+    def _unlabelled(self) -> Gap:
+        return Gap(
+            reason=Reason.NEEDS_LABELS,
+            detail=f"The {self.role} data has no labels.",
+            cure=f"Name the label column under data.{self.role}.labels in the audit file.",
+        )
+
+
+def _area(item: Mapping[str, Json], confidence: float, family: int) -> Interval | None:
+    chosen, measured = (np.array(item[key], dtype=np.int64) for key in ("chosen", "measured"))
+    return Predictor(str(item["column"]), chosen, measured).area(confidence, family)
+
+
+_NO_CLASSES = Gap(
+    reason=Reason.NEEDS_CLASSIFICATION,
+    detail="The task has no classes.",
+    cure="This figure has no meaning for other tasks.",
+)
+_ABSENT = Gap(
+    reason=Reason.NOT_DEFINED,
+    detail="No row has the class",
+    cure="Bring rows of every class, or leave the class out of task.classes.",
+)
+_NO_COLUMNS = Gap(
+    reason=Reason.NOT_DEFINED,
+    detail="There is no column that varies, beside labels of two classes in each half of the rows.",
+    cure="Name columns under groups or slices; pictures and texts have none of their own.",
+)
+_NO_GROUPS = Gap(
+    reason=Reason.NEEDS_GROUPS,
+    detail="Values are missing, and the data names no other groups to compare.",
+    cure="Name the columns under data.evaluation.groups in the audit file.",
+)
+_COMPLETE = Gap(
+    reason=Reason.NOT_DEFINED,
+    detail="Nothing is missing, so that groups cannot differ in it.",
+    cure="Nothing has to be done.",
+)
+_ONE_GROUP = Gap(
+    reason=Reason.NOT_DEFINED,
+    detail="Fewer than two known groups have rows.",
+    cure="Evaluate on data that hold more groups.",
+)

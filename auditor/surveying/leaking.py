@@ -1,0 +1,66 @@
+"""What rows that leaked are worth: the accuracy on them against that on all others."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from auditor.domain.canonical import Json
+from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
+from auditor.stats.clusters import clustered_proportion_difference
+from auditor.surveying.answers import Flags
+from auditor.surveying.rows import Rows
+
+METRIC = "accuracy_gap"
+LEAST = 2
+
+
+def accuracy_gaps(
+    right: Flags, clusters: Rows, leaked: Mapping[str, Rows], confidence: float
+) -> Iterator[Reading]:
+    """Yield, for each way to leak, the accuracy on the rows ``leaked`` less that on clean rows.
+
+    ``right`` and ``clusters`` are ``[n]``; clean rows leak in no way. The intervals hold jointly
+    over all ways (Bonferroni).
+    """
+    every = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *leaked.values()]))
+    clean = np.setdiff1d(np.arange(len(right)), every)
+    if not len(every):
+        yield _NOTHING_LEAKS
+    for way, rows in leaked.items():
+        if not len(rows):
+            continue
+        sides = [len(np.unique(clusters[side])) for side in (rows, clean)]
+        if min(sides) < LEAST:
+            yield _too_few(way, *sides)
+            continue
+        both = np.concatenate((rows, clean))
+        ours = np.arange(len(both)) < len(rows)
+        each = 1 - (1 - confidence) / len(leaked)
+        found = clustered_proportion_difference(right[both], ours, clusters[both], each)
+        details: dict[str, Json] = {
+            "leaked": {"k": int(right[rows].sum()), "n": len(rows)},
+            "clean": {"k": int(right[clean].sum()), "n": len(clean)},
+            "holds": f"jointly over {len(leaked)} ways to leak",
+        }
+        interval = replace(found, confidence=confidence)
+        yield Measurement.of(interval, METRIC, Unit.SHARE, params={"leak": way}, details=details)
+
+
+def _too_few(way: str, leaked: int, clean: int) -> Gap:
+    return Gap(
+        reason=Reason.TOO_FEW_ROWS,
+        detail=f"{leaked} of what leaks ({way}) and {clean} of what does not are too few to "
+        "compare their accuracy.",
+        cure="Evaluate on more rows that do not stand in the training data.",
+        metric=METRIC,
+        params={"leak": way},
+    )
+
+
+_NOTHING_LEAKS = Gap(
+    reason=Reason.NOT_DEFINED,
+    detail="No evaluation row was found in the training data, so there is nothing to compare.",
+    cure="Nothing has to be done.",
+    metric=METRIC,
+)

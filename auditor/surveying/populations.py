@@ -1,0 +1,98 @@
+"""Rows counted by the levels of a declared population."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from auditor.domain.columns import Column
+from auditor.domain.datasets import UNKNOWN, Dataset, Role
+from auditor.domain.readings import Gap, Reason
+
+JOIN = ","
+TABLE_AXES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """Rows of each level of a population, of levels that it does not have, and of unknown level."""
+
+    counts: tuple[int, ...]
+    strangers: Mapping[str, int]
+    unknown: int
+
+
+def levels_of(dataset: Dataset, name: str) -> Column | None:
+    """Return the level of each row in a column of a population, or ``None`` if it is not there.
+
+    Columns joined by commas are joined level by level; a row of which one part is unknown is
+    unknown. Groups, slice columns and the columns that the model reads are looked up, in this
+    order.
+    """
+    parts = [_column(dataset, part.strip()) for part in name.split(JOIN)]
+    found = [part for part in parts if part is not None]
+    if len(found) < len(parts):
+        return None
+    if len(found) == 1:
+        return found[0]
+    codes = np.stack([part.codes for part in found], axis=1)
+    distinct, place = np.unique(codes, axis=0, return_inverse=True)
+    texts = [
+        _joined([part.names[code] for part, code in zip(found, row, strict=True)])
+        for row in distinct
+    ]
+    return Column.of([texts[at] for at in place.ravel()])
+
+
+def count_levels(column: Column, levels: tuple[str, ...]) -> Census:
+    """Count a column by the ``levels`` of a population; a level it names is never unknown."""
+    rows = dict(
+        zip(column.names, np.bincount(column.codes, minlength=len(column.names)), strict=True)
+    )
+    known = {_spelled(level) for level in levels}
+    counted = {_spelled(name): int(count) for name, count in rows.items()}
+    strangers = {
+        name: count
+        for name, count in counted.items()
+        if name not in known and name != UNKNOWN and count
+    }
+    unknown = 0 if UNKNOWN in known else counted.get(UNKNOWN, 0)
+    return Census(tuple(counted.get(_spelled(level), 0) for level in levels), strangers, unknown)
+
+
+def no_column(role: Role, name: str) -> Gap:
+    """Return the Gap of a column that the population names and the data lack."""
+    return Gap(
+        reason=Reason.NOT_DEFINED,
+        detail=f"The {role.value} data has no column {name!r}, of which the population speaks.",
+        cure=f"Name it under data.{role.value}.groups or slices, or leave it out of population.",
+    )
+
+
+def no_rows(role: Role, name: str, shares: Mapping[str, float]) -> Gap:
+    """Return the Gap of a column none of whose levels are the population's."""
+    return Gap(
+        reason=Reason.NOT_DEFINED,
+        detail=f"No {role.value} row has a level of {name} that the population names: "
+        f"{', '.join(shares)}.",
+        cure="Spell the levels of the population as the data do.",
+    )
+
+
+def _column(dataset: Dataset, name: str) -> Column | None:
+    for columns in (dataset.groups, dataset.slices):
+        if name in columns:
+            return columns[name]
+    values = dataset.inputs
+    if values is None or values.ndim != TABLE_AXES or name not in dataset.features:
+        return None
+    column = values[:, dataset.features.index(name)].astype(np.float64)
+    return Column.of([UNKNOWN if np.isnan(value) else f"{value:.12g}" for value in column])
+
+
+def _joined(parts: list[str]) -> str:
+    return UNKNOWN if UNKNOWN in parts else ", ".join(parts)
+
+
+def _spelled(level: str) -> str:
+    return ", ".join(part.strip() for part in level.split(JOIN))

@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+from scored_subjects import ends, gaps, measured, read, scored
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_predict
+from surveyed_subjects import sample, surveyed
+
+from auditor.checks.data.labels import CHECK, Labels
+from auditor.domain.budgets import Size
+from auditor.domain.datasets import Role
+from auditor.domain.readings import Reason
+
+STATED = np.array([0.9, 0.8, 0.2, 0.6, 0.1, 0.3, 0.85, 0.2])
+GIVEN = [0, 0, 0, 0, 1, 1, 1, 1]
+
+
+def test_the_estimate_of_eight_rows_is_worked_out_on_paper() -> None:
+    # See tests/stats: a third of the labels 0 and a quarter of the labels 1 are contradicted.
+    found = measured(read(Labels(), scored(1 - STATED, GIVEN)), "noise_share", data="evaluation")
+    assert found.value == pytest.approx(7 / 24)
+    assert found.details["worst_rows"] == ["row-6", "row-2"]
+    assert found.details["suspects"][0] == {
+        "id": "row-6",
+        "label": "1",
+        "suggested": "0",
+        "margin": -0.7,
+    }
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Out-of-sample scores of digits, their labels with ninety planted mistakes, and which."""
+    bunch = load_digits()
+    rng = np.random.default_rng(0)
+    planted = rng.choice(1797, 90, replace=False)
+    labels = bunch.target.copy()
+    labels[planted] = (labels[planted] + rng.integers(1, 10, 90)) % 10
+    model = LogisticRegression(max_iter=300)
+    stated = cross_val_predict(model, bunch.data / 16, labels, cv=5, method="predict_proba")
+    return stated, labels, planted
+
+
+def test_planted_mistakes_are_found_where_cleanlab_finds_them(
+    digits: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    # cleanlab 2.9.0: 79 rows by its filter "confident_learning", and a share of 0.0612.
+    stated, labels, planted = digits
+    found = measured(read(Labels(), scored(stated, labels)), "noise_share")
+    assert found.value == pytest.approx(0.0612, abs=5e-4)
+    assert found.details["contradicted"] == 79
+    assert ends(found)[0] > 0.03
+    named = [int(name.removeprefix("row-")) for name in found.details["worst_rows"]]
+    assert len(named) == 50
+    assert np.isin(named, planted).sum() >= 49
+
+
+def test_the_same_digits_with_right_labels_are_hardly_accused(
+    digits: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    bunch = load_digits()
+    model = LogisticRegression(max_iter=300)
+    stated = cross_val_predict(model, bunch.data / 16, bunch.target, cv=5, method="predict_proba")
+    clean = measured(read(Labels(), scored(stated, bunch.target)), "noise_share")
+    planted = measured(read(Labels(), scored(digits[0], digits[1])), "noise_share")
+    assert ends(clean)[1] < ends(planted)[0]
+    assert clean.details["assumes"]
+
+
+def test_a_model_that_is_right_where_it_is_sure_accuses_nobody() -> None:
+    labels = np.arange(600) % 3
+    stated = np.eye(3)[labels] * np.linspace(0.4, 1, 600)[:, None] + 0.1
+    found = measured(
+        read(Labels(), scored(stated / stated.sum(1, keepdims=True), labels)), "noise_share"
+    )
+    assert (found.value, found.low) == (0, 0)
+    assert ends(found)[1] < 0.02
+    assert found.details["suspects"] == []
+
+
+def test_training_labels_need_scores_of_a_model_that_has_not_learnt_them() -> None:
+    stated = np.stack((STATED, 1 - STATED), axis=1)
+    rows = np.arange(16.0).reshape(8, 2)
+    both = surveyed(
+        sample(rows, GIVEN, scores=stated), sample(rows, GIVEN, scores=stated, role=Role.TRAINING)
+    )
+    (lacking,) = gaps(read(Labels(), both), "learnt")
+    assert (lacking.reason, lacking.params) == (Reason.NEEDS_SCORES, {"data": "training"})
+    told = measured(read(Labels(held_out=True), both), "noise_share", data="training")
+    assert told.value == pytest.approx(7 / 24)
+    bare = surveyed(sample(rows, GIVEN, scores=stated), sample(rows, role=Role.TRAINING))
+    assert gaps(read(Labels(), bare), "no labels")[0].reason is Reason.NEEDS_LABELS
+
+
+def test_rows_that_hang_together_make_the_share_doubted() -> None:
+    people = ["a", "a", "b", "b", "c", "c", "d", "d"]
+    assert measured(read(Labels(), scored(STATED, GIVEN, cluster=people)), "noise_share").doubted
+
+
+def test_more_rows_promise_a_shorter_interval() -> None:
+    check = CHECK()
+    few, many = (
+        check.precision(Size(rows=rows, classes=2), 0.95)["noise_share"] for rows in (100, 10_000)
+    )
+    assert many < few / 5
+    assert check.precision(Size(rows=0, classes=2), 0.95) == {}
+    assert check.cost(Size(rows=100, classes=2)).queries == 100

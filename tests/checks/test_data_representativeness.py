@@ -1,0 +1,137 @@
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scored_subjects import ends, gaps, measured, read
+from surveyed_subjects import sample, surveyed
+
+from auditor.checks.data.representativeness import CHECK, Representativeness
+from auditor.domain.budgets import Size
+from auditor.domain.checks import Need
+from auditor.domain.datasets import Role
+from auditor.domain.readings import Gap, Measurement, Reason
+from auditor.domain.subjects import Subject
+from auditor.needs import unmet
+
+Population = Mapping[str, Mapping[str, float]]
+HALF: Population = {"sex": {"f": 0.5, "m": 0.5}}
+
+
+def people(population: Population, **columns: Sequence[str]) -> Subject:
+    rows = len(next(iter(columns.values())))
+    dataset = sample(np.arange(2.0 * rows).reshape(rows, 2), groups=columns)
+    return replace(surveyed(dataset), population=population)
+
+
+def test_a_hundred_people_on_paper() -> None:
+    # 30 women of 100: ratio 0.6 and 1.4; chi-square 16 on one degree, p 0.0000633.
+    found = read(Representativeness(), people(HALF, sex=["f"] * 30 + ["m"] * 70))
+    gap = measured(found, "representation_gap")
+    assert gap.value == pytest.approx(0.2)
+    assert 0.08 < ends(gap)[0] < 0.12
+    assert gap.details["statistic"] == pytest.approx(16)
+    assert gap.details["p_value"] == pytest.approx(6.33e-5, rel=0.01)
+    women, men = (measured(found, "representation_ratio", level=level) for level in "fm")
+    assert (women.value, men.value) == pytest.approx((0.6, 1.4))
+    assert ends(women)[1] < 1 < ends(men)[0]
+    assert women.details == {"k": 30, "n": 100, "population": 0.5}
+
+
+def test_data_drawn_from_the_population_are_seldom_accused() -> None:
+    rng = np.random.default_rng(1)
+    shares = {"a": 0.6, "b": 0.3, "c": 0.1}
+    accused = 0
+    for _ in range(60):
+        drawn = rng.choice(list("abc"), 200, p=list(shares.values())).tolist()
+        found = read(Representativeness(), people({"race": shares}, race=drawn))
+        ratios = [
+            ends(item)
+            for item in found
+            if isinstance(item, Measurement) and item.metric == "representation_ratio"
+        ]
+        apart = any(not low <= 1 <= high for low, high in ratios)
+        accused += apart or ends(measured(found, "representation_gap"))[0] > 0
+    assert accused <= 8  # three expected at most; three Monte-Carlo errors
+
+
+def test_joined_columns_are_compared_level_by_level() -> None:
+    joint = {"f, black": 0.1, "f, white": 0.4, "m,white": 0.4, "m, black": 0.1}
+    sex = ["f"] * 50 + ["m"] * 50
+    race = ["black"] * 10 + ["white"] * 40 + ["black"] * 5 + ["white"] * 45
+    found = read(Representativeness(), people({"sex, race": joint}, sex=sex, race=race))
+    assert measured(found, "representation_gap").value == pytest.approx(0.05)
+    assert measured(found, "representation_ratio", level="m, black").value == pytest.approx(0.5)
+    thin = measured(found, "thin_levels")
+    assert thin.value == 2
+    assert thin.details["rows_needed"] == {"f, black": 20, "m, black": 25}
+
+
+def test_levels_on_one_side_only_are_told_and_unknown_rows_are_left_out() -> None:
+    levels = ["f"] * 40 + ["m"] * 40 + ["x"] * 20 + ["unknown"] * 30
+    found = read(Representativeness(), people({"sex": {"f": 0.5, "m": 0.4, "d": 0.1}}, sex=levels))
+    outside = measured(found, "outside_share")
+    assert (outside.value, outside.n, outside.details["levels"]) == (0.2, 100, {"x": 20})
+    assert measured(found, "thin_levels").details["absent"] == ["d"]
+    assert measured(found, "representation_gap").details["unknown"] == 30
+    assert measured(found, "representation_ratio", level="d").value == 0
+
+
+def test_a_level_of_which_the_population_has_none_lies_outside() -> None:
+    found = read(
+        Representativeness(),
+        people({"sex": {"f": 0.5, "m": 0.5, "x": 0.0}}, sex=["f", "m", "x", "x"]),
+    )
+    assert measured(found, "outside_share").value == 0.5
+
+
+def test_columns_that_the_model_reads_have_levels_too() -> None:
+    rows = np.repeat([[0.0, 1.5], [1.0, 2.5]], [30, 70], axis=0)
+    subject = replace(surveyed(sample(rows)), population={"x0": {"0": 0.3, "1": 0.7}})
+    assert measured(read(Representativeness(), subject), "representation_gap").value == 0
+
+
+def test_more_columns_widen_the_intervals() -> None:
+    sex, age = ["f", "m"] * 50, ["old"] * 40 + ["young"] * 60
+    alone = measured(read(Representativeness(), people(HALF, sex=sex)), "representation_gap")
+    both = read(
+        Representativeness(),
+        people({**HALF, "age": {"old": 0.5, "young": 0.5}}, sex=sex, age=age),
+    )
+    wide = measured(both, "representation_gap", column="sex")
+    assert ends(wide)[1] > ends(alone)[1]
+    assert wide.details["adjusted_p_value"] == pytest.approx(1)
+
+
+def test_a_column_that_is_not_there_and_levels_spelled_otherwise_are_gaps() -> None:
+    found = read(
+        Representativeness(), people({"sex": {"F": 1, "M": 1}, "age": {"1": 1}}, sex=["f", "m"])
+    )
+    assert all(isinstance(item, Gap) and item.reason is Reason.NOT_DEFINED for item in found)
+    assert len(gaps(found, "no column 'age'")) == len(gaps(found, "level of sex")) == 4
+
+
+def test_training_data_are_compared_as_well_and_clusters_are_doubted() -> None:
+    rows = np.arange(20.0).reshape(10, 2)
+    subject = surveyed(
+        sample(rows, groups={"sex": ["f", "m"] * 5}),
+        sample(rows, role=Role.TRAINING, groups={"sex": ["f"] * 10}, cluster=["a"] * 5 + ["b"] * 5),
+    )
+    found = read(Representativeness(), replace(subject, population=HALF))
+    assert measured(found, "representation_gap", data="evaluation").value == 0
+    told = measured(found, "representation_gap", data="training")
+    assert (told.value, told.doubted) == (0.5, True)
+
+
+def test_without_a_population_there_is_nothing_to_compare_with() -> None:
+    lacking = unmet(CHECK, people({}, sex=["f", "m"]))
+    assert lacking is not None
+    assert lacking.reason is Reason.NEEDS_POPULATION
+    assert Need.POPULATION in CHECK.needs
+
+
+def test_it_costs_nothing_and_promises_less_than_nothing_for_no_rows() -> None:
+    check = CHECK()
+    assert check.cost(Size(rows=10, classes=2)).queries == 0
+    assert check.precision(Size(rows=0, classes=2), 0.95) == {}
+    assert 0.04 < check.precision(Size(rows=600, classes=2), 0.95)["representation_gap"] < 0.06
