@@ -1,0 +1,92 @@
+"""What the model answered to the rows of a dataset of any role, and which answers were right."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.domain.datasets import UNLABELLED, Dataset, Role
+from auditor.domain.readings import Gap, Reason
+from auditor.domain.subjects import Subject
+from auditor.domain.tasks import Classification, Floats, Regression
+
+Flags = NDArray[np.bool_]
+ROLES: Mapping[Role, str] = {role: f"{role.value} data" for role in Role}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """Which rows ``[n]`` of a dataset are ``labelled``, and which of them were answered ``right``.
+
+    Right is the decision for the label, or a number within the tolerance of the truth. ``scores``
+    are those of the model.
+    """
+
+    data: Dataset
+    scores: Floats
+    labelled: Flags
+    right: Flags
+
+
+def answers(subject: Subject, role: Role) -> Answers | Gap:
+    """Return the answers to a dataset, labelled or not; a Gap where nobody gave any."""
+    if role not in subject.datasets:
+        return _absent(role)
+    data = subject.datasets[role]
+    missing = _unanswered(subject, data)
+    if missing is not None:
+        return missing
+    scores = subject.probabilities(role)
+    none = np.zeros(data.rows, dtype=np.bool_)
+    if isinstance(subject.task, Classification) and data.labels is not None:
+        labelled: Flags = data.labels != UNLABELLED
+        return Answers(data, scores, labelled, labelled & (subject.decisions(role) == data.labels))
+    if isinstance(subject.task, Regression) and data.targets is not None:
+        known: Flags = np.isfinite(data.targets)
+        missed = np.abs(scores[:, 0] - np.where(known, data.targets, np.inf))
+        return Answers(data, scores, known, missed <= subject.task.tolerance)
+    return Answers(data, scores, none, none)
+
+
+def labelled_answers(subject: Subject, role: Role) -> Answers | Gap:
+    """Return the answers to a dataset of which at least one row is labelled, or the Gap."""
+    found = answers(subject, role)
+    if isinstance(found, Answers) and not found.labelled.any():
+        return Gap(
+            reason=Reason.NEEDS_LABELS,
+            detail=f"No row of the {ROLES[role]} has a label.",
+            cure=f"Name the label column under data.{role.value}.labels in the audit file.",
+        )
+    return found
+
+
+def _unanswered(subject: Subject, data: Dataset) -> Gap | None:
+    if subject.predictions_only:
+        said = data.scores is not None or data.decisions is not None
+        return None if said else _unscored(data.role)
+    return subject.model if isinstance(subject.model, Gap) else None
+
+
+def _absent(role: Role) -> Gap:
+    return Gap(
+        reason=_ABSENT[role],
+        detail=f"The audit names no {ROLES[role]}.",
+        cure=f"Name it under data.{role.value} in the audit file.",
+    )
+
+
+def _unscored(role: Role) -> Gap:
+    return Gap(
+        reason=Reason.NEEDS_SCORES,
+        detail=f"There is no model to ask, and the {ROLES[role]} does not say what one answered.",
+        cure=f"Name its columns under data.{role.value}.scores or predictions in the audit file.",
+    )
+
+
+_ABSENT: Mapping[Role, Reason] = {
+    Role.EVALUATION: Reason.NEEDS_EVALUATION_DATA,
+    Role.TRAINING: Reason.NEEDS_TRAINING_DATA,
+    Role.REFERENCE: Reason.NEEDS_REFERENCE_DATA,
+    Role.PRODUCTION: Reason.NEEDS_PRODUCTION_DATA,
+}
