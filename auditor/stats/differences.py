@@ -1,6 +1,7 @@
 """How far two shares, each of rows of its own, lie apart."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,6 @@ from auditor.domain.intervals import Interval
 from auditor.stats.clusters import clustered_proportion, clustered_proportion_difference
 from auditor.stats.proportions import clopper_pearson
 
-METHOD = "mover of two clopper-pearson proportions"
 LEAST_CLUSTERS = 3
 """From so many on each side on, intervals of clustered rows hold."""
 Flags = NDArray[np.bool_]
@@ -19,16 +19,28 @@ Codes = NDArray[np.integer]
 def share_difference(one: tuple[int, int], other: tuple[int, int], confidence: float) -> Interval:
     """Return one share less another, each given as successes and trials of independent rows.
 
-    The exact limits of both are joined by variance recovery (Newcombe 1998, Statistics in Medicine
-    17, method 10, with Clopper and Pearson's limits in place of Wilson's; Zou and Donner 2008,
-    Statistics in Medicine 27). Raises ``ValueError`` for impossible counts.
+    Clopper and Pearson's limits of both are joined (Newcombe 1998, Statistics in Medicine 17,
+    method 10, has Wilson's). Raises ``ValueError`` for impossible counts.
     """
     left, right = clopper_pearson(*one, confidence), clopper_pearson(*other, confidence)
-    value = left.value - right.value
-    down = math.hypot(left.value - left.low, right.high - right.value)
-    up = math.hypot(left.high - left.value, right.value - right.low)
-    ends = max(-1.0, value - down), min(1.0, value + up)
-    return Interval(value, *ends, confidence, METHOD, left.n + right.n)
+    found = interval_difference(left, right)
+    return replace(found, low=max(-1.0, found.low), high=min(1.0, found.high))
+
+
+def interval_difference(one: Interval, other: Interval) -> Interval:
+    """Return one figure less another, from the intervals of both over rows of their own.
+
+    Limits are joined by variance recovery (Zou and Donner 2008, Statistics in Medicine 27). Raises
+    ``ValueError`` for two confidences.
+    """
+    if one.confidence != other.confidence:
+        message = f"intervals at {one.confidence} and {other.confidence} are not joined"
+        raise ValueError(message)
+    value = one.value - other.value
+    down = math.hypot(one.value - one.low, other.high - other.value)
+    up = math.hypot(one.high - one.value, other.value - other.low)
+    method = f"mover of two intervals: {one.method}"
+    return Interval(value, value - down, value + up, one.confidence, method, one.n + other.n)
 
 
 def share(hits: Flags, clusters: Codes | None, confidence: float) -> Interval:

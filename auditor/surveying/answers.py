@@ -1,11 +1,12 @@
 """What the model answered to the rows of a dataset of any role, and which answers were right."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.columns import Codes, Column
 from auditor.domain.datasets import UNLABELLED, Dataset, Role
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.subjects import Subject
@@ -59,6 +60,20 @@ def labelled_answers(subject: Subject, role: Role) -> Answers | Gap:
             cure=f"Name the label column under data.{role.value}.labels in the audit file.",
         )
     return found
+
+
+def cluster_codes(given: Sequence[Answers]) -> Codes:
+    """Return which rows hang together, one code a row over all datasets; none if no rows do.
+
+    A name is one cluster in all datasets; a row of a dataset that names none is alone.
+    """
+    if all(item.data.cluster is None for item in given):
+        return np.empty(0, dtype=np.int32)
+    named = [
+        item.data.cluster or [f"\0{item.data.role.value}\0{row}" for row in range(item.data.rows)]
+        for item in given
+    ]
+    return Column.of([name for part in named for name in part]).codes
 
 
 def _unanswered(subject: Subject, data: Dataset) -> Gap | None:

@@ -9,7 +9,7 @@ import numpy as np
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.columns import Codes, Column
+from auditor.domain.columns import Codes
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
@@ -17,7 +17,7 @@ from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.stats.differences import LEAST_CLUSTERS, Flags, difference, share, share_difference
-from auditor.surveying.answers import Answers, answers, labelled_answers
+from auditor.surveying.answers import Answers, answers, cluster_codes, labelled_answers
 
 MOST_NAMED = 10
 PLAUSIBLE = 0.9
@@ -84,7 +84,7 @@ class OnlineGap:
             "right": np.concatenate([at.right for at in both]),
             "labelled": np.concatenate([at.labelled for at in both]),
             "online": np.repeat([False, True], [at.data.rows for at in both]),
-            "clusters": _clusters(both),
+            "clusters": cluster_codes(both),
             "task": {"waiting": _waiting(both[1])},
         }
 
@@ -122,18 +122,6 @@ TOO_FEW_CLUSTERS = Gap(
     cure="Take rows of more clusters.",
     metric="accuracy_change",
 )
-
-
-def _clusters(both: list[Answers]) -> Codes:
-    """Return one code a row over both datasets: none if no rows hang together."""
-    if all(at.data.cluster is None for at in both):
-        return np.empty(0, dtype=np.int32)
-    # A row of a dataset that names no clusters is alone; no text holds the separator twice.
-    named = [
-        at.data.cluster or [f"\0{at.data.role.value}\0{row}" for row in range(at.data.rows)]
-        for at in both
-    ]
-    return Column.of([name for part in named for name in part]).codes
 
 
 def _few(codes: Codes, apart: Flags) -> bool:
