@@ -99,7 +99,8 @@ ATTACKS = frozenset({"evasion", "poisoning", "privacy"})
 OF_SCORES = frozenset(
     {
         "auc", "nll", "brier", "nll_change", "brier_change", "slope", "intercept", "debiased_l2",
-        "smece", "ece_15", "max_logit_diff", "mean_logit_diff",
+        "smece", "ece_15", "max_logit_diff", "mean_logit_diff", "estimated_accuracy",
+        "calibration_change",
     }
 )  # fmt: skip
 """Metrics that speak of how sure a model is, which a model that gives labels does not say."""

@@ -62,6 +62,22 @@ def labelled_answers(subject: Subject, role: Role) -> Answers | Gap:
     return found
 
 
+def came_true(subject: Subject, given: Answers) -> tuple[Floats, Flags]:
+    """Return the probability that was stated of each row ``[n]``, and whether it came true.
+
+    Of two classes that of the positive one; of more that of the decision. A regression states none.
+    """
+    task, data = subject.task, given.data
+    if not isinstance(task, Classification):
+        return np.zeros(data.rows), given.right
+    if task.binary:
+        labels = np.full(data.rows, UNLABELLED) if data.labels is None else data.labels
+        stated = np.ascontiguousarray(given.scores[:, task.positive_index])
+        return stated, labels == task.positive_index
+    decided = subject.decisions(data.role)
+    return given.scores[np.arange(data.rows), decided], given.right
+
+
 def cluster_codes(given: Sequence[Answers]) -> Codes:
     """Return which rows hang together, one code a row over all datasets; none if no rows do.
 

@@ -17,7 +17,7 @@ from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Classification, Floats
-from auditor.surveying.answers import Answers, Flags, cluster_codes, labelled_answers
+from auditor.surveying.answers import Answers, Flags, came_true, cluster_codes, labelled_answers
 from auditor.surveying.courses import Course, Timeline
 from auditor.surveying.periods import periods
 
@@ -147,11 +147,8 @@ def _timed(subject: Subject, role: Role) -> bool:
 
 def _part(subject: Subject, given: Answers) -> Mapping[str, NDArray[np.generic]]:
     """Return what is kept of the labelled rows of one dataset."""
-    data, rows, task = given.data, given.labelled, subject.task
-    stated, happened = given.scores.max(axis=1), given.right
-    if isinstance(task, Classification) and task.binary and data.labels is not None:
-        stated = given.scores[:, task.positive_index]
-        happened = data.labels == task.positive_index
+    data, rows = given.data, given.labelled
+    stated, happened = came_true(subject, given)
     times = np.zeros(data.rows) if data.times is None else data.times
     kept = {"times": times, "right": given.right, "stated": stated, "happened": happened}
     return {name: values[rows] for name, values in kept.items()}
