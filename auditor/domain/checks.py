@@ -94,6 +94,16 @@ def would_use(check: Check | type[Check], need: Need) -> bool:
     return need in check.needs or need in wants
 
 
+def coordinates(check: Check | type[Check]) -> frozenset[str]:
+    """Return the coordinates of a check's readings that are no parameters of it.
+
+    A check names them in a class variable ``coordinates``, if there are any, so that a rule's
+    ``where`` may select by them.
+    """
+    named: frozenset[str] = getattr(check, "coordinates", frozenset())
+    return named
+
+
 ATTACKS = frozenset({"evasion", "poisoning", "privacy"})
 """Families whose checks send what no ordinary caller would send."""
 OF_SCORES = frozenset(

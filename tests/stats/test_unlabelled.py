@@ -52,9 +52,6 @@ def test_the_interval_covers_the_accuracy_of_the_current_rows() -> None:
 
 
 def test_nothing_is_expected_of_no_rows() -> None:
+    nothing = known(np.array([]), np.array([], dtype=np.bool_))
     with pytest.raises(ValueError, match="needs known and unknown rows"):
-        estimated_accuracy(
-            known(np.array([]), np.array([], np.bool_)),
-            Unknown(np.array([0.1]), np.array([True])),
-            0.95,
-        )
+        estimated_accuracy(nothing, Unknown(np.array([0.1]), np.array([True])), 0.95)

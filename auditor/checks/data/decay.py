@@ -78,6 +78,7 @@ class Decay:
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
+    coordinates: ClassVar[frozenset[str]] = frozenset({"method"})
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

@@ -93,6 +93,7 @@ class Drift:
         Budget.FULL: {"rows": 10_000},
     }
     grid: ClassVar[Mapping[str, str]] = {}
+    coordinates: ClassVar[frozenset[str]] = frozenset({"column", "class"})
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

@@ -51,6 +51,7 @@ class Claims:
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
+    coordinates: ClassVar[frozenset[str]] = frozenset({"claim"})
 
     def cost(self, size: Size) -> Cost:
         """Score every row once; other checks of the same audit share the scores."""

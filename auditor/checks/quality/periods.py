@@ -69,6 +69,7 @@ class OverTime:
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
+    coordinates: ClassVar[frozenset[str]] = frozenset({"period"})
 
     def __post_init__(self) -> None:
         """Refuse what makes no course."""
