@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from auditor.datasets.columns import numbers, others, spelling, texts
 from auditor.datasets.sources import Source
 from auditor.domain.auditfiles import TaskSection
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import UNLABELLED, Role
 from auditor.domain.tasks import Classification, Floats
 from auditor.errors import DatasetError
 
@@ -79,21 +79,23 @@ def _matrix(
     return tuple(tuple(row.get(decision, 0.0) for decision in classes) for row in rows)
 
 
-def target_values(source: Source) -> Floats:
+def target_values(source: Source, role: Role) -> Floats:
     """Return each row's number, the truth of a regression.
 
-    Raises ``DatasetError`` for a missing or infinite number, for text, or where all are the same.
+    In production it may not be known yet. Otherwise raises ``DatasetError`` for a missing number,
+    and always for an infinite one, for text, or where all are the same.
     """
     name = source.labels or ""
     values = numbers(source, name)
-    wrong = np.flatnonzero(~np.isfinite(values))
+    late = role is Role.PRODUCTION
+    wrong = np.flatnonzero(np.isinf(values) if late else ~np.isfinite(values))
     if wrong.size:
         raise DatasetError(
             f"{source.name}: column {name!r} has no number in {source.row(int(wrong[0]))}"
             f"{others(wrong.size)}",
             cure="Fill in the number, or leave the row out.",
         )
-    if (values == values[0]).all():
+    if not late and (values == values[0]).all():
         raise DatasetError(
             f"{source.name}: every row has the number {values[0]:g} in column {name!r}, so nothing "
             "can be said of others",
@@ -105,10 +107,13 @@ def target_values(source: Source) -> Floats:
 def label_indices(source: Source, task: Classification, role: Role) -> NDArray[np.int64]:
     """Return the index of each row's label in the task's classes.
 
-    Raises ``DatasetError`` for a missing label, one outside the classes, or a single class.
+    In production a label may not be known yet (``UNLABELLED``), and all may be the same. Otherwise
+    raises ``DatasetError`` for a missing label, or a single class; always for one outside the
+    classes.
     """
-    indices = _indices(source, source.labels or "", "label", task)
-    if len(np.unique(indices)) == 1:
+    name, late = source.labels or "", role is Role.PRODUCTION
+    indices = _indices(source, name, "label", task, late=late)
+    if not late and len(np.unique(indices)) == 1:
         raise DatasetError(
             f"{source.name}: every row has the label {task.classes[int(indices[0])]!r} in column "
             f"{source.labels!r}, so nothing can be said of other classes",
@@ -125,22 +130,25 @@ def decisions_of(source: Source, name: str, task: Classification) -> NDArray[np.
     return _indices(source, name, "prediction", task)
 
 
-def _indices(source: Source, name: str, what: str, task: Classification) -> NDArray[np.int64]:
+def _indices(
+    source: Source, name: str, what: str, task: Classification, *, late: bool = False
+) -> NDArray[np.int64]:
     written = texts(source.column(name))
-    missing = np.flatnonzero(written.is_null().to_numpy())
-    if missing.size:
+    unknown = written.is_null().to_numpy()
+    missing = np.flatnonzero(unknown)
+    if missing.size and not late:
         raise DatasetError(
             f"{source.name}: column {name!r} has no {what} in "
             f"{source.row(int(missing[0]))}{others(missing.size)}",
             cure=f"Fill in the {what}, or leave the row out.",
         )
-    distinct = written.unique().to_list()
+    distinct = written.drop_nulls().unique().to_list()
     known = {spelling(label): index for index, label in enumerate(task.classes)}
     known |= {label: index for index, label in enumerate(task.classes)}
     index_of = {text: known.get(text, known.get(spelling(text), -1)) for text in distinct}
-    found = written.replace_strict(index_of, return_dtype=pl.Int64)
+    found = written.replace_strict(index_of, default=UNLABELLED, return_dtype=pl.Int64)
     indices: NDArray[np.int64] = found.to_numpy().astype(np.int64)
-    outside = np.flatnonzero(indices < 0)
+    outside = np.flatnonzero((indices < 0) & ~unknown)
     if outside.size:
         row = int(outside[0])
         raise DatasetError(

@@ -186,7 +186,7 @@ def _truth(role: Role, source: Source, section: DataSection, task: Task) -> _Tru
             decisions = decisions_of(source, section.predictions, task)
         scores = scores_of(source, task) if scored else None
         return _Truth(labels=labels, scores=scores, decisions=decisions)
-    targets = target_values(source) if known else None
+    targets = target_values(source, role) if known else None
     return _Truth(targets=targets, scores=predictions_of(source) if scored else None)
 
 

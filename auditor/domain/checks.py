@@ -94,12 +94,23 @@ def would_use(check: Check | type[Check], need: Need) -> bool:
     return need in check.needs or need in wants
 
 
+def coordinates(check: Check | type[Check]) -> frozenset[str]:
+    """Return the coordinates of a check's readings that are no parameters of it.
+
+    A check names them in a class variable ``coordinates``, if there are any, so that a rule's
+    ``where`` may select by them.
+    """
+    named: frozenset[str] = getattr(check, "coordinates", frozenset())
+    return named
+
+
 ATTACKS = frozenset({"evasion", "poisoning", "privacy"})
 """Families whose checks send what no ordinary caller would send."""
 OF_SCORES = frozenset(
     {
         "auc", "nll", "brier", "nll_change", "brier_change", "slope", "intercept", "debiased_l2",
-        "smece", "ece_15", "max_logit_diff", "mean_logit_diff",
+        "smece", "ece_15", "max_logit_diff", "mean_logit_diff", "estimated_accuracy",
+        "calibration_change",
     }
 )  # fmt: skip
 """Metrics that speak of how sure a model is, which a model that gives labels does not say."""

@@ -14,6 +14,8 @@ from auditor.domain.tasks import Array, Floats
 UNKNOWN = "unknown"
 TEXT = "U"
 """The kind of dtype in which texts are held."""
+UNLABELLED = -1
+"""The label of a row whose truth is not known yet, as in production."""
 
 
 class Role(StrEnum):
@@ -32,12 +34,12 @@ class Dataset:
     ``inputs`` is ``[n, ...]`` as the file holds them, texts as ``[n]`` of dtype str (``None`` in a
     predictions-only audit);
     ``labels`` holds class indices into the task's classes, ``targets`` the numbers that are the
-    truth of a regression; ``ids`` names the rows (the ``id``
-    column, or the row number); ``groups`` and ``slices`` map a name to one text a row, where
-    a missing group is ``unknown``; ``cluster`` says which rows hang together. ``scores`` is
-    ``[n, classes]`` (a regression's ``[n, 1]``) and ``decisions`` ``[n]`` holds class indices,
-    where the file brings them. ``times`` ``[n]`` is when each row happened, ``as_of`` when its
-    features were known: seconds since 1970, or numbers as the file counts them (a year).
+    truth of a regression (in production ``UNLABELLED`` and NaN where none has come yet); ``ids``
+    names the rows (the ``id`` column, or the row number); ``groups`` and ``slices`` map a name to
+    one text a row, where a missing group is ``unknown``; ``cluster`` says which rows hang together.
+    ``scores`` is ``[n, classes]`` (a regression's ``[n, 1]``) and ``decisions`` ``[n]`` holds class
+    indices, where the file brings them. ``times`` ``[n]`` is when each row happened, ``as_of`` when
+    its features were known: seconds since 1970, or numbers as the file counts them (a year).
     """
 
     role: Role

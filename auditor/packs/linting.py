@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 
+from auditor.domain.checks import coordinates
 from auditor.domain.policies import Limits
 from auditor.domain.readings import Bound, Unit
 from auditor.errors import PolicyError
@@ -94,7 +95,8 @@ def _known(entry: Entry) -> None:
 def _where(entry: Entry) -> Iterator[Remark]:
     if entry.check is None:
         return
-    known = COORDINATES | set(entry.check.grid) | set(names(entry.check))
+    own = set(entry.check.grid) | coordinates(entry.check)
+    known = COORDINATES | own | set(names(entry.check))
     for key, value in entry.rule.where.items():
         if key not in known:
             yield entry.error(

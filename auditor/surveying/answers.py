@@ -1,41 +1,136 @@
-"""Which rows a model answers rightly."""
+"""What the model answered to the rows of a dataset of any role, and which answers were right."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.datasets import Role
+from auditor.domain.columns import Codes, Column
+from auditor.domain.datasets import UNLABELLED, Dataset, Role
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.subjects import Subject
-from auditor.domain.tasks import Classification
+from auditor.domain.tasks import Classification, Floats, Regression
 
 Flags = NDArray[np.bool_]
+ROLES: Mapping[Role, str] = {role: f"{role.value} data" for role in Role}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """Which rows ``[n]`` of a dataset are ``labelled``, and which of them were answered ``right``.
+
+    Right is the decision for the label, or a number within the tolerance of the truth. ``scores``
+    are those of the model.
+    """
+
+    data: Dataset
+    scores: Floats
+    labelled: Flags
+    right: Flags
+
+
+def answers(subject: Subject, role: Role) -> Answers | Gap:
+    """Return the answers to a dataset, labelled or not; a Gap where nobody gave any."""
+    if role not in subject.datasets:
+        return _absent(role)
+    data = subject.datasets[role]
+    missing = _unanswered(subject, data)
+    if missing is not None:
+        return missing
+    scores = subject.probabilities(role)
+    none = np.zeros(data.rows, dtype=np.bool_)
+    if isinstance(subject.task, Classification) and data.labels is not None:
+        labelled: Flags = data.labels != UNLABELLED
+        return Answers(data, scores, labelled, labelled & (subject.decisions(role) == data.labels))
+    if isinstance(subject.task, Regression) and data.targets is not None:
+        known: Flags = np.isfinite(data.targets)
+        missed = np.abs(scores[:, 0] - np.where(known, data.targets, np.inf))
+        return Answers(data, scores, known, missed <= subject.task.tolerance)
+    return Answers(data, scores, none, none)
+
+
+def labelled_answers(subject: Subject, role: Role) -> Answers | Gap:
+    """Return the answers to a dataset of which at least one row is labelled, or the Gap."""
+    found = answers(subject, role)
+    if isinstance(found, Answers) and not found.labelled.any():
+        return without_labels(role)
+    return found
 
 
 def right_rows(subject: Subject, role: Role) -> Flags | Gap:
-    """Return ``[n]``: whether a row's answer is its label, or within the tolerance of its target.
-
-    Returns a Gap where there is no truth, or neither a model nor scores.
-    """
-    dataset, task = subject.datasets[role], subject.task
-    brought = dataset.scores is not None or dataset.decisions is not None
-    if isinstance(subject.model, Gap) and not (subject.predictions_only and brought):
-        return subject.model
-    if isinstance(task, Classification):
-        if dataset.labels is None:
-            return without_labels(role)
-        return np.asarray(subject.decisions(role) == dataset.labels)
-    if dataset.targets is None:
-        return without_labels(role)
-    away = np.abs(subject.probabilities(role)[:, 0] - dataset.targets)
-    return np.asarray(away <= task.tolerance)
+    """Return which rows ``[n]`` of a dataset were answered rightly, or the Gap that says why not."""
+    found = labelled_answers(subject, role)
+    return found if isinstance(found, Gap) else found.right
 
 
 def without_labels(role: Role, metric: str = "") -> Gap:
     """Return the Gap of what needs the truth of each row."""
     return Gap(
         reason=Reason.NEEDS_LABELS,
-        detail=f"The {role.value} data has no labels.",
+        detail=f"No row of the {ROLES[role]} has a label.",
         cure=f"Name the label column under data.{role.value}.labels in the audit file.",
         metric=metric,
         params={"data": role.value} if metric else {},
     )
+
+
+def came_true(subject: Subject, given: Answers) -> tuple[Floats, Flags]:
+    """Return the probability that was stated of each row ``[n]``, and whether it came true.
+
+    Of two classes that of the positive one; of more that of the decision. A regression states none.
+    """
+    task, data = subject.task, given.data
+    if not isinstance(task, Classification):
+        return np.zeros(data.rows), given.right
+    if task.binary:
+        labels = np.full(data.rows, UNLABELLED) if data.labels is None else data.labels
+        stated = np.ascontiguousarray(given.scores[:, task.positive_index])
+        return stated, labels == task.positive_index
+    decided = subject.decisions(data.role)
+    return given.scores[np.arange(data.rows), decided], given.right
+
+
+def cluster_codes(given: Sequence[Answers]) -> Codes:
+    """Return which rows hang together, one code a row over all datasets; none if no rows do.
+
+    A name is one cluster in all datasets; a row of a dataset that names none is alone.
+    """
+    if all(item.data.cluster is None for item in given):
+        return np.empty(0, dtype=np.int32)
+    named = [
+        item.data.cluster or [f"\0{item.data.role.value}\0{row}" for row in range(item.data.rows)]
+        for item in given
+    ]
+    return Column.of([name for part in named for name in part]).codes
+
+
+def _unanswered(subject: Subject, data: Dataset) -> Gap | None:
+    if subject.predictions_only:
+        said = data.scores is not None or data.decisions is not None
+        return None if said else _unscored(data.role)
+    return subject.model if isinstance(subject.model, Gap) else None
+
+
+def _absent(role: Role) -> Gap:
+    return Gap(
+        reason=_ABSENT[role],
+        detail=f"The audit names no {ROLES[role]}.",
+        cure=f"Name it under data.{role.value} in the audit file.",
+    )
+
+
+def _unscored(role: Role) -> Gap:
+    return Gap(
+        reason=Reason.NEEDS_SCORES,
+        detail=f"There is no model to ask, and the {ROLES[role]} does not say what one answered.",
+        cure=f"Name its columns under data.{role.value}.scores or predictions in the audit file.",
+    )
+
+
+_ABSENT: Mapping[Role, Reason] = {
+    Role.EVALUATION: Reason.NEEDS_EVALUATION_DATA,
+    Role.TRAINING: Reason.NEEDS_TRAINING_DATA,
+    Role.REFERENCE: Reason.NEEDS_REFERENCE_DATA,
+    Role.PRODUCTION: Reason.NEEDS_PRODUCTION_DATA,
+}

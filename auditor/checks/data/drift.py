@@ -1,0 +1,204 @@
+"""Whether what the model meets now looks like what it was made and audited for."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, cast
+
+import numpy as np
+
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap, write_gap
+from auditor.domain.policies import Control
+from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.domain.tasks import Floats
+from auditor.stats.permutations import p_value, shuffled
+from auditor.stats.ranking import auc
+from auditor.surveying.answers import Flags, answers
+from auditor.surveying.drifting import (
+    Counted,
+    count_columns,
+    features,
+    from_evidence,
+    shifts,
+    to_evidence,
+    told_apart,
+)
+from auditor.surveying.label_counts import (
+    classes_of,
+    decided_by_label,
+    label_readings,
+    scores_column,
+)
+from auditor.surveying.shift_readings import column_readings, doubted_p, largest
+from auditor.surveying.sides import clustered, compared
+from auditor.surveying.tables import only_in_one, shared_columns
+
+SECONDS_A_ROW = 2e-5
+CLUSTERED = "rows of one cluster are not independent, and the figure takes them as if they were"
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """Current data (production, else evaluation) against reference data (else training).
+
+    Of every column that both have, and of the model's score: the ``distance`` is how much the
+    chance of some threshold, or of some set of levels, has changed (Kolmogorov-Smirnov, total
+    variation); numbers have ``moved`` by so many standard deviations of the reference
+    (Wasserstein). ``adjusted_p`` is of no change, adjusted for all columns by Benjamini and
+    Hochberg. Intervals hold jointly over all columns; readings name the ``most`` columns that have
+    changed most. A classifier is trained to tell ``rows`` of both apart, and tested on others;
+    its p-value is from ``rounds`` permutations. ``label_share_change`` estimates from decisions
+    alone how many of each class there are now.
+
+    Neither effect nor p-value is a verdict alone: p-values and what is estimated without labels
+    are doubted, so that no rule passes on them. Evidence is the reference's sketch, on whose cells
+    a later sample is counted.
+    """
+
+    rows: int = 4000
+    rounds: int = 999
+    most: int = 60
+
+    id: ClassVar[str] = "data.drift"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Drift of the data"
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    wants: ClassVar[frozenset[Need]] = frozenset({Need.SCORES, Need.REFERENCE, Need.PRODUCTION})
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {
+        "largest_distance": Metric(
+            "Largest change of a column", Unit.SHARE, higher_is_better=False
+        ),
+        "distance": Metric("Change of a column's distribution", Unit.SHARE, higher_is_better=False),
+        "moved": Metric("Standard deviations moved", Unit.NONE, higher_is_better=False),
+        "adjusted_p": Metric("P-value of no change, adjusted", Unit.NONE, exact=True),
+        "classifier_auc": Metric(
+            "How well both are told apart", Unit.SHARE, Bound.AT_LEAST, higher_is_better=False
+        ),
+        "classifier_p": Metric("P-value of not being told apart", Unit.NONE, exact=True),
+        "label_share_change": Metric("Estimated change of a class's share", Unit.NONE),
+    }
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "10(3)"),
+        Control("eu-ai-act", "15(1)"),
+        Control("nist-ai-rmf", "MEASURE 2.4"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {"rounds": 199},
+        Budget.CI: {},
+        Budget.FULL: {"rows": 10_000},
+    }
+    grid: ClassVar[Mapping[str, str]] = {}
+    coordinates: ClassVar[frozenset[str]] = frozenset({"column", "class"})
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        if min(self.rows, self.rounds, self.most) < 1:
+            message = "rows, rounds and most are at least 1"
+            raise ValueError(message)
+
+    def cost(self, size: Size) -> Cost:
+        """Score every row of both once; other checks of the same audit share the scores."""
+        rows = size.rows + sum(size.beside.values())
+        return Cost(queries=rows, seconds=SECONDS_A_ROW * rows)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Say nothing: it depends on how many columns there are."""
+        return {}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Count every column of both, train the classifier, and count decisions by label."""
+        pair = compared(subject)
+        if isinstance(pair, Gap):
+            return {"gap": write_gap(pair)}
+        said = [answers(subject, data.role) for data in pair]
+        columns = [*shared_columns(*pair), *scores_column(subject, said)]
+        taken = list(count_columns(columns))
+        if not taken:
+            return {"gap": write_gap(NO_COLUMNS)}
+        rows = [subject.sample(data.role, self.rows) for data in pair]
+        some = [column.take(rows[0], rows[1]) for column in columns]
+        current = np.arange(len(rows[0]) + len(rows[1])) >= len(rows[0])
+        scores, held_out = told_apart(features(some, len(rows[0])), current)
+        return {
+            **to_evidence(taken),
+            "scores": scores,
+            "held_out": held_out,
+            **decided_by_label(subject, said),
+            "task": {
+                "reference": pair[0].role.value,
+                "current": pair[1].role.value,
+                "rows": [data.rows for data in pair],
+                "clustered": clustered(*pair),
+                "only_in_one": list(only_in_one(*pair)),
+                "seed": subject.seed,
+                "classes": classes_of(subject),
+            },
+        }
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Compare the columns, test the classifier, estimate the labels."""
+        if "gap" in evidence:
+            return (read_gap(evidence["gap"]),)
+        task = cast("Mapping[str, Json]", evidence["task"])
+        columns = from_evidence(evidence)
+        doubt: dict[str, Json] = {"doubt": CLUSTERED} if task["clustered"] else {}
+        found = (
+            *self.by_column(columns, task, confidence),
+            *self.classifier(evidence, confidence),
+            *label_readings(evidence, confidence),
+        )
+        return tuple(
+            replace(item, doubted=True, details={**doubt, **item.details})
+            if doubt and isinstance(item, Measurement)
+            else item
+            for item in found
+        )
+
+    def by_column(
+        self, columns: Sequence[Counted], task: Mapping[str, Json], confidence: float
+    ) -> Iterator[Measurement]:
+        """Yield the largest change, and the columns that have changed most."""
+        found, adjusted = shifts(columns, confidence)
+        order = sorted(range(len(found)), key=lambda at: -found[at].distance.value)
+        yield largest(columns, found, task)
+        for at in order[: self.most]:
+            yield from column_readings(columns[at].name, found[at], float(adjusted[at]))
+
+    def classifier(self, evidence: Evidence, confidence: float) -> Iterator[Measurement]:
+        """Yield how well held-out rows are told apart, and how often chance does as well."""
+        scores, current = cast("Floats", evidence["scores"]), cast("Flags", evidence["held_out"])
+        if not 0 < int(current.sum()) < current.size:
+            return
+        area = auc(scores, current, confidence)
+        yield Measurement.of(area, "classifier_auc", Unit.SHARE, bound=Bound.AT_LEAST)
+        seed = cast("Mapping[str, int]", evidence["task"])["seed"]
+        ranks = np.argsort(np.argsort(scores, kind="stable"), kind="stable").astype(np.float64)
+        _, places, sizes = np.unique(scores, return_inverse=True, return_counts=True)
+        ranks = (np.bincount(places, ranks) / sizes)[places]
+        chance = shuffled(
+            lambda order: float(ranks[order == 1].sum()),
+            current.astype(np.int64),
+            self.rounds,
+            np.random.default_rng(seed),
+        )
+        yield doubted_p(
+            "classifier_p",
+            p_value(float(ranks[current].sum()), chance),
+            f"{self.rounds} permutations of held-out rows (phipson and smyth)",
+            len(scores),
+        )
+
+
+NO_COLUMNS = Gap(
+    reason=Reason.NOT_DEFINED,
+    detail="Reference and current data have no column in common, and nobody scored both.",
+    cure="Name the same columns under slices or groups of both in the audit file.",
+)
+
+
+CHECK: type[Check] = Drift

@@ -1,0 +1,194 @@
+"""Whether the model is served the features that it was trained on."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, cast
+
+import numpy as np
+
+from auditor.comparing.shares import share_of
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Dataset, Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap, write_gap
+from auditor.domain.policies import Control
+from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.stats.proportions import clopper_pearson
+from auditor.surveying.answers import Flags
+from auditor.surveying.joining import Joined, join
+from auditor.surveying.sides import clustered
+
+MOST_NAMED = 10
+CLUSTERED = "rows of one cluster are not independent, and the interval takes them as if they were"
+SKEW = ("skewed_share", "skewed_column_share", "matched_share")
+
+
+@dataclass(frozen=True, slots=True)
+class Skew:
+    """Features as they were for training against features as they were served, row by row.
+
+    Rows of training and production data are joined by ``id``. Numbers differ where they are apart
+    by more than the share ``tolerance`` of the larger; intervals of the columns hold jointly, and
+    the ``most`` that differ most are read. In every dataset with both columns, ``leaked_share``
+    counts rows whose features were known only after the row had happened (``as_of`` after
+    ``time``): a value that the model could not have had.
+    """
+
+    tolerance: float = 1e-6
+    most: int = 60
+
+    id: ClassVar[str] = "data.skew"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Skew between training and serving"
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    wants: ClassVar[frozenset[Need]] = frozenset({Need.TRAINING, Need.PRODUCTION})
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {
+        "skewed_share": Metric(
+            "Joined rows with a feature that differs", Unit.SHARE, higher_is_better=False
+        ),
+        "skewed_column_share": Metric(
+            "Joined rows that differ in this column", Unit.SHARE, higher_is_better=False
+        ),
+        "matched_share": Metric(
+            "Production rows found in training data", Unit.SHARE, higher_is_better=True, exact=True
+        ),
+        "leaked_share": Metric(
+            "Rows whose features are from after the event", Unit.SHARE, higher_is_better=False
+        ),
+    }
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "10(3)"),
+        Control("eu-ai-act", "15(1)"),
+        Control("nist-ai-rmf", "MEASURE 2.4"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
+    grid: ClassVar[Mapping[str, str]] = {}
+    coordinates: ClassVar[frozenset[str]] = frozenset({"column", "role"})
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        if not 0 <= self.tolerance < 1 or self.most < 1:
+            message = "tolerance is a share below 1, and most is at least 1"
+            raise ValueError(message)
+
+    def cost(self, size: Size) -> Cost:
+        """Ask the model nothing."""
+        return Cost()
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Say nothing: it depends on how many rows are in both."""
+        return {}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Join the tables, and compare the times of every dataset."""
+        pair = [subject.datasets.get(role) for role in (Role.TRAINING, Role.PRODUCTION)]
+        training, production = pair
+        found: Joined | Gap = NO_PAIR
+        if training is not None and production is not None:
+            found = join(training, production, self.tolerance)
+        late = {role.value: _late(data) for role, data in subject.datasets.items() if _timed(data)}
+        if isinstance(found, Gap):
+            return {"no_skew": write_gap(found), "late": late}
+        differs = np.stack(list(found.differs.values()))
+        anywhere: Flags = np.any(differs, axis=0)
+        return {
+            "late": late,
+            "differs": differs,
+            "columns": list(found.differs),
+            "task": {
+                "production": 0 if production is None else production.rows,
+                "clustered": clustered(*(data for data in pair if data is not None)),
+                "only_in_one": list(found.only_in_one),
+                "worst_rows": _named(found, anywhere),
+            },
+        }
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Count the rows that differ, and those that know too much."""
+        if "no_skew" in evidence and not evidence["late"]:
+            return (read_gap(evidence["no_skew"], ""),)
+        return (*self.skew(evidence, confidence), *_leaks(evidence, confidence))
+
+    def skew(self, evidence: Evidence, confidence: float) -> Iterator[Reading]:
+        """Yield how many joined rows differ: in any column, and column by column."""
+        if "no_skew" in evidence:
+            yield from (read_gap(evidence["no_skew"], metric) for metric in SKEW)
+            return
+        differs = cast("Flags", evidence["differs"])
+        names = cast("list[str]", evidence["columns"])
+        task = cast("Mapping[str, Json]", evidence["task"])
+        doubt: dict[str, Json] = {"doubt": CLUSTERED} if task["clustered"] else {}
+        told = {name: task[name] for name in ("worst_rows", "only_in_one")}
+        anywhere: Flags = np.any(differs, axis=0)
+        whole = share_of("skewed_share", anywhere, confidence, details=told)
+        level = 1 - (1 - confidence) / len(names)
+        order = np.argsort(-differs.sum(axis=1), kind="stable")[: self.most]
+        shares = [whole]
+        for at in order:
+            one = share_of("skewed_column_share", differs[at], level, params={"column": names[at]})
+            method = f"{one.method}, joint by bonferroni"
+            shares.append(replace(one, confidence=confidence, method=method))
+        for item in shares:
+            yield replace(item, doubted=bool(doubt), details={**item.details, **doubt})
+        joined = differs.shape[1]
+        yield Measurement(
+            metric="matched_share",
+            value=joined / cast("int", task["production"]),
+            method="count",
+            n=cast("int", task["production"]),
+            unit=Unit.SHARE,
+            details={"joined": joined},
+        )
+
+
+NO_PAIR = Gap(
+    reason=Reason.NEEDS_PRODUCTION_DATA,
+    detail="Skew is between training and production data, and the audit does not name both.",
+    cure="Name the features as they were served under data.production in the audit file, and those "
+    "of training under data.training, with an id.",
+)
+NO_TIMES = Gap(
+    reason=Reason.NEEDS_TIMES,
+    detail="No data say both when a row happened and when its features were known.",
+    cure="Name the columns under time and as_of of a dataset in the audit file.",
+    metric="leaked_share",
+)
+
+
+def _timed(data: Dataset) -> bool:
+    return data.times is not None and data.as_of is not None
+
+
+def _late(data: Dataset) -> Json:
+    if data.times is None or data.as_of is None:
+        return {}
+    late = np.flatnonzero(data.as_of > data.times)
+    named: list[Json] = [data.ids[row] for row in late[:MOST_NAMED]]
+    return {"rows": data.rows, "late": len(late), "worst_rows": named}
+
+
+def _leaks(evidence: Evidence, confidence: float) -> Iterator[Reading]:
+    """Yield, of each dataset, the share of rows that know what came after them."""
+    late = cast("Mapping[str, Mapping[str, Json]]", evidence["late"])
+    if not late:
+        yield NO_TIMES
+    for role, told in late.items():
+        counts = cast("int", told["late"]), cast("int", told["rows"])
+        yield Measurement.of(
+            clopper_pearson(*counts, confidence),
+            "leaked_share",
+            Unit.SHARE,
+            params={"role": role},
+            details={"late": counts[0], "worst_rows": told["worst_rows"]},
+        )
+
+
+def _named(found: Joined, differs: Flags) -> list[Json]:
+    return [found.ids[row] for row in np.flatnonzero(differs)[:MOST_NAMED]]
+
+
+CHECK: type[Check] = Skew

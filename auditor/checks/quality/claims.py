@@ -1,0 +1,174 @@
+"""Whether the model is as good as its owner says."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, cast
+
+import numpy as np
+
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap, write_gap
+from auditor.domain.intervals import Interval
+from auditor.domain.policies import Control
+from auditor.domain.readings import Gap, Measurement, Reading, Reason, Scalar, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.domain.tasks import Classification, Floats
+from auditor.surveying.answers import Flags, answers
+from auditor.surveying.claimed import DOUBT, KINDS, Answered, Labels, measure
+
+METRIC = "claimed_minus_measured"
+OVERCLAIMED = {True: "above 0", False: "below 0"}
+OF_SCORES = frozenset({"auc", "nll", "brier"})
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Each number under ``claims`` in the audit file, less what is measured on the target.
+
+    Of classes may be claimed ``accuracy``, ``balanced_accuracy``, ``auc``, ``nll``, ``brier`` and,
+    where there are two, ``tpr``, ``fpr`` and ``ppv`` of the positive one; of a regression
+    ``accuracy`` (within the tolerance) and ``mae``. A rule selects one by ``where: {claim: NAME}``.
+    The interval is the measurement's, and those of all claims hold jointly; ``details`` say on
+    which side of 0 a claim promises too much.
+    """
+
+    id: ClassVar[str] = "quality.claims"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "What is claimed against what is measured"
+    needs: ClassVar[frozenset[Need]] = frozenset(
+        {Need.EVALUATION, Need.LABELS, Need.SCORES, Need.CLAIMS}
+    )
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {METRIC: Metric("Claimed less measured", Unit.NONE)}
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "15(3)"),
+        Control("eu-ai-act", "13(3)(b)(ii)"),
+        Control("nist-ai-rmf", "MEASURE 2.3"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
+    grid: ClassVar[Mapping[str, str]] = {}
+    coordinates: ClassVar[frozenset[str]] = frozenset({"claim"})
+
+    def cost(self, size: Size) -> Cost:
+        """Score every row once; other checks of the same audit share the scores."""
+        return Cost(queries=size.rows)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Say nothing: it depends on what is claimed."""
+        return {}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Score the evaluation data, and keep what is claimed."""
+        found = answers(subject, Role.EVALUATION)
+        if isinstance(found, Gap):
+            return {"gap": write_gap(found)}
+        task, data = subject.task, found.data
+        classes = isinstance(task, Classification)
+        decided = subject.decisions(Role.EVALUATION) if classes else None
+        truth = data.labels if classes else data.targets
+        none = np.empty(0, dtype=np.int64)
+        return {
+            "right": found.right,
+            "scores": found.scores,
+            "truth": none if truth is None else truth,
+            "decided": none if decided is None else decided,
+            "clusters": none if data.cluster is None else data.cluster.codes,
+            "claims": dict(subject.claims),
+            "task": {
+                "classes": classes,
+                "positive": task.positive_index if isinstance(task, Classification) else 0,
+                "labels_only": subject.predictions_only and data.scores is None,
+            },
+        }
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Measure what is claimed, all claims jointly."""
+        if "gap" in evidence:
+            return (read_gap(evidence["gap"]),)
+        claims = cast("Mapping[str, Json]", evidence["claims"])
+        task = cast("Mapping[str, Json]", evidence["task"])
+        return tuple(_readings(_answered(evidence), claims, task, confidence))
+
+
+def _answered(evidence: Evidence) -> Answered:
+    task = cast("Mapping[str, Json]", evidence["task"])
+    clusters = cast("Labels", evidence["clusters"])
+    classes = bool(task["classes"])
+    return Answered(
+        right=cast("Flags", evidence["right"]),
+        scores=cast("Floats", evidence["scores"]),
+        labels=cast("Labels", evidence["truth"]) if classes else None,
+        decided=cast("Labels", evidence["decided"]) if classes else None,
+        targets=None if classes else cast("Floats", evidence["truth"]),
+        positive=cast("int", task["positive"]),
+        clusters=clusters.astype(np.int64) if clusters.size else None,
+    )
+
+
+def _readings(
+    answered: Answered, claims: Mapping[str, Json], task: Mapping[str, Json], confidence: float
+) -> Iterator[Reading]:
+    numbers = {name: value for name, value in claims.items() if _is_number(name, value)}
+    level = 1 - (1 - confidence) / max(1, len(numbers))
+    for name, value in claims.items():
+        if name not in numbers:
+            yield _unknown(name)
+            continue
+        silent = task["labels_only"] and name in OF_SCORES
+        found = _unsaid(name) if silent else measure(name, answered, level)
+        if isinstance(found, Gap):
+            yield replace(found, metric=METRIC, params={"claim": name})
+            continue
+        method = found.method if len(numbers) == 1 else f"{found.method}, joint by bonferroni"
+        joint = replace(found, confidence=confidence, method=method)
+        yield _reading(name, float(cast("float", value)), joint, answered)
+
+
+def _reading(name: str, claimed: float, found: Interval, answered: Answered) -> Measurement:
+    kind = KINDS[name]
+    unsure = answered.clusters is not None and not kind.robust
+    interval = replace(
+        found,
+        value=claimed - found.value,
+        low=claimed - found.high,
+        high=claimed - found.low,
+    )
+    details: dict[str, Json] = {
+        "claimed": claimed,
+        "measured": found.value,
+        "promises_too_much_where": OVERCLAIMED[kind.higher_is_better],
+        **({"doubt": DOUBT} if unsure else {}),
+    }
+    params: dict[str, Scalar] = {"claim": name}
+    return Measurement.of(
+        interval, METRIC, Unit.NONE, params=params, doubted=unsure, details=details
+    )
+
+
+def _is_number(name: str, value: Json) -> bool:
+    return name in KINDS and isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _unknown(name: str) -> Gap:
+    return Gap(
+        reason=Reason.UNSUPPORTED,
+        detail=f"The claim {name!r} is no number that can be held against a measurement.",
+        cure=f"Numbers can be claimed of {', '.join(KINDS)}.",
+        metric=METRIC,
+        params={"claim": name},
+    )
+
+
+def _unsaid(name: str) -> Gap:
+    return Gap(
+        reason=Reason.NEEDS_SCORES,
+        detail=f"The data give decisions and no scores, of which {name} speaks.",
+        cure="Name the model's scores under data.evaluation.scores in the audit file.",
+    )
+
+
+CHECK: type[Check] = Claims

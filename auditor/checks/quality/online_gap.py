@@ -1,0 +1,159 @@
+"""Whether the model is as often right in production as it was when it was audited."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import numpy as np
+
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.columns import Codes
+from auditor.domain.datasets import Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap, write_gap
+from auditor.domain.policies import Control
+from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.stats.differences import LEAST_CLUSTERS, Flags, difference, share, share_difference
+from auditor.surveying.answers import Answers, answers, cluster_codes, labelled_answers
+
+MOST_NAMED = 10
+PLAUSIBLE = 0.9
+ASSUMED = "rows whose label has not come yet are answered right as often as those whose label has"
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineGap:
+    """Accuracy on delayed labels from production, against that on the evaluation data.
+
+    Of production, the rows count whose label has come; the others are counted and named, and
+    ``details`` say how far the change could be if all of them were answered right, or all wrong. In
+    a regression a row is right within the tolerance. Rows that hang together, in the column that
+    ``cluster`` names, are counted as such.
+    """
+
+    id: ClassVar[str] = "quality.online_gap"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Production against the audit"
+    needs: ClassVar[frozenset[Need]] = frozenset(
+        {Need.EVALUATION, Need.LABELS, Need.SCORES, Need.PRODUCTION}
+    )
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {
+        "online_accuracy": Metric("Accuracy in production", Unit.SHARE, higher_is_better=True),
+        "accuracy_change": Metric(
+            "Accuracy in production, less that of the audit", Unit.NONE, higher_is_better=True
+        ),
+        "labelled_share": Metric(
+            "Production rows whose label has come", Unit.SHARE, higher_is_better=True, exact=True
+        ),
+    }
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "15(1)"),
+        Control("eu-ai-act", "15(3)"),
+        Control("nist-ai-rmf", "MEASURE 2.3"),
+        Control("nist-ai-rmf", "MEASURE 2.4"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
+    grid: ClassVar[Mapping[str, str]] = {}
+
+    def cost(self, size: Size) -> Cost:
+        """Score every row of both once; other checks of the same audit share the scores."""
+        return Cost(queries=size.rows + size.beside.get(Role.PRODUCTION.value, 0))
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Half width of the change if nine in ten are right and every label has come."""
+        online = size.beside.get(Role.PRODUCTION.value, 0)
+        if not size.rows or not online:
+            return {}
+        one, other = ((round(PLAUSIBLE * rows), rows) for rows in (online, size.rows))
+        found = share_difference(one, other, confidence)
+        return {"accuracy_change": (found.high - found.low) / 2}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Score both; keep which rows were right, which are labelled, and what hangs together."""
+        online = labelled_answers(subject, Role.PRODUCTION)
+        audited = answers(subject, Role.EVALUATION)
+        for found in (online, audited):
+            if isinstance(found, Gap):
+                return {"gap": write_gap(found)}
+        both = [cast("Answers", audited), cast("Answers", online)]
+        return {
+            "right": np.concatenate([at.right for at in both]),
+            "labelled": np.concatenate([at.labelled for at in both]),
+            "online": np.repeat([False, True], [at.data.rows for at in both]),
+            "clusters": cluster_codes(both),
+            "task": {"waiting": _waiting(both[1])},
+        }
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Compare the two shares of right answers."""
+        if "gap" in evidence:
+            return (read_gap(evidence["gap"]),)
+        right, labelled, online = (
+            cast("Flags", evidence[name]) for name in ("right", "labelled", "online")
+        )
+        codes = cast("Codes", evidence["clusters"])
+        clusters = codes[labelled] if codes.size else None
+        apart = online[labelled]
+        if clusters is not None and _few(clusters, apart):
+            return (TOO_FEW_CLUSTERS, _labelled(labelled[online], evidence))
+        hits = right[labelled]
+        mine = None if clusters is None else clusters[apart]
+        change = difference(hits, apart, clusters, confidence)
+        details: dict[str, Json] = {
+            "audited_accuracy": float(hits[~apart].mean()),
+            "assumed": ASSUMED,
+            **_worst_and_best(right, labelled, online),
+        }
+        return (
+            Measurement.of(share(hits[apart], mine, confidence), "online_accuracy", Unit.SHARE),
+            Measurement.of(change, "accuracy_change", Unit.NONE, details=details),
+            _labelled(labelled[online], evidence),
+        )
+
+
+TOO_FEW_CLUSTERS = Gap(
+    reason=Reason.TOO_FEW_ROWS,
+    detail=f"Fewer than {LEAST_CLUSTERS} clusters of rows are labelled in production or in the "
+    "evaluation data, and nothing tells how much clusters differ.",
+    cure="Take rows of more clusters.",
+    metric="accuracy_change",
+)
+
+
+def _few(codes: Codes, apart: Flags) -> bool:
+    return min(np.unique(codes[apart]).size, np.unique(codes[~apart]).size) < LEAST_CLUSTERS
+
+
+def _waiting(online: Answers) -> list[Json]:
+    rows = np.flatnonzero(~online.labelled)[:MOST_NAMED]
+    return [online.data.ids[row] for row in rows]
+
+
+def _labelled(labelled: Flags, evidence: Evidence) -> Measurement:
+    task = cast("Mapping[str, Json]", evidence["task"])
+    return Measurement(
+        metric="labelled_share",
+        value=float(labelled.mean()),
+        method="count",
+        n=len(labelled),
+        unit=Unit.SHARE,
+        details={"without_label": int((~labelled).sum()), "worst_rows": task["waiting"]},
+    )
+
+
+def _worst_and_best(right: Flags, labelled: Flags, online: Flags) -> dict[str, Json]:
+    """Say how far the change could be, whatever the labels that have not come."""
+    base = float(right[~online].mean())
+    hits, waiting = int(right[online].sum()), int((~labelled[online]).sum())
+    rows = int(online.sum())
+    return {
+        "if_all_others_are_wrong": hits / rows - base,
+        "if_all_others_are_right": (hits + waiting) / rows - base,
+    }
+
+
+CHECK: type[Check] = OnlineGap

@@ -1,0 +1,158 @@
+"""Whether accuracy and calibration have held over time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap, write_gap
+from auditor.domain.policies import Control
+from auditor.domain.readings import Gap, Reading, Reason, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.domain.tasks import Classification, Floats
+from auditor.surveying.answers import Answers, Flags, came_true, cluster_codes, labelled_answers
+from auditor.surveying.courses import Course, Timeline
+from auditor.surveying.periods import periods
+
+ROLES = (Role.REFERENCE, Role.EVALUATION, Role.PRODUCTION)
+PER_PERIOD = "period"
+
+
+@dataclass(frozen=True, slots=True)
+class OverTime:
+    """Accuracy and calibration by period, and from the first period to the latest.
+
+    Labelled rows of reference, evaluation and production data count that say when they happened.
+    Few distinct times, such as years, are periods; else there are ``most`` of about equally many
+    rows. ``accuracy_gap`` is the largest difference between any two periods; the changes are those
+    of the latest period against the first, and the intervals of the gap and both changes hold
+    jointly. In a regression a row is right within the tolerance.
+    """
+
+    most: int = 12
+
+    id: ClassVar[str] = "quality.periods"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Quality over time"
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.EVALUATION, Need.LABELS, Need.SCORES})
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {
+        "accuracy": Metric("Accuracy", Unit.SHARE, higher_is_better=True),
+        "slope": Metric("Recalibration slope (1 is right, less is too bold)", Unit.NONE),
+        "intercept": Metric("Recalibration intercept (0 is right)", Unit.NONE),
+        "debiased_l2": Metric("Debiased L2 calibration error", Unit.SHARE, higher_is_better=False),
+        "ece_15": Metric(
+            "Expected calibration error, 15 bins", Unit.SHARE, higher_is_better=False, exact=True
+        ),
+        "accuracy_gap": Metric("Largest difference of accuracy between periods", Unit.NONE),
+        "accuracy_change": Metric(
+            "Accuracy of the latest period, less the first", Unit.NONE, higher_is_better=True
+        ),
+        "calibration_change": Metric(
+            "Calibration error of the latest period, less the first",
+            Unit.NONE,
+            higher_is_better=False,
+        ),
+    }
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "15(1)"),
+        Control("eu-ai-act", "15(3)"),
+        Control("nist-ai-rmf", "MEASURE 2.4"),
+        Control("nist-ai-rmf", "MEASURE 2.5"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
+    grid: ClassVar[Mapping[str, str]] = {}
+    coordinates: ClassVar[frozenset[str]] = frozenset({"period"})
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no course."""
+        if self.most < 2:  # noqa: PLR2004 -- a first and a latest one
+            message = f"most is at least 2 periods, not {self.most}"
+            raise ValueError(message)
+
+    def cost(self, size: Size) -> Cost:
+        """Score every row once; other checks of the same audit share the scores."""
+        beside = (size.beside.get(role.value, 0) for role in ROLES)
+        return Cost(queries=size.rows + sum(beside))
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Say nothing: it depends on how rows lie in time."""
+        return {}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Score labelled rows; keep when each happened, what was stated and what came true."""
+        timed = [role for role in ROLES if _timed(subject, role)]
+        found = [labelled_answers(subject, role) for role in timed]
+        given = [item for item in found if isinstance(item, Answers)]
+        if not given:
+            return {"gap": write_gap(NO_TIMES)}
+        parts = [_part(subject, item) for item in given]
+        times = np.concatenate([part["times"] for part in parts])
+        placed = periods(times.astype(np.float64), self.most)
+        clusters = cluster_codes(given)
+        labelled = np.concatenate([item.labelled for item in given])
+        return {
+            **{name: np.concatenate([part[name] for part in parts]) for name in KEPT},
+            "periods": placed.codes,
+            "clusters": clusters[labelled] if clusters.size else clusters,
+            "task": {
+                "periods": list(placed.names),
+                "roles": [item.data.role.value for item in given],
+                "classes": isinstance(subject.task, Classification),
+            },
+        }
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Compute each period's figures, and what has changed."""
+        if "gap" in evidence:
+            return (read_gap(evidence["gap"]),)
+        task = cast("Mapping[str, Json]", evidence["task"])
+        clusters = cast("NDArray[np.int32]", evidence["clusters"])
+        line = Timeline(
+            names=tuple(cast("list[str]", task["periods"])),
+            periods=cast("NDArray[np.int32]", evidence["periods"]),
+            right=cast("Flags", evidence["right"]),
+            stated=cast("Floats", evidence["stated"]),
+            happened=cast("Flags", evidence["happened"]),
+            clusters=clusters if clusters.size else None,
+            classes=bool(task["classes"]),
+        )
+        return tuple(_readings(line, task, confidence))
+
+
+KEPT = ("right", "stated", "happened")
+NO_TIMES = Gap(
+    reason=Reason.NEEDS_TIMES,
+    detail="No labelled data that the model answered say when their rows happened.",
+    cure="Name the column of times under data.evaluation.time in the audit file.",
+)
+
+
+def _readings(line: Timeline, task: Mapping[str, Json], confidence: float) -> Iterator[Reading]:
+    for period, name in enumerate(line.names):
+        for reading in line.of(period, confidence):
+            yield replace(reading, params={PER_PERIOD: name})
+    yield from Course(line, cast("Sequence[str]", task["roles"])).changes(confidence)
+
+
+def _timed(subject: Subject, role: Role) -> bool:
+    return role in subject.datasets and subject.datasets[role].times is not None
+
+
+def _part(subject: Subject, given: Answers) -> Mapping[str, NDArray[np.generic]]:
+    """Return what is kept of the labelled rows of one dataset."""
+    data, rows = given.data, given.labelled
+    stated, happened = came_true(subject, given)
+    times = np.zeros(data.rows) if data.times is None else data.times
+    kept = {"times": times, "right": given.right, "stated": stated, "happened": happened}
+    return {name: values[rows] for name, values in kept.items()}
+
+
+CHECK: type[Check] = OverTime

@@ -1,0 +1,155 @@
+"""Metrics that an owner may claim of a model, measured on labelled answers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.domain.intervals import Interval
+from auditor.domain.readings import Gap, Reason
+from auditor.domain.tasks import Floats
+from auditor.stats.clusters import clustered_mean
+from auditor.stats.differences import share
+from auditor.stats.losses import brier_scores, log_losses
+from auditor.stats.means import LEAST, mean_loss
+from auditor.stats.paired import LEAST as LEAST_ERRORS
+from auditor.stats.paired import mean_difference
+from auditor.stats.proportions import mean_of_proportions
+from auditor.stats.ranking import auc, macro_auc
+
+DOUBT = "rows of one cluster are not independent, and the interval takes them as if they were"
+TWO = 2
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answered:
+    """Labels ``[n]``, decisions ``[n]`` and scores ``[n, classes]`` of a classification.
+
+    A regression has its numbers as ``scores`` ``[n, 1]``, its truth as ``targets``, and ``right``
+    where the two are near; ``clusters`` ``[n]`` says which rows hang together.
+    """
+
+    right: NDArray[np.bool_]
+    scores: Floats
+    labels: Labels | None
+    decided: Labels | None
+    targets: Floats | None
+    positive: int
+    clusters: Labels | None
+
+    @property
+    def binary(self) -> bool:
+        """Whether there are two classes."""
+        return self.labels is not None and self.scores.shape[1] == TWO
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a metric is measured, and what is better; ``robust`` ones know of clusters."""
+
+    measure: Callable[[Answered, float], Interval | Gap]
+    higher_is_better: bool
+    robust: bool = True
+
+
+def measure(name: str, answered: Answered, confidence: float) -> Interval | Gap:
+    """Return a metric's interval, or why there is none. Raises ``KeyError`` for another name."""
+    try:
+        return KINDS[name].measure(answered, confidence)
+    except ValueError as error:
+        return undefined(f"{name} has no interval on these rows: {error}.")
+
+
+def undefined(why: str) -> Gap:
+    """Say that a metric has no meaning here."""
+    return Gap(
+        reason=Reason.NOT_DEFINED,
+        detail=why,
+        cure="Claim what the task and the data can show, or evaluate on rows that show it.",
+    )
+
+
+def _accuracy(given: Answered, confidence: float) -> Interval | Gap:
+    return share(given.right, given.clusters, confidence)
+
+
+def _balanced(given: Answered, confidence: float) -> Interval | Gap:
+    if given.labels is None:
+        return undefined("balanced_accuracy is of classes, and the task is a regression.")
+    count = given.scores.shape[1]
+    rows = np.bincount(given.labels, minlength=count)
+    return mean_of_proportions(
+        np.bincount(given.labels[given.right], minlength=count), rows, confidence
+    )
+
+
+def _auc(given: Answered, confidence: float) -> Interval | Gap:
+    if given.labels is None:
+        return undefined("auc is of classes, and the task is a regression.")
+    if given.binary:
+        positive = given.labels == given.positive
+        return auc(given.scores[:, given.positive], positive, confidence)
+    return macro_auc(given.scores, given.labels, confidence)
+
+
+def _losses(
+    score: Callable[[Floats, Labels], tuple[Floats, float]],
+) -> Callable[[Answered, float], Interval | Gap]:
+    def measure_loss(given: Answered, confidence: float) -> Interval | Gap:
+        if given.labels is None:
+            return undefined("log loss and Brier score are of classes; the task is a regression.")
+        losses, worst = score(given.scores, given.labels)
+        if losses.size < LEAST:
+            return undefined("One row has no interval.")
+        if given.clusters is not None:
+            return clustered_mean(losses, given.clusters, confidence)
+        return mean_loss(losses, worst, confidence)
+
+    return measure_loss
+
+
+def _rate(*, of_label: bool, among: bool) -> Callable[[Answered, float], Interval | Gap]:
+    """Return the share decided for the positive class among rows of a label, or the reverse."""
+
+    def measure_rate(given: Answered, confidence: float) -> Interval | Gap:
+        if not given.binary or given.labels is None or given.decided is None:
+            return undefined("tpr, fpr and ppv are of two classes, and the task has not two.")
+        labels, decided = given.labels == given.positive, given.decided == given.positive
+        rows = (labels == among) if of_label else decided
+        if not rows.any():
+            return undefined("No row counts for this rate.")
+        hits = decided if of_label else labels
+        clusters = None if given.clusters is None else given.clusters[rows]
+        return share(hits[rows], clusters, confidence)
+
+    return measure_rate
+
+
+def _mae(given: Answered, confidence: float) -> Interval | Gap:
+    if given.targets is None:
+        return undefined("mae is of a regression, and the task is a classification.")
+    errors = np.abs(given.scores[:, 0] - given.targets)
+    if given.clusters is not None:
+        return clustered_mean(errors, given.clusters, confidence)
+    if errors.size < LEAST_ERRORS:
+        return undefined(f"mae has no interval from fewer than {LEAST_ERRORS} rows.")
+    return replace(mean_difference(errors, confidence), method="t")
+
+
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "accuracy": Kind(_accuracy, higher_is_better=True),
+        "balanced_accuracy": Kind(_balanced, higher_is_better=True, robust=False),
+        "auc": Kind(_auc, higher_is_better=True, robust=False),
+        "nll": Kind(_losses(log_losses), higher_is_better=False),
+        "brier": Kind(_losses(brier_scores), higher_is_better=False),
+        "tpr": Kind(_rate(of_label=True, among=True), higher_is_better=True),
+        "fpr": Kind(_rate(of_label=True, among=False), higher_is_better=False),
+        "ppv": Kind(_rate(of_label=False, among=True), higher_is_better=True),
+        "mae": Kind(_mae, higher_is_better=False),
+    }
+)
+"""What may be claimed, by name."""

@@ -1,0 +1,129 @@
+"""What a model stated before, with what came true, beside what it states now."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from auditor.domain.datasets import Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import write_gap
+from auditor.domain.readings import Gap, Reason
+from auditor.domain.subjects import Subject
+from auditor.domain.tasks import Classification, Floats
+from auditor.surveying.answers import Answers, Flags, answers, came_true
+from auditor.surveying.decaying import density_ratios, jackknife_groups
+from auditor.surveying.label_counts import scores_column
+from auditor.surveying.sides import NO_CURRENT, clustered, current_role
+from auditor.surveying.tables import Shared, shared_columns
+
+TOO_DIFFERENT = Gap(
+    reason=Reason.TOO_FEW_ROWS,
+    detail="So few reference rows are like the current ones that they say nothing of them.",
+    cure="Name a larger reference, or label a random sample of current rows.",
+)
+NO_CLASSES = Gap(
+    reason=Reason.NEEDS_CLASSIFICATION,
+    detail="Only stated probabilities can be recalibrated, and a regression states none.",
+    cure="Label a random sample of current rows, and watch its errors.",
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class History:
+    """Answers to current data, and to the labelled data before it, if there are any; ``columns``
+    are those of ``some`` rows of both.
+    """
+
+    subject: Subject
+    now: Answers
+    before: Answers | None
+    columns: tuple[Shared, ...] = ()
+    some: tuple[np.ndarray[tuple[int], np.dtype[np.int64]], int] | None = None
+
+    def to_evidence(self) -> Evidence:
+        """Return all that an estimate without labels needs, or why there is none."""
+        data = [self.now.data, *([] if self.before is None else [self.before.data])]
+        task = {"clustered": clustered(*data), "current": self.now.data.role.value}
+        gap = self.lacking()
+        if gap is not None or self.before is None:
+            return {"task": task, "no_estimate": write_gap(gap or no_stated("labels"))}
+        stated, happened = came_true(self.subject, self.before)
+        labelled = self.before.labelled
+        clusters = self.before.data.cluster
+        codes = None if clusters is None else clusters.codes[labelled]
+        count = int(labelled.sum())
+        rows, weights = self.weights(labelled)
+        return {
+            "task": task,
+            "stated": stated[labelled],
+            "happened": happened[labelled],
+            "groups": jackknife_groups(count, codes, self.subject.seed),
+            "rows": rows,
+            "weights": weights,
+            **_states(self.subject, self.now),
+        }
+
+    def lacking(self) -> Gap | None:
+        """Return why nothing can be estimated, if so."""
+        if not isinstance(self.subject.task, Classification):
+            return NO_CLASSES
+        sides = [self.now, *([] if self.before is None else [self.before])]
+        if self.subject.predictions_only and any(at.data.scores is None for at in sides):
+            return no_stated("scores")
+        return None
+
+    def weights(self, labelled: Flags) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], Floats]:
+        """Return which labelled reference rows are weighted, as places among them, and how."""
+        if self.some is None:
+            return np.empty(0, dtype=np.int64), np.empty(0)
+        rows, now = self.some
+        ratios = density_ratios(self.columns, (len(rows), now))
+        known = labelled[rows]
+        return (np.cumsum(labelled) - 1)[rows[known]].astype(np.int64), ratios[known]
+
+
+def history(subject: Subject, rows: int) -> History | Gap:
+    """Return what is known of current data and of labelled data before it.
+
+    ``rows`` of each are compared. Before production is the reference, else the evaluation; before
+    the evaluation the reference.
+    """
+    role = current_role(subject)
+    now = NO_CURRENT if role is None else answers(subject, role)
+    if isinstance(now, Gap):
+        return now
+    earlier = [Role.REFERENCE, *([Role.EVALUATION] if role is Role.PRODUCTION else [])]
+    found = (answers(subject, at) for at in earlier if at in subject.datasets)
+    known = (item for item in found if isinstance(item, Answers) and item.labelled.any())
+    before = next(known, None)
+    if before is None:
+        return History(subject, now, None)
+    columns = [
+        *shared_columns(before.data, now.data),
+        *scores_column(subject, (before, now)),
+    ]
+    taken = [subject.sample(at.data.role, rows) for at in (before, now)]
+    some = tuple(column.take(taken[0], taken[1]) for column in columns)
+    return History(subject, now, before, some, (taken[0], len(taken[1])))
+
+
+def no_stated(what: str, metric: str = "") -> Gap:
+    """Say that current data or those before lack labels, or scores."""
+    labels = what == "labels"
+    return Gap(
+        reason=Reason.NEEDS_LABELS if labels else Reason.NEEDS_SCORES,
+        detail="The data that this rests on have no labels."
+        if labels
+        else "The data give decisions and no scores, which an estimate rests on.",
+        cure=f"Name their columns under {what} of reference, evaluation and production data.",
+        metric=metric,
+    )
+
+
+def _states(subject: Subject, now: Answers) -> Evidence:
+    """Return what is stated of current rows, and whether the answer is that it happens."""
+    task = subject.task
+    decided = np.ones(now.data.rows, dtype=np.bool_)
+    if isinstance(task, Classification) and task.binary:
+        decided = subject.decisions(now.data.role) == task.positive_index
+    return {"now_stated": came_true(subject, now)[0], "now_decided": decided}

@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+from scored_subjects import ends, gaps, measured, read, scored
+from role_subjects import part, regressed
+
+from auditor.checks.quality.claims import CHECK, Claims
+from auditor.domain.canonical import Json
+from auditor.domain.datasets import Role
+from auditor.domain.readings import Measurement, Reason
+from auditor.domain.subjects import Subject
+from auditor.stats.proportions import clopper_pearson
+from auditor.stats.ranking import auc
+
+METRIC = "claimed_minus_measured"
+
+
+def claimed(right: int, rows: int, claims: dict[str, Json]) -> Subject:
+    subject = scored(np.full(rows, 0.9), [1] * right + [0] * (rows - right))
+    subject.claims = claims
+    return subject
+
+
+def of(subject: Subject, claim: str) -> Measurement:
+    return measured(read(Claims(), subject), METRIC, claim=claim)
+
+
+def test_a_claim_is_held_against_the_interval_of_the_measurement() -> None:
+    found = of(claimed(90, 100, {"accuracy": 0.98}), "accuracy")
+    oracle = clopper_pearson(90, 100, 0.95)
+    assert found.value == pytest.approx(0.08)
+    assert ends(found) == pytest.approx((0.98 - oracle.high, 0.98 - oracle.low))
+    assert found.details["promises_too_much_where"] == "above 0"
+
+
+def test_too_high_a_claim_is_found_and_a_true_one_is_not() -> None:
+    assert ends(of(claimed(900, 1000, {"accuracy": 0.93}), "accuracy"))[0] > 0
+    low, high = ends(of(claimed(900, 1000, {"accuracy": 0.9}), "accuracy"))
+    assert low < 0 < high
+
+
+def test_several_claims_hold_jointly() -> None:
+    rng = np.random.default_rng(0)
+    stated = rng.random(400)
+    subject = scored(stated, rng.random(400) < stated)
+    data = subject.datasets[Role.EVALUATION]
+    assert data.labels is not None
+    subject.claims = {"auc": 0.9, "brier": 0.1}
+    oracle = auc(stated, data.labels == 1, 0.975)
+    found = of(subject, "auc")
+    assert ends(found) == pytest.approx((0.9 - oracle.high, 0.9 - oracle.low))
+    assert found.confidence == 0.95
+    assert of(subject, "brier").details["promises_too_much_where"] == "below 0"
+
+
+@pytest.mark.parametrize(
+    ("claim", "truth"), [("tpr", 40 / 60), ("fpr", 10 / 40), ("ppv", 40 / 50), ("accuracy", 0.7)]
+)
+def test_rates_of_the_positive_class_may_be_claimed(claim: str, truth: float) -> None:
+    scores = [0.9] * 40 + [0.1] * 20 + [0.9] * 10 + [0.1] * 30
+    subject = scored(scores, [1] * 60 + [0] * 40)
+    subject.claims = {claim: truth}
+    assert of(subject, claim).value == pytest.approx(0.0)
+
+
+def test_a_name_that_nobody_knows_is_a_gap_that_lists_the_known_ones() -> None:
+    readings = read(Claims(), claimed(9, 10, {"f2": 0.9, "accuracy": "high"}))
+    assert {str(gap.params["claim"]) for gap in gaps(readings, "is no number")} == {
+        "f2",
+        "accuracy",
+    }
+    assert all("balanced_accuracy, auc, nll" in gap.cure for gap in gaps(readings, ""))
+
+
+def test_what_the_task_has_not_is_a_gap() -> None:
+    table = np.full((30, 3), 1 / 3)
+    subject = scored(table, np.arange(30) % 3)
+    subject.claims = {"tpr": 0.9, "mae": 1.0, "auc": 0.5}
+    readings = read(Claims(), subject)
+    assert [gap.reason for gap in gaps(readings, "")] == [Reason.NOT_DEFINED] * 2
+    assert of(subject, "auc").value == 0.0
+
+
+def test_an_area_of_one_class_only_is_a_gap() -> None:
+    (gap,) = gaps(read(Claims(), claimed(10, 10, {"auc": 0.9})), "auc has no interval")
+    assert gap.metric == METRIC
+
+
+def test_decisions_without_scores_have_no_log_loss() -> None:
+    subject = claimed(9, 10, {"nll": 0.1})
+    data = subject.datasets[Role.EVALUATION]
+    told = part(Role.EVALUATION, None, data.labels, decisions=np.ones(10, dtype=np.int64))
+    subject.datasets = {Role.EVALUATION: told}
+    (gap,) = gaps(read(Claims(), subject), "decisions and no scores")
+    assert gap.reason is Reason.NEEDS_SCORES
+
+
+def test_a_regression_may_claim_its_mean_error() -> None:
+    truth = np.arange(100.0)
+    said = truth + np.where(np.arange(100) % 2, 1.0, -3.0)
+    data = part(Role.EVALUATION, said[:, None], targets=truth)
+    subject = regressed(data, tolerance=2.0, claims={"mae": 1.5, "accuracy": 0.5, "auc": 0.9})
+    assert of(subject, "mae").value == pytest.approx(-0.5)
+    assert of(subject, "accuracy").value == 0.0
+    assert len(gaps(read(Claims(), subject), "the task is a regression")) == 1
+
+
+def test_rows_of_one_person_make_an_area_doubted_and_a_share_wider() -> None:
+    rng = np.random.default_rng(1)
+    stated = rng.random(200)
+    labels = rng.random(200) < stated
+    people = [str(row // 10) for row in range(200)]
+    plain, held = scored(stated, labels), scored(stated, labels, cluster=people)
+    plain.claims = held.claims = {"auc": 0.8, "accuracy": 0.8}
+    assert of(held, "auc").doubted
+    assert not of(plain, "auc").doubted
+    assert not of(held, "accuracy").doubted
+    assert ends(of(held, "accuracy")) != ends(of(plain, "accuracy"))
+
+
+def test_the_check_is_found() -> None:
+    assert CHECK is Claims
