@@ -95,6 +95,23 @@ def clustered_proportion_difference(
     )
 
 
+def clustered_shares(
+    hits: Flags, kinds: NDArray[np.integer], clusters: NDArray[np.integer], confidence: float
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return the share of ``hits`` ``[n]`` of each kind, its limits, and how errors go together.
+
+    Each as ``clustered_proportion``; the last is ``[kinds, kinds]``, their correlation. Raises
+    ``ValueError`` unless every kind, counted from 0, has rows in two clusters.
+    """
+    found, kept = _fitted(
+        hits.astype(np.float64), kinds.astype(np.int64), clusters.astype(np.int64), confidence, None
+    )
+    count = found.means.size
+    shares = np.array([_share(found, kind, kept, confidence) for kind in range(count)])
+    shared = [[found.correlation(one, other) for other in range(count)] for one in range(count)]
+    return shares[:, 0], shares[:, 1], shares[:, 2], np.array(shared)
+
+
 def _joined(one: float, other: float, shared: float) -> float:
     return math.sqrt(max(0.0, one * one + other * other - 2 * shared * one * other))
 
