@@ -9,6 +9,7 @@ from auditor.domain.canonical import Json
 from auditor.domain.datasets import UNKNOWN
 from auditor.domain.intervals import Interval
 from auditor.stats.counts import MOST_ROWS, round_up
+from auditor.stats.differential_fairness import differential_fairness
 from auditor.stats.gaps import Comparison, widest_gap
 from auditor.stats.group_rates import GroupRates
 from auditor.stats.proportions import wilson
@@ -82,6 +83,12 @@ def base_rates(table: Table, confidence: float, family: int) -> dict[str, Json]:
         "rates": shares, "gap": found.value, "low": found.low, "high": found.high
     }  # fmt: skip
     return {"base_rates": {**differ, **({"note": IMPOSSIBLE} if found.low > 0 else {})}}
+
+
+def differential(table: Table) -> dict[str, Json]:
+    """Return the smoothed differential fairness of selections, a point figure over all groups."""
+    counts = table.counted("selection_rate")
+    return {"differential_fairness": differential_fairness(counts[:, 0], counts[:, 1])}
 
 
 def four_fifths(table: Table) -> dict[str, Json]:

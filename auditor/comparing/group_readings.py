@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from auditor.comparing.group_notes import (
     base_rates,
+    differential,
     drawn_together,
     four_fifths,
     of_counts,
@@ -81,6 +82,7 @@ class Comparing:
             **of_counts(self.table, rate),
             **undecided_by(self.table, rate, groups, found),
             **(self.base() if name in WITH_BASE_RATES else {}),
+            **(differential(self.table) if rate == "selection_rate" else {}),
         }
         reading = self.measurement(found.interval, name, Unit.SHARE, self.said(rate, details))
         return reading, found

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.datasets import UNKNOWN, Dataset
+from auditor.domain.evidence import Item
 from auditor.domain.intervals import Interval
 from auditor.stats.cells import Counts, rates, tabulate
 from auditor.stats.clusters import PROPORTION, clustered_shares
@@ -144,6 +146,30 @@ class Table:
         return clustered_rates(hits[inside], groups, clusters, confidence, family)
 
 
+def of_groups(dataset: Dataset) -> dict[str, Item]:
+    """Return the evidence of who is in which group, and in which cluster where any has several."""
+    columns = dataset.groups.items()
+    cluster = dataset.cluster
+    alone = cluster is None or len(cluster.names) == dataset.rows
+    return {
+        "codes": np.stack([_narrow(members.codes) for _, members in columns]),
+        "columns": [{"name": name, "groups": list(members.names)} for name, members in columns],
+        **({} if cluster is None or alone else {"clusters": cluster.codes}),
+    }
+
+
+def compared(
+    groups: Sequence[str], codes: Codes, least_share: float, *, unknown: bool
+) -> tuple[str, ...]:
+    """Return the groups that are compared: large enough, and known unless ``unknown`` are too."""
+    rows = np.bincount(codes, minlength=len(groups))
+    return tuple(
+        name
+        for name, count in zip(groups, rows, strict=True)
+        if count >= least_share * len(codes) and (unknown or name != UNKNOWN)
+    )
+
+
 def flags_of(wanted: Chosen, given: Chosen, right: Chosen, selected: Chosen) -> Flags:
     """Return the flags of rows ``[n]``."""
     found: Flags = wanted.astype(np.uint8)
@@ -164,3 +190,7 @@ def counts_of(cells: Counts) -> Mapping[str, Counts]:
     }
     counted = {name: np.stack((found, everyone), axis=-1) for name, found in hits.items()}
     return {**rates(confusion), **counted}
+
+
+def _narrow(codes: Codes) -> Codes:
+    return codes.astype(np.min_scalar_type(int(codes.max(initial=0))))

@@ -41,11 +41,11 @@ def widest_gap(groups: GroupRates) -> Comparison:
 
     Since the limits of all pairs hold at once, the largest gap lies in ``[max(0, largest lower
     limit), largest upper limit]``. A group whose rate is not known may have any, so that the upper
-    limit is then one.
+    limit is then as far as two can be apart.
     """
     _, lower, upper = groups.differences()
     np.fill_diagonal(upper, 0.0)
-    high = min(float(upper.max()), 1.0) if groups.complete else 1.0
+    high = min(float(upper.max()), groups.most) if groups.complete else groups.most
     value = float(np.ptp(groups.rates))
     return _comparison(groups, "difference", value, max(0.0, float(lower.max())), high)
 

@@ -27,7 +27,7 @@ class GroupRates:
 
     ``index`` says which groups they are, ``complete`` whether those are all that there are, ``n``
     how many rows they have. ``shared`` ``[k, k]`` is how far the errors of two groups go together:
-    not at all where rows are independent.
+    not at all where rows are independent. ``most`` is how far two can be apart.
     """
 
     rates: Floats
@@ -39,6 +39,7 @@ class GroupRates:
     confidence: float
     method: str
     shared: Floats
+    most: float = 1.0
 
     def differences(self) -> tuple[Floats, Floats, Floats]:
         """Return ``[k, k]`` how much higher the rate of each group is than of each, and limits.

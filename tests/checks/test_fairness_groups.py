@@ -90,7 +90,7 @@ def test_a_fair_model_of_five_groups_is_not_accused() -> None:
     rng = np.random.default_rng(1)
     accused = 0
     for _ in range(40):
-        readings = read(Groups(), fair(rng, 5, 1000))
+        readings = read(Groups(), fair(rng, 5, 2500))
         found = [item for item in readings if isinstance(item, Measurement)]
         gap_lows = [ends(item)[0] for item in found if item.metric.endswith("_gap")]
         ratio_highs = [ends(item)[1] for item in found if item.metric == "impact_ratio"]

@@ -14,11 +14,11 @@ from auditor.comparing.group_readings import (
     WORST,
     Comparing,
 )
-from auditor.comparing.group_tables import Codes, Flags, Rows, Table, flags_of
+from auditor.comparing.group_tables import Codes, Flags, Rows, Table, compared, flags_of, of_groups
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import UNKNOWN, Dataset, Role
+from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
 from auditor.domain.readings import Reading, Unit
@@ -117,8 +117,9 @@ class Groups:
         family = _family(len(size.groups))
         found: dict[str, float] = {}
         for groups in size.groups.values():
-            rows = {name: sum(labels.values()) for name, labels in groups.items()}
-            chosen = self.compared(rows)
+            rows = [sum(labels.values()) for labels in groups.values()]
+            codes = np.repeat(np.arange(len(groups)), rows)
+            chosen = compared(tuple(groups), codes, self.least_share, unknown=self.compare_unknown)
             trials = expected_trials([groups[name] for name in chosen], size.favourable)
             widths = {
                 f"{rate}_gap": gap_half_width(rows, confidence, family)
@@ -148,13 +149,8 @@ class Groups:
         flags = flags_of(dataset.labels == favourable, given, right, selected)
         return {
             "flags": flags,
-            "codes": np.stack([_narrow(item.codes) for item in dataset.groups.values()]),
-            "columns": [
-                {"name": name, "groups": list(members.names)}
-                for name, members in dataset.groups.items()
-            ],
+            **of_groups(dataset),
             "task": told,
-            **_clusters(dataset),
         }
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
@@ -166,38 +162,16 @@ class Groups:
         found: list[Reading] = []
         for column, codes in zip(columns, cast("Sequence[Codes]", evidence["codes"]), strict=True):
             name, groups = str(column["name"]), tuple(cast("Sequence[str]", column["groups"]))
-            counts = np.bincount(codes, minlength=len(groups)).tolist()
-            chosen = self.compared(dict(zip(groups, counts, strict=True)))
+            chosen = compared(groups, codes, self.least_share, unknown=self.compare_unknown)
             table = Table.of(name, groups, chosen, Rows(flags, codes, clusters))
             family, reference = _family(len(columns)), self.reference_of(name)
             found += Comparing(table, confidence, family, reference, told).readings()
         return tuple(found)
 
-    def compared(self, rows: Mapping[str, int]) -> tuple[str, ...]:
-        """Return the groups that take part in gaps and ratios, of those with these ``rows``."""
-        least = self.least_share * sum(rows.values())
-        return tuple(
-            name
-            for name, count in rows.items()
-            if count >= least and (self.compare_unknown or name != UNKNOWN)
-        )
-
     def reference_of(self, column: str) -> str:
         """Return the declared reference group of a column, empty where none is."""
         named = (name.partition("=") for name in self.reference)
         return next((group for of, _, group in named if of == column), "")
-
-
-def _clusters(dataset: Dataset) -> dict[str, Codes]:
-    """Return which cluster each row is in, where any has several."""
-    cluster = dataset.cluster
-    if cluster is None or len(cluster.names) == dataset.rows:
-        return {}
-    return {"clusters": cluster.codes}
-
-
-def _narrow(codes: Codes) -> Codes:
-    return codes.astype(np.min_scalar_type(int(codes.max(initial=0))))
 
 
 def _family(columns: int) -> int:
