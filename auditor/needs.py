@@ -7,7 +7,7 @@ from auditor.domain.datasets import Dataset, Role
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.subjects import Subject
 from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Classification
+from auditor.domain.tasks import Classification, Regression, Task
 
 
 def unmet(check: Check | type[Check], subject: Subject) -> Gap | None:
@@ -75,8 +75,8 @@ def _look_for(need: Need, subject: Subject) -> Gap | None:  # noqa: C901, PLR091
             return subject.cascade if isinstance(subject.cascade, Gap) else None
         case Need.TRAINING | Need.REFERENCE | Need.PRODUCTION | Need.POPULATION | Need.CLAIMS:
             return None if _declared(need, subject) else _UNDECLARED[need]
-        case Need.CLASSIFICATION:
-            return None if isinstance(subject.task, Classification) else _NO_CLASSES
+        case Need.CLASSIFICATION | Need.REGRESSION:
+            return _other_task(need, subject.task)
         case Need.SCORES:
             return _scores(subject)
 
@@ -85,6 +85,12 @@ def _declared(need: Need, subject: Subject) -> bool:
     if need is Need.POPULATION:
         return bool(subject.population)
     return bool(subject.claims) if need is Need.CLAIMS else Role(need.value) in subject.datasets
+
+
+def _other_task(need: Need, task: Task) -> Gap | None:
+    if need is Need.CLASSIFICATION:
+        return None if isinstance(task, Classification) else _NO_CLASSES
+    return None if isinstance(task, Regression) else _NO_NUMBERS
 
 
 def _labelled(dataset: Dataset) -> bool:
@@ -178,4 +184,9 @@ _NO_CLASSES = Gap(
     reason=Reason.NEEDS_CLASSIFICATION,
     detail="The task is not a classification.",
     cure="This check has no meaning for other tasks.",
+)
+_NO_NUMBERS = Gap(
+    reason=Reason.NEEDS_REGRESSION,
+    detail="The task is a classification.",
+    cure="This check is for models that give numbers; fairness.groups is for classes.",
 )

@@ -26,10 +26,17 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from auditor.datasets.columns import texts
-from auditor.domain.datasets import UNKNOWN
+from auditor.checks.fairness.groups import Groups
+from auditor.datasets.columns import groups_of
+from auditor.datasets.sources import Source
+from auditor.domain.artifacts import SignatureMaterial
+from auditor.domain.budgets import Budget
+from auditor.domain.datasets import Dataset, Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.readings import Gap, Reading, Reason
+from auditor.domain.subjects import Shard, Subject
+from auditor.domain.tasks import Classification
 from auditor.stats.cells import Counts, rates, resample, tabulate
-from auditor.stats.coding import distinct
 from auditor.stats.halving import first_half
 from auditor.stats.lattices import Sample, enumerate_slices
 from auditor.stats.slices import Search, confirm, discover
@@ -87,19 +94,23 @@ print(json.dumps({"seconds": time.process_time() - start, "problem": problem, "f
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """Rows as a file has them: two columns of texts, labels and decisions."""
+    """Rows as a file has them: two columns of texts, labels and decisions, and their names."""
 
     race: pl.Series
     sex: pl.Series
-    labels: NDArray[np.bool_]
-    decided: NDArray[np.bool_]
+    labels: NDArray[np.int64]
+    decided: NDArray[np.int64]
+    ids: tuple[str, ...]
 
 
 def people(rng: np.random.Generator) -> People:
     """Draw a million decisions about people."""
     race, sex = RACES[rng.integers(0, 5, ROWS)], SEXES[rng.integers(0, 3, ROWS)]
     labels = rng.random(ROWS) < 0.3
-    return People(pl.Series(race), pl.Series(sex), labels, labels ^ (rng.random(ROWS) < 0.2))
+    decided = labels ^ (rng.random(ROWS) < 0.2)
+    ids = tuple(str(row) for row in range(1, ROWS + 1))
+    numbers = labels.astype(np.int64), decided.astype(np.int64)
+    return People(pl.Series(race), pl.Series(sex), *numbers, ids)
 
 
 def coded(column: pl.Series) -> tuple[NDArray[np.uint8], int]:
@@ -114,12 +125,44 @@ def by_race_and_sex(data: People) -> Counts:
     return tabulate((race, sex, data.labels, data.decided), (races, sexes, 2, 2))
 
 
-def through_the_dataset(data: People) -> Counts:
-    """Count as a check does today, from the texts of each row that a dataset holds."""
-    held = [tuple(texts(at).fill_null(UNKNOWN).to_list()) for at in (data.race, data.sex)]
-    (races, race), (sexes, sex) = distinct(held[0]), distinct(held[1])
-    sizes = (len(races), len(sexes), 2, 2)
-    return tabulate((race, sex, data.labels, data.decided), sizes)
+def dataset_of(data: People) -> Dataset:
+    """Read the rows as an audit does that names both columns as groups."""
+    source = Source(
+        name="people", rows=ROWS, files=(), columns={"race": data.race, "sex": data.sex}
+    )
+    return Dataset(
+        role=Role.EVALUATION,
+        files=(),
+        inputs=None,
+        labels=data.labels,
+        ids=data.ids,
+        groups={name: groups_of(source, name) for name in ("race", "sex")},
+        decisions=data.decided,
+    )
+
+
+def through_the_check(data: People) -> Evidence:
+    """Code the texts and observe, as an audit of stated predictions does."""
+    none = Gap(reason=Reason.NEEDS_MODEL, detail="There is no model.", cure="Name one.")
+    subject = Subject(
+        artifact=None,
+        structure=none,
+        signature=SignatureMaterial(),
+        model=none,
+        twin=none,
+        task=Classification(("0", "1"), "1", "1"),
+        space=none,
+        datasets={Role.EVALUATION: dataset_of(data)},
+        audit_seed=7,
+        seed=7,
+        budget=Budget.FULL,
+    )
+    return Groups().observe(subject, Shard())
+
+
+def figures_of(data: People) -> tuple[Reading, ...]:
+    """Go on to every rate, gap and ratio with its interval."""
+    return Groups().figures(through_the_check(data), 0.95)
 
 
 def table_of(cells: Counts) -> NDArray[np.float64]:
@@ -184,7 +227,8 @@ def groups(folder: Path, python: Path | None) -> None:
     rng = np.random.default_rng(1)
     ours = {
         "from texts, coded where they are read": cpu(lambda: table_of(by_race_and_sex(data))),
-        "from texts, through a dataset": cpu(lambda: table_of(through_the_dataset(data)), 3),
+        "from texts to the evidence of the check": cpu(lambda: through_the_check(data)),
+        "from texts to every figure of the check": cpu(lambda: figures_of(data)),
     }
     drawn = cpu(lambda: rates(resample(cells, ROUNDS, rng))) / ROUNDS
     print(f"\n{len(METRICS)} metrics of {cells[..., 0, 0].size} groups of {ROWS:,} rows")

@@ -9,6 +9,7 @@ from auditor.auditfiles.tasks import Mistake, task_mistakes
 from auditor.documents import Document, Place, read_document, validate
 from auditor.domain.auditfiles import SINGLE, AuditFile
 from auditor.domain.canonical import Json, canonical
+from auditor.domain.columns import parts_of
 from auditor.domain.targets import TargetSpec
 from auditor.domain.twins import PROGRAM, TwinKind
 from auditor.errors import AuditFileError, InvalidInputError
@@ -94,6 +95,8 @@ def _data_mistakes(shape: AuditShape) -> Iterator[Mistake]:
         single = [(setting, getattr(section, setting)) for setting in SINGLE]
         named = [(setting, name) for setting, name in single if name is not None]
         named += [("groups", name) for name in section.groups]
+        parts = dict.fromkeys(part for name in section.groups for part in parts_of(name))
+        named += [("groups", part) for part in parts if part not in section.groups]
         named += [("scores", name) for name in section.scores]
         seen: dict[str, str] = {} if shape.input.text is None else {shape.input.text: "input.text"}
         for setting, name in named:

@@ -5,7 +5,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from auditor.datasets.sources import Source
-from auditor.domain.columns import Column
+from auditor.domain.columns import Column, joined, parts_of
 from auditor.domain.datasets import UNKNOWN
 from auditor.domain.tasks import Floats
 from auditor.errors import DatasetError
@@ -41,8 +41,14 @@ def spelling(text: str) -> str:
 
 
 def groups_of(source: Source, name: str) -> Column:
-    """Return a column's text a row, ``unknown`` where it is missing."""
-    return coded(texts(source.column(name)).fill_null(UNKNOWN))
+    """Return a column's text a row, ``unknown`` where it is missing.
+
+    A name that is no column but joins several (``sex, race``) gives their intersections.
+    """
+    parts = parts_of(name)
+    if name in source.columns or len(parts) == 1:
+        return _known(source.column(name))
+    return joined([_known(source.column(part)) for part in parts], UNKNOWN)
 
 
 def coded(column: pl.Series) -> Column:
@@ -103,3 +109,12 @@ def _float_texts(column: pl.Series) -> pl.Series:
     as_whole = column.cast(pl.Int64, strict=False).cast(pl.String)
     written = as_whole.zip_with(whole, column.cast(pl.String))
     return written.set(~finite, None)
+
+
+def _known(column: pl.Series) -> Column:
+    """Return a column as codes; of a column of texts each distinct one is looked at once."""
+    if column.dtype != pl.String:
+        return coded(texts(column).fill_null(UNKNOWN))
+    raw = coded(column.fill_null(UNKNOWN))
+    read = Column.of(texts(pl.Series(raw.names, dtype=pl.String)).fill_null(UNKNOWN).to_list())
+    return Column(read.names, read.codes[raw.codes])

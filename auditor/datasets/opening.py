@@ -1,6 +1,6 @@
 """Open the source that a ``data`` section of an audit file names."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import PurePath
 
 import polars as pl
@@ -12,6 +12,7 @@ from auditor.datasets.parquet import read_parquet
 from auditor.datasets.pictures import read_pictures
 from auditor.datasets.sources import Source
 from auditor.domain.auditfiles import SINGLE, DataSection
+from auditor.domain.columns import parts_of
 from auditor.domain.tasks import Array
 from auditor.errors import DatasetError
 
@@ -44,10 +45,16 @@ def open_source(section: DataSection, locate: Locate, *, with_inputs: bool) -> S
     )
 
 
-def mentioned(section: DataSection) -> tuple[str, ...]:
-    """Return the names of columns that a section asks for, each once."""
+def mentioned(section: DataSection, there: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the names of columns that a section asks for, each once.
+
+    A name of groups that is none of those ``there`` may join several.
+    """
     single = [getattr(section, setting) for setting in SINGLE]
-    several = (*section.groups, *section.slices, *section.scores)
+    groups = [
+        part for name in section.groups for part in ((name,) if name in there else parts_of(name))
+    ]
+    several = (*groups, *section.slices, *section.scores)
     return tuple(dict.fromkeys([name for name in single if name is not None] + list(several)))
 
 
@@ -64,7 +71,7 @@ def _open_table(section: DataSection, file: ReadFile, suffix: str) -> Source:
 
 def _open_npz(section: DataSection, file: ReadFile, *, with_inputs: bool) -> Source:
     arrays = read_npz(file.raw, section.path)
-    asked = mentioned(section)
+    asked = mentioned(section, arrays)
     chosen = _choose_input(section.path, arrays, asked) if with_inputs else None
     columns = {
         name: as_column(array, f"{section.path}: array {name!r}")
@@ -117,7 +124,7 @@ def _source(  # noqa: PLR0913 -- mirrors the fields of a source
     input_name: str = "",
     below_header: bool = False,
 ) -> Source:
-    asked = mentioned(section)
+    asked = mentioned(section, columns)
     if rows == 0:
         raise DatasetError(f"{section.path} has no rows", cure="Write the data again.")
     _refuse_other_lengths(section.path, {n: columns[n] for n in asked if n in columns}, rows)

@@ -64,8 +64,9 @@ SINGLE = ("labels", "id", "cluster", "predictions", "time", "as_of")
 class DataSection:
     """One dataset as declared. ``labels``, ``id`` and the others name columns or arrays.
 
-    ``scores`` and ``predictions`` are what a model said of each row, ``time`` when the row
-    happened, ``as_of`` when its features were known.
+    A name among ``groups`` may join columns (``sex, race``). ``scores`` and ``predictions`` are
+    what a model said of each row, ``time`` when the row happened, ``as_of`` when its features were
+    known.
     """
 
     path: str

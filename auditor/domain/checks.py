@@ -24,6 +24,7 @@ class Need(StrEnum):
     GROUPS = "groups"
     SCORES = "scores"
     CLASSIFICATION = "classification"
+    REGRESSION = "regression"
     SPACE = "space"
     TEXT = "text"
     PARENT = "parent"

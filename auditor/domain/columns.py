@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Codes = NDArray[np.int32]
+JOINED = ", "
+"""What stands between the columns, and between the levels, of an intersection."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,3 +54,21 @@ class Column(Sequence[str]):
     def __len__(self) -> int:
         """Count the rows."""
         return len(self.codes)
+
+
+def parts_of(name: str) -> tuple[str, ...]:
+    """Return the columns that a name joins: the one itself, or both of ``sex, race``."""
+    return tuple(part.strip() for part in name.split(JOINED.strip()))
+
+
+def joined(columns: Sequence[Column], unknown: str) -> Column:
+    """Return the intersections of columns: ``Female, Black``, ``unknown`` where any part is."""
+    sizes = tuple(len(column.names) for column in columns)
+    packed = np.ravel_multi_index(tuple(column.codes for column in columns), sizes)
+    there, places = np.unique(packed, return_inverse=True)
+    parts = [
+        [column.names[code] for column, code in zip(columns, codes, strict=True)]
+        for codes in zip(*np.unravel_index(there, sizes), strict=True)
+    ]
+    named = Column.of([unknown if unknown in part else JOINED.join(part) for part in parts])
+    return Column(named.names, named.codes[places])

@@ -48,6 +48,7 @@ class Reason(StrEnum):
     NEEDS_GROUPS = "needs_groups"
     NEEDS_SCORES = "needs_scores"
     NEEDS_CLASSIFICATION = "needs_classification"
+    NEEDS_REGRESSION = "needs_regression"
     NEEDS_NUMERIC_INPUT = "needs_numeric_input"
     NEEDS_TEXT_INPUT = "needs_text_input"
     NEEDS_TRAINING_DATA = "needs_training_data"

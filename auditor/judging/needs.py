@@ -7,11 +7,9 @@ from auditor.domain.canonical import Json
 from auditor.domain.policies import Limits
 from auditor.domain.readings import Bound, Measurement
 from auditor.judging.standing import Span, edges, span_of
+from auditor.stats.counts import MOST_ROWS, round_up
 
-MOST_ROWS = 10**9
-DIGITS = 2
 PROOF = "a proof such as a certificate, or a policy that accepts withstood"
-NOISE = 6  # decimals beyond which a quotient is rounding error of floats
 
 
 def would_decide(
@@ -33,13 +31,6 @@ def would_decide(
     if not 0 < rows <= MOST_ROWS:
         return {"needs": "a figure further from the limit: no sample of practical size decides"}
     return {"rows": max(round_up(rows), measurement.n + 1)}
-
-
-def round_up(rows: float) -> int:
-    """Round up to two significant digits, since more would pretend to know."""
-    step: int = 10 ** max(0, math.floor(math.log10(rows)) - DIGITS + 1)
-    steps = round(rows / step, NOISE)
-    return math.ceil(steps) * step
 
 
 def _obstacle(span: Span, limits: Limits, *, accepts: bool) -> str:

@@ -78,6 +78,7 @@ REASONS: Mapping[Reason, str] = MappingProxyType(
         Reason.NEEDS_GROUPS: "needs a column that says who belongs to which group",
         Reason.NEEDS_SCORES: "needs scores",
         Reason.NEEDS_CLASSIFICATION: "is for classification models",
+        Reason.NEEDS_REGRESSION: "is for models that give numbers",
         Reason.NEEDS_NUMERIC_INPUT: "needs numeric input with a known range",
         Reason.NEEDS_TEXT_INPUT: "is for models that read text",
         Reason.NEEDS_TWIN: "needs gradients, and there is no differentiable twin of the model",

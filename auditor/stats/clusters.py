@@ -111,6 +111,41 @@ def clustered_proportion_difference(
     )
 
 
+def clustered_shares(
+    hits: Flags, kinds: NDArray[np.integer], clusters: NDArray[np.integer], confidence: float
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return the share of ``hits`` ``[n]`` of each kind, its limits, and how errors go together.
+
+    Each as ``clustered_proportion``; the last is ``[kinds, kinds]``, their correlation. Raises
+    ``ValueError`` unless every kind, counted from 0, has rows in two clusters.
+    """
+    found, kept = _fitted(
+        hits.astype(np.float64), kinds.astype(np.int64), clusters.astype(np.int64), confidence, None
+    )
+    count = found.means.size
+    shares = np.array([_share(found, kind, kept, confidence) for kind in range(count)])
+    return shares[:, 0], shares[:, 1], shares[:, 2], _shared(found)
+
+
+def clustered_means_of(
+    values: Floats, kinds: NDArray[np.integer], clusters: NDArray[np.integer], confidence: float
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return the mean of ``values`` ``[n]`` of each kind, its limits, and how errors go together.
+
+    Each as ``clustered_mean``; the rest as ``clustered_shares``.
+    """
+    found, _ = _fitted(values, kinds.astype(np.int64), clusters.astype(np.int64), confidence, None)
+    count = found.means.size
+    of = [_student(found.estimate(at), confidence, len(values)) for at in np.eye(count)]
+    limits = np.array([(one.value, one.low, one.high) for one in of])
+    return limits[:, 0], limits[:, 1], limits[:, 2], _shared(found)
+
+
+def _shared(found: ClusteredMeans) -> Floats:
+    count = range(found.means.size)
+    return np.array([[found.correlation(one, other) for other in count] for one in count])
+
+
 def _joined(one: float, other: float, shared: float) -> float:
     return math.sqrt(max(0.0, one * one + other * other - 2 * shared * one * other))
 

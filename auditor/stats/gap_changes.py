@@ -6,7 +6,7 @@ from scipy.special import ndtr
 
 from auditor.domain.intervals import Interval
 from auditor.domain.tasks import Floats
-from auditor.stats.gaps import pair_quantile
+from auditor.stats.group_rates import pair_quantile
 from auditor.stats.paired import paired_difference
 from auditor.stats.proportions import exact_limits
 

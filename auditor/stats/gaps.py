@@ -1,16 +1,15 @@
 """Largest gap and smallest ratio between groups, over all pairs of groups at once."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
-from scipy.special import ndtr
+from numpy.typing import ArrayLike
 
 from auditor.domain.intervals import Interval
 from auditor.domain.tasks import Floats
+from auditor.stats.group_rates import GroupRates, independent_rates, pair_tail
 from auditor.stats.proportions import exact_limits
 
 TWO = 2
@@ -25,94 +24,73 @@ class Comparison:
     lowest: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Rates:
-    """The groups that have trials: their rates, and limits that hold for all pairs together."""
-
-    rates: Floats
-    low: Floats
-    high: Floats
-    index: tuple[int, ...]
-    complete: bool
-    n: int
-
-    def comparison(
-        self, value: float, low: float, high: float, rest: tuple[float, str]
-    ) -> Comparison:
-        """Name the two groups; an interval that misses its own value is stretched to it."""
-        interval = Interval(value, min(low, value), max(high, value), *rest, self.n)
-        highest = int(np.argmax(self.rates))
-        lowest = self.rates.size - 1 - int(np.argmin(self.rates[::-1]))  # two groups on a tie, too
-        return Comparison(interval, self.index[highest], self.index[lowest])
-
-
-@lru_cache(maxsize=256)
-def pair_quantile(groups: int, confidence: float) -> float:
-    """Return how many standard errors cover all pairwise differences of ``groups`` normal means.
-
-    The studentised range with infinite degrees of freedom, divided by the root of two (Tukey
-    1953; Hochberg and Tamhane 1987, section 3.2). For two groups it is the usual normal quantile.
-    """
-    grid = np.linspace(-9.0, 9.0, 4001)
-    weight = groups * np.exp(-grid * grid / 2) / math.sqrt(2 * math.pi) * (grid[1] - grid[0])
-
-    def excess(width: float) -> float:
-        inside = (ndtr(grid) - ndtr(grid - width)) ** (groups - 1)
-        return float(np.sum(weight * inside)) - confidence
-
-    return float(brentq(excess, 1e-9, 40.0, xtol=1e-12)) / math.sqrt(2)
-
-
 def max_gap(
     successes: ArrayLike, trials: ArrayLike, confidence: float, family: int = 1
 ) -> Comparison:
-    """Return the largest difference between the rates of any two groups.
+    """Return the largest difference between the rates of any two groups of independent rows.
 
-    Pairwise intervals join exact limits by variance recovery (Newcombe 1998, Statistics in
-    Medicine 17, method 10, with Clopper-Pearson limits; Zou and Donner 2008) at the quantile of
-    the studentised range, so that all pairs hold at once; then the largest gap lies in ``[max(0,
-    largest lower limit), largest upper limit]``. By simulation it covers where Agresti-Caffo
-    intervals do not: many small groups, and a small group beside a large one. ``family`` such
-    intervals hold jointly (Bonferroni). A group without trials may have any rate, so that the
-    upper limit is then one. Raises ``ValueError`` when fewer than two groups have trials.
+    ``widest_gap`` of ``independent_rates``. By simulation it covers where Agresti-Caffo intervals
+    do not: many small groups, and a small group beside a large one. Raises ``ValueError`` when
+    fewer than two groups have trials.
     """
-    groups = _limits(successes, trials, confidence, family)
-    low, high = 0.0, 0.0
-    for one in range(groups.rates.size):
-        other = np.arange(groups.rates.size) != one
-        difference = groups.rates[one] - groups.rates[other]
-        down = np.hypot(groups.rates[one] - groups.low[one], (groups.high - groups.rates)[other])
-        up = np.hypot(groups.high[one] - groups.rates[one], (groups.rates - groups.low)[other])
-        low = max(low, float(np.max(difference - down)))
-        high = max(high, float(np.max(difference + up)))
+    return widest_gap(independent_rates(successes, trials, confidence, family))
+
+
+def widest_gap(groups: GroupRates) -> Comparison:
+    """Return the largest difference between any two groups.
+
+    Since the limits of all pairs hold at once, the largest gap lies in ``[max(0, largest lower
+    limit), largest upper limit]``. A group whose rate is not known may have any, so that the upper
+    limit is then as far as two can be apart.
+    """
+    _, lower, upper = groups.differences()
+    np.fill_diagonal(upper, 0.0)
+    high = min(float(upper.max()), groups.most) if groups.complete else groups.most
     value = float(np.ptp(groups.rates))
-    high = min(high, 1.0) if groups.complete else 1.0
-    return groups.comparison(value, low, high, (confidence, _method("difference", family)))
+    return _comparison(groups, "difference", value, max(0.0, float(lower.max())), high)
 
 
 def min_ratio(
     successes: ArrayLike, trials: ArrayLike, confidence: float, family: int = 1
 ) -> Comparison:
-    """Return the smallest ratio between the rates of any two groups (the impact ratio).
+    """Return the smallest ratio between the rates of any two groups of independent rows.
 
-    As ``max_gap``, on the scale of logarithms (Katz 1978, with exact limits in place of standard
-    errors). Where a group has no success its logarithm has no distance: the lower limit is zero,
-    and the upper one the ratio of the exact limits, which is wider. Raises ``ValueError`` when
-    fewer than two groups have trials, or no group has a success.
+    ``smallest_ratio`` of ``independent_rates``. Raises ``ValueError`` when fewer than two groups
+    have trials, or no group has a success.
     """
-    groups = _limits(successes, trials, confidence, family)
+    return smallest_ratio(independent_rates(successes, trials, confidence, family))
+
+
+def smallest_ratio(groups: GroupRates) -> Comparison:
+    """Return the smallest ratio between any two groups (the impact ratio).
+
+    As ``widest_gap``, of ratios. Raises ``ValueError`` when no group has a success.
+    """
     if not np.any(groups.rates > 0):
         message = "the ratio of rates that are all zero is not defined"
         raise ValueError(message)
-    low, high = 1.0, 1.0
-    for one in range(groups.rates.size):
-        other = np.arange(groups.rates.size) != one
-        least, most = _ratio_limits(groups, one, other)
-        low = min(low, float(np.min(least)))
-        high = min(high, float(np.min(most)))
+    lower, upper = groups.ratios()
+    np.fill_diagonal(lower, 1.0)
+    np.fill_diagonal(upper, 1.0)
+    low = float(lower.min()) if groups.complete else 0.0
     value = float(groups.rates.min() / groups.rates.max())
-    low = low if groups.complete else 0.0
-    return groups.comparison(value, low, high, (confidence, _method("log ratio", family)))
+    return _comparison(groups, "log ratio", value, min(1.0, low), min(1.0, float(upper.min())))
+
+
+def ratio_to(groups: GroupRates, one: int, reference: int) -> Interval:
+    """Return the ratio of one group's rate to that of ``reference``, both places among ``groups``.
+
+    It holds for all pairs at once, so that the reference may be the group that turned out best.
+    Raises ``ValueError`` where the reference has no success.
+    """
+    if groups.rates[reference] == 0:
+        message = "a ratio to a rate of zero is not defined"
+        raise ValueError(message)
+    lower, upper = groups.ratios()
+    value = float(groups.rates[one] / groups.rates[reference])
+    low, high = float(lower[one, reference]), float(upper[one, reference])
+    method = f"all-pairs log ratio: {groups.method}"
+    return Interval(value, min(low, value), max(high, value), groups.confidence, method, groups.n)
 
 
 def equalised_odds_gap(
@@ -120,13 +98,21 @@ def equalised_odds_gap(
 ) -> tuple[int, Comparison]:
     """Return the largest gap of several rates, ``[rates, groups]`` each, and which rate has it.
 
-    For true and false positive rates it is the equalised-odds difference (Hardt, Price and Srebro
-    2016; Agarwal et al. 2018). Each rate's ``max_gap`` holds jointly with the others (Bonferroni),
-    so that the largest gap lies in ``[largest lower limit, largest upper limit]``. Raises
-    ``ValueError`` when a rate has trials in fewer than two groups.
+    ``joint_gap`` of each rate's ``max_gap``. Raises ``ValueError`` when a rate has trials in fewer
+    than two groups.
     """
     pairs = list(zip(np.asarray(successes), np.asarray(trials), strict=True))
-    found = [max_gap(hits, total, confidence, family * len(pairs)) for hits, total in pairs]
+    return joint_gap(
+        [max_gap(hits, total, confidence, family * len(pairs)) for hits, total in pairs]
+    )
+
+
+def joint_gap(found: Sequence[Comparison]) -> tuple[int, Comparison]:
+    """Return the largest of several gaps whose intervals hold jointly, and which one it is.
+
+    Of true and false positive rates it is the equalised-odds difference (Hardt, Price and Srebro
+    2016; Agarwal et al. 2018). It lies in ``[largest lower limit, largest upper limit]``.
+    """
     which = max(range(len(found)), key=lambda index: found[index].interval.value)
     low = max(one.interval.low for one in found)
     high = max(one.interval.high for one in found)
@@ -157,29 +143,17 @@ def ratio_half_width(trials: ArrayLike, confidence: float, family: int = 1) -> f
     return 1 - math.exp(-_longer(middle - np.log(limits[0]), np.log(limits[1]) - middle))
 
 
-def _limits(successes: ArrayLike, trials: ArrayLike, confidence: float, family: int) -> _Rates:
-    total = np.asarray(trials, dtype=np.float64)
-    seen = total > 0
-    if np.count_nonzero(seen) < TWO:
-        message = "a comparison needs two groups that have trials"
-        raise ValueError(message)
-    hits, total = np.asarray(successes, dtype=np.float64)[seen], total[seen]
-    quantile = pair_quantile(total.size, 1 - (1 - confidence) / family)
-    low, high = exact_limits(hits, total, float(ndtr(-quantile)))
-    index = tuple(int(i) for i in np.flatnonzero(seen))
-    return _Rates(hits / total, low, high, index, bool(seen.all()), int(total.sum()))
-
-
-def _ratio_limits(groups: _Rates, one: int, other: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    zero = (groups.rates[other] == 0) | (groups.rates[one] == 0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        below = np.log(groups.rates / groups.low)
-        above = np.log(groups.high / groups.rates)
-        ratio = groups.rates[one] / groups.rates[other]
-        low = ratio * np.exp(-np.hypot(below[one], above[other]))
-        high = ratio * np.exp(np.hypot(above[one], below[other]))
-        box = groups.high[one] / groups.low[other]
-    return np.where(zero, 0.0, low), np.where(zero, box, high)
+def _comparison(
+    groups: GroupRates, scale: str, value: float, low: float, high: float
+) -> Comparison:
+    """Name the two groups; an interval that misses its own value is stretched to it."""
+    method = f"all-pairs {scale}: {groups.method}"
+    interval = Interval(
+        value, min(low, value), max(high, value), groups.confidence, method, groups.n
+    )
+    highest = int(np.argmax(groups.rates))
+    lowest = groups.rates.size - 1 - int(np.argmin(groups.rates[::-1]))  # two groups on a tie, too
+    return Comparison(interval, groups.index[highest], groups.index[lowest])
 
 
 def _smallest_pair(
@@ -188,14 +162,9 @@ def _smallest_pair(
     total = np.sort(np.asarray(trials, dtype=np.float64))
     if total.size < TWO or total[0] <= 0:
         return None
-    quantile = pair_quantile(total.size, 1 - (1 - confidence) / family)
-    return exact_limits(total[:TWO] / 2, total[:TWO], float(ndtr(-quantile)))
+    tail = pair_tail(total.size, confidence, family)
+    return exact_limits(total[:TWO] / 2, total[:TWO], tail)
 
 
 def _longer(below: Floats, above: Floats) -> float:
     return float(max(math.hypot(below[0], above[1]), math.hypot(below[1], above[0])))
-
-
-def _method(scale: str, family: int) -> str:
-    joint = f", bonferroni over {family} comparisons" if family > 1 else ""
-    return f"all-pairs {scale}: studentised range, mover of clopper-pearson limits{joint}"

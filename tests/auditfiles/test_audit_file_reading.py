@@ -150,6 +150,11 @@ BROKEN = {
         "labels names the column 'y', which input.text names already",
         "one thing",
     ),
+    "an intersection with the label": (
+        "data: {evaluation: {path: x.csv, labels: y, groups: ['sex, y']}}",
+        "groups names the column 'y', which labels names already",
+        "one thing",
+    ),
     "a group that is the text": (
         "input: {text: y}\ndata: {evaluation: {path: x.csv, groups: [y]}}",
         "groups names the column 'y', which input.text names already",

@@ -1,8 +1,10 @@
 from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scored_subjects import ends, gaps, measured, names, read, scored, stored
 
@@ -11,8 +13,9 @@ from auditor.domain.budgets import Size
 from auditor.domain.readings import Measurement, Reason
 from auditor.domain.subjects import Subject
 
-RATES = ["selection_rate", "tpr", "fpr", "ppv"]
-COMPARISONS = ["selection_rate_gap", "tpr_gap", "fpr_gap", "ppv_gap", "impact_ratio"]
+RATES = ["selection_rate", "tpr", "fpr", "ppv", "npv", "accuracy"]
+GAPS = [*(f"{rate}_gap" for rate in RATES), "equalised_odds_gap"]
+COMPARISONS = [*GAPS, "impact_ratio", "reference_ratio", "worst_group_accuracy"]
 Cells = dict[str, tuple[int, int, int, int]]
 COMPAS: Cells = {"black": (990, 805, 532, 1369), "white": (1139, 349, 461, 505)}
 
@@ -86,13 +89,13 @@ def fair(rng: np.random.Generator, groups: int, rows: int) -> Subject:
 def test_a_fair_model_of_five_groups_is_not_accused() -> None:
     rng = np.random.default_rng(1)
     accused = 0
-    for _ in range(100):
-        readings = read(Groups(), fair(rng, 5, 500))
+    for _ in range(40):
+        readings = read(Groups(), fair(rng, 5, 2500))
         found = [item for item in readings if isinstance(item, Measurement)]
         gap_lows = [ends(item)[0] for item in found if item.metric.endswith("_gap")]
         ratio_highs = [ends(item)[1] for item in found if item.metric == "impact_ratio"]
         accused += max(gap_lows) > 0 or min(ratio_highs) < 1
-    assert accused <= 12  # five expected at most; four Monte-Carlo errors
+    assert accused <= 7  # two expected at most; four Monte-Carlo errors
 
 
 def test_a_planted_gap_is_found_and_its_groups_are_named() -> None:
@@ -113,8 +116,8 @@ def test_more_columns_widen_every_joint_interval_and_say_so() -> None:
     alone = measured(read(Groups(), one), "fpr_gap", group_column="race")
     joint = measured(read(Groups(), two), "fpr_gap", group_column="race")
     assert ends(joint)[0] < ends(alone)[0] < ends(alone)[1] < ends(joint)[1]
-    assert "bonferroni over 5" in alone.method
-    assert "bonferroni over 10" in joint.method
+    assert "bonferroni over 7" in alone.method
+    assert "bonferroni over 14" in joint.method
     assert alone.confidence == joint.confidence == 0.95
 
 
@@ -133,7 +136,8 @@ def test_a_group_without_positives_is_a_gap_that_names_it_and_stays_possible() -
 def test_one_group_cannot_be_compared() -> None:
     readings = read(Groups(), confused({"a": (5, 5, 5, 5)}))
     assert names(readings) == [*RATES, *COMPARISONS]
-    assert len(gaps(readings, "over race is not defined")) == 5
+    assert len(gaps(readings, "over race is not defined")) == 9
+    assert measured(readings, "worst_group_accuracy").value == 0.5
 
 
 def test_two_groups_of_which_one_has_no_rate_cannot_be_compared() -> None:
@@ -169,16 +173,46 @@ def test_unknown_is_shown_and_compared_unless_the_policy_leaves_it_out() -> None
     assert measured(without, "selection_rate_gap").value == 0
 
 
-def test_rows_of_one_person_make_every_figure_doubted() -> None:
-    subject = scored(
-        [0.2, 0.8] * 4,
-        [0, 1] * 4,
-        groups={"g": ["a", "a", "b", "b"] * 2},
-        cluster=["x"] * 4 + ["y"] * 4,
+def repeated(rng: np.random.Generator, people: int, times: int) -> tuple[Subject, Subject]:
+    """People of whom each is decided upon alike several times: with and without saying so."""
+    persons = np.repeat(np.arange(people), times)
+    stated, labels = rng.random(people)[persons], rng.integers(0, 2, people)[persons]
+    groups = {"g": ["ab"[person % 2] for person in persons]}
+    said = [f"p{person}" for person in persons]
+    return scored(stated, labels, groups=groups, cluster=said), scored(
+        stated, labels, groups=groups
     )
-    found = [item for item in read(Groups(), subject) if isinstance(item, Measurement)]
-    assert found
-    assert all(item.doubted for item in found)
+
+
+def test_rows_of_one_person_count_as_what_they_are_worth() -> None:
+    clustered, naive = repeated(np.random.default_rng(2), 120, 9)
+    told, untold = read(Groups(), clustered), read(Groups(), naive)
+    for metric, where in (("tpr", {"group": "a"}), ("tpr_gap", {}), ("worst_group_accuracy", {})):
+        one, other = measured(told, metric, **where), measured(untold, metric, **where)
+        assert one.value == other.value
+        assert not one.doubted
+        ratio = (ends(one)[1] - ends(one)[0]) / (ends(other)[1] - ends(other)[0])
+        assert 2.4 < ratio < 4  # the root of nine rows that say one thing
+        assert "cluster-robust" in one.method
+
+
+def test_clusters_of_one_row_are_no_clusters() -> None:
+    alone, naive = repeated(np.random.default_rng(3), 40, 1)
+    assert read(Groups(), alone) == read(Groups(), naive)
+
+
+def test_a_group_in_one_cluster_has_no_interval_and_stays_possible() -> None:
+    cells: Cells = {"a": (50, 10, 10, 50), "b": (50, 10, 10, 50), "c": (5, 5, 5, 5)}
+    subject = confused(cells)
+    dataset = next(iter(subject.datasets.values()))
+    members = dataset.groups["race"]
+    said = [name if name == "c" else f"{name}{at // 2}" for at, name in enumerate(members)]
+    clustered = scored(dataset.scores, dataset.labels, groups={"race": members}, cluster=said)
+    readings = read(Groups(), clustered)
+    (gap,) = gaps(readings, "tpr of race=c has no interval")
+    assert "of one cluster" in gap.detail
+    compared = measured(readings, "tpr_gap")
+    assert (ends(compared)[1], compared.details["without_rate"]) == (1, ["c"])
 
 
 def test_three_classes_are_judged_by_the_favourable_one() -> None:
@@ -197,6 +231,7 @@ ROWS = st.lists(
 )
 
 
+@settings(max_examples=25)
 @given(ROWS)
 def test_any_rows_give_the_same_readings_in_the_same_order(
     rows: Sequence[tuple[float, int, str, str]],
@@ -207,11 +242,13 @@ def test_any_rows_give_the_same_readings_in_the_same_order(
         *([*RATES] * len(set(one))), *COMPARISONS, *([*RATES] * len(set(other))), *COMPARISONS
     ]  # fmt: skip
     readings = read(Groups(), subject, 0.95)
-    assert names(readings) == names(read(Groups(), subject, 0.999)) == expected
+    assert names(readings) == names(read(Groups(), subject, 0.999))
+    assert [name for name, _ in groupby(names(readings))] == expected
     for item in readings:
         if isinstance(item, Measurement):
             low, high = ends(item)
-            assert 0 <= low <= item.value <= high <= 1
+            assert 0 <= low <= item.value <= high
+            assert high <= 1 or item.metric == "reference_ratio"
 
 
 def test_what_is_expected_of_a_size_is_what_such_data_give() -> None:
@@ -219,7 +256,7 @@ def test_what_is_expected_of_a_size_is_what_such_data_give() -> None:
     counted = {name: {"0": counts[0] * 2, "1": counts[0] * 2} for name, counts in cells.items()}
     size = Size(960, 2, {"0": 480, "1": 480}, {"race": counted}, "1")
     readings, expected = read(Groups(), confused(cells)), Groups().precision(size, 0.95)
-    assert set(expected) == set(COMPARISONS)
+    assert set(expected) == {*GAPS, "impact_ratio"}
     for metric, half in expected.items():
         low, high = ends(measured(readings, metric))
         reach = 1 - low if metric == "impact_ratio" else high
@@ -245,7 +282,107 @@ def test_a_group_without_positives_leaves_nothing_to_expect() -> None:
 def test_the_evidence_holds_codes_and_names() -> None:
     seen = stored(Groups(), confused(COMPAS))
     assert seen["columns"] == [{"name": "race", "groups": ["black", "white"]}]
-    assert set(seen) == {"ids", "labels", "decided", "codes", "columns", "task"}
+    assert set(seen) == {"flags", "codes", "columns", "task"}
+    assert (seen["flags"].dtype, seen["codes"].dtype) == (np.uint8, np.uint8)
+
+
+def test_equalised_odds_hold_jointly_at_no_further_cost() -> None:
+    # Agarwal et al. (2018): the larger of both gaps; Fairlearn gives 0.213925 for these rows.
+    readings = read(Groups(), confused(COMPAS))
+    odds = measured(readings, "equalised_odds_gap")
+    both = [measured(readings, f"{rate}_gap") for rate in ("tpr", "fpr")]
+    assert odds.value == pytest.approx(0.213925, abs=5e-7)
+    assert ends(odds) == tuple(max(end) for end in zip(*map(ends, both), strict=True))
+    assert odds.details["rate"] == "fpr"
+
+
+def test_equalised_odds_of_one_rate_alone_are_a_gap_that_says_so() -> None:
+    readings = read(Groups(), confused({"a": (5, 5, 5, 5), "b": (5, 5, 0, 0)}))
+    (gap,) = gaps(readings, "equalised_odds_gap")
+    assert "the other alone could look fair" in gap.detail
+
+
+def test_where_base_rates_differ_the_impossibility_is_told() -> None:
+    told = measured(read(Groups(), confused(COMPAS)), "ppv_gap").details["base_rates"]
+    assert told["rates"]["black"] == pytest.approx(1901 / 3696)
+    assert told["low"] > 0
+    assert "Chouldechova 2017" in told["note"]
+    alike: Cells = {"a": (40, 10, 10, 40), "b": (30, 20, 20, 30)}
+    assert "note" not in measured(read(Groups(), confused(alike)), "ppv_gap").details["base_rates"]
+
+
+def test_a_group_too_small_for_the_gap_is_told_how_many_of_which_rows_would_decide() -> None:
+    cells: Cells = {"a": (500, 500, 300, 700), "b": (200, 200, 6, 6)}
+    gap = measured(read(Groups(), confused(cells)), "tpr_gap")
+    told = gap.details["undecided_by"]
+    assert list(told) == ["b"]
+    assert told["b"]["n"] == 12
+    assert "label is the favourable class" in told["b"]["of"]
+    assert 30 < told["b"]["would_decide"] < 200
+    assert "undecided_by" not in measured(read(Groups(), confused(COMPAS)), "fpr_gap").details
+
+
+def test_small_groups_are_shown_raw_and_drawn_towards_the_others() -> None:
+    cells: Cells = dict.fromkeys("abcdefgh", (40, 10, 10, 40)) | {"z": (1, 4, 1, 4)}
+    found = measured(read(Groups(), confused(cells)), "selection_rate", group="z")
+    assert found.value == 0.8
+    shrunk = found.details["shrunk"]
+    assert 0.5 < shrunk["value"] < 0.7
+    assert found.details["small"] is True
+    assert shrunk["high"] - shrunk["low"] < ends(found)[1] - ends(found)[0]
+
+
+def test_the_worst_group_is_bounded_by_the_limits_of_all() -> None:
+    cells: Cells = {"a": (80, 20, 20, 80), "b": (60, 40, 40, 60), "c": (7, 3, 3, 7)}
+    worst = measured(read(Groups(), confused(cells)), "worst_group_accuracy")
+    assert (worst.value, worst.details["group"]) == (0.6, "b")
+    assert ends(worst)[0] < 0.45  # the twenty rows of c might be worse than b
+    assert ends(worst)[1] < 0.7
+
+
+def test_ratios_are_to_the_declared_group_or_to_the_one_selected_most() -> None:
+    best = read(Groups(), confused(COMPAS))
+    ratio = measured(best, "reference_ratio")
+    assert (ratio.params["group"], ratio.details["reference"]) == ("white", "black")
+    assert (ratio.value, ends(ratio)) == (
+        measured(best, "impact_ratio").value,
+        ends(measured(best, "impact_ratio")),
+    )
+    declared = read(Groups(reference=("race=white",)), confused(COMPAS))
+    assert measured(declared, "reference_ratio", group="black").value == pytest.approx(
+        1 / 0.59164, abs=1e-4
+    )
+    assert measured(best, "impact_ratio").details["below_four_fifths"] == ["white"]
+
+
+def test_a_reference_that_is_not_there_is_a_gap() -> None:
+    readings = read(Groups(reference=("race=asian",)), confused(COMPAS))
+    assert len(gaps(readings, "reference group 'asian'")) == 1
+
+
+def test_local_law_144_ranks_by_the_median_and_shows_who_is_left_out() -> None:
+    # 6 RCNY 5-301: scoring rates are shares above the median of the sample, ratios are against the
+    # best; a category below two per cent may be left out, and is shown; so are unknown ones.
+    scores = [0.1, 0.2, 0.3, 0.9] * 30 + [0.1, 0.6, 0.7, 0.8] * 30 + [0.95, 0.95] + [0.5] * 4
+    sex = ["f"] * 120 + ["m"] * 120 + ["x"] * 2 + ["unknown"] * 4
+    subject = scored(scores, [0, 1] * 123, groups={"sex": sex})
+    law = Groups(rate="scoring", least_share=0.02)
+    readings = read(law, subject)
+    assert measured(readings, "selection_rate", group="f").value == 0.25
+    assert measured(readings, "selection_rate", group="m").value == 0.75
+    ratio = measured(readings, "impact_ratio")
+    assert ratio.value == pytest.approx(1 / 3)
+    assert ratio.details["left_out"] == {"unknown": {"k": 0, "n": 4}, "x": {"k": 2, "n": 2}}
+    assert ratio.details["selected"] == "scored above the median of all rows"
+    assert measured(readings, "reference_ratio").params["group"] == "f"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"least_share": 1.0}, {"rate": "median"}, {"reference": ("Male",)}]
+)
+def test_parameters_without_meaning_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"share|reference"):
+        Groups(**wrong)
 
 
 def test_the_check_emits_what_it_declares() -> None:

@@ -269,6 +269,27 @@ def test_rows_are_counted_by_label_and_by_group(load: Load, write: Write) -> Non
     assert size.groups == {"sex": {"f": {"0": 1, "1": 2}, "unknown": {"1": 1}}}
 
 
+def test_intersections_of_groups_are_named_in_the_audit_file(load: Load, write: Write) -> None:
+    write("t.csv", "a,sex,race,y\n1,f,black,0\n2,m,,1\n3,,white,1\n4,f,white,1\n")
+    loaded = load(DataSection(path="t.csv", labels="y", groups=("sex", "sex, race")))
+    found = loaded.datasets[Role.EVALUATION]
+    assert list(found.groups["sex, race"]) == ["f, black", "unknown", "unknown", "f, white"]
+    assert list(found.groups["sex"]) == ["f", "m", "unknown", "f"]
+    assert (found.features, list(found.slices)) == (("a",), [])
+
+
+def test_a_column_whose_name_has_a_comma_is_no_intersection(load: Load, write: Write) -> None:
+    write("t.csv", 'a,"sex, race",y\n1,fb,0\n2,mw,1\n')
+    loaded = load(DataSection(path="t.csv", labels="y", groups=("sex, race",)))
+    assert list(loaded.datasets[Role.EVALUATION].groups["sex, race"]) == ["fb", "mw"]
+
+
+def test_an_intersection_of_what_is_no_column_is_refused(load: Load, write: Write) -> None:
+    write("t.csv", "a,sex,y\n1,f,0\n2,m,1\n")
+    with pytest.raises(DatasetError, match="no column 'race'"):
+        load(DataSection(path="t.csv", labels="y", groups=("sex, race",)))
+
+
 def test_a_hundred_thousand_rows_load_whole(load: Load, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     columns = {f"f{i}": rng.random(100_000) for i in range(10)}

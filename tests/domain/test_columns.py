@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.domain.columns import Column
+from auditor.domain.columns import Column, joined
 
 TEXTS = st.lists(st.text(max_size=3), max_size=20)
 
@@ -28,3 +28,16 @@ def test_some_rows_of_a_column_have_only_their_own_names(
 def test_a_slice_of_a_column_is_its_texts() -> None:
     assert Column.of(["b", "a", "b"])[1:] == ("a", "b")
     assert Column.of(["b", "a", "b"])[0] == "b"
+
+
+PAIRS = st.lists(st.tuples(st.sampled_from(["a", "b", "?"]), st.sampled_from("xyz")), min_size=1)
+
+
+@given(PAIRS)
+def test_an_intersection_joins_the_texts_of_a_row_unless_one_is_unknown(
+    rows: list[tuple[str, str]],
+) -> None:
+    one, other = zip(*rows, strict=True)
+    found = joined([Column.of(one), Column.of(other)], "?")
+    assert list(found) == ["?" if first == "?" else f"{first}, {second}" for first, second in rows]
+    assert list(found.names) == sorted(set(found))

@@ -7,8 +7,9 @@ from judging_cases import RULE, measured
 
 from auditor.domain.policies import Limits
 from auditor.domain.readings import Bound, Measurement
-from auditor.judging.needs import round_up, would_decide
+from auditor.judging.needs import would_decide
 from auditor.judging.standing import Standing, span_of, stand
+from auditor.stats.counts import round_up
 
 LEAST = Limits(least=0.8)
 

@@ -12,9 +12,9 @@ from auditor.stats.gaps import (
     gap_half_width,
     max_gap,
     min_ratio,
-    pair_quantile,
     ratio_half_width,
 )
+from auditor.stats.group_rates import pair_quantile
 
 COUNTS = st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 TABLES = st.lists(COUNTS, min_size=2, max_size=12)

@@ -1,55 +1,74 @@
 """Whether the model treats groups of people alike."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import ClassVar, Literal, cast
 
 import numpy as np
 
+from auditor.comparing.group_readings import (
+    ODDS,
+    RATES,
+    RATIO,
+    TO_REFERENCE,
+    WORST,
+    Comparing,
+)
+from auditor.comparing.group_tables import Codes, Flags, Rows, Table, compared, flags_of, of_groups
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import UNKNOWN, Role
+from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.readings import Reading, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Classification
-from auditor.stats.cells import Counts, rates, tabulate
 from auditor.stats.counts import expected_trials
-from auditor.stats.gaps import (
-    gap_half_width,
-    max_gap,
-    min_ratio,
-    ratio_half_width,
-)
-from auditor.stats.proportions import clopper_pearson
+from auditor.stats.gaps import gap_half_width, ratio_half_width
 
-RATES = {
-    "selection_rate": ("selection rate", None, "rows"),
-    "tpr": ("true positive rate", True, "rows whose label is the favourable class"),
-    "fpr": ("false positive rate", False, "rows whose label is another class"),
-    "ppv": ("positive predictive value", True, "rows that were given the favourable class"),
+TITLES = {
+    "selection_rate": ("selection rate", None),
+    "tpr": ("true positive rate", True),
+    "fpr": ("false positive rate", False),
+    "ppv": ("positive predictive value", True),
+    "npv": ("negative predictive value", True),
+    "accuracy": ("accuracy", True),
 }
-"""Each rate's title, whether more of it is better, and among what it is counted."""
-RATIO = "impact_ratio"
-SMALL = 30
-DOUBT = "rows of one cluster are not independent, and the interval takes them as if they were"
+"""Each rate's title, and whether more of it is better."""
+SCORING = "scored above the median of all rows"
 
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """Rates of each group, and the largest gaps between groups.
+    """Rates of each group, the largest gaps between groups, and the ratios of selection rates.
 
-    ``compare_unknown`` says whether rows of unknown group take part in gaps and ratio: a few rows
+    Gaps of all metrics and columns, and impact ratios, hold jointly; the equalised-odds gap is the
+    larger of two of them and costs nothing more. Rows of one cluster are taken as alike. A
+    regression has ``fairness.errors`` instead.
+
+    ``compare_unknown`` says whether rows of unknown group take part in gaps and ratios: a few rows
     of unknown group make every gap undecidable, and are no group of people that could be treated
-    alike. They are shown in any case (New York City's rules for hiring tools do the same).
+    alike. They are shown in any case. ``least_share`` leaves groups with a smaller share of the
+    rows out of gaps, ratios and the worst group; they are shown, with counts. ``reference`` names
+    the groups that others are compared with (``sex=Male``), instead of the one selected most.
+
+    ``rate`` is ``scoring`` where people are ranked by a score and not decided upon: selected is
+    then who scores above the median of all rows. For New York City's Local Law 144 (6 RCNY 5-300
+    ff.) name sex, race and ``sex, race`` as groups, set ``least_share`` to 0.02, and ``rate`` by
+    what the tool does: impact ratios are against the group selected most, small categories may be
+    left out but are shown, and unknown ones are counted. The law sets no bound, nor does this.
+
+    Evidence holds each row's groups and four flags, in the order of the data file.
     """
 
     compare_unknown: bool = False
+    least_share: float = 0.0
+    reference: tuple[str, ...] = ()
+    rate: Literal["selection", "scoring"] = "selection"
 
     id: ClassVar[str] = "fairness.groups"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     title: ClassVar[str] = "Equal treatment of groups"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.EVALUATION, Need.LABELS, Need.SCORES, Need.GROUPS, Need.CLASSIFICATION}
@@ -58,13 +77,16 @@ class Groups:
     emits: ClassVar[Mapping[str, Metric]] = {
         **{
             name: Metric(title.capitalize(), Unit.SHARE, higher_is_better=better)
-            for name, (title, better, _) in RATES.items()
+            for name, (title, better) in TITLES.items()
         },
         **{
             f"{name}_gap": Metric(f"Largest gap in {title}", Unit.SHARE, higher_is_better=False)
-            for name, (title, _, _) in RATES.items()
+            for name, (title, _) in TITLES.items()
         },
+        ODDS: Metric("Equalised-odds gap", Unit.SHARE, higher_is_better=False),
         RATIO: Metric("Impact ratio", Unit.NONE, higher_is_better=True),
+        TO_REFERENCE: Metric("Selection rate over that of the reference group", Unit.NONE),
+        WORST: Metric("Accuracy for the group served worst", Unit.SHARE, higher_is_better=True),
     }
     controls: ClassVar[tuple[Control, ...]] = (
         Control("eu-ai-act", "10(2)(f)"),
@@ -76,6 +98,16 @@ class Groups:
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
 
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        if not 0 <= self.least_share < 1 or self.rate not in ("selection", "scoring"):
+            message = f"least_share {self.least_share} is a share below 1, and rate {self.rate!r} "
+            message += "is selection or scoring"
+            raise ValueError(message)
+        if not all("=" in name for name in self.reference):
+            message = f"reference names groups as column=group, not {', '.join(self.reference)}"
+            raise ValueError(message)
+
     def cost(self, size: Size) -> Cost:
         """Score every row once; other checks of the same audit share the scores."""
         return Cost(queries=size.rows)
@@ -85,157 +117,61 @@ class Groups:
         family = _family(len(size.groups))
         found: dict[str, float] = {}
         for groups in size.groups.values():
-            compared = [rows for name, rows in groups.items() if self.compares(name)]
-            trials = expected_trials(compared, size.favourable)
+            rows = [sum(labels.values()) for labels in groups.values()]
+            codes = np.repeat(np.arange(len(groups)), rows)
+            chosen = compared(tuple(groups), codes, self.least_share, unknown=self.compare_unknown)
+            trials = expected_trials([groups[name] for name in chosen], size.favourable)
             widths = {
                 f"{rate}_gap": gap_half_width(rows, confidence, family)
                 for rate, rows in trials.items()
             }
+            if {"tpr", "fpr"} <= set(trials):
+                widths[ODDS] = max(widths["tpr_gap"], widths["fpr_gap"])
             widths[RATIO] = ratio_half_width(trials["selection_rate"], confidence, family)
             found = {name: max(width, found.get(name, 0.0)) for name, width in widths.items()}
         return found
 
     def observe(self, subject: Subject, shard: Shard) -> Evidence:
-        """Score the evaluation data; keep decisions, labels, and the group of each row."""
+        """Score the evaluation data; keep the groups of each row, and what came of it."""
         task, dataset = subject.task, subject.datasets[Role.EVALUATION]
         if not isinstance(task, Classification) or dataset.labels is None:
             message = "groups need a classification and labels, and the frame asks for both"
             raise TypeError(message)
+        favourable = task.classes.index(task.favourable)
+        decided = subject.decisions(Role.EVALUATION)
+        selected = given = decided == favourable
+        told: dict[str, Json] = {}
+        if self.rate == "scoring":
+            scores = subject.probabilities(Role.EVALUATION)[:, favourable]
+            median = float(np.median(scores))
+            selected, told = scores > median, {"selected": SCORING, "median": median}
+        right = decided == dataset.labels
+        flags = flags_of(dataset.labels == favourable, given, right, selected)
         return {
-            "ids": np.array(dataset.ids),
-            "labels": dataset.labels,
-            "decided": subject.decisions(Role.EVALUATION),
-            "codes": np.stack([members.codes for members in dataset.groups.values()], axis=1),
-            "columns": [
-                {"name": name, "groups": list(members.names)}
-                for name, members in dataset.groups.items()
-            ],
-            "task": {
-                "favourable": task.classes.index(task.favourable),
-                "clusters": None if dataset.cluster is None else len(dataset.cluster.names),
-            },
+            "flags": flags,
+            **of_groups(dataset),
+            "task": told,
         }
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count each group, and compare groups column by column."""
-        codes = cast("Counts", evidence["codes"])
         columns = cast("Sequence[Mapping[str, Json]]", evidence["columns"])
-        task = cast("Mapping[str, int | None]", evidence["task"])
-        wanted = cast("Counts", evidence["labels"]) == task["favourable"]
-        given = cast("Counts", evidence["decided"]) == task["favourable"]
+        flags = cast("Flags", evidence["flags"])
+        clusters = cast("Codes | None", evidence.get("clusters"))
+        told = cast("Mapping[str, Json]", evidence["task"])
         found: list[Reading] = []
-        for index, column in enumerate(columns):
-            groups = tuple(cast("Sequence[str]", column["groups"]))
-            table = _Table(
-                str(column["name"]),
-                groups,
-                rates(tabulate((codes[:, index], wanted, given), (len(groups), 2, 2))),
-                _family(len(columns)),
-                (task["clusters"] or len(codes)) < len(codes),
-            )
-            chosen = [at for at, name in enumerate(groups) if self.compares(name)]
-            found += [*table.rates(confidence), *table.gaps(confidence, chosen)]
+        for column, codes in zip(columns, cast("Sequence[Codes]", evidence["codes"]), strict=True):
+            name, groups = str(column["name"]), tuple(cast("Sequence[str]", column["groups"]))
+            chosen = compared(groups, codes, self.least_share, unknown=self.compare_unknown)
+            table = Table.of(name, groups, chosen, Rows(flags, codes, clusters))
+            family, reference = _family(len(columns)), self.reference_of(name)
+            found += Comparing(table, confidence, family, reference, told).readings()
         return tuple(found)
 
-    def compares(self, group: str) -> bool:
-        """Whether a group takes part in gaps and ratio."""
-        return self.compare_unknown or group != UNKNOWN
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Table:
-    """One column's counts: metric to ``[groups, 2]``, how often, out of how many."""
-
-    column: str
-    groups: tuple[str, ...]
-    counts: Mapping[str, Counts]
-    family: int
-    clustered: bool
-
-    @property
-    def doubt(self) -> dict[str, Json]:
-        """What makes every reading doubted, where rows come in clusters."""
-        return {"doubt": DOUBT} if self.clustered else {}
-
-    def rates(self, confidence: float) -> Iterator[Reading]:
-        """Return each group's rates, or why a group has none."""
-        for index, group in enumerate(self.groups):
-            for metric in RATES:
-                hits, rows = (int(number) for number in self.counts[metric][index])
-                if rows == 0:
-                    yield self.undefined(metric, group)
-                    continue
-                interval = clopper_pearson(hits, rows, confidence)
-                yield Measurement.of(
-                    interval,
-                    metric,
-                    Unit.SHARE,
-                    params={"group_column": self.column, "group": group},
-                    doubted=self.clustered,
-                    details={"k": hits, "n": rows, "holds": "for this group alone", **self.doubt},
-                )
-
-    def gaps(self, confidence: float, chosen: Sequence[int]) -> Iterator[Reading]:
-        """Return the largest gap of each rate between the chosen groups, then the impact ratio."""
-        named = [self.groups[index] for index in chosen]
-        for rate, name in (*((rate, f"{rate}_gap") for rate in RATES), ("selection_rate", RATIO)):
-            counts = self.counts[rate][chosen]
-            lacking = self.incomparable(name, counts, named)
-            if lacking is not None:
-                yield lacking
-                continue
-            compare = min_ratio if name == RATIO else max_gap
-            found = compare(counts[:, 0], counts[:, 1], confidence, self.family)
-            pair = {"highest": named[found.highest], "lowest": named[found.lowest]}
-            yield Measurement.of(
-                found.interval,
-                name,
-                Unit.NONE if name == RATIO else Unit.SHARE,
-                params={"group_column": self.column},
-                doubted=self.clustered,
-                details={**pair, **_describe(counts, named), **self.doubt},
-            )
-
-    def undefined(self, metric: str, group: str) -> Gap:
-        """Say why one group has no such rate."""
-        place, among = f"{self.column}={group}", RATES[metric][2]
-        detail = f"{metric} of {place} is not defined: it has no {among}."
-        return self.gap(metric, detail, f"Evaluate on data in which {place} has {among}.", group)
-
-    def gap(self, metric: str, detail: str, cure: str, group: str | None = None) -> Gap:
-        """Return the Gap of one metric at its coordinates, so that no rule overlooks it."""
-        where = {"group_column": self.column} | ({} if group is None else {"group": group})
-        return Gap(reason=Reason.NOT_DEFINED, detail=detail, cure=cure, metric=metric, params=where)
-
-    def incomparable(self, metric: str, counts: Counts, named: Sequence[str]) -> Gap | None:
-        """Say why groups cannot be compared, where they cannot."""
-        with_rate = [name for name, rows in zip(named, counts[:, 1], strict=True) if rows]
-        undefined = f"{metric} over {self.column} is not defined"
-        if len(with_rate) < 2:  # noqa: PLR2004 -- a pair
-            lacking = ", ".join(name for name in named if name not in with_rate)
-            return self.gap(
-                metric,
-                f"{undefined}: of its groups {', '.join(with_rate) or 'none'} has such a rate"
-                f"{f', {lacking} has none' if lacking else ' and there is no other'}.",
-                f"Evaluate on data that hold more groups of {self.column}, with enough rows.",
-            )
-        if metric == RATIO and not counts[:, 0].any():
-            return self.gap(
-                metric,
-                f"{undefined}: no row of any group was given the favourable class.",
-                "Look at task.threshold and task.favourable: nobody is selected.",
-            )
-        return None
-
-
-def _describe(counts: Counts, named: Sequence[str]) -> dict[str, Json]:
-    """Say how often and out of how many in each group, and which groups are small or empty."""
-    table = {name: (int(k), int(n)) for name, (k, n) in zip(named, counts, strict=True)}
-    return {
-        "counts": {name: {"k": k, "n": n} for name, (k, n) in table.items()},
-        "small_groups": [name for name, (_, n) in table.items() if 0 < n < SMALL],
-        "without_rate": [name for name, (_, n) in table.items() if n == 0],
-    }
+    def reference_of(self, column: str) -> str:
+        """Return the declared reference group of a column, empty where none is."""
+        named = (name.partition("=") for name in self.reference)
+        return next((group for of, _, group in named if of == column), "")
 
 
 def _family(columns: int) -> int:

@@ -1,0 +1,196 @@
+"""One grouping's rows counted by what is true of them and what they were given."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.domain.datasets import UNKNOWN, Dataset
+from auditor.domain.evidence import Item
+from auditor.domain.intervals import Interval
+from auditor.stats.cells import Counts, rates, tabulate
+from auditor.stats.clusters import PROPORTION, clustered_shares
+from auditor.stats.group_rates import (
+    TWO,
+    GroupRates,
+    clustered_rates,
+    independent_rates,
+    rows_in_clusters,
+)
+from auditor.stats.proportions import clopper_pearson
+
+WANTED, GIVEN, RIGHT, SELECTED = 1, 2, 4, 8
+"""Flags of a row: its label is the favourable class; it was given it; its decision is right; it
+counts as selected, which is to be given the favourable class, or to score above the median."""
+KINDS = 16
+BASE = "base_rate"
+EVERYONE = "rows"
+AMONG = {
+    "selection_rate": EVERYONE,
+    "tpr": "rows whose label is the favourable class",
+    "fpr": "rows whose label is another class",
+    "ppv": "rows that were given the favourable class",
+    "npv": "rows that were given another class",
+    "accuracy": EVERYONE,
+    BASE: EVERYONE,
+}
+"""Among what each rate is counted."""
+Flags = NDArray[np.uint8]
+Codes = NDArray[np.integer]
+Chosen = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """The rows of one grouping: flags ``[n]``, groups ``[n]`` and, if any, clusters ``[n]``."""
+
+    flags: Flags
+    codes: Codes
+    clusters: Codes | None
+
+    def of(self, rate: str) -> tuple[Chosen, Chosen]:
+        """Return which rows a rate is counted among, and which of all rows are its hits."""
+        wanted, given = self.flags & WANTED > 0, self.flags & GIVEN > 0
+        everyone = np.ones_like(wanted)
+        table = {
+            "selection_rate": (everyone, self.flags & SELECTED > 0),
+            "tpr": (wanted, given),
+            "fpr": (~wanted, given),
+            "ppv": (given, wanted),
+            "npv": (~given, ~wanted),
+            "accuracy": (everyone, self.flags & RIGHT > 0),
+            BASE: (everyone, wanted),
+        }
+        return table[rate]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """One grouping: its groups, which of them are ``compared``, and how often each rate is met.
+
+    ``counts`` maps a rate to ``[groups, 2]``: how often, out of how many.
+    """
+
+    column: str
+    groups: tuple[str, ...]
+    compared: tuple[int, ...]
+    rows: Rows
+    counts: Mapping[str, Counts]
+
+    @classmethod
+    def of(cls, column: str, groups: Sequence[str], chosen: Sequence[str], rows: Rows) -> "Table":
+        """Count the rows of a grouping; ``chosen`` are the groups that are compared."""
+        cells = tabulate((rows.codes, rows.flags), (len(groups), KINDS))
+        compared = tuple(at for at, name in enumerate(groups) if name in chosen)
+        return cls(column, tuple(groups), compared, rows, counts_of(cells))
+
+    @property
+    def clustered(self) -> bool:
+        """Whether rows come in clusters of several."""
+        return self.rows.clusters is not None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The groups that are compared."""
+        return tuple(self.groups[at] for at in self.compared)
+
+    def counted(self, rate: str) -> Counts:
+        """Return ``[compared, 2]``: how often, out of how many."""
+        return self.counts[rate][list(self.compared)]
+
+    def known(self, rate: str) -> Chosen:
+        """Return which groups have a rate with an interval: by rows, or rows of two clusters."""
+        some: Chosen = self.counts[rate][:, 1] > 0
+        if self.rows.clusters is None:
+            return some
+        among, _ = self.rows.of(rate)
+        codes = self.rows.codes[among]
+        return rows_in_clusters(codes, len(self.groups), self.rows.clusters[among]) >= TWO
+
+    def alone(self, rate: str, confidence: float) -> tuple[Interval | None, ...]:
+        """Return each group's rate with an interval for that group alone."""
+        known = self.known(rate)
+        if self.rows.clusters is None:
+            return tuple(
+                clopper_pearson(int(hits), int(rows), confidence) if there else None
+                for (hits, rows), there in zip(self.counts[rate], known, strict=True)
+            )
+        found: list[Interval | None] = [None] * len(self.groups)
+        if not known.any():
+            return tuple(found)
+        among, hits = self.rows.of(rate)
+        inside = among & known[self.rows.codes]
+        kinds = (np.cumsum(known) - 1)[self.rows.codes[inside]]
+        shares = clustered_shares(hits[inside], kinds, self.rows.clusters[inside], confidence)
+        for at, value, low, high in zip(np.flatnonzero(known), *shares[:3], strict=True):
+            rows = int(self.counts[rate][at, 1])
+            limits = float(value), float(low), float(high)
+            found[at] = Interval(*limits, confidence, PROPORTION, rows)
+        return tuple(found)
+
+    def together(self, rate: str, confidence: float, family: int) -> GroupRates:
+        """Return the rates of the compared groups with limits for all pairs of them at once.
+
+        Raises ``ValueError`` where fewer than two have one.
+        """
+        if self.rows.clusters is None:
+            counts = self.counted(rate)
+            return independent_rates(counts[:, 0], counts[:, 1], confidence, family)
+        place = np.full(len(self.groups), -1)
+        place[list(self.compared)] = np.arange(len(self.compared))
+        among, hits = self.rows.of(rate)
+        inside = among & (place[self.rows.codes] >= 0)
+        groups = place[self.rows.codes[inside]], len(self.compared)
+        clusters = self.rows.clusters[inside]
+        return clustered_rates(hits[inside], groups, clusters, confidence, family)
+
+
+def of_groups(dataset: Dataset) -> dict[str, Item]:
+    """Return the evidence of who is in which group, and in which cluster where any has several."""
+    columns = dataset.groups.items()
+    cluster = dataset.cluster
+    alone = cluster is None or len(cluster.names) == dataset.rows
+    return {
+        "codes": np.stack([_narrow(members.codes) for _, members in columns]),
+        "columns": [{"name": name, "groups": list(members.names)} for name, members in columns],
+        **({} if cluster is None or alone else {"clusters": cluster.codes}),
+    }
+
+
+def compared(
+    groups: Sequence[str], codes: Codes, least_share: float, *, unknown: bool
+) -> tuple[str, ...]:
+    """Return the groups that are compared: large enough, and known unless ``unknown`` are too."""
+    rows = np.bincount(codes, minlength=len(groups))
+    return tuple(
+        name
+        for name, count in zip(groups, rows, strict=True)
+        if count >= least_share * len(codes) and (unknown or name != UNKNOWN)
+    )
+
+
+def flags_of(wanted: Chosen, given: Chosen, right: Chosen, selected: Chosen) -> Flags:
+    """Return the flags of rows ``[n]``."""
+    found: Flags = wanted.astype(np.uint8)
+    for flag, rows in ((GIVEN, given), (RIGHT, right), (SELECTED, selected)):
+        found |= rows.view(np.uint8) * np.uint8(flag)
+    return found
+
+
+def counts_of(cells: Counts) -> Mapping[str, Counts]:
+    """Return each rate's ``[groups, 2]`` from rows ``[groups, KINDS]`` by their flags."""
+    by_flag = cells.reshape(len(cells), 2, 2, 2, 2)  # selected, right, given, wanted
+    confusion = by_flag.sum(axis=(1, 2)).swapaxes(1, 2)
+    everyone = cells.sum(axis=1)
+    hits = {
+        "selection_rate": by_flag[:, 1].sum(axis=(1, 2, 3)),
+        "accuracy": by_flag[:, :, 1].sum(axis=(1, 2, 3)),
+        BASE: confusion[:, 1].sum(axis=1),
+    }
+    counted = {name: np.stack((found, everyone), axis=-1) for name, found in hits.items()}
+    return {**rates(confusion), **counted}
+
+
+def _narrow(codes: Codes) -> Codes:
+    return codes.astype(np.min_scalar_type(int(codes.max(initial=0))))
