@@ -59,7 +59,7 @@ def labelled_answers(subject: Subject, role: Role) -> Answers | Gap:
 
 
 def right_rows(subject: Subject, role: Role) -> Flags | Gap:
-    """Return which rows ``[n]`` of a dataset were answered rightly, or the Gap that says why not."""
+    """Return which rows ``[n]`` of a dataset were answered rightly, or why nobody knows."""
     found = labelled_answers(subject, role)
     return found if isinstance(found, Gap) else found.right
 

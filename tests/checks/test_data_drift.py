@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from scored_subjects import ends, gaps, measured, read, stored
 from role_subjects import part, surveyed
+from scored_subjects import ends, gaps, measured, read, stored
 
 from auditor.checks.data.drift import CHECK, Drift
 from auditor.domain.datasets import Role

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scored_subjects import ends, gaps, measured, read
 from role_subjects import part, surveyed
+from scored_subjects import ends, gaps, measured, read
 
 from auditor.checks.data.skew import CHECK, Skew
 from auditor.domain.datasets import Dataset, Role

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from role_subjects import part, regressed, surveyed
 from scipy.special import expit, logit
 from scored_subjects import ends, gaps, measured, names, read
-from role_subjects import part, regressed, surveyed
 
 from auditor.checks.quality.periods import CHECK, OverTime
 from auditor.domain.datasets import Role
