@@ -1,15 +1,16 @@
 """Whether the model is worse on rows that look alike to it, whatever their columns say."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditor.comparing.clustering import Clusters
+from auditor.comparing.mistakes import class_names, decided_rows, described
 from auditor.comparing.searching import Rules, wrong_rows
-from auditor.comparing.sheets import as_shown, sheet, told
+from auditor.comparing.sheets import as_shown, sheet
 from auditor.comparing.slices import METRICS
 from auditor.domain.benches import NO_BENCH, Embedding
 from auditor.domain.budgets import Budget, Cost, Size
@@ -19,9 +20,8 @@ from auditor.domain.datasets import Dataset, Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.policies import Control
-from auditor.domain.readings import Gap, Reading, Reason
+from auditor.domain.readings import Gap, Measurement, Reading, Reason
 from auditor.domain.subjects import Shard, Subject, permutation
-from auditor.domain.tasks import Classification
 from auditor.stats.coding import MOST_LEVELS
 from auditor.stats.halving import first_half
 from auditor.stats.proportions import clopper_pearson
@@ -134,8 +134,12 @@ class FoundClusters:
             "wrong": wrong,
             "searched": searched,
             "columns": found.columns(),
-            "task": {"clusters": units, "view": _view(seen, found), **_classes(subject)},
-            **_decided(subject, dataset, sample),
+            "task": {
+                "clusters": units,
+                "view": _view(seen, found),
+                "classes": class_names(subject),
+            },
+            **{name: given[sample] for name, given in decided_rows(subject).items()},
         }
         return {**evidence, **self._sheet(subject, evidence, found, sample)}
 
@@ -146,7 +150,13 @@ class FoundClusters:
         outcome = self.rules.outcome(evidence)
         if isinstance(outcome, Gap):
             return (outcome,)
-        return tuple(told(item, evidence, outcome) for item in outcome.readings(confidence))
+        view = cast("Mapping[str, Json]", evidence["task"])["view"]
+        return tuple(
+            replace(item, details={**item.details, "view": view})
+            if isinstance(item, Measurement)
+            else item
+            for item in described(outcome.readings(confidence), evidence, outcome)
+        )
 
     def _counts(self, searched: int) -> tuple[int, ...]:
         """Return the numbers of clusters that leave enough rows to each, or else the least."""
@@ -185,18 +195,6 @@ def _view(seen: Embedding, found: Clusters) -> dict[str, Json]:
         "width": int(seen.values.shape[1]),
         "axes": found.axes,
     }
-
-
-def _classes(subject: Subject) -> dict[str, Json]:
-    task = subject.task
-    return {"classes": list(task.classes) if isinstance(task, Classification) else []}
-
-
-def _decided(subject: Subject, dataset: Dataset, sample: Rows) -> Evidence:
-    if not isinstance(subject.task, Classification) or dataset.labels is None:
-        return {}
-    decided = subject.decisions(Role.EVALUATION)[sample].astype(np.int16)
-    return {"labels": dataset.labels[sample].astype(np.int16), "decided": decided}
 
 
 CHECK: type[Check] = FoundClusters

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from auditor.comparing.mistakes import class_names, decided_rows, described
 from auditor.comparing.searching import Rules, wrong_rows
 from auditor.comparing.slices import METRICS
 from auditor.domain.budgets import Budget, Cost, Size
@@ -46,8 +47,8 @@ class Slices:
     false confirmation, ``bh`` the mean share of false ones. Figures come from the held-out half
     alone. An error is a wrong decision (a rejection too), or a number that misses the truth by more
     than the tolerance. ``error`` is read of the whole sample too. ``worst_slice_error`` is a bound:
-    a search that finds nothing proves nothing. Evidence holds the levels of every row, not its
-    values.
+    a search that finds nothing proves nothing. Evidence holds every row's levels, label and
+    decision, not its values.
     """
 
     depth: int = 3
@@ -121,7 +122,8 @@ class Slices:
             "wrong": wrong_rows(subject),
             "searched": searched,
             "columns": [{"name": name, "levels": list(at.names)} for name, at in coded.items()],
-            "task": {"clusters": units},
+            "task": {"clusters": units, "classes": class_names(subject)},
+            **decided_rows(subject),
         }
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
@@ -131,7 +133,7 @@ class Slices:
         outcome = self.rules.outcome(evidence)
         if isinstance(outcome, Gap):
             return (outcome,)
-        return outcome.readings(confidence)
+        return described(outcome.readings(confidence), evidence, outcome)
 
 
 CHECK: type[Check] = Slices
