@@ -1,9 +1,11 @@
 """Readings of the slices that were put forward, and of those that were confirmed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 
 from auditor.domain.canonical import Json
+from auditor.domain.checks import Metric
 from auditor.domain.intervals import Interval
 from auditor.domain.readings import Bound, Measurement, Reading, Unit
 from auditor.stats.lattices import Conditions, Count
@@ -17,6 +19,19 @@ COUNTS = {
     "slices_tried": "Slices that were tried on the rows held out",
     "slices_confirmed": "Slices confirmed to be worse than the rest",
 }
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    {
+        "error": Metric("Error rate", Unit.SHARE, higher_is_better=False),
+        "worst_slice_error": Metric(
+            "Error rate of the worst slice found",
+            Unit.SHARE,
+            Bound.AT_LEAST,
+            higher_is_better=False,
+        ),
+        **{name: Metric(title, Unit.COUNT, exact=True) for name, title in COUNTS.items()},
+    }
+)
+"""What checks emit that search slices and confirm them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +84,10 @@ class Outcome:
         each = clopper_pearson(count.errors, count.rows, 1 - (1 - confidence) / family)
         joint = f", bonferroni over {family}" if family > 1 else ""
         return replace(each, confidence=confidence, method=each.method + joint)
+
+    def readings(self, confidence: float) -> tuple[Reading, ...]:
+        """Return the whole sample's error, each confirmed slice's, the worst, and the counts."""
+        return (*self.errors(confidence), self.worst(confidence), *self.counts())
 
     def errors(self, confidence: float) -> Iterator[Reading]:
         """Return the error of the whole sample, then of each confirmed slice."""

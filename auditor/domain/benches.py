@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from auditor.domain.canonical import Json
 from auditor.domain.placements import Placement
 from auditor.domain.readings import Gap, Reason
@@ -102,6 +105,20 @@ class Arrivals:
     conditions: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedding:
+    """What a model makes of rows before it decides: ``[n, d]`` float32, the last layer's input.
+
+    Axes besides rows and channels are averaged. ``node`` and ``operator`` name the layer;
+    ``given`` says that the layer is the first one too, so that these are the model's inputs.
+    """
+
+    values: NDArray[np.float32]
+    node: str
+    operator: str
+    given: bool
+
+
 class Bench(Protocol):
     """Runs the artifact on its target otherwise than as declared.
 
@@ -134,6 +151,10 @@ class Bench(Protocol):
         """Return the artifact's weights, in the graph's order."""
         ...
 
+    def embedding(self, inputs: Array) -> Embedding | Gap:
+        """Return what the last layer is given for ``[n, ...]`` rows; a Gap where none is found."""
+        ...
+
     def footprint(self, inputs: Array, batch_rows: int) -> Footprint:
         """Measure memory in a fresh process: before opening, after it, and while scoring."""
         ...
@@ -159,4 +180,11 @@ NO_BENCH = Gap(
     reason=Reason.UNSUPPORTED,
     detail="The target runs the model only as it is: its sessions cannot be altered from here.",
     cure="Audit the artifact itself on a target of runtime onnxruntime.",
+)
+NO_LAYER = Gap(
+    reason=Reason.UNSUPPORTED,
+    detail="No single last layer with weights was found in the graph on which the scores depend "
+    "alone, so that there is nothing to take the model's own view of a row from.",
+    cure="Export the model with its last layer as a Gemm, MatMul or Conv; slices of columns are "
+    "searched by fairness.slices.",
 )

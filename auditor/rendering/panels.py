@@ -11,6 +11,7 @@ from auditor.rendering.figures.effort import attack_log
 from auditor.rendering.figures.everyday import group_panels, latency_panels, reliability_panels
 from auditor.rendering.figures.moves import move_panels
 from auditor.rendering.figures.panel import Log, Panel, Section
+from auditor.rendering.figures.slicing import slice_panels
 from auditor.rendering.figures.victims import victim_panels
 from auditor.rendering.inputs import RenderedInputs
 
@@ -21,6 +22,7 @@ Draw = Callable[[RenderedInputs, Sequence[Measurement], str], Iterator[Panel]]
 SECTIONS: Mapping[str, tuple[Draw, ...]] = MappingProxyType(
     {
         "In daily use": (reliability_panels, group_panels, latency_panels),
+        "Where it is worse": (slice_panels,),
         "Under attack": (attack_panels, breaking_panels, victim_panels, move_panels),
         "Under noise, faults and other views": (grid_panels, budget_panels),
     }

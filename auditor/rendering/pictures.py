@@ -64,6 +64,21 @@ def picture_triples(
     return tuple(found)
 
 
+def plain_pictures(batch: NDArray[np.float64], room: int) -> tuple[str, ...]:
+    """Return data URIs of ``[k, h, w, c]``, all on one scale, as many as fit into ``room``."""
+    low = float(batch.min(initial=np.inf))
+    width = float(batch.max(initial=-np.inf)) - low or 1.0
+    found: list[str] = []
+    left = room
+    for one in batch:
+        drawn = _png((one - low) / width)
+        left -= len(drawn)
+        if left < 0:
+            break
+        found.append(drawn)
+    return tuple(found)
+
+
 def heat_picture(places: NDArray[np.float64]) -> str:
     """Return a data URI of ``[h, w]`` amounts: black where there is none, white at the most."""
     most = float(places.max(initial=0.0))

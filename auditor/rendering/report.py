@@ -19,6 +19,7 @@ from auditor.rendering.panels import sections
 from auditor.rendering.phrases import MEANINGS, OUTCOMES
 from auditor.rendering.quoting import coded
 from auditor.rendering.runs import edge_rows, request_facts, short, target_facts
+from auditor.rendering.sheets import contact_sheets
 from auditor.rendering.targets.side_by_side import side_by_side
 from auditor.rendering.texts import glossary, outside
 from auditor.rendering.verdicts import moment, verdict_words
@@ -62,6 +63,7 @@ def _rest(inputs: RenderedInputs) -> Mapping[str, object]:
     return {
         "sections": sections(inputs),
         "galleries": galleries(inputs),
+        "contact_sheets": contact_sheets(inputs),
         "show_examples": inputs.show_examples,
         "gaps": gap_rows(inputs),
         "doubted": [reading_sentence(inputs, item) for item in unsure],

@@ -17,6 +17,7 @@ from auditor.domain.benches import (
     Arrivals,
     Bench,
     BitFlip,
+    Embedding,
     Footprint,
     Kernel,
     Weight,
@@ -28,6 +29,7 @@ from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, Floats
 from auditor.errors import ModelFailedError, SubjectLostError
 from auditor.targets.bench_answers import count, kernel, listed, numbers, times, unexpected, weight
+from auditor.targets.embedding import embed, split
 from auditor.targets.frames import Anything, Frame
 from auditor.targets.isolation import Isolation, bounds_of
 from auditor.targets.keeping import Keeper
@@ -85,15 +87,23 @@ class OpenedBench:
 
     def weights(self) -> tuple[Weight, ...]:
         """Return the artifact's weights, in the graph's order."""
-        reply = self._ask(self._altering, "weights", {}, PLAIN)
+        reply = self._ask(self._altering, "weights", {})
         return tuple(weight(item) for item in listed(reply, "weights"))
+
+    def embedding(self, inputs: Array) -> Embedding | Gap:
+        """Return what the last layer is given for rows; see ``domain.benches.Bench``."""
+        ask = partial(self._ask, self._altering)
+        batches = (self._rows(part) for part in split(inputs, self._step()))
+        found = embed(ask, batches, self._model.interface.output)
+        self._queries += 0 if isinstance(found, Gap) else len(inputs)
+        return found
 
     def footprint(self, inputs: Array, batch_rows: int) -> Footprint:
         """Measure memory in a fresh process: before opening, after it, and while scoring."""
         fresh = self._keeper()
         try:
             more = {"batch_rows": batch_rows}
-            said = self._ask(fresh, "footprint", self._rows(inputs), PLAIN, more).header
+            said = self._ask(fresh, "footprint", self._rows(inputs), more).header
         finally:
             fresh.close()
         self._queries += max(batch_rows, len(inputs))
@@ -102,7 +112,7 @@ class OpenedBench:
     def profile(self, inputs: Array) -> tuple[Kernel, ...]:
         """Run rows with the runtime's profiler on, in one request."""
         self._queries += len(inputs)
-        reply = self._ask(self._altering, "profile", self._rows(inputs), PLAIN)
+        reply = self._ask(self._altering, "profile", self._rows(inputs))
         return tuple(kernel(item) for item in listed(reply, "kernels"))
 
     def placement(self) -> Placement:
@@ -117,7 +127,7 @@ class OpenedBench:
         """
         arrays = {**self._rows(inputs), DUE: np.asarray(due, dtype=np.float64)}
         more = {"seconds": TIMING_SHARE * self._spec.time_limit}
-        reply = self._ask(self._timing, "arrivals", arrays, PLAIN, more)
+        reply = self._ask(self._timing, "arrivals", arrays, more)
         served = len(times(reply, "due"))
         if not 0 < served <= len(due):
             raise unexpected("the times of arrivals are missing")
@@ -143,7 +153,7 @@ class OpenedBench:
 
     def _timed(self, inputs: Array, first: int, repeats: int) -> Floats:
         more = {"first": first, "repeats": repeats}
-        reply = self._ask(self._timing, "each", self._rows(inputs), PLAIN, more)
+        reply = self._ask(self._timing, "each", self._rows(inputs), more)
         taken = times(reply, "taken", (repeats, len(inputs)))
         self._queries += taken.size
         return taken
@@ -156,18 +166,14 @@ class OpenedBench:
 
     def _scored(self, inputs: Array, alteration: Alteration, *, strict: bool) -> Floats:
         step = alteration.rows or self._step()
-        parts = [inputs[start : start + step] for start in range(0, len(inputs), step)]
-        return np.concatenate(
-            [
-                self._part(part, index * step, alteration, strict=strict)
-                for index, part in enumerate(parts)
-            ]
-        )
+        parts = enumerate(split(inputs, step))
+        scored = [self._part(part, at * step, alteration, strict=strict) for at, part in parts]
+        return np.concatenate(scored)
 
     def _part(self, rows: Array, first: int, alteration: Alteration, *, strict: bool) -> Floats:
         self._queries += len(rows)
         face = self._model.interface
-        reply = self._ask(self._altering, "altered", self._rows(rows), alteration)
+        reply = self._ask(self._altering, "altered", self._rows(rows), alteration=alteration)
         output, keys = output_of(reply, face.output)
         if output.shape[:1] != (len(rows),):
             raise ModelFailedError(
@@ -187,8 +193,8 @@ class OpenedBench:
         return {face.input: arrange(inputs, face)}
 
     def _ask(
-        self, keeper: Keeper, op: str, arrays: Mapping[str, Anything], alteration: Alteration,
-        more: Mapping[str, Any] | None = None,
+        self, keeper: Keeper, op: str, arrays: Mapping[str, Anything],
+        more: Mapping[str, Any] | None = None, alteration: Alteration = PLAIN,
     ) -> Frame:  # fmt: skip
         face, began = self._model.interface, time.monotonic()
         header = {

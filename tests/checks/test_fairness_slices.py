@@ -92,6 +92,26 @@ def test_figures_come_from_the_rows_held_out_alone() -> None:
     assert abs(held_out.mean() - 0.5) < 1e-3
 
 
+def test_a_slice_says_which_mistakes_are_made_in_it() -> None:
+    subject = planted()
+    evidence = stored(Slices(), subject)
+    (found,) = sliced(Slices().figures(evidence, 0.95))
+    dataset = subject.datasets[Role.EVALUATION]
+    inside = (np.array(dataset.slices["city"]) == "far") & (np.array(dataset.groups["sex"]) == "f")
+    inside &= ~np.asarray(evidence["searched"])
+    ours = np.asarray(dataset.labels)[inside]
+    wrong = np.asarray(evidence["wrong"])[inside]
+    counts = {label: int((wrong & (ours == label)).sum()) for label in (0, 1)}
+    told = [
+        {"label": str(label), "decided": str(1 - label), "n": n}
+        for label, n in sorted(counts.items(), key=lambda item: -item[1])
+    ]
+    assert found.details["mistakes"] == told
+    labels = found.details["labels"]
+    assert isinstance(labels, list)
+    assert sum(item["n"] for item in labels if isinstance(item, dict)) == found.n
+
+
 def test_the_whole_sample_has_its_error_and_no_slice() -> None:
     subject = planted()
     whole, *_ = read(Slices(), subject)
@@ -231,7 +251,8 @@ def test_a_model_that_is_never_wrong_has_no_bad_slice() -> None:
 
 def test_evidence_holds_levels_and_no_values() -> None:
     evidence = stored(Slices(), planted())
-    assert set(evidence) == {"codes", "wrong", "searched", "columns", "task"}
+    kept = {"codes", "wrong", "searched", "columns", "task", "labels", "decided"}
+    assert set(evidence) == kept
     assert np.asarray(evidence["codes"]).max() <= 5
 
 

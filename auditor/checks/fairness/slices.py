@@ -1,35 +1,27 @@
 """Whether the model is worse on some slice of the data than on the rest."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from auditor.comparing.slices import COUNTS, Names, Outcome
+from auditor.comparing.mistakes import class_names, decided_rows, described
+from auditor.comparing.searching import Rules, wrong_rows
+from auditor.comparing.slices import METRICS
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Dataset, Role
+from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Gap, Reading, Reason, Unit
+from auditor.domain.readings import Gap, Reading, Reason
 from auditor.domain.subjects import Shard, Subject, permutation
-from auditor.domain.tasks import Classification, FeatureKind, Regression
+from auditor.domain.tasks import FeatureKind
 from auditor.stats.coding import MOST_LEVELS, Coding, code_columns
 from auditor.stats.halving import first_half
-from auditor.stats.lattices import Count, Sample
 from auditor.stats.proportions import clopper_pearson
-from auditor.stats.slices import (
-    CORRECTIONS,
-    Search,
-    confirm,
-    discover,
-)
 
-Flags = NDArray[np.bool_]
 SECONDS_A_ROW = 1e-5
 NO_COLUMNS = Gap(
     reason=Reason.NOT_DEFINED,
@@ -55,8 +47,8 @@ class Slices:
     false confirmation, ``bh`` the mean share of false ones. Figures come from the held-out half
     alone. An error is a wrong decision (a rejection too), or a number that misses the truth by more
     than the tolerance. ``error`` is read of the whole sample too. ``worst_slice_error`` is a bound:
-    a search that finds nothing proves nothing. Evidence holds the levels of every row, not its
-    values.
+    a search that finds nothing proves nothing. Evidence holds every row's levels, label and
+    decision, not its values.
     """
 
     depth: int = 3
@@ -74,16 +66,7 @@ class Slices:
     title: ClassVar[str] = "Slices on which the model is worse"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.EVALUATION, Need.LABELS, Need.SCORES})
     uses: ClassVar[tuple[str, ...]] = ()
-    emits: ClassVar[Mapping[str, Metric]] = {
-        "error": Metric("Error rate", Unit.SHARE, higher_is_better=False),
-        "worst_slice_error": Metric(
-            "Error rate of the worst slice found",
-            Unit.SHARE,
-            Bound.AT_LEAST,
-            higher_is_better=False,
-        ),
-        **{name: Metric(title, Unit.COUNT, exact=True) for name, title in COUNTS.items()},
-    }
+    emits: ClassVar[Mapping[str, Metric]] = METRICS
     controls: ClassVar[tuple[Control, ...]] = (
         Control("eu-ai-act", "10(2)(f)"),
         Control("eu-ai-act", "13(3)(b)(v)"),
@@ -101,16 +84,17 @@ class Slices:
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
-        least = min(self.depth, self.bins, self.categories, self.least_rows, self.most)
-        if least < 1 or max(self.bins, self.categories) >= MOST_LEVELS:
-            message = f"whole numbers are at least 1, bins and categories below {MOST_LEVELS}"
+        if min(self.bins, self.categories) < 1 or max(self.bins, self.categories) >= MOST_LEVELS:
+            message = f"bins and categories are at least 1, and below {MOST_LEVELS}"
             raise ValueError(message)
-        if not 0 <= self.least_share < 1 or not 0 < self.level < 1:
-            message = f"least_share {self.least_share} and level {self.level} are shares below 1"
-            raise ValueError(message)
-        if self.correction not in CORRECTIONS:
-            message = f"correction is one of {', '.join(CORRECTIONS)}, not {self.correction!r}"
-            raise ValueError(message)
+        _ = self.rules
+
+    @property
+    def rules(self) -> Rules:
+        """How slices are searched and confirmed."""
+        return Rules(
+            self.depth, self.least_rows, self.least_share, self.most, self.level, self.correction
+        )
 
     def cost(self, size: Size) -> Cost:
         """Score every row once; other checks of the same audit share the scores."""
@@ -135,62 +119,21 @@ class Slices:
         none = np.zeros((0, dataset.rows), dtype=np.uint8)
         return {
             "codes": np.stack([item.codes for item in coded.values()]) if coded else none,
-            "wrong": _wrong(subject, dataset),
+            "wrong": wrong_rows(subject),
             "searched": searched,
             "columns": [{"name": name, "levels": list(at.names)} for name, at in coded.items()],
-            "task": {"clusters": units},
+            "task": {"clusters": units, "classes": class_names(subject)},
+            **decided_rows(subject),
         }
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Search one half and confirm on the other; the same slices at any confidence."""
-        columns = cast("Sequence[Mapping[str, Json]]", evidence["columns"])
-        names = tuple(str(column["name"]) for column in columns)
-        levels = tuple(tuple(cast("list[str]", column["levels"])) for column in columns)
-        wrong = cast("Flags", evidence["wrong"])
-        searched = cast("Flags", evidence["searched"])
-        size = int(searched.sum())
-        if not columns:
+        if not evidence["columns"]:
             return (NO_COLUMNS,)
-        if min(size, len(wrong) - size) < 2 * self.least_rows:
-            return (self.too_few(size, len(wrong) - size),)
-        codes = cast("NDArray[np.uint8]", evidence["codes"])
-        sample = Sample(codes, tuple(len(named) for named in levels), wrong)
-        least = max(self.least_rows, math.ceil(self.least_share * size))
-        found = discover(sample.part(searched), Search(self.depth, least, self.most))
-        held_out = sample.part(~searched)
-        outcome = Outcome(
-            Names(names, levels),
-            Count.of(wrong),
-            Count.of(held_out.wrong),
-            found,
-            confirm(held_out, found, self.correction, self.level),
-            self.correction,
-            self.level,
-            cast("Mapping[str, int]", evidence["task"])["clusters"] < len(wrong),
-        )
-        return (*outcome.errors(confidence), outcome.worst(confidence), *outcome.counts())
-
-    def too_few(self, searched: int, held_out: int) -> Gap:
-        """Say why halves as small as these are not searched."""
-        least = 2 * self.least_rows
-        return Gap(
-            reason=Reason.TOO_FEW_ROWS,
-            detail=f"Each half needs {least} rows, twice least_rows; {searched} were there to be "
-            f"searched, and {held_out} to confirm on.",
-            cure=f"Evaluate on at least {2 * least} rows, in many clusters if they come in such.",
-        )
-
-
-def _wrong(subject: Subject, dataset: Dataset) -> Flags:
-    if isinstance(subject.task, Classification) and dataset.labels is not None:
-        decided: Flags = subject.decisions(Role.EVALUATION) != dataset.labels
-        return decided
-    scores = subject.probabilities(Role.EVALUATION)
-    if isinstance(subject.task, Regression) and dataset.targets is not None:
-        missed: Flags = np.abs(scores[:, 0] - dataset.targets) > subject.task.tolerance
-        return missed
-    message = "slices need labels, or the truth of a regression, and the frame asks for them"
-    raise TypeError(message)
+        outcome = self.rules.outcome(evidence)
+        if isinstance(outcome, Gap):
+            return (outcome,)
+        return described(outcome.readings(confidence), evidence, outcome)
 
 
 CHECK: type[Check] = Slices

@@ -1,7 +1,8 @@
-"""The artifact in sessions otherwise than as declared: other options, or with bits turned over."""
+"""The artifact in sessions otherwise than as declared: other options, bits, or outputs."""
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from auditor.targets.child.faults import Stored
 from auditor.targets.child.outputs import as_given
 from auditor.targets.child.scoring import Opened, Runtime, reply, run
 from auditor.targets.child.serving import Operation
+from auditor.targets.child.tapping import find_tap, tapped
 from auditor.targets.frames import Anything, Frame
 
 BESIDE = "session.model_external_initializers_file_folder_path"
@@ -18,7 +20,11 @@ BESIDE = "session.model_external_initializers_file_folder_path"
 
 
 class Workbench:
-    """Opens the artifact anew as a request's ``opening`` and ``flips`` say; holds the last one."""
+    """Opens the artifact anew as a request's ``opening`` says; holds the last session.
+
+    ``flips`` turn over bits of its weights, and ``tap`` names a value inside it that is an output
+    too.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -28,7 +34,7 @@ class Workbench:
 
     def operations(self) -> Mapping[str, Operation]:
         """Return what is answered here."""
-        return {"altered": self.score, "weights": self.weights}
+        return {"altered": self.score, "weights": self.weights, "tap": self.tap}
 
     def score(self, request: Frame) -> Frame:
         """Score the rows of the one input array in an altered session; as ``infer`` answers."""
@@ -43,6 +49,12 @@ class Workbench:
         listed = self._weights(Path(request.header["opening"]["path"])).listed()
         return Frame({}, {"weights": np.frombuffer(json.dumps(listed).encode(), dtype=np.uint8)})
 
+    def tap(self, request: Frame) -> Frame:
+        """Say what the last layer before the output ``before`` is given, if there is one."""
+        stored = self._weights(Path(request.header["opening"]["path"]))
+        found = find_tap(stored.model, str(request.header["before"]))
+        return Frame({"tap": None if found is None else asdict(found)})
+
     def call(
         self, said: Mapping[str, Any], opened: Opened, name: str, rows: Anything
     ) -> list[list[object]]:
@@ -55,20 +67,23 @@ class Workbench:
 
     def session(self, said: Mapping[str, Any]) -> Opened:
         """Return the session that a request's header asks for, the last one where it is that."""
-        opening, flips = said["opening"], said.get("flips") or []
-        key = json.dumps([opening, flips], sort_keys=True)
+        opening, flips, tap = said["opening"], said.get("flips") or [], said.get("tap")
+        key = json.dumps([opening, flips, tap], sort_keys=True)
         if key != self._key or self._opened is None:
             self._opened, self._key = None, ""  # never two at a time
-            self._opened, self._key = self._open(opening, flips), key
+            self._opened, self._key = self._open(opening, flips, tap), key
         return self._opened
 
-    def _open(self, opening: Mapping[str, Any], flips: list[tuple[str, int, int]]) -> Opened:
+    def _open(
+        self, opening: Mapping[str, Any], flips: list[tuple[str, int, int]], tap: str | None
+    ) -> Opened:
         path = Path(opening["path"])
         try:
-            if not flips:
+            if not flips and tap is None:
                 return self._runtime.open(path, opening)
             beside = {**(opening.get("session") or {}), BESIDE: str(path.parent)}
-            raw = self._weights(path).damaged(flips)
+            stored = self._weights(path)
+            raw = stored.damaged(flips) if tap is None else tapped(stored.model, tap)
             return self._runtime.open(path, {**opening, "session": beside, "bytes": raw})
         except self._runtime.errors as error:
             raise self._runtime.refuse(path.name, "open it", error) from error

@@ -52,6 +52,11 @@ class Stored:
                 values = (item.t for item in node.attribute if item.name == "value")
                 self._tensors.update((node.output[0], value) for value in values)
 
+    @property
+    def model(self) -> Any:  # noqa: ANN401 -- onnx is imported by what needs it alone
+        """Return the parsed file."""
+        return self._model
+
     def listed(self) -> list[dict[str, Any]]:
         """Describe each weight that has bits and a user, in the order of users in the graph."""
         users = self._users()

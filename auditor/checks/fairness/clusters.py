@@ -1,0 +1,200 @@
+"""Whether the model is worse on rows that look alike to it, whatever their columns say."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.comparing.clustering import Clusters
+from auditor.comparing.mistakes import class_names, decided_rows, described
+from auditor.comparing.searching import Rules, wrong_rows
+from auditor.comparing.sheets import as_shown, sheet
+from auditor.comparing.slices import METRICS
+from auditor.domain.benches import NO_BENCH, Embedding
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Dataset, Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap, write_gap
+from auditor.domain.policies import Control
+from auditor.domain.readings import Gap, Measurement, Reading, Reason
+from auditor.domain.subjects import Shard, Subject, permutation
+from auditor.stats.coding import MOST_LEVELS
+from auditor.stats.halving import first_half
+from auditor.stats.proportions import clopper_pearson
+
+SECONDS_A_ROW = 1e-3
+Rows = NDArray[np.int64]
+ALIKE = Gap(
+    reason=Reason.NOT_DEFINED,
+    detail="To the model's last layer all rows are alike, so that they have no clusters.",
+    cure="Look at the data and at the model's accuracy: it decides all rows alike.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundClusters:
+    """Searches clusters of the model's own view of rows for more errors, and confirms them.
+
+    The view is what the model's last layer with weights is given, read out of the graph on the
+    target in a session of its own; of a model that is one layer, these are its inputs (of texts,
+    what its vectoriser made). Numbers are standardised and projected on 32 principal axes, and
+    clustered by k-means into each number of ``clusters`` that leaves ``least_rows`` rows to each on
+    average. One half of the rows fits all of it and puts at most ``most`` clusters forward; the
+    other tries them, as ``fairness.slices`` does, and alone gives the figures. At most ``rows``
+    rows are looked at, a prefix of the audit's permutation.
+
+    It is a check of its own beside ``fairness.slices``: it needs the artifact where that one takes
+    predictions, a cluster has no name but the rows in it, and so the two do not share a correction.
+    ``worst_slice_error`` is a bound: a search that finds nothing proves nothing. Evidence holds
+    each row's clusters, label and decision, and of confirmed clusters the rows nearest to the
+    centre with their distances; no embedding. With leave to show examples it holds these rows'
+    pictures, or the openings of their texts.
+    """
+
+    clusters: tuple[int, ...] = (8, 16, 32)
+    rows: int = 20_000
+    least_rows: int = 20
+    least_share: float = 0.005
+    most: int = 20
+    level: float = 0.05
+    correction: Literal["holm", "bh"] = "holm"
+    examples: int = 12
+
+    id: ClassVar[str] = "fairness.clusters"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Rows alike to the model on which it is worse"
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.MODEL, Need.EVALUATION, Need.LABELS})
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = METRICS
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "10(2)(f)"),
+        Control("eu-ai-act", "15(1)"),
+        Control("nist-ai-rmf", "MEASURE 2.11"),
+        Control("iso-42001", "A.5.4"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {"clusters": [8], "rows": 2000},
+        Budget.CI: {"clusters": [8, 16, 32], "rows": 20_000},
+        Budget.FULL: {"clusters": [8, 16, 32, 64], "rows": 50_000},
+    }
+    grid: ClassVar[Mapping[str, str]] = {}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        if not self.clusters or min(self.clusters) < 2 or max(self.clusters) > MOST_LEVELS:  # noqa: PLR2004 -- one cluster is everything
+            message = f"clusters are whole numbers from 2 to {MOST_LEVELS}"
+            raise ValueError(message)
+        if min(self.rows, self.examples) < 1:
+            message = "rows and examples are whole numbers of at least 1"
+            raise ValueError(message)
+        _ = self.rules
+
+    @property
+    def rules(self) -> Rules:
+        """How clusters are searched and confirmed: each alone."""
+        return Rules(1, self.least_rows, self.least_share, self.most, self.level, self.correction)
+
+    def cost(self, size: Size) -> Cost:
+        """Score every row once, which other checks share, and look at some once more."""
+        seen = min(self.rows, size.rows)
+        return Cost(queries=size.rows + seen, seconds=SECONDS_A_ROW * seen)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Return the half width for all rows seen, one in ten wrong and nothing tried."""
+        seen = min(self.rows, size.rows)
+        if not seen:
+            return {}
+        whole = clopper_pearson(seen // 10, seen, confidence)
+        return dict.fromkeys(("error", "worst_slice_error"), (whole.high - whole.low) / 2)
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Cluster what the last layer is given. Raises what ``Bench.embedding`` raises."""
+        dataset, bench = subject.datasets[Role.EVALUATION], subject.bench
+        if isinstance(bench, Gap) or dataset.inputs is None:
+            return {"gap": write_gap(bench if isinstance(bench, Gap) else NO_BENCH)}
+        sample = np.sort(subject.sample(Role.EVALUATION, self.rows))
+        searched, units = _halves(subject, dataset, sample)
+        size = int(searched.sum())
+        if min(size, len(sample) - size) < max(2 * self.least_rows, min(self.clusters)):
+            return {"gap": write_gap(self.rules.too_few(size, len(sample) - size))}
+        wrong = wrong_rows(subject)[sample]
+        seen = bench.embedding(dataset.inputs[sample])
+        if isinstance(seen, Gap):
+            return {"gap": write_gap(seen)}
+        found = Clusters.of(seen.values, searched, self._counts(size), subject.seed)
+        if not found.axes:
+            return {"gap": write_gap(ALIKE)}
+        evidence: Evidence = {
+            "gap": None,
+            "codes": found.codes,
+            "wrong": wrong,
+            "searched": searched,
+            "columns": found.columns(),
+            "task": {
+                "clusters": units,
+                "view": _view(seen, found),
+                "classes": class_names(subject),
+            },
+            **{name: given[sample] for name, given in decided_rows(subject).items()},
+        }
+        return {**evidence, **self._sheet(subject, evidence, found, sample)}
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Search one half and confirm on the other; the same clusters at any confidence."""
+        if evidence["gap"] is not None:
+            return (read_gap(evidence["gap"]),)
+        outcome = self.rules.outcome(evidence)
+        if isinstance(outcome, Gap):
+            return (outcome,)
+        view = cast("Mapping[str, Json]", evidence["task"])["view"]
+        return tuple(
+            replace(item, details={**item.details, "view": view})
+            if isinstance(item, Measurement)
+            else item
+            for item in described(outcome.readings(confidence), evidence, outcome)
+        )
+
+    def _counts(self, searched: int) -> tuple[int, ...]:
+        """Return the numbers of clusters that leave enough rows to each, or else the least."""
+        fitting = [count for count in self.clusters if count * self.least_rows <= searched]
+        return tuple(fitting) or (min(self.clusters),)
+
+    def _sheet(
+        self, subject: Subject, evidence: Evidence, found: Clusters, sample: Rows
+    ) -> Evidence:
+        outcome = self.rules.outcome(evidence)
+        dataset = subject.datasets[Role.EVALUATION]
+        if isinstance(outcome, Gap) or dataset.inputs is None:
+            return {}
+        listed = sheet(outcome, found, np.asarray(evidence["wrong"]), self.examples)
+        places = sample[[entry.place for entry in listed]]
+        rows: list[Json] = [
+            {**entry.to_json(), "row": dataset.ids[at]}
+            for entry, at in zip(listed, places, strict=True)
+        ]
+        leave = subject.show_examples and len(listed) > 0
+        return {"sheet": rows, **(as_shown(dataset.inputs[places]) if leave else {})}
+
+
+def _halves(subject: Subject, dataset: Dataset, sample: Rows) -> tuple[NDArray[np.bool_], int]:
+    """Return which rows of a sample are searched, and how many units stay together in it."""
+    cluster = None if dataset.cluster is None else dataset.cluster.take(sample)
+    units = len(sample) if cluster is None else len(cluster.names)
+    return first_half(permutation(subject.audit_seed, units), cluster), units
+
+
+def _view(seen: Embedding, found: Clusters) -> dict[str, Json]:
+    return {
+        "layer": seen.node,
+        "operator": seen.operator,
+        "inputs": seen.given,
+        "width": int(seen.values.shape[1]),
+        "axes": found.axes,
+    }
+
+
+CHECK: type[Check] = FoundClusters
