@@ -1,6 +1,7 @@
 """Largest gap and smallest ratio between groups, over all pairs of groups at once."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -35,6 +36,18 @@ class _Rates:
     index: tuple[int, ...]
     complete: bool
     n: int
+
+    def apart(self) -> tuple[float, float]:
+        """Return the limits of the largest difference, by variance recovery for every pair."""
+        low, high = 0.0, 0.0
+        for one in range(self.rates.size):
+            other = np.arange(self.rates.size) != one
+            difference = self.rates[one] - self.rates[other]
+            down = np.hypot(self.rates[one] - self.low[one], (self.high - self.rates)[other])
+            up = np.hypot(self.high[one] - self.rates[one], (self.rates - self.low)[other])
+            low = max(low, float(np.max(difference - down)))
+            high = max(high, float(np.max(difference + up)))
+        return low, high
 
     def comparison(
         self, value: float, low: float, high: float, rest: tuple[float, str]
@@ -77,17 +90,36 @@ def max_gap(
     upper limit is then one. Raises ``ValueError`` when fewer than two groups have trials.
     """
     groups = _limits(successes, trials, confidence, family)
-    low, high = 0.0, 0.0
-    for one in range(groups.rates.size):
-        other = np.arange(groups.rates.size) != one
-        difference = groups.rates[one] - groups.rates[other]
-        down = np.hypot(groups.rates[one] - groups.low[one], (groups.high - groups.rates)[other])
-        up = np.hypot(groups.high[one] - groups.rates[one], (groups.rates - groups.low)[other])
-        low = max(low, float(np.max(difference - down)))
-        high = max(high, float(np.max(difference + up)))
+    low, high = groups.apart()
     value = float(np.ptp(groups.rates))
     high = min(high, 1.0) if groups.complete else 1.0
     return groups.comparison(value, low, high, (confidence, _method("difference", family)))
+
+
+def widest_gap(
+    groups: Sequence[Interval], confidence: float, method: str, family: int = 1
+) -> Comparison:
+    """Return the largest difference between any two of the groups' figures.
+
+    As ``max_gap``, from limits of any kind, each at ``pair_level`` of so many groups. Raises
+    ``ValueError`` for fewer than two groups.
+    """
+    if len(groups) < TWO:
+        message = "a comparison needs two groups"
+        raise ValueError(message)
+    value, low, high = (
+        np.array([getattr(item, end) for item in groups]) for end in ("value", "low", "high")
+    )
+    found = _Rates(
+        value, low, high, tuple(range(len(groups))), complete=True, n=sum(at.n for at in groups)
+    )
+    joint = f"all-pairs difference: studentised range, mover of {method}{_joint(family)}"
+    return found.comparison(float(np.ptp(value)), *found.apart(), (confidence, joint))
+
+
+def pair_level(groups: int, confidence: float, family: int = 1) -> float:
+    """Return the level of each group's limits at which all pairs of ``widest_gap`` hold."""
+    return 1 - 2 * float(ndtr(-pair_quantile(groups, 1 - (1 - confidence) / family)))
 
 
 def min_ratio(
@@ -197,5 +229,8 @@ def _longer(below: Floats, above: Floats) -> float:
 
 
 def _method(scale: str, family: int) -> str:
-    joint = f", bonferroni over {family} comparisons" if family > 1 else ""
-    return f"all-pairs {scale}: studentised range, mover of clopper-pearson limits{joint}"
+    return f"all-pairs {scale}: studentised range, mover of clopper-pearson limits{_joint(family)}"
+
+
+def _joint(family: int) -> str:
+    return f", bonferroni over {family} comparisons" if family > 1 else ""

@@ -9,7 +9,7 @@ from sklearn.metrics import brier_score_loss, log_loss
 
 from auditor.domain.tasks import Floats
 from auditor.stats.losses import FLOOR, brier_scores, clip, count_clipped, log_losses
-from auditor.stats.means import mean_loss
+from auditor.stats.means import mean_error, mean_loss
 
 LOSSES = st.lists(st.floats(0, 1), min_size=2, max_size=60)
 
@@ -112,3 +112,30 @@ def test_mean_losses_are_covered_in_ten_thousand_samples(method: type, rows: int
     truth = float(method(*accurate_model(rng, 4_000_000))[0].mean())
     found = (mean_loss(*method(*accurate_model(rng, rows)), 0.95) for _ in range(10_000))
     assert coverage(found, truth)[0] >= 0.94
+
+
+def test_what_came_true_less_what_was_stated_is_found_by_hand() -> None:
+    found = mean_error(np.full(400, 0.3), np.arange(400) < 200, 0.95)
+    assert found.value == pytest.approx(0.2)
+    half = 1.966 * 0.5 / np.sqrt(399)
+    assert found.low == pytest.approx(0.2 - half, abs=0.005)
+    assert found.high == pytest.approx(0.2 + half, abs=0.005)
+
+
+def test_a_rare_event_that_was_not_seen_is_allowed_for() -> None:
+    found = mean_error(np.full(100, 0.01), np.zeros(100, dtype=bool), 0.95)
+    assert found.low <= -0.01 <= found.value
+    assert found.high > 0
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.3])
+def test_the_mean_error_is_covered(rate: float) -> None:
+    rng = np.random.default_rng(9)
+    odds = np.log(rate / (1 - rate))
+
+    def sample() -> tuple[Floats, np.ndarray]:
+        stated = expit(odds + rng.normal(size=200))
+        return stated, rng.random(200) < stated
+
+    found = (mean_error(*sample(), 0.95) for _ in range(400))
+    assert coverage(found, 0.0)[0] >= allowed(0.95, 400)
