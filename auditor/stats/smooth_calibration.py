@@ -17,7 +17,9 @@ DRAWN_CELLS = 512
 """Draws lie on fewer cells: kernels are wider than one of them up to millions of rows."""
 DRAWS = 200
 GUESS = 0.05
-STEPS = 12
+STEPS = 14
+CLOSE = 1e-4
+"""Grid and search are not finer than that."""
 FEW = 16
 """So many draws tell where all of them lie, roughly."""
 METHOD = f"smooth ece on {CELLS} cells, norm of the noise by {DRAWS} gaussian multipliers"
@@ -112,8 +114,8 @@ def smooth_error(
     Blasiok and Nakkiran (2023), Smooth ECE, arXiv 2309.12236: the mean absolute error after a
     Gaussian kernel, reflected at 0 and 1, whose width is that very error. Since the error falls as
     the width grows, what chance adds to it in that norm bounds how far the truth is away: the
-    triangle inequality gives the interval, and no bias near zero breaks it. Raises ``ValueError``
-    for no rows.
+    triangle inequality gives the interval, and no bias near zero breaks it. The upper limit allows
+    for an error too rare to be seen among so many rows. Raises ``ValueError`` for no rows.
     """
     if not len(stated):
         message = "a calibration error needs rows"
@@ -126,8 +128,9 @@ def smooth_error(
     def reach(width: Floats) -> Floats:
         return np.asarray(np.quantile(_norms(noise, width), confidence))
 
-    low = value - float(reach(np.asarray(value)))
-    high = float(_fixed(lambda width: _norms(found, width) + reach(width), value))
+    unseen = -math.log(1 - confidence) / len(stated)
+    low = value - float(reach(np.asarray(value))) - CLOSE
+    high = float(_fixed(lambda width: _norms(found, width) + reach(width) + unseen, value))
     ends = max(0.0, low), min(1.0, max(high, value))
     return SmoothError(
         Interval(value, *ends, confidence, METHOD, len(stated)),
@@ -140,7 +143,7 @@ def _null(waves: Floats, found: float) -> Null:
     near = _fixed(lambda width: _norms(waves[:FEW], width).mean(), GUESS)
     drawn = _fixed(lambda width: _norms(waves, width), np.full(DRAWS, near))
     low, high = np.quantile(drawn, [(1 - NULL_LEVEL) / 2, (1 + NULL_LEVEL) / 2])
-    as_much = int(np.count_nonzero(drawn >= found))
+    as_much = int(np.count_nonzero(drawn >= found - CLOSE))
     p_value = (as_much + 1) / (DRAWS + 1)
     return Null(float(drawn.mean()), float(low), float(high), p_value, DRAWS)
 

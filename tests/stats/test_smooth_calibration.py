@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,12 @@ from auditor.domain.tasks import Floats
 from auditor.stats.smooth_calibration import smooth_error
 
 Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
+
+
+def sure(rng: np.random.Generator, rows: int, temperature: float) -> tuple[Floats, Floats]:
+    """Top labels of an accurate model, most of them stated with near certainty."""
+    odds = np.abs(rng.normal(8, 3, rows))
+    return expit(odds), expit(odds / temperature)
 
 
 def tempered(rng: np.random.Generator, rows: int, temperature: float) -> tuple[Floats, Floats]:
@@ -71,6 +79,8 @@ def test_certain_and_right_is_no_error_and_certain_and_wrong_is_all() -> None:
     right = smooth_error(sure, sure == 1, 0.95, 1)
     assert right.interval.value == pytest.approx(0, abs=1e-4)
     assert right.null.p_value == 1
+    assert right.interval.low == 0
+    assert right.interval.high == pytest.approx(-np.log(0.05) / 600, rel=0.05)  # the rule of three
     wrong = smooth_error(np.ones(300), np.zeros(300, dtype=bool), 0.95, 1)
     assert wrong.interval.value == pytest.approx(1, abs=1e-4)
 
@@ -97,7 +107,7 @@ def test_whatever_is_stated_the_error_lies_within_its_interval(
     stated, happened = (np.array(column) for column in zip(*rows, strict=True))
     found = smooth_error(stated.astype(np.float64), happened, level, 3)
     assert 0 <= found.interval.low <= found.interval.value <= found.interval.high <= 1
-    assert 0 <= found.null.low <= found.null.mean <= found.null.high <= 1
+    assert 0 <= found.null.low <= found.null.high <= 1
     assert 0 < found.null.p_value <= 1
 
 
@@ -113,13 +123,18 @@ def test_no_rows_have_no_error() -> None:
         smooth_error(np.array([]), np.array([], dtype=bool), 0.95, 1)
 
 
-def sm_coverage(temperature: float, rows: int, repeats: int) -> float:
+def sm_coverage(
+    temperature: float,
+    rows: int,
+    repeats: int,
+    law: Callable[..., tuple[Floats, Floats]] = tempered,
+) -> float:
     rng = np.random.default_rng(rows)
-    stated, chances = tempered(rng, 4_000_000, temperature)
+    stated, chances = law(rng, 4_000_000, temperature)
     truth = smooth_error(stated, happens(rng, chances), 0.95, 0).interval.value
 
     def sample(seed: int) -> tuple[Floats, Flags, float, int]:
-        ours, true = tempered(rng, rows, temperature)
+        ours, true = law(rng, rows, temperature)
         return ours, happens(rng, true), 0.95, seed
 
     found = (smooth_error(*sample(seed)).interval for seed in range(repeats))
@@ -135,6 +150,12 @@ def test_the_smooth_error_is_covered() -> None:
 @pytest.mark.parametrize("rows", [150, 2000])
 def test_the_smooth_error_is_covered_in_many_samples(temperature: float, rows: int) -> None:
     assert sm_coverage(temperature, rows, 600) >= allowed(0.95, 600)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", [150, 1000, 4000])
+def test_the_smooth_error_of_a_sure_and_bold_model_is_covered(rows: int) -> None:
+    assert sm_coverage(2.0, rows, 600, sure) >= allowed(0.95, 600)
 
 
 def test_a_calibrated_model_is_seldom_outside_its_null() -> None:
