@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from simulations.calibrated import calibration
 from simulations.claims import Simulation
 from simulations.families import clusters, multiplicity, shrinkage
 from simulations.intervals import gaps, proportions, scores
@@ -59,7 +60,17 @@ class Result:
 
 def registry() -> tuple[Simulation, ...]:
     """Return every experiment."""
-    families = (proportions, gaps, scores, multiplicity, shrinkage, clusters, sequential, surveys)
+    families = (
+        proportions,
+        gaps,
+        scores,
+        calibration,
+        multiplicity,
+        shrinkage,
+        clusters,
+        sequential,
+        surveys,
+    )
     return tuple(simulation for family in families for simulation in family())
 
 

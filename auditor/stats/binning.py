@@ -112,25 +112,38 @@ def expected_if_calibrated(stated: Floats, bins: int = BINS) -> float:
 def debiased_l2(stated: Floats, happened: NDArray[np.bool_], confidence: float) -> Interval:
     """Return the root of the mean squared calibration error over 15 equal-mass bins.
 
+    ``binned_l2`` of those bins. Raises ``ValueError`` for fewer than 150 rows.
+    """
+    if len(stated) < LEAST_ROWS:
+        message = f"the debiased calibration error needs {LEAST_ROWS} rows"
+        raise ValueError(message)
+    return binned_l2(stated, happened, equal_mass(stated), confidence)
+
+
+def binned_l2(
+    stated: Floats,
+    happened: NDArray[np.bool_],
+    placed: NDArray[np.int64],
+    confidence: float,
+    method: str = METHOD,
+) -> Interval:
+    """Return the root of the mean squared calibration error of bins ``placed`` ``[n]``.
+
     The value is Kumar, Liang and Ma (2019), NeurIPS, definition 4.1: noise subtracted bin by bin,
     zero where less than noise is left. For the interval the sum of squared bin errors is taken as
     a scaled noncentral chi-squared variable (Patnaik 1949), inverted at both ends. The scale is
     the larger one of the noise's and of the error's, since errors may sit in the noisy bins; the
     lower limit takes off all the noise there may be, the upper limit only what was seen, and never
     claims less than a sample without any excess would. Within a bin errors of opposite sign
-    cancel, so that the figure speaks of the binned scores. Raises ``ValueError`` for fewer than
-    150 rows.
+    cancel, so that the figure speaks of the binned scores.
     """
-    if len(stated) < LEAST_ROWS:
-        message = f"the debiased calibration error needs {LEAST_ROWS} rows"
-        raise ValueError(message)
-    sums = _sum(stated, happened, equal_mass(stated))
+    sums = _sum(stated, happened, placed)
     rows, rate = len(stated), sums.hits / sums.rows
     squared = sums.rows / rows * sums.errors**2
     unbiased = rate * (1 - rate) * sums.rows / np.maximum(sums.rows - 1, 1)
     value = math.sqrt(max(0.0, float(np.sum(squared) - np.sum(unbiased) / rows)))
     low, high = _root_limits(sums, squared, unbiased, (1 - confidence) / 2)
-    return Interval(value, min(value, low), max(value, high), confidence, METHOD, rows)
+    return Interval(value, min(value, low), max(value, high), confidence, method, rows)
 
 
 def _root_limits(

@@ -1,6 +1,7 @@
 """Rates of groups with limits that hold for all pairs of groups together."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -9,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
+from auditor.domain.intervals import Interval
 from auditor.domain.tasks import Floats
 from auditor.stats.clusters import PROPORTION, clustered_shares
 from auditor.stats.proportions import exact_limits
@@ -94,6 +96,36 @@ def pair_quantile(groups: int, confidence: float) -> float:
 def pair_tail(groups: int, confidence: float, family: int) -> float:
     """Return the probability beyond a limit at which all pairs of ``family`` families hold."""
     return float(ndtr(-pair_quantile(groups, 1 - (1 - confidence) / family)))
+
+
+def pair_level(groups: int, confidence: float, family: int = 1) -> float:
+    """Return the level of each group's limits at which all pairs of ``limited`` hold."""
+    return 1 - 2 * pair_tail(groups, confidence, family)
+
+
+def limited(
+    groups: Sequence[Interval], confidence: float, method: str, family: int = 1
+) -> GroupRates:
+    """Return figures of any kind of independent groups, each with limits at ``pair_level``.
+
+    Raises ``ValueError`` for fewer than two groups.
+    """
+    _refuse_alone(np.ones(len(groups), dtype=np.bool_))
+    value, low, high = (
+        np.array([getattr(item, end) for item in groups]) for end in ("value", "low", "high")
+    )
+    return GroupRates(
+        value,
+        low,
+        high,
+        tuple(range(len(groups))),
+        complete=True,
+        n=sum(item.n for item in groups),
+        confidence=confidence,
+        method=f"studentised range, mover of {method}{_joint(family)}",
+        shared=np.zeros((len(groups), len(groups))),
+        most=math.inf,
+    )
 
 
 def independent_rates(

@@ -81,6 +81,20 @@ def mean_value(values: Floats, confidence: float) -> Interval:
     return Interval(value, min(low, value), max(high, value), confidence, HALL, values.size)
 
 
+def mean_excess(stated: Floats, happened: NDArray[np.bool_], confidence: float) -> Interval:
+    """Return how much more often things ``happened`` ``[n]`` than was ``stated`` ``[n]``.
+
+    ``mean_loss`` of the errors from either side, so that each limit is cautious. Raises
+    ``ValueError`` for fewer than two rows.
+    """
+    off = happened - stated
+    above = mean_loss(1 + off, 2 - float(stated.min(initial=1)), confidence)
+    below = mean_loss(1 - off, 1 + float(stated.max(initial=0)), confidence)
+    value = float(off.mean())
+    low, high = min(value, 1 - below.high), max(value, above.high - 1)
+    return Interval(value, low, high, confidence, METHOD, off.size)
+
+
 def _hall(losses: Floats, confidence: float) -> tuple[float, float]:
     count = losses.size
     mean, spread = float(losses.mean()), float(losses.std())

@@ -2,19 +2,23 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit, logit
-from scipy.stats import chi2
+from scipy.stats import chi2, f, norm
 
 from auditor.domain.intervals import Interval
 from auditor.domain.tasks import Floats
+from auditor.stats.clusters import Codes, clustered_mean
 from auditor.stats.losses import clip
 
 METHOD = "logistic recalibration, profile likelihood"
+CLUSTERED = "logistic recalibration, linearised: "
+LEAST_CLUSTERS = 10
+"""Fewest clusters that say how much a line varies between them."""
 STEPS = 100
 ENOUGH = 1e-10
 
@@ -23,8 +27,9 @@ ENOUGH = 1e-10
 class Recalibration:
     """The best line from stated to true log odds; slope 1 and intercept 0 need no correction.
 
-    ``statistic`` compares it with that line by twice the log likelihood ratio (2 degrees of
-    freedom), ``p_value`` belongs to it. ``offset`` is the intercept where the slope stays 1.
+    ``statistic`` compares it with that line, ``p_value`` belongs to it: twice the log likelihood
+    ratio (2 degrees of freedom), for rows in clusters Hotelling's squared t. ``offset`` is the
+    intercept where the slope stays 1.
     """
 
     slope: Interval
@@ -55,6 +60,11 @@ class _Sample:
         chance = expit(intercept + slope * self.odds)
         first = float(np.sum(column * (self.happened - chance)))
         return first, float(np.sum(column * column * chance * (1 - chance)))
+
+    def pulls(self, intercept: float, slope: float) -> Floats:
+        """Return what each row adds to the slopes of the likelihood, ``[n, 2]``."""
+        off = self.happened - expit(intercept + slope * self.odds)
+        return np.stack([off, off * self.odds], axis=1)
 
     def fit(self) -> tuple[float, float, Floats]:
         """Return intercept, slope and their covariance by Newton's method with halved steps."""
@@ -98,6 +108,58 @@ def recalibrate(
         statistic,
         float(chi2.sf(statistic, 2)),
     )
+
+
+def recalibrate_clustered(
+    stated: Floats, happened: NDArray[np.bool_], clusters: Codes, confidence: float
+) -> Recalibration | None:
+    """Fit the line of ``recalibrate`` to rows that are alike within their ``clusters`` ``[n]``.
+
+    The estimates are means of what each row moves them by (Liang and Zeger 1986, Biometrika 73),
+    with the intervals of ``clustered_mean``; the joint test takes the clusters' sums for draws of
+    one bivariate law (Hotelling 1931). Raises ``ValueError`` for fewer than ``LEAST_CLUSTERS``.
+    """
+    _, places = np.unique(clusters, return_inverse=True)
+    groups = int(places.max(initial=-1)) + 1
+    if groups < LEAST_CLUSTERS:
+        message = f"{groups} clusters, where a line needs {LEAST_CLUSTERS}"
+        raise ValueError(message)
+    sample = _Sample(logit(clip(stated)), happened.astype(np.float64))
+    if not _overlaps(sample.odds, happened):
+        return None
+    intercept, slope, covariance = sample.fit()
+    found = np.array([intercept, slope])
+    moves = sample.pulls(intercept, slope) @ covariance
+    values = found + len(stated) * moves
+    ends = [clustered_mean(values[:, at], clusters, confidence) for at in (0, 1)]
+    sums = np.stack([np.bincount(places, moves[:, at], groups) for at in (0, 1)], axis=1)
+    away = found - np.array([0.0, 1.0])
+    spread = sums.T @ sums * groups / (groups - 1)
+    statistic = float(away @ np.linalg.solve(spread, away))
+    scaled = statistic * (groups - 2) / (2 * (groups - 1))
+    lines = [replace(end, method=CLUSTERED + end.method) for end in ends]
+    return Recalibration(
+        lines[1],
+        lines[0],
+        sample.best_intercept(1.0, 0.0),
+        statistic,
+        float(f.sf(scaled, 2, groups - 2)),
+    )
+
+
+def spiegelhalter(stated: Floats, happened: NDArray[np.bool_]) -> tuple[float, float] | None:
+    """Return Spiegelhalter's Z and its two-sided p-value, for independent rows.
+
+    Spiegelhalter (1986), Statistics in Medicine 5: how far the Brier score of ``stated`` ``[n]`` is
+    from what a calibrated model expects, in standard errors. It is blind where half of all came
+    true at 0.5. ``None`` where nothing but 0, 0.5 and 1 is stated, so that there is no error.
+    """
+    tilt = 1 - 2 * stated
+    spread = float(np.sum(tilt**2 * stated * (1 - stated)))
+    if spread <= 0:
+        return None
+    z = float(np.sum((happened - stated) * tilt)) / math.sqrt(spread)
+    return z, float(2 * norm.sf(abs(z)))
 
 
 def expected_half_widths(rows: int, confidence: float) -> tuple[float, float]:

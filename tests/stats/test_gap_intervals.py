@@ -13,8 +13,10 @@ from auditor.stats.gaps import (
     max_gap,
     min_ratio,
     ratio_half_width,
+    widest_gap,
 )
-from auditor.stats.group_rates import pair_quantile
+from auditor.stats.group_rates import limited, pair_level, pair_quantile
+from auditor.stats.proportions import clopper_pearson
 
 COUNTS = st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 TABLES = st.lists(COUNTS, min_size=2, max_size=12)
@@ -235,3 +237,19 @@ def test_the_larger_of_two_gaps_is_covered(gap: float) -> None:
     drawn = rng.binomial(trials, rates, size=(800, 2, 3))
     found = (equalised_odds_gap(hits, trials, 0.95)[1].interval for hits in drawn)
     assert coverage(found, gap)[0] >= allowed(0.95, 800)
+
+
+def test_the_widest_gap_of_exact_limits_is_that_of_rates() -> None:
+    hits, rows = [5, 20, 40], [50, 60, 80]
+    level = pair_level(3, 0.95)
+    limits = [clopper_pearson(k, n, level) for k, n in zip(hits, rows, strict=True)]
+    ours, rates = widest_gap(limited(limits, 0.95, "exact limits")), max_gap(hits, rows, 0.95)
+    assert (ours.highest, ours.lowest) == (rates.highest, rates.lowest)
+    assert ours.interval.value == pytest.approx(rates.interval.value)
+    assert ours.interval.low == pytest.approx(rates.interval.low)
+    assert ours.interval.high == pytest.approx(rates.interval.high)
+
+
+def test_one_group_has_no_widest_gap() -> None:
+    with pytest.raises(ValueError, match="two groups"):
+        limited([clopper_pearson(1, 2, 0.95)], 0.95, "exact limits")

@@ -9,7 +9,7 @@ from sklearn.metrics import brier_score_loss, log_loss
 
 from auditor.domain.tasks import Floats
 from auditor.stats.losses import FLOOR, brier_scores, clip, count_clipped, log_losses
-from auditor.stats.means import clustered_loss, mean_loss
+from auditor.stats.means import clustered_loss, mean_excess, mean_loss
 
 LOSSES = st.lists(st.floats(0, 1), min_size=2, max_size=60)
 
@@ -127,3 +127,30 @@ def test_losses_repeated_in_clusters_are_no_surer() -> None:
     once = mean_loss(losses, 16.0, 0.95)
     often = clustered_loss(np.repeat(losses, 7), 16.0, np.repeat(np.arange(50), 7), 0.95)
     assert (often.low, often.high) == pytest.approx((once.low, once.high))
+
+
+def test_what_came_true_less_what_was_stated_is_found_by_hand() -> None:
+    found = mean_excess(np.full(400, 0.3), np.arange(400) < 200, 0.95)
+    assert found.value == pytest.approx(0.2)
+    half = 1.966 * 0.5 / np.sqrt(399)
+    assert found.low == pytest.approx(0.2 - half, abs=0.005)
+    assert found.high == pytest.approx(0.2 + half, abs=0.005)
+
+
+def test_a_rare_event_that_was_not_seen_is_allowed_for() -> None:
+    found = mean_excess(np.full(100, 0.01), np.zeros(100, dtype=bool), 0.95)
+    assert found.low <= -0.01 <= found.value
+    assert found.high > 0
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.3])
+def test_the_mean_error_is_covered(rate: float) -> None:
+    rng = np.random.default_rng(9)
+    odds = np.log(rate / (1 - rate))
+
+    def sample() -> tuple[Floats, np.ndarray]:
+        stated = expit(odds + rng.normal(size=200))
+        return stated, rng.random(200) < stated
+
+    found = (mean_excess(*sample(), 0.95) for _ in range(400))
+    assert coverage(found, 0.0)[0] >= allowed(0.95, 400)
