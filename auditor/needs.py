@@ -188,5 +188,5 @@ _NO_CLASSES = Gap(
 _NO_NUMBERS = Gap(
     reason=Reason.NEEDS_REGRESSION,
     detail="The task is a classification.",
-    cure="This check is for models that give numbers; fairness.groups is for classes.",
+    cure="Nothing needs to be done: other checks of the same family speak of decisions.",
 )

@@ -16,6 +16,7 @@ from auditor.domain.readings import Gap, Reading, Reason
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
 from auditor.domain.verdicts import Outcome, Verdict
+from auditor.rendering.askings import is_asked
 from auditor.rendering.numbers import figure
 from auditor.rendering.phrases import limits_text, yes_or_no
 from auditor.rendering.suspicions import suspicions
@@ -47,7 +48,10 @@ def show_record(
 ) -> None:
     """Show the table of findings, the worst first, and the verdict."""
     console.print(_table(console, record, policy, checks))
-    show_gaps(console, record.readings)
+    gaps = [reading for reading in record.readings if isinstance(reading, Gap)]
+    asked = [gap for gap in gaps if is_asked(gap, record)]
+    show_gaps(console, asked)
+    _count(console, len(gaps) - len(asked))
     for text in suspicions(record):
         console.print(f"[yellow]suspicious[/] {_plain(text)}", highlight=False, soft_wrap=True)
     if all(item.outcome is Outcome.NOT_APPLICABLE for item in record.findings):
@@ -104,6 +108,16 @@ def show_gaps(console: Console, readings: Iterable[Reading]) -> None:
     for (reason, words), checks in lacking.items():
         console.print(
             f"[yellow]{reason}[/] {_plain(words)} [dim]({', '.join(map(_plain, checks))})[/]",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _count(console: Console, unasked: int) -> None:
+    """Say how much else is missing, which the report lists."""
+    if unasked:
+        console.print(
+            f"[dim]{unasked} more figures are missing, for which no rule asks; see the report.[/]",
             highlight=False,
             soft_wrap=True,
         )

@@ -7,8 +7,10 @@ from scored_subjects import gaps, measured, read, scored
 from auditor.checks.quality.errors import Errors
 from auditor.domain.columns import Column
 from auditor.domain.datasets import Role
+from auditor.domain.readings import Reason
 from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Regression
+from auditor.needs import unmet
 
 METRICS = ["within_tolerance", "mae", "rmse", "bias", "r2"]
 
@@ -59,6 +61,7 @@ def test_exact_predictions_have_errors_of_nothing_and_no_interval_of_r2() -> Non
     assert [gap.metric for gap in gaps(readings, "exact")] == ["r2"]
 
 
-def test_a_classification_is_told_where_to_look() -> None:
-    (gap,) = read(Errors(), scored([0.2, 0.9], [0, 1]))
-    assert "quality.accuracy" in gap.cure
+def test_a_classification_has_no_such_errors() -> None:
+    gap = unmet(Errors(), scored([0.2, 0.9], [0, 1]))
+    assert gap is not None
+    assert gap.reason is Reason.NEEDS_REGRESSION

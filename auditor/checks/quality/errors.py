@@ -22,11 +22,6 @@ from auditor.stats.proportions import clopper_pearson
 
 MOST_WORST_ROWS = 10
 PLAUSIBLE = 0.9
-NOT_NUMBERS = Gap(
-    reason=Reason.NOT_DEFINED,
-    detail="The task is a classification, whose decisions are right or wrong and not near or far.",
-    cure="Nothing needs to be done: quality.accuracy speaks of it.",
-)
 Clusters = NDArray[np.int64] | None
 
 
@@ -41,7 +36,9 @@ class Errors:
     id: ClassVar[str] = "quality.errors"
     version: ClassVar[int] = 1
     title: ClassVar[str] = "Errors of predicted numbers on the target"
-    needs: ClassVar[frozenset[Need]] = frozenset({Need.EVALUATION, Need.LABELS, Need.SCORES})
+    needs: ClassVar[frozenset[Need]] = frozenset(
+        {Need.EVALUATION, Need.LABELS, Need.SCORES, Need.REGRESSION}
+    )
     uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "within_tolerance": Metric("Within tolerance", Unit.SHARE, higher_is_better=True),
@@ -75,20 +72,19 @@ class Errors:
         """Score the evaluation data; keep each row's truth and prediction."""
         task, dataset = subject.task, subject.datasets[Role.EVALUATION]
         if not isinstance(task, Regression) or dataset.targets is None:
-            return {"task": {"kind": "classification"}}
+            message = "errors need a regression and its truth, and the frame asks for both"
+            raise TypeError(message)
         return {
             "ids": np.array(dataset.ids),
             "truth": dataset.targets,
             "predicted": np.ascontiguousarray(subject.probabilities(Role.EVALUATION)[:, 0]),
-            "task": {"kind": "regression", "tolerance": float(task.tolerance)},
+            "task": {"tolerance": float(task.tolerance)},
             **({} if dataset.cluster is None else {"clusters": dataset.cluster.codes}),
         }
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Compute each metric from predictions and truth alone."""
         task = cast("Mapping[str, Json]", evidence["task"])
-        if task["kind"] != "regression":
-            return (NOT_NUMBERS,)
         truth = cast("Floats", evidence["truth"])
         errors = cast("Floats", evidence["predicted"]) - truth
         seen = _Errors(
