@@ -12,6 +12,13 @@ from auditor.rendering.figures.everyday import group_panels, latency_panels, rel
 from auditor.rendering.figures.moves import move_panels
 from auditor.rendering.figures.panel import Log, Panel, Section
 from auditor.rendering.figures.slicing import slice_panels
+from auditor.rendering.figures.samples import (
+    area_panels,
+    copy_panels,
+    leak_panels,
+    population_panels,
+    suspect_panels,
+)
 from auditor.rendering.figures.victims import victim_panels
 from auditor.rendering.inputs import RenderedInputs
 
@@ -25,6 +32,7 @@ SECTIONS: Mapping[str, tuple[Draw, ...]] = MappingProxyType(
         "Where it is worse": (slice_panels,),
         "Under attack": (attack_panels, breaking_panels, victim_panels, move_panels),
         "Under noise, faults and other views": (grid_panels, budget_panels),
+        "The data": (population_panels, suspect_panels, leak_panels, copy_panels, area_panels),
     }
 )
 ATTACK = "Under attack"

@@ -13,6 +13,7 @@ from auditor.domain.budgets import Size
 from auditor.domain.datasets import Role
 from auditor.domain.readings import Bound, Gap, Measurement, Reason
 from auditor.domain.subjects import Subject
+from auditor.stats.clusters import clustered_proportion_difference
 
 
 def table(rows: int, seed: int = 0) -> np.ndarray:
@@ -67,6 +68,16 @@ def test_learnt_rows_are_answered_better_and_the_gap_says_so() -> None:
     assert 0.2 < ends(gap)[0] < ends(gap)[1] < 0.4
     assert gap.details["leaked"] == {"k": 100, "n": 100}
     assert gap.details["clean"] == {"k": 210, "n": 300}
+
+
+def test_gaps_of_several_ways_to_leak_hold_jointly() -> None:
+    theirs = table(100, 1)
+    ours = np.concatenate((theirs[:40], table(60, 2)))
+    right = np.arange(100) % 5 < 4
+    alone = np.arange(100)
+    gap = measured(read(Leakage(), split(ours, theirs, right)), "accuracy_gap", leak="exact")
+    oracle = clustered_proportion_difference(right, alone < 40, alone, 1 - 0.05 / 2)
+    assert (ends(gap), gap.confidence) == ((oracle.low, oracle.high), 0.95)
 
 
 def test_clean_data_leak_nothing_and_have_nothing_to_compare() -> None:

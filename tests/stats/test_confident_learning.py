@@ -86,3 +86,13 @@ def test_the_names_of_the_classes_do_not_matter(seed: int, order: list[int]) -> 
     renamed = np.array(order)[labels]
     other = joint(renamed, confident(moved, renamed).taken, 4)
     assert np.array_equal(other[np.ix_(order, order)], one)
+
+
+def test_labels_that_differ_in_how_often_they_are_wrong_add_the_error_of_their_shares() -> None:
+    # Ten rows of each label, none and all of them wrong: limits 0.3085 off, weights 1/2.
+    found = noise(np.array([[10, 0], [10, 0]]), np.array([10, 10]), 0.95)
+    off = 1 - 0.025**0.1
+    half = np.sqrt((off / 2) ** 2 + 1.959964**2 * 0.25 / 20)
+    assert off == pytest.approx(0.3085, abs=1e-4)
+    assert (found.value, found.high) == pytest.approx((0.5, 0.5 + half))
+    assert found.low == pytest.approx(0.5 - half)
