@@ -25,6 +25,7 @@ FEW = 16
 METHOD = f"smooth ece on {CELLS} cells, norm of the noise by {DRAWS} gaussian multipliers"
 NULL_LEVEL = 0.95
 POINTS = 41
+CURVE_WIDTH = 0.05
 FEWEST = 10
 """A point of the curve rests on as many rows at least."""
 
@@ -135,7 +136,7 @@ def smooth_error(
     return SmoothError(
         Interval(value, *ends, confidence, METHOD, len(stated)),
         _null(coarse.calibrated(rng), value),
-        _curve(grid, max(value, 1 / CELLS), confidence),
+        _curve(grid, max(value, CURVE_WIDTH), confidence),
     )
 
 
