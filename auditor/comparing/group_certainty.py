@@ -98,7 +98,7 @@ class Member:
         yes, no = self.outcomes
         if not min(yes, no):
             kind = "did not come true" if yes else "came true"
-            return f"Evaluate on more rows of {self.place}, of which {self.least} {kind}."
+            return f"Evaluate on more rows of {self.place}; {self.least} that {kind} are needed."
         rows = math.ceil(self.least * (yes + no) / min(yes, no))
         return f"Evaluate on about {rows:,} rows of {self.place}; it has {yes + no:,}."
 

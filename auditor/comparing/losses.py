@@ -9,8 +9,9 @@ from auditor.comparing.pairs import Pairs, unlabelled
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.tasks import Floats
 from auditor.stats.gap_changes import gap_change
-from auditor.stats.losses import brier_scores, log_losses
+from auditor.stats.losses import BINARY, brier_scores, log_losses
 from auditor.stats.paired import LEAST, mean_difference
+from auditor.stats.smooth_changes import Run, smooth_change
 
 
 def calibration(
@@ -29,6 +30,25 @@ def calibration(
         score = log_losses if metric == "nll_change" else brier_scores
         moved = score(after, labels)[0] - score(before, labels)[0]
         yield Measurement.of(mean_difference(moved, confidence), metric, unit)
+
+
+def certainty(pairs: Pairs, before: Floats, after: Floats, confidence: float, seed: int) -> Reading:
+    """Return how the smooth calibration error changes, of the same rows.
+
+    Of two classes either one's probability has it, of more the answer's.
+    """
+    labels, metric = pairs.labels, "smece_change"
+    if labels is None or len(labels) < LEAST:
+        return unlabelled(metric) if labels is None else _too_few(metric)
+    runs = [_stated(stated, labels) for stated in (before, after)]
+    found = smooth_change(runs[0], runs[1], confidence, seed)
+    return Measurement.of(found, metric, Unit.NONE, details={"seed": seed})
+
+
+def _stated(of: Floats, labels: NDArray[np.int64]) -> Run:
+    if of.shape[1] == BINARY:
+        return of[:, 1], labels == 1
+    return of.max(axis=1), of.argmax(axis=1) == labels
 
 
 def group_gaps(pairs: Pairs, favourable: int, confidence: float) -> Iterator[Reading]:

@@ -5,10 +5,11 @@ from types import MappingProxyType
 
 from auditor.domain.readings import Measurement
 from auditor.rendering.figures.breaking import breaking_panels
+from auditor.rendering.figures.certainty import group_line_panels, reliability_panels
 from auditor.rendering.figures.conditions import budget_panels, grid_panels
 from auditor.rendering.figures.curves import attack_panels
 from auditor.rendering.figures.effort import attack_log
-from auditor.rendering.figures.everyday import group_panels, latency_panels, reliability_panels
+from auditor.rendering.figures.everyday import group_panels, latency_panels
 from auditor.rendering.figures.moves import move_panels
 from auditor.rendering.figures.panel import Log, Panel, Section
 from auditor.rendering.figures.slicing import slice_panels
@@ -28,7 +29,12 @@ Draw = Callable[[RenderedInputs, Sequence[Measurement], str], Iterator[Panel]]
 
 SECTIONS: Mapping[str, tuple[Draw, ...]] = MappingProxyType(
     {
-        "In daily use": (reliability_panels, group_panels, latency_panels),
+        "In daily use": (
+            reliability_panels,
+            group_panels,
+            group_line_panels,
+            latency_panels,
+        ),
         "Where it is worse": (slice_panels,),
         "Under attack": (attack_panels, breaking_panels, victim_panels, move_panels),
         "Under noise, faults and other views": (grid_panels, budget_panels),

@@ -1,23 +1,19 @@
 """The smooth calibration error, what a calibrated model has of it, and the curve behind it."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import dct, idct
 
 from auditor.domain.intervals import Interval
 from auditor.domain.tasks import Floats
 from auditor.stats.proportions import exact_limits
+from auditor.stats.spreading import CELLS, GUESS, meeting, norms, spread, waves
 
-CELLS = 2048
 DRAWN_CELLS = 512
 """Draws lie on fewer cells: kernels are wider than one of them up to millions of rows."""
 DRAWS = 200
-GUESS = 0.05
-STEPS = 14
 CLOSE = 1e-4
 """Grid and search are not finer than that."""
 FEW = 16
@@ -25,6 +21,7 @@ FEW = 16
 METHOD = f"smooth ece on {CELLS} cells, norm of the noise by {DRAWS} gaussian multipliers"
 NULL_LEVEL = 0.95
 POINTS = 41
+CURVE_WIDTH = 0.05
 FEWEST = 10
 """A point of the curve rests on as many rows at least."""
 
@@ -92,18 +89,19 @@ class _Grid:
         return float(self.rows.sum())
 
     @property
-    def waves(self) -> Floats:
-        return _waves((self.hits - self.stated) / self.count)
+    def errors(self) -> Floats:
+        """The waves of what was seen."""
+        return waves((self.hits - self.stated) / self.count)
 
     def noise(self, rng: np.random.Generator) -> Floats:
         """Return the waves of what chance may add, ``[DRAWS, cells]``."""
-        return _waves(rng.normal(size=(DRAWS, self.rows.size)) * np.sqrt(self.squares) / self.count)
+        return waves(rng.normal(size=(DRAWS, self.rows.size)) * np.sqrt(self.squares) / self.count)
 
     def calibrated(self, rng: np.random.Generator) -> Floats:
         """Return the waves of calibrated models that state the same, ``[DRAWS, cells]``."""
         chances = np.clip(self.stated / np.maximum(self.rows, 1), 0, 1)
         hits = rng.binomial(self.rows.astype(np.int64), chances, (DRAWS, self.rows.size))
-        return _waves((hits - self.stated) / self.count)
+        return waves((hits - self.stated) / self.count)
 
 
 def smooth_error(
@@ -121,27 +119,27 @@ def smooth_error(
         message = "a calibration error needs rows"
         raise ValueError(message)
     rng, grid = np.random.default_rng(seed), _Grid.of(stated, happened)
-    found, coarse = grid.waves, grid.coarse()
+    found, coarse = grid.errors, grid.coarse()
     noise = coarse.noise(rng)
-    value = float(_fixed(lambda width: _norms(found, width), GUESS))
+    value = float(meeting(lambda width: norms(found, width), GUESS))
 
     def reach(width: Floats) -> Floats:
-        return np.asarray(np.quantile(_norms(noise, width), confidence))
+        return np.asarray(np.quantile(norms(noise, width), confidence))
 
     unseen = -math.log(1 - confidence) / len(stated)
     low = value - float(reach(np.asarray(value))) - CLOSE
-    high = float(_fixed(lambda width: _norms(found, width) + reach(width) + unseen, value))
+    high = float(meeting(lambda width: norms(found, width) + reach(width) + unseen, value))
     ends = max(0.0, low), min(1.0, max(high, value))
     return SmoothError(
         Interval(value, *ends, confidence, METHOD, len(stated)),
         _null(coarse.calibrated(rng), value),
-        _curve(grid, max(value, 1 / CELLS), confidence),
+        _curve(grid, max(value, CURVE_WIDTH), confidence),
     )
 
 
-def _null(waves: Floats, found: float) -> Null:
-    near = _fixed(lambda width: _norms(waves[:FEW], width).mean(), GUESS)
-    drawn = _fixed(lambda width: _norms(waves, width), np.full(DRAWS, near))
+def _null(drawn_waves: Floats, found: float) -> Null:
+    near = meeting(lambda width: norms(drawn_waves[:FEW], width).mean(), GUESS)
+    drawn = meeting(lambda width: norms(drawn_waves, width), np.full(DRAWS, near))
     low, high = np.quantile(drawn, [(1 - NULL_LEVEL) / 2, (1 + NULL_LEVEL) / 2])
     as_much = int(np.count_nonzero(drawn >= found - CLOSE))
     p_value = (as_much + 1) / (DRAWS + 1)
@@ -155,9 +153,9 @@ def _curve(grid: _Grid, width: float, confidence: float) -> tuple[Point, ...]:
     narrower kernel gives.
     """
     rows, hits, stated = (
-        _smooth(_waves(item), width) * CELLS for item in (grid.rows, grid.hits, grid.stated)
+        spread(waves(item), width) * CELLS for item in (grid.rows, grid.hits, grid.stated)
     )
-    narrow = _smooth(_waves(grid.rows), width / math.sqrt(2)) * CELLS
+    narrow = spread(waves(grid.rows), width / math.sqrt(2)) * CELLS
     size = rows**2 * 2 * width * math.sqrt(math.pi) / np.maximum(narrow, 1e-12)
     size = np.clip(size, 0, grid.count)
     places = np.linspace(0, CELLS - 1, POINTS).astype(np.int64)
@@ -167,32 +165,3 @@ def _curve(grid: _Grid, width: float, confidence: float) -> tuple[Point, ...]:
     at = np.clip(stated[kept] / rows[kept], 0, 1)
     listed = zip(at.tolist(), share.tolist(), low.tolist(), high.tolist(), strict=True)
     return tuple(Point(*item) for item in listed)
-
-
-def _waves(mass: Floats) -> Floats:
-    return np.asarray(dct(mass, axis=-1), dtype=np.float64)
-
-
-def _smooth(waves: Floats, width: float | Floats) -> Floats:
-    """Spread mass by a reflected Gaussian: cosines are its eigenfunctions on ``[0, 1]``."""
-    damped = np.exp(-0.5 * (np.pi * np.arange(waves.shape[-1]) * np.asarray(width)[..., None]) ** 2)
-    return np.asarray(idct(waves * damped, axis=-1), dtype=np.float64)
-
-
-def _norms(waves: Floats, width: float | Floats) -> Floats:
-    return np.asarray(np.abs(_smooth(waves, width)).sum(axis=-1))
-
-
-def _fixed(falling: Callable[[Floats], Floats], near: float | Floats) -> Floats:
-    """Return where a function that falls meets its own argument, from a guess within 0..1.
-
-    An argument and its value always lie on both sides of that place.
-    """
-    at = np.asarray(near, dtype=np.float64)
-    low, high = np.zeros_like(at), np.ones_like(at)
-    for _ in range(STEPS):
-        value = falling(at)
-        low = np.maximum(low, np.minimum(at, value))
-        high = np.minimum(high, np.maximum(at, value))
-        at = (low + high) / 2
-    return at

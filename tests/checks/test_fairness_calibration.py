@@ -146,7 +146,7 @@ def test_a_group_that_cannot_be_compared_leaves_a_gap_that_passes_no_rule() -> N
 def test_a_group_of_which_nothing_came_true_names_what_is_missing() -> None:
     readings = read(GroupCalibration(), counted({"a": RIGHT, "b": {0.2: (0, 50)}}))
     (gap, _) = gaps(readings, "race=b is not defined")
-    assert gap.cure == "Evaluate on more rows of race=b, of which 30 came true."
+    assert gap.cure == "Evaluate on more rows of race=b; 30 that came true are needed."
     (apart, _) = gaps(readings, "over race is not defined")
     assert "a has such a figure, b has none" in apart.detail
 

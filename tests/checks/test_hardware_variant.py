@@ -123,6 +123,7 @@ def test_a_parent_that_states_logits_is_compared_with_probabilities_by_its_proba
     assert flat["flip_rate"].value == 0
     assert flat["nll_change"].value == pytest.approx(0, abs=1e-12)
     assert flat["brier_change"].value == pytest.approx(0, abs=1e-12)
+    assert flat["smece_change"].value == pytest.approx(0, abs=1e-12)
 
 
 def test_a_gap_between_groups_needs_two_of_them() -> None:

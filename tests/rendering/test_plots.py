@@ -11,7 +11,13 @@ from auditor.rendering.numbers import figure
 from auditor.rendering.plots.axes import Axis, ticks
 from auditor.rendering.plots.gauge import gauge
 from auditor.rendering.plots.intervals import Row, interval_rows
-from auditor.rendering.plots.reliability import Bin, reliability_plot
+from auditor.rendering.plots.reliability import (
+    Beside,
+    Bin,
+    Point,
+    class_plots,
+    reliability_plot,
+)
 from auditor.rendering.plots.robustness import (
     Chart,
     Curve,
@@ -162,3 +168,38 @@ def test_a_reliability_diagram_has_a_mark_and_a_bar_a_bin() -> None:
     bins = [Bin(0.5, 0.75, 0.6, 0.55, 0.5, 0.6, 40), Bin(0.75, 1.0, 0.9, 0.8, 0.7, 0.9, 10)]
     classes = [item.get("class") for item in read(reliability_plot("c", bins, bins)).iter()]
     assert classes.count("mark series-0") == classes.count("bar series-0") == 2
+
+
+def test_a_smooth_curve_lies_in_its_band_and_its_error_beside_calibrated_models() -> None:
+    bins = [Bin(0.5, 0.75, 0.6, 0.55, 0.5, 0.6, 40)]
+    curve = [Point(at / 10, at / 12, at / 15, at / 9) for at in range(1, 9)]
+    plain = reliability_plot("c", bins, bins)
+    whole = reliability_plot("c", bins, bins, curve, Beside(0.04, 0.02, 0.06, 0.01, 0.03))
+    classes = [item.get("class") for item in read(whole).iter()]
+    assert classes.count("band series-0") == classes.count("curve series-0") == 1
+    assert classes.count("zone") == 2  # the range, and its legend
+    assert whole.height > plain.height
+    zone = next(item for item in read(whole).iter() if item.get("class") == "zone")
+    (mark,) = [
+        item for item in read(whole).iter(f"{SVG}circle") if float(item.get("cy", "0")) > 300
+    ]
+    assert float(mark.get("cx", "0")) > float(zone.get("x", "0")) + float(zone.get("width", "0"))
+
+
+def test_each_class_has_a_small_diagram_of_its_own() -> None:
+    bins = [Bin(0.0, 0.5, 0.2, 0.25, 0.2, 0.3, 40), Bin(0.5, 1.0, 0.9, 0.8, 0.7, 0.9, 10)]
+    found = class_plots("c", [(HOSTILE, bins)] * 4)
+    classes = [item.get("class") for item in read(found).iter()]
+    assert classes.count("mark series-0") == 8
+    assert classes.count("ideal") == 4
+    assert found.height > class_plots("c", [("a", bins)] * 3).height
+
+
+@given(st.lists(st.tuples(numbers, numbers, numbers), min_size=1, max_size=5), st.floats(-5, 5))
+def test_rows_below_zero_and_the_ideal_stay_in_the_frame(
+    ends: list[tuple[float, float, float]], ideal: float
+) -> None:
+    rows = [Row(HOSTILE, *(sorted(of)[at] for at in (1, 0, 2))) for of in ends]
+    found = read(interval_rows("k", "t", rows, Unit.NONE, ideal))
+    places = [float(item.get("x1", "0")) for item in found.iter(f"{SVG}line")]
+    assert all(118 <= place <= 344 for place in places)

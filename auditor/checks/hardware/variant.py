@@ -10,7 +10,7 @@ from auditor.attacks.duels import DUEL, Duel, attack_both, duel_readings
 from auditor.attacks.norms import Norm
 from auditor.attacks.suites import Suite, suite
 from auditor.attacks.triggers import Search
-from auditor.comparing.losses import calibration, group_gaps
+from auditor.comparing.losses import calibration, certainty, group_gaps
 from auditor.comparing.pairs import FLIPS, read_pairs, write_pairs
 from auditor.comparing.runs import run_both
 from auditor.domain.budgets import Budget, Cost, Size
@@ -49,7 +49,7 @@ class Variant:
     trigger_batch: int = 64
 
     id: ClassVar[str] = "hardware.variant"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     title: ClassVar[str] = "The deployed variant against its parent"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.MODEL, Need.EVALUATION, Need.CLASSIFICATION, Need.PARENT}
@@ -61,6 +61,9 @@ class Variant:
         **FLIPS,
         "nll_change": Metric("Change of log loss", Unit.NAT, higher_is_better=False),
         "brier_change": Metric("Change of the Brier score", Unit.NONE, higher_is_better=False),
+        "smece_change": Metric(
+            "Change of the smooth calibration error", Unit.NONE, higher_is_better=False
+        ),
         "selection_change_gap": Metric(
             "Change of the widest gap in selection rates", Unit.NONE, higher_is_better=False
         ),
@@ -126,6 +129,7 @@ class Variant:
             "about": {
                 "parent": dict(subject.parent.about),
                 "favourable": task.classes.index(task.favourable),
+                "seed": subject.seed,
             },
         }
         return {**seen, **self._attacked(subject, parent)}
@@ -143,6 +147,7 @@ class Variant:
         return (
             *pairs.figures(confidence),
             *calibration(pairs, before, after, confidence),
+            certainty(pairs, before, after, confidence, cast("int", about["seed"])),
             *group_gaps(pairs, favourable, confidence),
             *duel_readings(evidence, confidence, {"attack": "apgd", "stages": [*self.suite.names]}),
         )

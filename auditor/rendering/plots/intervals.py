@@ -29,13 +29,20 @@ class Row:
     doubted: bool = False
 
 
-def interval_rows(key: str, title: str, rows: Sequence[Row], unit: Unit) -> Drawing:
-    """Draw rows of point and interval; shares on the whole scale, other units from zero."""
+def interval_rows(
+    key: str, title: str, rows: Sequence[Row], unit: Unit, ideal: float | None = None
+) -> Drawing:
+    """Draw rows of point and interval; shares on the whole scale, other units from zero or below.
+
+    A broken line marks the ``ideal``, where there is one.
+    """
     bottom = TOP + STEP * len(rows)
-    most = 1.0 if unit is Unit.SHARE else max(row.high for row in rows) * 1.08 or 1.0
-    axis = Axis(0.0, most, LEFT, RIGHT)
+    least, most = _scale(rows, unit, 0.0 if ideal is None else ideal)
+    axis = Axis(least, most, LEFT, RIGHT)
     drawn: list[Markup] = []
-    for value in ticks(0.0, most, 4):
+    if ideal is not None:
+        drawn.append(line(axis.at(ideal), TOP - 8, axis.at(ideal), bottom, "ideal"))
+    for value in ticks(least, most, 4):
         place = axis.at(value)
         drawn.append(line(place, TOP - 8, place, bottom, "grid"))
         drawn.append(text(place, bottom + 16, number(value, unit), "tick", "middle"))
@@ -50,6 +57,13 @@ def interval_rows(key: str, title: str, rows: Sequence[Row], unit: Unit) -> Draw
         height=round(bottom + 26),
         shapes=tuple(drawn),
     )
+
+
+def _scale(rows: Sequence[Row], unit: Unit, ideal: float) -> tuple[float, float]:
+    if unit is Unit.SHARE:
+        return 0.0, 1.0
+    most = max(*(row.high for row in rows), ideal) * 1.08
+    return min(*(row.low * 1.08 for row in rows), 0.0), most or 1.0
 
 
 def _row(axis: Axis, row: Row, y: float) -> list[Markup]:

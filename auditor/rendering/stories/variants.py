@@ -18,6 +18,7 @@ ABOUT = (
 CHANGES = {
     "nll_change": ("log loss", "it is surer than it should be, or less sure"),
     "brier_change": ("the Brier score", "its stated confidence is worth less"),
+    "smece_change": ("the smooth calibration error", "what it states comes true less reliably"),
 }
 MADE_AGAIN = Cure(
     "Quantise again with more calibration rows, weights quantised per channel, and the layers that "
