@@ -8,7 +8,8 @@ from auditor.rendering.figures.breaking import breaking_panels
 from auditor.rendering.figures.conditions import budget_panels, grid_panels
 from auditor.rendering.figures.curves import attack_panels
 from auditor.rendering.figures.effort import attack_log
-from auditor.rendering.figures.everyday import group_panels, latency_panels, reliability_panels
+from auditor.rendering.figures.everyday import latency_panels, reliability_panels
+from auditor.rendering.figures.groups import group_panels
 from auditor.rendering.figures.moves import move_panels
 from auditor.rendering.figures.panel import Log, Panel, Section
 from auditor.rendering.figures.victims import victim_panels
