@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from simulations.claims import Simulation
+from simulations.comparisons import comparisons
 from simulations.families import clusters, multiplicity, shrinkage
 from simulations.intervals import gaps, proportions, scores
 from simulations.looks import sequential
@@ -58,7 +59,9 @@ class Result:
 
 def registry() -> tuple[Simulation, ...]:
     """Return every experiment."""
-    families = (proportions, gaps, scores, multiplicity, shrinkage, clusters, sequential)
+    families = (
+        proportions, gaps, scores, multiplicity, shrinkage, clusters, comparisons, sequential
+    )  # fmt: skip
     return tuple(simulation for family in families for simulation in family())
 
 
