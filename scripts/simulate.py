@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from simulations.calibrated import calibration
 from simulations.claims import Simulation
+from simulations.comparisons import comparisons
 from simulations.families import clusters, multiplicity, shrinkage
 from simulations.intervals import gaps, proportions, scores
 from simulations.looks import sequential
@@ -68,6 +69,7 @@ def registry() -> tuple[Simulation, ...]:
         multiplicity,
         shrinkage,
         clusters,
+        comparisons,
         sequential,
         surveys,
     )

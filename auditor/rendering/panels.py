@@ -9,10 +9,10 @@ from auditor.rendering.figures.certainty import group_line_panels, reliability_p
 from auditor.rendering.figures.conditions import budget_panels, grid_panels
 from auditor.rendering.figures.curves import attack_panels
 from auditor.rendering.figures.effort import attack_log
-from auditor.rendering.figures.everyday import group_panels, latency_panels
+from auditor.rendering.figures.everyday import latency_panels
+from auditor.rendering.figures.groups import group_panels
 from auditor.rendering.figures.moves import move_panels
 from auditor.rendering.figures.panel import Log, Panel, Section
-from auditor.rendering.figures.slicing import slice_panels
 from auditor.rendering.figures.samples import (
     area_panels,
     copy_panels,
@@ -20,6 +20,7 @@ from auditor.rendering.figures.samples import (
     population_panels,
     suspect_panels,
 )
+from auditor.rendering.figures.slicing import slice_panels
 from auditor.rendering.figures.victims import victim_panels
 from auditor.rendering.inputs import RenderedInputs
 

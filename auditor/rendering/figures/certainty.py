@@ -81,7 +81,7 @@ def group_line_panels(
             target=mine[0][1].target,
             caption=(LINES_APART if index == 0 else "Each group with its own interval.")
             + (f" {len(mine) - len(rows)} more are in the table only." * (len(mine) > len(rows))),
-            drawing=interval_rows(f"{key}-{index}", title, rows, Unit.NONE, RIGHT_AT[metric]),
+            drawing=interval_rows(f"{key}-{index}", title, rows, Unit.NONE, ideal=RIGHT_AT[metric]),
             header=("", "Figure", "Interval", "How sure"),
             rows=tuple((name, *said(m)) for name, m, _ in mine),
         )

@@ -8,12 +8,13 @@ from markupsafe import Markup
 from auditor.domain.readings import Unit
 from auditor.rendering.numbers import number
 from auditor.rendering.plots.axes import Axis, ticks
+from auditor.rendering.plots.legends import LEGEND_STEP, Entry, legend
 from auditor.rendering.plots.marks import mark
 from auditor.rendering.plots.svg import Drawing, line, shortened, text
 
 WIDTH = 360
 LEFT, RIGHT = 118.0, 344.0
-TOP, STEP = 12.0, 24.0
+TOP, STEP, CLOSE = 12.0, 24.0, 13.0
 LONGEST_NAME = 17
 
 
@@ -29,14 +30,22 @@ class Row:
     doubted: bool = False
 
 
-def interval_rows(
-    key: str, title: str, rows: Sequence[Row], unit: Unit, ideal: float | None = None
+def interval_rows(  # noqa: PLR0913 -- rows, and what may be drawn beside them
+    key: str,
+    title: str,
+    rows: Sequence[Row],
+    unit: Unit,
+    *,
+    ideal: float | None = None,
+    entries: Sequence[Entry] = (),
 ) -> Drawing:
     """Draw rows of point and interval; shares on the whole scale, other units from zero or below.
 
-    A broken line marks the ``ideal``, where there is one.
+    A row without a name belongs to the one above it, and stands close; a broken line marks the
+    ``ideal``, where there is one; ``entries`` are a legend.
     """
-    bottom = TOP + STEP * len(rows)
+    places = _places(rows)
+    bottom = places[-1] + STEP / 2
     least, most = _scale(rows, unit, 0.0 if ideal is None else ideal)
     axis = Axis(least, most, LEFT, RIGHT)
     drawn: list[Markup] = []
@@ -46,15 +55,16 @@ def interval_rows(
         place = axis.at(value)
         drawn.append(line(place, TOP - 8, place, bottom, "grid"))
         drawn.append(text(place, bottom + 16, number(value, unit), "tick", "middle"))
-    for index, row in enumerate(rows):
-        drawn += _row(axis, row, TOP + STEP * (index + 0.5))
+    for row, place in zip(rows, places, strict=True):
+        drawn += _row(axis, row, place)
+    drawn += legend(entries, LEFT, bottom + 36)
     return Drawing(
         key=key,
         title=title,
-        description="; ".join(f"{row.name}: {number(row.value, unit)}" for row in rows)
+        description="; ".join(f"{row.name}: {number(row.value, unit)}" for row in rows if row.name)
         + ". The table below holds the intervals.",
         width=WIDTH,
-        height=round(bottom + 26),
+        height=round(bottom + 26 + LEGEND_STEP * len(entries)),
         shapes=tuple(drawn),
     )
 
@@ -64,6 +74,14 @@ def _scale(rows: Sequence[Row], unit: Unit, ideal: float) -> tuple[float, float]
         return 0.0, 1.0
     most = max(*(row.high for row in rows), ideal) * 1.08
     return min(*(row.low * 1.08 for row in rows), 0.0), most or 1.0
+
+
+def _places(rows: Sequence[Row]) -> list[float]:
+    places: list[float] = []
+    for row in rows:
+        step = STEP if row.name else CLOSE
+        places.append(places[-1] + step if places else TOP + STEP / 2)
+    return places
 
 
 def _row(axis: Axis, row: Row, y: float) -> list[Markup]:
