@@ -6,6 +6,7 @@ from types import MappingProxyType
 from auditor.domain.readings import Measurement
 from auditor.rendering.figures.breaking import breaking_panels
 from auditor.rendering.figures.conditions import budget_panels, grid_panels
+from auditor.rendering.figures.courses import course_panels, drift_panels, watch_panels
 from auditor.rendering.figures.curves import attack_panels
 from auditor.rendering.figures.effort import attack_log
 from auditor.rendering.figures.everyday import group_panels, latency_panels, reliability_panels
@@ -21,6 +22,7 @@ Draw = Callable[[RenderedInputs, Sequence[Measurement], str], Iterator[Panel]]
 SECTIONS: Mapping[str, tuple[Draw, ...]] = MappingProxyType(
     {
         "In daily use": (reliability_panels, group_panels, latency_panels),
+        "Over time": (course_panels, watch_panels, drift_panels),
         "Under attack": (attack_panels, breaking_panels, victim_panels, move_panels),
         "Under noise, faults and other views": (grid_panels, budget_panels),
     }
