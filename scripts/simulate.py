@@ -12,6 +12,7 @@ import numpy as np
 from simulations.calibrated import calibration
 from simulations.claims import Simulation
 from simulations.comparisons import comparisons
+from simulations.courses import courses
 from simulations.families import clusters, multiplicity, shrinkage
 from simulations.intervals import gaps, proportions, scores
 from simulations.looks import sequential
@@ -72,6 +73,7 @@ def registry() -> tuple[Simulation, ...]:
         comparisons,
         sequential,
         surveys,
+        courses,
     )
     return tuple(simulation for family in families for simulation in family())
 

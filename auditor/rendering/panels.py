@@ -7,6 +7,7 @@ from auditor.domain.readings import Measurement
 from auditor.rendering.figures.breaking import breaking_panels
 from auditor.rendering.figures.certainty import group_line_panels, reliability_panels
 from auditor.rendering.figures.conditions import budget_panels, grid_panels
+from auditor.rendering.figures.courses import course_panels, drift_panels, watch_panels
 from auditor.rendering.figures.curves import attack_panels
 from auditor.rendering.figures.effort import attack_log
 from auditor.rendering.figures.everyday import latency_panels
@@ -37,6 +38,7 @@ SECTIONS: Mapping[str, tuple[Draw, ...]] = MappingProxyType(
             latency_panels,
         ),
         "Where it is worse": (slice_panels,),
+        "Over time": (course_panels, watch_panels, drift_panels),
         "Under attack": (attack_panels, breaking_panels, victim_panels, move_panels),
         "Under noise, faults and other views": (grid_panels, budget_panels),
         "The data": (population_panels, suspect_panels, leak_panels, copy_panels, area_panels),

@@ -16,10 +16,9 @@ from auditor.stats.gaps import max_gap
 from auditor.stats.recalibration import recalibrate
 
 Flags = NDArray[np.bool_]
-CALIBRATION = ("slope", "intercept", "debiased_l2", "ece_15")
+LINE = ("slope", "intercept")
 CHANGES = 3
 """Gap and both changes hold jointly."""
-TWO = 2
 CLUSTERED = "rows of one cluster are not independent, and the interval takes them as if they were"
 ECE = "biased upward, and no interval of it is known to cover: for comparability only"
 
@@ -46,22 +45,18 @@ class Timeline:
         rows = self.periods == period
         stated, happened = self.stated[rows], self.happened[rows]
         line = recalibrate(stated, happened, confidence)
-        for metric in CALIBRATION[:TWO]:
+        for metric in LINE:
             if line is None:
                 yield _undefined(metric, "one threshold tells apart what came true and what not")
             else:
                 yield self.measured(getattr(line, metric), metric, Unit.NONE)
         error = self.error(period, confidence)
-        yield error if isinstance(error, Gap) else self.measured(error, "debiased_l2", Unit.SHARE)
-        yield Measurement(
-            metric="ece_15",
-            value=binning.expected_error(stated, happened),
-            method="15 equal-width bins, the last one closed; for comparability only",
-            n=len(stated),
-            unit=Unit.SHARE,
-            doubted=True,
-            details={"doubt": ECE},
-        )
+        if isinstance(error, Gap):
+            yield error
+            return
+        made = self.measured(error, "debiased_l2", Unit.SHARE)
+        ece = binning.expected_error(stated, happened)
+        yield replace(made, details={**made.details, "ece_15": ece, "ece_15_is": ECE})
 
     def accuracy(self, period: int, confidence: float) -> Reading:
         """Return the share of right answers of a period."""

@@ -3,18 +3,27 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from auditor.domain.canonical import Json
 from auditor.domain.readings import Measurement, Unit
+from auditor.domain.tasks import Floats
 from auditor.stats.shifts import Shift
 from auditor.surveying.drifting import Counted
 
+TEST = "smirnov of numbers, pearson chi-squared of categories; benjamini-hochberg"
 UNPROVEN = "a p-value says how sure a change is, not how large; a large one proves no stability"
 
 
 def largest(
-    columns: Sequence[Counted], found: Sequence[Shift], task: Mapping[str, Json]
-) -> Measurement:
-    """Return the change of the column that has changed most, with the interval of the largest."""
+    columns: Sequence[Counted],
+    found: Sequence[Shift],
+    adjusted: Floats,
+    task: Mapping[str, Json],
+) -> Iterator[Measurement]:
+    """Yield the change of the column that has changed most, with the interval of the largest, and
+    the least of all adjusted p-values.
+    """
     worst = max(range(len(found)), key=lambda at: found[at].distance.value)
     every = [shift.distance for shift in found]
     interval = replace(
@@ -25,21 +34,21 @@ def largest(
         "columns": len(columns),
         **{name: task[name] for name in ("reference", "current", "rows", "only_in_one")},
     }
-    return Measurement.of(interval, "largest_distance", Unit.SHARE, details=details)
+    yield Measurement.of(interval, "largest_distance", Unit.SHARE, details=details)
+    surest = int(np.argmin(adjusted))
+    least = doubted_p("least_p", float(adjusted[surest]), TEST, every[surest].n)
+    yield replace(least, details={**least.details, "column": columns[surest].name})
 
 
 def column_readings(name: str, shift: Shift, adjusted: float) -> Iterator[Measurement]:
-    """Yield how far a column has changed, and whether chance explains it."""
+    """Yield how far a column has changed, and in details whether chance explains it."""
     divergence = shift.jensen_shannon
     more: dict[str, Json] = {} if divergence is None else {"jensen_shannon": divergence}
     place = {"column": name}
-    details = {"adjusted_p": adjusted, **more}
+    details = {"adjusted_p": adjusted, "test": TEST, **more}
     yield Measurement.of(shift.distance, "distance", Unit.SHARE, params=place, details=details)
     if shift.moved is not None:
         yield Measurement.of(shift.moved, "moved", Unit.NONE, params=place)
-    test = "smirnov" if divergence is None else "pearson chi-squared"
-    found = doubted_p("adjusted_p", adjusted, f"{test}, benjamini-hochberg", shift.distance.n)
-    yield replace(found, params=place)
 
 
 def doubted_p(metric: str, value: float, method: str, n: int) -> Measurement:

@@ -33,11 +33,10 @@ def two(rows: int = 2000, **changed: object) -> Subject:
     )
 
 
-def doubted_p(readings: tuple[Reading, ...], column: str) -> float:
-    found = measured(readings, "adjusted_p", column=column)
-    assert found.doubted
-    assert isinstance(found.value, float)
-    return found.value
+def adjusted(readings: tuple[Reading, ...], column: str) -> float:
+    found = measured(readings, "distance", column=column).details["adjusted_p"]
+    assert isinstance(found, float)
+    return found
 
 
 def test_a_column_that_moved_is_found_and_the_others_are_not() -> None:
@@ -46,13 +45,16 @@ def test_a_column_that_moved_is_found_and_the_others_are_not() -> None:
     age = measured(readings, "distance", column="age")
     assert ends(age)[0] > 0
     assert measured(readings, "moved", column="age").value == pytest.approx(0.5, abs=0.1)
-    assert doubted_p(readings, "age") < 1e-6
+    assert adjusted(readings, "age") < 1e-6
     for column in ("income", "city"):
         assert ends(measured(readings, "distance", column=column))[0] == 0
-        assert doubted_p(readings, column) > 0.01
+        assert adjusted(readings, column) > 0.01
     largest = measured(readings, "largest_distance")
     assert largest.details["column"] == "age"
     assert largest.value == age.value
+    least = measured(readings, "least_p")
+    assert (least.value, least.details["column"]) == (adjusted(readings, "age"), "age")
+    assert least.doubted
 
 
 def test_the_clean_twin_is_silent() -> None:

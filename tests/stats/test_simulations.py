@@ -12,7 +12,13 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "simulations.md"
-BRIEF = {"shrunken_rates": 2, "mean_sequence": 4, "mean_evidence": 4, "smooth_error": 10}
+BRIEF = {
+    "shrunken_rates": 2,
+    "mean_sequence": 4,
+    "mean_evidence": 4,
+    "smooth_error": 10,
+    "restarted_evidence": 4,
+}
 
 
 @pytest.fixture(scope="module")

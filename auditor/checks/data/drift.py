@@ -48,11 +48,12 @@ class Drift:
     Of every column that both have, and of the model's score: the ``distance`` is how much the
     chance of some threshold, or of some set of levels, has changed (Kolmogorov-Smirnov, total
     variation); numbers have ``moved`` by so many standard deviations of the reference
-    (Wasserstein). ``adjusted_p`` is of no change, adjusted for all columns by Benjamini and
-    Hochberg. Intervals hold jointly over all columns; readings name the ``most`` columns that have
-    changed most. A classifier is trained to tell ``rows`` of both apart, and tested on others;
-    its p-value is from ``rounds`` permutations. ``label_share_change`` estimates from decisions
-    alone how many of each class there are now.
+    (Wasserstein). The p-value of no change, adjusted for all columns by Benjamini and Hochberg, is
+    ``adjusted_p`` in the details of a distance; the least of all is ``least_p``. Intervals hold
+    jointly over all columns; readings name the ``most`` columns that have changed most. A
+    classifier is trained to tell ``rows`` of both apart, and tested on others; its p-value is from
+    ``rounds`` permutations. ``label_share_change`` estimates from decisions alone how many of each
+    class there are now.
 
     Neither effect nor p-value is a verdict alone: p-values and what is estimated without labels
     are doubted, so that no rule passes on them. Evidence is the reference's sketch, on whose cells
@@ -75,7 +76,7 @@ class Drift:
         ),
         "distance": Metric("Change of a column's distribution", Unit.SHARE, higher_is_better=False),
         "moved": Metric("Standard deviations moved", Unit.NONE, higher_is_better=False),
-        "adjusted_p": Metric("P-value of no change, adjusted", Unit.NONE, exact=True),
+        "least_p": Metric("Least p-value of no change, adjusted", Unit.NONE, exact=True),
         "classifier_auc": Metric(
             "How well both are told apart", Unit.SHARE, Bound.AT_LEAST, higher_is_better=False
         ),
@@ -165,7 +166,7 @@ class Drift:
         """Yield the largest change, and the columns that have changed most."""
         found, adjusted = shifts(columns, confidence)
         order = sorted(range(len(found)), key=lambda at: -found[at].distance.value)
-        yield largest(columns, found, task)
+        yield from largest(columns, found, adjusted, task)
         for at in order[: self.most]:
             yield from column_readings(columns[at].name, found[at], float(adjusted[at]))
 

@@ -33,7 +33,8 @@ class OverTime:
     Few distinct times, such as years, are periods; else there are ``most`` of about equally many
     rows. ``accuracy_gap`` is the largest difference between any two periods; the changes are those
     of the latest period against the first, and the intervals of the gap and both changes hold
-    jointly. In a regression a row is right within the tolerance.
+    jointly. ECE is in the details of the debiased error, for comparison only. In a regression a row
+    is right within the tolerance.
     """
 
     most: int = 12
@@ -48,9 +49,6 @@ class OverTime:
         "slope": Metric("Recalibration slope (1 is right, less is too bold)", Unit.NONE),
         "intercept": Metric("Recalibration intercept (0 is right)", Unit.NONE),
         "debiased_l2": Metric("Debiased L2 calibration error", Unit.SHARE, higher_is_better=False),
-        "ece_15": Metric(
-            "Expected calibration error, 15 bins", Unit.SHARE, higher_is_better=False, exact=True
-        ),
         "accuracy_gap": Metric("Largest difference of accuracy between periods", Unit.NONE),
         "accuracy_change": Metric(
             "Accuracy of the latest period, less the first", Unit.NONE, higher_is_better=True
