@@ -13,6 +13,7 @@ from simulations.claims import Simulation
 from simulations.families import clusters, multiplicity, shrinkage
 from simulations.intervals import gaps, proportions, scores
 from simulations.looks import sequential
+from simulations.slicing import slicing
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "simulations.md"
 HEAD = """# Simulations
@@ -58,7 +59,7 @@ class Result:
 
 def registry() -> tuple[Simulation, ...]:
     """Return every experiment."""
-    families = (proportions, gaps, scores, multiplicity, shrinkage, clusters, sequential)
+    families = (proportions, gaps, scores, multiplicity, shrinkage, clusters, sequential, slicing)
     return tuple(simulation for family in families for simulation in family())
 
 

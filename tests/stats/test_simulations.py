@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "simulations.md"
-BRIEF = {"shrunken_rates": 2, "mean_sequence": 4, "mean_evidence": 4}
+BRIEF = {"shrunken_rates": 2, "mean_sequence": 4, "mean_evidence": 4, "confirm": 3}
 
 
 @pytest.fixture(scope="module")
