@@ -40,7 +40,7 @@ def slicing() -> tuple[Simulation, ...]:
         ),
         *(
             _often(
-                f"{kind}, {lift:g} times as bad in 1/16, {name}", goal, of, 300,
+                f"{kind}, {lift:g} times as bad in 1/16, {name}", goal, of, 120,
                 _finds(columns, lift, alike), known=columns is _following and alike == 1,
             )
             for kind, columns in kinds
