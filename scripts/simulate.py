@@ -16,6 +16,7 @@ from simulations.courses import courses
 from simulations.families import clusters, multiplicity, shrinkage
 from simulations.intervals import gaps, proportions, scores
 from simulations.looks import sequential
+from simulations.slicing import slicing
 from simulations.surveys import surveys
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "simulations.md"
@@ -74,6 +75,7 @@ def registry() -> tuple[Simulation, ...]:
         sequential,
         surveys,
         courses,
+        slicing,
     )
     return tuple(simulation for family in families for simulation in family())
 

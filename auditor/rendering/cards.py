@@ -11,6 +11,7 @@ from auditor.domain.readings import Gap, Measurement, Reading
 from auditor.domain.verdicts import Outcome
 from auditor.rendering.controls import control_chip
 from auditor.rendering.doubting import why_doubted
+from auditor.rendering.figures.slicing import worst_place
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.numbers import DASH, Figure, count, figure, scalar
 from auditor.rendering.phrases import (
@@ -184,7 +185,7 @@ def reading_sentence(inputs: RenderedInputs, reading: Reading, limits: Limits | 
     if isinstance(reading, Gap):
         return f"No figure: {gap_name(inputs, reading)} {_because(reading)}"
     words = figure(reading, limit_values(limits))
-    said = bound_sentence(inputs, reading, words.whole) + "."
+    said = bound_sentence(inputs, reading, words.whole) + "." + worst_place(reading)
     if reading.doubted:
         doubt = why_doubted(inputs.record, reading)
         said += f" It is doubted and cannot keep a rule{f': {doubt}' if doubt else ''}."

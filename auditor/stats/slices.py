@@ -100,7 +100,8 @@ def discover(half: Sample, search: Search) -> Found:
     overall rate, times how many slices of as many conditions there are: there are many more of
     three conditions than of one, and the worst of many is bad by chance. Of each number of
     conditions chance alone would offer about ``search.most``. The search ends after
-    ``MOST_WEIGHED`` rows.
+    ``MOST_WEIGHED`` rows. Where columns repeat each other, what is put forward in place of a bad
+    slice is often another of mostly the same rows.
     """
     depth = affordable_depth(len(half.wrong), len(half.levels), search.depth)
     lattice = enumerate_slices(half, depth, search.least_rows)

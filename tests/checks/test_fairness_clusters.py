@@ -1,3 +1,4 @@
+import csv
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,17 +26,18 @@ from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Classification
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
+DOCSTRINGS = DIGITS.parent / "docstrings"
 CLASSES = tuple("0123456789")
 INVERTED = 160
 
 
 @contextmanager
-def digits() -> Iterator[Subject]:
+def digits(inverted: int = INVERTED) -> Iterator[Subject]:
     """The example's network on digits, of which some are white on black: no column says which."""
     found = load_digits()
     images = (found.images / 16).astype(np.float32)[:, None]
     rng = np.random.default_rng(1)
-    images[rng.permutation(len(images))[:INVERTED]] *= -1
+    images[rng.permutation(len(images))[:inverted]] *= -1
     images[images < 0] += 1
     artifact = Artifact("digits", "1", (FileDigest("model.onnx", 1, "0" * 64),))
     task = Classification(CLASSES, "9", "9")
@@ -80,6 +82,13 @@ def test_what_only_the_pictures_show_is_found_and_confirmed_on_the_rows_held_out
     labels = worst.details["labels"]
     assert isinstance(labels, list)
     assert sum(item["n"] for item in labels if isinstance(item, dict)) == worst.n
+
+
+def test_the_same_digits_as_they_are_have_no_bad_cluster() -> None:
+    with digits(inverted=0) as subject:
+        readings = read(FoundClusters(), subject)
+    assert sliced(readings) == []
+    assert measured(readings, "slices_looked_at").value == 8 + 16 + 32
 
 
 def test_the_power_that_these_rows_have_is_told(seen: Evidence) -> None:
@@ -138,6 +147,33 @@ def test_errors_that_strike_at_random_are_rarely_called_a_cluster() -> None:
         alarms += bool(outcome.confirmed)
     assert tried > repeats / 2
     assert alarms / repeats <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / repeats)
+
+
+def test_texts_that_share_their_words_are_found_and_shown_by_their_openings() -> None:
+    with (DOCSTRINGS / "test.csv").open(encoding="utf-8") as stream:
+        listed = list(csv.DictReader(stream))
+    classes = ("files", "network")
+    labels = np.array([classes.index(row["topic"]) for row in listed])
+    texts = np.array([row["text"] for row in listed])
+    planted = np.random.default_rng(4).permutation(len(texts))[:120]
+    texts = np.array(
+        [f"server host port {text}" if at in planted else text for at, text in enumerate(texts)]
+    )
+    labels[planted] = 0  # of files, whatever the words say
+    artifact = Artifact("texts", "1", (FileDigest("model.onnx", 1, "0" * 64),))
+    task = Classification(classes, "network", "network")
+    with benched(DOCSTRINGS, artifact, texts, labels, task=task, space=ABSENT) as subject:
+        subject.show_examples = True
+        evidence = stored(FoundClusters(), subject)
+    (worst, *_) = sliced(FoundClusters().figures(evidence, 0.95))
+    assert float(worst.value or 0) > 0.5
+    view = worst.details["view"]
+    assert isinstance(view, dict)
+    assert view["operator"] == "LinearClassifier"
+    shown = evidence["sheet_texts"]
+    assert isinstance(shown, list)
+    assert shown[0].startswith("server host port")
+    assert max(map(len, shown)) <= 160
 
 
 def hidden_layer(folder: Path) -> Artifact:

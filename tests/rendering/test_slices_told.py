@@ -12,6 +12,7 @@ from auditor.domain.canonical import Json
 from auditor.domain.evidence import Item, encode
 from auditor.domain.readings import Bound, Measurement, Unit
 from auditor.domain.records import AuditRecord, Observation
+from auditor.rendering.cards import reading_sentence
 from auditor.rendering.figures.panel import Panel
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.numbers import DASH
@@ -83,6 +84,15 @@ def test_a_slice_is_told_by_what_it_is_how_bad_for_how_many_and_in_which_way() -
     )
     assert cure.startswith("What to do:")
     assert power.rows == (("1 %", "81", "36.0 %", "1.90"), ("20 %", "9", "none would be", DASH))
+
+
+def test_the_worst_slice_is_named_where_its_figure_is_said() -> None:
+    place: Json = {"city": "far", "sex": "f"}
+    worst = reading("worst_slice_error", 0.3, bound=Bound.AT_LEAST, details={"slice": place})
+    record = searched()
+    assert reading_sentence(shown(record), worst).endswith(". The slice is city: far and sex: f.")
+    nobody = replace(worst, details={"slice": {}})
+    assert "The slice is" not in reading_sentence(shown(record), nobody)
 
 
 def test_those_come_first_that_wrong_most_and_a_part_names_its_whole() -> None:

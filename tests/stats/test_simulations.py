@@ -18,6 +18,7 @@ BRIEF = {
     "mean_evidence": 4,
     "smooth_error": 10,
     "restarted_evidence": 4,
+    "confirm": 3,
 }
 
 

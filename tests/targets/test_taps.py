@@ -99,6 +99,8 @@ def test_a_layer_beside_which_something_leads_past_is_not_the_last() -> None:
         node("Add", ["b", "h"], ["y"]),  # a short cut
     ]
     assert seen(nodes, w=W) == ("x", "MatMul", True)
+    deeper = [*nodes[:3], node("Relu", ["b"], ["c"]), node("MatMul", ["c", "w"], ["d"])]
+    assert seen([*deeper, node("Add", ["d", "h"], ["y"])], w=W) == ("x", "MatMul", True)
 
 
 def test_what_a_branch_reads_from_outside_counts() -> None:

@@ -44,7 +44,8 @@ class Slices:
     most ``most`` slices forward. On the other half each is tested against the rest (exact,
     one-sided, mid-p), and confirmed where its p-value, corrected for all that were tried, is at
     most ``level``, and no slice confirmed before explains it. ``holm`` bounds the chance of any
-    false confirmation, ``bh`` the mean share of false ones. Figures come from the held-out half
+    false confirmation, ``bh`` the mean share of false ones. Where columns repeat each other, the
+    slice that is named is often one of mostly the same rows. Figures come from the held-out half
     alone. An error is a wrong decision (a rejection too), or a number that misses the truth by more
     than the tolerance. ``error`` is read of the whole sample too. ``worst_slice_error`` is a bound:
     a search that finds nothing proves nothing. Evidence holds every row's levels, label and

@@ -95,7 +95,18 @@ def _view(whole: Measurement) -> Iterator[str]:
 
 def slice_name(m: Measurement) -> str:
     """Say which rows a slice holds."""
-    return " and ".join(f"{name}: {level}" for name, level in m.slice.items()) or "all rows"
+    return _named(m.slice) or "all rows"
+
+
+def worst_place(m: Measurement) -> str:
+    """Say whose figure the worst slice's is, or nothing of other figures."""
+    place = m.details.get("slice") if m.metric == "worst_slice_error" else None
+    name = _named(place) if isinstance(place, Mapping) else ""
+    return f" The slice is {name}." if name else ""
+
+
+def _named(place: Mapping[str, Json]) -> str:
+    return " and ".join(f"{name}: {scalar(level)}" for name, level in place.items())
 
 
 def _told(m: Measurement, place: int, before: Sequence[Measurement]) -> str:
