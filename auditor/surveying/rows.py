@@ -52,7 +52,7 @@ def material(dataset: Dataset, space: InputSpace | Gap) -> Material | Gap:
     """Return the inputs of a dataset as rows that can be compared, or why they cannot be."""
     values = dataset.inputs
     if values is None:
-        return _NO_INPUTS
+        return NO_INPUTS
     if dataset.texts:
         return Material(Kind.TEXTS, values)
     if values.ndim == TABLE_AXES:
@@ -99,7 +99,7 @@ def first_of_each(coded: Rows) -> Rows:
     return np.asarray(first[place], dtype=np.int64)
 
 
-_NO_INPUTS = Gap(
+NO_INPUTS = Gap(
     reason=Reason.NEEDS_MODEL,
     detail="In an audit of predictions alone the data hold no inputs.",
     cure="Name the model's file under model.artifact, and the columns that it reads.",

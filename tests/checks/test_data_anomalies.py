@@ -93,6 +93,8 @@ def test_few_rows_texts_and_no_rows_are_gaps() -> None:
     assert gaps(read(Anomalies(), surveyed(sample(table(60, 1)))), "too few")[0].reason is (
         Reason.TOO_FEW_ROWS
     )
+    bare = replace(sample(table(60, 1)), inputs=None)
+    assert gaps(read(Anomalies(), surveyed(bare)), "no inputs")[0].reason is Reason.NEEDS_MODEL
     words = sample(np.array([f"text {row}" for row in range(90)]))
     assert gaps(read(Anomalies(), surveyed(words)), "no distance")[0].reason is (
         Reason.NEEDS_NUMERIC_INPUT

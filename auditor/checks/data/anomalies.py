@@ -20,6 +20,7 @@ from auditor.domain.tasks import Feature, Floats
 from auditor.stats.conformal import conformal_p_values, fewest_found
 from auditor.stats.multiplicity import benjamini_hochberg
 from auditor.stats.proportions import clopper_pearson
+from auditor.surveying.rows import NO_INPUTS
 from auditor.surveying.strangeness import Scale, comparable, distances
 
 METRIC = "anomaly_share"
@@ -83,6 +84,8 @@ class Anomalies:
         ours = _points(evaluation)
         theirs = None if training is None else _points(training)
         rows = np.arange(evaluation.rows)
+        if evaluation.inputs is None:
+            return {"gap": write_gap(NO_INPUTS)}
         if ours is None or (training is not None and theirs is None):
             return {"gap": write_gap(_NO_NUMBERS)}
         if theirs is None:
