@@ -8,11 +8,13 @@ from everything import SUBJECTS
 from auditor.checks.discovery import discover
 from auditor.domain.budgets import Budget, Size
 from auditor.domain.canonical import canonical
-from auditor.domain.checks import Check, is_timing
+from auditor.domain.checks import Check, coordinates, is_timing
 from auditor.domain.evidence import decode, encode
 from auditor.domain.readings import Gap, Measurement, Reason
 from auditor.engines.local import observe_all
 from auditor.measuring import Result, Seen, instantiate, parameters, readings
+from auditor.packs.linting import COORDINATES
+from auditor.packs.parameters import names
 
 CHECKS = discover()
 ROUNDING = 1e-9
@@ -112,6 +114,15 @@ def nested(narrow: Measurement, wide: Measurement) -> bool:
     assert None not in ends
     low, inner, outer, high = (float(end) for end in ends if end is not None)
     return low <= inner + ROUNDING and high >= outer - ROUNDING
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_rule_can_name_every_coordinate_of_a_reading(name: str, subject: str) -> None:
+    check = CHECKS[name]
+    known = COORDINATES | set(check.grid) | coordinates(check) | set(names(check))
+    for reading in readings([observed(name, subject)], 0.95):
+        assert set(reading.params) <= known
 
 
 @pytest.mark.parametrize("name", CHECKS)

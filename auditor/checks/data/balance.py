@@ -43,6 +43,7 @@ class Balance:
     needs: ClassVar[frozenset[Need]] = frozenset({Need.EVALUATION})
     wants: ClassVar[frozenset[Need]] = frozenset({Need.LABELS, Need.GROUPS, Need.TRAINING})
     uses: ClassVar[tuple[str, ...]] = ()
+    coordinates: ClassVar[frozenset[str]] = frozenset({"column", "data", "label"})
     emits: ClassVar[Mapping[str, Metric]] = {
         "class_share": Metric("Share of a class", Unit.SHARE),
         "imbalance_ratio": Metric(

@@ -52,6 +52,7 @@ class Duplicates:
     needs: ClassVar[frozenset[Need]] = frozenset({Need.EVALUATION})
     wants: ClassVar[frozenset[Need]] = frozenset({Need.LABELS, Need.TRAINING})
     uses: ClassVar[tuple[str, ...]] = ()
+    coordinates: ClassVar[frozenset[str]] = frozenset({"data"})
     emits: ClassVar[Mapping[str, Metric]] = {
         "exact_share": Metric(
             "Rows that repeat an earlier one", Unit.SHARE, higher_is_better=False, exact=True

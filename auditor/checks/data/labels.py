@@ -55,6 +55,7 @@ class Labels:
     )
     wants: ClassVar[frozenset[Need]] = frozenset({Need.TRAINING})
     uses: ClassVar[tuple[str, ...]] = ()
+    coordinates: ClassVar[frozenset[str]] = frozenset({"data"})
     emits: ClassVar[Mapping[str, Metric]] = {
         METRIC: Metric("Estimated share of wrong labels", Unit.SHARE, higher_is_better=False)
     }

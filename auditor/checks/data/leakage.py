@@ -56,6 +56,7 @@ class Leakage:
     needs: ClassVar[frozenset[Need]] = frozenset({Need.EVALUATION, Need.TRAINING})
     wants: ClassVar[frozenset[Need]] = frozenset({Need.LABELS, Need.SCORES})
     uses: ClassVar[tuple[str, ...]] = ()
+    coordinates: ClassVar[frozenset[str]] = frozenset({"leak"})
     emits: ClassVar[Mapping[str, Metric]] = {
         "exact_share": Metric(
             "Evaluation rows that stand in the training data",

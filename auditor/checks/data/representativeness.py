@@ -45,6 +45,7 @@ class Representativeness:
     needs: ClassVar[frozenset[Need]] = frozenset({Need.EVALUATION, Need.POPULATION})
     wants: ClassVar[frozenset[Need]] = frozenset({Need.TRAINING})
     uses: ClassVar[tuple[str, ...]] = ()
+    coordinates: ClassVar[frozenset[str]] = frozenset({"column", "data", "level"})
     emits: ClassVar[Mapping[str, Metric]] = {
         GAP: Metric(
             "Largest distance of a share from the population's", Unit.SHARE, higher_is_better=False

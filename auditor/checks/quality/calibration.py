@@ -44,6 +44,7 @@ class Calibration:
         {Need.EVALUATION, Need.LABELS, Need.SCORES, Need.CLASSIFICATION}
     )
     uses: ClassVar[tuple[str, ...]] = ()
+    coordinates: ClassVar[frozenset[str]] = frozenset({"class"})
     emits: ClassVar[Mapping[str, Metric]] = {**CERTAINTY, **CORRECTIONS}
     controls: ClassVar[tuple[Control, ...]] = (
         Control("eu-ai-act", "15(1)"),
