@@ -45,9 +45,10 @@ class ClusteredMeans:
         independent rows. 0 where there is no error to speak of.
         """
         squared = float(np.sum((self.scores @ contrast) ** 2))
-        own = self.own @ contrast**2
-        reach = self.reach * contrast[:, None]
-        passed = np.einsum("gki,kij->gkj", reach, self.kernel)
+        part = np.flatnonzero(contrast)
+        own = self.own[:, part] @ contrast[part] ** 2
+        reach = self.reach[:, part] * contrast[part, None]
+        passed = np.einsum("gki,kij->gkj", reach, self.kernel[part])
         flat, through = (part.reshape(len(own), -1) for part in (reach, passed))
         crossed = flat.T @ through
         apart = float(np.trace(crossed @ crossed)) - float(np.sum(np.sum(flat * through, 1) ** 2))
