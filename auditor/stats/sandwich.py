@@ -45,9 +45,10 @@ class ClusteredMeans:
         independent rows. 0 where there is no error to speak of.
         """
         squared = float(np.sum((self.scores @ contrast) ** 2))
-        own = self.own @ contrast**2
-        reach = self.reach * contrast[:, None]
-        passed = np.einsum("gki,kij->gkj", reach, self.kernel)
+        part = np.flatnonzero(contrast)
+        own = self.own[:, part] @ contrast[part] ** 2
+        reach = self.reach[:, part] * contrast[part, None]
+        passed = np.einsum("gki,kij->gkj", reach, self.kernel[part])
         flat, through = (part.reshape(len(own), -1) for part in (reach, passed))
         crossed = flat.T @ through
         apart = float(np.trace(crossed @ crossed)) - float(np.sum(np.sum(flat * through, 1) ** 2))
@@ -95,13 +96,25 @@ def _fit(gram: Floats, sums: Floats) -> ClusteredMeans:
     weight, square = gram[..., 0, 1].sum(axis=0), gram[..., 1, 1].sum(axis=0)
     means = sums[..., 1].sum(axis=0) / weight
     kernel = _square(square / weight**2, -1 / weight, -1 / weight, np.zeros_like(weight))
-    adjust, lost = _adjustments(gram, kernel)
+    adjust, lost = _once_a_kind(gram, kernel)
     residual = sums - gram[..., 0] * means[:, None]
     turned = np.einsum("gki,gkij->gkj", gram[..., 1], adjust)
     scores = (residual[..., 1] + np.sum(turned * residual, axis=-1)) / weight
     reach = (gram[..., 1] + np.einsum("gki,gkij->gkj", turned, gram)) / weight[:, None]
     gone = np.einsum("gki,gkij,gkj->gk", gram[..., 1], lost, gram[..., 1])
     return ClusteredMeans(means, scores, (gram[..., 1, 1] - gone) / weight**2, reach, kernel)
+
+
+def _once_a_kind(gram: Floats, kernel: Floats) -> tuple[Floats, Floats]:
+    """Return ``_adjustments``; where weights are alike, once for each number of rows."""
+    rows = gram[..., 0, 0]
+    if not np.array_equal(rows, gram[..., 1, 1]) or not np.array_equal(rows, gram[..., 0, 1]):
+        return _adjustments(gram, kernel)
+    _, first, places = np.unique(rows, return_index=True, return_inverse=True)
+    each = np.repeat(gram.reshape(-1, 2, 2)[first][:, None], len(kernel), axis=1)
+    adjust, lost = _adjustments(each, kernel)
+    at = places.reshape(rows.shape), np.arange(len(kernel))
+    return adjust[at], lost[at]
 
 
 def _adjustments(gram: Floats, kernel: Floats) -> tuple[Floats, Floats]:

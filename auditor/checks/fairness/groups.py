@@ -44,8 +44,9 @@ class Groups:
     """Rates of each group, the largest gaps between groups, and the ratios of selection rates.
 
     Gaps of all metrics and columns, and impact ratios, hold jointly; the equalised-odds gap is the
-    larger of two of them and costs nothing more. Rows of one cluster are taken as alike. A
-    regression has ``fairness.errors`` instead.
+    larger of two of them and costs nothing more. Intervals are exact (Clopper-Pearson), since they
+    must hold at any rate and any number of rows; details show Wilson's. Rows of one cluster are
+    taken as alike. A regression has ``fairness.errors`` instead.
 
     ``compare_unknown`` says whether rows of unknown group take part in gaps and ratios: a few rows
     of unknown group make every gap undecidable, and are no group of people that could be treated
