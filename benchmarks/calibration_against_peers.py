@@ -28,7 +28,7 @@ from auditor.stats.binning import debiased_l2, expected_error
 from auditor.stats.smooth_calibration import smooth_error
 
 ROWS, CLASSES, SEED = 1_000_000, 10, 7
-MOST_SECONDS = 900
+MOST_SECONDS = 3600
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 

@@ -50,16 +50,16 @@ def calibration() -> tuple[Simulation, ...]:
         ),
         *(
             covering(
-                "smooth_error", f"{n} rows, temperature {t:g}", 0.94, 300, _covers_smooth(n, t)
+                "smooth_error", f"{n} rows, temperature {t:g}", 0.94, 600, _covers_smooth(n, t)
             )
             for n in (150, 1000)
             for t in (1.0, 1.6)
         ),
-        seldom("smooth_error", "300 rows, null band", rejects, 500, _null),
+        seldom("smooth_error", "300 rows, null band", rejects, 300, _null),
         covering("brier_parts", "300 rows, resolution", 0.94, 3000, _resolution),
-        seldom("classwise_l2", "300 rows, 5 classes", rejects, 1000, _classes(whole=True)),
+        seldom("classwise_l2", "300 rows, 5 classes", rejects, 500, _classes(whole=True)),
         seldom("top_label_l2", "300 rows, 5 classes", rejects, 2000, _classes(whole=False)),
-        *(seldom("temper", f"{n} rows, or platt", advice, 800, _advised(n)) for n in (60, *sizes)),
+        *(seldom("temper", f"{n} rows, or platt", advice, 400, _advised(n)) for n in (60, *sizes)),
     )
 
 
