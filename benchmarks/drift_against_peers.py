@@ -88,12 +88,17 @@ def environment(folder: Path, name: str, packages: tuple[str, ...]) -> Path | No
     )
     if known.returncode == 0:
         return python
-    told = subprocess.run(  # noqa: S603 -- our own words
-        [python, "-m", "pip", "install", "-q", *packages],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        told = subprocess.run(  # noqa: S603 -- our own words
+            [python, "-m", "pip", "install", "-q", *packages],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=MOST_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        print(f"{name}: pip does not come to an end, so its ratios are left out")
+        return None
     if told.returncode:
         last = told.stderr.strip().splitlines()[-1:]
         print(f"{name}: cannot be installed, so its ratios are left out: {last}")
