@@ -128,7 +128,7 @@ def test_without_answers_there_is_no_gap_in_accuracy_and_the_reason_is_told() ->
     found = read(Leakage(), split(table(9), table(9)))
     assert measured(found, "exact_share").value == 1
     lacking = [item for item in found if isinstance(item, Gap) and item.metric == "accuracy_gap"]
-    assert [item.reason for item in lacking] == [Reason.NEEDS_MODEL]
+    assert [item.reason for item in lacking] == [Reason.NEEDS_SCORES]
 
 
 def test_where_everything_leaks_nothing_is_left_to_compare_with() -> None:

@@ -48,13 +48,9 @@ def interval_rows(  # noqa: PLR0913 -- rows, and what may be drawn beside them
     bottom = places[-1] + STEP / 2
     least, most = _scale(rows, unit, 0.0 if ideal is None else ideal)
     axis = Axis(least, most, LEFT, RIGHT)
-    drawn: list[Markup] = []
+    drawn = _grid(axis, (least, most), bottom, unit)
     if ideal is not None:
-        drawn.append(line(axis.at(ideal), TOP - 8, axis.at(ideal), bottom, "ideal"))
-    for value in ticks(least, most, 4):
-        place = axis.at(value)
-        drawn.append(line(place, TOP - 8, place, bottom, "grid"))
-        drawn.append(text(place, bottom + 16, number(value, unit), "tick", "middle"))
+        drawn.insert(0, line(axis.at(ideal), TOP - 8, axis.at(ideal), bottom, "ideal"))
     for row, place in zip(rows, places, strict=True):
         drawn += _row(axis, row, place)
     drawn += legend(entries, LEFT, bottom + 36)
@@ -67,6 +63,15 @@ def interval_rows(  # noqa: PLR0913 -- rows, and what may be drawn beside them
         height=round(bottom + 26 + LEGEND_STEP * len(entries)),
         shapes=tuple(drawn),
     )
+
+
+def _grid(axis: Axis, reach: tuple[float, float], bottom: float, unit: Unit) -> list[Markup]:
+    drawn: list[Markup] = []
+    for value in ticks(*reach, 4):
+        place = axis.at(value)
+        drawn.append(line(place, TOP - 8, place, bottom, "grid"))
+        drawn.append(text(place, bottom + 16, number(value, unit), "tick", "middle"))
+    return drawn
 
 
 def _scale(rows: Sequence[Row], unit: Unit, ideal: float) -> tuple[float, float]:
