@@ -2,6 +2,7 @@
 
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.records import AuditRecord
+from auditor.domain.verdicts import Outcome
 
 BROKE = frozenset(
     {
@@ -23,7 +24,8 @@ def is_asked(gap: Gap, record: AuditRecord) -> bool:
     """Whether a rule waits for what is missing, it broke, or the audit was asked for it by name."""
     if gap.reason in BROKE or gap.check in record.request.only:
         return True
-    measured = {finding.measure for finding in record.findings}
+    asking = [item for item in record.findings if item.outcome is not Outcome.NOT_APPLICABLE]
+    measured = {finding.measure for finding in asking}
     if gap.metric:
         return f"{gap.check}/{gap.metric}" in measured
     return gap.check in {measure.partition("/")[0] for measure in measured}

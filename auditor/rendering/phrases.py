@@ -157,8 +157,13 @@ def gap_name(inputs: RenderedInputs, gap: Gap) -> str:
 
 def coordinates(params: Mapping[str, Json], slice_: Mapping[str, str] | None = None) -> str:
     """Say where a figure holds: parameters first, then the slice of the data."""
-    places = [f"{name.replace('_', ' ')} = {scalar(value)}" for name, value in params.items()]
-    places += [f"{name} = {value}" for name, value in (slice_ or {}).items()]
+    named = dict(params)
+    column, group = named.pop("group_column", None), named.pop("group", None)
+    people = [] if column is None else [f"groups of {scalar(column)}"]
+    if column is not None and group is not None:
+        people = [f"{scalar(column)} = {scalar(group)}"]
+    places = [f"{name.replace('_', ' ')} = {scalar(value)}" for name, value in named.items()]
+    places = [*people, *places, *(f"{name} = {value}" for name, value in (slice_ or {}).items())]
     return ", ".join(places)
 
 

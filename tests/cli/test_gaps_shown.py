@@ -83,3 +83,9 @@ def test_a_rule_asks_for_its_own_metric(gap: Gap, asked: bool) -> None:  # noqa:
 def test_what_was_asked_for_by_name_is_told() -> None:
     gap = replace(GAP, check="data.drift")
     assert is_asked(gap, record(gap, only=("data.drift",)))
+
+
+def test_a_rule_that_does_not_apply_waits_for_nothing() -> None:
+    idle = record(GAP)
+    findings = tuple(replace(item, outcome=Outcome.NOT_APPLICABLE) for item in idle.findings)
+    assert not is_asked(GAP, replace(idle, findings=findings))
