@@ -76,12 +76,12 @@ def test_what_the_task_has_not_is_a_gap() -> None:
     subject = scored(table, np.arange(30) % 3)
     subject.claims = {"tpr": 0.9, "mae": 1.0, "auc": 0.5}
     readings = read(Claims(), subject)
-    assert [gap.reason for gap in gaps(readings, "")] == [Reason.NOT_DEFINED] * 2
+    assert [gap.reason for gap in gaps(readings, "")] == [Reason.NOT_DEFINED] * 4
     assert of(subject, "auc").value == 0.0
 
 
 def test_an_area_of_one_class_only_is_a_gap() -> None:
-    (gap,) = gaps(read(Claims(), claimed(10, 10, {"auc": 0.9})), "auc has no interval")
+    gap, _ = gaps(read(Claims(), claimed(10, 10, {"auc": 0.9})), "auc has no interval")
     assert gap.metric == METRIC
 
 
@@ -90,7 +90,7 @@ def test_decisions_without_scores_have_no_log_loss() -> None:
     data = subject.datasets[Role.EVALUATION]
     told = part(Role.EVALUATION, None, data.labels, decisions=np.ones(10, dtype=np.int64))
     subject.datasets = {Role.EVALUATION: told}
-    (gap,) = gaps(read(Claims(), subject), "decisions and no scores")
+    gap, _ = gaps(read(Claims(), subject), "decisions and no scores")
     assert gap.reason is Reason.NEEDS_SCORES
 
 
@@ -101,7 +101,7 @@ def test_a_regression_may_claim_its_mean_error() -> None:
     subject = regressed(data, tolerance=2.0, claims={"mae": 1.5, "accuracy": 0.5, "auc": 0.9})
     assert of(subject, "mae").value == pytest.approx(-0.5)
     assert of(subject, "accuracy").value == 0.0
-    assert len(gaps(read(Claims(), subject), "the task is a regression")) == 1
+    assert len(gaps(read(Claims(), subject), "the task is a regression")) == 2
 
 
 def test_rows_of_one_person_make_an_area_doubted_and_a_share_wider() -> None:
@@ -119,3 +119,34 @@ def test_rows_of_one_person_make_an_area_doubted_and_a_share_wider() -> None:
 
 def test_the_check_is_found() -> None:
     assert CHECK is Claims
+
+
+@pytest.mark.parametrize(
+    ("claims", "share"),
+    [
+        ({"accuracy": 0.98}, 0.08 / 0.98),
+        ({"accuracy": 0.8}, -0.1 / 0.9),
+        ({"fpr": 0.5}, 0.5),
+        ({"fpr": 1.0}, 0.0),
+        ({"fpr": 0.0}, 1.0),
+    ],
+)
+def test_a_claim_that_is_too_good_is_above_zero_whichever_end_is_better(
+    claims: dict[str, Json], share: float
+) -> None:
+    (claim,) = claims
+    found = measured(read(Claims(), claimed(90, 100, claims)), "overclaim", claim=claim)
+    assert found.value == pytest.approx(share)
+    low, high = ends(found)
+    assert low <= share <= high
+
+
+def test_an_error_that_is_larger_than_claimed_is_proven_so() -> None:
+    rng = np.random.default_rng(1)
+    truth = rng.normal(size=300)
+    errors = rng.exponential(46.7, 300)
+    subject = regressed(part(Role.EVALUATION, (truth + errors)[:, None], targets=truth))
+    subject.claims = {"mae": 30.0}
+    assert ends(measured(read(Claims(), subject), "overclaim", claim="mae"))[0] > 0.02
+    subject.claims = {"mae": 80.0}
+    assert ends(measured(read(Claims(), subject), "overclaim", claim="mae"))[1] < 0.02

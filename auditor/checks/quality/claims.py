@@ -20,7 +20,7 @@ from auditor.domain.tasks import Classification, Floats
 from auditor.surveying.answers import Flags, answers
 from auditor.surveying.claimed import DOUBT, KINDS, Answered, Labels, measure
 
-METRIC = "claimed_minus_measured"
+METRIC, OVERCLAIM = "claimed_minus_measured", "overclaim"
 OVERCLAIMED = {True: "above 0", False: "below 0"}
 OF_SCORES = frozenset({"auc", "nll", "brier"})
 
@@ -32,8 +32,11 @@ class Claims:
     Of classes may be claimed ``accuracy``, ``balanced_accuracy``, ``auc``, ``nll``, ``brier`` and,
     where there are two, ``tpr``, ``fpr`` and ``ppv`` of the positive one; of a regression
     ``accuracy`` (within the tolerance) and ``mae``. A rule selects one by ``where: {claim: NAME}``.
-    The interval is the measurement's, and those of all claims hold jointly; ``details`` say on
-    which side of 0 a claim promises too much.
+    The interval is the measurement's, and those of all claims hold jointly.
+
+    ``overclaim`` says the same of every metric alike: by which share of the larger of the two
+    numbers the claim is too good, whether more or less of the metric is better. It is above 0
+    where too much is promised.
     """
 
     id: ClassVar[str] = "quality.claims"
@@ -43,7 +46,12 @@ class Claims:
         {Need.EVALUATION, Need.LABELS, Need.SCORES, Need.CLAIMS}
     )
     uses: ClassVar[tuple[str, ...]] = ()
-    emits: ClassVar[Mapping[str, Metric]] = {METRIC: Metric("Claimed less measured", Unit.NONE)}
+    emits: ClassVar[Mapping[str, Metric]] = {
+        METRIC: Metric("Claimed less measured", Unit.NONE),
+        OVERCLAIM: Metric(
+            "Share by which the claim is too good", Unit.NONE, higher_is_better=False
+        ),
+    }
     controls: ClassVar[tuple[Control, ...]] = (
         Control("eu-ai-act", "15(3)"),
         Control("eu-ai-act", "13(3)(b)(ii)"),
@@ -115,17 +123,49 @@ def _readings(
     numbers = {name: value for name, value in claims.items() if _is_number(name, value)}
     level = 1 - (1 - confidence) / max(1, len(numbers))
     for name, value in claims.items():
-        if name not in numbers:
-            yield _unknown(name)
-            continue
-        silent = task["labels_only"] and name in OF_SCORES
-        found = _unsaid(name) if silent else measure(name, answered, level)
+        found = _measured(name, answered, level, task) if name in numbers else _unknown(name)
         if isinstance(found, Gap):
-            yield replace(found, metric=METRIC, params={"claim": name})
+            for metric in (METRIC, OVERCLAIM):
+                yield replace(found, metric=metric, params={"claim": name})
             continue
         method = found.method if len(numbers) == 1 else f"{found.method}, joint by bonferroni"
         joint = replace(found, confidence=confidence, method=method)
-        yield _reading(name, float(cast("float", value)), joint, answered)
+        claimed = float(cast("float", value))
+        difference = _reading(name, claimed, joint, answered)
+        yield difference
+        yield _overclaim(difference, claimed, joint, higher=KINDS[name].higher_is_better)
+
+
+def _measured(
+    name: str, answered: Answered, level: float, task: Mapping[str, Json]
+) -> Interval | Gap:
+    silent = task["labels_only"] and name in OF_SCORES
+    return _unsaid(name) if silent else measure(name, answered, level)
+
+
+def _overclaim(
+    difference: Measurement, claimed: float, found: Interval, *, higher: bool
+) -> Reading:
+    """Return by which share a claim is too good, of the larger of what is claimed and measured."""
+    if min(claimed, found.low) < 0:
+        return Gap(
+            reason=Reason.NOT_DEFINED,
+            detail=f"A share of {claimed:g} claimed and {found.value:g} measured has no meaning: "
+            "one may be below 0.",
+            cure="Claim a number that cannot be negative.",
+            metric=OVERCLAIM,
+            params=difference.params,
+        )
+
+    def share(measured: float) -> float:
+        larger = max(claimed, measured)
+        over = claimed - measured if higher else measured - claimed
+        return over / larger if larger else 0.0
+
+    ends = sorted((share(found.low), share(found.high)))
+    return replace(
+        difference, metric=OVERCLAIM, value=share(found.value), low=ends[0], high=ends[1]
+    )
 
 
 def _reading(name: str, claimed: float, found: Interval, answered: Answered) -> Measurement:
@@ -158,8 +198,6 @@ def _unknown(name: str) -> Gap:
         reason=Reason.UNSUPPORTED,
         detail=f"The claim {name!r} is no number that can be held against a measurement.",
         cure=f"Numbers can be claimed of {', '.join(KINDS)}.",
-        metric=METRIC,
-        params={"claim": name},
     )
 
 
