@@ -37,6 +37,7 @@ class Scored:
     classes: tuple[str, ...]
     positive: int
     clusters: NDArray[np.int64] | None
+    contradicted: int = 0
 
     @classmethod
     def of(cls, evidence: Evidence) -> "Scored":
@@ -50,6 +51,7 @@ class Scored:
             tuple(cast("list[str]", task["classes"])),
             cast("int", task["positive"]),
             _several(evidence.get("clusters")),
+            cast("int", task.get("contradicted", 0)),
         )
 
     @property
@@ -67,6 +69,7 @@ class Scored:
             "majority_accuracy": float(counts.max() / counts.sum()),
             "worst_rows": self.worst_rows(),
             **self.other_order(),
+            **({"contradicted": self.contradicted} if self.contradicted else {}),
         }
         if self.clusters is None:
             interval = clopper_pearson(int(right.sum()), len(right), confidence)

@@ -1,5 +1,7 @@
 """Columns that say when: dates and times, or numbers as the file counts them."""
 
+from datetime import UTC, datetime
+
 import numpy as np
 import polars as pl
 
@@ -37,10 +39,16 @@ def times_of(source: Source, name: str) -> Floats:
 
 def _parsed(column: pl.Series) -> pl.Series:
     """Return a column of texts as times, where they are no numbers."""
-    if column.str.strip_chars().cast(pl.Float64, strict=False).is_not_null().any():
-        return column
     texts = column.str.strip_chars()
-    zoned = texts.str.to_datetime(time_zone="UTC", time_unit="us", strict=False)
-    plain = texts.str.to_datetime(time_unit="us", strict=False).dt.replace_time_zone("UTC")
-    days = texts.str.to_date(strict=False).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    return zoned.fill_null(plain).fill_null(days)
+    if texts.cast(pl.Float64, strict=False).is_not_null().any():
+        return column
+    read = {text: _moment(text) for text in texts.drop_nulls().unique().to_list()}
+    return texts.replace_strict(read, default=None, return_dtype=pl.Datetime("us", "UTC"))
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)

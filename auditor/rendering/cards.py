@@ -11,6 +11,7 @@ from auditor.domain.readings import Gap, Measurement, Reading
 from auditor.domain.verdicts import Outcome
 from auditor.rendering.controls import control_chip
 from auditor.rendering.doubting import why_doubted
+from auditor.rendering.extremes import between
 from auditor.rendering.figures.slicing import worst_place
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.numbers import DASH, Figure, count, figure, scalar
@@ -157,7 +158,8 @@ def _headline(
     said = bound_sentence(inputs, deciding, words.value)
     if limits is None:
         return f"{said}."
-    return f"{said}; the rule asks for {limits_text(limits, deciding.unit)}."
+    asked = limits_text(limits, deciding.unit)
+    return f"{said}; the rule asks for {asked}.{between(deciding)}"
 
 
 def _drawing(
@@ -186,6 +188,7 @@ def reading_sentence(inputs: RenderedInputs, reading: Reading, limits: Limits | 
         return f"No figure: {gap_name(inputs, reading)} {_because(reading)}"
     words = figure(reading, limit_values(limits))
     said = bound_sentence(inputs, reading, words.whole) + "." + worst_place(reading)
+    said += between(reading)
     if reading.doubted:
         doubt = why_doubted(inputs.record, reading)
         said += f" It is doubted and cannot keep a rule{f': {doubt}' if doubt else ''}."

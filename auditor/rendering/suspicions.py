@@ -1,4 +1,4 @@
-"""What a figure makes one suspect of the audit file, rather than of the model."""
+"""What a figure makes one suspect of the audit file or the data, rather than of the model."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,16 +11,28 @@ MOST_NAMED = 12
 
 
 def suspicion(record: AuditRecord, reading: Reading) -> str:
-    """Say what a reading suspects of the order of the classes, or nothing."""
-    other = reading.details.get("other_order") if isinstance(reading, Measurement) else None
-    if not isinstance(other, Mapping):
+    """Say what a reading suspects of the order of the classes or of the scores, or nothing."""
+    if not isinstance(reading, Measurement):
         return ""
+    other = reading.details.get("other_order")
+    if not isinstance(other, Mapping):
+        return _contradiction(reading)
     accuracy, classes = other.get("accuracy"), other.get("classes")
     if not isinstance(accuracy, int | float) or not isinstance(classes, Sequence):
         return ""
     return (
         f"Were the classes {_order([str(name) for name in classes])}, accuracy would be "
         f"{number(round(accuracy, 3), Unit.SHARE)}: check {_where(record, reading.target)}."
+    )
+
+
+def _contradiction(reading: Measurement) -> str:
+    rows = reading.details.get("contradicted")
+    if not isinstance(rows, int | float) or not rows:
+        return ""
+    return (
+        f"In {rows:,.0f} of {reading.n:,} rows the prediction is not the one that the scores make: "
+        "check task.positive, task.threshold and the order of data.evaluation.scores."
     )
 
 

@@ -63,3 +63,12 @@ def test_decisions_without_scores_leave_gaps_where_scores_would_speak() -> None:
         "nll",
         "brier",
     }
+
+
+def test_decisions_that_their_scores_do_not_make_are_told() -> None:
+    subject = decided([0, 0, 1, 1], [0, 0, 1, 0], with_scores=True)
+    found = measured(Accuracy().figures(Accuracy().observe(subject, Shard()), 0.95), "accuracy")
+    assert found.details["contradicted"] == 2
+    agreed = decided([1, 1, 1, 1], [0, 0, 1, 0], with_scores=True)
+    clean = measured(Accuracy().figures(Accuracy().observe(agreed, Shard()), 0.95), "accuracy")
+    assert "contradicted" not in clean.details

@@ -38,6 +38,13 @@ def test_numbers_stay_as_the_file_counts_them() -> None:
     assert times_of(source(pl.Series("at", [2015, 2018])), "at").tolist() == [2015, 2018]
 
 
+def test_a_column_of_no_times_at_all_is_named_with_its_first_row() -> None:
+    with pytest.raises(
+        DatasetError, match=r"column 'at' has no time in row 1, and in 2 other rows"
+    ):
+        times_of(source(pl.Series("at", ["north", "south", "north"])), "at")
+
+
 @pytest.mark.parametrize("text", [None, "someday"])
 def test_a_row_without_a_time_is_named(text: str | None) -> None:
     with pytest.raises(DatasetError, match=r"t\.csv: column 'at' has no time in row 2"):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auditor.comparing.scored import Scored, one_cluster
 from auditor.domain.budgets import Budget, Cost, Size
@@ -16,7 +17,7 @@ from auditor.domain.intervals import Interval
 from auditor.domain.policies import Control
 from auditor.domain.readings import Reading, Unit
 from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Classification
+from auditor.domain.tasks import Classification, Floats
 from auditor.stats.proportions import clopper_pearson, mean_of_proportions
 
 PLAUSIBLE = 0.9
@@ -77,14 +78,16 @@ class Accuracy:
             message = "accuracy needs a classification and labels, and the frame asks for both"
             raise TypeError(message)
         probabilities = subject.probabilities(Role.EVALUATION)
+        decided = subject.decisions(Role.EVALUATION)
         return {
             "ids": np.array(dataset.ids),
             "labels": dataset.labels,
             "probabilities": probabilities,
-            "decided": subject.decisions(Role.EVALUATION),
+            "decided": decided,
             "task": {
                 "classes": list(task.classes),
                 "positive": task.positive_index,
+                "contradicted": _contradicted(task, probabilities, decided),
             },
             **({} if dataset.cluster is None else {"clusters": dataset.cluster.codes}),
         }
@@ -100,6 +103,11 @@ class Accuracy:
             seen.auc(confidence),
             *seen.losses(confidence),
         )
+
+
+def _contradicted(task: Classification, probabilities: Floats, decided: NDArray[np.int64]) -> int:
+    """Count the rows whose decision is not that which their scores make."""
+    return int(np.count_nonzero(task.decide(probabilities) != decided))
 
 
 def _half(interval: Interval) -> float:

@@ -1,0 +1,36 @@
+from dataclasses import replace
+
+from attacked_records import ATTACKED
+
+from auditor.domain.readings import Measurement, Unit
+from auditor.rendering.extremes import between
+from auditor.rendering.suspicions import suspicion
+
+GAP = Measurement(
+    metric="selection_rate_gap",
+    value=0.1,
+    low=0.0,
+    high=0.2,
+    confidence=0.95,
+    method="all pairs",
+    n=300,
+    unit=Unit.SHARE,
+    details={
+        "highest": "white",
+        "lowest": "black",
+        "counts": {"white": {"k": 90, "n": 100}, "black": {"k": 160, "n": 200}},
+    },
+)
+
+
+def test_a_gap_names_the_two_groups_that_it_lies_between() -> None:
+    assert between(GAP) == " Highest: white (90 % of 100); lowest: black (80 % of 200)."
+    bare = replace(GAP, details={"highest": "white", "lowest": "black"})
+    assert between(bare) == " Highest: white; lowest: black."
+    assert between(replace(GAP, details={})) == ""
+
+
+def test_scores_that_contradict_predictions_are_suspected() -> None:
+    odd = replace(GAP, metric="accuracy", details={"contradicted": 30.0})
+    assert suspicion(ATTACKED, odd).startswith("In 30 of 300 rows the prediction is not the one")
+    assert suspicion(ATTACKED, GAP) == ""
