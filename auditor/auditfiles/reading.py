@@ -5,7 +5,7 @@ from typing import TypeAlias, cast
 
 from auditor.auditfiles.populations import population_mistakes, population_of
 from auditor.auditfiles.shapes import AuditShape
-from auditor.auditfiles.tasks import Mistake, task_mistakes
+from auditor.auditfiles.tasks import REGRESSION, Mistake, task_mistakes
 from auditor.documents import Document, Place, read_document, validate
 from auditor.domain.auditfiles import SINGLE, AuditFile
 from auditor.domain.canonical import Json, canonical
@@ -92,6 +92,10 @@ def _input_mistakes(shape: AuditShape) -> Iterator[Mistake]:
 def _data_mistakes(shape: AuditShape) -> Iterator[Mistake]:
     for role, section in shape.data.sections().items():
         place: Place = ("data", role.value)
+        if shape.task.kind == REGRESSION and section.predictions is not None:
+            problem = "names predicted classes, which a regression has not"
+            cure = "Name the column of predicted numbers under scores: [column]."
+            yield (*place, "predictions"), problem, cure
         single = [(setting, getattr(section, setting)) for setting in SINGLE]
         named = [(setting, name) for setting, name in single if name is not None]
         named += [("groups", name) for name in section.groups]

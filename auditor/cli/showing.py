@@ -117,7 +117,7 @@ def _count(console: Console, unasked: int) -> None:
     """Say how much else is missing, which the report lists."""
     if unasked:
         console.print(
-            f"[dim]{unasked} more figures are missing, for which no rule asks; see the report.[/]",
+            f"[dim]{unasked} figures that no rule asks for are not there; the report says why.[/]",
             highlight=False,
             soft_wrap=True,
         )

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from auditor.domain.checks import Check
-from auditor.domain.readings import Gap
+from auditor.domain.readings import Gap, Measurement
 from auditor.measuring import CONFIDENCE, Result, readings
 
 
@@ -66,10 +66,12 @@ class ConsoleWatch:
         seconds = time.monotonic() - self._began
         self._live.advance(self._all)
         self._live.update(self._one, visible=False)
-        if isinstance(result, Gap):
-            mark, said = "[yellow]gap [/]", result.reason.value
-        else:
-            mark, said = "[green]seen[/]", f"{len(readings([result], CONFIDENCE))} readings"
+        found = readings([result], CONFIDENCE)
+        seen = [reading for reading in found if isinstance(reading, Measurement)]
+        mark, said = "[green]seen[/]", f"{len(seen)} reading{'s' * (len(seen) != 1)}"
+        if not seen:
+            reasons = dict.fromkeys(gap.reason.value for gap in found if isinstance(gap, Gap))
+            mark, said = "[yellow]gap [/]", ", ".join(reasons)
         self._console.print(
             f"  {mark} {check.id} on {escape(target)}: {said} ({seconds:.1f} s)", highlight=False
         )

@@ -178,6 +178,11 @@ BROKEN = {
         "audit.yaml:4: data.evaluation.predictions names the column 'y'",
         "one thing",
     ),
+    "predictions of a regression": (
+        "task: {kind: regression, tolerance: 1}\ndata: {evaluation: {path: a.csv, predictions: p}}",
+        "audit.yaml:5: data.evaluation.predictions names predicted classes",
+        "under scores",
+    ),
     "a population of one": (
         "population: {sex: {Female: 1}}",
         "audit.yaml:4: population.sex has fewer than two levels",

@@ -49,7 +49,7 @@ def reliability_panels(
             title="Is it as sure as it should be?",
             target=error.target,
             caption=f"Stated: {scalar(error.details.get('of', 'confidence of the answer'))}. On "
-            "the diagonal the model means what it says; below it, it is too sure. "
+            "the diagonal the model means what it says; below it, things come true less often. "
             f"{metric_title(inputs, CHECK, error.metric)}: {figure(error).whole}."
             + ("" if beside is None else _compared(beside))
             + (" The band around the curve holds point by point." if curve else ""),
