@@ -1,7 +1,7 @@
 """Whether the data hold the people that the model is for, in their shares."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
 import numpy as np
@@ -31,8 +31,9 @@ Census = Mapping[str, Json]
 class Representativeness:
     """Shares of the data against those of the declared population, column by column.
 
-    Rows of unknown level are left out, and told. Intervals hold jointly over all levels of all
-    columns of a sample. The p-value of the fit stands in the details and is no metric: few rows
+    Values are shares of the rows whose level is known; rows of unknown level may be of any, so
+    that they widen every interval, and are told. Intervals hold jointly over all levels of all
+    columns of all samples. The p-value of the fit stands in the details and is no metric: few rows
     fit any population. Levels with fewer than ``least_rows`` rows are named with the rows that
     they lack.
     """
@@ -102,10 +103,14 @@ class Representativeness:
         """Compare each column's counts with the population."""
         found: list[Reading] = []
         samples = cast("Mapping[str, Mapping[str, Json]]", evidence["samples"])
+        family = sum(
+            len(cast("Sequence[str]", item.get("levels", ())))
+            for sample in samples.values()
+            for item in cast("Sequence[Census]", sample["columns"])
+        )
         for role, sample in samples.items():
             columns = cast("Sequence[Census]", sample["columns"])
             tables = [_Table.of(item, role, bool(sample["clustered"])) for item in columns]
-            family = sum(len(table.levels) for table in tables if table.rows)
             fits = _fits(tables, cast("int", evidence["seed"]))
             for item, table, told in zip(columns, tables, fits, strict=True):
                 if "gap" in item:
@@ -167,13 +172,12 @@ class _Table:
         self, confidence: float, family: int, told: Mapping[str, Json], least: int
     ) -> Iterator[Measurement]:
         """Return the largest deviation, what lies outside, what is thin, and each level's ratio."""
-        deviation = largest_deviation(self.counts, self.shares, confidence, family)
+        asked = confidence, family, self.unknown
+        deviation = largest_deviation(self.counts, self.shares, *asked)
         yield self._measured(deviation, GAP, Unit.SHARE, {**told, "unknown": self.unknown})
-        outside = sum(self.strangers.values())
-        share = clopper_pearson(outside, self.rows + outside, confidence)
-        yield self._measured(share, "outside_share", Unit.SHARE, {"levels": dict(self.strangers)})
+        yield self._outside(confidence)
         yield self._thin(least)
-        low, high = share_limits(self.counts, self.rows, confidence, family)
+        low, high = share_limits(self.counts, self.rows, *asked)
         for at, level in enumerate(self.levels):
             aim, count = self.shares[at], int(self.counts[at])
             ends = float(low[at] / aim), float(high[at] / aim)
@@ -181,6 +185,18 @@ class _Table:
             interval = Interval(value, *ends, confidence, LIMITS, self.rows)
             details: dict[str, Json] = {"k": count, "n": self.rows, "population": float(aim)}
             yield self._measured(interval, RATIO, Unit.NONE, details, {"level": level})
+
+    def _outside(self, confidence: float) -> Measurement:
+        """Return the share of rows of other levels; those of unknown level may all be such."""
+        outside, unknown = sum(self.strangers.values()), self.unknown
+        rows = self.rows + outside
+        least, most = (
+            clopper_pearson(count, rows + unknown, confidence)
+            for count in (outside, outside + unknown)
+        )
+        share = replace(least, value=outside / rows, high=most.high, n=rows)
+        details: dict[str, Json] = {"levels": dict(self.strangers), "unknown": unknown}
+        return self._measured(share, "outside_share", Unit.SHARE, details)
 
     def _thin(self, least: int) -> Measurement:
         lacking: dict[str, Json] = {
