@@ -110,6 +110,10 @@ def test_one_period_is_no_course() -> None:
 
 
 def test_few_distinct_times_are_periods_and_many_are_cut_without_parting_equal_ones() -> None:
+    assert periods(np.array([1.7724e12, 2.0260301e13]), 12).names == (
+        "1772400000000",
+        "20260301000000",
+    )
     assert periods(np.array([2016.0, 2015.0, 2016.0]), 12).names == ("2015", "2016")
     many = periods(np.repeat(np.arange(100.0), 10), 4)
     assert np.bincount(many.codes).tolist() == [250, 250, 250, 250]
