@@ -355,6 +355,12 @@ def test_ratios_are_to_the_declared_group_or_to_the_one_selected_most() -> None:
     assert measured(best, "impact_ratio").details["below_four_fifths"] == ["white"]
 
 
+def test_a_reference_of_no_column_keeps_a_rule_on_ratios_from_passing() -> None:
+    readings = read(Groups(reference=("rase=white",)), confused(COMPAS))
+    (gap,) = gaps(readings, "'rase=white' is of no column")
+    assert gap.metric == "reference_ratio"
+
+
 def test_a_reference_that_is_not_there_is_a_gap() -> None:
     readings = read(Groups(reference=("race=asian",)), confused(COMPAS))
     assert len(gaps(readings, "reference group 'asian'")) == 1

@@ -1,6 +1,6 @@
 """Whether the model treats groups of people alike."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, cast
 
@@ -21,7 +21,7 @@ from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
-from auditor.domain.readings import Reading, Unit
+from auditor.domain.readings import Gap, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Classification
 from auditor.stats.counts import expected_trials
@@ -167,12 +167,23 @@ class Groups:
             table = Table.of(name, groups, chosen, Rows(flags, codes, clusters))
             family, reference = _family(len(columns)), self.reference_of(name)
             found += Comparing(table, confidence, family, reference, told).readings()
-        return tuple(found)
+        return (*found, *self.unplaced([str(column["name"]) for column in columns]))
+
+    def unplaced(self, columns: Sequence[str]) -> Iterator[Gap]:
+        """Yield a Gap for each declared reference of a column that the data do not have."""
+        for name in self.reference:
+            if not any(name.startswith(f"{column}=") for column in columns):
+                yield Gap(
+                    reason=Reason.NOT_DEFINED,
+                    detail=f"The reference {name!r} is of no column of groups that the data have.",
+                    cure=f"Name a group of one of these columns: {', '.join(columns)}.",
+                    metric=TO_REFERENCE,
+                )
 
     def reference_of(self, column: str) -> str:
         """Return the declared reference group of a column, empty where none is."""
-        named = (name.partition("=") for name in self.reference)
-        return next((group for of, _, group in named if of == column), "")
+        named = (name for name in self.reference if name.startswith(f"{column}="))
+        return next((name.removeprefix(f"{column}=") for name in named), "")
 
 
 def _family(columns: int) -> int:
