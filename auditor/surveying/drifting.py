@@ -19,6 +19,8 @@ from auditor.stats.sketches import Grid, Sketch, counted, sketch
 from auditor.surveying.tables import Shared, joined
 
 MOST_LEVELS = 200
+LEAST_NAMED = 5
+"""A level of fewer rows may name somebody, and stands in no evidence."""
 REST = ("all other levels that are rarer", "all other levels that are no rarer")
 BINS, CATEGORIES = 5, 20
 Counts = NDArray[np.int64]
@@ -151,13 +153,14 @@ def _column(told: Mapping[str, Json], read: Mapping[str, _Reader]) -> Counted:
 def _levels(name: str, before: Column, now: Column) -> Counted:
     """Count the most frequent levels, and all others as two: those that are rarer now, or not.
 
-    So joined, what all of them have moved is still seen.
+    Levels of few rows are among the others. So joined, what all of them have moved is still seen.
     """
     both = joined(before, now)
     size = len(both.names)
     first = np.bincount(both.codes[: len(before)], minlength=size)
     second = np.bincount(both.codes[len(before) :], minlength=size)
     kept = np.sort(np.argsort(-(first + second), kind="stable")[:MOST_LEVELS])
+    kept = kept[(first + second)[kept] >= LEAST_NAMED]
     named = tuple(both.names[at] for at in kept)
     if kept.size == size:
         return Counted(name, levels=named, counts=(first, second))

@@ -165,6 +165,21 @@ def test_the_column_that_moved_farthest_is_read_though_others_changed_more() -> 
     assert measured(readings, "moved", column="x2").value > 100
 
 
+def test_evidence_names_no_level_that_only_somebody_has() -> None:
+    names = [f"person {row}" for row in range(100)]
+    subject = surveyed(
+        *(
+            part(role, None, slices={"name": names, "city": ["here", "far"] * 50})
+            for role in (REFERENCE, EVALUATION)
+        )
+    )
+    seen = stored(BRIEF, subject)
+    assert "person" not in str(seen["columns"])
+    assert "here" in str(seen["columns"])
+    found = measured(read(BRIEF, subject), "distance", column="name")
+    assert (found.value, ends(found)[1]) == (0, 1)
+
+
 def test_many_levels_that_stayed_are_not_accused() -> None:
     rng = np.random.default_rng(3)
     sides = [[f"{n}" for n in rng.choice(list(map(chr, range(97, 700))), 4000)] for _ in "ab"]

@@ -153,3 +153,11 @@ def test_levels_that_were_joined_still_widen_the_limits() -> None:
     named, joined = (category_shift([500, 500], [500, 500], 0.95, 1, k) for k in (None, 300))
     assert joined.distance.high > named.distance.high
     assert joined.p_value == 1
+
+
+def test_numbers_closer_than_cells_can_part_are_still_counted() -> None:
+    near = np.arange(4000) * 5e-324
+    kept = sketch(near)
+    assert kept is not None
+    assert kept.known == 4000
+    assert number_shift(kept, counted(near + 5e-324, kept.grid), 0.95).distance.value < 0.01
