@@ -180,6 +180,41 @@ def test_evidence_names_no_level_that_only_somebody_has() -> None:
     assert (found.value, ends(found)[1]) == (0, 1)
 
 
+def test_more_columns_widen_the_intervals() -> None:
+    cities = ["here", "far"] * 200
+    one, five = (
+        surveyed(
+            *(
+                part(role, None, slices={f"city {at}": cities for at in range(count)})
+                for role in (REFERENCE, EVALUATION)
+            )
+        )
+        for count in (1, 5)
+    )
+    alone, beside = (
+        ends(measured(read(BRIEF, it), "distance", column="city 0")) for it in (one, five)
+    )
+    assert beside[1] > alone[1]
+
+
+def test_the_largest_change_may_be_that_of_another_column_known_less_well() -> None:
+    # One column surely changed; of one with many levels a greater change is possible.
+    streets = [f"street {row % 150}" for row in range(900)]
+    sides = [["here"] * 450 + ["far"] * 450, ["here"] * 540 + ["far"] * 360]
+    subject = surveyed(
+        *(
+            part(role, None, slices={"city": cities, "street": streets})
+            for role, cities in zip((REFERENCE, EVALUATION), sides, strict=True)
+        )
+    )
+    readings = read(BRIEF, subject)
+    largest = measured(readings, "largest_distance")
+    city, street = (measured(readings, "distance", column=name) for name in ("city", "street"))
+    assert (largest.value, largest.details["column"]) == (city.value, "city")
+    assert ends(largest) == (ends(city)[0], ends(street)[1])
+    assert ends(street)[1] > ends(city)[1]
+
+
 def test_many_levels_that_stayed_are_not_accused() -> None:
     rng = np.random.default_rng(3)
     sides = [[f"{n}" for n in rng.choice(list(map(chr, range(97, 700))), 4000)] for _ in "ab"]
