@@ -21,19 +21,20 @@ from auditor.surveying.answers import Flags, answers
 from auditor.surveying.claimed import DOUBT, KINDS, Answered, Labels, measure
 
 METRIC = "claimed_minus_measured"
-OVERCLAIMED = {True: "above 0", False: "below 0"}
 OF_SCORES = frozenset({"auc", "nll", "brier"})
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """Each number under ``claims`` in the audit file, less what is measured on the target.
+    """How much better each number under ``claims`` in the audit file is than what is measured.
+
+    Above 0 a claim promises too much, whatever it is of: it is claimed less measured, and of what
+    is better when small (``nll``, ``brier``, ``fpr``, ``mae``) measured less claimed.
 
     Of classes may be claimed ``accuracy``, ``balanced_accuracy``, ``auc``, ``nll``, ``brier`` and,
     where there are two, ``tpr``, ``fpr`` and ``ppv`` of the positive one; of a regression
     ``accuracy`` (within the tolerance) and ``mae``. A rule selects one by ``where: {claim: NAME}``.
-    The interval is the measurement's, and those of all claims hold jointly; ``details`` say on
-    which side of 0 a claim promises too much.
+    The interval is the measurement's, and those of all claims hold jointly.
     """
 
     id: ClassVar[str] = "quality.claims"
@@ -43,7 +44,13 @@ class Claims:
         {Need.EVALUATION, Need.LABELS, Need.SCORES, Need.CLAIMS}
     )
     uses: ClassVar[tuple[str, ...]] = ()
-    emits: ClassVar[Mapping[str, Metric]] = {METRIC: Metric("Claimed less measured", Unit.NONE)}
+    emits: ClassVar[Mapping[str, Metric]] = {
+        METRIC: Metric(
+            "Claimed less measured, above 0 where too much is promised",
+            Unit.NONE,
+            higher_is_better=False,
+        )
+    }
     controls: ClassVar[tuple[Control, ...]] = (
         Control("eu-ai-act", "15(3)"),
         Control("eu-ai-act", "13(3)(b)(ii)"),
@@ -131,16 +138,14 @@ def _readings(
 def _reading(name: str, claimed: float, found: Interval, answered: Answered) -> Measurement:
     kind = KINDS[name]
     unsure = answered.clusters is not None and not kind.robust
-    interval = replace(
-        found,
-        value=claimed - found.value,
-        low=claimed - found.high,
-        high=claimed - found.low,
-    )
+    ends = (claimed - found.high, claimed - found.low)
+    interval = replace(found, value=claimed - found.value, low=ends[0], high=ends[1])
+    if not kind.higher_is_better:
+        interval = replace(interval, value=-interval.value, low=-ends[1], high=-ends[0])
     details: dict[str, Json] = {
         "claimed": claimed,
         "measured": found.value,
-        "promises_too_much_where": OVERCLAIMED[kind.higher_is_better],
+        "better_when": "larger" if kind.higher_is_better else "smaller",
         **({"doubt": DOUBT} if unsure else {}),
     }
     params: dict[str, Scalar] = {"claim": name}
