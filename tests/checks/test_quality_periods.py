@@ -9,6 +9,8 @@ from auditor.checks.quality.periods import CHECK, OverTime
 from auditor.domain.datasets import Role
 from auditor.domain.readings import Reason
 from auditor.domain.subjects import Subject
+from auditor.stats.differences import share_difference
+from auditor.stats.gaps import max_gap
 from auditor.surveying.periods import periods
 
 EVALUATION, REFERENCE = Role.EVALUATION, Role.REFERENCE
@@ -64,6 +66,17 @@ def test_accuracy_that_falls_is_seen() -> None:
     assert ends(change)[1] < 0
     assert change.confidence == 0.95
     assert measured(readings, "accuracy_gap").details["lowest"] == "2"
+
+
+def test_the_gap_and_both_changes_hold_jointly() -> None:
+    right = [1] * 900 + [0] * 100 + [1] * 800 + [0] * 200
+    times = np.repeat([1.0, 2.0], 1000)
+    readings = read(OverTime(), surveyed(part(EVALUATION, [0.9] * 2000, right, times=times)))
+    one_of_three = share_difference((800, 1000), (900, 1000), 1 - 0.05 / 3)
+    change = measured(readings, "accuracy_change")
+    assert ends(change) == pytest.approx((one_of_three.low, one_of_three.high))
+    joint = max_gap([900, 800], [1000, 1000], 0.95, 3).interval
+    assert ends(measured(readings, "accuracy_gap")) == pytest.approx((joint.low, joint.high))
 
 
 def test_rows_of_few_people_leave_a_period_a_gap_or_doubted() -> None:
