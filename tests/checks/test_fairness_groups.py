@@ -383,6 +383,18 @@ def test_local_law_144_ranks_by_the_median_and_shows_who_is_left_out() -> None:
     assert measured(readings, "reference_ratio").params["group"] == "f"
 
 
+def test_decisions_rank_nobody_so_that_scoring_rates_are_gaps() -> None:
+    subject = scored([0.0, 1.0] * 50, [0, 1] * 50, groups={"sex": ["f"] * 50 + ["m"] * 50})
+    readings = read(Groups(rate="scoring"), subject)
+    assert {gap.metric for gap in gaps(readings, "Nobody is ranked")} == {
+        "selection_rate",
+        "selection_rate_gap",
+        "impact_ratio",
+        "reference_ratio",
+    }
+    assert measured(read(Groups(), subject), "impact_ratio").value == 1
+
+
 @pytest.mark.parametrize(
     "wrong", [{"least_share": 1.0}, {"rate": "median"}, {"reference": ("Male",)}]
 )
