@@ -1,6 +1,6 @@
 """How counts of levels agree with the shares of a population."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import chdtrc
@@ -8,7 +8,7 @@ from scipy.special import chdtrc
 from auditor.domain.intervals import Interval
 from auditor.domain.tasks import Floats
 from auditor.stats.permutations import p_value
-from auditor.stats.proportions import exact_limits
+from auditor.stats.proportions import clopper_pearson, exact_limits
 
 LEAST_EXPECTED = 5
 ROUNDS = 9999
@@ -57,6 +57,14 @@ def share_limits(
     total, tail = np.full(len(counts), rows + unknown), (1 - confidence) / 2 / family
     low, high = exact_limits(counts, total, tail)
     return (low, exact_limits(counts + unknown, total, tail)[1]) if unknown else (low, high)
+
+
+def share_with_unknown(count: int, rows: int, unknown: int, confidence: float) -> Interval:
+    """Return the share of ``rows`` that count, wherever ``unknown`` more rows belong."""
+    least, most = (
+        clopper_pearson(hits, rows + unknown, confidence) for hits in (count, count + unknown)
+    )
+    return replace(least, value=count / rows, high=most.high, n=rows)
 
 
 def largest_deviation(

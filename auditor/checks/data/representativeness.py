@@ -1,7 +1,7 @@
 """Whether the data hold the people that the model is for, in their shares."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, cast
 
 import numpy as np
@@ -17,9 +17,8 @@ from auditor.domain.policies import Control
 from auditor.domain.readings import Measurement, Reading, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Floats
-from auditor.stats.fit import LIMITS, fit, largest_deviation, share_limits
+from auditor.stats.fit import LIMITS, fit, largest_deviation, share_limits, share_with_unknown
 from auditor.stats.multiplicity import holm
-from auditor.stats.proportions import clopper_pearson
 from auditor.surveying.populations import count_levels, levels_of, no_column, no_rows
 
 RATIO, GAP = "representation_ratio", "representation_gap"
@@ -188,14 +187,9 @@ class _Table:
 
     def _outside(self, confidence: float) -> Measurement:
         """Return the share of rows of other levels; those of unknown level may all be such."""
-        outside, unknown = sum(self.strangers.values()), self.unknown
-        rows = self.rows + outside
-        least, most = (
-            clopper_pearson(count, rows + unknown, confidence)
-            for count in (outside, outside + unknown)
-        )
-        share = replace(least, value=outside / rows, high=most.high, n=rows)
-        details: dict[str, Json] = {"levels": dict(self.strangers), "unknown": unknown}
+        outside = sum(self.strangers.values())
+        share = share_with_unknown(outside, self.rows + outside, self.unknown, confidence)
+        details: dict[str, Json] = {"levels": dict(self.strangers), "unknown": self.unknown}
         return self._measured(share, "outside_share", Unit.SHARE, details)
 
     def _thin(self, least: int) -> Measurement:
