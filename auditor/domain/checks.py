@@ -113,7 +113,7 @@ OF_SCORES = frozenset(
         "smece", "ece_15", "classwise_l2", "class_l2", "top_label_l2", "brier_reliability",
         "brier_resolution", "brier_uncertainty", "temperature_gain", "platt_gain", "in_the_large",
         "in_the_large_gap", "slope_gap", "intercept_gap", "smece_change", "max_logit_diff",
-        "mean_logit_diff", "estimated_accuracy", "calibration_change",
+        "mean_logit_diff", "estimated_accuracy", "calibration_change", "noise_share",
     }
 )  # fmt: skip
 """Metrics that speak of how sure a model is, which a model that gives labels does not say."""

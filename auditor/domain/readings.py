@@ -123,12 +123,12 @@ class Measurement:
         doubted: bool = False,
         details: Mapping[str, Json] | None = None,
     ) -> "Measurement":
-        """Make a measurement of an interval."""
+        """Make a measurement of an interval; numbers of an array become plain ones."""
         return cls(
             metric=metric,
-            value=interval.value,
-            low=interval.low,
-            high=interval.high,
+            value=float(interval.value),
+            low=float(interval.low),
+            high=float(interval.high),
             confidence=interval.confidence,
             bound=bound,
             method=interval.method,

@@ -102,7 +102,7 @@ def _number(value: float, unit: Unit, edges: Iterable[float]) -> str:
 
 
 def _side(value: float, edge: float) -> int:
-    return (value > edge) - (value < edge)
+    return int(value > edge) - int(value < edge)
 
 
 def _coordinates(place: Mapping[str, Scalar]) -> str:

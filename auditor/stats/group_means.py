@@ -3,16 +3,15 @@
 import math
 
 import numpy as np
-from scipy.special import stdtrit
 
 from auditor.domain.intervals import Interval
 from auditor.domain.tasks import Floats
 from auditor.stats.clusters import MEAN, Codes, clustered_means_of
 from auditor.stats.group_rates import GroupRates
+from auditor.stats.means import HALL, mean_value
 
-STUDENT = "student t"
 LEAST = 30
-"""Rows, or clusters, from which on Student's interval holds for errors that are not normal."""
+"""Rows, or clusters, from which on intervals hold for errors that are not normal."""
 
 
 def means(
@@ -21,7 +20,7 @@ def means(
     """Return the mean of ``values`` ``[n]`` of each group, with an interval for it alone.
 
     ``codes`` ``[n]`` number the groups from 0; each has at least two rows, in two ``clusters``
-    where rows come in such. Student (1908), Biometrika 6, or ``clustered_mean``.
+    where rows come in such: ``mean_value``, or ``clustered_mean``.
     """
     middle, low, high, _, method = _limits(values, codes, clusters, confidence)
     rows = np.bincount(codes)
@@ -68,9 +67,8 @@ def _limits(
 ) -> tuple[Floats, Floats, Floats, Floats, str]:
     if clusters is not None:
         return (*clustered_means_of(values, codes, clusters, level), MEAN)
-    rows = np.bincount(codes).astype(np.float64)
-    middle = np.bincount(codes, values) / rows
-    spread = np.bincount(codes, (values - middle[codes]) ** 2) / (rows - 1)
-    half = stdtrit(rows - 1, (1 + level) / 2) * np.sqrt(spread / rows)
-    none = np.zeros((rows.size, rows.size))
-    return middle, middle - half, middle + half, none, STUDENT
+    count = int(codes.max(initial=-1)) + 1
+    found = [mean_value(values[codes == at], level) for at in range(count)]
+    ends = ([getattr(one, end) for one in found] for end in ("value", "low", "high"))
+    middle, low, high = (np.array(end, dtype=np.float64) for end in ends)
+    return middle, low, high, np.zeros((count, count)), HALL

@@ -21,10 +21,10 @@ def label_share_changes(
     """Return how much the share of each class ``[k]`` has changed, all jointly.
 
     ``confusion`` ``[k, k]`` counts a reference by decision and label, ``decided`` ``[k]`` the
-    current decisions. Lipton, Wang and Smola (2018, ICML), equation 2: the current decisions are
-    the reference's classes in other proportions, as long as every class looks as it did. The error
-    is that of the delta method, with the classes' intervals joint by Bonferroni. ``None`` where a
-    class has no reference row, or decisions tell classes too badly apart.
+    current decisions. Lipton, Wang and Smola (2018, ICML), black-box shift estimation: the current
+    decisions are the reference's classes in other proportions, as long as every class looks as it
+    did. The error is that of the delta method, with the classes' intervals joint by Bonferroni.
+    ``None`` where a class has no reference row, or decisions tell classes too badly apart.
     """
     labelled, rows = confusion.sum(axis=0), int(decided.sum())
     if not rows or labelled.min() < 1:

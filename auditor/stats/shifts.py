@@ -1,6 +1,7 @@
 """How far two samples of one column lie apart, and whether chance explains it."""
 
 import math
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,14 +16,16 @@ KOLMOGOROV = "kolmogorov-smirnov distance in cells, dvoretzky-kiefer-wolfowitz-m
 WASSERSTEIN = "wasserstein distance over the reference's sd, dvoretzky-kiefer-wolfowitz-massart"
 VARIATION = "total variation distance, weissman's concentration"
 LEAST_EXPECTED = 5.0
+LEAST_P = sys.float_info.min
+"""No p-value is zero: what underflows is less than this."""
 TWO = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Shift:
     """Between two samples of a column: the largest difference of the chance of any threshold (any
-    set of levels), how far numbers have moved in standard deviations of the reference, the p-value
-    of no change, and, of categories, the Jensen-Shannon distance (base 2).
+    set of levels), how far numbers have moved in standard deviations of the reference (if it has
+    any), the p-value of no change, and, of categories, the Jensen-Shannon distance (base 2).
     """
 
     distance: Interval
@@ -53,18 +56,25 @@ def number_shift(reference: Sketch, current: Sketch, confidence: float, family: 
         + (0.0 if reference.exact and current.exact else _hidden(reference, current, apart))
     )
     distance = _interval(found, found - bands, min(1.0, high), confidence, KOLMOGOROV, one + other)
-    p_value = float(kolmogorov(found * math.sqrt(one * other / (one + other))))
+    p_value = max(LEAST_P, float(kolmogorov(found * math.sqrt(one * other / (one + other)))))
     return Shift(distance, _moved(reference, current, bands, confidence), p_value)
 
 
 def category_shift(
-    reference: ArrayLike, current: ArrayLike, confidence: float, family: int = 1
+    reference: ArrayLike,
+    current: ArrayLike,
+    confidence: float,
+    family: int = 1,
+    hidden: int | None = None,
 ) -> Shift:
     """Compare counts of the same levels ``[k]``; the intervals of ``family`` columns hold jointly.
 
     The limits are those of Weissman et al. (2003), Inequalities for the L1 deviation of the
     empirical distribution: they hold for any distribution. The p-value is Pearson's, of levels
-    expected at least five times; rarer ones are joined. Raises ``ValueError`` for empty samples.
+    expected at least five times; rarer ones are joined. Where ``hidden`` levels were joined to two
+    before, the last ones, by whether they have become rarer, the distance is that of all levels,
+    whose number the limits allow for; for the p-value both are one. Raises ``ValueError`` for empty
+    samples.
     """
     pair = np.stack([np.asarray(reference, np.float64), np.asarray(current, np.float64)])
     rows = pair.sum(axis=1)
@@ -73,12 +83,14 @@ def category_shift(
         raise ValueError(message)
     shares = pair / rows[:, None]
     found = float(np.abs(shares[1] - shares[0]).sum() / TWO)
-    levels = int(np.count_nonzero(pair.sum(axis=0)))
+    levels = int(np.count_nonzero(pair.sum(axis=0))) + (hidden or 0)
     tail = math.log(TWO * family / (1 - confidence))
     bands = float(np.sum(np.sqrt((levels * math.log(TWO) + tail) / (TWO * rows))))
     n = int(rows.sum())
-    distance = _interval(found, found - bands, found + bands, confidence, VARIATION, n)
-    return Shift(distance, None, pearson(pair), math.sqrt(_divergence(shares)))
+    ends = found - bands, min(1.0, found + bands)
+    distance = _interval(found, *ends, confidence, VARIATION, n)
+    tested = pair if hidden is None else np.column_stack([pair[:, :-2], pair[:, -2:].sum(axis=1)])
+    return Shift(distance, None, pearson(tested), math.sqrt(_divergence(shares)))
 
 
 def pearson(pair: Floats) -> float:
@@ -90,7 +102,7 @@ def pearson(pair: Floats) -> float:
     if table.shape[1] < TWO:
         return 1.0
     fair = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
-    return float(chdtrc(table.shape[1] - 1, np.sum((table - fair) ** 2 / fair)))
+    return max(LEAST_P, float(chdtrc(table.shape[1] - 1, np.sum((table - fair) ** 2 / fair))))
 
 
 def _divergence(shares: Floats) -> float:
@@ -115,19 +127,23 @@ def _hidden(reference: Sketch, current: Sketch, apart: Floats) -> float:
 
 
 def _moved(reference: Sketch, current: Sketch, bands: float, confidence: float) -> Interval | None:
-    """Return the area between the distribution functions, over the reference's deviation."""
-    spread = reference.spread
-    if spread <= 0:
-        return None
+    """Return the area between the distribution functions, over the reference's deviation.
+
+    ``None`` where that is zero and something moved, or either is too large a number.
+    """
     places = np.concatenate([reference.places, current.places])
     masses = np.concatenate([-reference.counts / reference.known, current.counts / current.known])
     order = np.argsort(places, kind="stable")
-    widths = np.diff(places[order])
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread, widths = reference.spread, np.diff(places[order])
     heights = np.abs(np.cumsum(masses[order])[:-1])
-    value, low, high = (
-        float(widths @ part) / spread
+    area, least, most = (
+        float(widths @ part)
         for part in (heights, np.maximum(heights - bands, 0), np.minimum(heights + bands, 1))
     )
+    if not math.isfinite(spread + most) or (area > 0 and spread <= 0):
+        return None
+    value, low, high = (part / (spread or 1.0) for part in (area, least, most))
     return _interval(value, low, high, confidence, WASSERSTEIN, reference.known + current.known)
 
 

@@ -6,6 +6,7 @@ is lost.
 """
 
 import math
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,7 +71,7 @@ def sketch(values: Floats) -> Sketch | None:
     low, high = float(known.min()), float(known.max())
     short = low.is_integer() and 0 < high - low < CELLS
     whole = short and np.array_equal(known, np.floor(known))
-    if not whole and 0 < high - low < math.inf:
+    if not whole and CELLS * sys.float_info.min < high - low < math.inf:
         even = _count(known, Grid(np.linspace(low, high, CELLS + 1), even=True), len(values))
         if even.counts.max() <= CROWDED * known.size:
             return even

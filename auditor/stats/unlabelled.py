@@ -38,8 +38,12 @@ class Unknown:
 
 
 def effective_rows(weights: Floats) -> float:
-    """Return how many rows of equal weight these are worth (Kish 1965, Survey Sampling, 11.7)."""
-    return float(weights.sum() ** 2 / np.sum(weights**2))
+    """Return how many rows of equal weight these are worth (Kish 1965, Survey Sampling, 11.7).
+
+    None, where no weight is large enough for its square to be a number.
+    """
+    squares = float(np.sum(weights**2))
+    return float(weights.sum()) ** 2 / squares if squares else 0.0
 
 
 def estimated_accuracy(known: Known, unknown: Unknown, confidence: float) -> Interval:

@@ -48,11 +48,12 @@ def _of(names: tuple[str, ...], counts: np.ndarray[tuple[int], np.dtype[np.gener
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Surveyed:
-    """What was counted in one sample."""
+    """What was counted in one sample; ``family`` gaps of all samples hold jointly."""
 
     role: str
     sample: Mapping[str, Json]
     confidence: float
+    family: int
 
     def classes(self) -> Iterator[Reading]:
         """Return the share of each class (the rarest, of very many), and how even they are."""
@@ -127,17 +128,17 @@ class Surveyed:
         yield self._measured(share, "missing_share", Unit.SHARE, {"columns": dict(missing)})
         compared = cast("Sequence[Mapping[str, Json]]", self.sample["groups"])
         for item in compared:
-            yield self._missing_gap(item, len(compared))
+            yield self._missing_gap(item)
         if not compared:
             yield self._gap("missing_gap", _COMPLETE if not missing else _NO_GROUPS)
 
-    def _missing_gap(self, item: Mapping[str, Json], family: int) -> Reading:
+    def _missing_gap(self, item: Mapping[str, Json]) -> Reading:
         names = cast("Sequence[str]", item["groups"])
         hits, rows = (np.array(item[key], dtype=np.float64) for key in ("k", "n"))
         where = {"column": str(item["column"]), "group_column": str(item["group_column"])}
         if np.count_nonzero(rows) < PAIR:
             return self._gap("missing_gap", _ONE_GROUP, where)
-        found = max_gap(hits, rows, self.confidence, family)
+        found = max_gap(hits, rows, self.confidence, self.family)
         told: dict[str, Json] = {
             "highest": names[found.highest],
             "lowest": names[found.lowest],

@@ -19,26 +19,32 @@ from auditor.stats.sketches import Grid, Sketch, counted, sketch
 from auditor.surveying.tables import Shared, joined
 
 MOST_LEVELS = 200
-REST = "all other levels"
+LEAST_NAMED = 5
+"""A level of fewer rows may name somebody, and stands in no evidence."""
+REST = ("all other levels that are rarer", "all other levels that are no rarer")
 BINS, CATEGORIES = 5, 20
 Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Counted:
-    """A column of both samples: two sketches of numbers, or counts of the same named levels."""
+    """A column of both samples: two sketches of numbers, or counts of the same named levels.
+
+    ``hidden`` is how many levels the two last ones stand for, where there are too many to name.
+    """
 
     name: str
     sketches: tuple[Sketch, Sketch] | None = None
     levels: tuple[str, ...] = ()
     counts: tuple[Counts, Counts] | None = None
+    hidden: int | None = None
 
     def shift(self, confidence: float, family: int) -> Shift:
         """Compare the two samples."""
         if self.sketches is not None:
             return number_shift(*self.sketches, confidence, family)
         before, now = self.counts or (np.zeros(1), np.zeros(1))
-        return category_shift(before, now, confidence, family)
+        return category_shift(before, now, confidence, family, self.hidden)
 
 
 def count_columns(columns: Iterable[Shared]) -> Iterator[Counted]:
@@ -70,7 +76,9 @@ def to_evidence(columns: Sequence[Counted]) -> Evidence:
     told: list[Json] = []
     parts: dict[str, list[NDArray[np.generic]]] = {name: [] for name in _ARRAYS}
     for column in columns:
-        about: dict[str, Json] = {"name": column.name, "levels": list(column.levels)}
+        about: dict[str, Json] = {
+            "name": column.name, "levels": list(column.levels), "hidden": column.hidden
+        }  # fmt: skip
         if column.sketches is not None:
             grid = column.sketches[0].grid
             parts["edges"].append(grid.edges)
@@ -124,7 +132,8 @@ def _column(told: Mapping[str, Json], read: Mapping[str, _Reader]) -> Counted:
     name, levels = str(told["name"]), tuple(cast("list[str]", told["levels"]))
     if levels:
         pair = [cast("Counts", read[side].take(len(levels))) for side in ("reference", "current")]
-        return Counted(name, levels=levels, counts=(pair[0], pair[1]))
+        hidden = cast("int | None", told["hidden"])
+        return Counted(name, levels=levels, counts=(pair[0], pair[1]), hidden=hidden)
     cells = cast("int", told["cells"])
     grid = Grid(read["edges"].take(cells + 1), even=bool(told["even"]))
     exact, unknown = cast("list[bool]", told["exact"]), cast("list[int]", told["unknown"])
@@ -142,17 +151,26 @@ def _column(told: Mapping[str, Json], read: Mapping[str, _Reader]) -> Counted:
 
 
 def _levels(name: str, before: Column, now: Column) -> Counted:
-    """Count the most frequent levels, and all others as one."""
+    """Count the most frequent levels, and all others as two: those that are rarer now, or not.
+
+    Levels of few rows are among the others. So joined, what all of them have moved is still seen.
+    """
     both = joined(before, now)
     size = len(both.names)
     first = np.bincount(both.codes[: len(before)], minlength=size)
     second = np.bincount(both.codes[len(before) :], minlength=size)
     kept = np.sort(np.argsort(-(first + second), kind="stable")[:MOST_LEVELS])
+    kept = kept[(first + second)[kept] >= LEAST_NAMED]
     named = tuple(both.names[at] for at in kept)
     if kept.size == size:
         return Counted(name, levels=named, counts=(first, second))
-    rest = [np.append(part[kept], part.sum() - part[kept].sum()) for part in (first, second)]
-    return Counted(name, levels=(*named, REST), counts=(rest[0], rest[1]))
+    others = np.setdiff1d(np.arange(size), kept)
+    rarer = second[others] * len(before) < first[others] * len(now)
+    counts = [
+        np.concatenate([part[kept], np.bincount(~rarer, part[others], 2).astype(np.int64)])
+        for part in (first, second)
+    ]
+    return Counted(name, levels=(*named, *REST), counts=(counts[0], counts[1]), hidden=others.size)
 
 
 def _known(values: Floats) -> Counts:

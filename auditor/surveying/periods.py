@@ -10,6 +10,8 @@ from auditor.domain.tasks import Floats
 
 STAMPS = 1e8
 """Numbers from here on are seconds since 1970, of 1973 and later; smaller ones stay, as a year."""
+ENDLESS = datetime.max.replace(tzinfo=UTC).timestamp() // 1
+"""Numbers from here on (milliseconds, or 20260301120000) are no seconds of a date, and stay too."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +49,7 @@ def _apart(names: list[str]) -> tuple[str, ...]:
 
 
 def _written(time: float) -> str:
-    if time < STAMPS:
+    if not STAMPS <= time < ENDLESS:
         return f"{time:g}" if abs(time) < 1e6 else f"{time:.0f}"  # noqa: PLR2004 -- what g writes whole
     moment = datetime.fromtimestamp(time, UTC)
     midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -1,12 +1,13 @@
 """Shifts of columns as readings."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from auditor.domain.canonical import Json
-from auditor.domain.readings import Measurement, Unit
+from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.tasks import Floats
 from auditor.stats.shifts import Shift
 from auditor.surveying.drifting import Counted
@@ -40,7 +41,23 @@ def largest(
     yield replace(least, details={**least.details, "column": columns[surest].name})
 
 
-def column_readings(name: str, shift: Shift, adjusted: float) -> Iterator[Measurement]:
+def most_changed(found: Sequence[Shift], most: int) -> list[int]:
+    """Return the places of the columns that have changed most, and of those moved farthest.
+
+    One whose move has no number may have moved the farthest of all.
+    """
+    places = range(len(found))
+    moves = [
+        0.0 if at.jensen_shannon is not None else math.inf if at.moved is None else at.moved.value
+        for at in found
+    ]
+    changed = sorted(places, key=lambda at: -found[at].distance.value)
+    moved = sorted(places, key=lambda at: -moves[at])
+    read = {*changed[:most], *moved[:most]}
+    return [at for at in changed if at in read]
+
+
+def column_readings(name: str, shift: Shift, adjusted: float) -> Iterator[Reading]:
     """Yield how far a column has changed, and in details whether chance explains it."""
     divergence = shift.jensen_shannon
     more: dict[str, Json] = {} if divergence is None else {"jensen_shannon": divergence}
@@ -49,6 +66,18 @@ def column_readings(name: str, shift: Shift, adjusted: float) -> Iterator[Measur
     yield Measurement.of(shift.distance, "distance", Unit.SHARE, params=place, details=details)
     if shift.moved is not None:
         yield Measurement.of(shift.moved, "moved", Unit.NONE, params=place)
+    elif divergence is None:
+        yield _unmoved(place)
+
+
+def _unmoved(place: Mapping[str, str]) -> Gap:
+    return Gap(
+        reason=Reason.NOT_DEFINED,
+        detail=f"{place['column']} has no spread in the reference that a move could be held to.",
+        cure="Bound its distance, or name a reference in which it varies.",
+        metric="moved",
+        params=place,
+    )
 
 
 def doubted_p(metric: str, value: float, method: str, n: int) -> Measurement:

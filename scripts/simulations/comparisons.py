@@ -37,6 +37,7 @@ def comparisons() -> tuple[Simulation, ...]:
             covering("means_together", f"30, 60 and 400 {kind} errors", 0.94, 4000, _means(kind))
             for kind in ("normal", "skewed")
         ),
+        covering("means_together", "30 log-normal errors up and 30 down", 0.94, 2000, _apart),
         covering("widest_gap", "all gaps of 40 to 400 rows", 0.95, 1500, _all_gaps(ALIKE)),
         covering("widest_gap", "all gaps, base rates apart", 0.95, 1500, _all_gaps(UNLIKE)),
     )
@@ -79,6 +80,14 @@ def _means(kind: str) -> Draw:
         return covers(found.interval, 0.4)
 
     return draw
+
+
+def _apart(rng: Random) -> bool:
+    """Errors of two groups with heavy tails away from each other."""
+    tails = rng.lognormal(0.0, 1.5, (2, 30))
+    values = np.concatenate([tails[0], -tails[1]])
+    found = widest_gap(means_together(values, np.repeat([0, 1], 30), None, LEVEL))
+    return covers(found.interval, 2 * float(np.exp(1.5**2 / 2)))
 
 
 def _all_gaps(base: Sequence[float]) -> Draw:

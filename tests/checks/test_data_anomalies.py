@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from judged import outcome
 from scored_subjects import ABSENT, ends, gaps, measured, read, stored
 from sklearn.datasets import load_digits
 from surveyed_subjects import sample, surveyed
@@ -10,9 +11,11 @@ from surveyed_subjects import sample, surveyed
 from auditor.checks.data.anomalies import CHECK, Anomalies
 from auditor.domain.budgets import Size
 from auditor.domain.datasets import Role
+from auditor.domain.policies import Limits
 from auditor.domain.readings import Reason
 from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Feature, FeatureKind, InputSpace
+from auditor.domain.verdicts import Outcome
 from auditor.stats.proportions import clopper_pearson
 
 
@@ -99,6 +102,16 @@ def test_few_rows_texts_and_no_rows_are_gaps() -> None:
     assert gaps(read(Anomalies(), surveyed(words)), "no distance")[0].reason is (
         Reason.NEEDS_NUMERIC_INPUT
     )
+
+
+def test_a_reference_too_small_to_name_any_row_lets_no_rule_pass_and_strangers_fail_one() -> None:
+    ours = table(400, 11)
+    ours[:160] *= 50
+    few, many = (read(Anomalies(), beside(ours, table(rows, 12))) for rows in (40, 2000))
+    assert measured(few, "anomaly_share").details["k"] == 0
+    asked = Limits(most=0.05)
+    assert outcome(CHECK, few, "anomaly_share", asked) is Outcome.UNKNOWN
+    assert outcome(CHECK, many, "anomaly_share", asked) is Outcome.FAILED
 
 
 def test_rows_that_hang_together_make_the_share_doubted() -> None:

@@ -109,6 +109,40 @@ def test_what_is_missing_by_chance_accuses_no_group() -> None:
     assert accused <= 7  # two expected at most; four Monte-Carlo errors
 
 
+def test_gaps_in_what_is_missing_hold_for_all_columns_and_samples_at_once() -> None:
+    rows = noise(400)
+    rows[:60, 0] = np.nan
+    sex = {"sex": ["f", "m"] * 200}
+    more = rows.copy()
+    more[:60, 1] = np.nan
+    ends_of = [
+        ends(measured(read(Balance(), it), "missing_gap", data="evaluation", column="x0"))
+        for it in (
+            surveyed(sample(rows, groups=sex)),
+            surveyed(sample(more, groups=sex)),
+            surveyed(sample(more, groups=sex), sample(more, role=Role.TRAINING, groups=sex)),
+        )
+    ]
+    alone, two, four = (high for _, high in ends_of)
+    assert alone < two < four
+
+
+def test_areas_of_columns_hold_for_all_that_are_listed() -> None:
+    rows = noise(400)
+    labels = (rows[:, 0] > 0).astype(int)
+    few, many = (
+        ends(
+            measured(
+                read(Balance(listed=count), surveyed(sample(rows, labels))),
+                "column_auc",
+                column="x0",
+            )
+        )
+        for count in (1, 4)
+    )
+    assert few[0] > many[0]
+
+
 def test_an_unknown_group_is_missing_and_no_group_of_its_own() -> None:
     race = ["a"] * 40 + ["b"] * 40 + ["unknown"] * 20
     sex = ["f", "m"] * 50

@@ -179,6 +179,10 @@ def test_without_a_claim_errors_are_held_against_the_upper_limit_of_the_referenc
     assert isinstance(limit, float)
     assert 0.1 < limit < 0.13
     assert error.details["against"] == "the reference's error"
+    # The limit takes half of the risk, and leaves half to the alarm; a claim leaves it all.
+    assert error.details["alarm_at"] == pytest.approx(np.log(40))
+    claimed = measured(read(Decay(), stream([0.1] * 4)), "error")
+    assert claimed.details["alarm_at"] == pytest.approx(np.log(20))
     assert measured(against(0.1), "alarm").value is False
     assert measured(against(0.17), "alarm").value is True
 

@@ -1,12 +1,16 @@
 import numpy as np
 import pytest
+from judged import outcome
 from role_subjects import part, surveyed
 from scored_subjects import ends, gaps, measured, read, stored
+from surveyed_subjects import sample
 
 from auditor.checks.data.drift import CHECK, Drift
 from auditor.domain.datasets import Role
+from auditor.domain.policies import Limits
 from auditor.domain.readings import Bound, Measurement, Reading, Reason
 from auditor.domain.subjects import Subject
+from auditor.domain.verdicts import Outcome
 from auditor.surveying.drifting import from_evidence
 
 REFERENCE, EVALUATION, PRODUCTION = Role.REFERENCE, Role.EVALUATION, Role.PRODUCTION
@@ -112,6 +116,117 @@ def test_whether_a_number_is_known_is_a_column_too() -> None:
     readings = read(BRIEF, two(age=ages))
     known = measured(readings, "distance", column="age is known")
     assert known.value == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("kinds", [300, 20_000])
+def test_rare_levels_that_are_all_new_are_not_hidden_among_all_others(kinds: int) -> None:
+    sides = [[f"{side}-{row % kinds}" for row in range(20_000)] for side in ("old", "new")]
+    subject = surveyed(
+        *(
+            part(role, None, slices={"street": streets})
+            for role, streets in zip((REFERENCE, EVALUATION), sides, strict=True)
+        )
+    )
+    readings = read(BRIEF, subject)
+    found = measured(readings, "distance", column="street")
+    assert (found.value, ends(found)[1]) == pytest.approx((1.0, 1.0))
+    assert outcome(CHECK, readings, "largest_distance", Limits(most=0.3)) is not Outcome.PASSED
+
+
+def test_how_far_a_constant_has_moved_is_a_gap_unless_it_stayed() -> None:
+    rng = np.random.default_rng(5)
+    subject = surveyed(
+        sample(np.stack([np.zeros(500), np.ones(500)], axis=1), role=REFERENCE),
+        sample(np.stack([np.zeros(500), rng.normal(1e6, 1, 500)], axis=1)),
+    )
+    readings = read(BRIEF, subject)
+    assert measured(readings, "moved", column="x0").value == 0
+    (gap,) = gaps(readings, "has no spread")
+    assert (gap.metric, gap.params) == ("moved", {"column": "x1"})
+    assert outcome(CHECK, readings, "moved", Limits(most=1.0)) is Outcome.UNKNOWN
+
+
+def test_numbers_beyond_what_squares_can_hold_leave_a_gap_and_no_crash() -> None:
+    before = np.random.default_rng(6).normal(size=(300, 1)) * 1e300
+    subject = surveyed(sample(before, role=REFERENCE), sample(-before * 2))
+    readings = read(BRIEF, subject)
+    assert gaps(readings, "has no spread")[0].metric == "moved"
+    assert ends(measured(readings, "distance", column="x0"))[1] <= 1
+
+
+def test_the_column_that_moved_farthest_is_read_though_others_changed_more() -> None:
+    rng = np.random.default_rng(7)
+    before, now = rng.normal(size=(2, 1000, 3))
+    now[:, 0] += 0.5
+    now[:20, 2] += 1e4
+    subject = surveyed(sample(before, role=REFERENCE), sample(now))
+    readings = read(Drift(rows=100, rounds=99, most=1), subject)
+    assert measured(readings, "distance", column="x0").value > 0.1
+    assert measured(readings, "moved", column="x2").value > 100
+
+
+def test_evidence_names_no_level_that_only_somebody_has() -> None:
+    names = [f"person {row}" for row in range(100)]
+    subject = surveyed(
+        *(
+            part(role, None, slices={"name": names, "city": ["here", "far"] * 50})
+            for role in (REFERENCE, EVALUATION)
+        )
+    )
+    seen = stored(BRIEF, subject)
+    assert "person" not in str(seen["columns"])
+    assert "here" in str(seen["columns"])
+    found = measured(read(BRIEF, subject), "distance", column="name")
+    assert (found.value, ends(found)[1]) == (0, 1)
+
+
+def test_more_columns_widen_the_intervals() -> None:
+    cities = ["here", "far"] * 200
+    one, five = (
+        surveyed(
+            *(
+                part(role, None, slices={f"city {at}": cities for at in range(count)})
+                for role in (REFERENCE, EVALUATION)
+            )
+        )
+        for count in (1, 5)
+    )
+    alone, beside = (
+        ends(measured(read(BRIEF, it), "distance", column="city 0")) for it in (one, five)
+    )
+    assert beside[1] > alone[1]
+
+
+def test_the_largest_change_may_be_that_of_another_column_known_less_well() -> None:
+    # One column surely changed; of one with many levels a greater change is possible.
+    streets = [f"street {row % 150}" for row in range(900)]
+    sides = [["here"] * 450 + ["far"] * 450, ["here"] * 540 + ["far"] * 360]
+    subject = surveyed(
+        *(
+            part(role, None, slices={"city": cities, "street": streets})
+            for role, cities in zip((REFERENCE, EVALUATION), sides, strict=True)
+        )
+    )
+    readings = read(BRIEF, subject)
+    largest = measured(readings, "largest_distance")
+    city, street = (measured(readings, "distance", column=name) for name in ("city", "street"))
+    assert (largest.value, largest.details["column"]) == (city.value, "city")
+    assert ends(largest) == (ends(city)[0], ends(street)[1])
+    assert ends(street)[1] > ends(city)[1]
+
+
+def test_many_levels_that_stayed_are_not_accused() -> None:
+    rng = np.random.default_rng(3)
+    sides = [[f"{n}" for n in rng.choice(list(map(chr, range(97, 700))), 4000)] for _ in "ab"]
+    subject = surveyed(
+        *(
+            part(role, None, slices={"street": streets})
+            for role, streets in zip((REFERENCE, EVALUATION), sides, strict=True)
+        )
+    )
+    readings = read(BRIEF, subject)
+    assert ends(measured(readings, "distance", column="street"))[0] == 0
+    assert adjusted(readings, "street") > 0.01
 
 
 def test_without_a_reference_there_is_a_gap() -> None:

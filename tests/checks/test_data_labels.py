@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from judged import outcome
 from scored_subjects import ends, gaps, measured, read, scored
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -9,7 +10,9 @@ from surveyed_subjects import sample, surveyed
 from auditor.checks.data.labels import CHECK, Labels
 from auditor.domain.budgets import Size
 from auditor.domain.datasets import Role
+from auditor.domain.policies import Limits
 from auditor.domain.readings import Reason
+from auditor.domain.verdicts import Outcome
 
 STATED = np.array([0.9, 0.8, 0.2, 0.6, 0.1, 0.3, 0.85, 0.2])
 GIVEN = [0, 0, 0, 0, 1, 1, 1, 1]
@@ -64,7 +67,13 @@ def test_the_same_digits_with_right_labels_are_hardly_accused(
     clean = measured(read(Labels(), scored(stated, bunch.target)), "noise_share")
     planted = measured(read(Labels(), scored(digits[0], digits[1])), "noise_share")
     assert ends(clean)[1] < ends(planted)[0]
-    assert clean.details["assumes"]
+
+
+def test_a_model_that_has_learnt_the_mistakes_lets_no_rule_pass() -> None:
+    labels = np.arange(600) % 3
+    found = read(Labels(), scored(0.9 * np.eye(3)[labels] + 0.1 / 3, labels))
+    assert measured(found, "noise_share").value == 0
+    assert outcome(CHECK, found, "noise_share", Limits(most=0.1)) is Outcome.UNKNOWN
 
 
 def test_a_model_that_is_right_where_it_is_sure_accuses_nobody() -> None:
@@ -92,9 +101,15 @@ def test_training_labels_need_scores_of_a_model_that_has_not_learnt_them() -> No
     assert gaps(read(Labels(), bare), "has a label")[0].reason is Reason.NEEDS_LABELS
 
 
-def test_rows_that_hang_together_make_the_share_doubted() -> None:
+def test_that_rows_hang_together_is_one_more_doubt() -> None:
     people = ["a", "a", "b", "b", "c", "c", "d", "d"]
-    assert measured(read(Labels(), scored(STATED, GIVEN, cluster=people)), "noise_share").doubted
+    alone, together = (
+        measured(read(Labels(), scored(STATED, GIVEN, cluster=given)), "noise_share")
+        for given in (None, people)
+    )
+    assert alone.doubted
+    assert str(together.details["doubt"]).startswith(str(alone.details["doubt"]))
+    assert together.details != alone.details
 
 
 def test_more_rows_promise_a_shorter_interval() -> None:

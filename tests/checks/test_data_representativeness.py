@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from judged import outcome
 from scored_subjects import ends, gaps, measured, read
 from surveyed_subjects import sample, surveyed
 
@@ -10,8 +11,10 @@ from auditor.checks.data.representativeness import CHECK, Representativeness
 from auditor.domain.budgets import Size
 from auditor.domain.checks import Need
 from auditor.domain.datasets import Role
+from auditor.domain.policies import Limits
 from auditor.domain.readings import Gap, Measurement, Reason
 from auditor.domain.subjects import Subject
+from auditor.domain.verdicts import Outcome
 from auditor.needs import unmet
 
 Population = Mapping[str, Mapping[str, float]]
@@ -67,7 +70,7 @@ def test_joined_columns_are_compared_level_by_level() -> None:
     assert thin.details["rows_needed"] == {"f, black": 20, "m, black": 25}
 
 
-def test_levels_on_one_side_only_are_told_and_unknown_rows_are_left_out() -> None:
+def test_levels_on_one_side_only_are_told_and_unknown_rows_have_no_share() -> None:
     levels = ["f"] * 40 + ["m"] * 40 + ["x"] * 20 + ["unknown"] * 30
     found = read(Representativeness(), people({"sex": {"f": 0.5, "m": 0.4, "d": 0.1}}, sex=levels))
     outside = measured(found, "outside_share")
@@ -75,6 +78,35 @@ def test_levels_on_one_side_only_are_told_and_unknown_rows_are_left_out() -> Non
     assert measured(found, "thin_levels").details["absent"] == ["d"]
     assert measured(found, "representation_gap").details["unknown"] == 30
     assert measured(found, "representation_ratio", level="d").value == 0
+
+
+def test_rows_of_unknown_level_could_be_anybody_and_let_no_rule_pass() -> None:
+    # 900 of 1,000 rows are unknown: women are at least 5 and at most 95 in a hundred.
+    known = ["f"] * 50 + ["m"] * 50
+    found = read(Representativeness(), people(HALF, sex=known + ["unknown"] * 900))
+    gap = measured(found, "representation_gap")
+    assert gap.value == 0
+    assert 0.45 < ends(gap)[1] < 0.48
+    low, high = ends(measured(found, "representation_ratio", level="f"))
+    assert low < 0.1
+    assert high > 1.9
+    assert ends(measured(found, "outside_share"))[1] > 0.9
+    asked = Limits(most=0.2)
+    for metric in ("representation_gap", "outside_share"):
+        assert outcome(CHECK, found, metric, asked) is Outcome.UNKNOWN
+    many = read(Representativeness(), people(HALF, sex=known * 10))
+    assert outcome(CHECK, many, "representation_gap", asked) is Outcome.PASSED
+
+
+def test_intervals_hold_for_all_samples_at_once() -> None:
+    one = people(HALF, sex=["f", "m"] * 50)
+    data = one.datasets[Role.EVALUATION]
+    both = {**one.datasets, Role.TRAINING: replace(data, role=Role.TRAINING)}
+    alone, beside = (
+        ends(measured(read(Representativeness(), it), "representation_gap", data="evaluation"))
+        for it in (one, replace(one, datasets=both))
+    )
+    assert beside[1] > alone[1]
 
 
 def test_a_level_of_which_the_population_has_none_lies_outside() -> None:

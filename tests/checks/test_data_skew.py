@@ -98,6 +98,12 @@ def test_a_feature_from_after_the_event_is_found_in_every_dataset() -> None:
     assert measured(readings, "leaked_share", role="training").value == 0
 
 
+def test_late_rows_that_hang_together_are_doubted() -> None:
+    when = np.arange(100.0)
+    data = part(EVALUATION, None, times=when, as_of=when, cluster=["a", "b"] * 50)
+    assert measured(read(Skew(), surveyed(data)), "leaked_share").doubted
+
+
 def test_row_numbers_join_nothing() -> None:
     numbers = tuple(str(row) for row in range(1, 4))
     city = {"city": ["here", "near", "far"]}

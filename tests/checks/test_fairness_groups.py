@@ -355,6 +355,12 @@ def test_ratios_are_to_the_declared_group_or_to_the_one_selected_most() -> None:
     assert measured(best, "impact_ratio").details["below_four_fifths"] == ["white"]
 
 
+def test_a_reference_of_no_column_keeps_a_rule_on_ratios_from_passing() -> None:
+    readings = read(Groups(reference=("rase=white",)), confused(COMPAS))
+    (gap,) = gaps(readings, "'rase=white' is of no column")
+    assert gap.metric == "reference_ratio"
+
+
 def test_a_reference_that_is_not_there_is_a_gap() -> None:
     readings = read(Groups(reference=("race=asian",)), confused(COMPAS))
     assert len(gaps(readings, "reference group 'asian'")) == 1
@@ -375,6 +381,18 @@ def test_local_law_144_ranks_by_the_median_and_shows_who_is_left_out() -> None:
     assert ratio.details["left_out"] == {"unknown": {"k": 0, "n": 4}, "x": {"k": 2, "n": 2}}
     assert ratio.details["selected"] == "scored above the median of all rows"
     assert measured(readings, "reference_ratio").params["group"] == "f"
+
+
+def test_decisions_rank_nobody_so_that_scoring_rates_are_gaps() -> None:
+    subject = scored([0.0, 1.0] * 50, [0, 1] * 50, groups={"sex": ["f"] * 50 + ["m"] * 50})
+    readings = read(Groups(rate="scoring"), subject)
+    assert {gap.metric for gap in gaps(readings, "Nobody is ranked")} == {
+        "selection_rate",
+        "selection_rate_gap",
+        "impact_ratio",
+        "reference_ratio",
+    }
+    assert measured(read(Groups(), subject), "impact_ratio").value == 1
 
 
 @pytest.mark.parametrize(

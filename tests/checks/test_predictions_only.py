@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 from scored_subjects import gaps, measured, scored
 
+from auditor.checks.data.labels import Labels
 from auditor.checks.fairness.groups import Groups
 from auditor.checks.quality.accuracy import Accuracy
 from auditor.domain.budgets import Size
 from auditor.domain.checks import Check
 from auditor.domain.datasets import Role
+from auditor.domain.readings import Gap
 from auditor.domain.records import Observation
 from auditor.domain.subjects import Shard, Subject
 from auditor.engines.local import observe_all
@@ -47,6 +49,14 @@ def test_decisions_of_the_file_count_and_not_those_that_its_scores_would_make() 
         ).value
         == 0.5
     )
+
+
+def test_decisions_alone_do_not_say_which_labels_are_wrong() -> None:
+    subject = decided([0, 0, 1, 1], [0, 0, 1, 0], with_scores=False)
+    (seen,) = observe_all([Labels()], subject, lambda blob: None, Quiet(), Size(4, 2))
+    (gap,) = readings([seen], 0.95)
+    assert isinstance(gap, Gap)
+    assert gap.metric == "noise_share"
 
 
 def test_decisions_without_scores_leave_gaps_where_scores_would_speak() -> None:

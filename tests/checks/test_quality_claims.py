@@ -1,13 +1,16 @@
 import numpy as np
 import pytest
+from judged import outcome
 from role_subjects import part, regressed
 from scored_subjects import ends, gaps, measured, read, scored
 
 from auditor.checks.quality.claims import CHECK, Claims
 from auditor.domain.canonical import Json
 from auditor.domain.datasets import Role
+from auditor.domain.policies import Limits
 from auditor.domain.readings import Measurement, Reason
 from auditor.domain.subjects import Subject
+from auditor.domain.verdicts import Outcome
 from auditor.stats.proportions import clopper_pearson
 from auditor.stats.ranking import auc
 
@@ -50,6 +53,33 @@ def test_several_claims_hold_jointly() -> None:
     assert ends(found) == pytest.approx((0.9 - oracle.high, 0.9 - oracle.low))
     assert found.confidence == 0.95
     assert of(subject, "brier").details["promises_too_much_where"] == "below 0"
+
+
+@pytest.mark.parametrize(
+    ("name", "too_good", "modest"),
+    [
+        *((name, 0.99, 0.3) for name in ("accuracy", "balanced_accuracy", "auc", "tpr", "ppv")),
+        *((name, 0.01, 0.9) for name in ("nll", "brier", "fpr")),
+    ],
+)
+def test_too_good_a_claim_of_anything_fails_one_rule_and_a_modest_one_keeps_it(
+    name: str, too_good: float, modest: float
+) -> None:
+    rng = np.random.default_rng(3)
+    stated = rng.random(2000)
+    subject = scored(stated, rng.random(2000) < stated)
+    for claim, expected in ((too_good, Outcome.FAILED), (modest, Outcome.PASSED)):
+        subject.claims = {name: claim}
+        judged = outcome(CHECK, read(Claims(), subject), "overclaim", Limits(most=0.05))
+        assert judged is expected
+
+
+def test_one_claim_too_good_among_true_ones_fails_the_rule_over_all() -> None:
+    rng = np.random.default_rng(3)
+    stated = rng.random(2000)
+    subject = scored(stated, rng.random(2000) < stated)
+    subject.claims = {"accuracy": 0.6, "auc": 0.7, "nll": 0.1}
+    assert outcome(CHECK, read(Claims(), subject), "overclaim", Limits(most=0.05)) is Outcome.FAILED
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from auditor.checks.quality.periods import CHECK, OverTime
 from auditor.domain.datasets import Role
 from auditor.domain.readings import Reason
 from auditor.domain.subjects import Subject
+from auditor.stats.differences import share_difference
+from auditor.stats.gaps import max_gap
 from auditor.surveying.periods import periods
 
 EVALUATION, REFERENCE = Role.EVALUATION, Role.REFERENCE
@@ -66,6 +68,17 @@ def test_accuracy_that_falls_is_seen() -> None:
     assert measured(readings, "accuracy_gap").details["lowest"] == "2"
 
 
+def test_the_gap_and_both_changes_hold_jointly() -> None:
+    right = [1] * 900 + [0] * 100 + [1] * 800 + [0] * 200
+    times = np.repeat([1.0, 2.0], 1000)
+    readings = read(OverTime(), surveyed(part(EVALUATION, [0.9] * 2000, right, times=times)))
+    one_of_three = share_difference((800, 1000), (900, 1000), 1 - 0.05 / 3)
+    change = measured(readings, "accuracy_change")
+    assert ends(change) == pytest.approx((one_of_three.low, one_of_three.high))
+    joint = max_gap([900, 800], [1000, 1000], 0.95, 3).interval
+    assert ends(measured(readings, "accuracy_gap")) == pytest.approx((joint.low, joint.high))
+
+
 def test_rows_of_few_people_leave_a_period_a_gap_or_doubted() -> None:
     people = ["a", "b"] * 50 + [str(row // 2) for row in range(100)]
     data = part(
@@ -110,6 +123,10 @@ def test_one_period_is_no_course() -> None:
 
 
 def test_few_distinct_times_are_periods_and_many_are_cut_without_parting_equal_ones() -> None:
+    assert periods(np.array([1.7724e12, 2.0260301e13]), 12).names == (
+        "1772400000000",
+        "20260301000000",
+    )
     assert periods(np.array([2016.0, 2015.0, 2016.0]), 12).names == ("2015", "2016")
     many = periods(np.repeat(np.arange(100.0), 10), 4)
     assert np.bincount(many.codes).tolist() == [250, 250, 250, 250]

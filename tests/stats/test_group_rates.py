@@ -107,6 +107,17 @@ def test_gaps_of_means_hold_their_level_for_groups_of_unlike_spread() -> None:
     assert held / 400 >= allowed(0.95, 400)
 
 
+def test_means_of_errors_with_long_tails_apart_cover_their_difference() -> None:
+    # Student's interval covers 0.83 here.
+    rng, held, truth = np.random.default_rng(6), 0, 2 * math.exp(1.5**2 / 2)
+    for _ in range(400):
+        tails = rng.lognormal(0.0, 1.5, (2, 30))
+        values = np.concatenate([tails[0], -tails[1]])
+        found = widest_gap(means_together(values, np.repeat([0, 1], 30), None, 0.95)).interval
+        held += found.low <= truth <= found.high
+    assert held / 400 >= allowed(0.94, 400)
+
+
 def test_one_mean_cannot_be_compared() -> None:
     with pytest.raises(ValueError, match="two groups"):
         means_together(np.zeros(4), np.zeros(4, np.int64), None, 0.95)

@@ -140,3 +140,24 @@ def test_limits_hold_the_truth_and_narrow_with_rows() -> None:
         widths.append(found.high - found.low)
     assert widths == sorted(widths, reverse=True)
     assert widths[-1] < 0.05
+
+
+def test_no_distance_is_above_one_and_no_p_value_is_zero() -> None:
+    apart = category_shift([9, 0], [0, 9], 0.95)
+    assert (apart.distance.value, apart.distance.high) == (1.0, 1.0)
+    assert 0 < category_shift([10**6, 0], [0, 10**6], 0.95).p_value < 1e-300
+    assert 0 < between(np.zeros(10**5), np.ones(10**5)).p_value < 1e-300
+
+
+def test_levels_that_were_joined_still_widen_the_limits() -> None:
+    named, joined = (category_shift([500, 500], [500, 500], 0.95, 1, k) for k in (None, 300))
+    assert joined.distance.high > named.distance.high
+    assert joined.p_value == 1
+
+
+def test_numbers_closer_than_cells_can_part_are_still_counted() -> None:
+    near = np.arange(4000) * 5e-324
+    kept = sketch(near)
+    assert kept is not None
+    assert kept.known == 4000
+    assert number_shift(kept, counted(near + 5e-324, kept.grid), 0.95).distance.value < 0.01

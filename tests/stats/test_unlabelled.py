@@ -35,6 +35,7 @@ def test_weights_count_rows_as_often_as_they_say() -> None:
     found = estimated_accuracy(known(np.full(1000, 0.5), happened, weights), now, 0.95)
     assert found.value == pytest.approx(0.75)
     assert effective_rows(weights) == pytest.approx(2000**2 / (500 * 9 + 500))
+    assert effective_rows(np.full(3, 1e-200)) == 0
 
 
 def test_the_interval_covers_the_accuracy_of_the_current_rows() -> None:

@@ -14,7 +14,7 @@ from auditor.domain.datasets import Dataset, Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.policies import Control
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Feature, Floats
 from auditor.stats.conformal import conformal_p_values, fewest_found
@@ -41,7 +41,9 @@ class Anomalies:
     Benjamini and Hochberg's adjustment keeps the share of ordinary rows among those that are named
     to ``false_share`` on average (Bates et al. 2023). The reference is the training data; without
     any it is one half of the evaluation data, of which the other half is looked at. Evaluation
-    data that are as a whole unlike the reference are strange as a whole.
+    data that are as a whole unlike the reference are strange as a whole. The share is a bound:
+    against a small reference no row can be named, however strange (``fewest_found`` rows must
+    stand beyond all of it), and other kinds of strangeness have no distance.
     """
 
     neighbours: int = 5
@@ -56,7 +58,7 @@ class Anomalies:
     wants: ClassVar[frozenset[Need]] = frozenset({Need.TRAINING})
     uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
-        METRIC: Metric("Rows stranger than the reference allows", Unit.SHARE)
+        METRIC: Metric("Rows stranger than the reference allows", Unit.SHARE, Bound.AT_LEAST)
     }
     controls: ClassVar[tuple[Control, ...]] = (
         Control("eu-ai-act", "10(3)"),
@@ -142,7 +144,12 @@ class Anomalies:
         interval = clopper_pearson(int(strange.sum()), len(scores), confidence)
         return (
             Measurement.of(
-                interval, METRIC, Unit.SHARE, doubted=bool(about["clustered"]), details=details
+                interval,
+                METRIC,
+                Unit.SHARE,
+                bound=Bound.AT_LEAST,
+                doubted=bool(about["clustered"]),
+                details=details,
             ),
         )
 

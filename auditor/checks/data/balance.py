@@ -134,8 +134,10 @@ class Balance:
         return tuple(self._figures(evidence, confidence))
 
     def _figures(self, evidence: Evidence, confidence: float) -> Iterator[Reading]:
-        for role, sample in cast("Mapping[str, Mapping[str, Json]]", evidence["samples"]).items():
-            seen = Surveyed(role, sample, confidence)
+        samples = cast("Mapping[str, Mapping[str, Json]]", evidence["samples"])
+        family = sum(len(cast("list[Json]", sample["groups"])) for sample in samples.values())
+        for role, sample in samples.items():
+            seen = Surveyed(role, sample, confidence, family)
             yield from seen.classes()
             yield from seen.columns()
             yield from seen.predictors()

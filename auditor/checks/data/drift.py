@@ -33,7 +33,7 @@ from auditor.surveying.label_counts import (
     label_readings,
     scores_column,
 )
-from auditor.surveying.shift_readings import column_readings, doubted_p, largest
+from auditor.surveying.shift_readings import column_readings, doubted_p, largest, most_changed
 from auditor.surveying.sides import clustered, compared
 from auditor.surveying.tables import only_in_one, shared_columns
 
@@ -50,10 +50,10 @@ class Drift:
     variation); numbers have ``moved`` by so many standard deviations of the reference
     (Wasserstein). The p-value of no change, adjusted for all columns by Benjamini and Hochberg, is
     ``adjusted_p`` in the details of a distance; the least of all is ``least_p``. Intervals hold
-    jointly over all columns; readings name the ``most`` columns that have changed most. A
-    classifier is trained to tell ``rows`` of both apart, and tested on others; its p-value is from
-    ``rounds`` permutations. ``label_share_change`` estimates from decisions alone how many of each
-    class there are now.
+    jointly over all columns; readings name the ``most`` columns that have changed most, and the
+    ``most`` that have moved farthest. A classifier is trained to tell ``rows`` of both apart, and
+    tested on others; its p-value is from ``rounds`` permutations. ``label_share_change`` estimates
+    from decisions alone how many of each class there are now.
 
     Neither effect nor p-value is a verdict alone: p-values and what is estimated without labels
     are doubted, so that no rule passes on them. Evidence is the reference's sketch, on whose cells
@@ -162,12 +162,11 @@ class Drift:
 
     def by_column(
         self, columns: Sequence[Counted], task: Mapping[str, Json], confidence: float
-    ) -> Iterator[Measurement]:
+    ) -> Iterator[Reading]:
         """Yield the largest change, and the columns that have changed most."""
         found, adjusted = shifts(columns, confidence)
-        order = sorted(range(len(found)), key=lambda at: -found[at].distance.value)
         yield from largest(columns, found, adjusted, task)
-        for at in order[: self.most]:
+        for at in most_changed(found, self.most):
             yield from column_readings(columns[at].name, found[at], float(adjusted[at]))
 
     def classifier(self, evidence: Evidence, confidence: float) -> Iterator[Measurement]:

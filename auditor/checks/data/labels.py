@@ -41,7 +41,8 @@ class Labels:
     labels. Scores of training rows do only if they are out of sample: say so with ``held_out``
     where the file's scores come from cross-validation. The interval is of sampling: it takes for
     granted that confident answers are right ones, and cannot tell a label's mistake from a mistake
-    that the model is sure of. Look at the rows that are named.
+    that the model is sure of, so that the share is doubted, and no rule passes on it. Look at the
+    rows that are named.
     """
 
     held_out: bool = False
@@ -124,21 +125,20 @@ class Labels:
         rows = np.bincount(labels, minlength=len(classes))
         suspects = self._suspects(evidence, role, found.taken)
         details: dict[str, Json] = {
-            "assumes": ASSUMED,
             "confident": int(table.sum()),
             "contradicted": int(table.sum() - np.trace(table)),
             "disagreeing": int(np.count_nonzero(probabilities.argmax(axis=1) != labels)),
             "by_label": _by_label(classes, table, rows),
             "suspects": suspects,
             "worst_rows": [row["id"] for row in suspects],
-            **({"doubt": DOUBT} if clustered else {}),
+            "doubt": f"{ASSUMED}; {DOUBT}" if clustered else ASSUMED,
         }
         return Measurement.of(
             noise(table, rows, confidence),
             METRIC,
             Unit.SHARE,
             params={"data": role},
-            doubted=clustered,
+            doubted=True,
             details=details,
         )
 

@@ -17,9 +17,8 @@ from auditor.domain.policies import Control
 from auditor.domain.readings import Measurement, Reading, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Floats
-from auditor.stats.fit import LIMITS, fit, largest_deviation, share_limits
+from auditor.stats.fit import LIMITS, fit, largest_deviation, share_limits, share_with_unknown
 from auditor.stats.multiplicity import holm
-from auditor.stats.proportions import clopper_pearson
 from auditor.surveying.populations import count_levels, levels_of, no_column, no_rows
 
 RATIO, GAP = "representation_ratio", "representation_gap"
@@ -31,8 +30,9 @@ Census = Mapping[str, Json]
 class Representativeness:
     """Shares of the data against those of the declared population, column by column.
 
-    Rows of unknown level are left out, and told. Intervals hold jointly over all levels of all
-    columns of a sample. The p-value of the fit stands in the details and is no metric: few rows
+    Values are shares of the rows whose level is known; rows of unknown level may be of any, so
+    that they widen every interval, and are told. Intervals hold jointly over all levels of all
+    columns of all samples. The p-value of the fit stands in the details and is no metric: few rows
     fit any population. Levels with fewer than ``least_rows`` rows are named with the rows that
     they lack.
     """
@@ -102,10 +102,14 @@ class Representativeness:
         """Compare each column's counts with the population."""
         found: list[Reading] = []
         samples = cast("Mapping[str, Mapping[str, Json]]", evidence["samples"])
+        family = sum(
+            len(cast("Sequence[str]", item.get("levels", ())))
+            for sample in samples.values()
+            for item in cast("Sequence[Census]", sample["columns"])
+        )
         for role, sample in samples.items():
             columns = cast("Sequence[Census]", sample["columns"])
             tables = [_Table.of(item, role, bool(sample["clustered"])) for item in columns]
-            family = sum(len(table.levels) for table in tables if table.rows)
             fits = _fits(tables, cast("int", evidence["seed"]))
             for item, table, told in zip(columns, tables, fits, strict=True):
                 if "gap" in item:
@@ -167,13 +171,12 @@ class _Table:
         self, confidence: float, family: int, told: Mapping[str, Json], least: int
     ) -> Iterator[Measurement]:
         """Return the largest deviation, what lies outside, what is thin, and each level's ratio."""
-        deviation = largest_deviation(self.counts, self.shares, confidence, family)
+        asked = confidence, family, self.unknown
+        deviation = largest_deviation(self.counts, self.shares, *asked)
         yield self._measured(deviation, GAP, Unit.SHARE, {**told, "unknown": self.unknown})
-        outside = sum(self.strangers.values())
-        share = clopper_pearson(outside, self.rows + outside, confidence)
-        yield self._measured(share, "outside_share", Unit.SHARE, {"levels": dict(self.strangers)})
+        yield self._outside(confidence)
         yield self._thin(least)
-        low, high = share_limits(self.counts, self.rows, confidence, family)
+        low, high = share_limits(self.counts, self.rows, *asked)
         for at, level in enumerate(self.levels):
             aim, count = self.shares[at], int(self.counts[at])
             ends = float(low[at] / aim), float(high[at] / aim)
@@ -181,6 +184,13 @@ class _Table:
             interval = Interval(value, *ends, confidence, LIMITS, self.rows)
             details: dict[str, Json] = {"k": count, "n": self.rows, "population": float(aim)}
             yield self._measured(interval, RATIO, Unit.NONE, details, {"level": level})
+
+    def _outside(self, confidence: float) -> Measurement:
+        """Return the share of rows of other levels; those of unknown level may all be such."""
+        outside = sum(self.strangers.values())
+        share = share_with_unknown(outside, self.rows + outside, self.unknown, confidence)
+        details: dict[str, Json] = {"levels": dict(self.strangers), "unknown": self.unknown}
+        return self._measured(share, "outside_share", Unit.SHARE, details)
 
     def _thin(self, least: int) -> Measurement:
         lacking: dict[str, Json] = {

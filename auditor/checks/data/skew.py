@@ -168,7 +168,9 @@ def _late(data: Dataset) -> Json:
         return {}
     late = np.flatnonzero(data.as_of > data.times)
     named: list[Json] = [data.ids[row] for row in late[:MOST_NAMED]]
-    return {"rows": data.rows, "late": len(late), "worst_rows": named}
+    return {
+        "rows": data.rows, "late": len(late), "worst_rows": named, "clustered": clustered(data)
+    }  # fmt: skip
 
 
 def _leaks(evidence: Evidence, confidence: float) -> Iterator[Reading]:
@@ -178,12 +180,14 @@ def _leaks(evidence: Evidence, confidence: float) -> Iterator[Reading]:
         yield NO_TIMES
     for role, told in late.items():
         counts = cast("int", told["late"]), cast("int", told["rows"])
+        doubt: dict[str, Json] = {"doubt": CLUSTERED} if told["clustered"] else {}
         yield Measurement.of(
             clopper_pearson(*counts, confidence),
             "leaked_share",
             Unit.SHARE,
             params={"role": role},
-            details={"late": counts[0], "worst_rows": told["worst_rows"]},
+            doubted=bool(doubt),
+            details={"late": counts[0], "worst_rows": told["worst_rows"], **doubt},
         )
 
 

@@ -1,6 +1,6 @@
 """Whether the model treats groups of people alike."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, cast
 
@@ -21,7 +21,7 @@ from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
-from auditor.domain.readings import Reading, Unit
+from auditor.domain.readings import Gap, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Classification
 from auditor.stats.counts import expected_trials
@@ -36,6 +36,7 @@ TITLES = {
     "accuracy": ("accuracy", True),
 }
 """Each rate's title, and whether more of it is better."""
+OF_SELECTION = frozenset({"selection_rate", "selection_rate_gap", RATIO, TO_REFERENCE})
 SCORING = "scored above the median of all rows"
 
 
@@ -146,6 +147,8 @@ class Groups:
             scores = subject.probabilities(Role.EVALUATION)[:, favourable]
             median = float(np.median(scores))
             selected, told = scores > median, {"selected": SCORING, "median": median}
+            if np.isin(scores, (0.0, 1.0)).all():
+                told["unranked"] = True
         right = decided == dataset.labels
         flags = flags_of(dataset.labels == favourable, given, right, selected)
         return {
@@ -167,12 +170,38 @@ class Groups:
             table = Table.of(name, groups, chosen, Rows(flags, codes, clusters))
             family, reference = _family(len(columns)), self.reference_of(name)
             found += Comparing(table, confidence, family, reference, told).readings()
-        return tuple(found)
+        if "unranked" in told:
+            found = [_ranked(reading) for reading in found]
+        return (*found, *self.unplaced([str(column["name"]) for column in columns]))
+
+    def unplaced(self, columns: Sequence[str]) -> Iterator[Gap]:
+        """Yield a Gap for each declared reference of a column that the data do not have."""
+        for name in self.reference:
+            if not any(name.startswith(f"{column}=") for column in columns):
+                yield Gap(
+                    reason=Reason.NOT_DEFINED,
+                    detail=f"The reference {name!r} is of no column of groups that the data have.",
+                    cure=f"Name a group of one of these columns: {', '.join(columns)}.",
+                    metric=TO_REFERENCE,
+                )
 
     def reference_of(self, column: str) -> str:
         """Return the declared reference group of a column, empty where none is."""
-        named = (name.partition("=") for name in self.reference)
-        return next((group for of, _, group in named if of == column), "")
+        named = (name for name in self.reference if name.startswith(f"{column}="))
+        return next((name.removeprefix(f"{column}=") for name in named), "")
+
+
+def _ranked(reading: Reading) -> Reading:
+    """Return a reading, or the Gap of one that speaks of who is ranked above the median."""
+    if isinstance(reading, Gap) or reading.metric not in OF_SELECTION:
+        return reading
+    return Gap(
+        reason=Reason.NEEDS_SCORES,
+        detail="Nobody is ranked: the scores are decisions, which have no median to stand above.",
+        cure="Name the model's scores, or measure the rate of selection.",
+        metric=reading.metric,
+        params=reading.params,
+    )
 
 
 def _family(columns: int) -> int:

@@ -1,7 +1,7 @@
 """Whether the model is as often right in production as it was when it was audited."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
 import numpy as np
@@ -99,7 +99,8 @@ class OnlineGap:
         clusters = codes[labelled] if codes.size else None
         apart = online[labelled]
         if clusters is not None and _few(clusters, apart):
-            return (TOO_FEW_CLUSTERS, _labelled(labelled[online], evidence))
+            lacking = (replace(TOO_FEW_CLUSTERS, metric=metric) for metric in NEED_CLUSTERS)
+            return (*lacking, _labelled(labelled[online], evidence))
         hits = right[labelled]
         mine = None if clusters is None else clusters[apart]
         change = difference(hits, apart, clusters, confidence)
@@ -120,8 +121,8 @@ TOO_FEW_CLUSTERS = Gap(
     detail=f"Fewer than {LEAST_CLUSTERS} clusters of rows are labelled in production or in the "
     "evaluation data, and nothing tells how much clusters differ.",
     cure="Take rows of more clusters.",
-    metric="accuracy_change",
 )
+NEED_CLUSTERS = ("online_accuracy", "accuracy_change")
 
 
 def _few(codes: Codes, apart: Flags) -> bool:
