@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.stats.unlabelled import GROUPS, Known, Unknown, estimated_accuracy
-from auditor.surveying.drifting import count_columns, shifts
-from auditor.surveying.tables import Shared
+from auditor.surveying.column_counts import count_columns, shifts
+from auditor.surveying.shared_columns import Shared
 
 ROWS, COLUMNS, MOVED = 100_000, 50, 4
 SCORED = 250_000

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.clusters import write_clusters
 from auditor.domain.datasets import UNKNOWN, Dataset
 from auditor.domain.evidence import Item
 from auditor.domain.intervals import Interval
@@ -149,12 +150,10 @@ class Table:
 def of_groups(dataset: Dataset) -> dict[str, Item]:
     """Return the evidence of who is in which group, and in which cluster where any has several."""
     columns = dataset.groups.items()
-    cluster = dataset.cluster
-    alone = cluster is None or len(cluster.names) == dataset.rows
     return {
         "codes": np.stack([_narrow(members.codes) for _, members in columns]),
         "columns": [{"name": name, "groups": list(members.names)} for name, members in columns],
-        **({} if cluster is None or alone else {"clusters": cluster.codes}),
+        **write_clusters(dataset),
     }
 
 

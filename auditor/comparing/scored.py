@@ -9,14 +9,16 @@ from numpy.typing import NDArray
 
 from auditor.comparing.orders import other_order
 from auditor.domain.canonical import Json
-from auditor.domain.evidence import Evidence, Item
+from auditor.domain.clusters import read_clusters
+from auditor.domain.evidence import Evidence
 from auditor.domain.intervals import Interval
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.tasks import Floats
-from auditor.stats.clusters import clustered_mean_of_proportions, clustered_proportion
+from auditor.stats.clusters import clustered_mean_of_proportions
+from auditor.stats.differences import share
 from auditor.stats.losses import FLOOR, brier_scores, count_clipped, log_losses
 from auditor.stats.means import LEAST, clustered_loss, mean_loss
-from auditor.stats.proportions import clopper_pearson, mean_of_proportions
+from auditor.stats.proportions import mean_of_proportions
 from auditor.stats.ranking import auc, macro_auc
 
 MOST_WORST_ROWS = 10
@@ -49,7 +51,7 @@ class Scored:
             cast("NDArray[np.int64]", evidence["decided"]),
             tuple(cast("list[str]", task["classes"])),
             cast("int", task["positive"]),
-            _several(evidence.get("clusters")),
+            read_clusters(evidence),
         )
 
     @property
@@ -68,10 +70,7 @@ class Scored:
             "worst_rows": self.worst_rows(),
             **self.other_order(),
         }
-        if self.clusters is None:
-            interval = clopper_pearson(int(right.sum()), len(right), confidence)
-        else:
-            interval = clustered_proportion(right, self.clusters, confidence)
+        interval = share(right, self.clusters, confidence)
         return Measurement.of(interval, "accuracy", Unit.SHARE, details=details)
 
     def other_order(self) -> Mapping[str, Json]:
@@ -166,14 +165,6 @@ def one_cluster(metric: str) -> Gap:
         cure=f"Evaluate on rows of at least {LEAST} clusters, of each class.",
         metric=metric,
     )
-
-
-def _several(clusters: "Item | None") -> NDArray[np.int64] | None:
-    """Return the cluster of each row, where some rows share one."""
-    if clusters is None:
-        return None
-    codes = cast("NDArray[np.int32]", clusters).astype(np.int64)
-    return codes if len(np.unique(codes)) < len(codes) else None
 
 
 def _too_few(metric: str) -> Gap:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.columns import Codes, Column
+from auditor.domain.clusters import KEY
+from auditor.domain.columns import Column
 from auditor.domain.datasets import UNLABELLED, Dataset, Role
+from auditor.domain.evidence import Item
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Classification, Floats, Regression
@@ -91,18 +93,21 @@ def came_true(subject: Subject, given: Answers) -> tuple[Floats, Flags]:
     return given.scores[np.arange(data.rows), decided], given.right
 
 
-def cluster_codes(given: Sequence[Answers]) -> Codes:
-    """Return which rows hang together, one code a row over all datasets; none if no rows do.
+def shared_clusters(given: Sequence[Answers], rows: Flags | None = None) -> dict[str, Item]:
+    """Return the evidence of which rows hang together over all datasets; nothing if none do.
 
-    A name is one cluster in all datasets; a row of a dataset that names none is alone.
+    A name is one cluster in all datasets; a row of a dataset that names none is alone. Of all rows
+    those are kept that ``rows`` ``[n]`` says.
     """
     if all(item.data.cluster is None for item in given):
-        return np.empty(0, dtype=np.int32)
+        return {}
     named = [
         item.data.cluster or [f"\0{item.data.role.value}\0{row}" for row in range(item.data.rows)]
         for item in given
     ]
-    return Column.of([name for part in named for name in part]).codes
+    column = Column.of([name for part in named for name in part])
+    kept = column.codes if rows is None else column.codes[rows]
+    return {} if len(column.names) == len(column) else {KEY: kept}
 
 
 def _unanswered(subject: Subject, data: Dataset) -> Gap | None:

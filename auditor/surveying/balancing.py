@@ -7,6 +7,7 @@ from typing import cast
 import numpy as np
 
 from auditor.domain.canonical import Json
+from auditor.domain.clusters import doubts
 from auditor.domain.datasets import UNKNOWN, Dataset
 from auditor.domain.intervals import Interval
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Scalar, Unit
@@ -14,12 +15,11 @@ from auditor.domain.tasks import Floats
 from auditor.stats.evenness import effective_number, imbalance
 from auditor.stats.gaps import max_gap
 from auditor.stats.proportions import clopper_pearson
-from auditor.surveying.columns import Looked
+from auditor.surveying.looking import Looked
 from auditor.surveying.predictors import Predictor
 
 MOST_CLASSES = 20
 PAIR = 2
-DOUBT = "rows of one cluster are not independent, and the interval takes them as if they were"
 
 
 def missing_by_group(dataset: Dataset, columns: Sequence[Looked]) -> list[Json]:
@@ -69,7 +69,7 @@ class Surveyed:
         for at in np.sort(np.argsort(counts, kind="stable")[:MOST_CLASSES]):
             share = clopper_pearson(int(counts[at]), int(counts.sum()), each)
             told: dict[str, Json] = {"holds": "jointly over all classes", "k": int(counts[at])}
-            yield self._measured(share, "class_share", Unit.SHARE, told, {"label": names[at]})
+            yield self._measured(share, "class_share", Unit.SHARE, told, {"class": names[at]})
         yield self._imbalance(names, counts)
         even = effective_number(counts, self.confidence)
         yield self._measured(even, "effective_classes", Unit.NONE, {"classes": len(counts)})
@@ -163,7 +163,7 @@ class Surveyed:
             unit,
             params={"data": self.role, **(more or {})},
             doubted=clustered,
-            details={**details, **({"doubt": DOUBT} if clustered else {})},
+            details={**details, **doubts(clustered)},
         )
 
     def _gap(self, metric: str, why: Gap, more: Mapping[str, Scalar] | None = None) -> Gap:

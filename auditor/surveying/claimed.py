@@ -19,7 +19,6 @@ from auditor.stats.paired import mean_difference
 from auditor.stats.proportions import mean_of_proportions
 from auditor.stats.ranking import auc, macro_auc
 
-DOUBT = "rows of one cluster are not independent, and the interval takes them as if they were"
 TWO = 2
 Labels = NDArray[np.int64]
 

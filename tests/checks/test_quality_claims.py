@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from role_subjects import part, regressed
 from scored_subjects import ends, gaps, measured, read, scored
+from surveyed_subjects import part, regressed
 
 from auditor.checks.quality.claims import CHECK, Claims
 from auditor.domain.canonical import Json

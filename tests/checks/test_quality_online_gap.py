@@ -3,8 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from role_subjects import part, regressed, surveyed
 from scored_subjects import ends, gaps, measured, names, read
+from surveyed_subjects import part, regressed, surveyed
 
 from auditor.checks.quality.online_gap import CHECK, OnlineGap
 from auditor.domain.datasets import UNLABELLED, Role

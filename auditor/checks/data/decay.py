@@ -20,8 +20,8 @@ from auditor.stats.sequential import Tally
 from auditor.stats.unlabelled import Known, Unknown, effective_rows, estimated_accuracy
 from auditor.surveying.alarms import WATCHED, Watched
 from auditor.surveying.answers import Flags
-from auditor.surveying.decaying import Looks, in_batches
 from auditor.surveying.histories import TOO_DIFFERENT, History, history, no_stated
+from auditor.surveying.looks import Looks, in_batches
 
 CONDITIONAL = (
     "an estimate if what is true of a row is unchanged: without labels, a change of that is unseen"

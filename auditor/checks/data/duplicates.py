@@ -17,10 +17,10 @@ from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Classification
-from auditor.surveying.groupings import extra, largest, nearly, torn
+from auditor.surveying.copies import extra, largest, nearly, torn
+from auditor.surveying.materials import Material, material
 from auditor.surveying.near_tables import Tolerance
 from auditor.surveying.repeats import Likeness, repeats, shuffled
-from auditor.surveying.rows import Material, material
 
 SECONDS_A_ROW = 3e-5
 EQUAL = "every row compared with every other one by its digest"

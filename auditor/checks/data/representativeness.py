@@ -9,6 +9,7 @@ import numpy as np
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.clusters import doubts
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
@@ -17,13 +18,12 @@ from auditor.domain.policies import Control
 from auditor.domain.readings import Measurement, Reading, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Floats
-from auditor.stats.fit import LIMITS, fit, largest_deviation, share_limits
 from auditor.stats.multiplicity import holm
+from auditor.stats.population_fit import LIMITS, fit, largest_deviation, share_limits
 from auditor.stats.proportions import clopper_pearson
 from auditor.surveying.populations import count_levels, levels_of, no_column, no_rows
 
 RATIO, GAP = "representation_ratio", "representation_gap"
-DOUBT = "rows of one cluster are not independent, and the intervals take them as if they were"
 Census = Mapping[str, Json]
 
 
@@ -89,8 +89,7 @@ class Representativeness:
             dataset = subject.datasets.get(role)
             if dataset is not None:
                 samples[role.value] = {
-                    "clustered": dataset.cluster is not None
-                    and len(dataset.cluster.names) < dataset.rows,
+                    "clustered": dataset.clustered,
                     "columns": [
                         _counted(dataset, name, shares)
                         for name, shares in subject.population.items()
@@ -207,14 +206,13 @@ class _Table:
         details: Mapping[str, Json],
         more: Mapping[str, str] | None = None,
     ) -> Measurement:
-        doubt: dict[str, Json] = {"doubt": DOUBT} if self.clustered else {}
         return Measurement.of(
             interval,
             metric,
             unit,
             params={**self.params, **(more or {})},
             doubted=self.clustered,
-            details={**details, **doubt},
+            details={**details, **doubts(self.clustered)},
         )
 
 

@@ -35,15 +35,15 @@ class GroupCalibration:
     """Calibration within groups: a line for each, and the largest gaps between them.
 
     A binary model is judged by the probability of its positive class, one of more classes by that
-    of its answer. A group has a line where ``least`` of its rows came true and ``least`` did not;
-    that its slope is 1 and its intercept 0 is tested, and p-values are corrected for all groups of
-    all columns: ``holm`` bounds the chance of any false finding, ``bh`` the mean share of false
-    ones. Gaps hold jointly. Where base rates differ, a model that is calibrated within groups
-    cannot have equal error rates too (Kleinberg, Mullainathan and Raghavan 2017).
-    ``compare_unknown`` says whether rows of unknown group take part in gaps.
+    of its answer. A group has a line where what was stated came true in ``least_rows`` of its rows
+    and did not in as many; that its slope is 1 and its intercept 0 is tested, and p-values are
+    corrected for all groups of all columns: ``holm`` bounds the chance of any false finding, ``bh``
+    the mean share of false ones. Gaps hold jointly. Where base rates differ, a model that is
+    calibrated within groups cannot have equal error rates too (Kleinberg, Mullainathan and Raghavan
+    2017). ``compare_unknown`` says whether rows of unknown group take part in gaps.
     """
 
-    least: int = 30
+    least_rows: int = 30
     correction: Literal["holm", "bh"] = "holm"
     compare_unknown: bool = False
 
@@ -67,8 +67,8 @@ class GroupCalibration:
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
-        if self.least < 1:
-            message = f"least {self.least} is a number of rows, one at least"
+        if self.least_rows < 1:
+            message = f"least_rows {self.least_rows} is a number of rows, one at least"
             raise ValueError(message)
         if self.correction not in CORRECTIONS:
             message = f"correction is one of {', '.join(CORRECTIONS)}, not {self.correction!r}"
@@ -110,7 +110,7 @@ class GroupCalibration:
                 cast("Sequence[str]", column["groups"]),
                 codes[:, at],
                 seen,
-                self.least,
+                self.least_rows,
             )
             for at, column in enumerate(listed)
         ]
@@ -132,7 +132,7 @@ class GroupCalibration:
         return {
             place: {
                 "p_value": tests[place],
-                "p_adjusted": corrected,
+                "adjusted_p_value": corrected,
                 "adjusted_for": f"{len(tests)} groups ({self.correction})",
             }
             for place, corrected in zip(tests, adjusted, strict=True)

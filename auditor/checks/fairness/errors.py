@@ -11,6 +11,7 @@ from auditor.comparing.group_tables import Codes, Rows, Table, compared, flags_o
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.clusters import read_clusters
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
@@ -88,7 +89,7 @@ class GroupErrors:
         """Average over each group, and compare groups column by column."""
         columns = cast("Sequence[Mapping[str, Json]]", evidence["columns"])
         errors = cast("Floats", evidence["errors"])
-        clusters = cast("Codes | None", evidence.get("clusters"))
+        clusters = read_clusters(evidence)
         tolerance = cast("Mapping[str, float]", evidence["task"])["tolerance"]
         within = np.abs(errors) <= tolerance
         flags = flags_of(within, within, within, within)

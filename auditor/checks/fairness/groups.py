@@ -18,6 +18,7 @@ from auditor.comparing.group_tables import Codes, Flags, Rows, Table, compared, 
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.clusters import read_clusters
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
@@ -158,7 +159,7 @@ class Groups:
         """Count each group, and compare groups column by column."""
         columns = cast("Sequence[Mapping[str, Json]]", evidence["columns"])
         flags = cast("Flags", evidence["flags"])
-        clusters = cast("Codes | None", evidence.get("clusters"))
+        clusters = read_clusters(evidence)
         told = cast("Mapping[str, Json]", evidence["task"])
         found: list[Reading] = []
         for column, codes in zip(columns, cast("Sequence[Codes]", evidence["codes"]), strict=True):

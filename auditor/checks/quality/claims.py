@@ -9,6 +9,7 @@ import numpy as np
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.clusters import doubts, read_clusters, write_clusters
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
@@ -18,7 +19,7 @@ from auditor.domain.readings import Gap, Measurement, Reading, Reason, Scalar, U
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Classification, Floats
 from auditor.surveying.answers import Flags, answers
-from auditor.surveying.claimed import DOUBT, KINDS, Answered, Labels, measure
+from auditor.surveying.claimed import KINDS, Answered, Labels, measure
 
 METRIC = "claimed_minus_measured"
 OVERCLAIMED = {True: "above 0", False: "below 0"}
@@ -76,7 +77,7 @@ class Claims:
             "scores": found.scores,
             "truth": none if truth is None else truth,
             "decided": none if decided is None else decided,
-            "clusters": none if data.cluster is None else data.cluster.codes,
+            **write_clusters(data),
             "claims": dict(subject.claims),
             "task": {
                 "classes": classes,
@@ -96,7 +97,6 @@ class Claims:
 
 def _answered(evidence: Evidence) -> Answered:
     task = cast("Mapping[str, Json]", evidence["task"])
-    clusters = cast("Labels", evidence["clusters"])
     classes = bool(task["classes"])
     return Answered(
         right=cast("Flags", evidence["right"]),
@@ -105,7 +105,7 @@ def _answered(evidence: Evidence) -> Answered:
         decided=cast("Labels", evidence["decided"]) if classes else None,
         targets=None if classes else cast("Floats", evidence["truth"]),
         positive=cast("int", task["positive"]),
-        clusters=clusters.astype(np.int64) if clusters.size else None,
+        clusters=read_clusters(evidence),
     )
 
 
@@ -141,7 +141,7 @@ def _reading(name: str, claimed: float, found: Interval, answered: Answered) -> 
         "claimed": claimed,
         "measured": found.value,
         "promises_too_much_where": OVERCLAIMED[kind.higher_is_better],
-        **({"doubt": DOUBT} if unsure else {}),
+        **doubts(unsure),
     }
     params: dict[str, Scalar] = {"claim": name}
     return Measurement.of(
