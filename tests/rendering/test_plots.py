@@ -200,6 +200,6 @@ def test_rows_below_zero_and_the_ideal_stay_in_the_frame(
     ends: list[tuple[float, float, float]], ideal: float
 ) -> None:
     rows = [Row(HOSTILE, *(sorted(of)[at] for at in (1, 0, 2))) for of in ends]
-    found = read(interval_rows("k", "t", rows, Unit.NONE, ideal))
+    found = read(interval_rows("k", "t", rows, Unit.NONE, ideal=ideal))
     places = [float(item.get("x1", "0")) for item in found.iter(f"{SVG}line")]
     assert all(118 <= place <= 344 for place in places)
