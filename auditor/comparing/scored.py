@@ -11,6 +11,7 @@ from auditor.comparing.orders import other_order
 from auditor.domain.canonical import Json
 from auditor.domain.clusters import read_clusters
 from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import too_few
 from auditor.domain.intervals import Interval
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.tasks import Floats
@@ -122,7 +123,7 @@ class Scored:
     def losses(self, confidence: float) -> Iterator[Reading]:
         """Return log loss and Brier score."""
         if len(self.labels) < LEAST:
-            yield from (_too_few("nll"), _too_few("brier"))
+            yield from (too_few(metric, LEAST) for metric in ("nll", "brier"))
             return
         logs = self.mean(*log_losses(self.probabilities, self.labels), confidence)
         details: dict[str, Json] = {"floor": FLOOR, "clipped": count_clipped(self.probabilities)}
@@ -163,14 +164,5 @@ def one_cluster(metric: str) -> Gap:
         detail=f"{metric} has no interval: its rows are all of one cluster, which says nothing of "
         "others.",
         cure=f"Evaluate on rows of at least {LEAST} clusters, of each class.",
-        metric=metric,
-    )
-
-
-def _too_few(metric: str) -> Gap:
-    return Gap(
-        reason=Reason.TOO_FEW_ROWS,
-        detail=f"{metric} has no interval from fewer than {LEAST} rows.",
-        cure="Evaluate on more rows.",
         metric=metric,
     )

@@ -9,7 +9,7 @@ import numpy as np
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.clusters import doubts, read_clusters, write_clusters
+from auditor.domain.clusters import read_clusters, write_clusters
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
@@ -33,8 +33,9 @@ class Claims:
     Of classes may be claimed ``accuracy``, ``balanced_accuracy``, ``auc``, ``nll``, ``brier`` and,
     where there are two, ``tpr``, ``fpr`` and ``ppv`` of the positive one; of a regression
     ``accuracy`` (within the tolerance) and ``mae``. A rule selects one by ``where: {claim: NAME}``.
-    The interval is the measurement's, and those of all claims hold jointly; ``details`` say on
-    which side of 0 a claim promises too much.
+    The interval is that of ``quality.accuracy`` and ``quality.errors``, clusters of rows allowed
+    for, and those of all claims hold jointly; ``details`` say on which side of 0 a claim promises
+    too much.
     """
 
     id: ClassVar[str] = "quality.claims"
@@ -125,12 +126,10 @@ def _readings(
             continue
         method = found.method if len(numbers) == 1 else f"{found.method}, joint by bonferroni"
         joint = replace(found, confidence=confidence, method=method)
-        yield _reading(name, float(cast("float", value)), joint, answered)
+        yield _reading(name, float(cast("float", value)), joint)
 
 
-def _reading(name: str, claimed: float, found: Interval, answered: Answered) -> Measurement:
-    kind = KINDS[name]
-    unsure = answered.clusters is not None and not kind.robust
+def _reading(name: str, claimed: float, found: Interval) -> Measurement:
     interval = replace(
         found,
         value=claimed - found.value,
@@ -140,13 +139,10 @@ def _reading(name: str, claimed: float, found: Interval, answered: Answered) -> 
     details: dict[str, Json] = {
         "claimed": claimed,
         "measured": found.value,
-        "promises_too_much_where": OVERCLAIMED[kind.higher_is_better],
-        **doubts(unsure),
+        "promises_too_much_where": OVERCLAIMED[KINDS[name].higher_is_better],
     }
     params: dict[str, Scalar] = {"claim": name}
-    return Measurement.of(
-        interval, METRIC, Unit.NONE, params=params, doubted=unsure, details=details
-    )
+    return Measurement.of(interval, METRIC, Unit.NONE, params=params, details=details)
 
 
 def _is_number(name: str, value: Json) -> bool:

@@ -13,6 +13,7 @@ from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.clusters import read_clusters, write_clusters
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import too_few
 from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
@@ -145,13 +146,7 @@ class _Errors:
 
     def too_few(self, metric: str, least: int) -> Gap:
         """Say how many rows a metric needs."""
-        units = "rows" if self.clusters is None else "clusters of rows"
-        return Gap(
-            reason=Reason.TOO_FEW_ROWS,
-            detail=f"{metric} has no interval from fewer than {least} {units}.",
-            cure=f"Evaluate on at least {least} {units}.",
-            metric=metric,
-        )
+        return too_few(metric, least, "rows" if self.clusters is None else "clusters of rows")
 
 
 def _not_defined() -> Gap:
