@@ -41,15 +41,9 @@ def answers(subject: Subject, role: Role) -> Answers | Gap:
     if missing is not None:
         return missing
     scores = subject.probabilities(role)
-    none = np.zeros(data.rows, dtype=np.bool_)
-    if isinstance(subject.task, Classification) and data.labels is not None:
-        labelled: Flags = data.labels != UNLABELLED
-        return Answers(data, scores, labelled, labelled & (subject.decisions(role) == data.labels))
-    if isinstance(subject.task, Regression) and data.targets is not None:
-        known: Flags = np.isfinite(data.targets)
-        missed = np.abs(scores[:, 0] - np.where(known, data.targets, np.inf))
-        return Answers(data, scores, known, missed <= subject.task.tolerance)
-    return Answers(data, scores, none, none)
+    labelled = _labelled(subject, data)
+    right = subject.right(role) if labelled.any() else labelled
+    return Answers(data, scores, labelled, right)
 
 
 def labelled_answers(subject: Subject, role: Role) -> Answers | Gap:
@@ -108,6 +102,17 @@ def shared_clusters(given: Sequence[Answers], rows: Flags | None = None) -> dict
     column = Column.of([name for part in named for name in part])
     kept = column.codes if rows is None else column.codes[rows]
     return {} if len(column.names) == len(column) else {KEY: kept}
+
+
+def _labelled(subject: Subject, data: Dataset) -> Flags:
+    """Return of which rows ``[n]`` the truth is known."""
+    if isinstance(subject.task, Classification) and data.labels is not None:
+        told: Flags = data.labels != UNLABELLED
+        return told
+    if isinstance(subject.task, Regression) and data.targets is not None:
+        known: Flags = np.isfinite(data.targets)
+        return known
+    return np.zeros(data.rows, dtype=np.bool_)
 
 
 def _unanswered(subject: Subject, data: Dataset) -> Gap | None:

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from auditor.comparing.mistakes import class_names, decided_rows, described
-from auditor.comparing.searching import Rules, wrong_rows
+from auditor.comparing.searching import Rules
 from auditor.comparing.slices import METRICS
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
@@ -119,7 +119,7 @@ class Slices:
         none = np.zeros((0, dataset.rows), dtype=np.uint8)
         return {
             "codes": np.stack([item.codes for item in coded.values()]) if coded else none,
-            "wrong": wrong_rows(subject),
+            "wrong": ~subject.right(Role.EVALUATION),
             "searched": searched,
             "columns": [{"name": name, "levels": list(at.names)} for name, at in coded.items()],
             "task": {"clusters": dataset.units, "classes": class_names(subject)},
