@@ -1,14 +1,16 @@
 """One grouping's rows counted by what is true of them and what they were given."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.canonical import Json
 from auditor.domain.clusters import write_clusters
 from auditor.domain.datasets import UNKNOWN, Dataset
-from auditor.domain.evidence import Item
+from auditor.domain.evidence import Evidence, Item
 from auditor.domain.intervals import Interval
 from auditor.stats.cells import Counts, rates, tabulate
 from auditor.stats.clusters import PROPORTION, clustered_shares
@@ -155,6 +157,13 @@ def of_groups(dataset: Dataset) -> dict[str, Item]:
         "columns": [{"name": name, "groups": list(members.names)} for name, members in columns],
         **write_clusters(dataset),
     }
+
+
+def read_groups(evidence: Evidence) -> Iterator[tuple[str, tuple[str, ...], Codes]]:
+    """Yield each column's name, its groups, and the group ``[n]`` of each row."""
+    columns = cast("Sequence[Mapping[str, Json]]", evidence["columns"])
+    for column, codes in zip(columns, cast("Sequence[Codes]", evidence["codes"]), strict=True):
+        yield str(column["name"]), tuple(cast("Sequence[str]", column["groups"])), codes
 
 
 def compared(

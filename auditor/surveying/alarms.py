@@ -65,7 +65,7 @@ class Watched:
             return
         rate, enough = limit
         details |= {"limit": rate, "alarm_at": enough, "against": self.against}
-        every = looks.to_json(rate, confidence)
+        every = looks.known(rate, confidence)
         yield Measurement.of(
             error, "error", Unit.SHARE, doubted=clustered, details={**details, "looks": every}
         )

@@ -1,7 +1,8 @@
 """Labelled rows in batches, and what is known at each look at them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,20 @@ class Looks:
     names: tuple[str, ...]
     batches: tuple[Tally, ...]
 
-    def to_json(self, limit: float, confidence: float) -> list[Json]:
+    @classmethod
+    def of(cls, told: Sequence[Mapping[str, Json]]) -> "Looks":
+        """Read evidence back."""
+        counts = [(cast("int", item["n"]), cast("int", item["wrong"])) for item in told]
+        return cls(tuple(str(item["at"]) for item in told), tuple(Tally(*of) for of in counts))
+
+    def to_json(self) -> list[Json]:
+        """Return the evidence form."""
+        return [
+            {"at": name, "n": batch.trials, "wrong": batch.successes}
+            for name, batch in zip(self.names, self.batches, strict=True)
+        ]
+
+    def known(self, limit: float, confidence: float) -> list[Json]:
         """Return what was known at each look: the rate so far, its interval, the evidence."""
         evidence = restarted_evidence(self.batches, limit)
         return [

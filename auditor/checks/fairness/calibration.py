@@ -1,11 +1,10 @@
 """Whether the model's probabilities mean the same for every group of people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from auditor.comparing.group_certainty import (
     FIGURES,
@@ -15,6 +14,7 @@ from auditor.comparing.group_certainty import (
     group_readings,
     members,
 )
+from auditor.comparing.group_tables import of_groups, read_groups
 from auditor.comparing.stated import observe_stated, read_stated, write_stated
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
@@ -93,26 +93,15 @@ class GroupCalibration:
         return {
             "ids": np.array(dataset.ids),
             **write_stated(read_stated(observe_stated(subject))),
-            "codes": np.stack([held.codes for held in dataset.groups.values()], axis=1),
-            "columns": [
-                {"name": name, "groups": list(held.names)} for name, held in dataset.groups.items()
-            ],
+            **of_groups(dataset),
         }
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Fit each group, and compare groups column by column."""
         seen = read_stated(evidence)
-        codes = cast("NDArray[np.int32]", evidence["codes"])
-        listed = cast("Sequence[Mapping[str, Json]]", evidence["columns"])
         columns = [
-            members(
-                str(column["name"]),
-                cast("Sequence[str]", column["groups"]),
-                codes[:, at],
-                seen,
-                self.least_rows,
-            )
-            for at, column in enumerate(listed)
+            members(name, groups, codes, seen, self.least_rows)
+            for name, groups, codes in read_groups(evidence)
         ]
         lines = {at.place: at.line(confidence) for column in columns for at in column}
         tested = self.tested(lines)

@@ -1,6 +1,6 @@
 """Whether the model treats groups of people alike."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal, cast
 
@@ -14,7 +14,15 @@ from auditor.comparing.group_readings import (
     WORST,
     Comparing,
 )
-from auditor.comparing.group_tables import Codes, Flags, Rows, Table, compared, flags_of, of_groups
+from auditor.comparing.group_tables import (
+    Flags,
+    Rows,
+    Table,
+    compared,
+    flags_of,
+    of_groups,
+    read_groups,
+)
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
@@ -157,13 +165,12 @@ class Groups:
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count each group, and compare groups column by column."""
-        columns = cast("Sequence[Mapping[str, Json]]", evidence["columns"])
+        columns = list(read_groups(evidence))
         flags = cast("Flags", evidence["flags"])
         clusters = read_clusters(evidence)
         told = cast("Mapping[str, Json]", evidence["task"])
         found: list[Reading] = []
-        for column, codes in zip(columns, cast("Sequence[Codes]", evidence["codes"]), strict=True):
-            name, groups = str(column["name"]), tuple(cast("Sequence[str]", column["groups"]))
+        for name, groups, codes in columns:
             chosen = compared(groups, codes, self.least_share, unknown=self.compare_unknown)
             table = Table.of(name, groups, chosen, Rows(flags, codes, clusters))
             family, reference = _family(len(columns)), self.reference_of(name)
