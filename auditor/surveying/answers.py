@@ -1,11 +1,12 @@
 """What the model answered to the rows of a dataset of any role, and which answers were right."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.absences import ABSENT, without_labels
 from auditor.domain.clusters import KEY
 from auditor.domain.columns import Column
 from auditor.domain.datasets import UNLABELLED, Dataset, Role
@@ -15,7 +16,6 @@ from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Classification, Floats, Regression
 
 Flags = NDArray[np.bool_]
-ROLES: Mapping[Role, str] = {role: f"{role.value} data" for role in Role}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +35,7 @@ class Answers:
 def answers(subject: Subject, role: Role) -> Answers | Gap:
     """Return the answers to a dataset, labelled or not; a Gap where nobody gave any."""
     if role not in subject.datasets:
-        return _absent(role)
+        return ABSENT[role]
     data = subject.datasets[role]
     missing = _unanswered(subject, data)
     if missing is not None:
@@ -58,17 +58,6 @@ def right_rows(subject: Subject, role: Role) -> Flags | Gap:
     """Return which rows ``[n]`` of a dataset were answered rightly, or why nobody knows."""
     found = labelled_answers(subject, role)
     return found if isinstance(found, Gap) else found.right
-
-
-def without_labels(role: Role, metric: str = "") -> Gap:
-    """Return the Gap of what needs the truth of each row."""
-    return Gap(
-        reason=Reason.NEEDS_LABELS,
-        detail=f"No row of the {ROLES[role]} has a label.",
-        cure=f"Name the label column under data.{role.value}.labels in the audit file.",
-        metric=metric,
-        params={"data": role.value} if metric else {},
-    )
 
 
 def came_true(subject: Subject, given: Answers) -> tuple[Floats, Flags]:
@@ -122,25 +111,10 @@ def _unanswered(subject: Subject, data: Dataset) -> Gap | None:
     return subject.model if isinstance(subject.model, Gap) else None
 
 
-def _absent(role: Role) -> Gap:
-    return Gap(
-        reason=_ABSENT[role],
-        detail=f"The audit names no {ROLES[role]}.",
-        cure=f"Name it under data.{role.value} in the audit file.",
-    )
-
-
 def _unscored(role: Role) -> Gap:
     return Gap(
         reason=Reason.NEEDS_SCORES,
-        detail=f"There is no model to ask, and the {ROLES[role]} does not say what one answered.",
+        detail=f"There is no model to ask, and the {role.value} data does not say what one "
+        "answered.",
         cure=f"Name its columns under data.{role.value}.scores or predictions in the audit file.",
     )
-
-
-_ABSENT: Mapping[Role, Reason] = {
-    Role.EVALUATION: Reason.NEEDS_EVALUATION_DATA,
-    Role.TRAINING: Reason.NEEDS_TRAINING_DATA,
-    Role.REFERENCE: Reason.NEEDS_REFERENCE_DATA,
-    Role.PRODUCTION: Reason.NEEDS_PRODUCTION_DATA,
-}

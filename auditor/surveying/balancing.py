@@ -6,9 +6,10 @@ from typing import cast
 
 import numpy as np
 
+from auditor.domain.absences import without_labels
 from auditor.domain.canonical import Json
 from auditor.domain.clusters import doubts
-from auditor.domain.datasets import UNKNOWN, Dataset
+from auditor.domain.datasets import UNKNOWN, Dataset, Role
 from auditor.domain.intervals import Interval
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Scalar, Unit
 from auditor.domain.tasks import Floats
@@ -61,7 +62,7 @@ class Surveyed:
             yield from (self._gap(name, _NO_CLASSES) for name in metrics)
             return
         if self.sample["labels"] is None:
-            yield from (self._gap(name, self._unlabelled()) for name in metrics)
+            yield from (self._gap(name, without_labels(Role(self.role))) for name in metrics)
             return
         names = cast("Sequence[str]", self.sample["classes"])
         counts = np.array(self.sample["labels"], dtype=np.float64)
@@ -103,7 +104,7 @@ class Surveyed:
     def predictors(self) -> Iterator[Reading]:
         """Return how well single columns tell the label."""
         if not self.sample["labelled"]:
-            yield self._gap("column_auc", self._unlabelled())
+            yield self._gap("column_auc", without_labels(Role(self.role)))
             return
         listed = cast("Sequence[Mapping[str, Json]]", self.sample["predictors"])
         areas = [
@@ -168,13 +169,6 @@ class Surveyed:
 
     def _gap(self, metric: str, why: Gap, more: Mapping[str, Scalar] | None = None) -> Gap:
         return replace(why, metric=metric, params={"data": self.role, **(more or {})})
-
-    def _unlabelled(self) -> Gap:
-        return Gap(
-            reason=Reason.NEEDS_LABELS,
-            detail=f"The {self.role} data has no labels.",
-            cure=f"Name the label column under data.{self.role}.labels in the audit file.",
-        )
 
 
 def _area(item: Mapping[str, Json], confidence: float, family: int) -> Interval | None:

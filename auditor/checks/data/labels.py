@@ -7,6 +7,7 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.absences import without_labels
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
@@ -20,7 +21,6 @@ from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Classification, Floats
 from auditor.stats.confident_learning import confident, joint, margins, noise
 from auditor.stats.proportions import clopper_pearson
-from auditor.surveying.answers import without_labels
 
 METRIC = "noise_share"
 MOST_CLASSES = 20
