@@ -2,6 +2,7 @@
 
 from importlib.util import find_spec
 
+from auditor.domain.absences import ABSENT, without_labels
 from auditor.domain.checks import Check, Need, is_attack, is_timing
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.readings import Gap, Reason
@@ -64,9 +65,10 @@ def _look_for(need: Need, subject: Subject) -> Gap | None:  # noqa: C901, PLR091
         case Need.TEXT:
             return None if evaluation is not None and evaluation.texts else _NO_TEXTS
         case Need.EVALUATION:
-            return None if evaluation is not None else _NO_EVALUATION
+            return None if evaluation is not None else ABSENT[Role.EVALUATION]
         case Need.LABELS:
-            return None if evaluation is not None and _labelled(evaluation) else _NO_LABELS
+            labelled = evaluation is not None and _labelled(evaluation)
+            return None if labelled else without_labels(Role.EVALUATION)
         case Need.GROUPS:
             return None if evaluation is not None and evaluation.groups else _NO_GROUPS
         case Need.PARENT:
@@ -118,16 +120,6 @@ NO_FILE = Gap(
     detail="The audit names no model file, only an endpoint.",
     cure="Name the deployed file under model.artifact in the audit file.",
 )
-_NO_EVALUATION = Gap(
-    reason=Reason.NEEDS_EVALUATION_DATA,
-    detail="The audit names no evaluation data.",
-    cure="Name a labelled sample under data.evaluation in the audit file.",
-)
-_NO_LABELS = Gap(
-    reason=Reason.NEEDS_LABELS,
-    detail="The evaluation data has no labels.",
-    cure="Name the label column under data.evaluation.labels in the audit file.",
-)
 _NO_GROUPS = Gap(
     reason=Reason.NEEDS_GROUPS,
     detail="The evaluation data names no groups of people.",
@@ -154,21 +146,7 @@ NO_PARENT = Gap(
     cure="Name it under model.parent in the audit file.",
 )
 _UNDECLARED = {
-    Need.TRAINING: Gap(
-        reason=Reason.NEEDS_TRAINING_DATA,
-        detail="The audit names no training data.",
-        cure="Name the sample that the model was trained on under data.training in the audit file.",
-    ),
-    Need.REFERENCE: Gap(
-        reason=Reason.NEEDS_REFERENCE_DATA,
-        detail="The audit names no reference data to compare with.",
-        cure="Name an earlier sample under data.reference in the audit file.",
-    ),
-    Need.PRODUCTION: Gap(
-        reason=Reason.NEEDS_PRODUCTION_DATA,
-        detail="The audit names no data from production.",
-        cure="Name rows that the deployed model met under data.production in the audit file.",
-    ),
+    **{Need(role.value): gap for role, gap in ABSENT.items()},
     Need.POPULATION: Gap(
         reason=Reason.NEEDS_POPULATION,
         detail="The audit does not say whom the model is for.",

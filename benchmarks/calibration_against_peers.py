@@ -9,19 +9,13 @@ nor the making of data count. Ours take the best of several runs, peers run once
 """
 
 import argparse
-import json
-import resource
-import subprocess
 import sys
 import tempfile
-import time
-import venv
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from peers import asked, cpu, environment, peak
 from scipy.special import expit, logit, softmax
 
 from auditor.stats.binning import debiased_l2, expected_error
@@ -78,55 +72,6 @@ def top_label_ece(probabilities: NDArray[np.float32], labels: NDArray[np.int64])
     return expected_error(stated, answered == labels)
 
 
-def cpu(job: Callable[[], object], runs: int = 5) -> float:
-    """Return the least CPU seconds of several runs."""
-    spent = []
-    for _ in range(runs):
-        start = time.process_time()
-        job()
-        spent.append(time.process_time() - start)
-    return min(spent)
-
-
-def peak() -> int:
-    """Return the most memory that this process has held, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-
-
-def environment(folder: Path, package: str) -> Path | None:
-    """Return the python of an environment that has a package, made if need be; or say why none."""
-    home = folder / package
-    python = home / "bin" / "python"
-    if not python.exists():
-        venv.create(home, with_pip=True)
-    if subprocess.run([python, "-c", f"import {package}"], capture_output=True).returncode:  # noqa: S603, PLW1510 -- our own words
-        told = subprocess.run(  # noqa: S603, PLW1510 -- our own words
-            [python, "-m", "pip", "install", "-q", package], capture_output=True, text=True
-        )
-        if told.returncode:
-            last = told.stderr.strip().splitlines()[-1:]
-            print(f"{package}: cannot be installed, so its ratios are left out: {last}")
-            return None
-    return python
-
-
-def asked(python: Path | None, program: str, *args: object) -> dict[str, Any] | None:
-    """Run a peer's program, and return what it says, its peak of memory in MB among it."""
-    if python is None:
-        return None
-    told = subprocess.run(  # noqa: S603, PLW1510 -- our own program
-        [python, "-c", program, *map(str, args)],
-        capture_output=True,
-        text=True,
-        timeout=MOST_SECONDS,
-    )
-    if told.returncode:
-        print(f"  the peer failed: {told.stderr.strip().splitlines()[-1:]}")
-        return None
-    found: dict[str, Any] = json.loads(told.stdout.splitlines()[-1])
-    return found
-
-
 def smooth(folder: Path, python: Path | None) -> None:
     """Measure the smooth error with its interval, null and curve."""
     stated, happened = bold(np.random.default_rng(0))
@@ -139,7 +84,7 @@ def smooth(folder: Path, python: Path | None) -> None:
     print(f"  ours with interval, null and curve: {ours:.3f} s (goal 0.6 s)")
     print(f"  {found.interval.value:.6f} in {found.interval.low:.6f}..{found.interval.high:.6f}")
     print(f"  peak {held:,} MB (goal 500 MB), {held - before:,} MB above the rows themselves")
-    theirs = asked(python, RELPLOT, file)
+    theirs = asked(python, RELPLOT, file, most=MOST_SECONDS)
     if theirs is not None:
         print(f"  relplot alone {theirs['seconds']:.3f} s: {theirs['smece']:.6f}")
         ratio, memory = theirs["with_interval"] / ours, theirs["peak"] / held
@@ -160,7 +105,7 @@ def expected(folder: Path, python: Path | None) -> None:
     print(f"\nexpected calibration error of {ROWS:,} rows x {CLASSES} classes, 15 bins")
     print(f"  ours {ours:.3f} s (goal 0.06 s): {value:.10f}")
     print(f"  ours, debiased over equal-mass bins, with interval: {debiased:.3f} s")
-    theirs = asked(python, NETCAL, file)
+    theirs = asked(python, NETCAL, file, most=MOST_SECONDS)
     if theirs is not None:
         off = abs(theirs["ece"] - value)
         print(f"  netcal {theirs['seconds']:.3f} s, {theirs['peak']:,} MB: {theirs['ece']:.10f}")

@@ -9,28 +9,20 @@ imports nor the making of data count. Ours take the best of several runs, peers 
 """
 
 import argparse
-import json
-import os
-import resource
-import subprocess
 import sys
 import tempfile
-import time
-import venv
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from peers import asked, cpu, environment, peak
 
 from auditor.stats.unlabelled import GROUPS, Known, Unknown, estimated_accuracy
-from auditor.surveying.drifting import count_columns, shifts
-from auditor.surveying.tables import Shared
+from auditor.surveying.column_counts import count_columns, shifts
+from auditor.surveying.shared_columns import Shared
 
 ROWS, COLUMNS, MOVED = 100_000, 50, 4
 SCORED = 250_000
-MOST_SECONDS = 900
 CONFIDENCE = 0.95
 PEERS = {
     "evidently": ("evidently==0.7.23", "pandas<3"),
@@ -77,73 +69,6 @@ print(json.dumps({"seconds": seconds, "value": value,
 Floats = NDArray[np.float64]
 
 
-def environment(folder: Path, name: str, packages: tuple[str, ...]) -> Path | None:
-    """Return the python of an environment that has a peer, made if need be; or say why none."""
-    home = folder / name
-    python = home / "bin" / "python"
-    if not python.exists():
-        venv.create(home, with_pip=True)
-    known = subprocess.run(  # noqa: S603 -- our own words
-        [python, "-c", f"import {name}"], capture_output=True, env=_quiet(), check=False
-    )
-    if known.returncode == 0:
-        return python
-    try:
-        told = subprocess.run(  # noqa: S603 -- our own words
-            [python, "-m", "pip", "install", "-q", *packages],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=MOST_SECONDS,
-        )
-    except subprocess.TimeoutExpired:
-        print(f"{name}: pip does not come to an end, so its ratios are left out")
-        return None
-    if told.returncode:
-        last = told.stderr.strip().splitlines()[-1:]
-        print(f"{name}: cannot be installed, so its ratios are left out: {last}")
-        return None
-    return python
-
-
-def _quiet() -> dict[str, str]:
-    return {**os.environ, **QUIET}
-
-
-def asked(python: Path | None, program: str, file: Path) -> dict[str, Any] | None:
-    """Run a peer's program, and return what it says; nothing where it fails, which is told."""
-    if python is None:
-        return None
-    told = subprocess.run(  # noqa: S603 -- our own program
-        [python, "-c", program, str(file)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=MOST_SECONDS,
-        env=_quiet(),
-    )
-    if told.returncode:
-        print(f"  a peer fails: {told.stderr.strip().splitlines()[-1:]}")
-        return None
-    found: dict[str, Any] = json.loads(told.stdout.splitlines()[-1])
-    return found
-
-
-def cpu(job: Callable[[], object], runs: int = 5) -> float:
-    """Return the least CPU seconds of several runs."""
-    spent = []
-    for _ in range(runs):
-        start = time.process_time()
-        job()
-        spent.append(time.process_time() - start)
-    return min(spent)
-
-
-def peak() -> int:
-    """Return the most memory that this process has had, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-
-
 def compare(before: Floats, now: Floats) -> list[str]:
     """Count all columns of two tables, and name those whose interval lies above no change."""
     sides = [np.ascontiguousarray(table.T) for table in (before, now)]
@@ -164,7 +89,7 @@ def drift(folder: Path, python: Path | None) -> None:
     print(f"  ours {seconds:.3f} s, peak {peak():,} MB: {named} (goal 0.15 s)")
     file = folder / "drift.npz"
     np.savez(file, before=before, now=now)
-    theirs = asked(python, EVIDENTLY, file)
+    theirs = asked(python, EVIDENTLY, file, settings=QUIET)
     if theirs is not None:
         ratio = theirs["seconds"] / seconds
         print(
@@ -192,7 +117,7 @@ def unlabelled(folder: Path, python: Path | None) -> None:
     )
     file = folder / "scored.npz"
     np.savez(file, stated=stated, later=later, labels=labels)
-    theirs = asked(python, NANNYML, file)
+    theirs = asked(python, NANNYML, file, settings=QUIET)
     if theirs is not None:
         ratio = theirs["seconds"] / seconds
         print(
@@ -209,7 +134,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as made:
         folder = kept or Path(made)
         print(f"Python {sys.version.split()[0]}, numpy {np.__version__}")
-        pythons = {name: environment(folder, name, packages) for name, packages in PEERS.items()}
+        pythons = {
+            name: environment(folder, name, packages, QUIET) for name, packages in PEERS.items()
+        }
         drift(Path(made), pythons["evidently"])
         unlabelled(Path(made), pythons["nannyml"])
 

@@ -9,22 +9,16 @@ nor the making of data count. Ours take the best of several runs, peers run once
 """
 
 import argparse
-import json
-import resource
-import subprocess
 import sys
 import tempfile
-import time
-import venv
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from peers import asked, cpu, environment, peak
 
 from auditor.checks.fairness.groups import Groups
 from auditor.datasets.columns import groups_of
@@ -48,7 +42,6 @@ ROUNDS, PEER_ROUNDS = 2000, 5
 COLUMNS, LEVELS, PLANTED = 20, 5, ((2, 1), (5, 3))
 METRICS = ("selection_rate", "tpr", "fpr", "ppv", "accuracy")
 MOST_MEMORY = 8 << 30
-MOST_SECONDS = 900
 
 FAIRLEARN = """
 import json, resource, sys, time
@@ -180,46 +173,6 @@ def sliced(rng: np.random.Generator) -> Sample:
     return Sample(codes, (LEVELS,) * COLUMNS, wrong)
 
 
-def cpu(job: Callable[[], object], runs: int = 5) -> float:
-    """Return the least CPU seconds of several runs."""
-    spent = []
-    for _ in range(runs):
-        start = time.process_time()
-        job()
-        spent.append(time.process_time() - start)
-    return min(spent)
-
-
-def environment(folder: Path, package: str) -> Path | None:
-    """Return the python of an environment that has a package, made if need be; or say why none."""
-    home = folder / package
-    python = home / "bin" / "python"
-    if not python.exists():
-        venv.create(home, with_pip=True)
-    if subprocess.run([python, "-c", f"import {package}"], capture_output=True).returncode:  # noqa: S603, PLW1510 -- our own words
-        told = subprocess.run(  # noqa: S603, PLW1510 -- our own words
-            [python, "-m", "pip", "install", "-q", package], capture_output=True, text=True
-        )
-        if told.returncode:
-            last = told.stderr.strip().splitlines()[-1:]
-            print(f"{package}: cannot be installed, so its ratios are left out: {last}")
-            return None
-    return python
-
-
-def asked(python: Path, program: str, *args: object) -> dict[str, Any]:
-    """Run a peer's program, and return what it says, its peak of memory in MB among it."""
-    told = subprocess.run(  # noqa: S603 -- our own program
-        [python, "-c", program, *map(str, args)],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=MOST_SECONDS,
-    )
-    found: dict[str, Any] = json.loads(told.stdout.splitlines()[-1])
-    return found
-
-
 def groups(folder: Path, python: Path | None) -> None:
     """Measure the table of groups, and its bootstrap."""
     data = people(np.random.default_rng(0))
@@ -232,13 +185,12 @@ def groups(folder: Path, python: Path | None) -> None:
     }
     drawn = cpu(lambda: rates(resample(cells, ROUNDS, rng))) / ROUNDS
     print(f"\n{len(METRICS)} metrics of {cells[..., 0, 0].size} groups of {ROWS:,} rows")
-    theirs = None
-    if python is not None:
-        file = folder / "people.npz"
-        race, sex = (at.to_numpy().astype(str) for at in (data.race, data.sex))
-        labels, decided = data.labels.astype(int), data.decided.astype(int)
-        np.savez(file, race=race, sex=sex, labels=labels, decided=decided)
-        theirs = asked(python, FAIRLEARN, file, FEWER_ROWS, PEER_ROUNDS)
+    file = folder / "people.npz"
+    race, sex = (at.to_numpy().astype(str) for at in (data.race, data.sex))
+    labels, decided = data.labels.astype(int), data.decided.astype(int)
+    np.savez(file, race=race, sex=sex, labels=labels, decided=decided)
+    theirs = asked(python, FAIRLEARN, file, FEWER_ROWS, PEER_ROUNDS)
+    if theirs is not None:
         off = np.abs(np.array(theirs["table"]) - table_of(cells)).max()
         print(f"  Fairlearn {theirs['seconds']:.2f} s, {theirs['peak']:,} MB")
         print(f"  largest difference from ours: {off:.1e}")
@@ -268,16 +220,14 @@ def slices(folder: Path, python: Path | None) -> None:
         print(f"  ours to depth {depth}: all {number:,} counted in {ours:.3f} s; confirmed {sure}")
         searching = cpu(partial(discover, whole.part(half), search), 3)
         print(f"    one half searched and shortlisted in {searching:.3f} s")
-        if python is not None:
-            theirs = asked(python, SLICELINE, file, depth, MOST_MEMORY)
+        theirs = asked(python, SLICELINE, file, depth, MOST_MEMORY)
+        if theirs is not None:
             ending = (
                 theirs["problem"]
                 or f"{theirs['seconds'] / ours:,.0f}x; found {theirs['found'][:2]}"
             )
             print(f"    SliceLine {theirs['seconds']:.1f} s, {theirs['peak']:,} MB: {ending}")
-    print(
-        f"  peak of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10:,} MB"
-    )
+    print(f"  peak of this process: {peak():,} MB")
 
 
 def main() -> None:

@@ -1,13 +1,16 @@
 """One grouping's rows counted by what is true of them and what they were given."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.canonical import Json
+from auditor.domain.clusters import write_clusters
 from auditor.domain.datasets import UNKNOWN, Dataset
-from auditor.domain.evidence import Item
+from auditor.domain.evidence import Evidence, Item
 from auditor.domain.intervals import Interval
 from auditor.stats.cells import Counts, rates, tabulate
 from auditor.stats.clusters import PROPORTION, clustered_shares
@@ -149,13 +152,18 @@ class Table:
 def of_groups(dataset: Dataset) -> dict[str, Item]:
     """Return the evidence of who is in which group, and in which cluster where any has several."""
     columns = dataset.groups.items()
-    cluster = dataset.cluster
-    alone = cluster is None or len(cluster.names) == dataset.rows
     return {
         "codes": np.stack([_narrow(members.codes) for _, members in columns]),
         "columns": [{"name": name, "groups": list(members.names)} for name, members in columns],
-        **({} if cluster is None or alone else {"clusters": cluster.codes}),
+        **write_clusters(dataset),
     }
+
+
+def read_groups(evidence: Evidence) -> Iterator[tuple[str, tuple[str, ...], Codes]]:
+    """Yield each column's name, its groups, and the group ``[n]`` of each row."""
+    columns = cast("Sequence[Mapping[str, Json]]", evidence["columns"])
+    for column, codes in zip(columns, cast("Sequence[Codes]", evidence["codes"]), strict=True):
+        yield str(column["name"]), tuple(cast("Sequence[str]", column["groups"])), codes
 
 
 def compared(

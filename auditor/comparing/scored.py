@@ -9,14 +9,17 @@ from numpy.typing import NDArray
 
 from auditor.comparing.orders import other_order
 from auditor.domain.canonical import Json
-from auditor.domain.evidence import Evidence, Item
+from auditor.domain.clusters import read_clusters
+from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import too_few
 from auditor.domain.intervals import Interval
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.tasks import Floats
-from auditor.stats.clusters import clustered_mean_of_proportions, clustered_proportion
+from auditor.stats.clusters import clustered_mean_of_proportions
+from auditor.stats.differences import share
 from auditor.stats.losses import FLOOR, brier_scores, count_clipped, log_losses
 from auditor.stats.means import LEAST, clustered_loss, mean_loss
-from auditor.stats.proportions import clopper_pearson, mean_of_proportions
+from auditor.stats.proportions import mean_of_proportions
 from auditor.stats.ranking import auc, macro_auc
 
 MOST_WORST_ROWS = 10
@@ -50,7 +53,7 @@ class Scored:
             cast("NDArray[np.int64]", evidence["decided"]),
             tuple(cast("list[str]", task["classes"])),
             cast("int", task["positive"]),
-            _several(evidence.get("clusters")),
+            read_clusters(evidence),
             cast("int", task.get("contradicted", 0)),
         )
 
@@ -71,10 +74,7 @@ class Scored:
             **self.other_order(),
             **({"contradicted": self.contradicted} if self.contradicted else {}),
         }
-        if self.clusters is None:
-            interval = clopper_pearson(int(right.sum()), len(right), confidence)
-        else:
-            interval = clustered_proportion(right, self.clusters, confidence)
+        interval = share(right, self.clusters, confidence)
         return Measurement.of(interval, "accuracy", Unit.SHARE, details=details)
 
     def other_order(self) -> Mapping[str, Json]:
@@ -126,7 +126,7 @@ class Scored:
     def losses(self, confidence: float) -> Iterator[Reading]:
         """Return log loss and Brier score."""
         if len(self.labels) < LEAST:
-            yield from (_too_few("nll"), _too_few("brier"))
+            yield from (too_few(metric, LEAST) for metric in ("nll", "brier"))
             return
         logs = self.mean(*log_losses(self.probabilities, self.labels), confidence)
         details: dict[str, Json] = {"floor": FLOOR, "clipped": count_clipped(self.probabilities)}
@@ -167,22 +167,5 @@ def one_cluster(metric: str) -> Gap:
         detail=f"{metric} has no interval: its rows are all of one cluster, which says nothing of "
         "others.",
         cure=f"Evaluate on rows of at least {LEAST} clusters, of each class.",
-        metric=metric,
-    )
-
-
-def _several(clusters: "Item | None") -> NDArray[np.int64] | None:
-    """Return the cluster of each row, where some rows share one."""
-    if clusters is None:
-        return None
-    codes = cast("NDArray[np.int32]", clusters).astype(np.int64)
-    return codes if len(np.unique(codes)) < len(codes) else None
-
-
-def _too_few(metric: str) -> Gap:
-    return Gap(
-        reason=Reason.TOO_FEW_ROWS,
-        detail=f"{metric} has no interval from fewer than {LEAST} rows.",
-        cure="Evaluate on more rows.",
         metric=metric,
     )

@@ -10,11 +10,8 @@ from numpy.typing import NDArray
 
 from auditor.comparing.slices import Names, Outcome
 from auditor.domain.canonical import Json
-from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.readings import Gap, Reason
-from auditor.domain.subjects import Subject
-from auditor.domain.tasks import Classification, Regression
 from auditor.stats.lattices import Count, Sample
 from auditor.stats.slices import CORRECTIONS, Search, confirm, discover
 
@@ -92,21 +89,3 @@ def names_of(evidence: Evidence) -> Names:
     columns = cast("Sequence[Mapping[str, Json]]", evidence["columns"])
     levels = (cast("list[str]", column["levels"]) for column in columns)
     return Names(tuple(str(column["name"]) for column in columns), tuple(map(tuple, levels)))
-
-
-def wrong_rows(subject: Subject) -> Flags:
-    """Return ``[n]``: where the model decides otherwise than the label of the evaluation data.
-
-    Of a regression, where its number misses the truth by more than the tolerance. Raises
-    ``TypeError`` without labels or truth, for which the frame asks first.
-    """
-    dataset = subject.datasets[Role.EVALUATION]
-    if isinstance(subject.task, Classification) and dataset.labels is not None:
-        decided: Flags = subject.decisions(Role.EVALUATION) != dataset.labels
-        return decided
-    scores = subject.probabilities(Role.EVALUATION)
-    if isinstance(subject.task, Regression) and dataset.targets is not None:
-        missed: Flags = np.abs(scores[:, 0] - dataset.targets) > subject.task.tolerance
-        return missed
-    message = "slices need labels, or the truth of a regression, and the frame asks for them"
-    raise TypeError(message)

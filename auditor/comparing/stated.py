@@ -8,14 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.domain.canonical import Json
+from auditor.domain.clusters import doubts, read_clusters, write_clusters
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Classification, Floats
 from auditor.stats.clusters import Codes
 from auditor.stats.recalibration import LEAST_CLUSTERS
-
-DOUBT = "rows of one cluster are not independent, and the interval takes them as if they were"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +47,7 @@ class Stated:
     @property
     def doubts(self) -> dict[str, Json]:
         """What a reading says that takes rows for independent."""
-        return {**self.about, "doubt": DOUBT} if self.clustered else self.about
+        return {**self.about, **doubts(self.clustered)}
 
     def part(self, rows: NDArray[np.bool_]) -> "Stated":
         """Return what was stated of some rows."""
@@ -67,14 +66,13 @@ def observe_stated(subject: Subject) -> Evidence:
         message = "calibration needs a classification and labels, and the frame asks for both"
         raise TypeError(message)
     probabilities = np.asarray(subject.probabilities(Role.EVALUATION), dtype=np.float64)
-    clustered = dataset.cluster is not None and len(dataset.cluster.names) < dataset.rows
     seen: Evidence = {
         "ids": np.array(dataset.ids),
         "task": {
             "of": f"probability of {task.positive}" if task.binary else "top label",
             "classes": list(task.classes),
         },
-        **({"clusters": dataset.cluster.codes} if dataset.cluster and clustered else {}),
+        **write_clusters(dataset),
     }
     if task.binary:
         stated = np.ascontiguousarray(probabilities[:, task.positive_index])
@@ -101,10 +99,9 @@ def read_stated(evidence: Evidence) -> Stated:
         if "probabilities" in evidence
         else cast("Floats", evidence["stated"])
     )
-    clusters = evidence.get("clusters")
     return Stated(
         stated,
         cast("NDArray[np.bool_]", evidence["happened"]),
         str(task["of"]),
-        None if clusters is None else np.asarray(clusters, dtype=np.int64),
+        read_clusters(evidence),
     )

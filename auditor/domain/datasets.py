@@ -14,6 +14,7 @@ from auditor.domain.tasks import Array, Floats
 UNKNOWN = "unknown"
 TEXT = "U"
 """The kind of dtype in which texts are held."""
+TABLE_AXES = 2
 UNLABELLED = -1
 """The label of a row whose truth is not known yet, as in production."""
 
@@ -66,6 +67,21 @@ class Dataset:
     def rows(self) -> int:
         """How many rows there are."""
         return len(self.ids)
+
+    @property
+    def tabular(self) -> bool:
+        """Whether the inputs are columns of numbers."""
+        return self.inputs is not None and self.inputs.ndim == TABLE_AXES and not self.texts
+
+    @property
+    def clustered(self) -> bool:
+        """Whether some rows share a cluster, so that they are not independent."""
+        return self.cluster is not None and len(self.cluster.names) < self.rows
+
+    @property
+    def units(self) -> int:
+        """How many parts are independent of each other: the clusters, or else the rows."""
+        return self.rows if self.cluster is None else len(self.cluster.names)
 
     @property
     def digest(self) -> str:

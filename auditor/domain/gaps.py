@@ -13,6 +13,16 @@ def write_gap(gap: Gap) -> dict[str, Json]:
     return {"reason": gap.reason.value, "detail": gap.detail, "cure": gap.cure}
 
 
+def too_few(metric: str, least: int, units: str = "rows") -> Gap:
+    """Return the gap of a metric that has no interval from so few rows, or clusters of rows."""
+    return Gap(
+        reason=Reason.TOO_FEW_ROWS,
+        detail=f"{metric} has no interval from fewer than {least} {units}.",
+        cure=f"Evaluate on at least {least} {units}.",
+        metric=metric,
+    )
+
+
 def read_gap(
     said: Item, metric: str | None = None, params: Mapping[str, Scalar] | None = None
 ) -> Gap:

@@ -20,7 +20,7 @@ from auditor.domain.models import Model, Twin
 from auditor.domain.placements import Placement
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Classification, Floats, InputSpace, Task
+from auditor.domain.tasks import Classification, Floats, InputSpace, Regression, Task
 
 
 class Progress(Protocol):
@@ -140,6 +140,23 @@ class Subject:
             message = "decisions are those of a classification"
             raise TypeError(message)
         return self.task.decide(self.probabilities(role))
+
+    def right(self, role: Role) -> NDArray[np.bool_]:
+        """Return which rows ``[n]`` of a dataset were answered rightly.
+
+        That is the decision for the label, or a number within the tolerance of the truth; where
+        the truth has not come, nothing is right. Raises ``TypeError`` where a dataset has none.
+        """
+        data, task = self.datasets[role], self.task
+        if isinstance(task, Classification) and data.labels is not None:
+            decided: NDArray[np.bool_] = self.decisions(role) == data.labels
+            return decided
+        if isinstance(task, Regression) and data.targets is not None:
+            missed = np.abs(self.probabilities(role)[:, 0] - data.targets)
+            near: NDArray[np.bool_] = missed <= task.tolerance
+            return near
+        message = "there are no labels, and no truth of a regression"
+        raise TypeError(message)
 
     def _score(self, dataset: Dataset) -> Floats:
         if not isinstance(self.model, Gap) and dataset.inputs is not None:

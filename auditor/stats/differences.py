@@ -43,6 +43,11 @@ def interval_difference(one: Interval, other: Interval) -> Interval:
     return Interval(value, value - down, value + up, one.confidence, method, one.n + other.n)
 
 
+def few_clusters(clusters: Codes, ours: Flags) -> bool:
+    """Whether ``ours`` ``[n]``, or all other rows, are of too few ``clusters`` ``[n]``."""
+    return min(np.unique(clusters[side]).size for side in (ours, ~ours)) < LEAST_CLUSTERS
+
+
 def share(hits: Flags, clusters: Codes | None, confidence: float) -> Interval:
     """Return the share of ``hits`` ``[n]``, whose rows may hang together in ``clusters``.
 

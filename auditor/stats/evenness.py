@@ -6,7 +6,7 @@ from scipy.special import entr
 
 from auditor.domain.intervals import Interval
 from auditor.domain.tasks import Floats
-from auditor.stats.fit import share_limits
+from auditor.stats.population_fit import share_limits
 
 JOINT = "clopper-pearson limits of all classes, joint by bonferroni"
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 from scipy.special import stdtrit
 
+from auditor.domain.columns import Codes
 from auditor.domain.intervals import Interval
 from auditor.domain.tasks import Floats
 
@@ -44,6 +45,15 @@ def effective_rows(weights: Floats) -> float:
     """
     squares = float(np.sum(weights**2))
     return float(weights.sum()) ** 2 / squares if squares else 0.0
+
+
+def jackknife_groups(rows: int, clusters: Codes | None, seed: int) -> NDArray[np.int64]:
+    """Return the group of each row, at random: whole clusters, where rows hang together."""
+    generator = np.random.default_rng(seed)
+    if clusters is None:
+        return generator.permutation(rows).astype(np.int64) % GROUPS
+    units = int(clusters.max()) + 1
+    return (generator.permutation(units).astype(np.int64) % GROUPS)[clusters]
 
 
 def estimated_accuracy(known: Known, unknown: Unknown, confidence: float) -> Interval:

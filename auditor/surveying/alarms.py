@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from auditor.domain.canonical import Json
+from auditor.domain.clusters import doubts
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
 from auditor.stats.proportions import clopper_pearson
 from auditor.stats.sequential import Tally, rate_sequence
-from auditor.surveying.decaying import Looks
+from auditor.surveying.looks import Looks
 
 METHOD = "e-process of a rate, restarted at every batch (robbins; ville)"
 SILENT = "that nothing was proven proves nothing: more rows may raise an alarm"
-CLUSTERED = "rows of one cluster are not independent, and evidence takes them as if they were"
 WATCHED = ("error", "log_evidence", "alarm")
 NO_LIMIT = Gap(
     reason=Reason.NEEDS_REFERENCE_DATA,
@@ -58,14 +58,14 @@ class Watched:
         """Yield the error so far, the most evidence that there was at any look, and the alarm."""
         limit = self.limit(confidence)
         error = rate_sequence(list(looks.so_far())[-1], confidence)
-        details: dict[str, Json] = {"doubt": CLUSTERED} if clustered else {}
+        details = doubts(clustered, "evidence")
         if limit is None:
             yield Measurement.of(error, "error", Unit.SHARE, doubted=clustered, details=details)
             yield from (replace(NO_LIMIT, metric=metric) for metric in WATCHED[1:])
             return
         rate, enough = limit
         details |= {"limit": rate, "alarm_at": enough, "against": self.against}
-        every = looks.to_json(rate, confidence)
+        every = looks.known(rate, confidence)
         yield Measurement.of(
             error, "error", Unit.SHARE, doubted=clustered, details={**details, "looks": every}
         )

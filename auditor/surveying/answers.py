@@ -1,19 +1,21 @@
 """What the model answered to the rows of a dataset of any role, and which answers were right."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.columns import Codes, Column
+from auditor.domain.absences import ABSENT, without_labels
+from auditor.domain.clusters import KEY
+from auditor.domain.columns import Column
 from auditor.domain.datasets import UNLABELLED, Dataset, Role
+from auditor.domain.evidence import Item
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Classification, Floats, Regression
 
 Flags = NDArray[np.bool_]
-ROLES: Mapping[Role, str] = {role: f"{role.value} data" for role in Role}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,21 +35,15 @@ class Answers:
 def answers(subject: Subject, role: Role) -> Answers | Gap:
     """Return the answers to a dataset, labelled or not; a Gap where nobody gave any."""
     if role not in subject.datasets:
-        return _absent(role)
+        return ABSENT[role]
     data = subject.datasets[role]
     missing = _unanswered(subject, data)
     if missing is not None:
         return missing
     scores = subject.probabilities(role)
-    none = np.zeros(data.rows, dtype=np.bool_)
-    if isinstance(subject.task, Classification) and data.labels is not None:
-        labelled: Flags = data.labels != UNLABELLED
-        return Answers(data, scores, labelled, labelled & (subject.decisions(role) == data.labels))
-    if isinstance(subject.task, Regression) and data.targets is not None:
-        known: Flags = np.isfinite(data.targets)
-        missed = np.abs(scores[:, 0] - np.where(known, data.targets, np.inf))
-        return Answers(data, scores, known, missed <= subject.task.tolerance)
-    return Answers(data, scores, none, none)
+    labelled = _labelled(subject, data)
+    right = subject.right(role) if labelled.any() else labelled
+    return Answers(data, scores, labelled, right)
 
 
 def labelled_answers(subject: Subject, role: Role) -> Answers | Gap:
@@ -62,17 +58,6 @@ def right_rows(subject: Subject, role: Role) -> Flags | Gap:
     """Return which rows ``[n]`` of a dataset were answered rightly, or why nobody knows."""
     found = labelled_answers(subject, role)
     return found if isinstance(found, Gap) else found.right
-
-
-def without_labels(role: Role, metric: str = "") -> Gap:
-    """Return the Gap of what needs the truth of each row."""
-    return Gap(
-        reason=Reason.NEEDS_LABELS,
-        detail=f"No row of the {ROLES[role]} has a label.",
-        cure=f"Name the label column under data.{role.value}.labels in the audit file.",
-        metric=metric,
-        params={"data": role.value} if metric else {},
-    )
 
 
 def came_true(subject: Subject, given: Answers) -> tuple[Floats, Flags]:
@@ -91,18 +76,32 @@ def came_true(subject: Subject, given: Answers) -> tuple[Floats, Flags]:
     return given.scores[np.arange(data.rows), decided], given.right
 
 
-def cluster_codes(given: Sequence[Answers]) -> Codes:
-    """Return which rows hang together, one code a row over all datasets; none if no rows do.
+def shared_clusters(given: Sequence[Answers], rows: Flags | None = None) -> dict[str, Item]:
+    """Return the evidence of which rows hang together over all datasets; nothing if none do.
 
-    A name is one cluster in all datasets; a row of a dataset that names none is alone.
+    A name is one cluster in all datasets; a row of a dataset that names none is alone. Of all rows
+    those are kept that ``rows`` ``[n]`` says.
     """
     if all(item.data.cluster is None for item in given):
-        return np.empty(0, dtype=np.int32)
+        return {}
     named = [
         item.data.cluster or [f"\0{item.data.role.value}\0{row}" for row in range(item.data.rows)]
         for item in given
     ]
-    return Column.of([name for part in named for name in part]).codes
+    column = Column.of([name for part in named for name in part])
+    kept = column.codes if rows is None else column.codes[rows]
+    return {} if len(column.names) == len(column) else {KEY: kept}
+
+
+def _labelled(subject: Subject, data: Dataset) -> Flags:
+    """Return of which rows ``[n]`` the truth is known."""
+    if isinstance(subject.task, Classification) and data.labels is not None:
+        told: Flags = data.labels != UNLABELLED
+        return told
+    if isinstance(subject.task, Regression) and data.targets is not None:
+        known: Flags = np.isfinite(data.targets)
+        return known
+    return np.zeros(data.rows, dtype=np.bool_)
 
 
 def _unanswered(subject: Subject, data: Dataset) -> Gap | None:
@@ -112,25 +111,10 @@ def _unanswered(subject: Subject, data: Dataset) -> Gap | None:
     return subject.model if isinstance(subject.model, Gap) else None
 
 
-def _absent(role: Role) -> Gap:
-    return Gap(
-        reason=_ABSENT[role],
-        detail=f"The audit names no {ROLES[role]}.",
-        cure=f"Name it under data.{role.value} in the audit file.",
-    )
-
-
 def _unscored(role: Role) -> Gap:
     return Gap(
         reason=Reason.NEEDS_SCORES,
-        detail=f"There is no model to ask, and the {ROLES[role]} does not say what one answered.",
+        detail=f"There is no model to ask, and the {role.value} data does not say what one "
+        "answered.",
         cure=f"Name its columns under data.{role.value}.scores or predictions in the audit file.",
     )
-
-
-_ABSENT: Mapping[Role, Reason] = {
-    Role.EVALUATION: Reason.NEEDS_EVALUATION_DATA,
-    Role.TRAINING: Reason.NEEDS_TRAINING_DATA,
-    Role.REFERENCE: Reason.NEEDS_REFERENCE_DATA,
-    Role.PRODUCTION: Reason.NEEDS_PRODUCTION_DATA,
-}

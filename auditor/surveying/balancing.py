@@ -6,20 +6,21 @@ from typing import cast
 
 import numpy as np
 
+from auditor.domain.absences import without_labels
 from auditor.domain.canonical import Json
-from auditor.domain.datasets import UNKNOWN, Dataset
+from auditor.domain.clusters import doubts
+from auditor.domain.datasets import UNKNOWN, Dataset, Role
 from auditor.domain.intervals import Interval
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Scalar, Unit
 from auditor.domain.tasks import Floats
 from auditor.stats.evenness import effective_number, imbalance
 from auditor.stats.gaps import max_gap
 from auditor.stats.proportions import clopper_pearson
-from auditor.surveying.columns import Looked
+from auditor.surveying.looking import Looked
 from auditor.surveying.predictors import Predictor
 
 MOST_CLASSES = 20
 PAIR = 2
-DOUBT = "rows of one cluster are not independent, and the interval takes them as if they were"
 
 
 def missing_by_group(dataset: Dataset, columns: Sequence[Looked]) -> list[Json]:
@@ -62,7 +63,7 @@ class Surveyed:
             yield from (self._gap(name, _NO_CLASSES) for name in metrics)
             return
         if self.sample["labels"] is None:
-            yield from (self._gap(name, self._unlabelled()) for name in metrics)
+            yield from (self._gap(name, without_labels(Role(self.role))) for name in metrics)
             return
         names = cast("Sequence[str]", self.sample["classes"])
         counts = np.array(self.sample["labels"], dtype=np.float64)
@@ -70,7 +71,7 @@ class Surveyed:
         for at in np.sort(np.argsort(counts, kind="stable")[:MOST_CLASSES]):
             share = clopper_pearson(int(counts[at]), int(counts.sum()), each)
             told: dict[str, Json] = {"holds": "jointly over all classes", "k": int(counts[at])}
-            yield self._measured(share, "class_share", Unit.SHARE, told, {"label": names[at]})
+            yield self._measured(share, "class_share", Unit.SHARE, told, {"class": names[at]})
         yield self._imbalance(names, counts)
         even = effective_number(counts, self.confidence)
         yield self._measured(even, "effective_classes", Unit.NONE, {"classes": len(counts)})
@@ -104,7 +105,7 @@ class Surveyed:
     def predictors(self) -> Iterator[Reading]:
         """Return how well single columns tell the label."""
         if not self.sample["labelled"]:
-            yield self._gap("column_auc", self._unlabelled())
+            yield self._gap("column_auc", without_labels(Role(self.role)))
             return
         listed = cast("Sequence[Mapping[str, Json]]", self.sample["predictors"])
         areas = [
@@ -164,18 +165,11 @@ class Surveyed:
             unit,
             params={"data": self.role, **(more or {})},
             doubted=clustered,
-            details={**details, **({"doubt": DOUBT} if clustered else {})},
+            details={**details, **doubts(clustered)},
         )
 
     def _gap(self, metric: str, why: Gap, more: Mapping[str, Scalar] | None = None) -> Gap:
         return replace(why, metric=metric, params={"data": self.role, **(more or {})})
-
-    def _unlabelled(self) -> Gap:
-        return Gap(
-            reason=Reason.NEEDS_LABELS,
-            detail=f"The {self.role} data has no labels.",
-            cure=f"Name the label column under data.{self.role}.labels in the audit file.",
-        )
 
 
 def _area(item: Mapping[str, Json], confidence: float, family: int) -> Interval | None:

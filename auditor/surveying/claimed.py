@@ -1,7 +1,7 @@
 """Metrics that an owner may claim of a model, measured on labelled answers."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
@@ -10,16 +10,14 @@ from numpy.typing import NDArray
 from auditor.domain.intervals import Interval
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.tasks import Floats
-from auditor.stats.clusters import clustered_mean
+from auditor.stats.clusters import clustered_mean_of_proportions
 from auditor.stats.differences import share
+from auditor.stats.errors import mean_error
 from auditor.stats.losses import brier_scores, log_losses
-from auditor.stats.means import LEAST, mean_loss
-from auditor.stats.paired import LEAST as LEAST_ERRORS
-from auditor.stats.paired import mean_difference
+from auditor.stats.means import clustered_loss, mean_loss
 from auditor.stats.proportions import mean_of_proportions
 from auditor.stats.ranking import auc, macro_auc
 
-DOUBT = "rows of one cluster are not independent, and the interval takes them as if they were"
 TWO = 2
 Labels = NDArray[np.int64]
 
@@ -48,11 +46,10 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How a metric is measured, and what is better; ``robust`` ones know of clusters."""
+    """How a metric is measured, as the check of its own does, and what is better."""
 
     measure: Callable[[Answered, float], Interval | Gap]
     higher_is_better: bool
-    robust: bool = True
 
 
 def measure(name: str, answered: Answered, confidence: float) -> Interval | Gap:
@@ -79,6 +76,8 @@ def _accuracy(given: Answered, confidence: float) -> Interval | Gap:
 def _balanced(given: Answered, confidence: float) -> Interval | Gap:
     if given.labels is None:
         return undefined("balanced_accuracy is of classes, and the task is a regression.")
+    if given.clusters is not None:
+        return clustered_mean_of_proportions(given.right, given.labels, given.clusters, confidence)
     count = given.scores.shape[1]
     rows = np.bincount(given.labels, minlength=count)
     return mean_of_proportions(
@@ -91,8 +90,8 @@ def _auc(given: Answered, confidence: float) -> Interval | Gap:
         return undefined("auc is of classes, and the task is a regression.")
     if given.binary:
         positive = given.labels == given.positive
-        return auc(given.scores[:, given.positive], positive, confidence)
-    return macro_auc(given.scores, given.labels, confidence)
+        return auc(given.scores[:, given.positive], positive, confidence, given.clusters)
+    return macro_auc(given.scores, given.labels, confidence, given.clusters)
 
 
 def _losses(
@@ -102,10 +101,8 @@ def _losses(
         if given.labels is None:
             return undefined("log loss and Brier score are of classes; the task is a regression.")
         losses, worst = score(given.scores, given.labels)
-        if losses.size < LEAST:
-            return undefined("One row has no interval.")
         if given.clusters is not None:
-            return clustered_mean(losses, given.clusters, confidence)
+            return clustered_loss(losses, worst, given.clusters, confidence)
         return mean_loss(losses, worst, confidence)
 
     return measure_loss
@@ -131,19 +128,14 @@ def _rate(*, of_label: bool, among: bool) -> Callable[[Answered, float], Interva
 def _mae(given: Answered, confidence: float) -> Interval | Gap:
     if given.targets is None:
         return undefined("mae is of a regression, and the task is a classification.")
-    errors = np.abs(given.scores[:, 0] - given.targets)
-    if given.clusters is not None:
-        return clustered_mean(errors, given.clusters, confidence)
-    if errors.size < LEAST_ERRORS:
-        return undefined(f"mae has no interval from fewer than {LEAST_ERRORS} rows.")
-    return replace(mean_difference(errors, confidence), method="t")
+    return mean_error(np.abs(given.scores[:, 0] - given.targets), confidence, given.clusters)
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
         "accuracy": Kind(_accuracy, higher_is_better=True),
-        "balanced_accuracy": Kind(_balanced, higher_is_better=True, robust=False),
-        "auc": Kind(_auc, higher_is_better=True, robust=False),
+        "balanced_accuracy": Kind(_balanced, higher_is_better=True),
+        "auc": Kind(_auc, higher_is_better=True),
         "nll": Kind(_losses(log_losses), higher_is_better=False),
         "brier": Kind(_losses(brier_scores), higher_is_better=False),
         "tpr": Kind(_rate(of_label=True, among=True), higher_is_better=True),

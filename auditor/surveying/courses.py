@@ -7,19 +7,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.domain.canonical import Json
+from auditor.domain.clusters import doubts
 from auditor.domain.intervals import Interval
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.tasks import Floats
 from auditor.stats import binning
-from auditor.stats.differences import LEAST_CLUSTERS, difference, interval_difference, share
+from auditor.stats.differences import (
+    LEAST_CLUSTERS,
+    difference,
+    few_clusters,
+    interval_difference,
+    share,
+)
 from auditor.stats.gaps import max_gap
 from auditor.stats.recalibration import recalibrate
 
 Flags = NDArray[np.bool_]
 LINE = ("slope", "intercept")
 CHANGES = 3
-"""Gap and both changes hold jointly."""
-CLUSTERED = "rows of one cluster are not independent, and the interval takes them as if they were"
+"""Range and both changes hold jointly."""
 ECE = "biased upward, and no interval of it is known to cover: for comparability only"
 
 
@@ -34,7 +40,7 @@ class Timeline:
     right: Flags
     stated: Floats
     happened: Flags
-    clusters: NDArray[np.int32] | None
+    clusters: NDArray[np.int64] | None
     classes: bool
 
     def of(self, period: int, confidence: float) -> Iterator[Reading]:
@@ -75,10 +81,8 @@ class Timeline:
 
     def measured(self, interval: Interval, metric: str, unit: Unit) -> Measurement:
         """Make a reading; rows that come in clusters make it doubted."""
-        details: dict[str, Json] = {"doubt": CLUSTERED} if self.clusters is not None else {}
-        return Measurement.of(
-            interval, metric, unit, doubted=self.clusters is not None, details=details
-        )
+        clustered = self.clusters is not None
+        return Measurement.of(interval, metric, unit, doubted=clustered, details=doubts(clustered))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,20 +93,20 @@ class Course:
     roles: Sequence[str]
 
     def changes(self, confidence: float) -> Iterator[Reading]:
-        """Yield the largest gap between periods, and how the latest differs from the first."""
+        """Yield the range over periods, and how the latest differs from the first."""
         line, last = self.line, len(self.line.names) - 1
-        metrics = ("accuracy_gap", "accuracy_change", *(["calibration_change"] * line.classes))
+        metrics = ("accuracy_range", "accuracy_change", *(["calibration_change"] * line.classes))
         if not last:
             for metric in metrics:
                 yield replace(ONE_PERIOD, metric=metric)
             return
         level = 1 - (1 - confidence) / CHANGES
-        yield self.gap(confidence)
+        yield self.range(confidence)
         yield self.accuracy_change(confidence, level)
         if line.classes:
             yield self.calibration_change(confidence, level)
 
-    def gap(self, confidence: float) -> Measurement:
+    def range(self, confidence: float) -> Measurement:
         """Return the largest difference of accuracy between two periods."""
         line = self.line
         rows = np.bincount(line.periods, minlength=len(line.names))
@@ -113,7 +117,7 @@ class Course:
             "lowest": line.names[found.lowest],
             "roles": list(self.roles),
         }
-        made = line.measured(found.interval, "accuracy_gap", Unit.NONE)
+        made = line.measured(found.interval, "accuracy_range", Unit.NONE)
         return replace(made, details={**made.details, **details})
 
     def accuracy_change(self, confidence: float, level: float) -> Reading:
@@ -122,7 +126,7 @@ class Course:
         ends = (line.periods == 0) | (line.periods == last)
         latest = line.periods[ends] == last
         clusters = None if line.clusters is None else line.clusters[ends]
-        if clusters is not None and _few(clusters, latest):
+        if clusters is not None and few_clusters(clusters, latest):
             return _undefined("accuracy_change", f"fewer than {LEAST_CLUSTERS} clusters of rows")
         found = difference(line.right[ends], latest, clusters, level)
         return _joint(found, "accuracy_change", self, confidence)
@@ -146,11 +150,6 @@ def _joint(found: Interval, metric: str, course: Course, confidence: float) -> M
     names = course.line.names
     details: dict[str, Json] = {"first": names[0], "latest": names[-1]}
     return Measurement.of(interval, metric, Unit.NONE, details=details)
-
-
-def _few(clusters: NDArray[np.int32], latest: Flags) -> bool:
-    sides = (np.unique(clusters[part]).size for part in (latest, ~latest))
-    return min(sides) < LEAST_CLUSTERS
 
 
 def _undefined(metric: str, why: str) -> Gap:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
@@ -10,12 +11,14 @@ from auditor.domain.gaps import write_gap
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Classification, Floats
+from auditor.stats.unlabelled import jackknife_groups
 from auditor.surveying.answers import Answers, Flags, answers, came_true
-from auditor.surveying.decaying import density_ratios, jackknife_groups
 from auditor.surveying.label_counts import scores_column
-from auditor.surveying.sides import NO_CURRENT, clustered, current_role
-from auditor.surveying.tables import Shared, shared_columns
+from auditor.surveying.shared_columns import Shared, shared_columns
+from auditor.surveying.sides import NO_CURRENT, current_role
+from auditor.surveying.telling_apart import density_ratios
 
+Rows = NDArray[np.int64]
 TOO_DIFFERENT = Gap(
     reason=Reason.TOO_FEW_ROWS,
     detail="So few reference rows are like the current ones that they say nothing of them.",
@@ -31,19 +34,19 @@ NO_CLASSES = Gap(
 @dataclass(frozen=True, slots=True, eq=False)
 class History:
     """Answers to current data, and to the labelled data before it, if there are any; ``columns``
-    are those of ``some`` rows of both.
+    are those of some rows of both, of which ``rows`` are the ones of the data before.
     """
 
     subject: Subject
     now: Answers
     before: Answers | None
     columns: tuple[Shared, ...] = ()
-    some: tuple[np.ndarray[tuple[int], np.dtype[np.int64]], int] | None = None
+    rows: Rows | None = None
 
     def to_evidence(self) -> Evidence:
         """Return all that an estimate without labels needs, or why there is none."""
         data = [self.now.data, *([] if self.before is None else [self.before.data])]
-        task = {"clustered": clustered(*data), "current": self.now.data.role.value}
+        task = {"clustered": any(at.clustered for at in data), "current": self.now.data.role.value}
         gap = self.lacking()
         if gap is not None or self.before is None:
             return {"task": task, "no_estimate": write_gap(gap or no_stated("labels"))}
@@ -72,14 +75,13 @@ class History:
             return no_stated("scores")
         return None
 
-    def weights(self, labelled: Flags) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], Floats]:
+    def weights(self, labelled: Flags) -> tuple[Rows, Floats]:
         """Return which labelled reference rows are weighted, as places among them, and how."""
-        if self.some is None:
+        if self.rows is None:
             return np.empty(0, dtype=np.int64), np.empty(0)
-        rows, now = self.some
-        ratios = density_ratios(self.columns, (len(rows), now))
-        known = labelled[rows]
-        return (np.cumsum(labelled) - 1)[rows[known]].astype(np.int64), ratios[known]
+        ratios = density_ratios(self.columns, len(self.rows))
+        known = labelled[self.rows]
+        return (np.cumsum(labelled) - 1)[self.rows[known]].astype(np.int64), ratios[known]
 
 
 def history(subject: Subject, rows: int) -> History | Gap:
@@ -104,7 +106,7 @@ def history(subject: Subject, rows: int) -> History | Gap:
     ]
     taken = [subject.sample(at.data.role, rows) for at in (before, now)]
     some = tuple(column.take(taken[0], taken[1]) for column in columns)
-    return History(subject, now, before, some, (taken[0], len(taken[1])))
+    return History(subject, now, before, some, taken[0])
 
 
 def no_stated(what: str, metric: str = "") -> Gap:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from auditor.domain.datasets import Dataset
 from auditor.domain.readings import Gap, Reason
 from auditor.surveying.answers import Flags
-from auditor.surveying.tables import Shared, joined, only_in_one, shared_columns
+from auditor.surveying.shared_columns import Shared, appended, only_in_one, shared_columns
 
 NO_IDS = Gap(
     reason=Reason.NOT_DEFINED,
@@ -68,7 +68,7 @@ def _differences(
             same = np.isclose(one, other, rtol=tolerance, atol=0.0, equal_nan=True)
             yield column.name, ~(same | np.isclose(other, one, rtol=tolerance, atol=0.0))
         elif column.texts is not None:
-            both = joined(
+            both = appended(
                 *(part.take(rows) for part, rows in zip(column.texts, (first, second), strict=True))
             )
             yield column.name, both.codes[: len(first)] != both.codes[len(first) :]

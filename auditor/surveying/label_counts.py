@@ -13,7 +13,7 @@ from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Classification
 from auditor.stats.label_shift import Counts, label_share_changes
 from auditor.surveying.answers import Answers
-from auditor.surveying.tables import Shared
+from auditor.surveying.shared_columns import Shared
 
 SCORE = "score of the model"
 ASSUMED = "every class still looks as it did in the reference; only how many of each has changed"

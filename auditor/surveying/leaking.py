@@ -9,13 +9,13 @@ from auditor.domain.canonical import Json
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
 from auditor.stats.clusters import clustered_proportion_difference
 from auditor.surveying.answers import Flags
-from auditor.surveying.rows import Rows
+from auditor.surveying.materials import Rows
 
-METRIC = "accuracy_gap"
+METRIC = "accuracy_gain"
 LEAST = 2
 
 
-def accuracy_gaps(
+def accuracy_gains(
     right: Flags, clusters: Rows, leaked: Mapping[str, Rows], confidence: float
 ) -> Iterator[Reading]:
     """Yield, for each way to leak, the accuracy on the rows ``leaked`` less that on clean rows.

@@ -9,7 +9,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from auditor.domain.tasks import Floats
-from auditor.surveying.rows import Rows
+from auditor.surveying.materials import Rows
 
 NO_LINKS: Rows = np.empty((0, 2), dtype=np.int64)
 
@@ -63,7 +63,7 @@ def by_distance(pool: Pool, radius: float, norm: float, neighbours: int = 1) -> 
     return np.stack((rows, there[found]), axis=1).astype(np.int64)
 
 
-def joined(links: Rows, rows: int) -> Rows:
+def chained(links: Rows, rows: int) -> Rows:
     """Return ``[rows]`` codes: rows have the same one where a chain of links joins them."""
     ones = np.ones(len(links), dtype=np.int8)
     graph = coo_array((ones, (links[:, 0], links[:, 1])), shape=(rows, rows))

@@ -5,7 +5,7 @@ import numpy as np
 from auditor.domain.images import image_axes
 from auditor.domain.tasks import Array, Floats
 from auditor.surveying.links import NO_LINKS, Pool, by_distance
-from auditor.surveying.rows import Rows
+from auditor.surveying.materials import Rows
 
 SIDE = 8
 CANDIDATES = 4

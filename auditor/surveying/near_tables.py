@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from auditor.domain.tasks import Floats
 from auditor.surveying.links import NO_LINKS, Pool, by_distance, by_key
-from auditor.surveying.rows import Rows
+from auditor.surveying.materials import Rows
 
 APART = 4.0
 """How far apart, in tolerances, codes lie that are not equal."""

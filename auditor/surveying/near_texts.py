@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.surveying.links import NO_LINKS, by_key
-from auditor.surveying.rows import Rows
+from auditor.surveying.materials import Rows
 
 SHINGLE = 5
 BANDS, ROWS = 16, 4

@@ -5,12 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auditor.domain.columns import Column
+from auditor.domain.columns import JOINED, Column, joined, parts_of
 from auditor.domain.datasets import UNKNOWN, Dataset, Role
 from auditor.domain.readings import Gap, Reason
-
-JOIN = ","
-TABLE_AXES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +26,11 @@ def levels_of(dataset: Dataset, name: str) -> Column | None:
     unknown. Groups, slice columns and the columns that the model reads are looked up, in this
     order.
     """
-    parts = [_column(dataset, part.strip()) for part in name.split(JOIN)]
+    parts = [_column(dataset, part) for part in parts_of(name)]
     found = [part for part in parts if part is not None]
     if len(found) < len(parts):
         return None
-    if len(found) == 1:
-        return found[0]
-    codes = np.stack([part.codes for part in found], axis=1)
-    distinct, place = np.unique(codes, axis=0, return_inverse=True)
-    texts = [
-        _joined([part.names[code] for part, code in zip(found, row, strict=True)])
-        for row in distinct
-    ]
-    return Column.of([texts[at] for at in place.ravel()])
+    return found[0] if len(found) == 1 else joined(found, UNKNOWN)
 
 
 def count_levels(column: Column, levels: tuple[str, ...]) -> Census:
@@ -84,15 +73,11 @@ def _column(dataset: Dataset, name: str) -> Column | None:
         if name in columns:
             return columns[name]
     values = dataset.inputs
-    if values is None or values.ndim != TABLE_AXES or name not in dataset.features:
+    if values is None or not dataset.tabular or name not in dataset.features:
         return None
     column = values[:, dataset.features.index(name)].astype(np.float64)
     return Column.of([UNKNOWN if np.isnan(value) else f"{value:.12g}" for value in column])
 
 
-def _joined(parts: list[str]) -> str:
-    return UNKNOWN if UNKNOWN in parts else ", ".join(parts)
-
-
 def _spelled(level: str) -> str:
-    return ", ".join(part.strip() for part in level.split(JOIN))
+    return JOINED.join(parts_of(level))

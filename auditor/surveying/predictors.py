@@ -84,10 +84,8 @@ def information(table: Counts) -> float:
 
 
 def _half(dataset: Dataset, seed: int) -> Flags:
-    clusters = dataset.cluster
-    units = dataset.rows if clusters is None else len(clusters.names)
-    order = np.random.default_rng(seed).permutation(units).astype(np.int64)
-    return first_half(order, clusters)
+    order = np.random.default_rng(seed).permutation(dataset.units).astype(np.int64)
+    return first_half(order, dataset.cluster)
 
 
 def to_json(found: Sequence[Predictor]) -> list[Mapping[str, object]]:

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.domain.tasks import Array
-from auditor.surveying.links import NO_LINKS, joined, together
+from auditor.surveying.links import NO_LINKS, chained, together
+from auditor.surveying.materials import Kind, Material, Rows, codes, first_of_each
 from auditor.surveying.near_pictures import near_pictures
 from auditor.surveying.near_tables import Tolerance, near_rows
 from auditor.surveying.near_texts import near_texts
-from auditor.surveying.rows import Kind, Material, Rows, codes, first_of_each
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def repeats(rows: Material, likeness: Likeness) -> Repeats:
     firsts = first_of_each(coded)
     distinct = np.unique(firsts)
     links = likeness.links(rows.take(distinct), None)
-    chains = joined(links, len(distinct))
+    chains = chained(links, len(distinct))
     alone = np.bincount(chains)[chains] == 1
     near = chains[np.searchsorted(distinct, firsts)]
     unlinked = alone[np.searchsorted(distinct, firsts)]

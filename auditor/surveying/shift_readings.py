@@ -10,7 +10,7 @@ from auditor.domain.canonical import Json
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.tasks import Floats
 from auditor.stats.shifts import Shift
-from auditor.surveying.drifting import Counted
+from auditor.surveying.column_counts import Counted
 
 TEST = "smirnov of numbers, pearson chi-squared of categories; benjamini-hochberg"
 UNPROVEN = "a p-value says how sure a change is, not how large; a large one proves no stability"
@@ -62,7 +62,7 @@ def column_readings(name: str, shift: Shift, adjusted: float) -> Iterator[Readin
     divergence = shift.jensen_shannon
     more: dict[str, Json] = {} if divergence is None else {"jensen_shannon": divergence}
     place = {"column": name}
-    details = {"adjusted_p": adjusted, "test": TEST, **more}
+    details = {"adjusted_p_value": adjusted, "test": TEST, **more}
     yield Measurement.of(shift.distance, "distance", Unit.SHARE, params=place, details=details)
     if shift.moved is not None:
         yield Measurement.of(shift.moved, "moved", Unit.NONE, params=place)

@@ -31,12 +31,5 @@ def compared(subject: Subject) -> tuple[Dataset, Dataset] | Gap:
     return subject.datasets[before], subject.datasets[now]
 
 
-def clustered(*datasets: Dataset) -> bool:
-    """Return whether rows of a dataset hang together."""
-    return any(
-        data.cluster is not None and len(data.cluster.names) < data.rows for data in datasets
-    )
-
-
 def _first(subject: Subject, *roles: Role) -> Role | None:
     return next((role for role in roles if role in subject.datasets), None)

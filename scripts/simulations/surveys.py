@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from auditor.stats.confident import confident, joint, noise
+from auditor.stats.confident_learning import confident, joint, noise
 from auditor.stats.conformal import conformal_p_values
-from auditor.stats.fit import fit, largest_deviation
 from auditor.stats.multiplicity import benjamini_hochberg
+from auditor.stats.population_fit import fit, largest_deviation
 from simulations.claims import LEVEL, Draw, Random, Simulation, covering, covers, seldom
 
 

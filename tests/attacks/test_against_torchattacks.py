@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fetching import out_of_reach_skips
 
 ROOT = Path(__file__).parent.parent.parent
 BENCHMARK = ROOT / "benchmarks" / "linf_against_torchattacks.py"
@@ -19,15 +20,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.fetches]
 def torchattacks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with torchattacks alone: its own pins would turn back our other packages."""
     folder = tmp_path_factory.mktemp("torchattacks")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder)]
-    fetched = subprocess.run(
-        [*pip, TORCHATTACKS], check=False, capture_output=True, text=True, timeout=300
-    )
-    if fetched.returncode:
-        why = f"pip cannot fetch {TORCHATTACKS}: {fetched.stderr.strip()[-300:]}"
-        if os.environ.get("AUDITOR_REQUIRE_SERVICES") == "1":
-            pytest.fail(why)
-        pytest.skip(why)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", "."]
+    out_of_reach_skips([*pip, TORCHATTACKS], folder)
     return folder
 
 

@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
-from scored_subjects import ABSENT, FILE
+from scored_subjects import FILE
+from surveyed_subjects import surveyed
 
-from auditor.domain.artifacts import SignatureMaterial
-from auditor.domain.budgets import Budget
 from auditor.domain.columns import Column
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.subjects import Subject
@@ -58,21 +57,8 @@ SUBJECTS: Mapping[str, Callable[[], Subject]] = {
 
 
 def _subject(task: Task, rows: int) -> Subject:
-    return Subject(
-        artifact=None,
-        structure=ABSENT,
-        signature=SignatureMaterial(),
-        model=ABSENT,
-        twin=ABSENT,
-        task=task,
-        space=ABSENT,
-        datasets={role: _dataset(role, task, rows, at) for at, role in enumerate(Role)},
-        audit_seed=7,
-        seed=7,
-        budget=Budget.SMOKE,
-        claims={"accuracy": 0.9},
-        population=POPULATION,
-    )
+    datasets = (_dataset(role, task, rows, at) for at, role in enumerate(Role))
+    return surveyed(*datasets, task=task, claims={"accuracy": 0.9}, population=POPULATION)
 
 
 def _dataset(role: Role, task: Task, rows: int, at: int) -> Dataset:

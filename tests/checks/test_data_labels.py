@@ -98,7 +98,9 @@ def test_training_labels_need_scores_of_a_model_that_has_not_learnt_them() -> No
     told = measured(read(Labels(held_out=True), both), "noise_share", data="training")
     assert told.value == pytest.approx(7 / 24)
     bare = surveyed(sample(rows, GIVEN, scores=stated), sample(rows, role=Role.TRAINING))
-    assert gaps(read(Labels(), bare), "has a label")[0].reason is Reason.NEEDS_LABELS
+    assert (
+        gaps(read(Labels(), bare), "training data has no labels")[0].reason is Reason.NEEDS_LABELS
+    )
 
 
 def test_that_rows_hang_together_is_one_more_doubt() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scored_subjects import ends, gaps, measured, read
 from sklearn.datasets import load_digits
-from surveyed_subjects import sample, surveyed
+from surveyed_subjects import regressed, sample, surveyed
 
 from auditor.checks.data.leakage import CHECK, Leakage
 from auditor.domain.budgets import Size
@@ -63,7 +63,7 @@ def test_learnt_rows_are_answered_better_and_the_gap_says_so() -> None:
     theirs = table(500, 1)
     ours = np.concatenate((theirs[:100], table(300, 2)))
     right = np.arange(400) % 10 < np.where(np.arange(400) < 100, 10, 7)
-    gap = measured(read(Leakage(), split(ours, theirs, right)), "accuracy_gap", leak="exact")
+    gap = measured(read(Leakage(), split(ours, theirs, right)), "accuracy_gain", leak="exact")
     assert gap.value == pytest.approx(0.3)
     assert 0.2 < ends(gap)[0] < ends(gap)[1] < 0.4
     assert gap.details["leaked"] == {"k": 100, "n": 100}
@@ -75,7 +75,7 @@ def test_gaps_of_several_ways_to_leak_hold_jointly() -> None:
     ours = np.concatenate((theirs[:40], table(60, 2)))
     right = np.arange(100) % 5 < 4
     alone = np.arange(100)
-    gap = measured(read(Leakage(), split(ours, theirs, right)), "accuracy_gap", leak="exact")
+    gap = measured(read(Leakage(), split(ours, theirs, right)), "accuracy_gain", leak="exact")
     oracle = clustered_proportion_difference(right, alone < 40, alone, 1 - 0.05 / 2)
     assert (ends(gap), gap.confidence) == ((oracle.low, oracle.high), 0.95)
 
@@ -83,7 +83,7 @@ def test_gaps_of_several_ways_to_leak_hold_jointly() -> None:
 def test_clean_data_leak_nothing_and_have_nothing_to_compare() -> None:
     found = read(Leakage(), split(table(400, 1), table(2000, 2), [True] * 400))
     assert [item.value for item in found if isinstance(item, Measurement)] == [0, 0]
-    assert gaps(found, "nothing to compare")[0].metric == "accuracy_gap"
+    assert gaps(found, "nothing to compare")[0].metric == "accuracy_gain"
 
 
 def test_leaks_that_are_worth_nothing_are_seldom_said_to_be() -> None:
@@ -93,7 +93,7 @@ def test_leaks_that_are_worth_nothing_are_seldom_said_to_be() -> None:
     false = 0
     for _ in range(60):
         found = read(Leakage(), split(ours, theirs, rng.random(150) < 0.8))
-        low, high = ends(measured(found, "accuracy_gap", leak="exact"))
+        low, high = ends(measured(found, "accuracy_gain", leak="exact"))
         false += not low <= 0 <= high
     assert false <= 8  # three expected at most; three Monte-Carlo errors
 
@@ -102,10 +102,10 @@ def test_people_who_come_in_many_rows_widen_the_gap() -> None:
     theirs = table(80, 1)
     ours = np.concatenate((theirs, table(160, 2)))
     right = np.repeat(np.random.default_rng(4).random(24) < 0.7, 10)
-    alone = measured(read(Leakage(), split(ours, theirs, right)), "accuracy_gap", leak="exact")
+    alone = measured(read(Leakage(), split(ours, theirs, right)), "accuracy_gain", leak="exact")
     people = [f"p{row // 10}" for row in range(240)]
     together = read(Leakage(), split(ours, theirs, right, people, ["nobody"] * 80))
-    wide = measured(together, "accuracy_gap", leak="exact")
+    wide = measured(together, "accuracy_gain", leak="exact")
     assert wide.value == alone.value
     assert ends(wide)[0] < ends(alone)[0] < ends(alone)[1] < ends(wide)[1]
 
@@ -127,7 +127,7 @@ def test_without_a_cluster_column_on_both_sides_there_are_no_entities() -> None:
 def test_without_answers_there_is_no_gap_in_accuracy_and_the_reason_is_told() -> None:
     found = read(Leakage(), split(table(9), table(9)))
     assert measured(found, "exact_share").value == 1
-    lacking = [item for item in found if isinstance(item, Gap) and item.metric == "accuracy_gap"]
+    lacking = [item for item in found if isinstance(item, Gap) and item.metric == "accuracy_gain"]
     assert [item.reason for item in lacking] == [Reason.NEEDS_SCORES]
 
 
@@ -140,12 +140,10 @@ def test_numbers_leak_as_classes_do() -> None:
     theirs = table(200, 1)
     ours = np.concatenate((theirs[:50], table(50, 2)))
     answers = np.where(np.arange(100) < 50, 1.05, 1.5)[:, None]
-    subject = surveyed(
-        sample(ours, targets=np.ones(100), scores=answers),
-        sample(theirs, role=Role.TRAINING),
-        tolerance=0.1,
+    subject = regressed(
+        sample(ours, targets=np.ones(100), scores=answers), sample(theirs, role=Role.TRAINING)
     )
-    assert measured(read(Leakage(), subject), "accuracy_gap", leak="exact").value == 1
+    assert measured(read(Leakage(), subject), "accuracy_gain", leak="exact").value == 1
 
 
 def test_pictures_and_texts_leak_as_well() -> None:

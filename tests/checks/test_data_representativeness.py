@@ -24,7 +24,7 @@ HALF: Population = {"sex": {"f": 0.5, "m": 0.5}}
 def people(population: Population, **columns: Sequence[str]) -> Subject:
     rows = len(next(iter(columns.values())))
     dataset = sample(np.arange(2.0 * rows).reshape(rows, 2), groups=columns)
-    return replace(surveyed(dataset), population=population)
+    return surveyed(dataset, population=population)
 
 
 def test_a_hundred_people_on_paper() -> None:

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from role_subjects import part, surveyed
 from scored_subjects import ends, gaps, measured, read
+from surveyed_subjects import part, surveyed
 
 from auditor.checks.data.skew import CHECK, Skew
 from auditor.domain.datasets import Dataset, Role
@@ -92,10 +92,10 @@ def test_a_feature_from_after_the_event_is_found_in_every_dataset() -> None:
     known = np.where(np.arange(100) < 5, when + 1, when)
     data = part(EVALUATION, np.full(100, 0.9), [1] * 100, times=when, as_of=known)
     readings = read(Skew(), surveyed(data, replace(data, role=TRAINING, as_of=when)))
-    leak = measured(readings, "leaked_share", role="evaluation")
+    leak = measured(readings, "leaked_share", data="evaluation")
     assert leak.value == 0.05
     assert leak.details["worst_rows"] == [f"evaluation-{row}" for row in range(5)]
-    assert measured(readings, "leaked_share", role="training").value == 0
+    assert measured(readings, "leaked_share", data="training").value == 0
 
 
 def test_late_rows_that_hang_together_are_doubted() -> None:

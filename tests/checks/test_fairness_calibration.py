@@ -44,7 +44,7 @@ def drawn(
 
 def adjusted(readings: Sequence[Reading]) -> dict[str, float]:
     return {
-        str(item.params["group"]): float(str(item.details["p_adjusted"]))
+        str(item.params["group"]): float(str(item.details["adjusted_p_value"]))
         for item in readings
         if isinstance(item, Measurement) and item.metric == "slope"
     }
@@ -107,7 +107,7 @@ def test_p_values_are_corrected_for_all_groups_of_all_columns() -> None:
         assert {test["adjusted_for"] for test in tests} == {f"5 groups ({correction})"}
         if correction == "holm":
             raw = [float(str(test["p_value"])) for test in tests]
-            assert [test["p_adjusted"] for test in tests] == pytest.approx(holm(raw).tolist())
+            assert [test["adjusted_p_value"] for test in tests] == pytest.approx(holm(raw).tolist())
 
 
 def test_more_columns_widen_every_joint_interval_and_say_so() -> None:
@@ -196,7 +196,7 @@ def test_any_rows_give_the_same_readings_in_the_same_order(
     stated, labels, one, other = zip(*rows, strict=True)
     subject = scored(stated, labels, groups={"one": one, "other": other})
     expected = [*(FIGURES * len(set(one))), *GAPS, *(FIGURES * len(set(other))), *GAPS]
-    check = GroupCalibration(least=2)
+    check = GroupCalibration(least_rows=2)
     readings = read(check, subject, 0.95)
     assert names(readings) == names(read(check, subject, 0.999)) == expected
     for item in readings:
@@ -220,8 +220,8 @@ def test_what_is_expected_of_a_size_is_what_such_data_give() -> None:
 
 
 def test_unfit_parameters_are_refused() -> None:
-    with pytest.raises(ValueError, match="least 0"):
-        GroupCalibration(least=0)
+    with pytest.raises(ValueError, match="least_rows 0"):
+        GroupCalibration(least_rows=0)
     with pytest.raises(ValueError, match="correction"):
         GroupCalibration(correction="none")  # type: ignore[arg-type]  # what a policy may say
 

@@ -89,13 +89,13 @@ def fair(rng: np.random.Generator, groups: int, rows: int) -> Subject:
 def test_a_fair_model_of_five_groups_is_not_accused() -> None:
     rng = np.random.default_rng(1)
     accused = 0
-    for _ in range(40):
+    for _ in range(16):
         readings = read(Groups(), fair(rng, 5, 2500))
         found = [item for item in readings if isinstance(item, Measurement)]
         gap_lows = [ends(item)[0] for item in found if item.metric.endswith("_gap")]
         ratio_highs = [ends(item)[1] for item in found if item.metric == "impact_ratio"]
         accused += max(gap_lows) > 0 or min(ratio_highs) < 1
-    assert accused <= 7  # two expected at most; four Monte-Carlo errors
+    assert accused <= 4  # one expected at most; four Monte-Carlo errors
 
 
 def test_a_planted_gap_is_found_and_its_groups_are_named() -> None:
@@ -231,7 +231,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(ROWS)
 def test_any_rows_give_the_same_readings_in_the_same_order(
     rows: Sequence[tuple[float, int, str, str]],

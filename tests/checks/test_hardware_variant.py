@@ -7,7 +7,7 @@ import pytest
 from evasion_toys import LinearTwin, ToyModel, box, classes, subject
 
 from auditor.checks.hardware.variant import Variant
-from auditor.comparing.losses import group_gaps
+from auditor.comparing.changes import group_gaps
 from auditor.comparing.pairs import Pairs
 from auditor.domain.companions import Companion
 from auditor.domain.evidence import Evidence, decode, encode

@@ -217,7 +217,7 @@ def test_every_metric_speaks_of_how_sure_a_model_is() -> None:
     assert set(Calibration.emits) <= OF_SCORES
 
 
-@settings(max_examples=15)
+@settings(max_examples=6)
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 1)), min_size=1, max_size=30))
 def test_any_scores_give_the_same_readings_in_the_same_order(
     rows: list[tuple[float, int]],

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 from judged import outcome
-from role_subjects import part, regressed
 from scored_subjects import ends, gaps, measured, read, scored
+from surveyed_subjects import part, regressed
 
+from auditor.checks.quality.accuracy import Accuracy
 from auditor.checks.quality.claims import CHECK, Claims
+from auditor.checks.quality.errors import Errors
 from auditor.domain.canonical import Json
 from auditor.domain.datasets import Role
 from auditor.domain.policies import Limits
@@ -134,17 +136,27 @@ def test_a_regression_may_claim_its_mean_error() -> None:
     assert len(gaps(read(Claims(), subject), "the task is a regression")) == 2
 
 
-def test_rows_of_one_person_make_an_area_doubted_and_a_share_wider() -> None:
+@pytest.mark.parametrize("people", [None, [str(row // 10) for row in range(200)]])
+@pytest.mark.parametrize("claim", Accuracy.emits)
+def test_a_claim_has_the_interval_of_the_check_that_measures_the_same(
+    claim: str, people: list[str] | None
+) -> None:
     rng = np.random.default_rng(1)
     stated = rng.random(200)
-    labels = rng.random(200) < stated
-    people = [str(row // 10) for row in range(200)]
-    plain, held = scored(stated, labels), scored(stated, labels, cluster=people)
-    plain.claims = held.claims = {"auc": 0.8, "accuracy": 0.8}
-    assert of(held, "auc").doubted
-    assert not of(plain, "auc").doubted
-    assert not of(held, "accuracy").doubted
-    assert ends(of(held, "accuracy")) != ends(of(plain, "accuracy"))
+    subject = scored(stated, rng.random(200) < stated, cluster=people)
+    subject.claims = {claim: 0.8}
+    low, high = ends(measured(read(Accuracy(), subject), claim))
+    assert ends(of(subject, claim)) == pytest.approx((0.8 - high, 0.8 - low))
+    assert not of(subject, claim).doubted
+
+
+@pytest.mark.parametrize("people", [None, [str(row // 5) for row in range(200)]])
+def test_a_claimed_error_has_the_interval_of_the_check_of_errors(people: list[str] | None) -> None:
+    truth, said = np.random.default_rng(2).normal(size=(2, 200))
+    data = part(Role.EVALUATION, said[:, None], targets=truth, cluster=people)
+    subject = regressed(data, claims={"mae": 1.0})
+    low, high = ends(measured(read(Errors(), subject), "mae"))
+    assert ends(of(subject, "mae")) == pytest.approx((1 - high, 1 - low))
 
 
 def test_the_check_is_found() -> None:

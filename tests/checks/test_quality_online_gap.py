@@ -3,8 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from role_subjects import part, regressed, surveyed
 from scored_subjects import ends, gaps, measured, names, read
+from surveyed_subjects import part, regressed, surveyed
 
 from auditor.checks.quality.online_gap import CHECK, OnlineGap
 from auditor.domain.datasets import UNLABELLED, Role
@@ -91,7 +91,7 @@ def test_a_regression_is_right_within_its_tolerance() -> None:
 
 def test_production_without_labels_is_a_gap_with_a_cure() -> None:
     subject = audited(9, 10, 0, 0, waiting=10)
-    (gap,) = gaps(read(OnlineGap(), subject), "No row of the production data has a label")
+    (gap,) = gaps(read(OnlineGap(), subject), "production data has no labels")
     assert "data.production.labels" in gap.cure
 
 

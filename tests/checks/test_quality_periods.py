@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from role_subjects import part, regressed, surveyed
 from scipy.special import expit, logit
 from scored_subjects import ends, gaps, measured, names, read
+from surveyed_subjects import part, regressed, surveyed
 
 from auditor.checks.quality.periods import CHECK, OverTime
 from auditor.domain.datasets import Role
@@ -38,7 +38,7 @@ def test_calibration_that_drifts_under_flat_accuracy_is_seen() -> None:
     readings = read(OverTime(), years(np.array([True, True, False, False])))
     low, high = ends(measured(readings, "accuracy_change"))
     assert low < 0 < high
-    assert ends(measured(readings, "accuracy_gap"))[0] == 0
+    assert ends(measured(readings, "accuracy_range"))[0] == 0
     assert ends(measured(readings, "calibration_change"))[0] > 0
     assert ends(measured(readings, "slope", period="2015"))[0] < 1
     assert ends(measured(readings, "slope", period="2018"))[1] < 1
@@ -49,11 +49,11 @@ def test_the_clean_twin_is_silent() -> None:
     for metric in ("accuracy_change", "calibration_change"):
         low, high = ends(measured(readings, metric))
         assert low < 0 < high
-    assert ends(measured(readings, "accuracy_gap"))[0] == 0
+    assert ends(measured(readings, "accuracy_range"))[0] == 0
     for year in YEARS:
         low, high = ends(measured(readings, "intercept", period=year))
         assert low < 0 < high
-    gap = measured(readings, "accuracy_gap")
+    gap = measured(readings, "accuracy_range")
     assert gap.details["roles"] == ["reference", "evaluation"]
 
 
@@ -65,7 +65,7 @@ def test_accuracy_that_falls_is_seen() -> None:
     assert change.value == pytest.approx(-0.1)
     assert ends(change)[1] < 0
     assert change.confidence == 0.95
-    assert measured(readings, "accuracy_gap").details["lowest"] == "2"
+    assert measured(readings, "accuracy_range").details["lowest"] == "2"
 
 
 def test_the_gap_and_both_changes_hold_jointly() -> None:
@@ -76,7 +76,7 @@ def test_the_gap_and_both_changes_hold_jointly() -> None:
     change = measured(readings, "accuracy_change")
     assert ends(change) == pytest.approx((one_of_three.low, one_of_three.high))
     joint = max_gap([900, 800], [1000, 1000], 0.95, 3).interval
-    assert ends(measured(readings, "accuracy_gap")) == pytest.approx((joint.low, joint.high))
+    assert ends(measured(readings, "accuracy_range")) == pytest.approx((joint.low, joint.high))
 
 
 def test_rows_of_few_people_leave_a_period_a_gap_or_doubted() -> None:
@@ -103,7 +103,7 @@ def test_a_regression_has_accuracy_and_no_calibration() -> None:
         times=np.repeat([2020.0, 2021.0], 50),
     )
     readings = read(OverTime(), regressed(data))
-    assert names(readings) == ["accuracy"] * 2 + ["accuracy_gap", "accuracy_change"]
+    assert names(readings) == ["accuracy"] * 2 + ["accuracy_range", "accuracy_change"]
     assert measured(readings, "accuracy", period="2021").value == 0.6
 
 
@@ -116,7 +116,7 @@ def test_without_times_there_is_a_gap_with_a_cure() -> None:
 def test_one_period_is_no_course() -> None:
     data = part(EVALUATION, [0.9, 0.2] * 50, [1, 0] * 50, times=np.full(100, 3.0))
     assert {gap.metric for gap in gaps(read(OverTime(), surveyed(data)), "one period")} == {
-        "accuracy_gap",
+        "accuracy_range",
         "accuracy_change",
         "calibration_change",
     }

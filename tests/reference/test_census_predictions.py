@@ -170,7 +170,7 @@ def test_many_rows_make_small_p_values_of_small_changes(yearly: dict[str, Any]) 
     readings = yearly["readings"]
     assert the(readings, "data.drift", "largest_distance")["high"] < 0.06
     columns = of(readings, "data.drift", "distance")
-    small = [item for item in columns if item["details"]["adjusted_p"] < 0.05]
+    small = [item for item in columns if item["details"]["adjusted_p_value"] < 0.05]
     assert len(small) >= 8
 
 

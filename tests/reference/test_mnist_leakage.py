@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from mnist_zoo import Digits, fetch_digits
 
+from auditor.surveying.materials import Kind, Material
 from auditor.surveying.repeats import Likeness, leaks, repeats
-from auditor.surveying.rows import Kind, Material
 
 pytestmark = [pytest.mark.slow, pytest.mark.fetches, pytest.mark.xdist_group("mnist-zoo")]
 AT_ONCE = 1000

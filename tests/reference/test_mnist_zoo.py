@@ -214,6 +214,10 @@ def test_only_the_groups_that_nobody_named_are_missing(audited: Audited) -> None
     usual |= {f"hardware.{name}" for name in UNASKED}
     # Nobody names training data or a population, and pictures have no columns.
     usual |= {"data.balance", "data.leakage", "data.representativeness"}
+    # Nothing is claimed, no row says when it happened, and there are no earlier or later rows.
+    usual |= {f"data.{name}" for name in ("decay", "drift", "skew")}
+    usual |= {f"quality.{name}" for name in ("claims", "errors", "online_gap", "periods")}
+    usual |= {"fairness.errors"}
     assert gaps <= usual
 
 

@@ -69,7 +69,7 @@ def test_groups_are_drawn_with_their_lines_and_the_report_holds_them() -> None:
     evidence = {
         "stated": stated,
         "happened": rng.random(1200) < stated,
-        "codes": np.stack([np.arange(1200) % 2, np.arange(1200) % 3], axis=1),
+        "codes": np.stack([np.arange(1200) % 2, np.arange(1200) % 3]),
         "columns": [
             {"name": "sex", "groups": ["f", "m"]},
             {"name": "race", "groups": ["x", "y", "z"]},

@@ -48,7 +48,7 @@ COLUMN = said(
     0.1,
     0.3,
     params={"column": HOSTILE},
-    details={"adjusted_p": 1e-9},
+    details={"adjusted_p_value": 1e-9},
 )
 MOVED = replace(
     said("data.drift", "moved", 0.5, 0.3, 0.7, params={"column": HOSTILE}), unit=Unit.NONE

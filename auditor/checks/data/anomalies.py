@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.clusters import doubts
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
@@ -20,14 +21,13 @@ from auditor.domain.tasks import Feature, Floats
 from auditor.stats.conformal import conformal_p_values, fewest_found
 from auditor.stats.multiplicity import benjamini_hochberg
 from auditor.stats.proportions import clopper_pearson
-from auditor.surveying.rows import NO_INPUTS
+from auditor.surveying.materials import NO_INPUTS
 from auditor.surveying.strangeness import Scale, comparable, distances
 
 METRIC = "anomaly_share"
 LEAST = 40
 """Fewest reference rows: half of them fit, half of them compare."""
 SECONDS_A_ROW = 1.5e-5
-DOUBT = "rows of one cluster are not independent, and the p-values take them as if they were"
 Rows = NDArray[np.int64]
 
 
@@ -104,7 +104,7 @@ class Anomalies:
             "ids": np.array([evaluation.ids[row] for row in rows], dtype=np.str_),
             "about": {
                 "reference": (Role.EVALUATION if training is None else Role.TRAINING).value,
-                "clustered": any(_clustered(it) for it in (evaluation, training)),
+                "clustered": any(it.clustered for it in (evaluation, training) if it is not None),
             },
         }
 
@@ -139,7 +139,7 @@ class Anomalies:
             "reference_rows": len(reference),
             "fewest_found": fewest_found(len(scores), len(reference), self.false_share),
             "worst_rows": cast("Json", named),
-            **({"doubt": DOUBT} if about["clustered"] else {}),
+            **doubts(about["clustered"]),
         }
         interval = clopper_pearson(int(strange.sum()), len(scores), confidence)
         return (
@@ -156,11 +156,6 @@ class Anomalies:
 
 def _points(dataset: Dataset) -> Floats | None:
     return None if dataset.inputs is None else comparable(dataset.inputs)
-
-
-def _clustered(dataset: Dataset | None) -> bool:
-    clusters = None if dataset is None else dataset.cluster
-    return clusters is not None and len(clusters.names) < len(clusters)
 
 
 def _too_few(rows: int) -> Gap:

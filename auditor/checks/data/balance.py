@@ -17,7 +17,7 @@ from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Classification
 from auditor.stats.gaps import gap_half_width
 from auditor.surveying.balancing import Surveyed, missing_by_group
-from auditor.surveying.columns import Looked, look
+from auditor.surveying.looking import Looked, look
 from auditor.surveying.predictors import predictors, to_json
 
 SECONDS_A_ROW = 5e-6
@@ -43,7 +43,7 @@ class Balance:
     needs: ClassVar[frozenset[Need]] = frozenset({Need.EVALUATION})
     wants: ClassVar[frozenset[Need]] = frozenset({Need.LABELS, Need.GROUPS, Need.TRAINING})
     uses: ClassVar[tuple[str, ...]] = ()
-    coordinates: ClassVar[frozenset[str]] = frozenset({"column", "data", "label"})
+    coordinates: ClassVar[frozenset[str]] = frozenset({"class", "column", "data"})
     emits: ClassVar[Mapping[str, Metric]] = {
         "class_share": Metric("Share of a class", Unit.SHARE),
         "imbalance_ratio": Metric(
@@ -114,7 +114,7 @@ class Balance:
             counted = np.bincount(dataset.labels, minlength=len(classes)).tolist()
         return {
             "rows": dataset.rows,
-            "clustered": dataset.cluster is not None and len(dataset.cluster.names) < dataset.rows,
+            "clustered": dataset.clustered,
             "classes": cast("Json", classes),
             "labels": counted,
             "labelled": truth is not None,

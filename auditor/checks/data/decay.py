@@ -16,12 +16,11 @@ from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Floats
-from auditor.stats.sequential import Tally
 from auditor.stats.unlabelled import Known, Unknown, effective_rows, estimated_accuracy
 from auditor.surveying.alarms import WATCHED, Watched
 from auditor.surveying.answers import Flags
-from auditor.surveying.decaying import Looks, in_batches
 from auditor.surveying.histories import TOO_DIFFERENT, History, history, no_stated
+from auditor.surveying.looks import Looks, in_batches
 
 CONDITIONAL = (
     "an estimate if what is true of a row is unchanged: without labels, a change of that is unseen"
@@ -112,10 +111,7 @@ class Decay:
         looks = in_batches(~now.right[rows], times, self.batch) if rows.any() else Looks((), ())
         labelled = np.zeros(0, np.bool_) if before is None else before.right[before.labelled]
         return {
-            "looks": [
-                {"at": name, "n": batch.trials, "wrong": batch.successes}
-                for name, batch in zip(looks.names, looks.batches, strict=True)
-            ],
+            "looks": looks.to_json(),
             "watched": {
                 "claimed": 1 - float(cast("float", claimed)) if known else None,
                 "rows": labelled.size,
@@ -135,10 +131,7 @@ class Decay:
         if not listed:
             yield from (no_stated("labels", metric) for metric in WATCHED)
             return
-        batches = [(cast("int", item["n"]), cast("int", item["wrong"])) for item in listed]
-        looks = Looks(
-            tuple(str(item["at"]) for item in listed), tuple(Tally(*pair) for pair in batches)
-        )
+        looks = Looks.of(listed)
         task = cast("Mapping[str, Json]", evidence["task"])
         watched = Watched.of(cast("Mapping[str, Json]", evidence["watched"]), self.harm)
         yield from watched.readings(looks, confidence, clustered=bool(task["clustered"]))

@@ -9,6 +9,7 @@ import numpy as np
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.clusters import doubts
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.policies import Control
@@ -18,14 +19,12 @@ from auditor.domain.tasks import Floats
 from auditor.stats.permutations import p_value, shuffled
 from auditor.stats.ranking import auc
 from auditor.surveying.answers import Flags, answers
-from auditor.surveying.drifting import (
+from auditor.surveying.column_counts import (
     Counted,
     count_columns,
-    features,
     from_evidence,
     shifts,
     to_evidence,
-    told_apart,
 )
 from auditor.surveying.label_counts import (
     classes_of,
@@ -33,12 +32,12 @@ from auditor.surveying.label_counts import (
     label_readings,
     scores_column,
 )
+from auditor.surveying.shared_columns import only_in_one, shared_columns
 from auditor.surveying.shift_readings import column_readings, doubted_p, largest, most_changed
-from auditor.surveying.sides import clustered, compared
-from auditor.surveying.tables import only_in_one, shared_columns
+from auditor.surveying.sides import compared
+from auditor.surveying.telling_apart import features, told_apart
 
 SECONDS_A_ROW = 2e-5
-CLUSTERED = "rows of one cluster are not independent, and the figure takes them as if they were"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +48,11 @@ class Drift:
     chance of some threshold, or of some set of levels, has changed (Kolmogorov-Smirnov, total
     variation); numbers have ``moved`` by so many standard deviations of the reference
     (Wasserstein). The p-value of no change, adjusted for all columns by Benjamini and Hochberg, is
-    ``adjusted_p`` in the details of a distance; the least of all is ``least_p``. Intervals hold
-    jointly over all columns; readings name the ``most`` columns that have changed most, and the
-    ``most`` that have moved farthest. A classifier is trained to tell ``rows`` of both apart, and
-    tested on others; its p-value is from ``rounds`` permutations. ``label_share_change`` estimates
-    from decisions alone how many of each class there are now.
+    ``adjusted_p_value`` in the details of a distance; the least of all is ``least_p``. Intervals
+    hold jointly over all columns; readings name the ``most`` columns that have changed most, and
+    the ``most`` that have moved farthest. A classifier is trained to tell ``rows`` of both apart,
+    and tested on others; its p-value is from ``rounds`` permutations. ``label_share_change``
+    estimates from decisions alone how many of each class there are now.
 
     Neither effect nor p-value is a verdict alone: p-values and what is estimated without labels
     are doubted, so that no rule passes on them. Evidence is the reference's sketch, on whose cells
@@ -134,7 +133,7 @@ class Drift:
                 "reference": pair[0].role.value,
                 "current": pair[1].role.value,
                 "rows": [data.rows for data in pair],
-                "clustered": clustered(*pair),
+                "clustered": any(data.clustered for data in pair),
                 "only_in_one": list(only_in_one(*pair)),
                 "seed": subject.seed,
                 "classes": classes_of(subject),
@@ -147,7 +146,7 @@ class Drift:
             return (read_gap(evidence["gap"]),)
         task = cast("Mapping[str, Json]", evidence["task"])
         columns = from_evidence(evidence)
-        doubt: dict[str, Json] = {"doubt": CLUSTERED} if task["clustered"] else {}
+        doubt = doubts(task["clustered"], "the figure")
         found = (
             *self.by_column(columns, task, confidence),
             *self.classifier(evidence, confidence),

@@ -7,6 +7,7 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.absences import without_labels
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
@@ -14,13 +15,13 @@ from auditor.domain.datasets import Dataset, Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.readings import Bound, Gap, Measurement, Reading, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Classification
-from auditor.surveying.groupings import extra, largest, nearly, torn
+from auditor.surveying.copies import extra, largest, nearly, torn
+from auditor.surveying.materials import Material, material
 from auditor.surveying.near_tables import Tolerance
 from auditor.surveying.repeats import Likeness, repeats, shuffled
-from auditor.surveying.rows import Material, material
 
 SECONDS_A_ROW = 3e-5
 EQUAL = "every row compared with every other one by its digest"
@@ -196,13 +197,7 @@ class _Sample:
 
     def _conflict(self, metric: str, groups: NDArray[np.int64]) -> Reading:
         if f"{self.role}_truth" not in self.evidence:
-            return Gap(
-                reason=Reason.NEEDS_LABELS,
-                detail=f"The {self.role} data has no labels that could contradict each other.",
-                cure=f"Name the label column under data.{self.role}.labels in the audit file.",
-                metric=metric,
-                params={"data": self.role},
-            )
+            return without_labels(Role(self.role), metric)
         truth = cast("NDArray[np.float64]", self.evidence[f"{self.role}_truth"])
         apart = cast("float", self.evidence[f"{self.role}_apart"])
         split = torn(groups, truth[self._places(groups)], apart)

@@ -7,9 +7,11 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.absences import without_labels
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.clusters import dependent
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
@@ -17,14 +19,12 @@ from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Classification, Floats
-from auditor.stats.confident import confident, joint, margins, noise
+from auditor.stats.confident_learning import confident, joint, margins, noise
 from auditor.stats.proportions import clopper_pearson
-from auditor.surveying.answers import without_labels
 
 METRIC = "noise_share"
 MOST_CLASSES = 20
 PLAUSIBLE = 0.05
-DOUBT = "rows of one cluster are not independent, and the interval takes them as if they were"
 ASSUMED = (
     "where the model is confident it is right more often than not; a model that is confidently "
     "wrong accuses right labels, and one that has learnt the mistakes of its teachers sees none"
@@ -131,7 +131,7 @@ class Labels:
             "by_label": _by_label(classes, table, rows),
             "suspects": suspects,
             "worst_rows": [row["id"] for row in suspects],
-            "doubt": f"{ASSUMED}; {DOUBT}" if clustered else ASSUMED,
+            "doubt": f"{ASSUMED}; {dependent()}" if clustered else ASSUMED,
         }
         return Measurement.of(
             noise(table, rows, confidence),
@@ -162,12 +162,12 @@ class Labels:
 
 
 def _kept(dataset: Dataset, probabilities: Floats) -> Evidence:
-    role, clusters = dataset.role.value, dataset.cluster
+    role = dataset.role.value
     if dataset.labels is None:
         message = "wrong labels need labels, and the frame asks for them"
         raise TypeError(message)
     return {
-        role: {"clustered": clusters is not None and len(clusters.names) < dataset.rows},
+        role: {"clustered": dataset.clustered},
         f"{role}_ids": np.array(dataset.ids),
         f"{role}_labels": dataset.labels,
         f"{role}_probabilities": probabilities,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.columns import Column
+from auditor.domain.clusters import read_clusters, write_clusters
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
@@ -18,10 +18,10 @@ from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.surveying.answers import right_rows
-from auditor.surveying.leaking import accuracy_gaps
+from auditor.surveying.leaking import accuracy_gains
+from auditor.surveying.materials import material
 from auditor.surveying.near_tables import Tolerance
 from auditor.surveying.repeats import Likeness, leaks, shuffled
-from auditor.surveying.rows import material
 
 SECONDS_A_ROW = 2e-5
 WAYS = ("exact", "near", "entity")
@@ -38,7 +38,7 @@ class Leakage:
     """Rows of the evaluation data that stand in the training data, and what they are worth.
 
     A row leaks exactly; nearly, as in `data.duplicates`; or by entity, where its name in the
-    cluster column (the same person, the same day) occurs on both sides. `accuracy_gap` is the
+    cluster column (the same person, the same day) occurs on both sides. `accuracy_gain` is the
     accuracy on rows that leak in one way less that on rows that leak in none; its intervals hold
     jointly over the ways. Tables of few columns meet by chance: ``by_chance`` in the details is
     the share after each column of the evaluation data was shuffled.
@@ -77,7 +77,7 @@ class Leakage:
             higher_is_better=False,
             exact=True,
         ),
-        "accuracy_gap": Metric(
+        "accuracy_gain": Metric(
             "Accuracy on rows that leak less that on rows that do not", Unit.SHARE
         ),
     }
@@ -134,7 +134,7 @@ class Leakage:
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count the rows that leak each way, and compare their accuracy with that of the rest."""
         found = [self._share(evidence, way) for way in WAYS]
-        return (*found, *_gaps(evidence, confidence))
+        return (*found, *_gains(evidence, confidence))
 
     def _share(self, evidence: Evidence, way: str) -> Reading:
         metric = f"{way}_share"
@@ -169,7 +169,7 @@ def _entities(ours: Dataset, theirs: Dataset) -> Evidence:
     """Return the rows whose name in the cluster column stands on both sides."""
     mine, other = ours.cluster, theirs.cluster
     if mine is None or other is None:
-        return {"no_entities": write_gap(_NO_CLUSTER), **_clusters(mine)}
+        return {"no_entities": write_gap(_NO_CLUSTER), **write_clusters(ours)}
     first = {name: row for row, name in reversed(list(enumerate(other)))}
     shared = np.array([first.get(name, -1) for name in mine.names])[mine.codes]
     rows = np.flatnonzero(shared >= 0)
@@ -177,22 +177,19 @@ def _entities(ours: Dataset, theirs: Dataset) -> Evidence:
         "entity": rows,
         "entity_ids": _names(ours, rows),
         "entity_twins": _names(theirs, shared[rows]),
-        **_clusters(mine),
+        **write_clusters(ours),
     }
 
 
-def _clusters(cluster: Column | None) -> Evidence:
-    return {} if cluster is None else {"clusters": cluster.codes.astype(np.int64)}
-
-
-def _gaps(evidence: Evidence, confidence: float) -> Iterator[Reading]:
+def _gains(evidence: Evidence, confidence: float) -> Iterator[Reading]:
     if "no_answers" in evidence:
-        yield read_gap(evidence["no_answers"], "accuracy_gap")
+        yield read_gap(evidence["no_answers"], "accuracy_gain")
         return
     right = cast("NDArray[np.bool_]", evidence["right"])
-    clusters = cast("Rows", evidence.get("clusters", np.arange(len(right))))
+    shared = read_clusters(evidence)
+    clusters = np.arange(len(right)) if shared is None else shared
     leaked = {way: cast("Rows", evidence[way]) for way in WAYS if way in evidence}
-    yield from accuracy_gaps(right, clusters, leaked, confidence)
+    yield from accuracy_gains(right, clusters, leaked, confidence)
 
 
 _NO_CLUSTER = Gap(

@@ -9,6 +9,7 @@ import numpy as np
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.clusters import doubts
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
@@ -17,12 +18,17 @@ from auditor.domain.policies import Control
 from auditor.domain.readings import Measurement, Reading, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Floats
-from auditor.stats.fit import LIMITS, fit, largest_deviation, share_limits, share_with_unknown
 from auditor.stats.multiplicity import holm
+from auditor.stats.population_fit import (
+    LIMITS,
+    fit,
+    largest_deviation,
+    share_limits,
+    share_with_unknown,
+)
 from auditor.surveying.populations import count_levels, levels_of, no_column, no_rows
 
 RATIO, GAP = "representation_ratio", "representation_gap"
-DOUBT = "rows of one cluster are not independent, and the intervals take them as if they were"
 Census = Mapping[str, Json]
 
 
@@ -30,11 +36,10 @@ Census = Mapping[str, Json]
 class Representativeness:
     """Shares of the data against those of the declared population, column by column.
 
-    Values are shares of the rows whose level is known; rows of unknown level may be of any, so
-    that they widen every interval, and are told. Intervals hold jointly over all levels of all
-    columns of all samples. The p-value of the fit stands in the details and is no metric: few rows
-    fit any population. Levels with fewer than ``least_rows`` rows are named with the rows that
-    they lack.
+    Values are shares of the rows whose level is known; rows of unknown level may be of any, and
+    widen every interval. Intervals hold jointly over all levels, columns and samples. The p-value
+    of the fit is no metric: few rows fit any population. Levels of fewer than ``least_rows`` rows
+    are named.
     """
 
     least_rows: int = 30
@@ -78,8 +83,7 @@ class Representativeness:
         """Half width of the share of two equal levels, if they are all there is."""
         if not size.rows:
             return {}
-        half = np.array([size.rows / 2, size.rows / 2])
-        low, high = share_limits(half, size.rows, confidence, 2)
+        low, high = share_limits(np.full(2, size.rows / 2), size.rows, confidence, 2)
         return {GAP: float(high[0] - low[0]) / 2}
 
     def observe(self, subject: Subject, shard: Shard) -> Evidence:
@@ -89,8 +93,7 @@ class Representativeness:
             dataset = subject.datasets.get(role)
             if dataset is not None:
                 samples[role.value] = {
-                    "clustered": dataset.cluster is not None
-                    and len(dataset.cluster.names) < dataset.rows,
+                    "clustered": dataset.clustered,
                     "columns": [
                         _counted(dataset, name, shares)
                         for name, shares in subject.population.items()
@@ -217,14 +220,13 @@ class _Table:
         details: Mapping[str, Json],
         more: Mapping[str, str] | None = None,
     ) -> Measurement:
-        doubt: dict[str, Json] = {"doubt": DOUBT} if self.clustered else {}
         return Measurement.of(
             interval,
             metric,
             unit,
             params={**self.params, **(more or {})},
             doubted=self.clustered,
-            details={**details, **doubt},
+            details={**details, **doubts(self.clustered)},
         )
 
 

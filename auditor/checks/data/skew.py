@@ -10,6 +10,7 @@ from auditor.comparing.shares import share_of
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.clusters import doubts
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
@@ -19,10 +20,8 @@ from auditor.domain.subjects import Shard, Subject
 from auditor.stats.proportions import clopper_pearson
 from auditor.surveying.answers import Flags
 from auditor.surveying.joining import Joined, join
-from auditor.surveying.sides import clustered
 
 MOST_NAMED = 10
-CLUSTERED = "rows of one cluster are not independent, and the interval takes them as if they were"
 SKEW = ("skewed_share", "skewed_column_share", "matched_share")
 
 
@@ -67,7 +66,7 @@ class Skew:
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
-    coordinates: ClassVar[frozenset[str]] = frozenset({"column", "role"})
+    coordinates: ClassVar[frozenset[str]] = frozenset({"column", "data"})
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
@@ -101,7 +100,7 @@ class Skew:
             "columns": list(found.differs),
             "task": {
                 "production": 0 if production is None else production.rows,
-                "clustered": clustered(*(data for data in pair if data is not None)),
+                "clustered": any(data.clustered for data in pair if data is not None),
                 "only_in_one": list(found.only_in_one),
                 "worst_rows": _named(found, anywhere),
             },
@@ -121,7 +120,7 @@ class Skew:
         differs = cast("Flags", evidence["differs"])
         names = cast("list[str]", evidence["columns"])
         task = cast("Mapping[str, Json]", evidence["task"])
-        doubt: dict[str, Json] = {"doubt": CLUSTERED} if task["clustered"] else {}
+        doubt = doubts(task["clustered"])
         told = {name: task[name] for name in ("worst_rows", "only_in_one")}
         anywhere: Flags = np.any(differs, axis=0)
         whole = share_of("skewed_share", anywhere, confidence, details=told)
@@ -169,7 +168,7 @@ def _late(data: Dataset) -> Json:
     late = np.flatnonzero(data.as_of > data.times)
     named: list[Json] = [data.ids[row] for row in late[:MOST_NAMED]]
     return {
-        "rows": data.rows, "late": len(late), "worst_rows": named, "clustered": clustered(data)
+        "rows": data.rows, "late": len(late), "worst_rows": named, "clustered": data.clustered
     }  # fmt: skip
 
 
@@ -180,12 +179,12 @@ def _leaks(evidence: Evidence, confidence: float) -> Iterator[Reading]:
         yield NO_TIMES
     for role, told in late.items():
         counts = cast("int", told["late"]), cast("int", told["rows"])
-        doubt: dict[str, Json] = {"doubt": CLUSTERED} if told["clustered"] else {}
+        doubt = doubts(told["clustered"])
         yield Measurement.of(
             clopper_pearson(*counts, confidence),
             "leaked_share",
             Unit.SHARE,
-            params={"role": role},
+            params={"data": role},
             doubted=bool(doubt),
             details={"late": counts[0], "worst_rows": told["worst_rows"], **doubt},
         )

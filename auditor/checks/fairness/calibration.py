@@ -1,11 +1,10 @@
 """Whether the model's probabilities mean the same for every group of people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from auditor.comparing.group_certainty import (
     FIGURES,
@@ -15,6 +14,7 @@ from auditor.comparing.group_certainty import (
     group_readings,
     members,
 )
+from auditor.comparing.group_tables import of_groups, read_groups
 from auditor.comparing.stated import observe_stated, read_stated, write_stated
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
@@ -35,15 +35,15 @@ class GroupCalibration:
     """Calibration within groups: a line for each, and the largest gaps between them.
 
     A binary model is judged by the probability of its positive class, one of more classes by that
-    of its answer. A group has a line where ``least`` of its rows came true and ``least`` did not;
-    that its slope is 1 and its intercept 0 is tested, and p-values are corrected for all groups of
-    all columns: ``holm`` bounds the chance of any false finding, ``bh`` the mean share of false
-    ones. Gaps hold jointly. Where base rates differ, a model that is calibrated within groups
-    cannot have equal error rates too (Kleinberg, Mullainathan and Raghavan 2017).
-    ``compare_unknown`` says whether rows of unknown group take part in gaps.
+    of its answer. A group has a line where what was stated came true in ``least_rows`` of its rows
+    and did not in as many; that its slope is 1 and its intercept 0 is tested, and p-values are
+    corrected for all groups of all columns: ``holm`` bounds the chance of any false finding, ``bh``
+    the mean share of false ones. Gaps hold jointly. Where base rates differ, a model that is
+    calibrated within groups cannot have equal error rates too (Kleinberg, Mullainathan and Raghavan
+    2017). ``compare_unknown`` says whether rows of unknown group take part in gaps.
     """
 
-    least: int = 30
+    least_rows: int = 30
     correction: Literal["holm", "bh"] = "holm"
     compare_unknown: bool = False
 
@@ -67,8 +67,8 @@ class GroupCalibration:
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
-        if self.least < 1:
-            message = f"least {self.least} is a number of rows, one at least"
+        if self.least_rows < 1:
+            message = f"least_rows {self.least_rows} is a number of rows, one at least"
             raise ValueError(message)
         if self.correction not in CORRECTIONS:
             message = f"correction is one of {', '.join(CORRECTIONS)}, not {self.correction!r}"
@@ -93,26 +93,15 @@ class GroupCalibration:
         return {
             "ids": np.array(dataset.ids),
             **write_stated(read_stated(observe_stated(subject))),
-            "codes": np.stack([held.codes for held in dataset.groups.values()], axis=1),
-            "columns": [
-                {"name": name, "groups": list(held.names)} for name, held in dataset.groups.items()
-            ],
+            **of_groups(dataset),
         }
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Fit each group, and compare groups column by column."""
         seen = read_stated(evidence)
-        codes = cast("NDArray[np.int32]", evidence["codes"])
-        listed = cast("Sequence[Mapping[str, Json]]", evidence["columns"])
         columns = [
-            members(
-                str(column["name"]),
-                cast("Sequence[str]", column["groups"]),
-                codes[:, at],
-                seen,
-                self.least,
-            )
-            for at, column in enumerate(listed)
+            members(name, groups, codes, seen, self.least_rows)
+            for name, groups, codes in read_groups(evidence)
         ]
         lines = {at.place: at.line(confidence) for column in columns for at in column}
         tested = self.tested(lines)
@@ -132,7 +121,7 @@ class GroupCalibration:
         return {
             place: {
                 "p_value": tests[place],
-                "p_adjusted": corrected,
+                "adjusted_p_value": corrected,
                 "adjusted_for": f"{len(tests)} groups ({self.correction})",
             }
             for place, corrected in zip(tests, adjusted, strict=True)

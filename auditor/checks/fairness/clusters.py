@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from auditor.comparing.clustering import Clusters
 from auditor.comparing.mistakes import class_names, decided_rows, described
-from auditor.comparing.searching import Rules, wrong_rows
+from auditor.comparing.searching import Rules
 from auditor.comparing.sheets import as_shown, sheet
 from auditor.comparing.slices import METRICS
 from auditor.domain.benches import NO_BENCH, Embedding
@@ -121,7 +121,7 @@ class FoundClusters:
         size = int(searched.sum())
         if min(size, len(sample) - size) < max(2 * self.least_rows, min(self.clusters)):
             return {"gap": write_gap(self.rules.too_few(size, len(sample) - size))}
-        wrong = wrong_rows(subject)[sample]
+        wrong = ~subject.right(Role.EVALUATION)[sample]
         seen = bench.embedding(dataset.inputs[sample])
         if isinstance(seen, Gap):
             return {"gap": write_gap(seen)}

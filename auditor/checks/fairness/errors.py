@@ -1,16 +1,17 @@
 """Whether the numbers that a model states are equally right for groups of people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
 import numpy as np
 
 from auditor.comparing.group_errors import ERROR, WITHIN, Errors
-from auditor.comparing.group_tables import Codes, Rows, Table, compared, flags_of, of_groups
+from auditor.comparing.group_tables import Rows, Table, compared, flags_of, of_groups, read_groups
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.clusters import read_clusters
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
@@ -86,17 +87,16 @@ class GroupErrors:
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Average over each group, and compare groups column by column."""
-        columns = cast("Sequence[Mapping[str, Json]]", evidence["columns"])
+        columns = list(read_groups(evidence))
         errors = cast("Floats", evidence["errors"])
-        clusters = cast("Codes | None", evidence.get("clusters"))
+        clusters = read_clusters(evidence)
         tolerance = cast("Mapping[str, float]", evidence["task"])["tolerance"]
         within = np.abs(errors) <= tolerance
         flags = flags_of(within, within, within, within)
         found: list[Reading] = []
-        for column, codes in zip(columns, cast("Sequence[Codes]", evidence["codes"]), strict=True):
-            groups = tuple(cast("Sequence[str]", column["groups"]))
+        for name, groups, codes in columns:
             chosen = compared(groups, codes, self.least_share, unknown=self.compare_unknown)
-            table = Table.of(str(column["name"]), groups, chosen, Rows(flags, codes, clusters))
+            table = Table.of(name, groups, chosen, Rows(flags, codes, clusters))
             family = 2 * len(columns)
             found += Errors(table, errors, tolerance, confidence, family).readings()
         return tuple(found)

@@ -14,10 +14,19 @@ from auditor.comparing.group_readings import (
     WORST,
     Comparing,
 )
-from auditor.comparing.group_tables import Codes, Flags, Rows, Table, compared, flags_of, of_groups
+from auditor.comparing.group_tables import (
+    Flags,
+    Rows,
+    Table,
+    compared,
+    flags_of,
+    of_groups,
+    read_groups,
+)
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.clusters import read_clusters
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
@@ -159,20 +168,19 @@ class Groups:
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count each group, and compare groups column by column."""
-        columns = cast("Sequence[Mapping[str, Json]]", evidence["columns"])
+        columns = list(read_groups(evidence))
         flags = cast("Flags", evidence["flags"])
-        clusters = cast("Codes | None", evidence.get("clusters"))
+        clusters = read_clusters(evidence)
         told = cast("Mapping[str, Json]", evidence["task"])
         found: list[Reading] = []
-        for column, codes in zip(columns, cast("Sequence[Codes]", evidence["codes"]), strict=True):
-            name, groups = str(column["name"]), tuple(cast("Sequence[str]", column["groups"]))
+        for name, groups, codes in columns:
             chosen = compared(groups, codes, self.least_share, unknown=self.compare_unknown)
             table = Table.of(name, groups, chosen, Rows(flags, codes, clusters))
             family, reference = _family(len(columns)), self.reference_of(name)
             found += Comparing(table, confidence, family, reference, told).readings()
         if "unranked" in told:
             found = [_ranked(reading) for reading in found]
-        return (*found, *self.unplaced([str(column["name"]) for column in columns]))
+        return (*found, *self.unplaced([name for name, _, _ in columns]))
 
     def unplaced(self, columns: Sequence[str]) -> Iterator[Gap]:
         """Yield a Gap for each declared reference of a column that the data do not have."""

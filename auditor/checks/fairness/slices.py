@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from auditor.comparing.mistakes import class_names, decided_rows, described
-from auditor.comparing.searching import Rules, wrong_rows
+from auditor.comparing.searching import Rules
 from auditor.comparing.slices import METRICS
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
@@ -111,8 +111,7 @@ class Slices:
     def observe(self, subject: Subject, shard: Shard) -> Evidence:
         """Score the evaluation data; keep each row's levels, half, and whether it is wrong."""
         dataset = subject.datasets[Role.EVALUATION]
-        units = dataset.rows if dataset.cluster is None else len(dataset.cluster.names)
-        searched = first_half(permutation(subject.audit_seed, units), dataset.cluster)
+        searched = first_half(permutation(subject.audit_seed, dataset.units), dataset.cluster)
         features = () if isinstance(subject.space, Gap) else subject.space.features
         fixed = frozenset(item.name for item in features if item.kind is FeatureKind.CATEGORICAL)
         coding = Coding(searched, self.bins, self.categories, fixed)
@@ -120,10 +119,10 @@ class Slices:
         none = np.zeros((0, dataset.rows), dtype=np.uint8)
         return {
             "codes": np.stack([item.codes for item in coded.values()]) if coded else none,
-            "wrong": wrong_rows(subject),
+            "wrong": ~subject.right(Role.EVALUATION),
             "searched": searched,
             "columns": [{"name": name, "levels": list(at.names)} for name, at in coded.items()],
-            "task": {"clusters": units, "classes": class_names(subject)},
+            "task": {"clusters": dataset.units, "classes": class_names(subject)},
             **decided_rows(subject),
         }
 

@@ -10,7 +10,7 @@ from auditor.attacks.duels import DUEL, Duel, attack_both, duel_readings
 from auditor.attacks.norms import Norm
 from auditor.attacks.suites import Suite, suite
 from auditor.attacks.triggers import Search
-from auditor.comparing.losses import calibration, certainty, group_gaps
+from auditor.comparing.changes import calibration, certainty, group_gaps
 from auditor.comparing.pairs import FLIPS, read_pairs, write_pairs
 from auditor.comparing.runs import run_both
 from auditor.domain.budgets import Budget, Cost, Size

@@ -11,6 +11,7 @@ from auditor.comparing.scored import Scored, one_cluster
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.clusters import write_clusters
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.intervals import Interval
@@ -89,7 +90,7 @@ class Accuracy:
                 "positive": task.positive_index,
                 "contradicted": _contradicted(task, probabilities, decided),
             },
-            **({} if dataset.cluster is None else {"clusters": dataset.cluster.codes}),
+            **write_clusters(dataset),
         }
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:

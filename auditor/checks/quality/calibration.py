@@ -72,9 +72,8 @@ class Calibration:
         """Score the evaluation data; keep what was stated, what happened, and two halves."""
         seen = observe_stated(subject)
         dataset = subject.datasets[Role.EVALUATION]
-        clusters = dataset.cluster if "clusters" in seen else None
-        units = dataset.rows if clusters is None else len(clusters.names)
-        learnt = first_half(permutation(subject.audit_seed, units), clusters)
+        clusters = dataset.cluster if dataset.clustered else None
+        learnt = first_half(permutation(subject.audit_seed, dataset.units), clusters)
         return {**seen, "learnt": learnt, "seed": subject.seed}
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:

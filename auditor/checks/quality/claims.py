@@ -9,6 +9,7 @@ import numpy as np
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.clusters import read_clusters, write_clusters
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
@@ -18,7 +19,7 @@ from auditor.domain.readings import Gap, Measurement, Reading, Reason, Scalar, U
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Classification, Floats
 from auditor.surveying.answers import Flags, answers
-from auditor.surveying.claimed import DOUBT, KINDS, Answered, Labels, measure
+from auditor.surveying.claimed import KINDS, Answered, Labels, measure
 
 METRIC, OVERCLAIM = "claimed_minus_measured", "overclaim"
 OVERCLAIMED = {True: "above 0", False: "below 0"}
@@ -32,7 +33,8 @@ class Claims:
     Of classes may be claimed ``accuracy``, ``balanced_accuracy``, ``auc``, ``nll``, ``brier`` and,
     where there are two, ``tpr``, ``fpr`` and ``ppv`` of the positive one; of a regression
     ``accuracy`` (within the tolerance) and ``mae``. A rule selects one by ``where: {claim: NAME}``.
-    The interval is the measurement's, and those of all claims hold jointly.
+    The interval is that of ``quality.accuracy`` and ``quality.errors``, clusters of rows allowed
+    for, and those of all claims hold jointly.
 
     ``overclaim`` says the same of every metric alike: by which share of the larger of the two
     numbers the claim is too good, whether more or less of the metric is better. It is above 0
@@ -84,7 +86,7 @@ class Claims:
             "scores": found.scores,
             "truth": none if truth is None else truth,
             "decided": none if decided is None else decided,
-            "clusters": none if data.cluster is None else data.cluster.codes,
+            **write_clusters(data),
             "claims": dict(subject.claims),
             "task": {
                 "classes": classes,
@@ -104,7 +106,6 @@ class Claims:
 
 def _answered(evidence: Evidence) -> Answered:
     task = cast("Mapping[str, Json]", evidence["task"])
-    clusters = cast("Labels", evidence["clusters"])
     classes = bool(task["classes"])
     return Answered(
         right=cast("Flags", evidence["right"]),
@@ -113,7 +114,7 @@ def _answered(evidence: Evidence) -> Answered:
         decided=cast("Labels", evidence["decided"]) if classes else None,
         targets=None if classes else cast("Floats", evidence["truth"]),
         positive=cast("int", task["positive"]),
-        clusters=clusters.astype(np.int64) if clusters.size else None,
+        clusters=read_clusters(evidence),
     )
 
 
@@ -131,7 +132,7 @@ def _readings(
         method = found.method if len(numbers) == 1 else f"{found.method}, joint by bonferroni"
         joint = replace(found, confidence=confidence, method=method)
         claimed = float(cast("float", value))
-        difference = _reading(name, claimed, joint, answered)
+        difference = _reading(name, claimed, joint)
         yield difference
         yield _overclaim(difference, claimed, joint, higher=KINDS[name].higher_is_better)
 
@@ -168,9 +169,7 @@ def _overclaim(
     )
 
 
-def _reading(name: str, claimed: float, found: Interval, answered: Answered) -> Measurement:
-    kind = KINDS[name]
-    unsure = answered.clusters is not None and not kind.robust
+def _reading(name: str, claimed: float, found: Interval) -> Measurement:
     interval = replace(
         found,
         value=claimed - found.value,
@@ -180,13 +179,10 @@ def _reading(name: str, claimed: float, found: Interval, answered: Answered) -> 
     details: dict[str, Json] = {
         "claimed": claimed,
         "measured": found.value,
-        "promises_too_much_where": OVERCLAIMED[kind.higher_is_better],
-        **({"doubt": DOUBT} if unsure else {}),
+        "promises_too_much_where": OVERCLAIMED[KINDS[name].higher_is_better],
     }
     params: dict[str, Scalar] = {"claim": name}
-    return Measurement.of(
-        interval, METRIC, Unit.NONE, params=params, doubted=unsure, details=details
-    )
+    return Measurement.of(interval, METRIC, Unit.NONE, params=params, details=details)
 
 
 def _is_number(name: str, value: Json) -> bool:

@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.clusters import read_clusters, write_clusters
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import too_few
 from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Floats, Regression
-from auditor.stats.clusters import clustered_proportion
+from auditor.stats.differences import share
 from auditor.stats.errors import LEAST, explained, mean_error, root_mean_square
 from auditor.stats.proportions import clopper_pearson
 
@@ -79,7 +81,7 @@ class Errors:
             "truth": dataset.targets,
             "predicted": np.ascontiguousarray(subject.probabilities(Role.EVALUATION)[:, 0]),
             "task": {"tolerance": float(task.tolerance)},
-            **({} if dataset.cluster is None else {"clusters": dataset.cluster.codes}),
+            **write_clusters(dataset),
         }
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
@@ -92,7 +94,7 @@ class Errors:
             truth,
             errors,
             cast("float", task["tolerance"]),
-            _several(evidence),
+            read_clusters(evidence),
         )
         return (seen.within(confidence), *seen.sizes(confidence))
 
@@ -111,12 +113,9 @@ class _Errors:
         """Return the share of rows whose error does no harm."""
         near = np.abs(self.errors) <= self.tolerance
         details: dict[str, Json] = {"tolerance": self.tolerance, "worst_rows": self.worst_rows()}
-        if self.clusters is None:
-            interval = clopper_pearson(int(near.sum()), len(near), confidence)
-        elif not self.clusters.any():
+        if self.clusters is not None and not self.clusters.any():
             return self.too_few("within_tolerance", 2)
-        else:
-            interval = clustered_proportion(near, self.clusters, confidence)
+        interval = share(near, self.clusters, confidence)
         return Measurement.of(interval, "within_tolerance", Unit.SHARE, details=details)
 
     def sizes(self, confidence: float) -> Iterator[Reading]:
@@ -147,13 +146,7 @@ class _Errors:
 
     def too_few(self, metric: str, least: int) -> Gap:
         """Say how many rows a metric needs."""
-        units = "rows" if self.clusters is None else "clusters of rows"
-        return Gap(
-            reason=Reason.TOO_FEW_ROWS,
-            detail=f"{metric} has no interval from fewer than {least} {units}.",
-            cure=f"Evaluate on at least {least} {units}.",
-            metric=metric,
-        )
+        return too_few(metric, least, "rows" if self.clusters is None else "clusters of rows")
 
 
 def _not_defined() -> Gap:
@@ -163,14 +156,6 @@ def _not_defined() -> Gap:
         cure="Evaluate on rows that differ, and look at whether the truth is among the inputs.",
         metric="r2",
     )
-
-
-def _several(evidence: Evidence) -> Clusters:
-    """Return the cluster of each row, where some rows share one."""
-    if "clusters" not in evidence:
-        return None
-    codes = cast("NDArray[np.int32]", evidence["clusters"]).astype(np.int64)
-    return codes if len(np.unique(codes)) < len(codes) else None
 
 
 CHECK: type[Check] = Errors

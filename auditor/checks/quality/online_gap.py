@@ -9,15 +9,22 @@ import numpy as np
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.columns import Codes
+from auditor.domain.clusters import read_clusters
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
-from auditor.stats.differences import LEAST_CLUSTERS, Flags, difference, share, share_difference
-from auditor.surveying.answers import Answers, answers, cluster_codes, labelled_answers
+from auditor.stats.differences import (
+    LEAST_CLUSTERS,
+    Flags,
+    difference,
+    few_clusters,
+    share,
+    share_difference,
+)
+from auditor.surveying.answers import Answers, answers, labelled_answers, shared_clusters
 
 MOST_NAMED = 10
 PLAUSIBLE = 0.9
@@ -84,7 +91,7 @@ class OnlineGap:
             "right": np.concatenate([at.right for at in both]),
             "labelled": np.concatenate([at.labelled for at in both]),
             "online": np.repeat([False, True], [at.data.rows for at in both]),
-            "clusters": cluster_codes(both),
+            **shared_clusters(both),
             "task": {"waiting": _waiting(both[1])},
         }
 
@@ -95,10 +102,10 @@ class OnlineGap:
         right, labelled, online = (
             cast("Flags", evidence[name]) for name in ("right", "labelled", "online")
         )
-        codes = cast("Codes", evidence["clusters"])
-        clusters = codes[labelled] if codes.size else None
+        codes = read_clusters(evidence)
+        clusters = None if codes is None else codes[labelled]
         apart = online[labelled]
-        if clusters is not None and _few(clusters, apart):
+        if clusters is not None and few_clusters(clusters, apart):
             lacking = (replace(TOO_FEW_CLUSTERS, metric=metric) for metric in NEED_CLUSTERS)
             return (*lacking, _labelled(labelled[online], evidence))
         hits = right[labelled]
@@ -123,10 +130,6 @@ TOO_FEW_CLUSTERS = Gap(
     cure="Take rows of more clusters.",
 )
 NEED_CLUSTERS = ("online_accuracy", "accuracy_change")
-
-
-def _few(codes: Codes, apart: Flags) -> bool:
-    return min(np.unique(codes[apart]).size, np.unique(codes[~apart]).size) < LEAST_CLUSTERS
 
 
 def _waiting(online: Answers) -> list[Json]:

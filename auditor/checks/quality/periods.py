@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.clusters import read_clusters
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
@@ -17,7 +18,7 @@ from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Classification, Floats
-from auditor.surveying.answers import Answers, Flags, came_true, cluster_codes, labelled_answers
+from auditor.surveying.answers import Answers, Flags, came_true, labelled_answers, shared_clusters
 from auditor.surveying.courses import Course, Timeline
 from auditor.surveying.periods import periods
 
@@ -31,10 +32,10 @@ class OverTime:
 
     Labelled rows of reference, evaluation and production data count that say when they happened.
     Few distinct times, such as years, are periods; else there are ``most`` of about equally many
-    rows. ``accuracy_gap`` is the largest difference between any two periods; the changes are those
-    of the latest period against the first, and the intervals of the gap and both changes hold
-    jointly. ECE is in the details of the debiased error, for comparison only. In a regression a row
-    is right within the tolerance.
+    rows. ``accuracy_range`` is the largest difference between any two periods; the changes are
+    those of the latest period against the first, and the intervals of the range and both changes
+    hold jointly. ECE is in the details of the debiased error, for comparison only. In a regression
+    a row is right within the tolerance.
     """
 
     most: int = 12
@@ -49,7 +50,7 @@ class OverTime:
         "slope": Metric("Recalibration slope (1 is right, less is too bold)", Unit.NONE),
         "intercept": Metric("Recalibration intercept (0 is right)", Unit.NONE),
         "debiased_l2": Metric("Debiased L2 calibration error", Unit.SHARE, higher_is_better=False),
-        "accuracy_gap": Metric("Largest difference of accuracy between periods", Unit.NONE),
+        "accuracy_range": Metric("Largest difference of accuracy between periods", Unit.NONE),
         "accuracy_change": Metric(
             "Accuracy of the latest period, less the first", Unit.NONE, higher_is_better=True
         ),
@@ -94,12 +95,11 @@ class OverTime:
         parts = [_part(subject, item) for item in given]
         times = np.concatenate([part["times"] for part in parts])
         placed = periods(times.astype(np.float64), self.most)
-        clusters = cluster_codes(given)
         labelled = np.concatenate([item.labelled for item in given])
         return {
             **{name: np.concatenate([part[name] for part in parts]) for name in KEPT},
             "periods": placed.codes,
-            "clusters": clusters[labelled] if clusters.size else clusters,
+            **shared_clusters(given, labelled),
             "task": {
                 "periods": list(placed.names),
                 "roles": [item.data.role.value for item in given],
@@ -112,14 +112,13 @@ class OverTime:
         if "gap" in evidence:
             return (read_gap(evidence["gap"]),)
         task = cast("Mapping[str, Json]", evidence["task"])
-        clusters = cast("NDArray[np.int32]", evidence["clusters"])
         line = Timeline(
             names=tuple(cast("list[str]", task["periods"])),
             periods=cast("NDArray[np.int32]", evidence["periods"]),
             right=cast("Flags", evidence["right"]),
             stated=cast("Floats", evidence["stated"]),
             happened=cast("Flags", evidence["happened"]),
-            clusters=clusters if clusters.size else None,
+            clusters=read_clusters(evidence),
             classes=bool(task["classes"]),
         )
         return tuple(_readings(line, task, confidence))

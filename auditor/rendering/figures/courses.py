@@ -137,7 +137,7 @@ def drift_panels(_: RenderedInputs, measured: Sequence[Measurement], key: str) -
                 str(m.params["column"]),
                 *said(m)[:2],
                 _beside(beside.get((str(m.params["column"]), "moved"))),
-                _p_value(m.details.get("adjusted_p")),
+                _p_value(m.details.get("adjusted_p_value")),
             )
             for m in found
         ),

@@ -1,6 +1,7 @@
 """Scales, ticks and the frame of a plot."""
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,9 +31,9 @@ class Axis:
 
 def ticks(low: float, high: float, about: int = 5) -> tuple[float, ...]:
     """Return round values between ``low`` and ``high``, about ``about`` of them."""
-    if high <= low:
-        return (low,)
     rough = (high - low) / max(1, about)
+    if rough < sys.float_info.min:
+        return (low,)
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(nice * power for nice in _NICE if nice * power >= rough * (1 - 1e-9))
     first = math.ceil(low / step - 1e-9)

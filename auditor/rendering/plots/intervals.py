@@ -77,8 +77,8 @@ def _grid(axis: Axis, reach: tuple[float, float], bottom: float, unit: Unit) -> 
 def _scale(rows: Sequence[Row], unit: Unit, ideal: float) -> tuple[float, float]:
     if unit is Unit.SHARE:
         return 0.0, 1.0
-    most = max(*(row.high for row in rows), ideal) * 1.08
-    return min(*(row.low * 1.08 for row in rows), 0.0), most or 1.0
+    least, most = min(*(row.low for row in rows), ideal), max(*(row.high for row in rows), ideal)
+    return min(least, 0.0) * 1.08, max(most, 0.0) * 1.08 or 1.0
 
 
 def _places(rows: Sequence[Row]) -> list[float]:

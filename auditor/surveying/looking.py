@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from auditor.domain.datasets import UNKNOWN, Dataset
 
-TABLE_AXES = 2
 NAMING = 0.99
 """From which share of distinct values on a column of codes or texts names rows."""
 Flags = NDArray[np.bool_]
@@ -38,7 +37,7 @@ class Looked:
 def look(dataset: Dataset) -> Iterator[Looked]:
     """Yield the columns that the model reads, if they are a table, then groups and slices."""
     values = dataset.inputs
-    if values is not None and values.ndim == TABLE_AXES and not dataset.texts:
+    if values is not None and dataset.tabular:
         for at, name in enumerate(dataset.features):
             column = values[:, at].astype(np.float64)
             known = column[~np.isnan(column)]

@@ -1,46 +1,21 @@
-"""What is known of a model's accuracy on current data: estimates without labels, and evidence."""
+"""Labelled rows in batches, and what is known at each look at them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditor.domain.canonical import Json
 from auditor.domain.tasks import Floats
-from auditor.stats.logistic import fit
 from auditor.stats.restarts import restarted_evidence
 from auditor.stats.sequential import Tally, rate_sequence
-from auditor.stats.unlabelled import GROUPS
-from auditor.surveying.drifting import features
 from auditor.surveying.periods import periods
-from auditor.surveying.tables import Shared
 
 MOST_LOOKS = 104
 """Two years of weeks: evidence that may start at any batch is summed over all of them."""
 Flags = NDArray[np.bool_]
-
-
-def density_ratios(columns: Sequence[Shared], rows: tuple[int, int]) -> Floats:
-    """Return how much more frequent rows like each reference row have become, up to a factor.
-
-    The odds that a row is current, by logistic regression (Bickel, Brueckner and Scheffer 2009,
-    Journal of Machine Learning Research 10); ``rows`` are those of reference and current.
-    """
-    given = features(columns, rows[0])
-    weights = fit(given, np.arange(len(given)) >= rows[0])
-    odds = given[: rows[0]] @ weights
-    ratios: Floats = np.exp(odds - odds.max())
-    return ratios
-
-
-def jackknife_groups(rows: int, clusters: NDArray[np.int32] | None, seed: int) -> NDArray[np.int64]:
-    """Return the group of each row: whole clusters, where rows hang together."""
-    generator = np.random.default_rng(seed)
-    if clusters is None:
-        return generator.permutation(rows).astype(np.int64) % GROUPS
-    units = int(clusters.max()) + 1
-    return (generator.permutation(units).astype(np.int64) % GROUPS)[clusters]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +25,20 @@ class Looks:
     names: tuple[str, ...]
     batches: tuple[Tally, ...]
 
-    def to_json(self, limit: float, confidence: float) -> list[Json]:
+    @classmethod
+    def of(cls, told: Sequence[Mapping[str, Json]]) -> "Looks":
+        """Read evidence back."""
+        counts = [(cast("int", item["n"]), cast("int", item["wrong"])) for item in told]
+        return cls(tuple(str(item["at"]) for item in told), tuple(Tally(*of) for of in counts))
+
+    def to_json(self) -> list[Json]:
+        """Return the evidence form."""
+        return [
+            {"at": name, "n": batch.trials, "wrong": batch.successes}
+            for name, batch in zip(self.names, self.batches, strict=True)
+        ]
+
+    def known(self, limit: float, confidence: float) -> list[Json]:
         """Return what was known at each look: the rate so far, its interval, the evidence."""
         evidence = restarted_evidence(self.batches, limit)
         return [

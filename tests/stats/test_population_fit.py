@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom, chisquare, multinomial
 from simulated_coverage import allowed, coverage
 
-from auditor.stats.fit import fit, largest_deviation, share_limits
+from auditor.stats.population_fit import fit, largest_deviation, share_limits
 
 SHARES = np.array([0.5, 0.3, 0.2])
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.comparing.pairs import Pairs, unlabelled
+from auditor.domain.gaps import too_few
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.tasks import Floats
 from auditor.stats.gap_changes import gap_change
@@ -25,7 +26,7 @@ def calibration(
     labels = pairs.labels
     for metric, unit in (("nll_change", Unit.NAT), ("brier_change", Unit.NONE)):
         if labels is None or len(labels) < LEAST:
-            yield unlabelled(metric) if labels is None else _too_few(metric)
+            yield unlabelled(metric) if labels is None else too_few(metric, LEAST)
             continue
         score = log_losses if metric == "nll_change" else brier_scores
         moved = score(after, labels)[0] - score(before, labels)[0]
@@ -39,7 +40,7 @@ def certainty(pairs: Pairs, before: Floats, after: Floats, confidence: float, se
     """
     labels, metric = pairs.labels, "smece_change"
     if labels is None or len(labels) < LEAST:
-        return unlabelled(metric) if labels is None else _too_few(metric)
+        return unlabelled(metric) if labels is None else too_few(metric, LEAST)
     runs = [_stated(stated, labels) for stated in (before, after)]
     found = smooth_change(runs[0], runs[1], confidence, seed)
     return Measurement.of(found, metric, Unit.NONE, details={"seed": seed})
@@ -83,13 +84,4 @@ def _one_group(column: str) -> Gap:
         cure="Evaluate on rows of all groups.",
         metric="selection_change_gap",
         params={"column": column},
-    )
-
-
-def _too_few(metric: str) -> Gap:
-    return Gap(
-        reason=Reason.TOO_FEW_ROWS,
-        detail=f"{metric} has no interval from fewer than {LEAST} rows.",
-        cure="Evaluate on more rows.",
-        metric=metric,
     )

@@ -11,18 +11,15 @@ from auditor.domain.canonical import Json
 from auditor.domain.columns import Column
 from auditor.domain.evidence import Evidence
 from auditor.domain.tasks import Floats
-from auditor.stats.coding import Coding
-from auditor.stats.logistic import design, fit
 from auditor.stats.multiplicity import benjamini_hochberg
 from auditor.stats.shifts import Shift, category_shift, number_shift
 from auditor.stats.sketches import Grid, Sketch, counted, sketch
-from auditor.surveying.tables import Shared, joined
+from auditor.surveying.shared_columns import Shared, appended
 
 MOST_LEVELS = 200
 LEAST_NAMED = 5
 """A level of fewer rows may name somebody, and stands in no evidence."""
 REST = ("all other levels that are rarer", "all other levels that are no rarer")
-BINS, CATEGORIES = 5, 20
 Counts = NDArray[np.int64]
 
 
@@ -155,7 +152,7 @@ def _levels(name: str, before: Column, now: Column) -> Counted:
 
     Levels of few rows are among the others. So joined, what all of them have moved is still seen.
     """
-    both = joined(before, now)
+    both = appended(before, now)
     size = len(both.names)
     first = np.bincount(both.codes[: len(before)], minlength=size)
     second = np.bincount(both.codes[len(before) :], minlength=size)
@@ -176,18 +173,3 @@ def _levels(name: str, before: Column, now: Column) -> Counted:
 def _known(values: Floats) -> Counts:
     unknown = int(np.isnan(values).sum())
     return np.array([unknown, values.size - unknown])
-
-
-def features(columns: Sequence[Shared], reference_rows: int) -> Floats:
-    """Return the features ``[n, k]`` of all rows, those of the reference first; bins are its."""
-    rows = sum(len(side) for side in (columns[0].numbers or columns[0].texts or ()))
-    coding = Coding(np.arange(rows) < reference_rows, BINS, CATEGORIES)
-    coded = [column.coded(coding) for column in columns]
-    return design([at.codes for at in coded], [max(1, len(at.names)) for at in coded])
-
-
-def told_apart(given: Floats, current: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
-    """Fit on every other row ``[n, k]`` which are ``current`` ``[n]``; score the others."""
-    weights = fit(given[::2], current[::2])
-    scores: Floats = given[1::2] @ weights
-    return scores, current[1::2]

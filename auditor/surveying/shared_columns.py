@@ -13,8 +13,6 @@ from auditor.domain.tasks import Floats
 from auditor.stats.coding import Coded, Coding, code_texts, code_values
 
 Rows = NDArray[np.int64]
-TABLE = 2
-"""Axes of inputs that have columns."""
 FEW = 20
 """Texts that are numbers count as such from more than so many different ones."""
 
@@ -40,7 +38,7 @@ class Shared:
         if self.numbers is not None:
             return code_values(np.concatenate(self.numbers), coding, category=False)
         one, other = self.texts or (Column.of(()), Column.of(()))
-        return code_texts(joined(one, other), coding)
+        return code_texts(appended(one, other), coding)
 
 
 def shared_columns(reference: Dataset, current: Dataset) -> tuple[Shared, ...]:
@@ -67,7 +65,7 @@ def only_in_one(reference: Dataset, current: Dataset) -> tuple[str, ...]:
     return tuple(sorted(one ^ other))
 
 
-def joined(one: Column, other: Column) -> Column:
+def appended(one: Column, other: Column) -> Column:
     """Return one column after the other, without touching the text of a row."""
     names = tuple(sorted({*one.names, *other.names}))
     places = {name: at for at, name in enumerate(names)}
@@ -84,8 +82,7 @@ def _texts(data: Dataset) -> Mapping[str, Column]:
 
 
 def _names(data: Dataset) -> tuple[str, ...]:
-    table = data.inputs is not None and data.inputs.ndim == TABLE and not data.texts
-    return data.features if table else ()
+    return data.features if data.tabular else ()
 
 
 def _values(data: Dataset) -> Mapping[str, Floats]:

@@ -13,7 +13,6 @@ from auditor.domain.readings import Gap, Reason
 from auditor.domain.tasks import Array, Feature, FeatureKind, Floats, InputSpace
 
 Rows = NDArray[np.int64]
-TABLE_AXES = 2
 DIGEST = 16
 
 
@@ -55,7 +54,7 @@ def material(dataset: Dataset, space: InputSpace | Gap) -> Material | Gap:
         return NO_INPUTS
     if dataset.texts:
         return Material(Kind.TEXTS, values)
-    if values.ndim == TABLE_AXES:
+    if dataset.tabular:
         features = () if isinstance(space, Gap) else space.features
         return Material(Kind.TABLE, values, dataset.features, _measured(values, features))
     if image_axes(values.shape[1:]) is None:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.domain.tasks import Floats
-from auditor.surveying.rows import Rows
+from auditor.surveying.materials import Rows
 
 
 def extra(groups: Rows) -> int:
