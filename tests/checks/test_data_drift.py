@@ -256,20 +256,55 @@ def test_labels_that_come_otherwise_are_estimated_and_never_believed() -> None:
     assert found.doubted
 
 
-def test_rows_that_hang_together_make_every_figure_doubted() -> None:
+def persons(seed: int, *, told: bool) -> Subject:
+    """Fifty persons of ten rows each on either side, all from one world."""
+    rng = np.random.default_rng(seed)
+    sides = []
+    for role in (REFERENCE, PRODUCTION):
+        sexes, ages = rng.integers(0, 2, 50), rng.normal(40, 9, 50)
+        sides.append(
+            part(
+                role,
+                None,
+                slices={
+                    "sex": np.repeat([("f", "m")[sex] for sex in sexes], 10).tolist(),
+                    "age": [str(age) for age in np.repeat(ages, 10)],
+                },
+                cluster=[f"{role.value}{row // 10}" for row in range(500)] if told else None,
+            )
+        )
+    return surveyed(*sides)
+
+
+def test_persons_of_many_rows_are_no_drift_where_it_is_told_who_they_are() -> None:
+    alarms = dict.fromkeys((True, False), 0)
+    for seed in range(20):
+        for told in alarms:
+            found = measured(read(BRIEF, persons(seed, told=told)), "largest_distance")
+            alarms[told] += ends(found)[0] > 0
+            assert not found.doubted
+    assert alarms[True] <= 2
+    assert alarms[False] >= 8
+
+
+def test_one_row_stands_for_each_cluster_and_what_takes_all_of_them_is_doubted() -> None:
     subject = two(400)
     subject.datasets = {
         role: part(
             role,
             data.scores,
             data.labels,
-            cluster=["a", "b", "c", "d"] * 100,
+            cluster=[str(row // 4) for row in range(400)],
             slices={name: list(column) for name, column in data.slices.items()},
         )
         for role, data in subject.datasets.items()
     }
     readings = read(BRIEF, subject)
-    assert all(item.doubted for item in readings if isinstance(item, Measurement))
+    largest = measured(readings, "largest_distance")
+    assert largest.details["rows"] == [100, 100]
+    assert "one row of each cluster" in str(largest.details["rows_are"])
+    doubted = {item.metric for item in readings if isinstance(item, Measurement) and item.doubted}
+    assert doubted == {"least_p", "classifier_p", "label_share_change"}
 
 
 def test_the_sketch_of_the_reference_can_be_read_back() -> None:

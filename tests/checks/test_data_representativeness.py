@@ -143,7 +143,7 @@ def test_a_column_that_is_not_there_and_levels_spelled_otherwise_are_gaps() -> N
     assert len(gaps(found, "no column 'age'")) == len(gaps(found, "level of sex")) == 4
 
 
-def test_training_data_are_compared_as_well_and_clusters_are_doubted() -> None:
+def test_training_data_are_compared_as_well_and_one_row_stands_for_each_cluster() -> None:
     rows = np.arange(20.0).reshape(10, 2)
     subject = surveyed(
         sample(rows, groups={"sex": ["f", "m"] * 5}),
@@ -152,7 +152,8 @@ def test_training_data_are_compared_as_well_and_clusters_are_doubted() -> None:
     found = read(Representativeness(), replace(subject, population=HALF))
     assert measured(found, "representation_gap", data="evaluation").value == 0
     told = measured(found, "representation_gap", data="training")
-    assert (told.value, told.doubted) == (0.5, True)
+    assert (told.value, told.n, told.doubted) == (0.5, 2, False)
+    assert "one row of each cluster" in str(told.details["rows_are"])
 
 
 def test_without_a_population_there_is_nothing_to_compare_with() -> None:

@@ -19,6 +19,7 @@ from auditor.domain.tasks import Floats
 from auditor.stats.permutations import p_value, shuffled
 from auditor.stats.ranking import auc
 from auditor.surveying.answers import Flags, answers
+from auditor.surveying.apart import apart, held
 from auditor.surveying.column_counts import (
     Counted,
     count_columns,
@@ -55,7 +56,8 @@ class Drift:
     estimates from decisions alone how many of each class there are now.
 
     Neither effect nor p-value is a verdict alone: p-values and what is estimated without labels
-    are doubted, so that no rule passes on them. Evidence is the reference's sketch, on whose cells
+    are doubted, so that no rule passes on them. Of rows that hang together one stands for each
+    cluster. Evidence is the reference's sketch, on whose cells
     a later sample is counted.
     """
 
@@ -117,10 +119,14 @@ class Drift:
             return {"gap": write_gap(pair)}
         said = [answers(subject, data.role) for data in pair]
         columns = [*shared_columns(*pair), *scores_column(subject, said)]
+        kept = [apart(subject, data) for data in pair]
+        rows = [part[: self.rows] for part in kept]
+        if any(data.clustered for data in pair):
+            columns = [column.take(kept[0], kept[1]) for column in columns]
+            rows = [np.arange(len(part)) for part in rows]
         taken = list(count_columns(columns))
         if not taken:
             return {"gap": write_gap(NO_COLUMNS)}
-        rows = [subject.sample(data.role, self.rows) for data in pair]
         some = [column.take(rows[0], rows[1]) for column in columns]
         current = np.arange(len(rows[0]) + len(rows[1])) >= len(rows[0])
         scores, held_out = told_apart(features(some, len(rows[0])), current)
@@ -132,7 +138,7 @@ class Drift:
             "task": {
                 "reference": pair[0].role.value,
                 "current": pair[1].role.value,
-                "rows": [data.rows for data in pair],
+                "rows": [len(part) for part in kept],
                 "clustered": any(data.clustered for data in pair),
                 "only_in_one": list(only_in_one(*pair)),
                 "seed": subject.seed,
@@ -146,17 +152,17 @@ class Drift:
             return (read_gap(evidence["gap"]),)
         task = cast("Mapping[str, Json]", evidence["task"])
         columns = from_evidence(evidence)
-        doubt = doubts(task["clustered"], "the figure")
-        found = (
+        doubt, alone = doubts(task["clustered"], "the figure"), held(task["clustered"])
+        independent = (
             *self.by_column(columns, task, confidence),
             *self.classifier(evidence, confidence),
-            *label_readings(evidence, confidence),
         )
-        return tuple(
-            replace(item, doubted=True, details={**doubt, **item.details})
-            if doubt and isinstance(item, Measurement)
-            else item
-            for item in found
+        return (
+            *(_told(item, alone) for item in independent),
+            *(
+                _told(item, doubt, doubted=bool(doubt))
+                for item in label_readings(evidence, confidence)
+            ),
         )
 
     def by_column(
@@ -191,6 +197,12 @@ class Drift:
             f"{self.rounds} permutations of held-out rows (phipson and smyth)",
             len(scores),
         )
+
+
+def _told(item: Reading, more: Mapping[str, Json], *, doubted: bool = False) -> Reading:
+    if isinstance(item, Gap):
+        return item
+    return replace(item, doubted=item.doubted or doubted, details={**more, **item.details})
 
 
 NO_COLUMNS = Gap(

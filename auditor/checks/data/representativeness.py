@@ -9,7 +9,6 @@ import numpy as np
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.clusters import doubts
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
@@ -26,6 +25,7 @@ from auditor.stats.population_fit import (
     share_limits,
     share_with_unknown,
 )
+from auditor.surveying.apart import Rows, apart, held
 from auditor.surveying.populations import count_levels, levels_of, no_column, no_rows
 
 RATIO, GAP = "representation_ratio", "representation_gap"
@@ -39,7 +39,7 @@ class Representativeness:
     Values are shares of the rows whose level is known; rows of unknown level may be of any, and
     widen every interval. Intervals hold jointly over all levels, columns and samples. The p-value
     of the fit is no metric: few rows fit any population. Levels of fewer than ``least_rows`` rows
-    are named.
+    are named. Of rows that hang together one stands for each cluster.
     """
 
     least_rows: int = 30
@@ -95,7 +95,7 @@ class Representativeness:
                 samples[role.value] = {
                     "clustered": dataset.clustered,
                     "columns": [
-                        _counted(dataset, name, shares)
+                        _counted(dataset, apart(subject, dataset), name, shares)
                         for name, shares in subject.population.items()
                     ],
                 }
@@ -122,12 +122,12 @@ class Representativeness:
         return tuple(found)
 
 
-def _counted(dataset: Dataset, name: str, shares: Mapping[str, float]) -> Json:
+def _counted(dataset: Dataset, rows: Rows, name: str, shares: Mapping[str, float]) -> Json:
     column = levels_of(dataset, name)
     if column is None:
         return {"column": name, "gap": write_gap(no_column(dataset.role, name))}
     present = {level: share for level, share in shares.items() if share > 0}
-    census = count_levels(column, tuple(present))
+    census = count_levels(column.take(rows), tuple(present))
     if not sum(census.counts):
         return {"column": name, "gap": write_gap(no_rows(dataset.role, name, shares))}
     return {
@@ -225,8 +225,7 @@ class _Table:
             metric,
             unit,
             params={**self.params, **(more or {})},
-            doubted=self.clustered,
-            details={**details, **doubts(self.clustered)},
+            details={**details, **held(self.clustered)},
         )
 
 
