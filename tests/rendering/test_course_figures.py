@@ -75,7 +75,7 @@ def test_accuracy_and_calibration_are_drawn_period_by_period() -> None:
 
 def test_the_errors_are_drawn_with_their_limit_and_the_alarm_is_told() -> None:
     (panel,) = panels(WATCHED, ALARM)
-    assert "Evidence of 3.0 was reached at 2017: it errs more." in panel.caption
+    assert "Evidence of 3.0 was reached at 2017: the error is above the limit." in panel.caption
     assert panel.drawing is not None
     assert 'class="limit"' in str(panel.drawing.svg())
     assert panel.rows[1][:3] == ("2017", "1,000", "15.0 %")

@@ -69,7 +69,7 @@ class Decay:
             higher_is_better=False,
             exact=True,
         ),
-        "alarm": Metric("Decay is proven", Unit.NONE, exact=True),
+        "alarm": Metric("Worse than claimed, or than the reference: proven", Unit.NONE, exact=True),
     }
     controls: ClassVar[tuple[Control, ...]] = (
         Control("eu-ai-act", "15(1)"),

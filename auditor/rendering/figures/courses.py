@@ -18,7 +18,7 @@ COURSES = {
     "debiased_l2": "Calibration error from period to period",
 }
 MOST_COLUMNS = 14
-BANDS = "Bands are intervals of each period alone; the scale does not begin at zero."
+BANDS = "Bands are intervals of each period alone."
 WATCHED = (
     "The error so far after each look; the band holds at every look at once, however often one "
     "looks."
@@ -93,7 +93,8 @@ def _alarm(measured: Sequence[Measurement], enough: Json) -> str:
     least = f" of {float(enough):.1f}" if isinstance(enough, int | float) else ""
     if found.value is True:
         return (
-            f"Evidence{least} was reached at {scalar(found.details.get('first_at'))}: it errs more."
+            f"Evidence{least} was reached at {scalar(found.details.get('first_at'))}: "
+            "the error is above the limit."
         )
     return f"Evidence{least} was not reached, which proves nothing."
 
