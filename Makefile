@@ -21,7 +21,8 @@ RUN := $(VENV)/.stamp-run
 DEV := $(VENV)/.stamp-dev
 BENCHED := $(BENCH)/.stamp
 WORKERS ?= 2
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+TEST_FLAGS ?=
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TEST_FLAGS)
 
 audit: $(RUN)
 	@scripts/audit_examples.sh $(BIN)/auditor
