@@ -2,19 +2,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from judged import outcome
 from numpy.typing import NDArray
 from scored_subjects import ends, gaps, measured, read
 from surveyed_subjects import part, regressed, surveyed
 
 from auditor.checks.data.decay import CHECK, Decay
-from auditor.domain.budgets import Budget
 from auditor.domain.datasets import UNLABELLED, Dataset, Role
 from auditor.domain.findings import Outcome
-from auditor.domain.policies import Assurance, Effect, Limits, Policy, Rule, Severity
+from auditor.domain.policies import Limits
 from auditor.domain.readings import Bound, Reading, Reason
 from auditor.domain.subjects import Subject
-from auditor.judging.context import JudgingContext
-from auditor.judging.judge import judge
 
 REFERENCE, EVALUATION, PRODUCTION = Role.REFERENCE, Role.EVALUATION, Role.PRODUCTION
 Floats = NDArray[np.float64]
@@ -72,43 +70,6 @@ def test_only_weights_follow_scores_that_mean_another_thing_for_other_people() -
     assert weighted.value == pytest.approx(truth(now), abs=0.02)
 
 
-def rule(metric: str, **words: object) -> Rule:
-    asked = {"limits": Limits(least=0.5), **words}
-    return Rule(
-        id="steady",
-        title="It has not decayed",
-        severity=Severity.HIGH,
-        effect=Effect.DENY,
-        check="data.decay",
-        metric=metric,
-        **asked,  # type: ignore[arg-type] -- fields of a rule
-    )
-
-
-def outcome(readings: tuple[Reading, ...], asked: Rule) -> Outcome:
-    """What a rule makes of a record's readings."""
-    policy = Policy(
-        name="tests",
-        version="1.0.0",
-        owner="tests@example.org",
-        digest="sha256:0",
-        document={},
-        source="tests.yaml",
-        rules=(asked,),
-    )
-    context = JudgingContext(
-        confidence=0.95,
-        targets=("cpu",),
-        name="model",
-        version="1.0.0",
-        budget=Budget.CI,
-        assurance=Assurance.A0,
-    )
-    placed = tuple(replace(item, target="cpu", check="data.decay") for item in readings)
-    (finding,) = judge(policy, lambda _: placed, context)
-    return finding.outcome
-
-
 def test_labels_that_are_flipped_are_not_seen_and_no_rule_passes() -> None:
     (before, right), (after, wrong) = aged(), aged(flipped=0.25)
     assert right - wrong > 0.05
@@ -120,7 +81,9 @@ def test_labels_that_are_flipped_are_not_seen_and_no_rule_passes() -> None:
         assert "unseen" in str(blind.details["doubt"])
         where = {"method": method}
         for subject in (before, after):
-            judged = outcome(read(Decay(), subject), rule("estimated_accuracy", where=where))
+            judged = outcome(
+                CHECK, read(Decay(), subject), "estimated_accuracy", Limits(least=0.5), where
+            )
             assert judged is Outcome.UNKNOWN
 
 
@@ -152,16 +115,17 @@ def test_the_clean_twin_raises_none_and_its_silence_passes_no_rule() -> None:
     alarm = measured(readings, "alarm")
     assert alarm.value is False
     assert alarm.doubted
-    asked = rule("alarm", limits=None, require="!reading.value")
-    assert outcome(readings, asked) is Outcome.UNKNOWN
-    assert outcome(read(Decay(), stream([0.1] * 10 + [0.2] * 6)), asked) is Outcome.FAILED
+    silent = "!reading.value"
+    assert outcome(CHECK, readings, "alarm", require=silent) is Outcome.UNKNOWN
+    worse = read(Decay(), stream([0.1] * 10 + [0.2] * 6))
+    assert outcome(CHECK, worse, "alarm", require=silent) is Outcome.FAILED
 
 
 def test_the_error_at_every_look_can_keep_a_rule_since_it_is_labelled() -> None:
     readings = read(Decay(), stream([0.1] * 16))
     low, high = ends(measured(readings, "error"))
     assert low < 0.1 < high
-    assert outcome(readings, rule("error", limits=Limits(most=0.2))) is Outcome.PASSED
+    assert outcome(CHECK, readings, "error", Limits(most=0.2)) is Outcome.PASSED
 
 
 def test_without_a_claim_errors_are_held_against_the_upper_limit_of_the_reference() -> None:

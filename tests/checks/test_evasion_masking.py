@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from evasion_toys import LinearTwin, ToyModel, box, classes, linear, subject
 from masked_models import MASKED, PLAIN, forest, logistic, subject_of
+from watching import Nobody
 
 from auditor.attacks.masking.indicators import INDICATORS
 from auditor.checks.evasion.linf import Linf
@@ -38,19 +39,6 @@ SKLEARN: Mapping[str, Callable[[Path, int], Subject]] = {"forest": forest, "logi
 QUICK_MASKED = ("wavy", "stranger")
 QUICK_PLAIN = ("int8",)
 SLOW = pytest.mark.slow
-
-
-class Nobody:
-    """Watches, and says nothing."""
-
-    def started(self, target: str, check: Check) -> None:
-        pass
-
-    def advanced(self, done: int, total: int, note: str = "") -> None:
-        pass
-
-    def ended(self, target: str, check: Check, result: Result) -> None:
-        pass
 
 
 def plain(name: str, folder: Path, seed: int) -> Subject:

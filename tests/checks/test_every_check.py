@@ -4,6 +4,7 @@ import math
 
 import pytest
 from everything import SUBJECTS
+from watching import Nobody
 
 from auditor.checks.discovery import discover
 from auditor.domain.budgets import Budget, Size
@@ -23,24 +24,13 @@ SIZE = Size(
 )
 
 
-class Quiet:
-    def started(self, target: str, check: Check) -> None:
-        """Nobody listens."""
-
-    def advanced(self, done: int, total: int, note: str = "") -> None:
-        """Nobody listens."""
-
-    def ended(self, target: str, check: Check, result: Result) -> None:
-        """Nobody listens."""
-
-
 def made(check: type[Check], budget: Budget = Budget.SMOKE) -> Check:
     return instantiate(check, dict(check.presets.get(budget, {})))
 
 
 def observed(name: str, subject: str) -> Result:
     (result,) = observe_all(
-        [made(CHECKS[name])], SUBJECTS[subject](), lambda blob: None, Quiet(), SIZE
+        [made(CHECKS[name])], SUBJECTS[subject](), lambda blob: None, Nobody(), SIZE
     )
     return result
 

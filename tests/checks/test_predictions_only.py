@@ -4,30 +4,19 @@ from dataclasses import replace
 
 import numpy as np
 from scored_subjects import gaps, measured, scored
+from watching import Nobody
 
 from auditor.checks.data.labels import Labels
 from auditor.checks.fairness.groups import Groups
 from auditor.checks.quality.accuracy import Accuracy
 from auditor.domain.budgets import Size
-from auditor.domain.checks import Check
 from auditor.domain.datasets import Role
 from auditor.domain.readings import Gap
 from auditor.domain.records import Observation
 from auditor.domain.subjects import Shard, Subject
 from auditor.engines.local import observe_all
-from auditor.measuring import Result, Seen, readings
+from auditor.measuring import Seen, readings
 from auditor.needs import unmet
-
-
-class Quiet:
-    def started(self, target: str, check: Check) -> None:
-        """Nobody listens."""
-
-    def advanced(self, done: int, total: int, note: str = "") -> None:
-        """Nobody listens."""
-
-    def ended(self, target: str, check: Check, result: Result) -> None:
-        """Nobody listens."""
 
 
 def decided(decisions: list[int], labels: list[int], *, with_scores: bool) -> Subject:
@@ -53,7 +42,7 @@ def test_decisions_of_the_file_count_and_not_those_that_its_scores_would_make() 
 
 def test_decisions_alone_do_not_say_which_labels_are_wrong() -> None:
     subject = decided([0, 0, 1, 1], [0, 0, 1, 0], with_scores=False)
-    (seen,) = observe_all([Labels()], subject, lambda blob: None, Quiet(), Size(4, 2))
+    (seen,) = observe_all([Labels()], subject, lambda blob: None, Nobody(), Size(4, 2))
     (gap,) = readings([seen], 0.95)
     assert isinstance(gap, Gap)
     assert gap.metric == "noise_share"
@@ -62,7 +51,7 @@ def test_decisions_alone_do_not_say_which_labels_are_wrong() -> None:
 def test_decisions_without_scores_leave_gaps_where_scores_would_speak() -> None:
     subject = decided([0, 0, 1, 1], [0, 0, 1, 0], with_scores=False)
     assert unmet(Accuracy(), subject) is None
-    (seen,) = observe_all([Accuracy()], subject, lambda blob: None, Quiet(), Size(4, 2))
+    (seen,) = observe_all([Accuracy()], subject, lambda blob: None, Nobody(), Size(4, 2))
     assert isinstance(seen, Seen)
     assert isinstance(seen.observation, Observation)
     assert seen.observation.labels_only

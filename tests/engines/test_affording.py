@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from evasion_toys import ToyModel, box, classes, subject
+from watching import Nobody
 
 from auditor.checks.quality.accuracy import Accuracy
 from auditor.domain.budgets import Cost, Size
@@ -31,14 +32,6 @@ class Dear(Accuracy):
 
     def cost(self, size: Size) -> Cost:
         return Cost(queries=self.asked)
-
-
-class Nobody:
-    def started(self, target: str, check: object) -> None: ...
-
-    def advanced(self, done: int, total: int, note: str = "") -> None: ...
-
-    def ended(self, target: str, check: object, result: object) -> None: ...
 
 
 def model(queries: int, busy: float) -> ToyModel:
