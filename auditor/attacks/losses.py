@@ -2,18 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.attacks.norms import N
 from auditor.domain.tasks import Floats
 
 Labels = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 CLASSES_FOR_DLR = 3
-
-N = TypeVar("N", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -72,13 +72,14 @@ class Quest:
 
     def hear(self, answer: Answer) -> tuple["Quest", Mask, Floats]:
         """Return the quest after an answer, which points succeed, and the norm of their change."""
-        length = size(self.ball.change(answer.points), self.ball.norm, self.ball.channels)
+        points = answer.points
+        length = size(self.ball.change(points), self.ball.norm, self.ball.channels)
         found = answer.reached | (ahead(answer.logits, self.whole) > 0)
         nearer = found & (length < self.length)
         if not nearer.any():
             return self, found, length
         best = self.best.copy()
-        best[nearer] = answer.points[nearer]
+        best[nearer] = points[nearer]
         return replace(self, best=best, length=np.where(nearer, length, self.length)), found, length
 
     def start(self, rng: np.random.Generator, share: float) -> Floats:

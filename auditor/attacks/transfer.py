@@ -115,8 +115,7 @@ class _Run:
             points = ground.ball.settle(question.points)
             logits = self.surrogate.forward(points)
             unheard = np.zeros(len(points), dtype=np.bool_)
-            found = points.astype(np.float64)
-            answer = Answer(found, unheard, np.zeros(0), logits, self.surrogate.backward)
+            answer = Answer(points, unheard, np.zeros(0), logits, self.surrogate.backward)
             state = state.tell(answer)
         return state.best
 

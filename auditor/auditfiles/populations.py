@@ -27,12 +27,12 @@ def population_mistakes(section: Mapping[str, object]) -> Iterator[Mistake]:
 
 def population_of(section: Mapping[str, Mapping[object, float]]) -> dict[str, dict[str, float]]:
     """Return the shares of a section without mistakes: those of one column add up to 1."""
-    return {
-        str(column): {
-            str(level): share / math.fsum(levels.values()) for level, share in levels.items()
-        }
-        for column, levels in section.items()
-    }
+    return {str(column): _shares(levels) for column, levels in section.items()}
+
+
+def _shares(levels: Mapping[object, float]) -> dict[str, float]:
+    everybody = math.fsum(levels.values())
+    return {str(level): share / everybody for level, share in levels.items()}
 
 
 def _is_share(value: object) -> bool:

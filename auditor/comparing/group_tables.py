@@ -167,14 +167,17 @@ def read_groups(evidence: Evidence) -> Iterator[tuple[str, tuple[str, ...], Code
 
 
 def compared(
-    groups: Sequence[str], codes: Codes, least_share: float, *, unknown: bool
+    groups: Sequence[str], rows: Sequence[int], least_share: float, *, unknown: bool
 ) -> tuple[str, ...]:
-    """Return the groups that are compared: large enough, and known unless ``unknown`` are too."""
-    rows = np.bincount(codes, minlength=len(groups))
+    """Return the groups that are compared: large enough, and known unless ``unknown`` are too.
+
+    ``rows`` says how many each has.
+    """
+    least = least_share * sum(rows)
     return tuple(
         name
         for name, count in zip(groups, rows, strict=True)
-        if count >= least_share * len(codes) and (unknown or name != UNKNOWN)
+        if count >= least and (unknown or name != UNKNOWN)
     )
 
 

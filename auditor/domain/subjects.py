@@ -158,6 +158,14 @@ class Subject:
         message = "there are no labels, and no truth of a regression"
         raise TypeError(message)
 
+    def labels_only(self, role: Role) -> bool:
+        """Whether what the model says of a dataset is decisions, and no scores."""
+        if isinstance(self.model, Gap):
+            known = self.datasets.get(role)
+            return self.predictions_only and known is not None and known.scores is None
+        face = self.model.fingerprint.interface
+        return face is not None and face.scores == "labels"
+
     def _score(self, dataset: Dataset) -> Floats:
         if not isinstance(self.model, Gap) and dataset.inputs is not None:
             return self.model.probabilities(self.model.predict(dataset.inputs))

@@ -115,14 +115,10 @@ def _seen(
 
 def _manner(subject: Subject) -> dict[str, bool]:
     """Return what there is to say of the way in which the model answers."""
-    model = subject.model
-    if isinstance(model, Gap):
-        known = subject.datasets.get(Role.EVALUATION)
-        unsure = subject.predictions_only and known is not None and known.scores is None
-        return {"labels_only": True} if unsure else {}
-    face = model.fingerprint.interface
-    labels_only = face is not None and face.scores == "labels"
-    return {"deterministic": model.deterministic, "labels_only": labels_only}
+    manner = {"labels_only": subject.labels_only(Role.EVALUATION)}
+    if not isinstance(subject.model, Gap):
+        manner["deterministic"] = subject.model.deterministic
+    return manner
 
 
 def _crashed(error: Exception, target: str, check: str) -> Gap:

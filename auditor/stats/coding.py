@@ -14,8 +14,6 @@ from auditor.domain.tasks import Floats
 
 MOST_LEVELS = 255
 DIGITS = 6
-TABLE = 2
-"""Axes of inputs that have columns."""
 Codes = NDArray[np.uint8]
 
 
@@ -60,7 +58,7 @@ def code_columns(dataset: Dataset, coding: Coding, *, inputs: bool) -> Mapping[s
     texts = {**dataset.slices, **dataset.groups}
     found = {name: code_texts(members, coding) for name, members in texts.items()}
     values = dataset.inputs
-    if inputs and values is not None and values.ndim == TABLE and not dataset.texts:
+    if inputs and values is not None and dataset.tabular:
         for place, name in enumerate(dataset.features):
             if name not in texts:
                 column = values[:, place].astype(np.float64)

@@ -71,7 +71,7 @@ class History:
         if not isinstance(self.subject.task, Classification):
             return NO_CLASSES
         sides = [self.now, *([] if self.before is None else [self.before])]
-        if self.subject.predictions_only and any(at.data.scores is None for at in sides):
+        if any(self.subject.labels_only(at.data.role) for at in sides):
             return no_stated("scores")
         return None
 

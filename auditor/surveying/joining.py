@@ -25,12 +25,15 @@ NOTHING_SHARED = Gap(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Joined:
-    """Rows of both tables under one id: their places in each, and which differ in a column."""
+    """Rows of both tables under one id, and which of them differ in a column.
+
+    ``served`` counts the rows of production, under an id of both or not.
+    """
 
     ids: tuple[str, ...]
-    places: tuple[NDArray[np.int64], NDArray[np.int64]]
     differs: dict[str, Flags]
     only_in_one: tuple[str, ...]
+    served: int
 
 
 def join(training: Dataset, production: Dataset, tolerance: float) -> Joined | Gap:
@@ -49,7 +52,7 @@ def join(training: Dataset, production: Dataset, tolerance: float) -> Joined | G
     first, second = np.array(found, dtype=np.int64).T
     differs = dict(_differences(columns, first, second, tolerance))
     ids = tuple(production.ids[row] for row in second)
-    return Joined(ids, (first, second), differs, only_in_one(training, production))
+    return Joined(ids, differs, only_in_one(training, production), production.rows)
 
 
 def _numbered(data: Dataset) -> tuple[str, ...]:

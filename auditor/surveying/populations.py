@@ -22,15 +22,18 @@ class Census:
 def levels_of(dataset: Dataset, name: str) -> Column | None:
     """Return the level of each row in a column of a population, or ``None`` if it is not there.
 
-    Columns joined by commas are joined level by level; a row of which one part is unknown is
-    unknown. Groups, slice columns and the columns that the model reads are looked up, in this
-    order.
+    A name that is no column but joins several is joined level by level; a row of which one part is
+    unknown is unknown. Groups, slice columns and the columns that the model reads are looked up, in
+    this order.
     """
+    whole = _column(dataset, name)
+    if whole is not None:
+        return whole
     parts = [_column(dataset, part) for part in parts_of(name)]
     found = [part for part in parts if part is not None]
     if len(found) < len(parts):
         return None
-    return found[0] if len(found) == 1 else joined(found, UNKNOWN)
+    return joined(found, UNKNOWN)
 
 
 def count_levels(column: Column, levels: tuple[str, ...]) -> Census:

@@ -139,7 +139,7 @@ def _rise(twin: Twin, ground: Ground, steps: int, rng: np.random.Generator) -> F
     for _ in range(steps):
         points = ground.ball.settle(climb.ascent.point)
         answer = Answer(
-            points.astype(np.float64),
+            points,
             np.zeros(len(points), dtype=np.bool_),
             np.zeros(0),
             twin.forward(points),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
 import numpy as np
+from scipy.stats import rankdata
 
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
@@ -39,6 +40,7 @@ from auditor.surveying.sides import compared
 from auditor.surveying.telling_apart import features, told_apart
 
 SECONDS_A_ROW = 2e-5
+SIDES = ("reference", "current")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +122,13 @@ class Drift:
         said = [answers(subject, data.role) for data in pair]
         columns = [*shared_columns(*pair), *scores_column(subject, said)]
         kept = [apart(subject, data) for data in pair]
-        rows = [part[: self.rows] for part in kept]
-        if any(data.clustered for data in pair):
-            columns = [column.take(kept[0], kept[1]) for column in columns]
-            rows = [np.arange(len(part)) for part in rows]
-        taken = list(count_columns(columns))
+        clustered = any(data.clustered for data in pair)
+        whole = [column.take(*kept) for column in columns] if clustered else columns
+        taken = list(count_columns(whole))
         if not taken:
             return {"gap": write_gap(NO_COLUMNS)}
-        some = [column.take(rows[0], rows[1]) for column in columns]
+        rows = [part[: self.rows] for part in kept]
+        some = [column.take(*rows) for column in columns]
         current = np.arange(len(rows[0]) + len(rows[1])) >= len(rows[0])
         scores, held_out = told_apart(features(some, len(rows[0])), current)
         return {
@@ -136,10 +137,9 @@ class Drift:
             "held_out": held_out,
             **decided_by_label(subject, said),
             "task": {
-                "reference": pair[0].role.value,
-                "current": pair[1].role.value,
+                **{name: at.role.value for name, at in zip(SIDES, pair, strict=True)},
                 "rows": [len(part) for part in kept],
-                "clustered": any(data.clustered for data in pair),
+                "clustered": clustered,
                 "only_in_one": list(only_in_one(*pair)),
                 "seed": subject.seed,
                 "classes": classes_of(subject),
@@ -182,9 +182,7 @@ class Drift:
         area = auc(scores, current, confidence)
         yield Measurement.of(area, "classifier_auc", Unit.SHARE, bound=Bound.AT_LEAST)
         seed = cast("Mapping[str, int]", evidence["task"])["seed"]
-        ranks = np.argsort(np.argsort(scores, kind="stable"), kind="stable").astype(np.float64)
-        _, places, sizes = np.unique(scores, return_inverse=True, return_counts=True)
-        ranks = (np.bincount(places, ranks) / sizes)[places]
+        ranks = rankdata(scores)
         chance = shuffled(
             lambda order: float(ranks[order == 1].sum()),
             current.astype(np.int64),

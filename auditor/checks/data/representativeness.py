@@ -92,10 +92,11 @@ class Representativeness:
         for role in (Role.EVALUATION, Role.TRAINING):
             dataset = subject.datasets.get(role)
             if dataset is not None:
+                rows = apart(subject, dataset)
                 samples[role.value] = {
                     "clustered": dataset.clustered,
                     "columns": [
-                        _counted(dataset, apart(subject, dataset), name, shares)
+                        _counted(dataset, rows, name, shares)
                         for name, shares in subject.population.items()
                     ],
                 }

@@ -99,7 +99,7 @@ class Skew:
             "differs": differs,
             "columns": list(found.differs),
             "task": {
-                "production": 0 if production is None else production.rows,
+                "production": found.served,
                 "clustered": any(data.clustered for data in pair if data is not None),
                 "only_in_one": list(found.only_in_one),
                 "worst_rows": _named(found, anywhere),
@@ -109,7 +109,7 @@ class Skew:
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count the rows that differ, and those that know too much."""
         if "no_skew" in evidence and not evidence["late"]:
-            return (read_gap(evidence["no_skew"], ""),)
+            return (read_gap(evidence["no_skew"]),)
         return (*self.skew(evidence, confidence), *_leaks(evidence, confidence))
 
     def skew(self, evidence: Evidence, confidence: float) -> Iterator[Reading]:

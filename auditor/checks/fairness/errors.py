@@ -95,7 +95,8 @@ class GroupErrors:
         flags = flags_of(within, within, within, within)
         found: list[Reading] = []
         for name, groups, codes in columns:
-            chosen = compared(groups, codes, self.least_share, unknown=self.compare_unknown)
+            rows = np.bincount(codes, minlength=len(groups)).tolist()
+            chosen = compared(groups, rows, self.least_share, unknown=self.compare_unknown)
             table = Table.of(name, groups, chosen, Rows(flags, codes, clusters))
             family = 2 * len(columns)
             found += Errors(table, errors, tolerance, confidence, family).readings()

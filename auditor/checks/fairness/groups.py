@@ -129,8 +129,7 @@ class Groups:
         found: dict[str, float] = {}
         for groups in size.groups.values():
             rows = [sum(labels.values()) for labels in groups.values()]
-            codes = np.repeat(np.arange(len(groups)), rows)
-            chosen = compared(tuple(groups), codes, self.least_share, unknown=self.compare_unknown)
+            chosen = compared(tuple(groups), rows, self.least_share, unknown=self.compare_unknown)
             trials = expected_trials([groups[name] for name in chosen], size.favourable)
             widths = {
                 f"{rate}_gap": gap_half_width(rows, confidence, family)
@@ -174,7 +173,8 @@ class Groups:
         told = cast("Mapping[str, Json]", evidence["task"])
         found: list[Reading] = []
         for name, groups, codes in columns:
-            chosen = compared(groups, codes, self.least_share, unknown=self.compare_unknown)
+            rows = np.bincount(codes, minlength=len(groups)).tolist()
+            chosen = compared(groups, rows, self.least_share, unknown=self.compare_unknown)
             table = Table.of(name, groups, chosen, Rows(flags, codes, clusters))
             family, reference = _family(len(columns)), self.reference_of(name)
             found += Comparing(table, confidence, family, reference, told).readings()

@@ -8,7 +8,7 @@ import numpy as np
 
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
-from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.checks import OF_SCORES, Check, Metric, Need
 from auditor.domain.clusters import read_clusters, write_clusters
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
@@ -23,7 +23,6 @@ from auditor.surveying.claimed import KINDS, Answered, Labels, measure
 
 METRIC, OVERCLAIM = "claimed_minus_measured", "overclaim"
 OVERCLAIMED = {True: "above 0", False: "below 0"}
-OF_SCORES = frozenset({"auc", "nll", "brier"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ class Claims:
             "task": {
                 "classes": classes,
                 "positive": task.positive_index if isinstance(task, Classification) else 0,
-                "labels_only": subject.predictions_only and data.scores is None,
+                "labels_only": subject.labels_only(Role.EVALUATION),
             },
         }
 

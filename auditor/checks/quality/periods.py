@@ -7,6 +7,7 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.comparing.certainty import CERTAINTY
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
@@ -47,9 +48,7 @@ class OverTime:
     uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "accuracy": Metric("Accuracy", Unit.SHARE, higher_is_better=True),
-        "slope": Metric("Recalibration slope (1 is right, less is too bold)", Unit.NONE),
-        "intercept": Metric("Recalibration intercept (0 is right)", Unit.NONE),
-        "debiased_l2": Metric("Debiased L2 calibration error", Unit.SHARE, higher_is_better=False),
+        **{name: CERTAINTY[name] for name in ("slope", "intercept", "debiased_l2")},
         "accuracy_range": Metric("Largest difference of accuracy between periods", Unit.NONE),
         "accuracy_change": Metric(
             "Accuracy of the latest period, less the first", Unit.NONE, higher_is_better=True
