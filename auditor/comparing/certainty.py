@@ -88,14 +88,15 @@ class Certainty:
         if found is None:
             yield from (self.undefined("slope"), self.undefined("intercept"))
             return
-        details = {**(seen.about if seen.robust else seen.doubts), **self.test(found)}
-        doubted = seen.clustered and not seen.robust
+        robust = seen.robust
+        details = {**(seen.about if robust else seen.doubts), **self.test(found, robust=robust)}
+        doubted = seen.clustered and not robust
         for metric, interval in (("slope", found.slope), ("intercept", found.intercept)):
             yield Measurement.of(interval, metric, Unit.NONE, doubted=doubted, details=details)
 
-    def test(self, found: Recalibration) -> dict[str, Json]:
+    def test(self, found: Recalibration, *, robust: bool) -> dict[str, Json]:
         """Say how the joint test of slope 1 and intercept 0 came out."""
-        name = "hotelling_t2" if self.seen.robust else "likelihood_ratio"
+        name = "hotelling_t2" if robust else "likelihood_ratio"
         return {
             name: found.statistic,
             "p_value": found.p_value,

@@ -89,7 +89,7 @@ class Classes:
     def gains(self, confidence: float) -> Iterator[Reading]:
         """Return what a temperature and Platt scaling save on rows that they were not learnt on."""
         halves = Halves(self.learnt, self.seen.clusters)
-        if not self._enough(halves):
+        if not halves.enough:
             yield from (self._too_few(metric) for metric in ("temperature_gain", "platt_gain"))
             return
         advice = temper(self.stated, self.labels, halves, confidence)
@@ -99,12 +99,6 @@ class Classes:
             return
         found = platt(self.seen.stated, self.seen.happened, halves, confidence)
         yield _NO_LINE if found is None else self._gain("platt_gain", found)
-
-    def _enough(self, halves: Halves) -> bool:
-        if halves.clusters is None:
-            return halves.enough
-        held = len(np.unique(halves.clusters[~halves.learnt]))
-        return halves.enough and held >= LEAST_CLUSTERS
 
     def _gain(self, metric: str, found: Advice) -> Measurement:
         advice = (

@@ -12,7 +12,7 @@ from auditor.domain.readings import Gap, Measurement, Reading, Reason, Scalar, U
 from auditor.domain.tasks import Floats
 from auditor.stats.gaps import Comparison, widest_gap
 from auditor.stats.group_means import LEAST, means, means_together
-from auditor.stats.group_rates import TWO, rows_in_clusters
+from auditor.stats.group_rates import TWO, renumbered, rows_in_clusters
 
 ERROR, WITHIN = "mean_error", "within_tolerance"
 OF_TABLE = "accuracy"
@@ -52,12 +52,10 @@ class Errors:
     def part(self, chosen: tuple[int, ...]) -> tuple[Floats, np.ndarray, np.ndarray | None]:
         """Return errors, groups counted from 0, and clusters of the rows of chosen groups."""
         rows = self.table.rows
-        place = np.full(len(self.table.groups), -1)
-        place[list(chosen)] = np.arange(len(chosen))
-        codes = place[rows.codes]
-        inside = codes >= 0
+        flags = np.isin(np.arange(len(self.table.groups)), chosen)
+        inside, codes = renumbered(rows.codes, flags)
         clusters = None if rows.clusters is None else rows.clusters[inside]
-        return self.errors[inside], codes[inside], clusters
+        return self.errors[inside], codes, clusters
 
     def alone(self) -> Mapping[int, Interval]:
         """Return the mean error of each group that has enough rows."""
@@ -81,7 +79,8 @@ class Errors:
     def error_gap(self) -> Reading:
         """Return the largest difference of mean errors between the compared groups."""
         name, where = f"{ERROR}_gap", {"group_column": self.table.column}
-        few = [self.table.groups[at] for at in self.table.compared if at not in self.enough]
+        enough = self.enough
+        few = [self.table.groups[at] for at in self.table.compared if at not in enough]
         if few or len(self.table.compared) < TWO:
             return self.lacking(name, where, few)
         found = widest_gap(
@@ -104,8 +103,7 @@ class Errors:
         """Return a gap with the two groups that differ most."""
         names = self.table.names
         details: dict[str, Json] = {
-            "highest": names[found.highest],
-            "lowest": names[found.lowest],
+            **found.between(names),
             "tolerance": self.tolerance,
             "left_out": [name for name in self.table.groups if name not in names],
         }

@@ -36,11 +36,12 @@ def of_counts(table: Table, rate: str) -> dict[str, Json]:
         name: (int(k), int(n))
         for name, (k, n) in zip(table.groups, table.counts[rate], strict=True)
     }
+    known = table.known(rate)
     found: dict[str, Json] = {
         "counts": {name: _fraction(counts[name]) for name in table.names},
         "small_groups": [name for name in table.names if 0 < counts[name][1] < SMALL],
         "without_rate": [name for at, name in zip(table.compared, table.names, strict=True)
-                         if not table.known(rate)[at]],
+                         if not known[at]],
     }  # fmt: skip
     left_out: dict[str, Json] = {
         name: _fraction(counts[name]) for name in table.groups if name not in table.names

@@ -78,7 +78,7 @@ class Comparing:
         groups = self.table.together(rate, self.confidence, self.family)
         found = widest_gap(groups)
         details = {
-            **self.pair(found),
+            **found.between(self.table.names),
             **of_counts(self.table, rate),
             **undecided_by(self.table, rate, groups, found),
             **(self.base() if name in WITH_BASE_RATES else {}),
@@ -101,7 +101,7 @@ class Comparing:
         which, largest = joint_gap(tuple(known.values()))
         details: dict[str, Json] = {
             "rate": tuple(known)[which],
-            **self.pair(largest),
+            **largest.between(self.table.names),
             "of": {rate: one.interval.value for rate, one in known.items()},
             **self.base(),
         }
@@ -114,8 +114,10 @@ class Comparing:
             return lacking
         found = smallest_ratio(self.selection())
         details = {
-            **self.pair(found), **of_counts(self.table, "selection_rate"), **four_fifths(self.table)
-        }  # fmt: skip
+            **found.between(self.table.names),
+            **of_counts(self.table, "selection_rate"),
+            **four_fifths(self.table),
+        }
         said = self.said("selection_rate", details)
         return self.measurement(found.interval, RATIO, Unit.NONE, said)
 
@@ -179,11 +181,6 @@ class Comparing:
     def said(self, rate: str, details: dict[str, Json]) -> dict[str, Json]:
         """Add what it is to be selected, where that is not to be given the favourable class."""
         return {**details, **self.selected} if rate == "selection_rate" else details
-
-    def pair(self, found: Comparison) -> dict[str, Json]:
-        """Name the two groups that differ most."""
-        names = self.table.names
-        return {"highest": names[found.highest], "lowest": names[found.lowest]}
 
     def measurement(
         self,

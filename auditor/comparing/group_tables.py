@@ -19,6 +19,7 @@ from auditor.stats.group_rates import (
     GroupRates,
     clustered_rates,
     independent_rates,
+    renumbered,
     rows_in_clusters,
 )
 from auditor.stats.proportions import clopper_pearson
@@ -122,10 +123,8 @@ class Table:
         found: list[Interval | None] = [None] * len(self.groups)
         if not known.any():
             return tuple(found)
-        among, hits = self.rows.of(rate)
-        inside = among & known[self.rows.codes]
-        kinds = (np.cumsum(known) - 1)[self.rows.codes[inside]]
-        shares = clustered_shares(hits[inside], kinds, self.rows.clusters[inside], confidence)
+        hits, clusters, kinds = self.among(rate, self.rows.clusters, known)
+        shares = clustered_shares(hits, kinds, clusters, confidence)
         for at, value, low, high in zip(np.flatnonzero(known), *shares[:3], strict=True):
             rows = int(self.counts[rate][at, 1])
             limits = float(value), float(low), float(high)
@@ -140,13 +139,15 @@ class Table:
         if self.rows.clusters is None:
             counts = self.counted(rate)
             return independent_rates(counts[:, 0], counts[:, 1], confidence, family)
-        place = np.full(len(self.groups), -1)
-        place[list(self.compared)] = np.arange(len(self.compared))
-        among, hits = self.rows.of(rate)
-        inside = among & (place[self.rows.codes] >= 0)
-        groups = place[self.rows.codes[inside]], len(self.compared)
-        clusters = self.rows.clusters[inside]
-        return clustered_rates(hits[inside], groups, clusters, confidence, family)
+        chosen = np.isin(np.arange(len(self.groups)), self.compared)
+        hits, clusters, kinds = self.among(rate, self.rows.clusters, chosen)
+        return clustered_rates(hits, (kinds, len(self.compared)), clusters, confidence, family)
+
+    def among(self, rate: str, clusters: Codes, chosen: Chosen) -> tuple[Chosen, Codes, Codes]:
+        """Return hits, clusters, and groups from 0 of the rows of a rate and of chosen groups."""
+        counted, hits = self.rows.of(rate)
+        inside, kinds = renumbered(self.rows.codes[counted], chosen)
+        return hits[counted][inside], clusters[counted][inside], kinds
 
 
 def of_groups(dataset: Dataset) -> dict[str, Item]:

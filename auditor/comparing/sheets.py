@@ -8,14 +8,13 @@ from numpy.typing import NDArray
 from auditor.comparing.clustering import Clusters
 from auditor.comparing.slices import Outcome
 from auditor.domain.canonical import Json
-from auditor.domain.datasets import TEXT
+from auditor.domain.datasets import TABLE_AXES, TEXT
 from auditor.domain.evidence import Evidence
 from auditor.domain.tasks import Array
 
 MOST_SHEETS = 8
 MOST_LETTERS = 160
 """Of a text that a sheet shows: its opening."""
-TABLE = 2
 """Axes of inputs that are no pictures."""
 
 
@@ -57,4 +56,4 @@ def as_shown(rows: Array) -> Evidence:
     """Return pictures as they are and texts by their openings; a table's rows stay away."""
     if rows.dtype.kind == TEXT:
         return {"sheet_texts": [str(text)[:MOST_LETTERS] for text in rows.reshape(-1).tolist()]}
-    return {"sheet_inputs": rows} if rows.ndim > TABLE else {}
+    return {"sheet_inputs": rows} if rows.ndim > TABLE_AXES else {}

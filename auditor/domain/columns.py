@@ -72,3 +72,15 @@ def joined(columns: Sequence[Column], unknown: str) -> Column:
     ]
     named = Column.of([unknown if unknown in part else JOINED.join(part) for part in parts])
     return Column(named.names, named.codes[places])
+
+
+def appended(one: Column, other: Column) -> Column:
+    """Return one column after the other, without touching the text of a row."""
+    names = tuple(sorted({*one.names, *other.names}))
+    places = {name: at for at, name in enumerate(names)}
+    parts = [
+        np.array([places[name] for name in column.names], dtype=np.int32)[column.codes]
+        for column in (one, other)
+        if len(column)
+    ]
+    return Column(names, np.concatenate([np.empty(0, dtype=np.int32), *parts]))

@@ -100,7 +100,7 @@ def clustered_proportion_difference(
     (base, least, most), (value, low, high) = (
         _share(found, side, kept, confidence) for side in (0, 1)
     )
-    shared = found.correlation(0, 1)
+    shared = float(found.correlations()[0, 1])
     return Interval(
         value - base,
         max(-1.0, value - base - _joined(value - low, most - base, shared)),
@@ -124,7 +124,7 @@ def clustered_shares(
     )
     count = found.means.size
     shares = np.array([_share(found, kind, kept, confidence) for kind in range(count)])
-    return shares[:, 0], shares[:, 1], shares[:, 2], _shared(found)
+    return shares[:, 0], shares[:, 1], shares[:, 2], found.correlations()
 
 
 def clustered_means_of(
@@ -138,12 +138,7 @@ def clustered_means_of(
     count = found.means.size
     of = [_student(found.estimate(at), confidence, len(values)) for at in np.eye(count)]
     limits = np.array([(one.value, one.low, one.high) for one in of])
-    return limits[:, 0], limits[:, 1], limits[:, 2], _shared(found)
-
-
-def _shared(found: ClusteredMeans) -> Floats:
-    count = range(found.means.size)
-    return np.array([[found.correlation(one, other) for other in count] for one in count])
+    return limits[:, 0], limits[:, 1], limits[:, 2], found.correlations()
 
 
 def _joined(one: float, other: float, shared: float) -> float:

@@ -73,7 +73,7 @@ def code_texts(texts: Sequence[str], coding: Coding) -> Coded:
     """
     column = Column.of(texts)
     names, place = column.names, column.codes
-    values = np.array([_number(name) for name in names])
+    values = np.array([as_number(name) for name in names])
     known = values[np.isfinite(values)]
     if known.size == len(set(names) - {UNKNOWN}) and np.unique(known).size > coding.bins:
         return code_numbers(values[place], coding)
@@ -139,7 +139,8 @@ def _written(value: float) -> str:
     return next((text for text in tries if float(text) == value), repr(float(value)))
 
 
-def _number(text: str) -> float:
+def as_number(text: str) -> float:
+    """Return the number that a text is, not a number where it is none."""
     try:
         return float(text)
     except ValueError:

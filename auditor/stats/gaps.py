@@ -23,6 +23,10 @@ class Comparison:
     highest: int
     lowest: int
 
+    def between(self, names: Sequence[str]) -> dict[str, str]:
+        """Name the two among the names of all."""
+        return {"highest": names[self.highest], "lowest": names[self.lowest]}
+
 
 def max_gap(
     successes: ArrayLike, trials: ArrayLike, confidence: float, family: int = 1

@@ -168,9 +168,8 @@ def clustered_rates(
     codes, count = groups
     seen = rows_in_clusters(codes, count, clusters) >= TWO
     _refuse_alone(seen)
-    inside = seen[codes]
+    inside, kinds = renumbered(codes, seen)
     pairs = math.comb(int(seen.sum()), TWO)
-    kinds = (np.cumsum(seen) - 1)[codes[inside]]
     level = 1 - (1 - confidence) / family / pairs
     rates, low, high, shared = clustered_shares(hits[inside], kinds, clusters[inside], level)
     return GroupRates(
@@ -184,6 +183,12 @@ def clustered_rates(
         CLUSTERED + _joint(family),
         shared,
     )
+
+
+def renumbered(codes: Codes, chosen: Flags) -> tuple[Flags, Codes]:
+    """Return which rows ``[n]`` are of ``chosen`` groups, and those rows' groups, from 0."""
+    inside = chosen[codes]
+    return inside, (np.cumsum(chosen) - 1)[codes[inside]]
 
 
 def rows_in_clusters(codes: Codes, count: int, clusters: Codes) -> NDArray[np.int64]:

@@ -15,14 +15,12 @@ def first_half(order: NDArray[np.int64], clusters: Sequence[str] | None) -> NDAr
     ``clusters`` ``[n]``, of the distinct ones, as sorted. Units are taken in turn while what was
     taken before is less than half of the rows.
     """
-    members = _alone(len(order)) if clusters is None else Column.of(clusters).codes
+    members: Codes = np.arange(len(order), dtype=np.int32)
+    if clusters is not None:
+        members = Column.of(clusters).codes
     sizes = np.bincount(members)[order]
     before = np.cumsum(sizes) - sizes
     chosen = np.zeros(len(order), dtype=np.bool_)
     chosen[order] = before + sizes // 2 < len(members) // 2
     found: NDArray[np.bool_] = chosen[members]
     return found
-
-
-def _alone(rows: int) -> Codes:
-    return np.arange(rows, dtype=np.int32)

@@ -56,11 +56,13 @@ class ClusteredMeans:
         freedom = float(np.sum(own)) ** 2 / spread if spread > 0 else 0.0
         return Estimate(float(contrast @ self.means), math.sqrt(squared), freedom)
 
-    def correlation(self, one: int, other: int) -> float:
-        """Return how the errors of two means go together, 0 where one has no error."""
+    def correlations(self) -> Floats:
+        """Return ``[k, k]`` how the errors of two means go together, 0 where one has no error."""
         product = self.scores.T @ self.scores
-        scale = math.sqrt(float(product[one, one] * product[other, other]))
-        return float(np.clip(product[one, other] / scale, -1.0, 1.0)) if scale > 0 else 0.0
+        own = np.diagonal(product)
+        scale = np.sqrt(own[:, None] * own)
+        there = scale > 0
+        return np.where(there, np.clip(product / np.where(there, scale, 1.0), -1.0, 1.0), 0.0)
 
 
 def clustered_means(

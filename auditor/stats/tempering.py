@@ -12,7 +12,7 @@ from auditor.domain.tasks import Floats
 from auditor.stats.clusters import Codes, clustered_mean
 from auditor.stats.losses import clip
 from auditor.stats.paired import LEAST, mean_difference
-from auditor.stats.recalibration import recalibrate
+from auditor.stats.recalibration import LEAST_CLUSTERS, recalibrate
 
 ENOUGH = 1e-6
 SHARPEST = 100.0
@@ -37,8 +37,11 @@ class Halves:
 
     @property
     def enough(self) -> bool:
-        """Whether both halves have rows for a fit and for an interval."""
-        return min(int(self.learnt.sum()), int((~self.learnt).sum())) >= LEAST
+        """Whether both halves have rows, and clusters, for a fit and for an interval."""
+        held_out = ~self.learnt
+        if self.clusters is not None and len(np.unique(self.clusters[held_out])) < LEAST_CLUSTERS:
+            return False
+        return min(int(self.learnt.sum()), int(held_out.sum())) >= LEAST
 
 
 @dataclass(frozen=True, slots=True)

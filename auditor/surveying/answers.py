@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditor.domain.absences import ABSENT, without_labels
 from auditor.domain.clusters import KEY
-from auditor.domain.columns import Column
+from auditor.domain.columns import Column, appended
 from auditor.domain.datasets import UNLABELLED, Dataset, Role
 from auditor.domain.evidence import Item
 from auditor.domain.readings import Gap, Reason
@@ -84,13 +85,14 @@ def shared_clusters(given: Sequence[Answers], rows: Flags | None = None) -> dict
     """
     if all(item.data.cluster is None for item in given):
         return {}
-    named = [
-        item.data.cluster or [f"\0{item.data.role.value}\0{row}" for row in range(item.data.rows)]
-        for item in given
-    ]
-    column = Column.of([name for part in named for name in part])
+    column = reduce(appended, [_cluster(item.data) for item in given])
     kept = column.codes if rows is None else column.codes[rows]
     return {} if len(column.names) == len(column) else {KEY: kept}
+
+
+def _cluster(data: Dataset) -> Column:
+    alone = f"\0{data.role.value}\0"
+    return data.cluster or Column.of([f"{alone}{row}" for row in range(data.rows)])
 
 
 def _labelled(subject: Subject, data: Dataset) -> Flags:

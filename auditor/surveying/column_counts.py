@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.domain.canonical import Json
-from auditor.domain.columns import Column
+from auditor.domain.columns import Column, appended
 from auditor.domain.evidence import Evidence
 from auditor.domain.tasks import Floats
 from auditor.stats.multiplicity import benjamini_hochberg
 from auditor.stats.shifts import Shift, category_shift, number_shift
 from auditor.stats.sketches import Grid, Sketch, counted, sketch
-from auditor.surveying.shared_columns import Shared, appended
+from auditor.surveying.shared_columns import Shared
 
 MOST_LEVELS = 200
 LEAST_NAMED = 5

@@ -113,8 +113,7 @@ class Course:
         right = np.bincount(line.periods[line.right], minlength=len(line.names))
         found = max_gap(right, rows, confidence, CHANGES)
         details: dict[str, Json] = {
-            "highest": line.names[found.highest],
-            "lowest": line.names[found.lowest],
+            **found.between(line.names),
             "roles": list(self.roles),
         }
         made = line.measured(found.interval, "accuracy_range", Unit.NONE)
@@ -135,14 +134,12 @@ class Course:
         """Return the latest calibration error, less the first."""
         latest = self.line.error(len(self.line.names) - 1, level)
         first = self.line.error(0, level)
-        for found in (latest, first):
-            if isinstance(found, Gap):
-                return replace(found, metric="calibration_change")
-        if isinstance(latest, Gap) or isinstance(first, Gap):
-            raise TypeError
+        if isinstance(latest, Gap):
+            return replace(latest, metric="calibration_change")
+        if isinstance(first, Gap):
+            return replace(first, metric="calibration_change")
         made = _joint(interval_difference(latest, first), "calibration_change", self, confidence)
-        doubtful = self.line.clusters is not None
-        return replace(made, doubted=doubtful) if doubtful else made
+        return replace(made, doubted=self.line.clusters is not None)
 
 
 def _joint(found: Interval, metric: str, course: Course, confidence: float) -> Measurement:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.columns import appended
 from auditor.domain.datasets import Dataset
 from auditor.domain.readings import Gap, Reason
 from auditor.surveying.answers import Flags
-from auditor.surveying.shared_columns import Shared, appended, only_in_one, shared_columns
+from auditor.surveying.shared_columns import Shared, only_in_one, shared_columns
 
 NO_IDS = Gap(
     reason=Reason.NOT_DEFINED,

@@ -27,7 +27,7 @@ class Pool:
         return self.ours if self.theirs is None else self.theirs
 
 
-def by_key(ours: NDArray[np.uint64], theirs: NDArray[np.uint64] | None) -> Rows:
+def by_key(ours: NDArray[np.integer], theirs: NDArray[np.integer] | None) -> Rows:
     """Return a link ``[m, 2]`` of each row to the first other row that has the same key.
 
     ``theirs`` are the keys to look ours up in; ``None``: ours, in which no row is its own other.

@@ -7,7 +7,7 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.datasets import Dataset
+from auditor.domain.datasets import TEXT, Dataset
 from auditor.domain.images import image_axes
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.tasks import Array, Feature, FeatureKind, Floats, InputSpace
@@ -82,7 +82,7 @@ def codes(*parts: Array) -> tuple[Rows, ...]:
 
 
 def _digests(part: Array) -> NDArray[np.bytes_]:
-    if part.dtype.kind == "U":
+    if part.dtype.kind == TEXT:
         rows = [str(text).encode() for text in part]
     else:
         plain = np.ascontiguousarray(part, dtype=np.float64).reshape(len(part), -1) + 0.0

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.domain.tasks import Array
-from auditor.surveying.links import NO_LINKS, chained, together
+from auditor.surveying.links import NO_LINKS, by_key, chained, together
 from auditor.surveying.materials import Kind, Material, Rows, codes, first_of_each
 from auditor.surveying.near_pictures import near_pictures
 from auditor.surveying.near_tables import Tolerance, near_rows
@@ -56,8 +56,8 @@ def repeats(rows: Material, likeness: Likeness) -> Repeats:
     links = likeness.links(rows.take(distinct), None)
     chains = chained(links, len(distinct))
     alone = np.bincount(chains)[chains] == 1
-    near = chains[np.searchsorted(distinct, firsts)]
-    unlinked = alone[np.searchsorted(distinct, firsts)]
+    place = np.searchsorted(distinct, firsts)
+    near, unlinked = chains[place], alone[place]
     near[unlinked] = chains.size + np.arange(int(unlinked.sum()))
     return Repeats(together(coded), together(near))
 
@@ -73,12 +73,9 @@ class Leaks:
 def leaks(ours: Material, theirs: Material, likeness: Likeness) -> Leaks:
     """Return which rows of ours stand among theirs; a row that does exactly is not near as well."""
     mine, other = codes(ours.values, theirs.values)
-    distinct, first = np.unique(other, return_index=True)
-    place = np.minimum(np.searchsorted(distinct, mine), len(distinct) - 1)
-    equal = distinct[place] == mine
-    rows = np.flatnonzero(equal)
-    exact = np.stack((rows, first[place[rows]]), axis=1).astype(np.int64)
-    rest = np.flatnonzero(~equal)
+    exact = by_key(mine, other)
+    rest = np.setdiff1d(np.arange(len(mine)), exact[:, 0])
+    _, first = np.unique(other, return_index=True)
     links = likeness.links(ours.take(rest), theirs.take(first))
     near = np.stack((rest[links[:, 0]], first[links[:, 1]]), axis=1)
     _, once = np.unique(near[:, 0], return_index=True)

@@ -1,16 +1,15 @@
 """The columns that two datasets have in common, as numbers or as texts."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.columns import Column
+from auditor.domain.columns import Column, appended
 from auditor.domain.datasets import UNKNOWN, Dataset
 from auditor.domain.tasks import Floats
-from auditor.stats.coding import Coded, Coding, code_texts, code_values
+from auditor.stats.coding import Coded, Coding, as_number, code_texts, code_values
 
 Rows = NDArray[np.int64]
 FEW = 20
@@ -65,18 +64,6 @@ def only_in_one(reference: Dataset, current: Dataset) -> tuple[str, ...]:
     return tuple(sorted(one ^ other))
 
 
-def appended(one: Column, other: Column) -> Column:
-    """Return one column after the other, without touching the text of a row."""
-    names = tuple(sorted({*one.names, *other.names}))
-    places = {name: at for at, name in enumerate(names)}
-    parts = [
-        np.array([places[name] for name in column.names], dtype=np.int32)[column.codes]
-        for column in (one, other)
-        if len(column)
-    ]
-    return Column(names, np.concatenate([np.empty(0, dtype=np.int32), *parts]))
-
-
 def _texts(data: Dataset) -> Mapping[str, Column]:
     return {**data.slices, **data.groups}
 
@@ -94,17 +81,10 @@ def _values(data: Dataset) -> Mapping[str, Floats]:
 
 
 def _of_texts(name: str, one: Column, other: Column) -> Shared:
-    values = [np.array([_number(text) for text in column.names]) for column in (one, other)]
+    values = [np.array([as_number(text) for text in column.names]) for column in (one, other)]
     known = [text for column in (one, other) for text in column.names if text != UNKNOWN]
     distinct = np.unique(np.concatenate(values))
     finite = sum(int(np.isfinite(part).sum()) for part in values)
     if finite == len(known) and np.isfinite(distinct).sum() > FEW:
         return Shared(name, numbers=(values[0][one.codes], values[1][other.codes]))
     return Shared(name, texts=(one, other))
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan

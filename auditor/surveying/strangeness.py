@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.datasets import TABLE_AXES, TEXT
 from auditor.domain.images import image_axes
 from auditor.domain.tasks import Array, Feature, FeatureKind, Floats
 from auditor.surveying.near_pictures import greys, means
 from auditor.surveying.near_tables import spread
 
 BLOCK = 8192
-TABLE_AXES = 2
 LEAST_SPREAD = 1e-9
 
 
@@ -68,7 +68,7 @@ def _rarity(column: Floats) -> tuple[Floats, Floats]:
 
 def comparable(values: Array) -> Floats | None:
     """Return rows of a table as they are, pictures by their means over a grid; else ``None``."""
-    if values.dtype.kind == "U":
+    if values.dtype.kind == TEXT:
         return None
     if values.ndim == TABLE_AXES:
         return values.astype(np.float64)
