@@ -40,7 +40,7 @@ class Scored:
     classes: tuple[str, ...]
     positive: int
     clusters: NDArray[np.int64] | None
-    contradicted: int = 0
+    decided_otherwise: int = 0
 
     @classmethod
     def of(cls, evidence: Evidence) -> "Scored":
@@ -54,7 +54,7 @@ class Scored:
             tuple(cast("list[str]", task["classes"])),
             cast("int", task["positive"]),
             read_clusters(evidence),
-            cast("int", task.get("contradicted", 0)),
+            cast("int", task.get("decided_otherwise", 0)),
         )
 
     @property
@@ -72,7 +72,7 @@ class Scored:
             "majority_accuracy": float(counts.max() / counts.sum()),
             "worst_rows": self.worst_rows(),
             **self.other_order(),
-            **({"contradicted": self.contradicted} if self.contradicted else {}),
+            **({"decided_otherwise": self.decided_otherwise} if self.decided_otherwise else {}),
         }
         interval = share(right, self.clusters, confidence)
         return Measurement.of(interval, "accuracy", Unit.SHARE, details=details)

@@ -27,7 +27,7 @@ def suspicion(record: AuditRecord, reading: Reading) -> str:
 
 
 def _contradiction(reading: Measurement) -> str:
-    rows = reading.details.get("contradicted")
+    rows = reading.details.get("decided_otherwise")
     if not isinstance(rows, int | float) or not rows:
         return ""
     return (

@@ -67,7 +67,7 @@ def test_decisions_without_scores_leave_gaps_where_scores_would_speak() -> None:
 def test_decisions_that_their_scores_do_not_make_are_told() -> None:
     subject = decided([0, 0, 1, 1], [0, 0, 1, 0], with_scores=True)
     found = measured(Accuracy().figures(Accuracy().observe(subject, Shard()), 0.95), "accuracy")
-    assert found.details["contradicted"] == 2
+    assert found.details["decided_otherwise"] == 2
     agreed = decided([1, 1, 1, 1], [0, 0, 1, 0], with_scores=True)
     clean = measured(Accuracy().figures(Accuracy().observe(agreed, Shard()), 0.95), "accuracy")
-    assert "contradicted" not in clean.details
+    assert "decided_otherwise" not in clean.details

@@ -31,6 +31,11 @@ def test_a_gap_names_the_two_groups_that_it_lies_between() -> None:
 
 
 def test_scores_that_contradict_predictions_are_suspected() -> None:
-    odd = replace(GAP, metric="accuracy", details={"contradicted": 30.0})
+    odd = replace(GAP, metric="accuracy", details={"decided_otherwise": 30.0})
     assert suspicion(ATTACKED, odd).startswith("In 30 of 300 rows the prediction is not the one")
     assert suspicion(ATTACKED, GAP) == ""
+
+
+def test_labels_that_scores_contradict_are_no_fault_of_the_audit_file() -> None:
+    noise = replace(GAP, metric="noise_share", details={"contradicted": 79.0})
+    assert suspicion(ATTACKED, noise) == ""

@@ -88,7 +88,7 @@ class Accuracy:
             "task": {
                 "classes": list(task.classes),
                 "positive": task.positive_index,
-                "contradicted": _contradicted(task, probabilities, decided),
+                "decided_otherwise": _decided_otherwise(task, probabilities, decided),
             },
             **write_clusters(dataset),
         }
@@ -106,7 +106,9 @@ class Accuracy:
         )
 
 
-def _contradicted(task: Classification, probabilities: Floats, decided: NDArray[np.int64]) -> int:
+def _decided_otherwise(
+    task: Classification, probabilities: Floats, decided: NDArray[np.int64]
+) -> int:
     """Count the rows whose decision is not that which their scores make."""
     return int(np.count_nonzero(task.decide(probabilities) != decided))
 
