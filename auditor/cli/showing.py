@@ -12,11 +12,11 @@ from auditor.cli.texts import printable
 from auditor.domain.checks import Check
 from auditor.domain.findings import Finding
 from auditor.domain.policies import Effect, Mode, Policy
-from auditor.domain.readings import Gap, Reading, Reason
+from auditor.domain.readings import Gap, Reason
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
 from auditor.domain.verdicts import Outcome, Verdict
-from auditor.rendering.askings import is_asked
+from auditor.rendering.askings import asked_gaps
 from auditor.rendering.numbers import figure
 from auditor.rendering.phrases import limits_text, yes_or_no
 from auditor.rendering.suspicions import suspicions
@@ -48,10 +48,9 @@ def show_record(
 ) -> None:
     """Show the table of findings, the worst first, and the verdict."""
     console.print(_table(console, record, policy, checks))
-    gaps = [reading for reading in record.readings if isinstance(reading, Gap)]
-    asked = [gap for gap in gaps if is_asked(gap, record)]
+    asked, others = asked_gaps(record)
     show_gaps(console, asked)
-    _count(console, len(gaps) - len(asked))
+    _count(console, len(others))
     for text in suspicions(record):
         console.print(f"[yellow]suspicious[/] {_plain(text)}", highlight=False, soft_wrap=True)
     if all(item.outcome is Outcome.NOT_APPLICABLE for item in record.findings):
@@ -97,14 +96,13 @@ def show_report(console: Console, folder: Path) -> None:
     console.print(f"Report: {place}", highlight=False, markup=False, soft_wrap=True)
 
 
-def show_gaps(console: Console, readings: Iterable[Reading]) -> None:
+def show_gaps(console: Console, gaps: Iterable[Gap]) -> None:
     """Say what is missing and what helps, each once however many checks lack it."""
     lacking: dict[tuple[str, str], dict[str, None]] = {}
-    for gap in readings:
-        if isinstance(gap, Gap):
-            words = f"{_why(gap).rstrip('.')}. {gap.cure}"
-            checks = lacking.setdefault((gap.reason.value, words), {})
-            checks[f"{gap.check} on {gap.target}"] = None
+    for gap in gaps:
+        words = f"{_why(gap).rstrip('.')}. {gap.cure}"
+        checks = lacking.setdefault((gap.reason.value, words), {})
+        checks[f"{gap.check} on {gap.target}"] = None
     for (reason, words), checks in lacking.items():
         console.print(
             f"[yellow]{reason}[/] {_plain(words)} [dim]({', '.join(map(_plain, checks))})[/]",

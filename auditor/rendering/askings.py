@@ -20,12 +20,19 @@ BROKE = frozenset(
 """Reasons that nobody chose: told in any case."""
 
 
-def is_asked(gap: Gap, record: AuditRecord) -> bool:
-    """Whether a rule waits for what is missing, it broke, or the audit was asked for it by name."""
-    if gap.reason in BROKE or gap.check in record.request.only:
-        return True
+def asked_gaps(record: AuditRecord) -> tuple[list[Gap], list[Gap]]:
+    """Return the Gaps that a rule waits for, that broke, or that were asked for by name; the rest.
+
+    A rule that does not apply waits for nothing.
+    """
     asking = [item for item in record.findings if item.outcome is not Outcome.NOT_APPLICABLE]
     measured = {finding.measure for finding in asking}
-    if gap.metric:
-        return f"{gap.check}/{gap.metric}" in measured
-    return gap.check in {measure.partition("/")[0] for measure in measured}
+    checks = {measure.partition("/")[0] for measure in measured}
+    asked: list[Gap] = []
+    others: list[Gap] = []
+    for gap in record.readings:
+        if isinstance(gap, Gap):
+            waited = f"{gap.check}/{gap.metric}" in measured if gap.metric else gap.check in checks
+            told = waited or gap.reason in BROKE or gap.check in record.request.only
+            (asked if told else others).append(gap)
+    return asked, others

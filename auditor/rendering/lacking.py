@@ -1,10 +1,9 @@
 """What could not be measured: each reason once, however many checks it stopped."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from auditor.domain.readings import Gap, Reason
-from auditor.rendering.askings import is_asked
+from auditor.domain.readings import Gap, Reading, Reason
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.phrases import REASONS, gap_name
 
@@ -30,17 +29,16 @@ class GapRow:
         return f"{several} on {self.targets}" if self.targets else ""
 
 
-def gap_rows(inputs: RenderedInputs, *, asked: bool | None = None) -> tuple[GapRow, ...]:
-    """Return the Gaps of the record, those of equal reason, detail and cure as one.
+def gap_rows(inputs: RenderedInputs, chosen: Iterable[Reading] | None = None) -> tuple[GapRow, ...]:
+    """Return the Gaps of the record, or chosen ones, those of equal reason, detail and cure as one.
 
     Of one target, what was too costly is one row too: each check has its own sum, one cure helps.
-    ``asked`` chooses those that a rule waits for, or all others; ``None`` returns both.
     """
     grouped: dict[tuple[str, ...], list[Gap]] = {}
-    for gap in inputs.record.readings:
-        if isinstance(gap, Gap) and asked in (None, is_asked(gap, inputs.record)):
-            grouped.setdefault(_alike(gap), []).append(gap)
-    return tuple(_row(inputs, gaps) for gaps in grouped.values())
+    gaps = inputs.record.readings if chosen is None else chosen
+    for gap in (item for item in gaps if isinstance(item, Gap)):
+        grouped.setdefault(_alike(gap), []).append(gap)
+    return tuple(_row(inputs, alike) for alike in grouped.values())
 
 
 def _alike(gap: Gap) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from auditor.rendering.askings import asked_gaps
 from auditor.rendering.cards import MOST_CARDS, cards, outcome_counts, reading_sentence
 from auditor.rendering.coverage import control_rows, doubted
 from auditor.rendering.doubting import doubt_cure
@@ -60,13 +61,14 @@ def _verdict(inputs: RenderedInputs) -> Mapping[str, object]:
 def _rest(inputs: RenderedInputs) -> Mapping[str, object]:
     rows, unsure = measurement_rows(inputs), doubted(inputs)
     cures = [doubt_cure(inputs.record, item) for item in unsure]
+    asked, others = asked_gaps(inputs.record)
     return {
         "sections": sections(inputs),
         "galleries": galleries(inputs),
         "contact_sheets": contact_sheets(inputs),
         "show_examples": inputs.show_examples,
-        "gaps": gap_rows(inputs, asked=True),
-        "more_gaps": gap_rows(inputs, asked=False),
+        "gaps": gap_rows(inputs, asked),
+        "more_gaps": gap_rows(inputs, others),
         "doubted": [reading_sentence(inputs, item) for item in unsure],
         "doubt_cures": [cure for cure in dict.fromkeys(cures) if cure],
         "controls": control_rows(inputs.record.findings),

@@ -1,7 +1,7 @@
 """Contact sheets: the rows nearest to the centre of each cluster on which the model is worse."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -73,15 +73,15 @@ def _shown(
     pictures = as_pictures(rows) if isinstance(rows, np.ndarray) else None
     drawn = () if pictures is None else plain_pictures(pictures, room)
     for at, entry in enumerate(entries):
-        plain = Print(
+        said = texts[at] if isinstance(texts, Sequence) and at < len(texts) else ""
+        yield Print(
             row=scalar(entry.get("row")),
             wrong=entry.get("wrong") is True,
             label=_class(classes, labels, entry.get("place")),
             decision=_class(classes, decided, entry.get("place")),
+            picture=drawn[at] if at < len(drawn) else "",
+            text=said if isinstance(said, str) else "",
         )
-        picture = drawn[at] if at < len(drawn) else ""
-        said = texts[at] if isinstance(texts, Sequence) and at < len(texts) else ""
-        yield replace(plain, picture=picture, text=said if isinstance(said, str) else "")
 
 
 def _class(names: Json, codes: "Item | None", place: Json) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
-from scored_subjects import gaps, measured, scored
+from scored_subjects import gaps, measured, read, scored
 from watching import Nobody
 
 from auditor.checks.data.labels import Labels
@@ -13,7 +13,7 @@ from auditor.domain.budgets import Size
 from auditor.domain.datasets import Role
 from auditor.domain.readings import Gap
 from auditor.domain.records import Observation
-from auditor.domain.subjects import Shard, Subject
+from auditor.domain.subjects import Subject
 from auditor.engines.local import observe_all
 from auditor.measuring import Seen, readings
 from auditor.needs import unmet
@@ -30,14 +30,9 @@ def decided(decisions: list[int], labels: list[int], *, with_scores: bool) -> Su
 
 def test_decisions_of_the_file_count_and_not_those_that_its_scores_would_make() -> None:
     subject = decided([0, 0, 1, 1], [0, 0, 1, 0], with_scores=True)
-    found = Accuracy().figures(Accuracy().observe(subject, Shard()), 0.95)
+    found = read(Accuracy(), subject)
     assert measured(found, "accuracy").value == 0.75
-    assert (
-        measured(
-            Groups().figures(Groups().observe(subject, Shard()), 0.95), "selection_rate", group="f"
-        ).value
-        == 0.5
-    )
+    assert measured(read(Groups(), subject), "selection_rate", group="f").value == 0.5
 
 
 def test_decisions_alone_do_not_say_which_labels_are_wrong() -> None:
@@ -66,8 +61,8 @@ def test_decisions_without_scores_leave_gaps_where_scores_would_speak() -> None:
 
 def test_decisions_that_their_scores_do_not_make_are_told() -> None:
     subject = decided([0, 0, 1, 1], [0, 0, 1, 0], with_scores=True)
-    found = measured(Accuracy().figures(Accuracy().observe(subject, Shard()), 0.95), "accuracy")
+    found = measured(read(Accuracy(), subject), "accuracy")
     assert found.details["decided_otherwise"] == 2
     agreed = decided([1, 1, 1, 1], [0, 0, 1, 0], with_scores=True)
-    clean = measured(Accuracy().figures(Accuracy().observe(agreed, Shard()), 0.95), "accuracy")
+    clean = measured(read(Accuracy(), agreed), "accuracy")
     assert "decided_otherwise" not in clean.details

@@ -6,7 +6,7 @@ from shown_records import record_of, rule, shown
 from auditor.domain.policies import Limits
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.verdicts import Outcome
-from auditor.rendering.askings import is_asked
+from auditor.rendering.askings import asked_gaps
 
 GAP = Gap(
     reason=Reason.NEEDS_LABELS,
@@ -46,15 +46,15 @@ def test_a_check_that_crashed_is_told_though_no_rule_asks_for_it() -> None:
     ],
 )
 def test_a_rule_asks_for_its_own_metric(gap: Gap, asked: bool) -> None:  # noqa: FBT001 -- of a table
-    assert is_asked(gap, record_of(ASKED, [gap])) is asked
+    assert asked_gaps(record_of(ASKED, [gap])) == (([gap], []) if asked else ([], [gap]))
 
 
 def test_what_was_asked_for_by_name_is_told() -> None:
     gap = replace(GAP, check="data.drift")
-    assert is_asked(gap, record_of(ASKED, [gap], only=("data.drift",)))
+    assert asked_gaps(record_of(ASKED, [gap], only=("data.drift",))) == ([gap], [])
 
 
 def test_a_rule_that_does_not_apply_waits_for_nothing() -> None:
     idle = record_of(ASKED, [GAP])
     findings = tuple(replace(item, outcome=Outcome.NOT_APPLICABLE) for item in idle.findings)
-    assert not is_asked(GAP, replace(idle, findings=findings))
+    assert asked_gaps(replace(idle, findings=findings)) == ([], [GAP])

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fetching import made_by
 
 pytestmark = [pytest.mark.slow, pytest.mark.fetches, pytest.mark.xdist_group("adult")]
 
@@ -28,14 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("adult")
     for name in ("audit-adult.yaml", "policy.yaml"):
         shutil.copy(EXAMPLE / name, made / name)
-    command = [sys.executable, str(EXAMPLE / "make.py"), "--into", str(made)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    if done.returncode and "digest" not in done.stderr:
-        reason = f"make.py cannot fetch its packages: {done.stderr.strip()[-300:]}"
-        if os.environ.get("AUDITOR_REQUIRE_SERVICES") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    assert done.returncode == 0, done.stderr
+    made_by(EXAMPLE / "make.py", "--into", made)
     return made
 
 

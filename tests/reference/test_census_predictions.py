@@ -14,6 +14,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from fetching import made_by
 
 pytestmark = [pytest.mark.slow, pytest.mark.fetches, pytest.mark.xdist_group("census")]
 
@@ -59,18 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("census")
     for name in ("audit-census.yaml", "policy.yaml"):
         shutil.copy(EXAMPLE / name, made / name)
-    done = subprocess.run(
-        [sys.executable, EXAMPLE / "make.py", made],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE,
-    )
-    if done.returncode:
-        reason = f"the package cannot be fetched: {done.stderr.strip()[-300:]}"
-        if os.environ.get("AUDITOR_REQUIRE_SERVICES") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    made_by(EXAMPLE / "make.py", made)
     return made
 
 

@@ -140,4 +140,5 @@ ANYTHING = st.recursive(
 def test_details_of_any_shape_are_drawn_or_left_out(
     check: str, metric: str, key: str, told: object
 ) -> None:
-    panels(share(check, metric, {key: told, "k": 1, "by_chance": told}, data=HOSTILE))
+    drawn = panels(share(check, metric, {key: told, "k": 1, "by_chance": told}, data=HOSTILE))
+    assert all(len(row) == len(panel.header) for panel in drawn for row in panel.rows)

@@ -21,7 +21,11 @@ from auditor.rendering.plots.reliability import (
 
 CHECK, GROUPS = "quality.calibration", "fairness.calibration"
 GAINS = {"temperature_gain": ("temperature",), "platt_gain": ("slope", "intercept")}
-RIGHT_AT = {"slope": 1.0, "in_the_large": 0.0}
+LINES = {
+    "slope": ("Recalibration slope (1 is right)", 1.0),
+    "in_the_large": ("Came true, less stated (0 is right)", 0.0),
+}
+"""What is drawn of groups: its title, and where a calibrated model lies."""
 MOST_CLASSES, MOST_GROUPS = 12, 14
 LINES_APART = (
     "Each group with its own interval; the broken line is where a calibrated model lies. Rules "
@@ -62,10 +66,10 @@ def reliability_panels(
 
 
 def group_line_panels(
-    inputs: RenderedInputs, measured: Sequence[Measurement], key: str
+    _: RenderedInputs, measured: Sequence[Measurement], key: str
 ) -> Iterator[Panel]:
     """Yield for each column of groups how bold the model is, and how far it is off on average."""
-    shown = [m for m in measured if m.check == GROUPS and m.metric in RIGHT_AT]
+    shown = [m for m in measured if m.check == GROUPS and m.metric in LINES]
     places = {(str(m.params.get("group_column", "")), m.metric): None for m in shown}
     for index, (column, metric) in enumerate(places):
         mine = [
@@ -74,14 +78,17 @@ def group_line_panels(
             if (str(m.params.get("group_column", "")), m.metric) == (column, metric)
             if (of := ends(m)) is not None
         ]
-        title = f"{metric_title(inputs, GROUPS, metric)} by {column}".replace(" of a group", "")
+        if not mine:
+            continue
+        said_of, right_at = LINES[metric]
+        title = f"{said_of} by {column}"
         rows = [Row(name, *of, doubted=m.doubted) for name, m, of in mine[:MOST_GROUPS]]
         yield Panel(
-            title=title.replace(", in a group", ""),
+            title=title,
             target=mine[0][1].target,
             caption=(LINES_APART if index == 0 else "Each group with its own interval.")
             + (f" {len(mine) - len(rows)} more are in the table only." * (len(mine) > len(rows))),
-            drawing=interval_rows(f"{key}-{index}", title, rows, Unit.NONE, ideal=RIGHT_AT[metric]),
+            drawing=interval_rows(f"{key}-{index}", title, rows, Unit.NONE, ideal=right_at),
             header=("", "Figure", "Interval", "How sure"),
             rows=tuple((name, *said(m)) for name, m, _ in mine),
         )

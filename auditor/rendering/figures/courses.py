@@ -36,16 +36,21 @@ def course_panels(
 ) -> Iterator[Panel]:
     """Yield accuracy and calibration error by period."""
     for index, (metric, title) in enumerate(COURSES.items()):
-        mine = [m for m in measured if (m.check, m.metric) == (PERIODS, metric) and ends(m)]
-        if not mine:
+        drawn = [
+            (m, Moment(str(m.params.get("period", "")), *of, m.doubted))
+            for m in measured
+            if (m.check, m.metric) == (PERIODS, metric) and (of := ends(m)) is not None
+        ]
+        if not drawn:
             continue
+        moments = [moment for _, moment in drawn]
         yield Panel(
             title=title,
-            target=mine[0].target,
+            target=drawn[0][0].target,
             caption=f"{BANDS}{_changes(inputs, measured, metric)}",
-            drawing=course_plot(f"{key}-{index}", title, [_moment(m) for m in mine], Unit.SHARE),
+            drawing=course_plot(f"{key}-{index}", title, moments, Unit.SHARE),
             header=("Period", metric_title(inputs, PERIODS, metric), "Interval", "How sure"),
-            rows=tuple((str(m.params.get("period", "")), *said(m)) for m in mine),
+            rows=tuple((moment.name, *said(m)) for m, moment in drawn),
         )
 
 
@@ -53,11 +58,6 @@ def _changes(inputs: RenderedInputs, measured: Sequence[Measurement], metric: st
     name = "accuracy_change" if metric == "accuracy" else "calibration_change"
     found = [m for m in measured if (m.check, m.metric) == (PERIODS, name)]
     return "".join(f" {metric_title(inputs, PERIODS, name)}: {figure(m).whole}." for m in found)
-
-
-def _moment(m: Measurement) -> Moment:
-    value, low, high = ends(m) or (0.0, 0.0, 0.0)
-    return Moment(str(m.params.get("period", "")), value, low, high, m.doubted)
 
 
 def watch_panels(_: RenderedInputs, measured: Sequence[Measurement], key: str) -> Iterator[Panel]:
@@ -121,15 +121,19 @@ def _looks(listed: Json) -> list[Mapping[str, Json]]:
 def drift_panels(_: RenderedInputs, measured: Sequence[Measurement], key: str) -> Iterator[Panel]:
     """Yield the columns that have changed most, with how much and how surely."""
     mine = [m for m in measured if m.check == DRIFT and "column" in m.params]
-    found = [m for m in mine if m.metric == "distance" and ends(m)]
-    if not found:
+    drawn = [
+        (m, Row(str(m.params["column"]), *of, doubted=m.doubted))
+        for m in mine
+        if m.metric == "distance" and (of := ends(m)) is not None
+    ]
+    if not drawn:
         return
     beside = {(str(m.params["column"]), m.metric): m for m in mine}
-    rows = [_row(m) for m in found]
+    rows = [row for _, row in drawn]
     title = "Columns whose distribution has changed most"
     yield Panel(
         title=title,
-        target=found[0].target,
+        target=drawn[0][0].target,
         caption=BOTH,
         drawing=interval_rows(key, title, rows[:MOST_COLUMNS], Unit.NONE),
         header=("Column", "Change", "Interval", "Deviations moved", "Adjusted p-value"),
@@ -140,14 +144,9 @@ def drift_panels(_: RenderedInputs, measured: Sequence[Measurement], key: str) -
                 _beside(beside.get((str(m.params["column"]), "moved"))),
                 _p_value(m.details.get("adjusted_p_value")),
             )
-            for m in found
+            for m, _ in drawn
         ),
     )
-
-
-def _row(m: Measurement) -> Row:
-    value, low, high = ends(m) or (0.0, 0.0, 0.0)
-    return Row(str(m.params["column"]), value, low, high, doubted=m.doubted)
 
 
 def _beside(m: Measurement | None) -> str:

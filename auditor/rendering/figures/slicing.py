@@ -51,8 +51,8 @@ def _confirmed(
     whole, *found = errors
     slices = sorted(found, key=lambda m: -_excess(m))[:MOST_SLICES]
     names = ["all rows", *(f"slice {place}" for place in range(1, len(slices) + 1))]
-    placed = [of for m in (whole, *slices) if (of := ends(m)) is not None]
-    rows = [Row(name, *of) for name, of in zip(names, placed, strict=True)]
+    named = list(zip(names, (whole, *slices), strict=True))
+    rows = [Row(name, *of) for name, m in named if (of := ends(m)) is not None]
     title = check_title(inputs, whole.check)
     notes = [_told(m, place, slices[: place - 1]) for place, m in enumerate(slices, 1)]
     hidden = len(found) - len(slices)
@@ -63,7 +63,7 @@ def _confirmed(
         caption=" ".join([_counted(mine), *_view(whole)]),
         drawing=interval_rows(key, title, rows, Unit.SHARE),
         header=("", "Slice", "Wrong here", "Interval", "Wrong elsewhere", "Times", "Rows"),
-        rows=tuple(_cells(name, m) for name, m in zip(names, (whole, *slices), strict=True)),
+        rows=tuple(_cells(name, m) for name, m in named),
         notes=(*notes, *more, *([CURES] if slices else [NOTHING])),
         wide=bool(slices),
     )
@@ -199,9 +199,8 @@ def _excess(m: Measurement) -> float:
 
 def _count(m: Measurement, name: str) -> tuple[int, int]:
     held = m.details.get(name)
-    found = [held.get(key) for key in ("k", "n")] if isinstance(held, Mapping) else []
-    wrong, rows = (*(n for n in found if isinstance(n, int)), 0, 0)[:2]
-    return wrong, rows
+    wrong, rows = (held.get("k"), held.get("n")) if isinstance(held, Mapping) else (0, 0)
+    return (wrong, rows) if isinstance(wrong, int) and isinstance(rows, int) else (0, 0)
 
 
 def _percent(share: float) -> str:

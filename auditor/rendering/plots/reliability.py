@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from auditor.rendering.plots.axes import Axis, Frame, share_ticks, ticks
+from auditor.rendering.plots.legends import Entry, legend
 from auditor.rendering.plots.svg import Drawing, dot, line, path, rect, shortened, text
 
 WIDTH = 360
@@ -174,6 +175,5 @@ def _strip(found: Beside) -> list[Markup]:
         line(low, middle, high, middle, "whisker series-0"),
         *(line(end, middle - 4, end, middle + 4, "whisker series-0") for end in (low, high)),
         dot(axis.at(found.value), middle, "mark series-0"),
-        rect(LEFT, STRIP_BOTTOM + 26, 18, 12, "zone"),
-        text(LEFT + 26, STRIP_BOTTOM + 36, "where calibrated models lie", "legend"),
+        *legend([Entry("zone", "where calibrated models lie")], LEFT, STRIP_BOTTOM + 32),
     ]
