@@ -99,13 +99,9 @@ def _labelled(dataset: Dataset) -> bool:
     return dataset.labels is not None or dataset.targets is not None
 
 
-def _says(dataset: Dataset) -> bool:
-    return dataset.scores is not None or dataset.decisions is not None
-
-
 def _scores(subject: Subject) -> Gap | None:
     evaluation = subject.datasets.get(Role.EVALUATION)
-    if subject.predictions_only and evaluation is not None and _says(evaluation):
+    if subject.predictions_only and evaluation is not None and evaluation.answered:
         return None
     return subject.model if isinstance(subject.model, Gap) else None
 

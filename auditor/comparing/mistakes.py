@@ -21,12 +21,6 @@ MOST_LABELS = 12
 Indices = NDArray[np.int16]
 
 
-def class_names(subject: Subject) -> list[Json]:
-    """Return the classes that ``decided_rows`` counts by; none of a regression."""
-    task = subject.task
-    return list(task.classes) if isinstance(task, Classification) else []
-
-
 def decided_rows(subject: Subject) -> dict[str, Indices]:
     """Return what each row of the evaluation data is labelled and decided; nothing of a number."""
     labels = subject.datasets[Role.EVALUATION].labels

@@ -74,6 +74,11 @@ class Dataset:
         return self.inputs is not None and self.inputs.ndim == TABLE_AXES and not self.texts
 
     @property
+    def answered(self) -> bool:
+        """Whether the file says what a model answered."""
+        return self.scores is not None or self.decisions is not None
+
+    @property
     def clustered(self) -> bool:
         """Whether some rows share a cluster, so that they are not independent."""
         return self.cluster is not None and len(self.cluster.names) < self.rows

@@ -70,6 +70,11 @@ class Regression:
 Task = Classification | Regression
 
 
+def class_names(task: Task) -> tuple[str, ...]:
+    """Return the classes that a task decides between; none of a regression."""
+    return task.classes if isinstance(task, Classification) else ()
+
+
 class FeatureKind(StrEnum):
     """How a column may vary."""
 

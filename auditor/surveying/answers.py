@@ -108,8 +108,7 @@ def _labelled(subject: Subject, data: Dataset) -> Flags:
 
 def _unanswered(subject: Subject, data: Dataset) -> Gap | None:
     if subject.predictions_only:
-        said = data.scores is not None or data.decisions is not None
-        return None if said else _unscored(data.role)
+        return None if data.answered else _unscored(data.role)
     return subject.model if isinstance(subject.model, Gap) else None
 
 

@@ -10,7 +10,7 @@ from auditor.domain.canonical import Json
 from auditor.domain.evidence import Evidence
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.subjects import Subject
-from auditor.domain.tasks import Classification
+from auditor.domain.tasks import Classification, class_names
 from auditor.stats.label_shift import Counts, label_share_changes
 from auditor.surveying.answers import Answers
 from auditor.surveying.shared_columns import Shared
@@ -32,15 +32,10 @@ def scores_column(subject: Subject, said: Sequence[Answers | Gap]) -> Iterator[S
     yield Shared(SCORE, numbers=(before, now))
 
 
-def classes_of(subject: Subject) -> list[Json]:
-    """Return the classes of the task; none of a regression."""
-    return list(subject.task.classes) if isinstance(subject.task, Classification) else []
-
-
 def decided_by_label(subject: Subject, said: Sequence[Answers | Gap]) -> Evidence:
     """Count the reference's decisions by label, and the current decisions."""
     before, now = said
-    size = len(classes_of(subject))
+    size = len(class_names(subject.task))
     if isinstance(before, Gap) or isinstance(now, Gap) or not before.labelled.any() or not size:
         return {"confusion": np.zeros((0, 0), np.int64), "decided": np.zeros(0, np.int64)}
     first, second = (subject.decisions(at.data.role) for at in (before, now))

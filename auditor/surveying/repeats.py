@@ -12,6 +12,9 @@ from auditor.surveying.near_pictures import near_pictures
 from auditor.surveying.near_tables import Tolerance, near_rows
 from auditor.surveying.near_texts import near_texts
 
+NEARLY = "nearest rows, rows that agree but for a few columns, small pictures, or minhash bands"
+"""How near rows are looked for, in the words of a reading's method."""
+
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
@@ -20,6 +23,11 @@ class Likeness:
     table: Tolerance = field(default_factory=Tolerance)
     pictures: float = 0.1
     texts: float = 0.8
+
+    @classmethod
+    def of(cls, columns: int, tolerance: float, distance: float, shingles: float) -> "Likeness":
+        """Take it from the parameters of a check."""
+        return cls(Tolerance(columns, tolerance), distance, shingles)
 
     def links(self, ours: Material, theirs: Material | None) -> Rows:
         """Return links ``[m, 2]`` of near rows of two samples, or within one."""

@@ -307,6 +307,14 @@ def test_one_row_stands_for_each_cluster_and_what_takes_all_of_them_is_doubted()
     assert doubted == {"least_p", "classifier_p", "label_share_change"}
 
 
+def test_a_classifier_that_has_nothing_to_tell_apart_says_so() -> None:
+    seen = dict(stored(BRIEF, two(400)))
+    held_out = seen["held_out"]
+    assert isinstance(held_out, np.ndarray)
+    told = gaps(Drift().figures({**seen, "held_out": np.zeros_like(held_out)}, 0.95), "one side")
+    assert [gap.metric for gap in told] == ["classifier_auc", "classifier_p"]
+
+
 def test_the_sketch_of_the_reference_can_be_read_back() -> None:
     columns = from_evidence(stored(BRIEF, two(500)))
     assert [column.name for column in columns] == ["age", "income", "city", "score of the model"]

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from judged import outcome
 from scored_subjects import ends, gaps, measured, read, scored
+from shifted_subjects import Ruled
 from surveyed_subjects import part, regressed
 
 from auditor.checks.quality.accuracy import Accuracy
@@ -12,6 +15,7 @@ from auditor.domain.datasets import Role
 from auditor.domain.policies import Limits
 from auditor.domain.readings import Measurement, Reason
 from auditor.domain.subjects import Subject
+from auditor.domain.targets import Fingerprint, Interface
 from auditor.domain.verdicts import Outcome
 from auditor.stats.proportions import clopper_pearson
 from auditor.stats.ranking import auc
@@ -192,3 +196,17 @@ def test_an_error_that_is_larger_than_claimed_is_proven_so() -> None:
     assert ends(measured(read(Claims(), subject), "overclaim", claim="mae"))[0] > 0.02
     subject.claims = {"mae": 80.0}
     assert ends(measured(read(Claims(), subject), "overclaim", claim="mae"))[1] < 0.02
+
+
+def test_an_endpoint_that_gives_labels_has_no_log_loss_to_claim() -> None:
+    face = Interface("x", (1,), "float32", None, "as_is", "y", "labels", "")
+    model = Ruled(lambda rows: rows[:, 0] > 0, fingerprint=Fingerprint({}, {}, interface=face))
+    subject = claimed(5, 10, {"nll": 0.5, "accuracy": 0.5})
+    data = subject.datasets[Role.EVALUATION]
+    rows = np.ones((10, 1), dtype=np.float32)
+    subject = replace(subject, model=model, datasets={data.role: replace(data, inputs=rows)})
+    readings = read(Claims(), subject)
+    assert [gap.params for gap in gaps(readings, "decisions and no scores")] == [
+        {"claim": "nll"}
+    ] * 2
+    assert measured(readings, METRIC, claim="accuracy").value == 0

@@ -16,7 +16,7 @@ from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Floats
+from auditor.domain.tasks import Floats, class_names
 from auditor.stats.permutations import p_value, shuffled
 from auditor.stats.ranking import auc
 from auditor.surveying.answers import Flags, answers
@@ -29,7 +29,6 @@ from auditor.surveying.column_counts import (
     to_evidence,
 )
 from auditor.surveying.label_counts import (
-    classes_of,
     decided_by_label,
     label_readings,
     scores_column,
@@ -142,7 +141,7 @@ class Drift:
                 "clustered": clustered,
                 "only_in_one": list(only_in_one(*pair)),
                 "seed": subject.seed,
-                "classes": classes_of(subject),
+                "classes": list(class_names(subject.task)),
             },
         }
 
@@ -174,10 +173,13 @@ class Drift:
         for at in most_changed(found, self.most):
             yield from column_readings(columns[at].name, found[at], float(adjusted[at]))
 
-    def classifier(self, evidence: Evidence, confidence: float) -> Iterator[Measurement]:
+    def classifier(self, evidence: Evidence, confidence: float) -> Iterator[Reading]:
         """Yield how well held-out rows are told apart, and how often chance does as well."""
         scores, current = cast("Floats", evidence["scores"]), cast("Flags", evidence["held_out"])
         if not 0 < int(current.sum()) < current.size:
+            yield from (
+                replace(ONE_SIDE, metric=name) for name in ("classifier_auc", "classifier_p")
+            )
             return
         area = auc(scores, current, confidence)
         yield Measurement.of(area, "classifier_auc", Unit.SHARE, bound=Bound.AT_LEAST)
@@ -203,6 +205,11 @@ def _told(item: Reading, more: Mapping[str, Json], *, doubted: bool = False) -> 
     return replace(item, doubted=item.doubted or doubted, details={**more, **item.details})
 
 
+ONE_SIDE = Gap(
+    reason=Reason.TOO_FEW_ROWS,
+    detail="The rows that were held out are of one side only, so that there is nothing to tell.",
+    cure="Take more rows of both.",
+)
 NO_COLUMNS = Gap(
     reason=Reason.NOT_DEFINED,
     detail="Reference and current data have no column in common, and nobody scored both.",

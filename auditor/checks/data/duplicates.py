@@ -20,12 +20,10 @@ from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Classification
 from auditor.surveying.copies import extra, largest, nearly, torn
 from auditor.surveying.materials import Material, material
-from auditor.surveying.near_tables import Tolerance
-from auditor.surveying.repeats import Likeness, repeats, shuffled
+from auditor.surveying.repeats import NEARLY, Likeness, repeats, shuffled
 
 SECONDS_A_ROW = 3e-5
 EQUAL = "every row compared with every other one by its digest"
-NEARLY = "nearest rows, rows that agree but for a few columns, small pictures, or minhash bands"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +129,7 @@ class Duplicates:
         }
 
     def _likeness(self) -> Likeness:
-        return Likeness(Tolerance(self.columns, self.tolerance), self.distance, self.shingles)
+        return Likeness.of(self.columns, self.tolerance, self.distance, self.shingles)
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count the copies in each sample."""

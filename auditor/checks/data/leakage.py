@@ -20,14 +20,13 @@ from auditor.domain.subjects import Shard, Subject
 from auditor.surveying.answers import right_rows
 from auditor.surveying.leaking import accuracy_gains
 from auditor.surveying.materials import material
-from auditor.surveying.near_tables import Tolerance
-from auditor.surveying.repeats import Likeness, leaks, shuffled
+from auditor.surveying.repeats import NEARLY, Likeness, leaks, shuffled
 
 SECONDS_A_ROW = 2e-5
 WAYS = ("exact", "near", "entity")
 METHODS = {
     "exact": "every row looked up by its digest",
-    "near": "nearest rows, rows that agree but for a few columns, small pictures, or minhash bands",
+    "near": NEARLY,
     "entity": "every name of the cluster column looked up",
 }
 Rows = NDArray[np.int64]
@@ -116,7 +115,7 @@ class Leakage:
             return {"no_rows": write_gap(mine)}
         if isinstance(other, Gap):
             return {"no_rows": write_gap(other)}
-        likeness = Likeness(Tolerance(self.columns, self.tolerance), self.distance, self.shingles)
+        likeness = Likeness.of(self.columns, self.tolerance, self.distance, self.shingles)
         found = leaks(mine, other, likeness)
         mixed = shuffled(mine, subject.seed)
         chance: Json = None

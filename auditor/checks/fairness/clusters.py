@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.comparing.clustering import Clusters
-from auditor.comparing.mistakes import class_names, decided_rows, described
+from auditor.comparing.mistakes import decided_rows, described
 from auditor.comparing.searching import Rules
 from auditor.comparing.sheets import as_shown, sheet
 from auditor.comparing.slices import METRICS
@@ -22,6 +22,7 @@ from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Measurement, Reading, Reason
 from auditor.domain.subjects import Shard, Subject, permutation
+from auditor.domain.tasks import class_names
 from auditor.stats.coding import MOST_LEVELS
 from auditor.stats.halving import first_half
 from auditor.stats.proportions import clopper_pearson
@@ -137,7 +138,7 @@ class FoundClusters:
             "task": {
                 "clusters": units,
                 "view": _view(seen, found),
-                "classes": class_names(subject),
+                "classes": list(class_names(subject.task)),
             },
             **{name: given[sample] for name, given in decided_rows(subject).items()},
         }

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from auditor.comparing.mistakes import class_names, decided_rows, described
+from auditor.comparing.mistakes import decided_rows, described
 from auditor.comparing.searching import Rules
 from auditor.comparing.slices import METRICS
 from auditor.domain.budgets import Budget, Cost, Size
@@ -17,7 +17,7 @@ from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Reading, Reason
 from auditor.domain.subjects import Shard, Subject, permutation
-from auditor.domain.tasks import FeatureKind
+from auditor.domain.tasks import FeatureKind, class_names
 from auditor.stats.coding import MOST_LEVELS, Coding, code_columns
 from auditor.stats.halving import first_half
 from auditor.stats.proportions import clopper_pearson
@@ -122,7 +122,7 @@ class Slices:
             "wrong": ~subject.right(Role.EVALUATION),
             "searched": searched,
             "columns": [{"name": name, "levels": list(at.names)} for name, at in coded.items()],
-            "task": {"clusters": dataset.units, "classes": class_names(subject)},
+            "task": {"clusters": dataset.units, "classes": list(class_names(subject.task))},
             **decided_rows(subject),
         }
 
