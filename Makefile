@@ -50,7 +50,7 @@ docs: $(RUN)
 	@$(BIN)/python scripts/write_check_pages.py
 
 simulate: $(DEV)
-	@OMP_NUM_THREADS=1 $(BIN)/python scripts/simulate.py
+	@OMP_NUM_THREADS=1 $(BIN)/python scripts/simulate.py --workers $(WORKERS)
 
 bench: $(BENCHED)
 	@for script in $$(grep -l "__main__" benchmarks/*.py); do echo "== $$script"; $(BENCH)/bin/python "$$script"; done
