@@ -32,6 +32,13 @@ def show(name: str, rows: int, base: Outcome, other: Outcome) -> None:
     )
 
 
+def together(tool: str, outcomes: Sequence[Outcome]) -> None:
+    """Print what a tool took for all models, and times the floor of its passes where it counts."""
+    seconds, floor = (sum(getattr(it, name) for it in outcomes) for name in ("seconds", "floor"))
+    times = f"{seconds / floor:.3f} x the floor of its passes" if floor else ""
+    print(f"all models {tool:58s} {seconds:8.2f} s {times}")
+
+
 def quickest(runs: Sequence[Callable[[], Outcome]]) -> list[Outcome]:
     """Run each once, and those that are all short again in turn; return each one's quickest."""
     found = [[run()] for run in runs]
@@ -51,6 +58,7 @@ def main() -> None:
     asked = parser.parse_args()
     one_thread()
     print("model     rows  tool, robust accuracy, CPU seconds, times ours, times its own floor")
+    spent: dict[str, list[Outcome]] = {}
     for model in load(tuple(asked.models)):
         rows = min(asked.rows, len(model.rows))
         base, strong, two = quickest(
@@ -64,6 +72,7 @@ def main() -> None:
         )
         for other in (base, strong, two):
             show(model.name, rows, base, other)
+            spent.setdefault(other.tool, []).append(other)
         few = min(asked.rows_standard, len(model.rows))
         base = ours(model, QUICK, few)
         show(model.name, few, base, base)
@@ -71,6 +80,8 @@ def main() -> None:
             "AutoAttack standard", lambda m=model, n=few: auto_attack(m, n, STANDARD), model, few
         )
         show(model.name, few, base, full)
+    for tool, outcomes in spent.items():
+        together(tool, outcomes)
 
 
 if __name__ == "__main__":
