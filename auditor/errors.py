@@ -127,6 +127,12 @@ class ModelFailedError(AuditorError):
     slug = "model_failed"
 
 
+class RecipeError(AuditorError):
+    """Code that should train a model failed, took too long, or answered in another shape."""
+
+    slug = "recipe_failed"
+
+
 class RuntimeMissingError(AuditorError):
     """A target needs a runtime, an emulator or a server that is not to be had here."""
 

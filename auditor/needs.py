@@ -77,6 +77,8 @@ def _look_for(need: Need, subject: Subject) -> Gap | None:  # noqa: C901, PLR091
             return subject.cascade if isinstance(subject.cascade, Gap) else None
         case Need.TRAINING | Need.REFERENCE | Need.PRODUCTION | Need.POPULATION | Need.CLAIMS:
             return None if _declared(need, subject) else _UNDECLARED[need]
+        case Need.RECIPE:
+            return subject.recipe if isinstance(subject.recipe, Gap) else None
         case Need.CLASSIFICATION | Need.REGRESSION:
             return _other_task(need, subject.task)
         case Need.SCORES:

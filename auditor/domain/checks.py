@@ -34,6 +34,7 @@ class Need(StrEnum):
     PRODUCTION = "production"
     POPULATION = "population"
     CLAIMS = "claims"
+    RECIPE = "recipe"
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ class Reason(StrEnum):
     NEEDS_PRODUCTION_DATA = "needs_production_data"
     NEEDS_POPULATION = "needs_population"
     NEEDS_CLAIMS = "needs_claims"
+    NEEDS_RECIPE = "needs_recipe"
     NEEDS_TIMES = "needs_times"
     NEEDS_TWIN = "needs_twin"
     NEEDS_EXTRA = "needs_extra"
@@ -78,6 +79,8 @@ class Reason(StrEnum):
     ENDPOINT_LOST = "endpoint_lost"
     TARGET_CHANGED = "target_changed"
     CHECK_CRASHED = "check_crashed"
+    RECIPE_MISMATCH = "recipe_mismatch"
+    RECIPE_FAILED = "recipe_failed"
     UNSUPPORTED = "unsupported"
 
 

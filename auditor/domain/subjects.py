@@ -19,6 +19,7 @@ from auditor.domain.memories import Forgetful, Memory
 from auditor.domain.models import Model, Twin
 from auditor.domain.placements import Placement
 from auditor.domain.readings import Gap, Reason
+from auditor.domain.recipes import NO_RECIPE, Recipe
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Classification, Floats, InputSpace, Regression, Task
 
@@ -73,6 +74,7 @@ class Subject:
     ``bench`` runs the artifact otherwise than as declared; ``reference`` runs it elsewhere, and
     ``parent`` is what it was made from. ``placement`` is known even of a model that is a Gap
     because its operators run elsewhere. ``target`` is the target as declared.
+    ``recipe`` trains as the artifact was trained, where the owner gives leave.
     ``claims`` are what the owner says of the model, ``population`` whom it is for: the share of
     each level of a column. ``show_examples`` is the owner's leave to keep rows of the data in the
     evidence.
@@ -96,6 +98,7 @@ class Subject:
     parent: Companion = field(default_factory=Companion)
     cascade: Cascade | Gap = NO_CASCADE
     target: TargetSpec = field(default_factory=lambda: TargetSpec("unnamed"))
+    recipe: Recipe | Gap = NO_RECIPE
     claims: Mapping[str, Json] = field(default_factory=dict)
     population: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     show_examples: bool = False
