@@ -79,6 +79,8 @@ def _look_for(need: Need, subject: Subject) -> Gap | None:  # noqa: C901, PLR091
             return None if _declared(need, subject) else _UNDECLARED[need]
         case Need.RECIPE:
             return subject.recipe if isinstance(subject.recipe, Gap) else None
+        case Need.PRIVACY_CLAIM:
+            return subject.privacy_claim if isinstance(subject.privacy_claim, Gap) else None
         case Need.CLASSIFICATION | Need.REGRESSION:
             return _other_task(need, subject.task)
         case Need.SCORES:

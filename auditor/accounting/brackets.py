@@ -71,7 +71,8 @@ class Composition:
         """Return the bounds on delta at each epsilon of at least 0."""
         found = np.max([side.deltas(epsilons) for side in self.sides], axis=0)
         unsure = max(side.unsure for side in self.sides)
-        return np.clip(found + (unsure if self.above else -unsure), 0.0, 1.0)
+        bounds: Floats = np.clip(found + (unsure if self.above else -unsure), 0.0, 1.0)
+        return bounds
 
     def _moved(self, delta: float, side: Composed) -> float:
         return delta - side.unsure if self.above else delta + side.unsure

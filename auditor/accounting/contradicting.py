@@ -10,6 +10,7 @@ from auditor.accounting.tradeoffs import Family
 FARTHEST = 64.0
 """How many times more or less noise than claimed is looked at."""
 HALVINGS = 10
+PURE = "one run (Steinke et al. 2023)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,28 +23,33 @@ class Proved:
     method: str
 
 
-def contradicts(
-    seen: Sequence[Guesses],
-    epsilon: float,
-    delta: float,
-    family: Family,
-    noise: float,
-    level: float,
-) -> bool:
-    """Whether guesses refute at ``level`` that training keeps ``epsilon`` at ``delta``.
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What guesses are held against at ``level``: that training keeps ``epsilon`` at ``delta``.
 
-    ``noise`` is that of the member of the family which just keeps it. Both bounds are asked at
-    each guess count, and each at its part of the level.
+    ``noise`` is that of the member of the family which just keeps it. Without a family only what
+    holds of any training is asked.
     """
-    each = each_level(level, len(seen))
-    if any(pure_p_value(item, epsilon, delta) <= each for item in seen):
-        return True
-    curve = family.curve(noise)
-    return any(refutes(item, curve, each) for item in seen)
+
+    epsilon: float
+    delta: float
+    family: Family | None
+    noise: float
+    level: float
+
+    def contradicted_by(self, seen: Sequence[Guesses]) -> bool:
+        """Whether guesses refute it, by either bound at any guess count, each at its part."""
+        each = each_level(self.level, len(seen))
+        if any(pure_p_value(item, self.epsilon, self.delta) <= each for item in seen):
+            return True
+        if self.family is None:
+            return False
+        curve = self.family.curve(self.noise)
+        return any(refutes(item, curve, each) for item in seen)
 
 
 def prove(
-    seen: Sequence[Guesses], delta: float, family: Family, noise: float, level: float
+    seen: Sequence[Guesses], delta: float, family: Family | None, noise: float, level: float
 ) -> Proved:
     """Return the largest epsilon that the guesses prove at ``level``, over both bounds.
 
@@ -51,6 +57,9 @@ def prove(
     """
     each = each_level(level, len(seen))
     pure = max(pure_bound(item, delta, each) for item in seen)
+
+    if family is None:
+        return Proved(pure, pure, 0.0, PURE)
 
     def refuted(guess: float) -> bool:
         curve = family.curve(guess)
@@ -60,7 +69,7 @@ def prove(
     low = 0.0 if least is None else family.bracket(least).low
     if low > pure:
         return Proved(low, pure, low, "one run, f-DP (Mahloujifar et al. 2025)")
-    return Proved(pure, pure, low, "one run (Steinke et al. 2023)")
+    return Proved(pure, pure, low, PURE)
 
 
 def least_noise(refuted: Callable[[float], bool], claimed: float) -> float | None:
@@ -68,21 +77,19 @@ def least_noise(refuted: Callable[[float], bool], claimed: float) -> float | Non
 
     More noise leaks less, so that whatever lies above a refuted noise is refuted too.
     """
-    good, bad = claimed, claimed
-    while refuted(good) and good > claimed / FARTHEST:
-        bad, good = good, good / 2
-    if good == claimed:
-        while not refuted(bad):
-            good, bad = bad, bad * 2
-            if bad > claimed * FARTHEST:
+    kept = gone = claimed
+    if refuted(claimed):
+        while kept > claimed / FARTHEST and refuted(kept):
+            gone, kept = kept, kept / 2
+    else:
+        while not refuted(gone):
+            kept, gone = gone, gone * 2
+            if gone > claimed * FARTHEST:
                 return None
     for _ in range(HALVINGS):
-        middle = math.sqrt(good * bad)
-        if refuted(middle):
-            bad = middle
-        else:
-            good = middle
-    return bad
+        middle = math.sqrt(kept * gone)
+        kept, gone = (kept, middle) if refuted(middle) else (middle, gone)
+    return gone
 
 
 def noise_keeping(family: Family, epsilon: float, claimed: float) -> float:

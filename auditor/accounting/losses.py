@@ -50,7 +50,7 @@ class OnGrid:
     @property
     def losses(self) -> Floats:
         """The losses ``[k]`` of the grid."""
-        return (self.first + np.arange(len(self.mass))) * self.step
+        return (self.first + np.arange(len(self.mass), dtype=np.float64)) * self.step
 
 
 def cells_of_removal(noise: float, rate: float, step: float, tail: float) -> Cells:
@@ -71,7 +71,7 @@ def cells_of_removal(noise: float, rate: float, step: float, tail: float) -> Cel
         kept = np.where(possible, losses, 0.0)
         with np.errstate(divide="ignore", over="ignore"):
             inside = np.log1p(np.maximum(np.expm1(kept) / rate, -1.0))
-        return np.where(possible, noise**2 * inside + 0.5, -np.inf)
+        return np.where(possible, noise**2 * inside + 0.5, -np.inf).astype(np.float64)
 
     reach = -float(ndtri(tail)) * noise
     least = loss(-reach) if rate >= 1 else math.log1p(-rate)
@@ -99,7 +99,8 @@ def cells_of_replacement(noise: float, rate: float, step: float, tail: float) ->
         shift = (1 - rate) * np.expm1(away) / 2
         squared = math.exp(2 * apart) * np.exp(away)
         root = np.log(shift + np.sqrt(shift**2 + squared)) - apart
-        return np.copysign(noise**2 * (root + np.abs(losses) - away), losses)
+        found: Floats = np.copysign(noise**2 * (root + np.abs(losses) - away), losses)
+        return found
 
     reach = 1 - float(ndtri(tail)) * noise
     most = side(reach) - side(-reach)
@@ -114,7 +115,7 @@ def _cut(
     step: float,
 ) -> Cells:
     first, last = math.floor(ends[0] / step), math.ceil(ends[1] / step)
-    x = outcome(np.arange(first, last + 1) * step)
+    x = outcome(np.arange(first, last + 1, dtype=np.float64) * step)
     masses = [_masses(x / noise, rate, 1 / noise) for rate in rates]
     (below_p, p, above_p), (below_q, q, above_q) = masses
     return Cells(step, first, p, q, (below_p, below_q), (above_p, above_q))

@@ -5,30 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auditor.accounting.contradicting import contradicts
+from auditor.accounting.contradicting import Held
 from auditor.accounting.one_run import Bits, guesses_of
-from auditor.accounting.tradeoffs import Family
 from auditor.domain.tasks import Floats
 
 FACTORS = (1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 16.0, np.inf)
 TRIALS = 20
 ENOUGH = 0.8
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What guesses are held against: an epsilon at a delta, and the noise that just keeps it."""
-
-    epsilon: float
-    delta: float
-    family: Family
-    noise: float
-    level: float
-
-    def contradicted(self, scores: Floats, included: Bits) -> bool:
-        """Whether the scores of canaries contradict it."""
-        seen = guesses_of(scores, included)
-        return contradicts(seen, self.epsilon, self.delta, self.family, self.noise, self.level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +27,7 @@ class Ideal:
     steps: int
 
     def scores(self, factor: float, rng: np.random.Generator) -> tuple[Floats, Bits]:
-        """Draw scores ``[m]``, and which canaries are in, with ``factor`` times too little noise."""
+        """Draw scores ``[m]`` with ``factor`` times too little noise, and who is in."""
         included = rng.random(self.canaries) < 0.5  # noqa: PLR2004 -- a fair coin
         times = rng.binomial(self.steps, min(self.rate, 1.0), self.canaries) * included
         spread = np.sqrt(self.steps) * self.noise / factor
@@ -60,7 +43,9 @@ def would_catch(
     """
     for place, factor in enumerate(factors):
         rng = np.random.default_rng([seed, place])
-        caught = sum(held.contradicted(*ideal.scores(factor, rng)) for _ in range(TRIALS))
+        caught = sum(
+            held.contradicted_by(guesses_of(*ideal.scores(factor, rng))) for _ in range(TRIALS)
+        )
         if caught >= ENOUGH * TRIALS:
             return factor
     return None

@@ -4,11 +4,13 @@ import math
 from dataclasses import dataclass, replace
 
 from auditor.accounting.brackets import Bracket
+from auditor.accounting.renyi import renyi_epsilon
 from auditor.accounting.shuffling import shuffled_bracket
 from auditor.accounting.tradeoffs import Family, Gaussians, Sampled
 from auditor.domain.privacy_claims import Adjacency, PrivacyClaim, Sampling
 from auditor.domain.readings import Gap, Reason
 
+UNKNOWN = frozenset({Sampling.WITHOUT_REPLACEMENT, Sampling.WEIGHTED})
 UNCERTAIN = 0.01
 """The share by which a claim may lie below what is worked out, without being called too small."""
 PLD, SHUFFLED, EXACT = "pld brackets", "bounds of shuffled batches", "gaussian mechanism, exact"
@@ -26,9 +28,9 @@ def recompute(claim: PrivacyClaim) -> Recomputed | Gap:
     """Return the epsilon of the sampling that was done, not of the one that was accounted for."""
     match claim.sampling:
         case Sampling.POISSON:
-            return Recomputed(family_of(claim).bracket(claim.noise_multiplier), PLD)
+            return Recomputed(_poisson(claim), PLD)
         case Sampling.FULL_BATCH:
-            return Recomputed(family_of(claim).bracket(claim.noise_multiplier), EXACT)
+            return Recomputed(_plain(claim), EXACT)
         case Sampling.SHUFFLE:
             return Recomputed(_shuffled(claim), SHUFFLED)
         case Sampling.WITHOUT_REPLACEMENT | Sampling.WEIGHTED:
@@ -40,8 +42,13 @@ def recompute(claim: PrivacyClaim) -> Recomputed | Gap:
             )
 
 
-def family_of(claim: PrivacyClaim) -> Family:
-    """Return mechanisms like the claimed one that leak at least as much, of any noise."""
+def family_of(claim: PrivacyClaim) -> Family | None:
+    """Return mechanisms like the claimed one that leak at least as much, of any noise.
+
+    There is none of samplings whose epsilon is not worked out.
+    """
+    if claim.sampling in UNKNOWN:
+        return None
     factor = 2 if claim.adjacency is Adjacency.REPLACE else 1
     if claim.sampling is Sampling.SHUFFLE:
         # The order of records hides something, of which nobody knows how much.
@@ -61,8 +68,29 @@ def _epochs(claim: PrivacyClaim) -> float:
     return claim.steps * claim.sampling_rate
 
 
+def _plain(claim: PrivacyClaim) -> Bracket:
+    family = family_of(claim)
+    return Bracket(0.0, math.inf) if family is None else family.bracket(claim.noise_multiplier)
+
+
+def _poisson(claim: PrivacyClaim) -> Bracket:
+    found = _plain(claim)
+    if math.isfinite(found.high) or claim.adjacency is not Adjacency.ADD_REMOVE:
+        return found
+    # Where delta is below what the transforms can resolve, a looser bound is all that there is.
+    return Bracket(found.low, conservative(claim) or math.inf)
+
+
+def conservative(claim: PrivacyClaim) -> float | None:
+    """Return the looser bound of Rényi accounting: of Poisson samples, a record more or less."""
+    if claim.adjacency is not Adjacency.ADD_REMOVE or claim.sampling is not Sampling.POISSON:
+        return None
+    rate = min(claim.sampling_rate, 1.0)
+    return renyi_epsilon(claim.noise_multiplier, rate, claim.steps, claim.delta)
+
+
 def _shuffled(claim: PrivacyClaim) -> Bracket:
     batches = max(1, round(1 / claim.sampling_rate))
     found = shuffled_bracket(claim.noise_multiplier, batches, _epochs(claim), claim.delta)
-    high = family_of(claim).bracket(claim.noise_multiplier).high
+    high = _plain(claim).high
     return Bracket(min(found.low, high), high)

@@ -82,6 +82,15 @@ class DataSection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PrivacySection:
+    """The files of a claim of differential privacy: the claim, and who signed it."""
+
+    path: str
+    signature: str | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFile:
     """A parsed audit file. ``source`` names it for messages; ``raw`` is its bytes.
 
@@ -105,6 +114,7 @@ class AuditFile:
     population: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     show_examples: bool = False
     reference: TargetSpec | None = None
+    privacy: PrivacySection | None = None
 
     @property
     def takes_inputs(self) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any, cast
 
 from auditor.domain.artifacts import FileDigest, SignatureMaterial
 from auditor.domain.canonical import Json
@@ -96,13 +97,18 @@ class PrivacyClaim:
 
 def read_claim(said: Mapping[str, Json]) -> PrivacyClaim:
     """Return a claim from its evidence form."""
-    kinds = {"sampling": Sampling, "accounted": Sampling, "adjacency": Adjacency}
-    kinds |= {"accounted_adjacency": Adjacency, "accountant": Accountant}
+    kinds: Mapping[str, type[StrEnum]] = {
+        "sampling": Sampling,
+        "accounted": Sampling,
+        "adjacency": Adjacency,
+        "accounted_adjacency": Adjacency,
+        "accountant": Accountant,
+    }
     told = {
-        name: kinds[name](value) if name in kinds and value is not None else value
+        name: kinds[name](str(value)) if name in kinds and value is not None else value
         for name, value in said.items()
     }
-    return PrivacyClaim(**told)  # type: ignore[arg-type]  # to_json wrote the very fields
+    return PrivacyClaim(**cast("Any", told))
 
 
 @dataclass(frozen=True, slots=True)

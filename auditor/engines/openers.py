@@ -14,6 +14,7 @@ from auditor.domain.certificates import Certifier
 from auditor.domain.companions import Cascade
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.models import Model, Twin
+from auditor.domain.privacy_claims import StatedClaim
 from auditor.domain.readings import Gap
 from auditor.domain.subjects import permutation
 from auditor.domain.targets import TargetSpec
@@ -88,6 +89,7 @@ class Materials:
     population: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     parent: Staged | None = None
     reference: TargetSpec | None = None
+    privacy_claim: StatedClaim | None = None
 
     @property
     def deployed(self) -> Staged | None:

@@ -8,6 +8,7 @@ from auditor.domain.artifacts import Structure
 from auditor.domain.benches import NO_BENCH, Bench
 from auditor.domain.certificates import NO_CERTIFIER, Certifier
 from auditor.domain.models import Model, Twin
+from auditor.domain.privacy_claims import NO_PRIVACY_CLAIM
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.subjects import Subject
 from auditor.domain.targets import TargetSpec
@@ -59,6 +60,7 @@ def open_subject(
             show_examples=materials.show_examples,
             claims=materials.claims,
             population=materials.population,
+            privacy_claim=materials.privacy_claim or NO_PRIVACY_CLAIM,
             target=spec,
         )
 
