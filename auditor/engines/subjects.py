@@ -8,6 +8,7 @@ from auditor.domain.artifacts import Structure
 from auditor.domain.benches import NO_BENCH, Bench
 from auditor.domain.certificates import NO_CERTIFIER, Certifier
 from auditor.domain.models import Model, Twin
+from auditor.domain.privacy_claims import NO_PRIVACY_CLAIM
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.recipes import NO_LEAVE_TO_TRAIN, NO_RECIPE, Recipe
 from auditor.domain.subjects import Subject
@@ -61,6 +62,7 @@ def open_subject(
             show_examples=materials.show_examples,
             claims=materials.claims,
             population=materials.population,
+            privacy_claim=materials.privacy_claim or NO_PRIVACY_CLAIM,
             target=spec,
         )
 
