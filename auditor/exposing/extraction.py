@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.canonical import Json
 from auditor.domain.subjects import Progress, silent
 from auditor.domain.tasks import Array, Feature, FeatureKind, Floats
 from auditor.shadows.stacks import Stack
@@ -110,11 +111,17 @@ class Plan:
 
     @classmethod
     def of(cls, asked: Queries, strategies: Sequence[str], budgets: Sequence[int]) -> "Plan":
-        """Return what there are queries for."""
-        return cls(
-            tuple((name, count) for name in strategies for count in budgets
-                  if count <= len(asked.of[name]))
-        )  # fmt: skip
+        """Return what there are queries for, and one of all natural rows where more are asked for:
+        labels of these are what an answer has to beat.
+        """
+        natural = len(asked.of[KNOCKOFF])
+        cells = [
+            (name, count)
+            for name in strategies
+            for count in budgets
+            if count <= len(asked.of[name])
+        ]
+        return cls(tuple(cells) + ((KNOCKOFF, natural),) * (bool(cells) and natural < max(budgets)))
 
     def include(self, asked: Queries) -> NDArray[np.bool_]:
         """Return ``[cells, n]``: the queries that each stand-in learns from."""
@@ -122,6 +129,10 @@ class Plan:
         for at, (name, count) in enumerate(self.cells):
             found[at, asked.of[name][:count]] = True
         return found
+
+    def to_json(self) -> list[Json]:
+        """Return the evidence form."""
+        return [{"strategy": name, "queries": count} for name, count in self.cells]
 
 
 def taught(

@@ -68,7 +68,8 @@ def test_a_budget_beyond_the_natural_rows_has_no_knockoff() -> None:
         ("knockoff", 20),
         ("mixup", 20),
         ("mixup", 60),
-    )
+        ("knockoff", 20),
+    ), "all natural rows are taught once more, to be compared with"
 
 
 def test_a_gain_is_what_answers_give_beyond_labels() -> None:

@@ -15,8 +15,15 @@ from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Gap, Reading, Scalar, Unit
 from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Classification
-from auditor.exposing.extraction import STRATEGIES, Plan, decisions, queries, taught
+from auditor.domain.tasks import Classification, Floats
+from auditor.exposing.extraction import (
+    STRATEGIES,
+    Plan,
+    Queries,
+    decisions,
+    queries,
+    taught,
+)
 from auditor.exposing.extraction_readings import (
     METRICS,
     commonest,
@@ -24,7 +31,7 @@ from auditor.exposing.extraction_readings import (
     copies,
     readings,
 )
-from auditor.exposing.extraction_sides import out_of_reach, sides
+from auditor.exposing.extraction_sides import Sides, out_of_reach, sides
 from auditor.stats.proportions import clopper_pearson
 
 SECONDS_A_LESSON = 8e-5
@@ -107,10 +114,6 @@ class Extraction:
 
     def observe(self, subject: Subject, shard: Shard) -> Evidence:
         """Ask, teach, and keep what target and stand-ins decide of the held-out rows."""
-        task, model = subject.task, subject.model
-        if isinstance(model, Gap) or not isinstance(task, Classification):
-            message = "a copy needs a model that decides, and the frame asks for one"
-            raise TypeError(message)
         taken = sides(subject, self.rows, self.queries)
         if isinstance(taken, Gap):
             return {"gap": write_gap(taken)}
@@ -121,11 +124,9 @@ class Extraction:
         if not plan.cells:
             least = min(self.queries)
             return {"gap": write_gap(out_of_reach(least, taken.room, self.strategies[0]))}
-        told = {"answers": asked.ask(lambda rows: model.probabilities(model.predict(rows)))}
-        if taken.labels is not None:
-            told["labels"] = asked.labels(taken.labels, len(task.classes))
-        include, dataset = plan.include(asked), subject.datasets[Role.EVALUATION]
+        dataset, include = subject.datasets[Role.EVALUATION], plan.include(asked)
         held = np.asarray(dataset.inputs)[taken.held]
+        task, told = _told(subject, taken, asked)
         found = {
             name: decisions(
                 taught(asked, targets, include, subject.seed, subject.progress), held, task.decide
@@ -136,7 +137,7 @@ class Extraction:
             **found,
             "target": subject.decisions(Role.EVALUATION)[taken.held].astype(np.int16),
             "ids": np.array(dataset.ids)[taken.held],
-            "cells": [{"strategy": name, "queries": count} for name, count in plan.cells],
+            "cells": plan.to_json(),
             "about": {"pool": len(taken.pool), "room": taken.room},
             **taken.clusters,
         }
@@ -146,8 +147,9 @@ class Extraction:
         if "gap" in evidence:
             return (read_gap(evidence["gap"]),)
         about = cast("Mapping[str, int]", evidence["about"])
-        there = {(it.strategy, it.queries): it for it in copies(evidence)}
         cells = [(name, count) for name in self.strategies for count in sorted(set(self.queries))]
+        seen = {(it.strategy, it.queries): it for it in copies(evidence)}
+        there = {cell: seen[cell] for cell in cells if cell in seen}
         found: list[Reading] = []
         for name, count in cells:
             copy = there.get((name, count))
@@ -158,6 +160,20 @@ class Extraction:
             else:
                 found += readings(copy, confidence, len(there), commonest(evidence))
         return (*found, conclusion(tuple(there.values()), self.level))
+
+
+def _told(
+    subject: Subject, taken: Sides, asked: Queries
+) -> tuple[Classification, Mapping[str, Floats]]:
+    """Return the task, what the target answers, and what labels say, if there are any."""
+    task, model = subject.task, subject.model
+    if isinstance(model, Gap) or not isinstance(task, Classification):
+        message = "a copy needs a model that decides, and the frame asks for one"
+        raise TypeError(message)
+    told = {"answers": asked.ask(lambda rows: model.probabilities(model.predict(rows)))}
+    if taken.labels is not None:
+        told["labels"] = asked.labels(taken.labels, len(task.classes))
+    return task, told
 
 
 CHECK: type[Check] = Extraction
