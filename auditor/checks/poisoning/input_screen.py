@@ -75,7 +75,7 @@ class InputScreen:
         Control("eu-ai-act", "15(5)"),
         Control("nist-ai-rmf", "MEASURE 2.7"),
         Control("iso-42001", "A.6.2.6"),
-        Control("mitre-atlas", "AML.T0043.004"),
+        Control("nist-ai-100-2", "NISTAML.023"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"rows": 200, "clean": 400, "overlays": 10},

@@ -91,7 +91,8 @@ class TrainingScan:
         Control("eu-ai-act", "15(5)"),
         Control("nist-ai-rmf", "MEASURE 2.7"),
         Control("iso-42001", "A.7.4"),
-        Control("mitre-atlas", "AML.T0020"),
+        Control("nist-ai-100-2", "NISTAML.013"),
+        Control("owasp-ml", "ML02"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"rows": 5000, "trusted": 1000, "pool": 2000},
