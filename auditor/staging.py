@@ -21,6 +21,7 @@ MADE_BY = {
     "signature": "Make it with `auditor sign`",
     "key": "Make a pair of keys with `auditor keys new`, and name its public half",
 }
+FOLDERS = ("artifact", "twin", "parent", "recipe")
 Locate = Callable[[str], Path]
 """Turns a path as written into where the file lies."""
 
@@ -37,8 +38,7 @@ def stage_all(file: AuditFile, locate: Locate, loaded: LoadedDatasets, root: Pat
     """Copy artifact, twin and recipe below ``root``, each into a folder of its own, and digest
     them.
     """
-    folder, apart, before = root / "artifact", root / "twin", root / "parent"
-    lessons = root / "recipe"
+    folder, apart, before, lessons = (root / name for name in FOLDERS)
     for place in (folder, apart, before, lessons):
         place.mkdir()
     artifact, files = _stage(file, locate, folder)
