@@ -37,7 +37,7 @@ from auditor.poisons.backdoor_cases import (
     index_of,
     top_class,
 )
-from auditor.poisons.backdoor_statistics import margin_p_value
+from auditor.poisons.backdoor_statistics import lead, margin_p_value
 from auditor.twins.differentiable import TorchTwin
 
 NOTHING = Gap(reason=Reason.UNSUPPORTED, detail="absent", cure="none")
@@ -118,6 +118,10 @@ SCORES: dict[str, Score] = {
     "patch_scan": lambda seen: index_of(seen, PATCH) or 0.0,
     "blend_scan": lambda seen: index_of(seen, BLEND) or 0.0,
     "noise_bias": lambda seen: float(class_scores(seen, NOISE).max()),
+    "neural_cleanse, lead": lambda seen: lead(class_scores(seen, MASK)),
+    "mm_bd, lead": lambda seen: lead(class_scores(seen, MARGIN)),
+    "patch_scan, lead": lambda seen: lead(class_scores(seen, PATCH)),
+    "blend_scan, lead": lambda seen: lead(class_scores(seen, BLEND)),
     "twin, both": lambda seen: (index_of(seen, MASK) or 0.0) + (index_of(seen, MARGIN) or 0.0),
     "black box, both": lambda seen: max(index_of(seen, PATCH) or 0.0, index_of(seen, BLEND) or 0.0),
 }
@@ -208,13 +212,14 @@ def main() -> None:
     parser.add_argument("--clean", type=int, default=16)
     parser.add_argument("--each", type=int, default=4)
     parser.add_argument("--quantised", type=int, default=12)
+    parser.add_argument("--first", type=int, default=20)
     parser.add_argument("--budget", default="ci", choices=[item.value for item in Budget])
     told = parser.parse_args()
     one_thread()
     check = instantiate(Backdoor, dict(Backdoor.presets[Budget(told.budget)]))
     assert isinstance(check, Backdoor)
     seen: list[Looked] = []
-    for member in zoo(told.clean, told.each, told.quantised):
+    for member in zoo(told.clean, told.each, told.quantised, told.first):
         seen.append(look(member, check))
         one = seen[-1]
         line = {"name": member.name, "success": round(member.success, 3), "target": member.target,

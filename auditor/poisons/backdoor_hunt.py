@@ -17,7 +17,6 @@ from auditor.poisons.backdoor_cases import (
     PATCH,
     SCANS,
     VALUE,
-    class_scores,
     top_class,
 )
 from auditor.poisons.backdoor_cleanse import Effort, cleanse
@@ -26,6 +25,7 @@ from auditor.poisons.backdoor_margins import Climb, margins
 from auditor.poisons.backdoor_noise import noises, tally
 from auditor.poisons.backdoor_nulls import MOST_ASKED, clean_answers
 from auditor.poisons.backdoor_scans import blends, flips, patches, stamped, values
+from auditor.poisons.backdoor_statistics import scan_scores
 from auditor.poisons.backdoor_trials import Scan, by_chance, cut, finalists, scan, under
 from auditor.poisons.backdoor_triggers import Triggers
 
@@ -105,12 +105,13 @@ class Hunt:
 
     def _search(self) -> None:
         """Choose the classes that triggers are made for: all, or those that scans point at."""
-        scores = np.max([class_scores(self.seen, kind) for kind in self.scans], axis=0)
+        scores = np.max([scan_scores(found.rates) for found in self.scans.values()], axis=0)
         order = np.argsort(-scores, kind="stable")[: self.plan.classes]
         searched = np.sort(order).astype(np.int64)
         self.seen["searched"] = searched
         for kind, found in self.scans.items():
-            self.found[kind] = finalists(self.ground, found, searched, self.plan.again)
+            self.found[kind], sent, left = finalists(self.ground, found, searched, self.plan.again)
+            self.seen |= {f"again_{kind}": sent, f"again_left_{kind}": left}
 
     def _gradients(self) -> None:
         twin, room = self.subject.twin, self.ground.room

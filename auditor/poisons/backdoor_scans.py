@@ -20,6 +20,7 @@ CONTENTS = ("high", "low", "checks", "random")
 MIXTURES = (0.1, 0.2, 0.3)
 """How strongly patterns are mixed in."""
 PATTERNS = ("grains", "clouds", "stripes", "plain")
+ALONG = 0.5
 TAILS = (0.0, 1.0)
 RARE = (0.001, 0.999)
 
@@ -136,7 +137,9 @@ def _pattern(kind: str, room: Room, rng: np.random.Generator) -> Floats:
     if kind == "clouds":
         drawn = gaussian_filter(rng.normal(size=(high, wide)), min(high, wide) / 8, mode="wrap")
     else:
-        turn, waves = rng.uniform(0, np.pi), rng.uniform(2, 8)
+        # Stripes in use run along an axis and close at the border; every other one is such.
+        turn, waves = rng.uniform(0, np.pi), float(rng.integers(2, 9))
+        turn = rng.choice([0.0, np.pi / 2]) if rng.random() < ALONG else turn
         down, across = np.indices((high, wide)) / max(high, wide)
         way = np.cos(turn) * down + np.sin(turn) * across
         drawn = np.sin(2 * np.pi * (waves * way + rng.random()))

@@ -43,16 +43,23 @@ def scan(ground: Ground, tried: Triggers, backgrounds: int, progress: Progress) 
     return Scan(tried, counts, left, inputs)
 
 
-def finalists(ground: Ground, found: Scan, classes: Labels, rows: int) -> Triggers:
-    """Return one trigger for each of ``classes``: the best of a short list, on more rows."""
-    fitted, chosen = ground.fitted, []
+def finalists(
+    ground: Ground, found: Scan, classes: Labels, rows: int
+) -> tuple[Triggers, Labels, Labels]:
+    """Return one trigger for each of ``classes`` ``[k]``: the best of a short list, on more rows.
+
+    Also how many of these rows each sends to its class, and out of how many: ``[k], [k]``.
+    """
+    fitted, chosen, sent = ground.fitted, list[int](), list[int]()
     inputs, before = fitted.inputs[:rows], fitted.before[:rows]
     for at in classes:
         best = np.argsort(-found.rates[:, at], kind="stable")[:SHORTLIST].astype(np.int64)
         decided = under(ground.asker, ground.room, found.tried.take(best), inputs)
-        counts, _ = flips(decided, before, ground.classes)
+        counts, left = flips(decided, before, ground.classes)
         chosen.append(int(best[counts[:, at].argmax()]))
-    return found.tried.take(np.array(chosen, dtype=np.int64))
+        sent.append(int(counts[:, at].max()))
+    triggers = found.tried.take(np.array(chosen, dtype=np.int64))
+    return triggers, np.array(sent, dtype=np.int64), left[classes]
 
 
 def under(asker: Asker, room: Room, triggers: Triggers, rows: Array) -> Labels:
