@@ -153,7 +153,14 @@ class Findings:
         }
         rows = sum(len(it.near) for it in self.nearness) or sum(it.hits.size for it in self.gains)
         method = "permutation of members and others within classes, joint by bonferroni"
-        return Measurement(metric="verdict", value=value, method=method, n=rows, details=details)
+        return Measurement(
+            metric="verdict",
+            value=value,
+            bound=Bound.AT_LEAST,
+            method=method,
+            n=rows,
+            details=details,
+        )
 
 
 BLIND = "so few rows are nearest to a reconstruction that no arrangement of them would be shown"

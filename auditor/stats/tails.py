@@ -18,7 +18,8 @@ def tail_p_values(scores: Floats, reference: Floats) -> Floats:
     mean of k excesses is itself uncertain, and a new excess over it follows an F law with 2 and 2k
     degrees of freedom, which is what is used: (1 + f / k) ** -k. Up to the greatest reference score
     the values are the conformal ones. Beyond it they rest on the tail's law: rows of a lognormal
-    law come at 0.001 nearly twice as often as they say. Raises ``ValueError`` for an empty reference.
+    law come at 0.001 nearly twice as often as they say. Raises ``ValueError`` for an empty
+    reference.
     """
     found = conformal_p_values(scores, reference)
     count = max(LEAST_TAIL, int(TAIL_SHARE * reference.size))

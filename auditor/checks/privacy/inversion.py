@@ -84,7 +84,9 @@ class Inversion:
             "Members less others among the rows nearest to what was made up", Unit.SHARE,
             Bound.AT_LEAST, higher_is_better=False,
         ),
-        "verdict": Metric("Whether members lie nearer than chance allows", Unit.NONE, exact=True),
+        "verdict": Metric(
+            "Whether members lie nearer than chance allows", Unit.NONE, Bound.AT_LEAST, exact=True
+        ),
     }  # fmt: skip
     controls: ClassVar[tuple[Control, ...]] = (
         Control("eu-ai-act", "15(5)"),
