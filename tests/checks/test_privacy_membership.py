@@ -104,7 +104,7 @@ def test_low_rates_of_false_alarms_need_the_rows_to_tell_them() -> None:
     assert tpr.details["judged"] == 550
     assert 0 <= tpr.details["realised_fpr"] < 0.03
     assert tpr.details["ppv"]["0.01"] < tpr.details["ppv"]["0.5"] <= 1
-    assert set(gaps(found)) == {"tpr_at_fpr_0_001", "auc"}
+    assert set(gaps(found)) == {"tpr_at_fpr_0_001"}
 
 
 def test_a_recipe_makes_stand_ins_that_are_like_the_model() -> None:
@@ -113,7 +113,7 @@ def test_a_recipe_makes_stand_ins_that_are_like_the_model() -> None:
     found = read(subject, rows=200, retrained=6)
     assert set(recipe.rows) == {260}, "half of the pool and the 60 training rows beside it"
     assert measured(found, "auc", attack="lira", shadows="recipe", **PLAIN).value > 0.6
-    alike = measured(found, "verdict", **ALL).details["recipe_agreement"]
+    alike = measured(found, "verdict", **ALL).details["recipe"]
     assert alike["retrained"] == 6
     assert alike["rows"] == 50
 
@@ -126,6 +126,12 @@ def test_a_recipe_that_did_not_make_the_artifact_is_not_taken() -> None:
     assert gap.reason is Reason.RECIPE_MISMATCH
     assert gap.params == {"shadows": "recipe"}
     assert "lira" in {item.params.get("attack") for item in found if not isinstance(item, Gap)}
+
+
+def test_no_recipe_is_no_gap_but_is_said() -> None:
+    found = read(exposed(GREEDY))
+    assert "auc" not in gaps(found)
+    assert "no recipe" in str(measured(found, "verdict", **ALL).details["recipe"])
 
 
 def test_a_recipe_that_breaks_is_said_to() -> None:
