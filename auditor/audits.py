@@ -171,8 +171,8 @@ def lineage(
         Edge(record_id, "used", str(around.tool["code"]), "code"),
         Edge(record_id, "wasAttributedTo", around.signer, "signer"),
     }
-    models = {"artifact": request.artifact, "parent": request.parent}
-    edges |= {Edge(record_id, "used", item.digest, role) for role, item in models.items() if item}
+    beside = {"artifact": request.artifact, "parent": request.parent, "recipe": request.recipe}
+    edges |= {Edge(record_id, "used", item.digest, role) for role, item in beside.items() if item}
     edges |= {Edge(record_id, "used", item.digest, item.role) for item in request.datasets}
     edges |= {
         Edge(record_id, "used", item.identity, f"target:{name}")

@@ -14,7 +14,7 @@ from auditor.engines.affording import Allowance
 from auditor.engines.openers import Openers
 from auditor.engines.subjects import open_subject
 from auditor.errors import AuditorError, InvalidInputError
-from auditor.needs import unmet
+from auditor.needs import lacking, unmet
 from auditor.planning.plan import plan
 from auditor.planning.plans import AuditPlan, Outlook
 from auditor.preparing import Prepared
@@ -44,6 +44,7 @@ def _plan(prepared: Prepared, spec: TargetSpec, openers: Openers) -> AuditPlan:
             target=spec.name,
             targets=tuple(item.name for item in prepared.request.targets),
             missing={name: gap for name, gap in gaps if gap is not None},
+            lacking={check.id: lacking(check, subject) for check in prepared.checks},
             model=_model(prepared),
             claims=prepared.file.claims,
             seconds_per_query=_seconds_a_query(subject),

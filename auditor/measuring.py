@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, cast
 
 from auditor.attacks.masking.doubts import doubt
 from auditor.domain.canonical import Json
-from auditor.domain.checks import OF_SCORES, Check, Metric
+from auditor.domain.checks import Check, Metric, speaks_of_scores
 from auditor.domain.evidence import Evidence
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat
 from auditor.domain.records import AuditRecord, Observation
@@ -86,7 +86,7 @@ def _figures(seen: Seen, confidence: float) -> list[Reading]:
             placed.append(replace(reading, target=origin.target, check=origin.check))
             continue
         _examine(seen.check, reading)
-        if origin.labels_only and reading.metric in OF_SCORES:
+        if origin.labels_only and speaks_of_scores(seen.check, reading.metric):
             placed.append(_unsaid(reading, origin))
             continue
         placed.append(

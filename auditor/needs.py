@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 
 from auditor.domain.absences import ABSENT, without_labels
-from auditor.domain.checks import Check, Need, is_attack, is_timing
+from auditor.domain.checks import Check, Need, is_attack, is_timing, would_use
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.subjects import Subject
@@ -26,6 +26,12 @@ def unmet(check: Check | type[Check], subject: Subject) -> Gap | None:
             return _no_extra(module, extra)
     twin = _look_for(Need.TWIN, subject) if Need.TWIN in check.needs else None
     return _forbidden(check, subject) or twin
+
+
+def lacking(check: Check | type[Check], subject: Subject) -> frozenset[Need]:
+    """Return all that a check needs, or does more with, and the subject has not."""
+    asked = [need for need in Need if would_use(check, need)]
+    return frozenset(need for need in asked if _look_for(need, subject) is not None)
 
 
 def _no_extra(module: str, extra: str) -> Gap:
@@ -51,17 +57,14 @@ def _forbidden(check: Check | type[Check], subject: Subject) -> Gap | None:
     return None
 
 
-def _look_for(need: Need, subject: Subject) -> Gap | None:  # noqa: C901, PLR0912 -- one line a need
+def _look_for(need: Need, subject: Subject) -> Gap | None:  # noqa: C901 -- one line a need
     evaluation = subject.datasets.get(Role.EVALUATION)
     match need:
         case Need.ARTIFACT:
             return without_file(subject.target) if subject.artifact is None else None
-        case Need.MODEL:
-            return subject.model if isinstance(subject.model, Gap) else None
-        case Need.TWIN:
-            return subject.twin if isinstance(subject.twin, Gap) else None
-        case Need.SPACE:
-            return subject.space if isinstance(subject.space, Gap) else None
+        case Need.MODEL | Need.TWIN | Need.SPACE | Need.CASCADE | Need.RECIPE:
+            found = getattr(subject, need.value)
+            return found if isinstance(found, Gap) else None
         case Need.TEXT:
             return None if evaluation is not None and evaluation.texts else _NO_TEXTS
         case Need.EVALUATION:
@@ -73,12 +76,8 @@ def _look_for(need: Need, subject: Subject) -> Gap | None:  # noqa: C901, PLR091
             return None if evaluation is not None and evaluation.groups else _NO_GROUPS
         case Need.PARENT:
             return None if subject.parent.about else NO_PARENT
-        case Need.CASCADE:
-            return subject.cascade if isinstance(subject.cascade, Gap) else None
         case Need.TRAINING | Need.REFERENCE | Need.PRODUCTION | Need.POPULATION | Need.CLAIMS:
             return None if _declared(need, subject) else _UNDECLARED[need]
-        case Need.RECIPE:
-            return subject.recipe if isinstance(subject.recipe, Gap) else None
         case Need.CLASSIFICATION | Need.REGRESSION:
             return _other_task(need, subject.task)
         case Need.SCORES:

@@ -149,6 +149,7 @@ def _request(
         show_examples=file.show_examples,
         parent=None if staged.materials.parent is None else staged.materials.parent.artifact,
         reference=file.reference,
+        recipe=None if staged.materials.recipe is None else staged.materials.recipe.ref,
     )
 
 

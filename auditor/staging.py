@@ -8,6 +8,7 @@ from pathlib import Path
 from auditor.datasets.loading import LoadedDatasets
 from auditor.domain.artifacts import Artifact, FileDigest, SignatureMaterial
 from auditor.domain.auditfiles import AuditFile
+from auditor.domain.recipes import RecipeRef, RecipeSource
 from auditor.domain.requests import InputFile
 from auditor.domain.twins import TwinKind, TwinSource
 from auditor.engines.openers import Materials, Staged
@@ -31,14 +32,18 @@ class StagedFiles:
 
 
 def stage_all(file: AuditFile, locate: Locate, loaded: LoadedDatasets, root: Path) -> StagedFiles:
-    """Copy artifact and twin below ``root``, each into a folder of its own, and digest them."""
+    """Copy artifact, twin and recipe below ``root``, each into a folder of its own, and digest
+    them.
+    """
     folder, apart, before = root / "artifact", root / "twin", root / "parent"
-    for place in (folder, apart, before):
+    lessons = root / "recipe"
+    for place in (folder, apart, before, lessons):
         place.mkdir()
     artifact, files = _stage(file, locate, folder)
     parent, given_before = _parent(file, locate, before)
     signature, signed = _signature(file, locate)
     twin, given = _twin(file, locate, apart)
+    recipe, taught = _recipe(file, locate, lessons)
     materials = Materials(
         artifact=artifact,
         staged=folder,
@@ -54,8 +59,10 @@ def stage_all(file: AuditFile, locate: Locate, loaded: LoadedDatasets, root: Pat
         population=file.population,
         parent=parent,
         reference=file.reference,
+        recipe=recipe,
     )
-    return StagedFiles(materials, (*files, *signed, *given, *given_before, *loaded.inputs))
+    inputs = (*files, *signed, *given, *given_before, *taught, *loaded.inputs)
+    return StagedFiles(materials, inputs)
 
 
 def _stage(
@@ -117,6 +124,38 @@ def _twin(
     (copied,) = stage_artifact(path, folder)
     source = TwinSource(kind, folder / copied.name, f"sha256:{copied.sha256}")
     return source, (InputFile(written, copied),)
+
+
+def _recipe(
+    file: AuditFile, locate: Locate, folder: Path
+) -> tuple[RecipeSource | None, tuple[InputFile, ...]]:
+    """Copy the code that trains while it is digested, so that what runs is what the record names.
+
+    Nothing of it is run here.
+    """
+    section = file.recipe
+    if section is None:
+        return None, ()
+    path = locate(section.path)
+    if not path.is_file():
+        raise AuditFileError(
+            f"{file.source}: recipe.path: {section.path} does not exist",
+            cure="Name a Python file that defines train(X, y, seed), or remove recipe.",
+        )
+    (copied,) = stage_artifact(path, folder)
+    ref = RecipeRef(
+        digest=f"sha256:{copied.sha256}",
+        function=section.function,
+        dp_train=section.dp_train,
+        allowed=section.allow,
+    )
+    source = RecipeSource(
+        path=folder / copied.name,
+        ref=ref,
+        time_limit=section.time_limit,
+        memory_limit=section.memory_limit,
+    )
+    return source, (InputFile(section.path, copied),)
 
 
 def _digested(name: str, raw: bytes) -> FileDigest:

@@ -43,6 +43,7 @@ from auditor.targets.benches import open_bench
 from auditor.targets.cascades import join_cascade
 from auditor.targets.certifying import open_certifier
 from auditor.targets.opening import inspect_artifact, open_model
+from auditor.targets.recipes import open_recipe
 from auditor.targets.resolving import NAMED, resolve_target
 from auditor.targets.twins import open_twin
 from auditor.verifying import Verifier
@@ -58,6 +59,7 @@ OPENERS = Openers(
     certifier=open_certifier,
     bench=open_bench,
     cascade=join_cascade,
+    recipe=open_recipe,
 )
 
 

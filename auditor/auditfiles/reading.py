@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias, cast
 
 from auditor.auditfiles.populations import population_mistakes, population_of
+from auditor.auditfiles.recipes import recipe_mistakes
 from auditor.auditfiles.shapes import AuditShape
 from auditor.auditfiles.tasks import REGRESSION, Mistake, task_mistakes
 from auditor.documents import Document, Place, read_document, validate
@@ -41,7 +42,7 @@ def read_audit_file(raw: bytes, source: str, resolve_target: ResolveTarget) -> A
     served = any(target.endpoints for target in targets)
     mistakes = [*task_mistakes(shape.task), *_input_mistakes(shape), *_data_mistakes(shape)]
     mistakes += [*_model_mistakes(shape, served=served), *_claim_mistakes(shape)]
-    mistakes += population_mistakes(shape.population)
+    mistakes += [*population_mistakes(shape.population), *recipe_mistakes(shape)]
     if mistakes:
         raise _error(document, mistakes)
     return AuditFile(
@@ -59,6 +60,7 @@ def read_audit_file(raw: bytes, source: str, resolve_target: ResolveTarget) -> A
         population=population_of(shape.population),
         show_examples=shape.show_examples,
         reference=_reference(document, shape.reference, resolve_target),
+        recipe=None if shape.recipe is None else shape.recipe.section(),
     )
 
 

@@ -22,7 +22,13 @@ from auditor.auditfiles.words import (
     Unsupported,
     Whole,
 )
-from auditor.domain.auditfiles import DataSection, InputSection, ModelSection, TaskSection
+from auditor.domain.auditfiles import (
+    DataSection,
+    InputSection,
+    ModelSection,
+    RecipeSection,
+    TaskSection,
+)
 from auditor.domain.budgets import Budget
 from auditor.domain.datasets import Role
 from auditor.domain.tasks import Output
@@ -156,6 +162,28 @@ class DataShapes(Section):
         return {role: shape.section() for role, shape in shapes.items() if shape is not None}
 
 
+class RecipeShape(Section):
+    """The ``recipe`` section: code that trains, run only where ``allow`` is true."""
+
+    path: LocalPath
+    function: Text = "train"
+    dp_train: Text | None = None
+    allow: Flag = False
+    time_limit: Number = 600.0
+    memory_limit: Whole = 8 * 2**30
+
+    def section(self) -> RecipeSection:
+        """Return the domain's form."""
+        return RecipeSection(
+            path=self.path,
+            function=self.function,
+            dp_train=self.dp_train,
+            allow=self.allow,
+            time_limit=self.time_limit,
+            memory_limit=self.memory_limit,
+        )
+
+
 class AuditShape(Section):
     """A whole audit file."""
 
@@ -168,7 +196,7 @@ class AuditShape(Section):
     targets: Entries = ("cpu",)
     reference: Entry = None
     data: DataShapes = DataShapes()
-    recipe: Unsupported = None
+    recipe: RecipeShape | None = None
     claims: Settings = Field(default_factory=dict)
     population: Settings = Field(default_factory=dict)
     policy: Text = "baseline"

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from auditor.cli.showing import show_rows
 from auditor.planning.plans import AuditPlan, CheckPlan, Prospect
+from auditor.planning.tiers import Tier
 from auditor.preparing import Prepared
 
 PROSPECTS = {
@@ -43,6 +44,7 @@ def show_plan(console: Console, prepared: Prepared, plans: Mapping[str, AuditPla
                 for item in plan.rules
             ],
         )
+        _show_tiers(console, plan)
         price = "not priced" if plan.price is None else f"{plan.price:.4f}"
         console.print(
             f"At most {plan.queries:,} queries, about {_time(plan.seconds)}, money: {price}",
@@ -50,10 +52,22 @@ def show_plan(console: Console, prepared: Prepared, plans: Mapping[str, AuditPla
         )
 
 
+def _show_tiers(console: Console, plan: AuditPlan) -> None:
+    if plan.tiers:
+        console.print("What each input unlocks of privacy and poisoning:", highlight=False)
+        show_rows(console, ("input", "here", "answers", "more"), map(_tier, plan.tiers))
+
+
 def _check(check: CheckPlan) -> tuple[str, ...]:
     if check.missing is not None:
         return (check.check, "-", "-", "-", f"{check.missing.reason.value}: {check.missing.detail}")
     return (check.check, f"{check.queries:,}", f"{check.passes:,}", _time(check.seconds), "")
+
+
+def _tier(tier: Tier) -> tuple[str, ...]:
+    more = [f"it would add {', '.join(tier.adds)}"] if tier.adds else []
+    more += [f"it would deepen {', '.join(tier.deepens)}"] if tier.deepens else []
+    return (tier.input, "yes" if tier.here else "no", ", ".join(tier.answers), "; ".join(more))
 
 
 def _time(seconds: float | None) -> str:

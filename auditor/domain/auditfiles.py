@@ -82,6 +82,22 @@ class DataSection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeSection:
+    """The recipe as declared: the owner's code that trains, and whether it may be run.
+
+    ``function`` trains, ``dp_train`` trains with differential privacy. A training may take
+    ``time_limit`` seconds and ``memory_limit`` bytes.
+    """
+
+    path: str
+    function: str = "train"
+    dp_train: str | None = None
+    allow: bool = False
+    time_limit: float = 600.0
+    memory_limit: int = 8 * 2**30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFile:
     """A parsed audit file. ``source`` names it for messages; ``raw`` is its bytes.
 
@@ -105,6 +121,7 @@ class AuditFile:
     population: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     show_examples: bool = False
     reference: TargetSpec | None = None
+    recipe: RecipeSection | None = None
 
     @property
     def takes_inputs(self) -> bool:

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.canonical import Json
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.tasks import Array, Floats
 
@@ -38,8 +40,45 @@ class Recipe(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeRef:
+    """A recipe as a request names it: the digest of its code, and what of it may be called.
+
+    ``dp_train`` names the function that trains with differential privacy, where there is one.
+    """
+
+    digest: str
+    function: str
+    dp_train: str | None = None
+    allowed: bool = False
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the record's form."""
+        return {
+            "digest": self.digest,
+            "function": self.function,
+            "dp_train": self.dp_train,
+            "allowed": self.allowed,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeSource:
+    """A recipe where its code was staged, and what one training may take: seconds and bytes."""
+
+    path: Path
+    ref: RecipeRef
+    time_limit: float
+    memory_limit: int
+
+
 NO_RECIPE = Gap(
     reason=Reason.NEEDS_RECIPE,
     detail="The audit names no recipe, so that nothing can be trained again.",
     cure="Name a function train(X, y, seed) under recipe in the audit file, with allow: true.",
+)
+NO_LEAVE_TO_TRAIN = Gap(
+    reason=Reason.NEEDS_RECIPE,
+    detail="The audit names a recipe and gives no leave to run it, so that its code was not run.",
+    cure="Read the code, and set recipe.allow: true in the audit file.",
 )

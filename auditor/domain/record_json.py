@@ -1,7 +1,5 @@
 """Read a record back from its canonical bytes."""
 
-from auditor.domain.artifacts import Artifact, FileDigest
-from auditor.domain.budgets import Budget
 from auditor.domain.canonical import Json, parse
 from auditor.domain.consistency import refuse_inconsistent
 from auditor.domain.findings import Finding
@@ -10,8 +8,7 @@ from auditor.domain.lineage import Edge
 from auditor.domain.policies import Assurance, Control, Effect, Severity
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Unit
 from auditor.domain.records import SCHEMA, AuditRecord, Observation
-from auditor.domain.requests import AuditRequest, DatasetRef, InputFile, PolicyRef
-from auditor.domain.target_json import read_target
+from auditor.domain.request_json import read_request
 from auditor.domain.targets import Fingerprint, Interface
 from auditor.domain.verdicts import Outcome
 from auditor.errors import RecordError
@@ -42,7 +39,7 @@ def _record(top: Part) -> AuditRecord:
         id=top.get("id", str),
         derived_from=top.maybe("derived_from", str),
         assurance=_assurance(top),
-        request=_request(top.part("request")),
+        request=read_request(top.part("request")),
         confidence=top.get("confidence", float),
         fingerprints={name: _fingerprint(fingerprints.part(name)) for name in fingerprints.value},
         observations=top.list_of("observations", _observation),
@@ -60,54 +57,6 @@ def _assurance(top: Part) -> Assurance:
     if name not in Assurance.__members__:
         raise wrong("record.json.assurance", "one of A0, A1, A2, A3")
     return Assurance[name]
-
-
-def _request(part: Part) -> AuditRequest:
-    artifact = part.part("artifact")
-    name, version = artifact.get("name", str), artifact.get("version", str)
-    files = artifact.list_of("files", _file)
-    return AuditRequest(
-        name=name,
-        version=version,
-        artifact=Artifact(name, version, files) if files else None,
-        targets=part.list_of("target_specs", read_target),
-        datasets=part.list_of("datasets", _dataset),
-        policy=_policy(part.part("policy")),
-        audit_file=part.get("audit_file", str),
-        seed=part.get("seed", int),
-        budget=part.choice("budget", Budget),
-        only=part.texts("only"),
-        inputs=part.list_of("inputs", _input),
-        tags=part.texts("tags"),
-        claims=part.mapping("claims"),
-        show_examples=part.get("show_examples", bool),
-        parent=_parent(part, name, version),
-        reference=read_target(part.part("reference")) if part.value.get("reference") else None,
-    )
-
-
-def _parent(part: Part, name: str, version: str) -> Artifact | None:
-    if part.value.get("parent") is None:
-        return None
-    files = part.part("parent").list_of("files", _file)
-    return Artifact(f"{name} (parent)", version, files)
-
-
-def _file(part: Part) -> FileDigest:
-    return FileDigest(part.get("name", str), part.get("size", int), part.get("sha256", str))
-
-
-def _input(part: Part) -> InputFile:
-    file = FileDigest(part.get("name", str), part.get("size", int), part.get("sha256", str))
-    return InputFile(part.get("path", str), file)
-
-
-def _dataset(part: Part) -> DatasetRef:
-    return DatasetRef(part.get("role", str), part.get("digest", str), part.get("rows", int))
-
-
-def _policy(part: Part) -> PolicyRef:
-    return PolicyRef(part.get("name", str), part.get("version", str), part.get("digest", str))
 
 
 def _fingerprint(part: Part) -> Fingerprint:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.budgets import Budget
 from auditor.domain.canonical import Json, digest_json
+from auditor.domain.recipes import RecipeRef
 from auditor.domain.targets import TargetSpec
 
 
@@ -55,8 +56,9 @@ class AuditRequest:
     """What an audit was asked to do. Its digest is registered before anything runs.
 
     ``artifact`` is ``None`` in a predictions-only audit; then ``name`` and ``version`` still say
-    which model made the predictions. ``parent`` is the model that the artifact was made from,
-    ``reference`` the target to compare with, where they were named.
+    which model made the predictions. Where they were named, ``parent`` is the model that the
+    artifact was made from, ``reference`` the target to compare with, ``recipe`` the code that
+    trains.
     """
 
     name: str
@@ -75,6 +77,7 @@ class AuditRequest:
     show_examples: bool = False
     parent: Artifact | None = None
     reference: TargetSpec | None = None
+    recipe: RecipeRef | None = None
 
     @property
     def digest(self) -> str:
@@ -108,11 +111,13 @@ class AuditRequest:
         }
 
     def _beside(self) -> dict[str, Json]:
-        """Say which models stand beside the audited one, where there are any."""
+        """Say what stands beside the audited model, where there is anything."""
         found: dict[str, Json] = {}
         if self.parent is not None:
             files: list[Json] = [file.to_json() for file in self.parent.files]
             found["parent"] = {"digest": self.parent.digest, "files": files}
         if self.reference is not None:
             found["reference"] = self.reference.to_json()
+        if self.recipe is not None:
+            found["recipe"] = self.recipe.to_json()
         return found

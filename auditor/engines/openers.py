@@ -15,6 +15,7 @@ from auditor.domain.companions import Cascade
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.models import Model, Twin
 from auditor.domain.readings import Gap
+from auditor.domain.recipes import Recipe, RecipeSource
 from auditor.domain.subjects import permutation
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, InputSpace, Task
@@ -28,6 +29,7 @@ OpenCertifier = Callable[
 ]
 OpenBench = Callable[[TargetSpec, Path, Artifact, Model], AbstractContextManager[Bench | Gap]]
 JoinCascade = Callable[[Model, Model, float, Task], "Cascade | Gap"]
+OpenRecipe = Callable[[RecipeSource, Task], AbstractContextManager[Recipe | Gap]]
 Inspect = Callable[[Path, Artifact, TargetSpec], Structure]
 
 
@@ -46,8 +48,8 @@ class OpenTwin(Protocol):
 class Openers:
     """The edges that open a target: each runs the model in a limited child process.
 
-    ``certifier`` and ``bench`` start their processes when a check first asks them; ``cascade``
-    makes one model of two that are open.
+    ``certifier``, ``bench`` and ``recipe`` start their processes when a check first asks them;
+    ``cascade`` makes one model of two that are open.
     """
 
     inspect: Inspect
@@ -56,6 +58,7 @@ class Openers:
     certifier: OpenCertifier
     bench: OpenBench
     cascade: JoinCascade
+    recipe: OpenRecipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ class Materials:
     """All that an audit brings to a target: the staged artifact, the data, the task.
 
     ``parent`` is what the artifact was made from; ``reference`` is where the artifact itself is
-    run to compare with.
+    run to compare with; ``recipe`` is the code that trains as it was trained.
     """
 
     artifact: Artifact | None
@@ -88,6 +91,7 @@ class Materials:
     population: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     parent: Staged | None = None
     reference: TargetSpec | None = None
+    recipe: RecipeSource | None = None
 
     @property
     def deployed(self) -> Staged | None:

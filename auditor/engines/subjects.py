@@ -9,6 +9,7 @@ from auditor.domain.benches import NO_BENCH, Bench
 from auditor.domain.certificates import NO_CERTIFIER, Certifier
 from auditor.domain.models import Model, Twin
 from auditor.domain.readings import Gap, Reason
+from auditor.domain.recipes import NO_LEAVE_TO_TRAIN, NO_RECIPE, Recipe
 from auditor.domain.subjects import Subject
 from auditor.domain.targets import TargetSpec
 from auditor.engines.gaps import gap_from
@@ -50,6 +51,7 @@ def open_subject(
             cascade=opened.cascade,
             reference=site.reference(),
             parent=site.parent(),
+            recipe=_recipe(site),
             task=materials.task,
             space=materials.space,
             datasets=materials.datasets,
@@ -96,3 +98,12 @@ def _bench(site: Site, model: Model | Gap) -> Bench | Gap:
         return model if isinstance(model, Gap) else NO_BENCH
     opened = site.openers.bench(site.spec, held.folder, held.artifact, model)
     return site.stack.enter_context(opened)
+
+
+def _recipe(site: Site) -> Recipe | Gap:
+    source = site.materials.recipe
+    if source is None:
+        return NO_RECIPE
+    if not source.ref.allowed:
+        return NO_LEAVE_TO_TRAIN
+    return site.stack.enter_context(site.openers.recipe(source, site.materials.task))

@@ -6,6 +6,7 @@ from auditor.domain.checks import Check
 from auditor.domain.policies import Policy, Rule
 from auditor.planning.plans import AuditPlan, CheckPlan, Foreseen, Outlook, RulePlan, total
 from auditor.planning.prospects import excused, foresee, unanswerable
+from auditor.planning.tiers import tiers
 
 SECONDS_AN_HOUR = 3600.0
 
@@ -17,7 +18,8 @@ def plan(policy: Policy, checks: Mapping[str, Check], outlook: Outlook) -> Audit
     implies, and half widths to shrink with the root of the sample.
     """
     costs = tuple(_check(check, outlook) for check in checks.values())
-    return AuditPlan(costs, tuple(_rule(policy, rule, checks, outlook) for rule in policy.rules))
+    rules = tuple(_rule(policy, rule, checks, outlook) for rule in policy.rules)
+    return AuditPlan(costs, rules, tiers(checks.values(), outlook.lacking))
 
 
 def _check(check: Check, outlook: Outlook) -> CheckPlan:

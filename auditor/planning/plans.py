@@ -6,8 +6,10 @@ from enum import StrEnum
 
 from auditor.domain.budgets import Size
 from auditor.domain.canonical import Json
+from auditor.domain.checks import Need
 from auditor.domain.policies import Effect
 from auditor.domain.readings import Gap
+from auditor.planning.tiers import Tier
 
 
 class Prospect(StrEnum):
@@ -27,14 +29,15 @@ class Outlook:
     """What is known of one target before an audit runs.
 
     ``targets`` names all targets of the audit; ``missing`` says why a check cannot run, by its
-    id; ``model`` and ``claims`` are what ``when`` may ask. Paces are seconds a row, and ``None``
-    where nobody timed the target.
+    id, and ``lacking`` what it needs or wants and has not; ``model`` and ``claims`` are what
+    ``when`` may ask. Paces are seconds a row, and ``None`` where nobody timed the target.
     """
 
     size: Size
     target: str
     targets: tuple[str, ...] = ()
     missing: Mapping[str, Gap] = field(default_factory=dict)
+    lacking: Mapping[str, frozenset[Need]] = field(default_factory=dict)
     model: Mapping[str, Json] = field(default_factory=dict)
     claims: Mapping[str, Json] = field(default_factory=dict)
     confidence: float = 0.95
@@ -111,10 +114,14 @@ class RulePlan:
 
 @dataclass(frozen=True, slots=True)
 class AuditPlan:
-    """What an audit of one target costs and can decide; totals leave out what cannot run."""
+    """What an audit of one target costs and can decide; totals leave out what cannot run.
+
+    ``tiers`` says what each input unlocks of privacy and poisoning.
+    """
 
     checks: tuple[CheckPlan, ...]
     rules: tuple[RulePlan, ...]
+    tiers: tuple[Tier, ...] = ()
 
     @property
     def queries(self) -> int:
@@ -136,6 +143,7 @@ class AuditPlan:
         return {
             "checks": [item.to_json() for item in self.checks],
             "rules": [item.to_json() for item in self.rules],
+            "tiers": [item.to_json() for item in self.tiers],
             "queries": self.queries,
             "seconds": self.seconds,
             "price": self.price,

@@ -66,7 +66,7 @@ class Bounds:
     ``interpreter`` is the Python that it runs in, and ``emulated`` the processor that an emulator
     plays: both only for children that run the artifact on its target. ``emulator`` is the one
     that plays it, once it is ready. ``driven`` says that a driver beside the runtime is
-    loaded, which may keep files in memory.
+    loaded, or code of the owner's, which may keep files in memory.
     """
 
     level: Isolation

@@ -20,6 +20,7 @@ from auditor.errors import (
     ModelFailedError,
     ModelHungError,
     ModelOutgrewMemoryError,
+    RecipeError,
     RuntimeMissingError,
     SubjectLostError,
     TargetError,
@@ -29,15 +30,15 @@ from auditor.shipped import user_home
 from auditor.targets.emulating import ready_emulator
 from auditor.targets.frames import PROTOCOL, Anything, Frame, FrameError, encode, receive
 from auditor.targets.isolation import Bounds, Isolation, child_environment, command
-from auditor.targets.messages import cause_of_death, plain
+from auditor.targets.messages import cause_of_death, last_words, plain
 
 START_SECONDS = 60.0
 """For starting an interpreter and its libraries, whatever the model's own time limit."""
 EMULATED_PATIENCE = 20.0
 """Time limits are for the processor itself. One that is played takes about a hundred times as long
 to compute and ten times to start; a hang is still told from that."""
-ON_TARGET = frozenset({"model", "openvino"})
-"""Roles that run the artifact on its target; the others work on the file, wherever they are."""
+ON_FILE = frozenset({"structure", "twin", "certification"})
+"""Roles that work on the file, wherever they are; the others run as their bounds say."""
 GOODBYE_SECONDS = 5.0
 MOST_REPLY = 2**30
 TAIL = 4096
@@ -49,6 +50,7 @@ REFUSALS: Mapping[str, type[AuditorError]] = {
     "twin": TwinError,
     "extra": MissingExtraError,
     "runtime": RuntimeMissingError,
+    "recipe": RecipeError,
 }
 
 
@@ -63,7 +65,7 @@ class Child:
         self._title = title
         self._memory_limit = bounds.memory_limit
         self._tail = b""
-        held = _equipped(bounds) if role in ON_TARGET else bounds.on_auditor()
+        held = bounds.on_auditor() if role in ON_FILE else _equipped(bounds)
         self._patience = 1.0 if held.emulator is None else EMULATED_PATIENCE
         self._process = subprocess.Popen(  # noqa: S603 -- our own command
             command(role, held),
@@ -138,7 +140,8 @@ class Child:
         except TimeoutError:
             self.kill()
             raise ModelHungError(
-                f"{self._title} did not answer within {seconds:g} s, and was ended",
+                f"{self._title} did not answer within {seconds:g} s, and was ended"
+                f"{last_words(self._tail)}",
                 cure="Raise the target's `time_limit`, or look for an endless loop in the model.",
             ) from None
         except _GoneError:
@@ -193,12 +196,16 @@ class Child:
     def _post_mortem(self) -> SubjectLostError:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=GOODBYE_SECONDS)
-        with contextlib.suppress(OSError):
-            while self._err >= 0 and select.select([self._err], [], [], 0)[0] and self._listen():
-                continue
+        self._hear_out()
         code = self._process.poll()
         self.kill()
         return cause_of_death(self._title, code, self._tail, self._memory_limit)
+
+    def _hear_out(self) -> None:
+        """Take in what standard error holds, until there is no more of it for now."""
+        with contextlib.suppress(OSError):
+            while self._err >= 0 and select.select([self._err], [], [], 0)[0] and self._listen():
+                continue
 
     def _broken(self, what: str) -> ModelCrashedError:
         return ModelCrashedError(
@@ -214,6 +221,9 @@ class Child:
         if error is ModelOutgrewMemoryError:
             self.kill()
             return cause_of_death(self._title, None, problem.encode(), self._memory_limit)
+        if error is RecipeError:  # code of the owner's, whose own words help most
+            self._hear_out()
+            problem += last_words(self._tail)
         return error(problem, cure=plain(str(told.get("cure") or "Look at the model.")))
 
 

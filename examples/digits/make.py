@@ -1,4 +1,4 @@
-"""Make everything in this folder again: the test data, the network, and its ONNX file.
+"""Make everything in this folder again: the data, the network, and its ONNX file.
 
 Run `python examples/digits/make.py` in an environment with the extra `examples`. Everything is
 seeded; the data come out bit for bit, the weights as far as torch's arithmetic agrees between
@@ -14,6 +14,7 @@ import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
+from recipe import train
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import nn
@@ -21,8 +22,6 @@ from torch import nn
 HERE = Path(__file__).parent
 SEED = 7
 TEST_ROWS = 450
-EPOCHS = 60
-BATCH_ROWS = 64
 BRIGHTEST = 16  # the data set counts 0 to 16 ink pixels in each 4x4 block of the scan
 
 
@@ -37,40 +36,14 @@ def main() -> None:
         random_state=SEED,
         stratify=digits.target,
     )
+    save_npz(HERE / "train.npz", x=x_train, y=y_train)
     save_npz(HERE / "test.npz", x=x_test, y=y_test)
-    model = train(torch.from_numpy(x_train), torch.from_numpy(y_train))
-    export(model, HERE / "model.onnx")
+    export(train(x_train, y_train, SEED), HERE / "model.onnx")
     session = onnxruntime.InferenceSession(HERE / "model.onnx", providers=["CPUExecutionProvider"])
     (logits,) = session.run(None, {"pixels": x_test})
     accuracy = float(np.mean(logits.argmax(axis=1) == y_test))
     print(f"{len(x_train)} training rows, {len(x_test)} test rows, test accuracy {accuracy:.4f}")
     print("Now sign it: auditor sign model.onnx --out model.sig --key signer.key")
-
-
-def train(pixels: torch.Tensor, labels: torch.Tensor) -> nn.Module:
-    """Return the trained network: [n, 1, 8, 8] pixels in 0..1 to [n, 10] logits."""
-    torch.manual_seed(SEED)
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(mode=True)
-    model = nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(16, 24, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(24 * 4 * 4, 10),
-    )
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)
-    generator = torch.Generator().manual_seed(SEED)
-    for _ in range(EPOCHS):
-        for rows in torch.randperm(len(pixels), generator=generator).split(BATCH_ROWS):
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(model(pixels[rows]), labels[rows]).backward()
-            optimizer.step()
-        schedule.step()
-    return model.eval()
 
 
 def export(model: nn.Module, path: Path) -> None:

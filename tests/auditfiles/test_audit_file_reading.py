@@ -77,6 +77,21 @@ def test_what_is_left_out_has_the_defaults_of_the_contract() -> None:
     assert (dict(audit.data), dict(audit.claims), audit.show_examples) == ({}, {}, False)
 
 
+def test_a_recipe_is_read_as_it_is_written() -> None:
+    written = "{path: r.py, function: fit, dp_train: private, allow: true, time_limit: 9}"
+    recipe = read(f"{LEAST}recipe: {written}\n").recipe
+    assert recipe is not None
+    assert (recipe.path, recipe.function, recipe.dp_train) == ("r.py", "fit", "private")
+    assert (recipe.allow, recipe.time_limit, recipe.memory_limit) == (True, 9.0, 8 * 2**30)
+
+
+def test_leave_to_run_code_is_never_taken_for_granted() -> None:
+    recipe = read(f"{LEAST}recipe: {{path: r.py}}\n").recipe
+    assert recipe is not None
+    assert (recipe.function, recipe.dp_train, recipe.allow) == ("train", None, False)
+    assert read(LEAST).recipe is None
+
+
 def test_a_section_whose_settings_are_all_commented_out_counts_as_absent() -> None:
     audit, least = read(LEAST + "task:\ninput:\ndata:\nclaims:\n"), read(LEAST)
     assert (audit.task, audit.input) == (least.task, least.input)
@@ -172,7 +187,41 @@ BROKEN = {
         "List task.classes",
     ),
     "a pipeline": ("pipeline: {pre: a.onnx}", "audit.yaml:4: pipeline.pre", "not supported yet"),
-    "a recipe": ("recipe: {path: a.py}", "audit.yaml:4: recipe", "not supported yet; remove it"),
+    "a recipe in another language": (
+        "recipe: {path: train.sh}",
+        "audit.yaml:4: recipe.path is 'train.sh', which is no Python file",
+        "train(X, y, seed)",
+    ),
+    "a recipe by two names": (
+        "recipe: {path: a.py, function: mine.train}",
+        "audit.yaml:4: recipe.function is 'mine.train'",
+        "the function's name alone",
+    ),
+    "a recipe by a word of the language": (
+        "recipe: {path: a.py, dp_train: lambda}",
+        "audit.yaml:4: recipe.dp_train is 'lambda'",
+        "the function's name alone",
+    ),
+    "a recipe without time": (
+        "recipe: {path: a.py, time_limit: 0}",
+        "audit.yaml:4: recipe.time_limit is 0",
+        "seconds",
+    ),
+    "a recipe without memory": (
+        "recipe: {path: a.py, memory_limit: 1000}",
+        "audit.yaml:4: recipe.memory_limit is 1000 bytes",
+        "at least 268435456",
+    ),
+    "a recipe that is nearly allowed": (
+        "recipe: {path: a.py, allow: 'yes'}",
+        "audit.yaml:4: recipe.allow",
+        "neither true nor false",
+    ),
+    "a recipe of a regression": (
+        "task: {kind: regression, tolerance: 1}\nrecipe: {path: a.py}",
+        "audit.yaml:5: recipe is set, but only classifiers are trained again",
+        "Remove it",
+    ),
     "predictions that are the labels": (
         "data: {evaluation: {path: a.csv, labels: y, predictions: y}}",
         "audit.yaml:4: data.evaluation.predictions names the column 'y'",
@@ -279,7 +328,7 @@ def test_mistakes_in_the_model_section_are_named(model: str, place: str, cure: s
 
 def test_several_mistakes_are_all_named_at_once() -> None:
     with pytest.raises(AuditFileError) as caught:
-        read(LEAST + "seed: '7'\nbudget: huge\nrecipe: x\n")
+        read(LEAST + "seed: '7'\nbudget: huge\npipeline: x\n")
     assert [f"audit.yaml:{line}" in caught.value.problem for line in (4, 5, 6)] == [True] * 3
 
 

@@ -115,9 +115,13 @@ FILES = {
         (f"{FILE}:12", "claims.accuracy", "finite"),
         line("seed: 3", "seed: 3\nclaims: {accuracy: .nan}"),
     ),
-    "with a recipe": Case(
-        (f"{FILE}:12", "recipe", "not supported yet", "remove"),
+    "with a recipe that is not there": Case(
+        ("recipe.path", "a.py does not exist", "train(X, y, seed)"),
         line("seed: 3", "seed: 3\nrecipe: {path: a.py}"),
+    ),
+    "with a recipe that is no code": Case(
+        (f"{FILE}:12", "recipe.path", "no Python file", ".py"),
+        line("seed: 3", "seed: 3\nrecipe: {path: test.npz, allow: true}"),
     ),
     "with a pipeline": Case(
         (f"{FILE}:12", "pipeline.pre", "not supported yet", "remove"),

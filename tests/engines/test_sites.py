@@ -50,7 +50,7 @@ class Opening:
 
     def openers(self) -> Openers:
         absent = cast("Any", None)
-        return Openers(absent, self.model, absent, absent, absent, join_cascade)
+        return Openers(absent, self.model, absent, absent, absent, join_cascade, absent)
 
 
 def site(

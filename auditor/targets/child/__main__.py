@@ -27,7 +27,7 @@ def main() -> None:
 
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="auditor.targets.child")
-    roles = ("structure", "model", "openvino", "twin", "certification")
+    roles = ("structure", "model", "openvino", "twin", "certification", "recipe")
     parser.add_argument("role", choices=roles)
     parser.add_argument("--isolation", required=True)
     parser.add_argument("--memory-limit", type=int, required=True)

@@ -19,6 +19,7 @@ ROLES: Mapping[str, str] = {
     "openvino": "auditor.targets.child.openvino",
     "twin": "auditor.targets.child.differentiation",
     "certification": "auditor.targets.child.certification",
+    "recipe": "auditor.targets.child.training",
 }
 """Each role's module, whose ``operations()`` answers requests; only the one asked for loads."""
 
@@ -61,7 +62,7 @@ def _answer(operations: Mapping[str, Operation], request: Frame) -> Frame:
     except RefusalError as refusal:
         return _refused(refusal.kind, refusal.problem, refusal.cure)
     except MemoryError as error:
-        return _refused("memory", str(error) or "memory is used up", "")
+        return _refused("memory", f"out of memory: {error}".rstrip(": "), "")
     return Frame({"ok": True, **reply.header}, reply.arrays)
 
 

@@ -1,0 +1,67 @@
+"""Read what a record says was asked."""
+
+from auditor.domain.artifacts import Artifact, FileDigest
+from auditor.domain.budgets import Budget
+from auditor.domain.json_parts import Part
+from auditor.domain.recipes import RecipeRef
+from auditor.domain.requests import AuditRequest, DatasetRef, InputFile, PolicyRef
+from auditor.domain.target_json import read_target
+
+
+def read_request(part: Part) -> AuditRequest:
+    """Read what was asked. Raises ``RecordError`` for what is none."""
+    artifact = part.part("artifact")
+    name, version = artifact.get("name", str), artifact.get("version", str)
+    files = artifact.list_of("files", _file)
+    return AuditRequest(
+        name=name,
+        version=version,
+        artifact=Artifact(name, version, files) if files else None,
+        targets=part.list_of("target_specs", read_target),
+        datasets=part.list_of("datasets", _dataset),
+        policy=_policy(part.part("policy")),
+        audit_file=part.get("audit_file", str),
+        seed=part.get("seed", int),
+        budget=part.choice("budget", Budget),
+        only=part.texts("only"),
+        inputs=part.list_of("inputs", _input),
+        tags=part.texts("tags"),
+        claims=part.mapping("claims"),
+        show_examples=part.get("show_examples", bool),
+        parent=_parent(part, name, version),
+        reference=read_target(part.part("reference")) if part.value.get("reference") else None,
+        recipe=_recipe(part.part("recipe")) if part.value.get("recipe") else None,
+    )
+
+
+def _parent(part: Part, name: str, version: str) -> Artifact | None:
+    if part.value.get("parent") is None:
+        return None
+    files = part.part("parent").list_of("files", _file)
+    return Artifact(f"{name} (parent)", version, files)
+
+
+def _recipe(part: Part) -> RecipeRef:
+    return RecipeRef(
+        digest=part.get("digest", str),
+        function=part.get("function", str),
+        dp_train=part.maybe("dp_train", str),
+        allowed=part.get("allowed", bool),
+    )
+
+
+def _file(part: Part) -> FileDigest:
+    return FileDigest(part.get("name", str), part.get("size", int), part.get("sha256", str))
+
+
+def _input(part: Part) -> InputFile:
+    file = FileDigest(part.get("name", str), part.get("size", int), part.get("sha256", str))
+    return InputFile(part.get("path", str), file)
+
+
+def _dataset(part: Part) -> DatasetRef:
+    return DatasetRef(part.get("role", str), part.get("digest", str), part.get("rows", int))
+
+
+def _policy(part: Part) -> PolicyRef:
+    return PolicyRef(part.get("name", str), part.get("version", str), part.get("digest", str))

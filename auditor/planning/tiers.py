@@ -1,0 +1,93 @@
+"""What each input of an audit unlocks among the checks of privacy and poisoning."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Need
+
+FAMILIES = frozenset({"privacy", "poisoning"})
+"""Families whose checks differ most in what an owner has to hand over."""
+INPUTS: Mapping[Need, str] = MappingProxyType(
+    {
+        Need.ARTIFACT: "model",
+        Need.MODEL: "model",
+        Need.SCORES: "model",
+        Need.TWIN: "twin",
+        Need.SPACE: "input space",
+        Need.EVALUATION: "evaluation set",
+        Need.LABELS: "evaluation set",
+        Need.REFERENCE: "reference set",
+        Need.TRAINING: "training set",
+        Need.RECIPE: "recipe",
+    }
+)
+"""What an owner hands over to meet a need, where that has another name than the need itself."""
+OF_THE_TASK = frozenset({Need.CLASSIFICATION, Need.REGRESSION, Need.TEXT})
+"""Needs that nobody can meet by handing over more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tier:
+    """One input: whether it is here, and which checks hang on it.
+
+    ``answers`` are checks that need it and can run. Where it is missing, ``adds`` are those that
+    could run with it and nothing else, ``deepens`` those that can run without and would say more.
+    """
+
+    input: str
+    here: bool
+    answers: tuple[str, ...]
+    adds: tuple[str, ...]
+    deepens: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that a plan prints."""
+        return {
+            "input": self.input,
+            "here": self.here,
+            "answers": list(self.answers),
+            "adds": list(self.adds),
+            "deepens": list(self.deepens),
+        }
+
+
+def tiers(
+    checks: Iterable[Check | type[Check]], lacking: Mapping[str, frozenset[Need]]
+) -> tuple[Tier, ...]:
+    """Return the inputs that checks of ``FAMILIES`` need or want, in the order of their needs.
+
+    ``lacking`` says by a check's id what of both it has not.
+    """
+    asked = [check for check in checks if check.id.partition(".")[0] in FAMILIES]
+    used = {need for check in asked for need in (*check.needs, *_wants(check))} - OF_THE_TASK
+    names = dict.fromkeys(_name(need) for need in Need if need in used)
+    return tuple(_tier(name, asked, lacking) for name in names)
+
+
+def _tier(
+    name: str, asked: list[Check | type[Check]], lacking: Mapping[str, frozenset[Need]]
+) -> Tier:
+    missing = {check.id: lacking.get(check.id, frozenset()) for check in asked}
+    unmet = {check.id: missing[check.id] & check.needs for check in asked}
+    needing = [check.id for check in asked if any(_name(need) == name for need in check.needs)]
+    without = [item for item, needs in missing.items() if any(_name(n) == name for n in needs)]
+    return Tier(
+        input=name,
+        here=not without,
+        answers=tuple(item for item in needing if not unmet[item]),
+        adds=tuple(
+            item for item in without if unmet[item] and {_name(n) for n in unmet[item]} == {name}
+        ),
+        deepens=tuple(item for item in without if not unmet[item]),
+    )
+
+
+def _wants(check: Check | type[Check]) -> frozenset[Need]:
+    wants: frozenset[Need] = getattr(check, "wants", frozenset())
+    return wants
+
+
+def _name(need: Need) -> str:
+    return INPUTS.get(need, need.value.replace("_", " "))

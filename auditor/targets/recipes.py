@@ -1,0 +1,189 @@
+"""The owner's code that trains, in a child process of its own: arrays in, probabilities out."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from auditor.domain.artifacts import Artifact, FileDigest
+from auditor.domain.canonical import Json
+from auditor.domain.readings import Gap, Reason
+from auditor.domain.recipes import Lesson, RecipeSource
+from auditor.domain.targets import TargetSpec
+from auditor.domain.tasks import Array, Classification, Floats, Output, Task
+from auditor.errors import (
+    ArtifactError,
+    AuditorError,
+    ModelCrashedError,
+    ModelFailedError,
+    ModelHungError,
+    ModelOutgrewMemoryError,
+    RecipeError,
+)
+from auditor.targets.exits import Answer, find_exit
+from auditor.targets.frames import Anything, Frame
+from auditor.targets.isolation import Bounds, Isolation, strongest
+from auditor.targets.keeping import Keeper
+from auditor.targets.opening import open_model
+from auditor.targets.processes import Child
+from auditor.targets.scores import PROBABILITIES, to_probabilities, to_scores
+
+FILE = "model.onnx"
+NUMBERS = "biuf"
+ROWS = 65536
+"""Rows that are asked at once."""
+CURES: Mapping[type[AuditorError], str] = {
+    ModelHungError: "Raise recipe.time_limit in the audit file, or train on fewer rows or epochs.",
+    ModelOutgrewMemoryError: "Raise recipe.memory_limit in the audit file, or train with less.",
+    ModelCrashedError: "Run the code alone to see the crash.",
+}
+ANOTHER_SHAPE = (
+    "Return a function predict(X) -> [n, classes] probabilities in the order of task.classes, a "
+    "torch module, or an ONNX file."
+)
+
+
+class OpenedRecipe:
+    """A recipe in its own child process; implements ``domain.recipes.Recipe``.
+
+    All that it is asked in one audit runs in one process, one thing after the other; the next
+    question after a failure starts it anew.
+    """
+
+    def __init__(self, keeper: Keeper, source: RecipeSource, task: Classification) -> None:
+        self._keeper = keeper
+        self._source = source
+        self._task = replace(task, output=Output.AUTO)
+
+    @property
+    def digest(self) -> str:
+        """The digest of the code, ``sha256:…``."""
+        return self._source.ref.digest
+
+    @property
+    def dp_train(self) -> str | None:
+        """The function that trains with differential privacy, where one is named."""
+        return self._source.ref.dp_train
+
+    def answers(self, lesson: Lesson, asked: Sequence[Array]) -> tuple[Floats, ...]:
+        """Train once, and return the ``[n, classes]`` probabilities of each array that is asked.
+
+        Raises ``RecipeError`` where the code fails, takes too long or answers in another shape.
+        """
+        for rows in (lesson.inputs, *asked):
+            if rows.dtype.kind not in NUMBERS:
+                raise RecipeError(
+                    "the inputs are no numbers, and only numbers are handed to a recipe",
+                    cure="Audit this model without a recipe.",
+                )
+        with _in_its_words():
+            told = {"function": self._source.ref.function, "seed": lesson.seed}
+            taught = {"inputs": lesson.inputs, "labels": lesson.labels.astype(np.int64)}
+            reply = self._ask("recipe_train", told, taught)
+            if not asked:
+                return ()
+            if reply.header.get("kind") == "onnx":
+                return self._run(reply.arrays.get("onnx"), asked)
+            module = reply.header.get("kind") == "module"
+            return self._read([self._scores(rows) for rows in asked], module=module)
+
+    def call(
+        self, function: str, arrays: Mapping[str, Array], settings: Mapping[str, Json], seed: int
+    ) -> Mapping[str, Anything]:
+        """Call a function of the owner's file with arrays and settings, both by name.
+
+        It returns arrays by name. Raises ``RecipeError`` as ``answers`` does.
+        """
+        with _in_its_words():
+            told = {"function": function, "settings": dict(settings), "seed": seed}
+            return self._ask("recipe_call", told, arrays).arrays
+
+    def _ask(self, op: str, told: Mapping[str, Any], arrays: Mapping[str, Anything]) -> Frame:
+        return self._keeper.ask({"op": op, **told}, arrays)
+
+    def _scores(self, rows: Array) -> Anything:
+        parts = np.array_split(rows, range(ROWS, len(rows), ROWS))
+        found = []
+        for part in parts:
+            scores = self._ask("recipe_ask", {}, {"inputs": part}).arrays.get("scores")
+            if scores is None or scores.shape[:1] != (len(part),):
+                shape = None if scores is None else scores.shape
+                raise RecipeError(f"{len(part)} rows gave {shape}", cure=ANOTHER_SHAPE)
+            found.append(scores)
+        return np.concatenate(found)
+
+    def _read(self, scores: Sequence[Anything], *, module: bool) -> tuple[Floats, ...]:
+        """Return probabilities; only a module may have answered with logits."""
+        kind = find_exit([Answer("scores", np.concatenate(scores))], self._task).scores
+        if not module and kind not in PROBABILITIES:
+            raise RecipeError(
+                f"{self._source.path.name} answers with numbers that are no probabilities",
+                cure=ANOTHER_SHAPE,
+            )
+        return tuple(
+            to_probabilities(to_scores(part, None, kind, self._task), kind) for part in scores
+        )
+
+    def _run(self, raw: Anything | None, asked: Sequence[Array]) -> tuple[Floats, ...]:
+        """Open the bytes of a trained ONNX file as any artifact is opened, and ask that."""
+        content = b"" if raw is None else raw.tobytes()
+        limit = self._source.memory_limit
+        spec = TargetSpec("retrained", time_limit=self._keeper.seconds, memory_limit=limit)
+        with TemporaryDirectory(prefix="auditor-") as root:
+            (Path(root) / FILE).write_bytes(content)
+            file = FileDigest(FILE, len(content), hashlib.sha256(content).hexdigest())
+            artifact = Artifact("the retrained model", "0", (file,))
+            with open_model(spec, Path(root), artifact, self._task, asked[0]) as model:
+                return tuple(model.probabilities(model.predict(rows)) for rows in asked)
+
+
+@contextmanager
+def open_recipe(
+    source: RecipeSource, task: Task, *, isolation: Isolation | None = None
+) -> Iterator[OpenedRecipe | Gap]:
+    """Return what trains again, and end its process afterwards.
+
+    Nothing is started before it is asked. Whoever calls this has made sure of the owner's leave.
+    """
+    if not isinstance(task, Classification):
+        yield Gap(
+            reason=Reason.UNSUPPORTED,
+            detail="Only classifiers are trained again.",
+            cure="Audit this model without a recipe.",
+        )
+        return
+    path = source.path.resolve()
+    level = isolation or strongest()
+    bounds = Bounds(
+        level=level,
+        readable=(path.parent,),
+        memory_limit=source.memory_limit,
+        threads=1,
+        driven=level is Isolation.BUBBLEWRAP,  # its own /tmp may be written to
+    )
+    title = f"the process that trains by {path.name}"
+    opening = {"op": "recipe_open", "path": str(path)}
+    keeper = Keeper(partial(Child, "recipe", bounds, title), opening, source.time_limit)
+    try:
+        yield OpenedRecipe(keeper, source, task)
+    finally:
+        keeper.close()
+
+
+@contextmanager
+def _in_its_words() -> Iterator[None]:
+    """Say whatever becomes of the process as a failure of the recipe."""
+    try:
+        yield
+    except (RecipeError, ModelHungError, ModelOutgrewMemoryError, ModelCrashedError) as error:
+        raise RecipeError(error.problem, cure=CURES.get(type(error), error.cure)) from None
+    except (ModelFailedError, ArtifactError) as error:
+        raise RecipeError(
+            f"what was trained cannot be asked: {error.problem}", cure=ANOTHER_SHAPE
+        ) from None

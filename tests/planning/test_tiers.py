@@ -1,0 +1,108 @@
+"""What one more input would unlock, derived from what the checks say that they need and want."""
+
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_plans import POLICY, Known
+
+from auditor.checks.discovery import discover
+from auditor.domain.budgets import Size
+from auditor.domain.checks import Need
+from auditor.planning.plan import plan
+from auditor.planning.plans import Outlook
+from auditor.planning.tiers import FAMILIES, INPUTS, Tier, tiers
+
+NEEDS = st.frozensets(st.sampled_from(Need))
+
+
+def check(name: str, needs: set[Need], wants: set[Need] | None = None) -> type[Known]:
+    named = {"id": name, "needs": frozenset(needs), "wants": frozenset(wants or ())}
+    return type("Made", (Known,), named)
+
+
+LOSS = check("privacy.membership", {Need.MODEL, Need.TRAINING}, {Need.RECIPE})
+GUESS = check("privacy.inversion", {Need.MODEL})
+SPOIL = check("poisoning.susceptibility", {Need.MODEL, Need.TRAINING, Need.RECIPE})
+OTHER = check("quality.accuracy", {Need.MODEL, Need.LABELS})
+ALL = (LOSS, GUESS, SPOIL, OTHER)
+
+
+def found(lacking: set[Need]) -> Mapping[str, Tier]:
+    missing = {
+        item.id: frozenset((item.needs | item.wants) & lacking)  # type: ignore[attr-defined]  # made above
+        for item in ALL
+    }
+    return {tier.input: tier for tier in tiers(ALL, missing)}
+
+
+def test_what_is_here_names_the_checks_that_it_answers() -> None:
+    rows = found(set())
+    assert list(rows) == ["model", "training set", "recipe"]
+    assert all(tier.here and not tier.adds and not tier.deepens for tier in rows.values())
+    assert rows["model"].answers == (LOSS.id, GUESS.id, SPOIL.id)
+    assert rows["recipe"].answers == (SPOIL.id,)
+
+
+def test_one_more_input_adds_what_lacks_nothing_else_and_deepens_what_can_run() -> None:
+    recipe = found({Need.RECIPE})["recipe"]
+    assert not recipe.here
+    assert (recipe.answers, recipe.adds, recipe.deepens) == ((), (SPOIL.id,), (LOSS.id,))
+
+
+def test_an_input_beside_which_another_is_missing_promises_nothing_alone() -> None:
+    rows = found({Need.RECIPE, Need.TRAINING})
+    assert rows["training set"].adds == (LOSS.id,)
+    assert rows["recipe"].adds == ()
+    assert rows["recipe"].deepens == ()
+    assert rows["model"].answers == (GUESS.id,)
+
+
+def test_checks_of_other_families_are_not_spoken_of() -> None:
+    assert tiers([OTHER], {OTHER.id: frozenset({Need.LABELS})}) == ()
+
+
+def test_what_no_owner_can_hand_over_is_no_input() -> None:
+    classes = check("privacy.attribute", {Need.CLASSIFICATION, Need.MODEL})
+    lacking = {classes.id: frozenset({Need.CLASSIFICATION, Need.MODEL})}
+    (tier,) = tiers([classes], lacking)
+    assert (tier.input, tier.adds) == ("model", ())
+
+
+@given(needs=NEEDS, wants=NEEDS, missing=NEEDS)
+def test_what_an_input_is_said_to_add_can_run_once_it_is_there(
+    needs: frozenset[Need], wants: frozenset[Need], missing: frozenset[Need]
+) -> None:
+    made = check("privacy.made", set(needs), set(wants))
+    lacking = (needs | wants) & missing
+    for tier in tiers([made], {made.id: lacking}):
+        met = {
+            need for need in Need if INPUTS.get(need, need.value.replace("_", " ")) == tier.input
+        }
+        after = tiers([made], {made.id: lacking - met})
+        answers = {name for row in after if row.input == tier.input for name in row.answers}
+        assert set(tier.adds) <= answers
+        assert not (tier.here and tier.adds)
+
+
+def test_a_plan_says_what_each_input_unlocks() -> None:
+    outlook = Outlook(
+        size=Size(rows=10, classes=2), target="cpu", lacking={LOSS.id: frozenset({Need.TRAINING})}
+    )
+    said = plan(POLICY, {LOSS.id: LOSS()}, outlook).to_json()["tiers"]
+    assert isinstance(said, list)
+    assert said[1] == {
+        "input": "training set", "here": False, "answers": [], "adds": [LOSS.id], "deepens": []
+    }  # fmt: skip
+
+
+def test_every_check_of_these_families_hangs_on_an_input() -> None:
+    checks = [item for item in discover().values() if item.id.partition(".")[0] in FAMILIES]
+    rows = tiers(checks, {})
+    assert {item.id for item in checks} == {name for tier in rows for name in tier.answers}
+
+
+@pytest.mark.parametrize("name", ["model", "recipe"])
+def test_inputs_are_named_as_an_owner_calls_them(name: str) -> None:
+    assert name in found(set())

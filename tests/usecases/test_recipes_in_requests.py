@@ -1,0 +1,92 @@
+"""Code that trains is an input like any other: copied, digested, registered, and named by it."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from watching import Nobody
+
+from auditor.auditfiles.reading import read_audit_file
+from auditor.audits import perform
+from auditor.domain.recipes import RecipeRef
+from auditor.domain.record_json import read_record
+from auditor.preparing import Overrides, Prepared, prepare
+from auditor.rendering.schemas import validate_record
+from auditor.settings import Settings
+from auditor.wiring import beside, readers, workplace
+
+AUDIT = """\
+apiVersion: auditor/v1
+kind: Audit
+model: {name: m}
+task: {classes: ["no", "yes"]}
+data:
+  evaluation: {path: scored.npz, labels: y, predictions: said}
+"""
+RECIPE = "recipe: {path: recipe.py, allow: false}\n"
+ONE = Overrides(only=("quality.accuracy",))
+
+
+def audited(folder: Path, text: str, code: str) -> Prepared:
+    (folder / "recipe.py").write_text(code)
+    (folder / "audit.yaml").write_text(text)
+    said = np.array(["no", "yes", "yes", "no"])
+    np.savez(folder / "scored.npz", y=said, said=said)
+    parts = readers(folder)
+    file = read_audit_file(text.encode(), "audit.yaml", parts.resolve_target)
+    with prepare(file, beside(folder / "audit.yaml"), ONE, parts) as prepared:
+        return prepared
+
+
+def test_the_code_is_an_input_by_its_digest_and_the_request_names_it(tmp_path: Path) -> None:
+    code = "def train(X, y, seed):\n    return None\n"
+    request = audited(tmp_path, AUDIT + RECIPE, code).request
+    digest = hashlib.sha256(code.encode()).hexdigest()
+    listed = {item.path: item.file.sha256 for item in request.inputs}
+    assert listed["recipe.py"] == digest
+    assert request.recipe == RecipeRef(digest=f"sha256:{digest}", function="train")
+    assert request.to_json()["recipe"] == {
+        "digest": f"sha256:{digest}", "function": "train", "dp_train": None, "allowed": False
+    }  # fmt: skip
+
+
+def test_another_code_makes_another_request(tmp_path: Path) -> None:
+    one = audited(tmp_path, AUDIT + RECIPE, "a = 1\n").request
+    two = audited(tmp_path, AUDIT + RECIPE, "a = 2\n").request
+    assert one.digest != two.digest
+
+
+def test_a_request_without_a_recipe_says_nothing_of_one(tmp_path: Path) -> None:
+    assert "recipe" not in audited(tmp_path, AUDIT, "a = 1\n").request.to_json()
+
+
+def test_what_runs_is_the_copy_that_was_digested(tmp_path: Path) -> None:
+    parts = readers(tmp_path)
+    text = AUDIT + RECIPE
+    audited(tmp_path, text, "first = 1\n")
+    file = read_audit_file(text.encode(), "audit.yaml", parts.resolve_target)
+    with prepare(file, beside(tmp_path / "audit.yaml"), ONE, parts) as prepared:
+        (tmp_path / "recipe.py").write_text("second = 2\n")
+        source = prepared.materials.recipe
+        assert source is not None
+        assert source.path.read_text() == "first = 1\n"
+
+
+def test_a_record_keeps_the_recipe_and_rests_on_it(tmp_path: Path) -> None:
+    text = AUDIT + RECIPE
+    audited(tmp_path, text, "a = 1\n")
+    parts = readers(tmp_path)
+    file = read_audit_file(text.encode(), "audit.yaml", parts.resolve_target)
+    settings = Settings(tmp_path / "home", f"sqlite:///{tmp_path / 'auditor.db'}")
+    with (
+        prepare(file, beside(tmp_path / "audit.yaml"), ONE, parts) as prepared,
+        workplace(settings) as place,
+    ):
+        place.keep_inputs(prepared, beside(tmp_path / "audit.yaml"))
+        record = perform(prepared, place.surroundings(), Nobody())
+        named = prepared.request.recipe
+        assert named is not None
+        assert place.store.blobs.get(named.digest) == b"a = 1\n"
+    assert read_record(record.canonical()).request.recipe == named
+    assert [edge.role for edge in record.lineage if edge.destination == named.digest] == ["recipe"]
+    assert validate_record(record.to_json()) == []
