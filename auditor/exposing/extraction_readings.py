@@ -141,7 +141,14 @@ def conclusion(found: Sequence[Copy], level: float) -> Measurement:
     }
     method = "one-sided intervals, joint by bonferroni"
     rows = found[0].answers.size
-    return Measurement(metric="verdict", value=value, method=method, n=rows, details=details)
+    return Measurement(
+        metric="verdict",
+        value=value,
+        bound=Bound.AT_LEAST,
+        method=method,
+        n=rows,
+        details=details,
+    )
 
 
 def _name(copy: Copy) -> str:

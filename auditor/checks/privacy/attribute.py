@@ -73,7 +73,9 @@ class Attribute:
             "Guesses of a member's column that only the model's memory makes right",
             Unit.SHARE, Bound.AT_LEAST, higher_is_better=False,
         ),
-        "verdict": Metric("Whether a leak of any column is shown", Unit.NONE, exact=True),
+        "verdict": Metric(
+            "Whether a leak of any column is shown", Unit.NONE, Bound.AT_LEAST, exact=True
+        ),
     }  # fmt: skip
     controls: ClassVar[tuple[Control, ...]] = (
         Control("eu-ai-act", "15(5)"),
@@ -203,7 +205,14 @@ class Attribute:
         }
         rows = max((int(it.members.size) for it in contests.values()), default=0)
         method = "one-sided intervals, joint by bonferroni"
-        return Measurement(metric="verdict", value=value, method=method, n=rows, details=details)
+        return Measurement(
+            metric="verdict",
+            value=value,
+            bound=Bound.AT_LEAST,
+            method=method,
+            n=rows,
+            details=details,
+        )
 
 
 def _guessed(subject: Subject, taken: Sides, asked: tuple[Secret, ...]) -> Iterator[Guesses]:

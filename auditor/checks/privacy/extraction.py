@@ -72,7 +72,9 @@ class Extraction:
             "Fidelity that the model's answers gave beyond true labels", Unit.SHARE,
             Bound.AT_LEAST, higher_is_better=False,
         ),
-        "verdict": Metric("Whether answers make a better copy", Unit.NONE, exact=True),
+        "verdict": Metric(
+            "Whether answers make a better copy", Unit.NONE, Bound.AT_LEAST, exact=True
+        ),
     }  # fmt: skip
     controls: ClassVar[tuple[Control, ...]] = (
         Control("eu-ai-act", "15(5)"),
