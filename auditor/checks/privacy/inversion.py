@@ -84,12 +84,15 @@ class Inversion:
             "Members less others among the rows nearest to what was made up", Unit.SHARE,
             Bound.AT_LEAST, higher_is_better=False,
         ),
-        "verdict": Metric("Whether members lie nearer than chance allows", Unit.NONE, exact=True),
+        "verdict": Metric(
+            "Whether members lie nearer than chance allows", Unit.NONE, Bound.AT_LEAST, exact=True
+        ),
     }  # fmt: skip
     controls: ClassVar[tuple[Control, ...]] = (
         Control("eu-ai-act", "15(5)"),
         Control("nist-ai-rmf", "MEASURE 2.10"),
         Control("iso-42001", "A.6.2.4"),
+        Control("mitre-atlas", "AML.T0024.001"),
         Control("owasp-ml", "ML03"),
         Control("nist-ai-100-2", "NISTAML.032"),
     )
