@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from auditor.domain.canonical import Json
 from auditor.domain.clusters import dependent
+from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN, VERDICT
 from auditor.domain.evidence import Evidence
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Unit
-from auditor.exposing.conclusions import NOTHING, OPEN, SHOWN
 from auditor.exposing.inversion_campaign import Cell, cells_of
 from auditor.exposing.inversion_gain import Gain
 from auditor.exposing.inversion_proximity import Nearness
@@ -143,7 +143,7 @@ class Findings:
         ]
         smallest = [it.smallest(level / self.family) for it in self.nearness]
         blind = min(smallest, default=1.0) >= 1
-        value = OPEN if doubt or not smallest else SHOWN if nearer else OPEN if blind else NOTHING
+        value = OPEN if doubt or not smallest else SHOWN if nearer else OPEN if blind else NOT_SEEN
         reason = doubt or (BLIND if smallest else "there are no members to be near to")
         details: dict[str, Json] = {
             "level": level,
@@ -154,7 +154,7 @@ class Findings:
         rows = sum(len(it.near) for it in self.nearness) or sum(it.hits.size for it in self.gains)
         method = "permutation of members and others within classes, joint by bonferroni"
         return Measurement(
-            metric="verdict",
+            metric=VERDICT,
             value=value,
             bound=Bound.AT_LEAST,
             method=method,

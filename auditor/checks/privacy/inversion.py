@@ -92,6 +92,7 @@ class Inversion:
         Control("eu-ai-act", "15(5)"),
         Control("nist-ai-rmf", "MEASURE 2.10"),
         Control("iso-42001", "A.6.2.4"),
+        Control("mitre-atlas", "AML.T0024.001"),
         Control("owasp-ml", "ML03"),
         Control("nist-ai-100-2", "NISTAML.032"),
     )
