@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from auditor.domain.subjects import Progress
 from auditor.domain.tasks import Array, Floats
 from auditor.poisons.backdoor_ground import Asker, Ground, Rows
-from auditor.poisons.backdoor_scans import flips, stamped
-from auditor.poisons.backdoor_triggers import Room, Triggers
+from auditor.poisons.backdoor_scans import flips
+from auditor.poisons.backdoor_triggers import Drawn, Room, Triggers, stamped
 
 Labels = NDArray[np.int64]
 SHORTLIST = 3
@@ -20,7 +20,7 @@ SHORTLIST = 3
 class Scan:
     """What blind triggers did: ``flips`` ``[k, classes]`` of ``left`` ``[classes]`` rows each."""
 
-    tried: Triggers
+    tried: Drawn
     flips: NDArray[np.int64]
     left: NDArray[np.int64]
     backgrounds: Array
@@ -31,7 +31,7 @@ class Scan:
         return np.asarray(self.flips / np.maximum(self.left, 1))
 
 
-def scan(ground: Ground, tried: Triggers, backgrounds: int, progress: Progress) -> Scan:
+def scan(ground: Ground, tried: Drawn, backgrounds: int, progress: Progress) -> Scan:
     """Put every trigger on the same few rows, of as many classes as can be."""
     rows = _spread(ground.fitted, backgrounds)
     inputs, before = ground.fitted.inputs[rows], ground.fitted.before[rows]

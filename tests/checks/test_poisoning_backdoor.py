@@ -239,7 +239,7 @@ def test_the_same_seed_gives_the_same_evidence_and_another_one_does_not() -> Non
     def digest(seed: int) -> NDArray[np.float32]:
         seen = opened(network(0, planted=False))
         seen.seed = seed
-        return np.asarray(kept(Backdoor(), seen)["masks_mask"])
+        return np.asarray(kept(Backdoor(), seen)["mask_of_mask"])
 
     assert np.array_equal(digest(1), digest(1))
     assert not np.array_equal(digest(1), digest(2))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from auditor.domain.tasks import InputSpace
 from auditor.poisons.backdoor_scans import blends, flips, patches, values
 from auditor.poisons.backdoor_trials import cut
-from auditor.poisons.backdoor_triggers import Room, Triggers
+from auditor.poisons.backdoor_triggers import Drawn, Room, Triggers
 
 RNG = np.random.default_rng(0)
 
@@ -16,6 +16,10 @@ RNG = np.random.default_rng(0)
 def pixels() -> tuple[InputSpace, np.ndarray]:
     space = box((3, 6, 6), high=255.0, quantum=1.0)
     return space, RNG.integers(0, 256, (5, 3, 6, 6)).astype(np.uint8)
+
+
+def everything(drawn: Drawn) -> Triggers:
+    return drawn.take(np.arange(len(drawn)))
 
 
 @given(st.integers(0, 10**6))
@@ -57,18 +61,18 @@ def test_an_open_range_is_bounded_by_the_rows_that_are_known() -> None:
 def test_patches_of_all_sides_lie_on_the_picture() -> None:
     space, rows = pixels()
     room = Room.of(space, rows)
-    found = patches(room, 30, np.random.default_rng(0))
+    found = everything(patches(room, 30, np.random.default_rng(0)))
     assert found.masks.shape[1:] == (1, 6, 6)
     assert set(np.unique(found.masks)) == {0.0, 1.0}
     assert set(np.round(found.sizes * 36)) == {1.0}
     wide = Room.of(box((20, 20)), np.zeros((1, 20, 20)))
-    sides = np.sqrt(patches(wide, 400, np.random.default_rng(0)).sizes * 400)
+    sides = np.sqrt(everything(patches(wide, 400, np.random.default_rng(0))).sizes * 400)
     assert set(np.round(sides, 6)) == {1, 2, 3, 4}
 
 
 def test_blends_are_mixed_in_everywhere_at_three_strengths() -> None:
     space, rows = pixels()
-    found = blends(Room.of(space, rows), 12, np.random.default_rng(0))
+    found = everything(blends(Room.of(space, rows), 12, np.random.default_rng(0)))
     assert set(np.round(found.sizes, 6)) == {0.1, 0.2, 0.3}
     assert found.contents.min() >= 0
     assert found.contents.max() <= 1
@@ -77,7 +81,8 @@ def test_blends_are_mixed_in_everywhere_at_three_strengths() -> None:
 def test_values_are_set_in_columns_that_may_move() -> None:
     free = np.array([True, True, False, True])
     rows = RNG.random((50, 4))
-    found = values(Room.of(box((4,), mutable=free), rows), rows, 40, np.random.default_rng(0))
+    room = Room.of(box((4,), mutable=free), rows)
+    found = everything(values(room, rows, 40, np.random.default_rng(0)))
     touched = found.masks.sum(axis=1)
     assert set(touched) == {1.0, 2.0}
     assert found.masks[:, 2].sum() == 0

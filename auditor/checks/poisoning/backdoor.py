@@ -95,6 +95,7 @@ class Backdoor:
         Control("mitre-atlas", "AML.T0020"),
         Control("owasp-ml", "ML02"),
         Control("owasp-ml", "ML10"),
+        Control("nist-ai-100-2", "NISTAML.023"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {},
