@@ -149,6 +149,7 @@ class Scan:
         }
         return Measurement(
             metric=VERDICT,
+            bound=Bound.AT_LEAST,
             value=verdict,
             method="fisher's exact test and conformal p-values, bonferroni",
             n=len(self.ids),

@@ -164,6 +164,7 @@ def _verdict(found: Mapping[str, Screened], limits: Limits, *, clustered: bool) 
     }
     return Measurement(
         metric=VERDICT,
+        bound=Bound.AT_LEAST,
         value=verdict,
         method="fisher's exact test, bonferroni",
         n=max((len(item.inputs) for item in found.values()), default=0),

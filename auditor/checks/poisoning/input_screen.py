@@ -69,7 +69,7 @@ class InputScreen:
             "Inputs beyond the limit, less clean rows", Unit.SHARE, Bound.AT_LEAST,
             higher_is_better=False,
         ),
-        VERDICT: Metric("Whether triggers are shown", Unit.NONE, exact=True),
+        VERDICT: Metric("Whether triggers are shown", Unit.NONE, Bound.AT_LEAST, exact=True),
     }  # fmt: skip
     controls: ClassVar[tuple[Control, ...]] = (
         Control("eu-ai-act", "15(5)"),

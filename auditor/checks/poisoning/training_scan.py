@@ -84,7 +84,7 @@ class TrainingScan:
             "Training rows that are named", Unit.SHARE, Bound.AT_LEAST, higher_is_better=False
         ),
         PRECISION: Metric("Named rows that are no ordinary ones", Unit.SHARE, Bound.AT_LEAST),
-        VERDICT: Metric("Whether poison is shown", Unit.NONE, exact=True),
+        VERDICT: Metric("Whether poison is shown", Unit.NONE, Bound.AT_LEAST, exact=True),
     }
     controls: ClassVar[tuple[Control, ...]] = (
         Control("eu-ai-act", "10(3)"),
