@@ -24,8 +24,12 @@ SUCCESS, DROP = "attack_success_rate", "accuracy_drop"
 RECIPE, HEAD = "recipe", "head"
 FEWEST_VICTIMS = 10
 HEAD_ALONE = (
-    "the last layer alone was trained again, and what comes before it cannot learn a trigger: full "
-    "training was poisoned 2 to 3 times as easily where both were measured"
+    "the last layer alone was trained again; what comes before it cannot learn a trigger: where "
+    "both were measured, triggers took as often or up to three times as often in full training"
+)
+HEAD_LABELS = (
+    "the last layer alone was trained again, and wrong labels may harm full training less than it "
+    "or more"
 )
 ONE_REPEAT = "one repeat says nothing of other seeds of training, nor of other poison"
 
@@ -69,10 +73,19 @@ class Harvest:
                     said += [read_gap(gaps[attack.value], it, params) for it in (SUCCESS, DROP)]
                     continue
                 details = self._details(attack, place, found)
+                plain = self._doubted(details, HEAD_LABELS)
                 if attack is not Attack.FLIP:
-                    said.append(self._success(attack, place, params, details, confidence))
-                said.append(self._drop(attack, place, params, details, confidence))
+                    told = details if attack.triggered else plain
+                    said.append(self._success(attack, place, params, told, confidence))
+                said.append(self._drop(attack, place, params, plain, confidence))
         return tuple(said)
+
+    def _doubted(self, details: dict[str, Json], doubt: str) -> dict[str, Json]:
+        """Return details with one more doubt, where the last layer alone was trained again."""
+        if self.about["retrained"] != HEAD:
+            return details
+        told = [str(details["doubt"])] if "doubt" in details else []
+        return details | {"doubt": "; ".join((*told, doubt))}
 
     def _agreement(self) -> Agreement | None:
         """Return how retrainings by the recipe agree with the artifact, where that can be said."""

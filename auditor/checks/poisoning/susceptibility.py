@@ -36,10 +36,11 @@ class Susceptibility:
 
     By the owner's recipe the whole model is trained again, ``repeats`` times with seeds and poison
     of their own; retrainings that do not decide as the artifact does are a Gap. Without a recipe
-    (or with ``retrain: head``) only the last layer is, on what the rest makes of the rows: a lower
-    bound, which understates triggers 2 to 3 times. Source and target are drawn by the seed. An
-    attacker who chooses rows with care does better than any of these. Intervals speak of other
-    rows, and of other repeats.
+    (or with ``retrain: head``) only the last layer is, on what the rest makes of the rows. For
+    triggers that is a lower bound, up to 3 times too low where both were measured; what wrong
+    labels cost may be less or more in full training, so that these figures are doubted. Source and
+    target are drawn by the seed. An attacker who chooses rows with care does better than any of
+    these. Intervals speak of other rows, and of other repeats.
     """
 
     attacks: tuple[str, ...] = ("flip", "targeted", "patch", "blend", "clean_label")
@@ -81,7 +82,7 @@ class Susceptibility:
             "tested": 500,
             "retrain": "head",
         },
-        Budget.CI: {},
+        Budget.CI: {"attacks": ("patch",)},
         Budget.FULL: {
             "rates": (0.002, 0.005, 0.01, 0.02, 0.05, 0.1),
             "repeats": 5,
