@@ -123,14 +123,14 @@ def _verdict(finding: Finding, witness: Witness, listed: int) -> Measurement:
 
 def _together(witness: Witness, findings: tuple[Finding, ...], listed: int) -> Measurement:
     main, said = findings[-1], overall(findings)
-    reasons = sorted({reason for finding in findings for reason in finding.reasons})
+    told = "; ".join(sorted({reason for finding in findings for reason in finding.reasons}))
     details: dict[str, Json] = {
         "attacks": [
             {**finding.params, "said": finding.said.value, "auc": finding.area.value}
             for finding in findings
         ],
         "power": power(main),
-        "reason": "; ".join(reasons) if said is Said.INCONCLUSIVE else "",
+        **({"doubt": told, "reason": told} if said is Said.INCONCLUSIVE else {"reason": ""}),
         "worst_rows": _worst(witness, main, listed),
         "members": int(witness.member.sum()),
         "non_members": int((~witness.member).sum()),
@@ -149,6 +149,7 @@ def _text(said: str, rows: int, params: dict[str, Scalar], details: dict[str, Js
         n=rows,
         params=params,
         repeat=Repeat.INTERVAL,
+        doubted=said == Said.INCONCLUSIVE.value,
         details=details,
     )
 

@@ -147,5 +147,6 @@ def _verdict(finding: Finding, place: Mapping[str, Scalar]) -> Measurement:
         n=len(finding.member),
         params=place,
         repeat=Repeat.INTERVAL,
+        doubted=finding.doubted,
         details={**finding.details(), "power": power(finding), "reason": reason},
     )

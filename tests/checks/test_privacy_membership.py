@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from evasion_toys import ToyModel
 from exposed_subjects import GREEDY, MODEST, Retraining, drawn, exposed
 from scored_subjects import ends, measured
 from surveyed_subjects import sample
@@ -267,3 +268,33 @@ def test_one_clean_audit_in_a_hundred_at_most_is_said_to_leak() -> None:
     assert interval.high <= 0.02, f"{dict(counted)}: {interval}"
     assert counted[Said.SHOWN] <= audits // 100
     assert counted[Said.INCONCLUSIVE] <= audits // 5
+
+
+def test_texts_are_attacked_too() -> None:
+    """The model is sure of the texts that it knows by heart."""
+    rng = np.random.default_rng(0)
+    words = np.array(["red", "green", "blue", "one", "two", "six", "sun", "moon", "sky"])
+    texts = np.array([" ".join(rng.choice(words, 8)) for _ in range(400)])
+    labels = rng.integers(0, 3, 400)
+    known = set(texts[:200])
+    subject = exposed(MODEST)
+    subject.datasets = {
+        Role.TRAINING: sample(texts[:200], labels[:200], role=Role.TRAINING),
+        Role.EVALUATION: sample(texts[200:], labels[200:]),
+    }
+    subject.model = Reciting(dict(zip(texts[:200], labels[:200], strict=True)))
+    found = read(subject)
+    assert len(known) > 190
+    assert measured(found, "verdict", **ALL).value == Said.SHOWN
+
+
+class Reciting(ToyModel):
+    """A model that knows some texts by heart and guesses at all others."""
+
+    def __init__(self, known: dict[str, int]) -> None:
+        super().__init__(lambda rows: rows)
+        self.known = known
+
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        sure = [self.known.get(str(text), -1) for text in inputs]
+        return np.array([3.0 * (np.arange(3) == it) for it in sure])

@@ -75,6 +75,7 @@ def test_a_model_that_saw_neither_leaks_nothing_however_it_answers() -> None:
 def test_figures_are_doubted_where_the_rows_differ_by_themselves() -> None:
     found = of(exposed(MODEST, on="neither", stretched=2.5))
     assert measured(found, "verdict", **NONE).value == Said.INCONCLUSIVE
+    assert measured(found, "verdict", **NONE).doubted
     assert measured(found, "auc", **NONE).doubted
     assert measured(found, "auc_change", mitigation="rounding").doubted
     assert not measured(found, "brier_change", mitigation="rounding").doubted
