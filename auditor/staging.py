@@ -37,10 +37,7 @@ def stage_all(file: AuditFile, locate: Locate, loaded: LoadedDatasets, root: Pat
     """Copy artifact, twin and recipe below ``root``, each into a folder of its own, and digest
     them.
     """
-    folder, apart, before = root / "artifact", root / "twin", root / "parent"
-    lessons = root / "recipe"
-    for place in (folder, apart, before, lessons):
-        place.mkdir()
+    folder, apart, before, lessons = _folders(root, ("artifact", "twin", "parent", "recipe"))
     artifact, files = _stage(file, locate, folder)
     parent, given_before = _parent(file, locate, before)
     signature, signed = _signature(file, locate)
@@ -67,6 +64,13 @@ def stage_all(file: AuditFile, locate: Locate, loaded: LoadedDatasets, root: Pat
     )
     inputs = (*files, *signed, *given, *given_before, *taught, *claimed, *loaded.inputs)
     return StagedFiles(materials, inputs)
+
+
+def _folders(root: Path, names: tuple[str, ...]) -> tuple[Path, ...]:
+    made = tuple(root / name for name in names)
+    for place in made:
+        place.mkdir()
+    return made
 
 
 def _stage(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from auditor.domain.artifacts import Structure
 from auditor.domain.benches import NO_BENCH, Bench
@@ -53,18 +53,25 @@ def open_subject(
             reference=site.reference(),
             parent=site.parent(),
             recipe=_recipe(site),
-            task=materials.task,
-            space=materials.space,
-            datasets=materials.datasets,
-            audit_seed=materials.seed,
-            seed=materials.seed,
-            budget=materials.budget,
-            show_examples=materials.show_examples,
-            claims=materials.claims,
-            population=materials.population,
-            privacy_claim=materials.privacy_claim or NO_PRIVACY_CLAIM,
+            **_brought(materials),
             target=spec,
         )
+
+
+def _brought(materials: Materials) -> dict[str, Any]:
+    """Return the fields of a subject that are as the audit brings them."""
+    return {
+        "task": materials.task,
+        "space": materials.space,
+        "datasets": materials.datasets,
+        "audit_seed": materials.seed,
+        "seed": materials.seed,
+        "budget": materials.budget,
+        "show_examples": materials.show_examples,
+        "claims": materials.claims,
+        "population": materials.population,
+        "privacy_claim": materials.privacy_claim or NO_PRIVACY_CLAIM,
+    }
 
 
 def _structure(spec: TargetSpec, materials: Materials, openers: Openers) -> Structure | Gap:
