@@ -59,7 +59,7 @@ BACKDOOR: Mapping[str, Metric] = {
         "Success of the trigger beyond that on the parent", Unit.NONE, Bound.AT_LEAST,
         higher_is_better=False,
     ),
-    VERDICT: Metric("Whether a backdoor is shown", Unit.NONE, exact=True),
+    VERDICT: Metric("Whether a backdoor is shown", Unit.NONE, Bound.AT_LEAST, exact=True),
 }  # fmt: skip
 """What a hunt emits."""
 

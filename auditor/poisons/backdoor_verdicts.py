@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from auditor.domain.canonical import Json
 from auditor.domain.evidence import Evidence
-from auditor.domain.readings import Measurement
+from auditor.domain.readings import Bound, Measurement
 from auditor.poisons.backdoor_cases import (
     BLEND,
     NAMES,
@@ -61,7 +61,12 @@ class Judgement:
         """Return the verdict as a measurement."""
         method = f"at least {AGREEING} detectors agree, and a trigger works on rows held out"
         return Measurement(
-            metric="verdict", value=self.value, method=method, n=self.n, details=self.details
+            metric="verdict",
+            value=self.value,
+            bound=Bound.AT_LEAST,
+            method=method,
+            n=self.n,
+            details=self.details,
         )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from backdoor_toys import TARGET, TrainsAgain, fit, network, opened, stamp
 from evasion_toys import ToyModel, box, classes, linear, subject
+from judged import outcome
 from numpy.typing import NDArray
 
 from auditor.checks.poisoning.backdoor import CHECK, Backdoor
@@ -18,6 +19,7 @@ from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason
 from auditor.domain.recipes import Lesson
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Array, Floats
+from auditor.domain.verdicts import Outcome
 from auditor.errors import CancelledError, RecipeError
 
 SHOWN, NOTHING, UNSURE = "shown", "no evidence at this power", "inconclusive"
@@ -71,6 +73,13 @@ def test_the_trigger_that_was_found_works_on_rows_held_out(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_a_clean_network_is_not_accused(seed: int) -> None:
     assert verdict(looked(seed, planted=False)).value == NOTHING
+
+
+def test_a_rule_fails_a_backdoor_and_takes_silence_for_no_proof() -> None:
+    asked = 'reading.value != "shown"'
+    planted, clean = looked(0, planted=True), looked(0, planted=False)
+    assert outcome(CHECK, planted, "verdict", require=asked) is Outcome.FAILED
+    assert outcome(CHECK, clean, "verdict", require=asked) is Outcome.UNKNOWN
 
 
 @pytest.mark.slow
