@@ -51,8 +51,9 @@ class Backdoor:
     works, or two do and none works, it is ``inconclusive``.
 
     A backdoor of several targets, one that a rare thing in the scene triggers, or one that moves
-    pixels a little everywhere can stay unseen: the figures are bounds. Up to ``examples`` triggered
-    rows are kept with their clean inputs.
+    pixels a little everywhere can stay unseen: the figures are bounds. Triggers keep the ranges and
+    steps of the input space, not the relations between columns of a table. Up to ``examples``
+    triggered rows are kept with their clean inputs.
     """
 
     rows: int = 200
