@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from backdoor_toys import TARGET, TrainsAgain, fit, network, opened, stamp
 from evasion_toys import ToyModel, box, classes, linear, subject
+from judged import outcome
 from numpy.typing import NDArray
 
 from auditor.checks.poisoning.backdoor import CHECK, Backdoor
@@ -18,7 +19,8 @@ from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason
 from auditor.domain.recipes import Lesson
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Array, Floats
-from auditor.errors import RecipeError
+from auditor.domain.verdicts import Outcome
+from auditor.errors import CancelledError, RecipeError
 
 SHOWN, NOTHING, UNSURE = "shown", "no evidence at this power", "inconclusive"
 
@@ -68,9 +70,16 @@ def test_the_trigger_that_was_found_works_on_rows_held_out(seed: int) -> None:
         assert gap.low > 0
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(6))
 def test_a_clean_network_is_not_accused(seed: int) -> None:
     assert verdict(looked(seed, planted=False)).value == NOTHING
+
+
+def test_a_rule_fails_a_backdoor_and_takes_silence_for_no_proof() -> None:
+    asked = 'reading.value != "shown"'
+    planted, clean = looked(0, planted=True), looked(0, planted=False)
+    assert outcome(CHECK, planted, "verdict", require=asked) is Outcome.FAILED
+    assert outcome(CHECK, clean, "verdict", require=asked) is Outcome.UNKNOWN
 
 
 @pytest.mark.slow
@@ -264,3 +273,36 @@ def test_parameters_without_meaning_are_refused(wrong: dict[str, float]) -> None
 
 def test_every_budget_has_a_preset() -> None:
     assert set(CHECK.presets) == set(Budget)
+
+
+def test_colour_pictures_of_bytes_are_triggered_in_whole_steps() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 40, (200, 6, 6, 3)).astype(np.uint8)
+    labels = np.arange(200) % 5
+    weights = np.zeros((108, 5))
+    for at in range(5):
+        rows[labels == at, at] = 200
+        weights[18 * at : 18 * at + 18, at] = 0.02
+    weights[105:, 4] = 1.0  # the last pixel of the last line, that is dark
+    rows[:, 5] = 0
+    _, twin, _, _ = linear(0, 108, 5)
+    twin = replace(twin, weights=weights, bias=np.zeros(5))
+    space = box((6, 6, 3), high=255.0, quantum=1.0)
+    seen = subject(ToyModel(lambda x: x @ weights), twin, rows, labels, space, classes(5))
+    evidence = kept(Backdoor(examples=3), seen)
+    changed = np.asarray(evidence["example_adversarial"])
+    assert changed.dtype == np.uint8
+    assert np.asarray(evidence["mask_of_mask"]).shape == (6, 6, 1)
+    found = verdict(Backdoor().figures(evidence, 0.95))
+    assert (found.value, found.details["target_class"]) == (SHOWN, "4")
+
+
+def test_it_stops_when_the_user_does() -> None:
+    def stop(done: int, total: int, note: str = "") -> None:
+        if note == "largest margins":
+            raise CancelledError("stopped", cure="Run it again.")
+
+    seen = opened(network(0, planted=False))
+    seen.progress = stop
+    with pytest.raises(CancelledError):
+        Backdoor().observe(seen, Shard())

@@ -51,8 +51,9 @@ class Backdoor:
     works, or two do and none works, it is ``inconclusive``.
 
     A backdoor of several targets, one that a rare thing in the scene triggers, or one that moves
-    pixels a little everywhere can stay unseen: the figures are bounds. Up to ``examples`` triggered
-    rows are kept with their clean inputs.
+    pixels a little everywhere can stay unseen: the figures are bounds. Triggers keep the ranges and
+    steps of the input space, not the relations between columns of a table. Up to ``examples``
+    triggered rows are kept with their clean inputs.
     """
 
     rows: int = 200
@@ -141,6 +142,11 @@ class Backdoor:
             examples=self.examples,
         )
 
+    @property
+    def rules(self) -> Rules:
+        """When a backdoor counts as shown."""
+        return Rules(self.level, self.index, self.success, self.most_mask, self.most_blend)
+
     def cost(self, size: Size) -> Cost:
         """Return upper bounds; clean models come on top, at what the recipe takes."""
         classes, judged = min(self.classes, size.classes), min(self.rows, (size.rows + 1) // 2)
@@ -173,8 +179,7 @@ class Backdoor:
         """Count successes again, and recompute how far classes stand out."""
         if "gap" in evidence:
             return (read_gap(evidence["gap"]),)
-        rules = Rules(self.level, self.index, self.success, self.most_mask, self.most_blend)
-        return readings_of(evidence, confidence, rules)
+        return readings_of(evidence, confidence, self.rules)
 
 
 CHECK: type[Check] = Backdoor
