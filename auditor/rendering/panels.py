@@ -15,6 +15,7 @@ from auditor.rendering.figures.exposure import membership_panels, obfuscation_pa
 from auditor.rendering.figures.groups import group_panels
 from auditor.rendering.figures.moves import move_panels
 from auditor.rendering.figures.panel import Log, Panel, Section
+from auditor.rendering.figures.poison import poison_panels, scan_panels
 from auditor.rendering.figures.samples import (
     area_panels,
     copy_panels,
@@ -43,7 +44,15 @@ SECTIONS: Mapping[str, tuple[Draw, ...]] = MappingProxyType(
         "Under attack": (attack_panels, breaking_panels, victim_panels, move_panels),
         "What it gives away": (membership_panels, obfuscation_panels),
         "Under noise, faults and other views": (grid_panels, budget_panels),
-        "The data": (population_panels, suspect_panels, leak_panels, copy_panels, area_panels),
+        "If the training data were poisoned": (poison_panels,),
+        "The data": (
+            population_panels,
+            suspect_panels,
+            scan_panels,
+            leak_panels,
+            copy_panels,
+            area_panels,
+        ),
     }
 )
 ATTACK = "Under attack"
