@@ -14,6 +14,7 @@ from auditor.rendering.figures.everyday import latency_panels
 from auditor.rendering.figures.groups import group_panels
 from auditor.rendering.figures.moves import move_panels
 from auditor.rendering.figures.panel import Log, Panel, Section
+from auditor.rendering.figures.poison import poison_panels, scan_panels
 from auditor.rendering.figures.samples import (
     area_panels,
     copy_panels,
@@ -41,7 +42,15 @@ SECTIONS: Mapping[str, tuple[Draw, ...]] = MappingProxyType(
         "Over time": (course_panels, watch_panels, drift_panels),
         "Under attack": (attack_panels, breaking_panels, victim_panels, move_panels),
         "Under noise, faults and other views": (grid_panels, budget_panels),
-        "The data": (population_panels, suspect_panels, leak_panels, copy_panels, area_panels),
+        "If the training data were poisoned": (poison_panels,),
+        "The data": (
+            population_panels,
+            suspect_panels,
+            scan_panels,
+            leak_panels,
+            copy_panels,
+            area_panels,
+        ),
     }
 )
 ATTACK = "Under attack"
