@@ -18,7 +18,7 @@ RECOMPUTED, DIFFERENCE = "epsilon_recomputed", "epsilon_claimed_minus_recomputed
 FINDINGS, LOWER, VERDICT = "structural_findings", "epsilon_lower_bound", "verdict"
 VOID = frozenset(
     {
-        Code.WEIGHTED, Code.BATCH_NORM, Code.FLOORED, Code.FEW_RECORDS, Code.RATE, Code.STEPS,
+        Code.WEIGHTED, Code.BATCH_NORM, Code.FEW_RECORDS, Code.RATE, Code.STEPS,
         Code.SAMPLING, Code.OTHER_MODEL, Code.OTHER_CODE, Code.OTHER_DATA, Code.RUN_STEPS,
         Code.RUN_RATE,
     }
