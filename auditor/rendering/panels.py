@@ -12,6 +12,7 @@ from auditor.rendering.figures.curves import attack_panels
 from auditor.rendering.figures.effort import attack_log
 from auditor.rendering.figures.everyday import latency_panels
 from auditor.rendering.figures.groups import group_panels
+from auditor.rendering.figures.leaks import column_panels, fidelity_panels, proximity_panels
 from auditor.rendering.figures.moves import move_panels
 from auditor.rendering.figures.panel import Log, Panel, Section
 from auditor.rendering.figures.samples import (
@@ -40,6 +41,7 @@ SECTIONS: Mapping[str, tuple[Draw, ...]] = MappingProxyType(
         "Where it is worse": (slice_panels,),
         "Over time": (course_panels, watch_panels, drift_panels),
         "Under attack": (attack_panels, breaking_panels, victim_panels, move_panels),
+        "What it gives away": (column_panels, fidelity_panels, proximity_panels),
         "Under noise, faults and other views": (grid_panels, budget_panels),
         "The data": (population_panels, suspect_panels, leak_panels, copy_panels, area_panels),
     }
