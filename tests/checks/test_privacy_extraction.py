@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from evasion_toys import ToyModel, box, linear
 from judged import outcome
-from privacy_toys import Labels, audited, persons
+from privacy_toys import Labels, audited, deaf, persons
 from scored_subjects import ends, measured, names, read, stored
 
 from auditor.checks.privacy.extraction import CHECK as EXTRACTION
@@ -146,3 +146,10 @@ def test_evidence_holds_decisions_and_no_row() -> None:
 def test_parameters_without_meaning_are_refused(fields: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="strategies"):
         EXTRACTION(**fields)
+
+
+def test_a_model_that_gives_labels_alone_is_copied_from_them() -> None:
+    subject = linear_audit(0.5)
+    assert isinstance(subject.model, ToyModel)
+    found = read(EXTRACTION(**FEW), replace(subject, model=deaf(subject.model)))
+    assert ends(at(found, "fidelity"))[0] > 0.75

@@ -57,7 +57,7 @@ def test_what_was_made_up_stands_with_its_p_value() -> None:
         details={"p_value": 0.25}, doubted=True,
     )  # fmt: skip
     panel = panels(near)["Whether made-up rows are near to members"]
-    assert panel.rows[0][0] == "scores, no prior"
+    assert panel.rows[0][0] == "scores"
     assert panel.rows[0][-1] == "0.25"
     assert "doubted" in panel.rows[0][3]
 

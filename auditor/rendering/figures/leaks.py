@@ -101,7 +101,7 @@ def proximity_panels(
                 Unit.NONE,
                 ideal=0.0,
             ),
-            header=("Attack", "Members less others", "Interval", "How sure", "p-value"),
+            header=("Attack, prior", "Members less others", "Interval", "How sure", "p-value"),
             rows=tuple((_attack(m), *said(m), _plain(m, "p_value")) for m, _ in part),
         )
 
@@ -125,8 +125,8 @@ def _asked(m: Measurement) -> str:
 
 
 def _attack(m: Measurement) -> str:
-    prior = m.params.get("prior")
-    return f"{m.params.get('attack', '')}, {'no' if prior == 'none' else prior} prior"
+    attack, prior = (str(m.params.get(name, "")) for name in ("attack", "prior"))
+    return attack if prior == "none" else f"{attack}, {prior}"
 
 
 def _share(m: Measurement, name: str) -> str:
