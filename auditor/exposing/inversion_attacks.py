@@ -22,6 +22,8 @@ WIDE, NARROW = 1.0, 0.1
 COPIES, NEARBY = 4, 0.5
 """Neighbours that speak for a point where only labels are had, and how far they lie."""
 LEAST_CHANCE = 1e-12
+AT_ONCE = 4_000_000
+"""Latent coordinates that a generation draws at once."""
 Aims = NDArray[np.int64]
 
 
@@ -45,7 +47,8 @@ class Effort:
 class Victim:
     """The model as attackers have it: what it answers, how it decides, and its twin, if any.
 
-    ``aims`` ``[n]`` are the classes of the rows that they want to make up.
+    ``aims`` ``[n]`` are the classes of the rows that they want to make up; ``report`` is called
+    where long work goes on without asking the target.
     """
 
     score: Callable[[Array], Floats]
@@ -53,6 +56,7 @@ class Victim:
     twin: Twin | None
     ground: Ground
     aims: Aims
+    report: Callable[[], None] = lambda: None
 
 
 def ascend(victim: Victim, generator: DifferentiableGenerator, start: Floats, steps: int) -> Floats:
@@ -69,6 +73,7 @@ def ascend(victim: Victim, generator: DifferentiableGenerator, start: Floats, st
     point, mean, square = start.copy(), np.zeros_like(start), np.zeros_like(start)
     wanted = np.arange(len(aims)), aims
     for step in range(1, steps + 1):
+        victim.report()
         logits = twin.forward(victim.ground.rows(generator.make(point)))
         chances = np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
         chances[wanted] = 0
@@ -97,10 +102,23 @@ def search(
     arXiv 1604.00772, section 2). ``fitness`` takes points ``[k, size]`` and which of the ``n`` each
     is for.
     """
-    middle = start.copy()
+    count, size = start.shape
+    group = max(1, AT_ONCE // (effort.population * size))
+    parts = [np.arange(at, min(at + group, count)) for at in range(0, count, group)]
+    return np.concatenate([_searched(fitness, start, part, effort, rng) for part in parts])
+
+
+def _searched(
+    fitness: Callable[[Floats, NDArray[np.int64]], Floats],
+    start: Floats,
+    part: NDArray[np.int64],
+    effort: Effort,
+    rng: np.random.Generator,
+) -> Floats:
+    middle = start[part]
     count, size = middle.shape
     kept = max(1, effort.population // 4)
-    owners = np.repeat(np.arange(count), effort.population)
+    owners = np.repeat(part, effort.population)
     for generation in range(effort.generations):
         spread = WIDE * (NARROW / WIDE) ** (generation / max(1, effort.generations - 1))
         drawn = middle[:, None] + spread * rng.normal(size=(count, effort.population, size))

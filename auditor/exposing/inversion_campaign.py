@@ -10,9 +10,10 @@ from auditor.domain.canonical import Json
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Item
 from auditor.domain.images import image_axes
+from auditor.domain.models import Model
 from auditor.domain.readings import Gap, Reason
-from auditor.domain.subjects import Subject
-from auditor.domain.tasks import Array, Classification
+from auditor.domain.subjects import Progress, Subject
+from auditor.domain.tasks import Array, Classification, Floats
 from auditor.exposing.inversion_attacks import GRADIENT, SCORES, Effort, Victim, reconstruct
 from auditor.exposing.inversion_gain import Judge, means, rows_of
 from auditor.exposing.inversion_ground import Ground, flattened
@@ -22,6 +23,26 @@ from auditor.exposing.inversion_sides import Sides
 
 Cell = tuple[str, str]
 Aims = NDArray[np.int64]
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    """The line to the target: says how far the asking is, of about ``total`` rows."""
+
+    model: Model
+    progress: Progress
+    total: int
+    asked: int = 0
+
+    def __call__(self, rows: Array) -> Floats:
+        """Return the target's ``[n, classes]`` probabilities."""
+        self.asked += len(rows)
+        self.report()
+        return self.model.probabilities(self.model.predict(rows))
+
+    def report(self) -> None:
+        """Say how far it is. Raises ``CancelledError`` where the user stopped it."""
+        self.progress(min(self.asked, self.total), self.total, "making up rows")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,18 +57,20 @@ class Campaign:
     seed: int
 
     @classmethod
-    def of(cls, subject: Subject, taken: Sides, aims: Aims, axes: int) -> "Campaign":
-        """Prepare it. Raises ``TypeError`` where the frame's needs are not met."""
+    def of(cls, subject: Subject, taken: Sides, aims: Aims, axes: int, total: int) -> "Campaign":
+        """Prepare to ask ``total`` rows. Raises ``TypeError`` where needs are not met."""
         model, task = subject.model, subject.task
         if isinstance(model, Gap) or not isinstance(task, Classification):
             message = "an inversion needs a model of classes, and the frame asks for one"
             raise TypeError(message)
+        line = Line(model, subject.progress, total)
         victim = Victim(
-            lambda rows: model.probabilities(model.predict(rows)),
+            line,
             task.decide,
             None if isinstance(subject.twin, Gap) else subject.twin,
             Ground.of(subject.space, taken.attacker.inputs),
             aims,
+            line.report,
         )
         judge = Judge.of(taken.judge, len(task.classes), subject.seed)
         return cls(victim, taken, judge, Pool.of(taken, np.unique(aims)), axes, subject.seed)

@@ -14,7 +14,9 @@ from auditor.exposing.unseen import unseen
 
 FEWEST = 2
 """Rows of a class below which the attacker, or the judge, does not know it."""
-MOST_PUBLIC = 2000
+MOST_PUBLIC, MOST_ROWS = 2000, 20_000
+MOST_VALUES = 30_000_000
+"""Input values of one sample, so that it fits into memory in full precision."""
 Places = NDArray[np.int64]
 
 
@@ -68,10 +70,11 @@ def sides(subject: Subject) -> Sides | Gap:
     usable = [it for it in (training, reference) if it is not None and _fits(it, evaluation)]
     members = next((_sample(subject, it) for it in usable if it.role is Role.TRAINING), None)
     public = next((_sample(subject, it) for it in usable if it.role is Role.REFERENCE), None)
-    here = _fresh(_sample(subject, evaluation), members)
+    taught = None if members is None or training is None else training.inputs
+    here = _fresh(_sample(subject, evaluation), taught)
     none = here.take(np.arange(0))
     if public is not None:
-        one, other = _parts(_fresh(public, members), 2)
+        one, other = _parts(_fresh(public, taught), 2)
         others = none if members is None else here
     elif members is not None:
         one, other, others = _parts(here, 3)
@@ -91,17 +94,19 @@ def _fits(dataset: Dataset, evaluation: Dataset) -> bool:
 
 
 def _sample(subject: Subject, dataset: Dataset) -> Sample:
-    """Return the labelled rows of a dataset, in the audit's order."""
+    """Return labelled rows of a dataset, the first in the audit's order."""
     order = permutation(subject.audit_seed, dataset.rows)
     labels = np.asarray(dataset.labels)
-    order = order[labels[order] >= 0]
-    return Sample(np.asarray(dataset.inputs)[order], labels[order], np.array(dataset.ids)[order])
+    inputs = np.asarray(dataset.inputs)
+    room = max(1, MOST_VALUES // max(1, int(np.prod(inputs.shape[1:]))))
+    order = order[labels[order] >= 0][: min(MOST_ROWS, room)]
+    return Sample(inputs[order], labels[order], np.array(dataset.ids)[order])
 
 
-def _fresh(sample: Sample, members: Sample | None) -> Sample:
-    if members is None:
+def _fresh(sample: Sample, taught: Array | None) -> Sample:
+    if taught is None:
         return sample
-    return sample.take(np.flatnonzero(unseen(sample.inputs, members.inputs)))
+    return sample.take(np.flatnonzero(unseen(sample.inputs, taught)))
 
 
 def _parts(sample: Sample, count: int) -> list[Sample]:

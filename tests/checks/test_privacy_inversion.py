@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from evasion_toys import NOTHING, LinearTwin, ToyModel, box
 from judged import outcome
-from privacy_toys import Labels, audited, law, people, people_audit, persons
+from privacy_toys import Labels, audited, deaf, law, people, people_audit, persons
 from scored_subjects import ends, measured, read, stored
 
 from auditor.checks.privacy.inversion import CHECK as INVERSION
@@ -220,3 +220,16 @@ def test_what_it_costs_grows_with_the_budget(budget: Budget) -> None:
 def test_parameters_without_meaning_are_refused(fields: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="priors"):
         INVERSION(**fields)
+
+
+def test_of_a_model_that_gives_labels_alone_scores_are_a_gap() -> None:
+    subject = inverted(keeping)
+    model = subject.model
+    assert isinstance(model, ToyModel)
+    check = INVERSION(**{**PUBLIC, "attacks": ("scores", "labels")})
+    found = read(check, replace(subject, model=deaf(model)))
+    lacking = [it for it in found if isinstance(it, Gap)]
+    assert {it.reason for it in lacking} == {Reason.NEEDS_SCORES}
+    assert len(lacking) == 2
+    gain = measured(found, "gain_over_baseline", attack="labels")
+    assert gain.details["target_chance"] > 0.5

@@ -15,11 +15,10 @@ from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Gap, Reading, Unit
 from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Array, class_names
+from auditor.domain.tasks import class_names
 from auditor.exposing.inversion_attacks import ATTACKS, GRADIENT, Effort
 from auditor.exposing.inversion_campaign import (
     Campaign,
-    Cell,
     Sightings,
     lacking,
     shown,
@@ -123,9 +122,9 @@ class Inversion:
 
     def cost(self, size: Size) -> Cost:
         """Return what every attack asks about every class."""
-        rows = min(self.classes, max(size.classes, 1)) * self.starts * len(self.priors)
-        asked = sum(self.effort.queries(attack) for attack in self.attacks) * rows + 2 * rows
-        passes = self.steps * rows if GRADIENT in self.attacks else 0
+        rows = min(self.classes, max(size.classes, 1)) * self.starts
+        asked = self._asked(rows)
+        passes = self.steps * rows * len(self.priors) if GRADIENT in self.attacks else 0
         return Cost(asked, passes, 0.5 + SECONDS_A_QUERY * asked)
 
     def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
@@ -145,10 +144,12 @@ class Inversion:
             return {"gap": write_gap(NO_CLASSES)}
         rng = np.random.default_rng(subject.seed)
         chosen = np.sort(rng.permutation(known)[: self.classes])
-        campaign = Campaign.of(subject, taken, np.repeat(chosen, self.starts), self.axes)
+        aims, total = np.repeat(chosen, self.starts), self._asked(len(chosen) * self.starts)
+        campaign = Campaign.of(subject, taken, aims, self.axes, total)
         absences = {it: lacking(subject, it) for it in self.attacks}
         cells = [(one, prior) for one in self.attacks for prior in self.priors]
-        made = self._made(subject, campaign, [it for it in cells if absences[it[0]] is None])
+        able = [cell for cell in cells if absences[cell[0]] is None]
+        made = {cell: campaign.attack(cell, self.effort) for cell in able}
         mean, row = campaign.baselines()
         sightings = Sightings(campaign)
         for rows in (*made.values(), mean, row):
@@ -163,14 +164,10 @@ class Inversion:
             "about": self._about(subject, campaign, taken),
         }
 
-    def _made(
-        self, subject: Subject, campaign: Campaign, cells: list[Cell]
-    ) -> Mapping[Cell, Array]:
-        found = {}
-        for done, cell in enumerate(cells):
-            subject.progress(done, len(cells), f"making up rows by {cell[0]}, prior {cell[1]}")
-            found[cell] = campaign.attack(cell, self.effort)
-        return found
+    def _asked(self, rows: int) -> int:
+        """Return what all attacks, and the baselines, ask about so many rows each."""
+        each = sum(self.effort.queries(attack) for attack in self.attacks) * len(self.priors)
+        return (each + 2) * rows
 
     def _about(self, subject: Subject, campaign: Campaign, taken: Sides) -> dict[str, Json]:
         right = campaign.judge.hits(taken.attacker.inputs, taken.attacker.labels)
