@@ -106,9 +106,11 @@ def commonest(evidence: Evidence) -> float:
     return float(np.bincount(target).max() / target.size)
 
 
-def readings(copy: Copy, confidence: float, family: int, guess: float) -> list[Reading]:
-    """Return the fidelity of one copy, and what the answers gave it; ``guess`` is a guesser's."""
-    details: dict[str, Json] = {"commonest_decision": guess}
+def readings(
+    copy: Copy, confidence: float, family: int, about: Mapping[str, Json]
+) -> list[Reading]:
+    """Return the fidelity of one copy, and what the answers gave it; both say ``about`` too."""
+    details = dict(about)
     if copy.labels is not None:
         details["taught_by_labels"] = float(copy.labels.mean())
     gain = copy.gain(confidence, family)

@@ -160,7 +160,8 @@ class Extraction:
                 params: dict[str, Scalar] = {"strategy": name, "queries": count}
                 found += [replace(gap, metric=it, params=params) for it in METRICS]
             else:
-                found += readings(copy, confidence, len(there), commonest(evidence))
+                guess = {"commonest_decision": commonest(evidence), "natural_rows": about["pool"]}
+                found += readings(copy, confidence, len(there), guess)
         return (*found, conclusion(tuple(there.values()), self.level))
 
 
