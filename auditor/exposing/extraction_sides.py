@@ -37,6 +37,11 @@ class Sides:
     room: int
     clusters: Mapping[str, Item]
 
+    @property
+    def commonest(self) -> int | None:
+        """The label that the attacker's rows have most often, if he knows labels."""
+        return None if self.labels is None else int(np.bincount(self.labels).argmax())
+
 
 def sides(subject: Subject, rows: int, budgets: Sequence[int]) -> Sides | Gap:
     """Split the data: at most ``rows`` evaluation rows judge, of which none is the attacker's.
