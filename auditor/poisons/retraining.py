@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.readings import Gap
 from auditor.domain.recipes import Lesson, Recipe
 from auditor.domain.subjects import Progress
 from auditor.domain.tasks import Array, Floats
@@ -14,7 +15,7 @@ from auditor.poisons.plants import Aim, Attack, Plant, plant, victims
 from auditor.shadows.training import LOGISTIC, train_stack
 
 Decide = Callable[[Floats], Codes]
-Embed = Callable[[Array], Floats]
+Embed = Callable[[Array], Floats | Gap]
 CLEAN = "clean"
 
 
@@ -109,16 +110,18 @@ def by_recipe(trial: Trial, recipe: Recipe, decide: Decide, progress: Progress) 
     return _told(trial, told, poisoned)
 
 
-def by_head(trial: Trial, embed: Embed, decide: Decide, progress: Progress) -> Told:
+def by_head(trial: Trial, embed: Embed, decide: Decide, progress: Progress) -> Told | Gap:
     """Train the last layer again on what the model makes of rows: all models at once.
 
     A multinomial logistic regression on the embeddings; what comes before stays as it is, so that
-    poison cannot change it. Raises what ``embed`` raises.
+    poison cannot change it. A Gap where ``embed`` has one; raises what it raises.
     """
     asked, plants = trial.asked(), [trial.plants(repeat) for repeat in range(trial.repeats)]
     inputs, labels = trial.training
     parts = [inputs, *(made.inputs for each in plants for made in each.values())]
     views = embed(np.concatenate((*parts, *asked.values())))
+    if isinstance(views, Gap):
+        return views
     ends = np.cumsum([len(part) for part in (*parts, *asked.values())])
     kinds = [labels, *(made.labels for each in plants for made in each.values())]
     include, keys = _masks(trial, plants, ends)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from auditor.domain.canonical import Json
 from auditor.domain.clusters import dependent
+from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN, VERDICT
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap
 from auditor.domain.intervals import Interval
@@ -18,9 +19,8 @@ from auditor.poisons.scanning import METHODS
 from auditor.poisons.suspicion import LOOKS, Chosen, Codes, Suspicion
 from auditor.stats.proportions import clopper_pearson
 
-SHARE, PRECISION, VERDICT = "suspect_share", "expected_precision", "verdict"
+SHARE, PRECISION = "suspect_share", "expected_precision"
 JOINT = "joint"
-SHOWN, NO_EVIDENCE, INCONCLUSIVE = "shown", "no evidence at this power", "inconclusive"
 DIFFERS = (
     "the training rows as a whole are stranger than the trusted ones: another population, or "
     "poison in a fifth of them or more"
@@ -138,14 +138,14 @@ class Scan:
         shown = [name for name in sure if self._shown(name)]
         least = [share for name in self.found if (share := self._least(name)) is not None]
         reasons = [DIFFERS] if len(sure) < len(self.found) else []
-        verdict = SHOWN if shown else INCONCLUSIVE if reasons else NO_EVIDENCE
+        verdict = SHOWN if shown else OPEN if reasons else NOT_SEEN
         details: dict[str, Json] = {
             "level": self.terms.level,
             "shown_by": cast("Json", shown),
             "p_values": {name: self.p_value(name) for name in self.found},
             "power": {"least_share": min(least, default=None), "trusted_rows": self._trusted()},
             "not_scanned": self.about["not_scanned"],
-            **({"reason": reasons[0]} if verdict == INCONCLUSIVE else {}),
+            **({"reason": reasons[0]} if verdict == OPEN else {}),
         }
         return Measurement(
             metric=VERDICT,

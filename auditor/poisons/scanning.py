@@ -42,6 +42,11 @@ class Rows:
         trusted = np.bincount(self.labels[~self.trained], minlength=self.classes)
         return np.asarray(trusted[self.labels] >= LEAST_OF_A_CLASS)
 
+    @property
+    def left_out(self) -> Codes:
+        """The classes of training rows that are not scanned."""
+        return np.unique(self.labels[self.trained & ~self.scanned])
+
     def suspicion(self, raw: Floats, scored: Chosen, planted: tuple[Floats, Codes]) -> Suspicion:
         """Return what a method's raw scores ``[n + m]`` say, class by class on one scale."""
         scored = scored & self.scanned & np.isfinite(raw)

@@ -10,6 +10,7 @@ from scipy.stats import hypergeom
 
 from auditor.domain.canonical import Json
 from auditor.domain.clusters import dependent
+from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN, VERDICT
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap
 from auditor.domain.intervals import Interval
@@ -22,10 +23,7 @@ from auditor.stats.differences import share_difference
 from auditor.stats.proportions import clopper_pearson
 
 METHODS = (SCALE_UP, STRIP)
-FLAGGED, ALARMS, EXCESS, VERDICT = (
-    "flagged_share", "false_alarm_rate", "excess_share", "verdict",
-)  # fmt: skip
-SHOWN, NO_EVIDENCE, INCONCLUSIVE = "shown", "no evidence at this power", "inconclusive"
+FLAGGED, ALARMS, EXCESS = "flagged_share", "false_alarm_rate", "excess_share"
 DIFFERS = "the screened inputs as a whole are not like the clean ones: a shift, or triggers in many"
 BLIND = "so many clean rows have the highest score there is that no limit has this false alarm rate"
 PLANTED = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3)
@@ -152,14 +150,14 @@ def _verdict(found: Mapping[str, Screened], limits: Limits, *, clustered: bool) 
     shown = [name for name, it in found.items() if chances[name] <= level and not it.differs()]
     blind = bool(found) and all(item.blind(rate) for item in found.values())
     reasons = [DIFFERS] * any(it.differs() for it in found.values()) + [BLIND] * blind
-    verdict = SHOWN if shown else INCONCLUSIVE if reasons else NO_EVIDENCE
+    verdict = SHOWN if shown else OPEN if reasons else NOT_SEEN
     least = [share for it in found.values() if (share := it.least_share(rate, level)) is not None]
     details: dict[str, Json] = {
         "level": limits.level,
         "shown_by": [*shown],
         "p_values": {**chances},
         "power": {"least_share": min(least, default=None), "if": "every trigger is flagged"},
-        **({"reason": "; ".join(reasons)} if verdict == INCONCLUSIVE else {}),
+        **({"reason": "; ".join(reasons)} if verdict == OPEN else {}),
         **({"doubt": dependent()} if clustered else {}),
     }
     return Measurement(

@@ -7,6 +7,7 @@ from auditor.stats.conformal import conformal_p_values
 
 TAIL_SHARE = 0.1
 LEAST_TAIL = 5
+LEAST_VALUE = 1e-100
 
 
 def tail_p_values(scores: Floats, reference: Floats) -> Floats:
@@ -17,7 +18,9 @@ def tail_p_values(scores: Floats, reference: Floats) -> Floats:
     more than such ones, for a generalised Pareto law (Pickands 1975, Annals of Statistics 3). The
     mean of k excesses is itself uncertain, and a new excess over it follows an F law with 2 and 2k
     degrees of freedom, which is what is used: (1 + f / k) ** -k. Up to the greatest reference score
-    the values are the conformal ones. Raises ``ValueError`` for an empty reference.
+    the values are the conformal ones. Beyond it they rest on the tail's law: of a lognormal one,
+    rows come at 0.001 twice and at 0.0002 three times as often as the values say. Raises
+    ``ValueError`` for an empty reference.
     """
     found = conformal_p_values(scores, reference)
     count = max(LEAST_TAIL, int(TAIL_SHARE * reference.size))
@@ -32,10 +35,12 @@ def tail_p_values(scores: Floats, reference: Floats) -> Floats:
     beyond = np.maximum(scores - limit, 0.0) / mean
     width = power - 1 if power < count else power
     carried = (count + 1) / (reference.size + 1) * (1 + beyond / width) ** -power
+    carried = np.maximum(carried, LEAST_VALUE)
     return np.where(scores > ordered[-1], np.minimum(found, carried), found)
 
 
 def _power(excesses: Floats, mean: float) -> float:
     """Return the power at which the tail falls off: infinity of an exponential or lighter one."""
-    shape = 0.5 * (1 - mean**2 / float(excesses.var()))
+    scatter = float(excesses.var())
+    shape = 0.5 * (1 - mean**2 / scatter) if scatter > 0 else 0.0
     return np.inf if shape <= 0 else 1 / shape

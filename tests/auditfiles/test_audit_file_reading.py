@@ -260,7 +260,7 @@ BROKEN = {
     "a privacy claim": (
         "claims: {privacy: c.json}",
         "audit.yaml:4: claims.privacy",
-        "Write claims",
+        "path: dp_claim.json",
     ),
     "an infinite claim": ("claims: {accuracy: .inf}", "audit.yaml:4: claims.accuracy", "finite"),
     "yes and no as classes": (

@@ -9,6 +9,7 @@ import numpy as np
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.conclusions import VERDICT
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
@@ -22,7 +23,6 @@ from auditor.poisons.screen_readings import (
     EXCESS,
     FLAGGED,
     METHODS,
-    VERDICT,
     Limits,
     screen_readings,
 )

@@ -11,6 +11,7 @@ from auditor.domain.absences import without_labels
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.conclusions import VERDICT
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
@@ -19,7 +20,7 @@ from auditor.domain.readings import Bound, Gap, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Array, Classification, Floats
 from auditor.poisons.neighbourhoods import Codes, Narrow
-from auditor.poisons.scan_readings import PLANTED, PRECISION, SHARE, VERDICT, Scan, Terms
+from auditor.poisons.scan_readings import PLANTED, PRECISION, SHARE, Scan, Terms
 from auditor.poisons.scanning import (
     LEAST_OF_A_CLASS,
     Lookup,
@@ -145,7 +146,7 @@ class TrainingScan:
             "suggested": suggested,
             "about": {
                 "classes": list(subject.task.classes),
-                "not_scanned": _not_scanned(rows, subject.task.classes),
+                "not_scanned": [subject.task.classes[kind] for kind in rows.left_out],
                 "clustered": training.clustered or trusted.clustered,
                 "gaps": gaps,
             },
@@ -223,10 +224,6 @@ def _told(subject: Subject, chosen: Chosen) -> NDArray[np.bool_]:
     if isinstance(subject.model, Gap):
         return np.empty(0, dtype=np.bool_)
     return np.concatenate([subject.right(role)[rows] for role, rows in chosen.items()])
-
-
-def _not_scanned(rows: Rows, classes: tuple[str, ...]) -> list[Json]:
-    return [classes[kind] for kind in np.unique(rows.labels[rows.trained & ~rows.scanned])]
 
 
 def _written(found: Mapping[str, Suspicion]) -> Evidence:
