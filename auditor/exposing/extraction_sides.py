@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.canonical import Json
 from auditor.domain.clusters import write_clusters
 from auditor.domain.datasets import TEXT, Dataset, Role
 from auditor.domain.evidence import Item
@@ -37,10 +38,14 @@ class Sides:
     room: int
     clusters: Mapping[str, Item]
 
-    @property
-    def commonest(self) -> int | None:
-        """The label that the attacker's rows have most often, if he knows labels."""
-        return None if self.labels is None else int(np.bincount(self.labels).argmax())
+    def to_json(self) -> dict[str, Json]:
+        """Return the evidence form: how many rows there are, and the label that most of them have.
+
+        ``None`` where the attacker knows no labels.
+        """
+        labels = self.labels
+        commonest = None if labels is None else int(np.bincount(labels).argmax())
+        return {"pool": len(self.pool), "room": self.room, "commonest_label": commonest}
 
 
 def sides(subject: Subject, rows: int, budgets: Sequence[int]) -> Sides | Gap:

@@ -141,11 +141,7 @@ class Extraction:
             "target": subject.decisions(Role.EVALUATION)[taken.held].astype(np.int16),
             "ids": np.array(dataset.ids)[taken.held],
             "cells": plan.to_json(),
-            "about": {
-                "pool": len(taken.pool),
-                "room": taken.room,
-                "commonest_label": taken.commonest,
-            },
+            "about": taken.to_json(),
             **taken.clusters,
         }
 
