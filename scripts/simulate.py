@@ -17,6 +17,7 @@ from simulations.courses import courses
 from simulations.families import clusters, multiplicity, shrinkage
 from simulations.intervals import gaps, proportions, scores
 from simulations.looks import sequential
+from simulations.poisoned import poisoned
 from simulations.slicing import slicing
 from simulations.surveys import surveys
 
@@ -77,6 +78,7 @@ def registry() -> tuple[Simulation, ...]:
         surveys,
         courses,
         slicing,
+        poisoned,
     )
     return tuple(simulation for family in families for simulation in family())
 
