@@ -28,7 +28,7 @@ from auditor.poisons.scan_readings import Scan, Terms
 from auditor.poisons.scanning import Lookup, Rows, label_scores, narrowed, view_scores
 from auditor.stats.proportions import clopper_pearson
 
-CLASSES, TRUSTED, SEEDS = 10, 400, 5
+CLASSES, TRUSTED, SEEDS = 10, 400, 4
 KINDS = ("clean", "patch", "blend", "pixel", "flip")
 RATES = (0.01, 0.05)
 MANY, COLUMNS = 100_000, 64
@@ -156,7 +156,7 @@ def ours(made: Case, neighbours: int = 5, references: int = 3, pool: int = 4096)
         made["truth"][:count],
         suggested,
         {"gaps": {}, "classes": list("0123456789"), "clustered": False, "not_scanned": []},
-        Terms(0.01, 0.2, count),
+        Terms(0.005, 0.2, count),
     )
     joint = next(
         it for it in scan.readings(0.95)

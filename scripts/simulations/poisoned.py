@@ -9,7 +9,7 @@ from auditor.stats.repeats import mean_over_repeats
 from auditor.stats.tails import tail_p_values
 from simulations.claims import LEVEL, Draw, Random, Simulation, covering, covers, seldom
 
-VERDICT = 0.01
+VERDICT = 0.005
 
 
 def poisoned() -> tuple[Simulation, ...]:
@@ -43,10 +43,10 @@ def scans() -> tuple[Simulation, ...]:
         Simulation(
             of="Scan",
             case=f"{trained:,} clean training rows and {trusted} trusted ones, {overlap}",
-            claim="shown at 0.01",
+            claim="shown at 0.005",
             goal=VERDICT,
             at_least=False,
-            repeats=1000,
+            repeats=400,
             draw=_scan(trained, trusted, apart),
         )
         for trained, trusted in ((800, 200), (2000, 400))
