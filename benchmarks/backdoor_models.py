@@ -273,12 +273,15 @@ def quantise(member: Member) -> Member:
 NETS = ("cnn", "mlp", "residual", "wide")
 
 
-def zoo(clean: int, each: int, quantised: int) -> Iterator[Member]:
-    """Yield ``clean`` clean members and ``each`` of every family a data set, and 8-bit twins."""
+def zoo(clean: int, each: int, quantised: int, first: int = 0) -> Iterator[Member]:
+    """Yield ``clean`` clean members and ``each`` of every family a data set, and 8-bit twins.
+
+    Members are numbered from ``first``: other numbers are other seeds.
+    """
     made: list[Member] = []
     for data in at_hand():
         for family, count in {"clean": clean, **dict.fromkeys(POISONED, each)}.items():
-            for index in range(count):
+            for index in range(first, first + count):
                 made.append(make(data, family, NETS[index % len(NETS)], index))
                 yield made[-1]
     some = made[:: max(1, len(made) // quantised)][:quantised] if quantised else []

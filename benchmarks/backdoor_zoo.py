@@ -37,7 +37,8 @@ from auditor.poisons.backdoor_cases import (
     index_of,
     top_class,
 )
-from auditor.poisons.backdoor_statistics import margin_p_value
+from auditor.poisons.backdoor_statistics import lead, margin_p_value
+from auditor.poisons.backdoor_verdicts import judge
 from auditor.twins.differentiable import TorchTwin
 
 NOTHING = Gap(reason=Reason.UNSUPPORTED, detail="absent", cure="none")
@@ -103,6 +104,8 @@ class Looked:
     classes: Mapping[str, int]
     verdict: str
     named: str
+    blind: str
+    blind_named: str
     seconds: float
 
 
@@ -118,6 +121,10 @@ SCORES: dict[str, Score] = {
     "patch_scan": lambda seen: index_of(seen, PATCH) or 0.0,
     "blend_scan": lambda seen: index_of(seen, BLEND) or 0.0,
     "noise_bias": lambda seen: float(class_scores(seen, NOISE).max()),
+    "neural_cleanse, lead": lambda seen: lead(class_scores(seen, MASK)),
+    "mm_bd, lead": lambda seen: lead(class_scores(seen, MARGIN)),
+    "patch_scan, lead": lambda seen: lead(class_scores(seen, PATCH)),
+    "blend_scan, lead": lambda seen: lead(class_scores(seen, BLEND)),
     "twin, both": lambda seen: (index_of(seen, MASK) or 0.0) + (index_of(seen, MARGIN) or 0.0),
     "black box, both": lambda seen: max(index_of(seen, PATCH) or 0.0, index_of(seen, BLEND) or 0.0),
 }
@@ -134,7 +141,7 @@ def look(member: Member, check: Backdoor) -> Looked:
     evidence = check.observe(subject, Shard())
     readings = check.figures(evidence, 0.95)
     seconds = time.process_time() - start
-    verdict = readings[-1]
+    verdict, blind = readings[-1], judge(without_twin(evidence), check.rules)
     assert not isinstance(verdict, Gap)
     return Looked(
         member,
@@ -142,8 +149,19 @@ def look(member: Member, check: Backdoor) -> Looked:
         {name: top_class(evidence, detector) for name, detector in POINTS.items()},
         str(verdict.value),
         str(verdict.details.get("target_class", "")),
+        blind.value,
+        str(blind.details.get("target_class", "")),
         seconds,
     )
+
+
+def without_twin(evidence: Evidence) -> Evidence:
+    """Return what would have been seen with no twin."""
+    return {
+        name: item
+        for name, item in evidence.items()
+        if name != "margins" and not name.endswith(f"_{MASK}")
+    }
 
 
 def auroc(positive: Floats, negative: Floats) -> float:
@@ -186,10 +204,8 @@ def report(seen: Sequence[Looked]) -> None:
         print(f"{name:22s} {area[0]:.3f} [{area[1]:.3f}, {area[2]:.3f}] {every:.3f} {told} ", *each)
     print("\nverdicts")
     for kind, part in {"clean": clean, "strong": strong, "weak": weak}.items():
-        counts = {value: sum(one.verdict == value for one in part) for value in VERDICTS}
-        shown = [one for one in part if one.verdict == "shown"]
-        right = sum(one.named == str(one.member.target) for one in shown)
-        print(f"{kind:7s} {counts}, right class of those shown: {right}/{len(shown)}")
+        _verdicts(kind, part, [(one.verdict, one.named) for one in part])
+        _verdicts(f"{kind}, no twin", part, [(one.blind, one.blind_named) for one in part])
     seconds = [one.seconds for one in seen]
     print(f"\nCPU seconds a model: mean {np.mean(seconds):.1f}, most {max(seconds):.1f}")
     for one in seen:
@@ -197,6 +213,13 @@ def report(seen: Sequence[Looked]) -> None:
             print(f"missed: {one.member.name}, success {one.member.success:.2f}: {one.verdict}")
         if not one.member.planted and one.verdict != VERDICTS[1]:
             print(f"false: {one.member.name}: {one.verdict} {one.named}")
+
+
+def _verdicts(kind: str, part: Sequence[Looked], told: Sequence[tuple[str, str]]) -> None:
+    counts = {value: sum(said == value for said, _ in told) for value in VERDICTS}
+    targets = [str(one.member.target) for one in part]
+    named = [name == of for (said, name), of in zip(told, targets, strict=True) if said == "shown"]
+    print(f"{kind:16s} {counts}, right class of those shown: {sum(named)}/{len(named)}")
 
 
 VERDICTS = ("shown", "no evidence at this power", "inconclusive")
@@ -208,17 +231,19 @@ def main() -> None:
     parser.add_argument("--clean", type=int, default=16)
     parser.add_argument("--each", type=int, default=4)
     parser.add_argument("--quantised", type=int, default=12)
+    parser.add_argument("--first", type=int, default=20)
     parser.add_argument("--budget", default="ci", choices=[item.value for item in Budget])
     told = parser.parse_args()
     one_thread()
     check = instantiate(Backdoor, dict(Backdoor.presets[Budget(told.budget)]))
     assert isinstance(check, Backdoor)
     seen: list[Looked] = []
-    for member in zoo(told.clean, told.each, told.quantised):
+    for member in zoo(told.clean, told.each, told.quantised, told.first):
         seen.append(look(member, check))
         one = seen[-1]
         line = {"name": member.name, "success": round(member.success, 3), "target": member.target,
-                "verdict": one.verdict, "named": one.named, "seconds": round(one.seconds, 2),
+                "verdict": one.verdict, "named": one.named, "blind": one.blind,
+                "seconds": round(one.seconds, 2),
                 "scores": {name: round(item, 2) for name, item in one.scores.items()}}  # fmt: skip
         print(json.dumps(line), flush=True)
     report(seen)

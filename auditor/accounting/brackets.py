@@ -1,7 +1,9 @@
 """The epsilon of many sampled steps, held between two bounds that are worked out."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -18,7 +20,7 @@ from auditor.domain.tasks import Floats
 
 NARROW = 0.002
 """The width at which a bracket is left as it is, as a share of epsilon."""
-MOST_CELLS = 1 << 19
+MOST_CELLS = 1 << 18
 MOST_HALVINGS = 6
 LEFT_OUT = 1e-6
 """The share of delta that may lie outside of what is worked out."""
@@ -86,10 +88,13 @@ def epsilon_bracket(steps: Steps, delta: float) -> Bracket:
     step = first_step(steps)
     best = Bracket(0.0, math.inf)
     for _ in range(MOST_HALVINGS):
-        cells = _cells(steps, step, delta * LEFT_OUT / steps.count)
-        low = composed(cells, steps, delta, above=False).epsilon(delta)
+        tail = delta * LEFT_OUT / steps.count
+        cells = _cells(steps, step, tail)
+        low = composed(_centred(steps, cells, tail), steps, delta, above=False).epsilon(delta)
         high = composed(cells, steps, delta, above=True).epsilon(delta)
         best = Bracket(max(best.low, low), min(best.high, high))
+        if math.isinf(high):  # delta is below what can be resolved, however fine the grid
+            break
         if best.width <= NARROW or 2 * max(len(item.p) for item in cells) > MOST_CELLS:
             break
         step /= 2
@@ -98,7 +103,9 @@ def epsilon_bracket(steps: Steps, delta: float) -> Bracket:
 
 def composition(steps: Steps, delta: float, *, above: bool) -> Composition:
     """Return all steps together on a grid that is fine enough for epsilons near ``delta``."""
-    cells = _cells(steps, first_step(steps) / 2, delta * LEFT_OUT / steps.count)
+    tail = delta * LEFT_OUT / steps.count
+    cells = _cells(steps, first_step(steps) / 2, tail)
+    cells = cells if above else _centred(steps, cells, tail)
     return composed(cells, steps, delta, above=above)
 
 
@@ -113,13 +120,24 @@ def first_step(steps: Steps) -> float:
     """Return a grid's step: a part of one step's spread, and not more cells than can be held."""
     with np.errstate(over="ignore"):
         spread = steps.rate * float(np.sqrt(np.expm1(steps.noise**-2.0)))
-    reach = max(1.0, 20 / steps.noise + 1 / steps.noise**2)
+    # About the loss beyond which hardly anything lies: seven standard deviations out.
+    reach = max(1.0, (1 + 14 * steps.noise) / (2 * steps.noise**2) + math.log(steps.rate))
     return float(np.clip(spread / 16, reach / (MOST_CELLS / 4), 0.01))
 
 
 def _cells(steps: Steps, step: float, tail: float) -> tuple[Cells, ...]:
-    tail = max(tail, 1e-250)
-    if steps.adjacency is Adjacency.REPLACE:
-        return (cells_of_replacement(steps.noise, steps.rate, step, tail),)
-    removed = cells_of_removal(steps.noise, steps.rate, step, tail)
-    return removed, removed.turned()
+    cut = _cut_of(steps, step, tail)(0.0)
+    return (cut,) if steps.adjacency is Adjacency.REPLACE else (cut, cut.turned())
+
+
+def _centred(steps: Steps, cells: tuple[Cells, ...], tail: float) -> tuple[Cells, ...]:
+    """Cut again so that most of the mass lies about a point of the grid, and little is rounded."""
+    cut = _cut_of(steps, cells[0].step, tail)
+    first, *others = cells
+    return (cut(first.fullest), *(cut(-other.fullest).turned() for other in others))
+
+
+def _cut_of(steps: Steps, step: float, tail: float) -> Callable[[float], Cells]:
+    replaced = steps.adjacency is Adjacency.REPLACE
+    cut = cells_of_replacement if replaced else cells_of_removal
+    return partial(cut, steps.noise, steps.rate, step, max(tail, 1e-250))

@@ -60,22 +60,26 @@ class Observed:
 
 
 def plant(
-    inputs: Array, labels: NDArray[np.int64], canaries: int, records: int, seed: int
+    data: tuple[Array, NDArray[np.int64]], canaries: int, records: int, seed: int, *, filled: bool
 ) -> Planted:
     """Return about ``records`` rows of training data, about half of the canaries among them.
 
-    Where there are fewer rows than that, some come twice: what they say does not matter here. A
-    canary has at each coordinate the least or the greatest value of the data, and any class.
+    ``data`` is rows ``[n, ...]`` and classes ``[n]``. Where there are fewer than wanted, some come
+    twice: what they say does not matter here. A canary has at each coordinate the least or the
+    greatest value of the data, and any class. ``filled``, there are exactly ``records``, so that
+    steps and rates are those of the claim; a row in a canary's place tells of it only where scores
+    depend on other rows, as those of black-box canaries do.
     """
+    inputs, labels = data
     rng = np.random.default_rng(seed)
     least, most = inputs.min(axis=0), inputs.max(axis=0)
     corners = rng.random((canaries, *inputs.shape[1:])) < HEADS
     rows = np.where(corners, most, least).astype(inputs.dtype)
     classes = rng.choice(np.unique(labels), canaries)
     included = rng.random(canaries) < HEADS
-    real = max(1, records - canaries // 2)
-    taken = rng.choice(len(inputs), real, replace=real > len(inputs))
     inside = np.flatnonzero(included)
+    real = max(1, records - (len(inside) if filled else canaries // 2))
+    taken = rng.choice(len(inputs), real, replace=real > len(inputs))
     canary = np.concatenate([np.full(real, NOBODY, dtype=np.int64), inside])
     order = rng.permutation(len(canary))
     return Planted(

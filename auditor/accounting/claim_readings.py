@@ -11,14 +11,14 @@ from auditor.accounting.recomputing import UNCERTAIN, Recomputed, conservative, 
 from auditor.accounting.trials import Trial, counted, exceeds, held, in_words, power, proved
 from auditor.domain.canonical import Json
 from auditor.domain.privacy_claims import PrivacyClaim
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason
+from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
 
 SHOWN, NONE, INCONCLUSIVE = "shown", "no evidence at this power", "inconclusive"
 RECOMPUTED, DIFFERENCE = "epsilon_recomputed", "epsilon_claimed_minus_recomputed"
 FINDINGS, LOWER, VERDICT = "structural_findings", "epsilon_lower_bound", "verdict"
 VOID = frozenset(
     {
-        Code.WEIGHTED, Code.BATCH_NORM, Code.FLOORED, Code.FEW_RECORDS, Code.RATE, Code.STEPS,
+        Code.WEIGHTED, Code.BATCH_NORM, Code.FEW_RECORDS, Code.RATE, Code.STEPS,
         Code.SAMPLING, Code.OTHER_MODEL, Code.OTHER_CODE, Code.OTHER_DATA, Code.RUN_STEPS,
         Code.RUN_RATE,
     }
@@ -183,6 +183,7 @@ def _findings(every: Sequence[Fault]) -> Measurement:
         value=float(len(grave)),
         method="read off the claim",
         n=len(every),
+        unit=Unit.COUNT,
         details={"codes": codes, "findings": [fault.to_json() for fault in every]},
     )
 

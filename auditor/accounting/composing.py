@@ -10,7 +10,7 @@ from scipy.special import logsumexp
 from auditor.accounting.losses import OnGrid
 from auditor.domain.tasks import Floats
 
-TILTS = np.geomspace(1e-3, 1e3, 61)
+TILTS = np.geomspace(1e-2, 1e2, 25)
 ROUNDING = 2.0**-48
 """What the transforms may err by in a sum of masses, a step: 16 units in the last place."""
 
@@ -63,13 +63,14 @@ def compose(loss: OnGrid, steps: int, tail: float) -> Composed:
     start = loss.first * steps
     mass = np.roll(powered, -((low - start) % size))
     infinite = -math.expm1(steps * math.log1p(-min(loss.infinite, 0.5)))
-    whole = OnGrid(loss.step, low, mass, infinite)
+    whole = OnGrid(loss.step, low, mass, infinite, steps * loss.offset)
     return Composed(whole, 2 * tail + steps * ROUNDING)
 
 
 def _window(loss: OnGrid, steps: int, tail: float) -> tuple[int, int]:
     kept = loss.mass > 0
-    losses, weights = loss.losses[kept], np.log(loss.mass[kept])
+    losses = (loss.first + np.arange(len(loss.mass))[kept]) * loss.step
+    weights = np.log(loss.mass[kept])
     ends = []
     for side in (-1.0, 1.0):
         tilts = TILTS / max(loss.step, float(np.sqrt(np.exp(weights) @ losses**2 * steps)))

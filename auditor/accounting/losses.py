@@ -17,10 +17,10 @@ Quantile = Callable[[Floats], Floats]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cells:
-    """A pair of distributions, cut where the privacy loss log(P/Q) crosses multiples of ``step``.
+    """A pair of distributions, cut where the privacy loss log(P/Q) crosses points of a grid.
 
-    Cell ``i`` holds losses from ``(first + i) * step`` to one step more, with masses ``p[i]`` and
-    ``q[i]``. ``below`` and ``above`` are the masses ``(P, Q)`` of what lies outside.
+    Cell ``i`` holds losses from ``offset + (first + i) * step`` to one step more, with masses
+    ``p[i]`` and ``q[i]``. ``below`` and ``above`` are the masses ``(P, Q)`` of what lies outside.
     """
 
     step: float
@@ -29,31 +29,52 @@ class Cells:
     q: Floats
     below: tuple[float, float]
     above: tuple[float, float]
+    offset: float = 0.0
+
+    @property
+    def points(self) -> Floats:
+        """The losses ``[k + 1]`` between which the cells lie."""
+        return self.offset + (self.first + np.arange(len(self.p) + 1, dtype=np.float64)) * self.step
+
+    @property
+    def fullest(self) -> float:
+        """The loss of all that the fullest cell holds."""
+        at = int(np.argmax(self.p))
+        return math.log(self.p[at] / self.q[at])
 
     def turned(self) -> "Cells":
         """Return the cells of the pair the other way round, of log(Q/P)."""
         last = self.first + len(self.p)
         return Cells(
-            self.step, -last, self.q[::-1], self.p[::-1], self.above[::-1], self.below[::-1]
+            self.step,
+            -last,
+            self.q[::-1],
+            self.p[::-1],
+            self.above[::-1],
+            self.below[::-1],
+            -self.offset,
         )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OnGrid:
-    """Masses ``[k]`` of losses ``(first + i) * step``, and the mass whose loss is infinite."""
+    """Masses ``[k]`` of losses ``offset + (first + i) * step``, and that of infinite ones."""
 
     step: float
     first: int
     mass: Floats
     infinite: float = 0.0
+    offset: float = 0.0
 
     @property
     def losses(self) -> Floats:
         """The losses ``[k]`` of the grid."""
-        return (self.first + np.arange(len(self.mass), dtype=np.float64)) * self.step
+        return self.offset + (self.first + np.arange(len(self.mass), dtype=np.float64)) * self.step
 
 
-def cells_of_removal(noise: float, rate: float, step: float, tail: float) -> Cells:
+def cells_of_removal(
+    noise: float, rate: float, step: float, tail: float, offset: float = 0.0
+) -> Cells:
     """Cut one step that holds a record with chance ``rate``, against one that never holds it.
 
     P is the mixture of N(0, noise²) and N(1, noise²), Q is N(0, noise²): Zhu, Dong and Wang
@@ -75,10 +96,12 @@ def cells_of_removal(noise: float, rate: float, step: float, tail: float) -> Cel
 
     reach = -float(ndtri(tail)) * noise
     least = loss(-reach) if rate >= 1 else math.log1p(-rate)
-    return _cut(noise, (rate, 0.0), outcome, (least, loss(1 + reach)), step)
+    return _cut(noise, (rate, 0.0), outcome, (least, loss(1 + reach)), (step, offset))
 
 
-def cells_of_replacement(noise: float, rate: float, step: float, tail: float) -> Cells:
+def cells_of_replacement(
+    noise: float, rate: float, step: float, tail: float, offset: float = 0.0
+) -> Cells:
     """Cut one step that holds a record with chance ``rate``, against one that holds another.
 
     P mixes N(0, noise²) and N(1, noise²), Q mixes N(0, noise²) and N(-1, noise²): two records
@@ -104,7 +127,7 @@ def cells_of_replacement(noise: float, rate: float, step: float, tail: float) ->
 
     reach = 1 - float(ndtri(tail)) * noise
     most = side(reach) - side(-reach)
-    return _cut(noise, (rate, -rate), outcome, (-most, most), step)
+    return _cut(noise, (rate, -rate), outcome, (-most, most), (step, offset))
 
 
 def _cut(
@@ -112,13 +135,15 @@ def _cut(
     rates: tuple[float, float],
     outcome: Quantile,
     ends: tuple[float, float],
-    step: float,
+    grid: tuple[float, float],
 ) -> Cells:
-    first, last = math.floor(ends[0] / step), math.ceil(ends[1] / step)
-    x = outcome(np.arange(first, last + 1, dtype=np.float64) * step)
+    step, offset = grid
+    first = math.floor((ends[0] - offset) / step)
+    last = math.ceil((ends[1] - offset) / step)
+    x = outcome(offset + np.arange(first, last + 1, dtype=np.float64) * step)
     masses = [_masses(x / noise, rate, 1 / noise) for rate in rates]
     (below_p, p, above_p), (below_q, q, above_q) = masses
-    return Cells(step, first, p, q, (below_p, below_q), (above_p, above_q))
+    return Cells(step, first, p, q, (below_p, below_q), (above_p, above_q), offset)
 
 
 def _masses(x: Floats, rate: float, shift: float) -> tuple[float, Floats, float]:
@@ -152,11 +177,11 @@ def from_above(cells: Cells) -> OnGrid:
     the hockey-stick curve: Doroshenko, Ghazi, Kamath, Kumar and Manurangsi (2022), PoPETs,
     algorithm 1.
     """
-    points = np.exp((cells.first + np.arange(len(cells.p))) * cells.step)
+    points = np.exp(cells.points[:-1])
     to_upper = np.clip((cells.p - points * cells.q) / -math.expm1(-cells.step), 0.0, cells.p)
     mass = _placed(cells, to_upper)
     mass[0] += cells.below[0]
-    return OnGrid(cells.step, cells.first, mass, cells.above[0])
+    return OnGrid(cells.step, cells.first, mass, cells.above[0], cells.offset)
 
 
 def from_below(cells: Cells) -> OnGrid:
@@ -167,7 +192,7 @@ def from_below(cells: Cells) -> OnGrid:
     data-processing inequality either can only hide. Joining begins at both tails and meets in the
     fullest cell, so that little is left over.
     """
-    points = np.exp((cells.first + np.arange(len(cells.p) + 1)) * cells.step)
+    points = np.exp(cells.points)
     short = np.maximum(points[1:] * cells.q - cells.p, 0.0)  # of the point above a cell
     over = np.maximum(cells.p - points[:-1] * cells.q, 0.0)  # the point below it
     peak, up = int(np.argmax(cells.p)), np.zeros(len(cells.p))
@@ -178,7 +203,7 @@ def from_below(cells: Cells) -> OnGrid:
         up[peak] = min(up[peak], 1 - (taken[-1] if peak else 0.0))
     mass = _placed(cells, up * cells.p)
     mass[-1] += cells.above[0]
-    return OnGrid(cells.step, cells.first, mass)
+    return OnGrid(cells.step, cells.first, mass, 0.0, cells.offset)
 
 
 def _placed(cells: Cells, to_upper: Floats) -> Floats:

@@ -16,6 +16,8 @@ from auditor.exposing.attribute_gaps import FEWEST_KNOWN, NO_TABLE, other_column
 from auditor.exposing.unseen import unseen
 from auditor.stats.halving import first_half
 
+MOST_KNOWN = 10_000
+"""Rows that an imputer is taught, so that its features fit into memory."""
 Places = NDArray[np.int64]
 
 
@@ -51,9 +53,10 @@ def sides(subject: Subject, most: int) -> Sides | Gap:
     fresh = order[_fresh(evaluation, taught)[order]]
     apart = first_half(permutation(subject.audit_seed, evaluation.units), evaluation.cluster)
     others, copies = fresh[~apart[fresh]][:most], evaluation.rows - len(fresh)
-    known = _rows(evaluation, fresh[apart[fresh]])
+    known = _rows(evaluation, fresh[apart[fresh]][:MOST_KNOWN])
     if reference is not None and _lacking(training, reference) is None:
-        known, others = _rows(reference, np.flatnonzero(_fresh(reference, taught))), fresh[:most]
+        there = np.flatnonzero(_fresh(reference, taught))
+        known, others = _rows(reference, there[:MOST_KNOWN]), fresh[:most]
     members = subject.sample(Role.TRAINING, most)
     members = members[_labels(training)[members] >= 0]
     if len(known.labels) < FEWEST_KNOWN:

@@ -11,11 +11,11 @@ from scipy.special import ndtri
 from auditor.domain.absences import without_labels
 from auditor.domain.canonical import Json
 from auditor.domain.clusters import read_clusters
+from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.intervals import Interval
 from auditor.domain.readings import Bound, Measurement, Reading, Unit
-from auditor.exposing.conclusions import NOTHING, OPEN, SHOWN
 from auditor.stats.clusters import clustered_mean
 from auditor.stats.differences import share
 from auditor.stats.paired import paired_difference
@@ -132,7 +132,7 @@ def conclusion(found: Sequence[Copy], level: float) -> Measurement:
     shown = [name for name, gain in gains.items() if gain is not None and gain.low > 0]
     smallest = {_name(it): it.smallest(level, family) for it in compared}
     weak = min(smallest.values(), default=1.0) > WEAK
-    value = SHOWN if shown else OPEN if weak else NOTHING
+    value = SHOWN if shown else OPEN if weak else NOT_SEEN
     details: dict[str, Json] = {
         "shown_by": list(shown),
         "level": level,

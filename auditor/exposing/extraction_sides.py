@@ -17,6 +17,8 @@ from auditor.exposing.unseen import unseen
 from auditor.stats.halving import first_half
 
 FEWEST_POOL, FEWEST_HELD = 10, 20
+SPARE = 2
+"""Of so many times the rows that judge, those that the attacker has are left out."""
 Places = NDArray[np.int64]
 
 
@@ -54,7 +56,9 @@ def sides(subject: Subject, rows: int, budgets: Sequence[int]) -> Sides | Gap:
     labels = source.labels
     if labels is not None:
         owned = owned[labels[owned] >= 0]
+    owned = owned[: max(budgets)]
     pool = np.asarray(source.inputs)[owned]
+    held = held[: SPARE * rows]
     held = held[unseen(evaluation.inputs[held], pool)][:rows]
     if len(pool) < FEWEST_POOL or len(held) < FEWEST_HELD:
         return _too_few(len(pool), len(held))

@@ -11,6 +11,8 @@ from auditor.domain.tasks import Floats
 
 FEW_VALUES = 10
 """A column of at most so many values is told apart value by value."""
+MOST_COLUMNS = 200
+"""Columns beyond which values are not told apart, so that the table of features fits."""
 STEPS = 200
 LEAST_SPREAD = 1e-9
 Codes = NDArray[np.int64]
@@ -36,7 +38,11 @@ class Terms:
         middle = np.where(known, rows, 0.0).sum(axis=0) / counts
         away = np.where(known, rows - middle, 0.0)
         spread = np.sqrt((away * away).sum(axis=0) / counts)
-        values = tuple(_few(column[there]) for column, there in zip(rows.T, known.T, strict=True))
+        narrow = rows.shape[1] <= MOST_COLUMNS
+        values = tuple(
+            _few(column[there]) if narrow else np.empty(0)
+            for column, there in zip(rows.T, known.T, strict=True)
+        )
         return cls(middle, np.where(spread > LEAST_SPREAD, spread, np.inf), values)
 
     def __call__(self, rows: Floats, labels: Codes, classes: int) -> Floats:

@@ -1,6 +1,7 @@
 """Readings of a membership audit, from what was seen alone."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import cast
 
 from auditor.domain.canonical import Json
@@ -9,6 +10,7 @@ from auditor.domain.intervals import Interval
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Scalar, Unit
 from auditor.exposing.attacks import ATTACKS, rounded
 from auditor.exposing.pools import LEAST
+from auditor.exposing.standins import RECIPE_KIND
 from auditor.exposing.thresholds import cut
 from auditor.exposing.verdicts import Finding, Said, at_risk, examine, overall, power
 from auditor.exposing.witnesses import Witness
@@ -22,6 +24,8 @@ RATES: Mapping[str, tuple[float, int]] = {
 }
 """A share of false alarms, and the non-members without which it cannot be told."""
 ALL = "all"
+_OF_A_RECIPE = frozenset({Reason.RECIPE_FAILED, Reason.RECIPE_MISMATCH})
+"""Why a recipe that was named and run adds nothing; none being there is no gap in the others."""
 MOST_GROUPS = 20
 DECIMALS = 1
 NO_ROUNDING, ROUNDED = "none", "one decimal"
@@ -44,7 +48,7 @@ EMITS: Mapping[str, Metric] = {
         Bound.AT_LEAST,
         higher_is_better=False,
     ),
-    VERDICT: Metric("Whether membership leaks", Unit.NONE, exact=True),
+    VERDICT: Metric("Whether membership leaks", Unit.NONE, Bound.AT_LEAST, exact=True),
 }
 
 
@@ -61,10 +65,9 @@ def readings(witness: Witness, confidence: float, listed: int) -> Iterator[Readi
     yield _together(witness, findings, listed)
     others = int((~witness.member).sum())
     yield from (_few(name, others, least) for name, (_, least) in RATES.items() if others < least)
-    if witness.recipe_gap is not None:
-        gap = witness.recipe_gap
-        params = {"shadows": "recipe"}
-        yield Gap(reason=gap.reason, detail=gap.detail, cure=gap.cure, metric=AUC, params=params)
+    gap = witness.recipe_gap
+    if gap is not None and gap.reason in _OF_A_RECIPE:
+        yield replace(gap, metric=AUC, params={"shadows": RECIPE_KIND})
 
 
 def _area(finding: Finding, interval: Interval, rounding: str, group: str) -> Measurement:
@@ -120,19 +123,19 @@ def _verdict(finding: Finding, witness: Witness, listed: int) -> Measurement:
 
 def _together(witness: Witness, findings: tuple[Finding, ...], listed: int) -> Measurement:
     main, said = findings[-1], overall(findings)
-    reasons = sorted({reason for finding in findings for reason in finding.reasons})
+    told = "; ".join(sorted({reason for finding in findings for reason in finding.reasons}))
     details: dict[str, Json] = {
         "attacks": [
             {**finding.params, "said": finding.said.value, "auc": finding.area.value}
             for finding in findings
         ],
         "power": power(main),
-        "reason": "; ".join(reasons) if said is Said.INCONCLUSIVE else "",
+        **({"doubt": told, "reason": told} if said is Said.INCONCLUSIVE else {"reason": ""}),
         "worst_rows": _worst(witness, main, listed),
         "members": int(witness.member.sum()),
         "non_members": int((~witness.member).sum()),
         "left_out_as_shared": witness.shared,
-        "recipe_agreement": witness.agreement,
+        "recipe": witness.agreement if witness.recipe_gap is None else witness.recipe_gap.detail,
     }
     return _text(said.value, len(witness.member), {"attack": ALL, "shadows": ALL}, details)
 
@@ -141,10 +144,12 @@ def _text(said: str, rows: int, params: dict[str, Scalar], details: dict[str, Js
     return Measurement(
         metric=VERDICT,
         value=said,
+        bound=Bound.AT_LEAST,
         method="fisher's and mann-whitney's tests at 0.001, bonferroni over attacks",
         n=rows,
         params=params,
         repeat=Repeat.INTERVAL,
+        doubted=said == Said.INCONCLUSIVE.value,
         details=details,
     )
 

@@ -14,6 +14,8 @@ from auditor.domain.tasks import Array
 
 LEAST = 30
 """Rows of either kind without which nothing is told of a model."""
+MOST_VALUES = 50_000_000
+"""Numbers that the rows of one kind may hold, so that copies of them fit into memory."""
 HELD_SHARE, MOST_HELD = 0.2, 500
 Rows = NDArray[np.int64]
 Groups = dict[str, tuple[tuple[str, ...], NDArray[np.int64]]]
@@ -60,6 +62,7 @@ def gather(subject: Subject, most: int, *, hold: bool = False) -> Pool | Gap:
     shared, outside = int((~apart).sum()), outside[apart]
     count = min(MOST_HELD, int(len(outside) * HELD_SHARE)) if hold else 0
     held, outside = outside[len(outside) - count :], outside[: len(outside) - count]
+    most = min(most, max(LEAST, MOST_VALUES // max(1, int(np.prod(ours.shape[1:])))))
     inside, outside = inside[:most], outside[:most]
     if min(len(inside), len(outside)) < LEAST:
         return _too_few(len(inside), len(outside))

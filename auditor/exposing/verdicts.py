@@ -91,8 +91,11 @@ class Finding:
         }
 
 
-def examine(witness: Witness, attack: Attack) -> Finding:
-    """Make one attack on what was seen, and judge it by its gates and tests."""
+def examine(witness: Witness, attack: Attack, looks: int | None = None) -> Finding:
+    """Make one attack on what was seen, and judge it by its gates and tests.
+
+    ``looks`` is how many attacks share the level; all that the witness allows, if left out.
+    """
     name, kind = attack
     shadows = witness.shadows(kind)
     scores = ATTACKS[name](witness.target, shadows)
@@ -106,7 +109,7 @@ def examine(witness: Witness, attack: Attack) -> Finding:
         area(scores, witness.member),
         unseen,
         witness.blind,
-        LEVEL / (TESTS * len(witness.attacks)),
+        LEVEL / (TESTS * (looks or len(witness.attacks))),
         _reasons(unseen, witness.blind),
     )
 

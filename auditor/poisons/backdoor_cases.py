@@ -13,7 +13,9 @@ from auditor.domain.intervals import Interval
 from auditor.domain.tasks import Floats
 from auditor.poisons.backdoor_statistics import (
     FEWEST_CLASSES,
+    LEADS,
     LEAST_SPREAD,
+    lead,
     margin_scores,
     mask_scores,
     noise_scores,
@@ -21,6 +23,7 @@ from auditor.poisons.backdoor_statistics import (
     scan_scores,
 )
 from auditor.stats.conformal import conformal_p_values
+from auditor.stats.differences import share_difference
 from auditor.stats.paired import paired_difference
 from auditor.stats.proportions import clopper_pearson
 
@@ -44,7 +47,10 @@ def class_scores(evidence: Evidence, detector: str) -> Floats:
         return margin_scores(cast("Floats", evidence["margins"]))
     if detector == NOISE:
         return noise_scores(cast("Labels", evidence["noise"]))
-    return scan_scores(rates(evidence, detector))
+    sent, left = (
+        cast("Labels", evidence[f"{name}_{detector}"]) for name in ("again", "again_left")
+    )
+    return np.asarray(sent / np.maximum(left, 1))
 
 
 def rates(evidence: Evidence, detector: str) -> Floats:
@@ -55,9 +61,9 @@ def rates(evidence: Evidence, detector: str) -> Floats:
 
 def classes_of(evidence: Evidence, detector: str) -> Labels:
     """Return the classes that a detector's scores are of."""
-    if detector in {MASK, MARGIN}:
-        return cast("Labels", evidence["searched"])
-    return np.arange(len(class_scores(evidence, detector)))
+    if detector == NOISE:
+        return np.arange(len(class_scores(evidence, NOISE)))
+    return cast("Labels", evidence["searched"])
 
 
 def top_class(evidence: Evidence, detector: str) -> int:
@@ -75,6 +81,13 @@ def index_of(evidence: Evidence, detector: str) -> float | None:
     least = LEAST_SPREAD[detector]
     found = outlying(scores, least)
     return float(found[classes_of(evidence, detector) == top_class(evidence, detector)][0])
+
+
+def stands_out(evidence: Evidence, detector: str, index: float) -> bool:
+    """Return whether one class lies ``index`` deviations out, and far ahead of the second."""
+    found = index_of(evidence, detector)
+    ahead = found is not None and lead(class_scores(evidence, detector)) >= LEADS[detector]
+    return ahead and found is not None and found >= index
 
 
 def p_value(evidence: Evidence, detector: str) -> float | None:
@@ -131,8 +144,9 @@ class Trial:
     def gap(self, target: int, confidence: float) -> tuple[Interval, int] | None:
         """Return by how much a trigger does better than that of the best other class, and which.
 
-        Triggers of masks are cut to one size first. Rows of neither class are counted, at a
-        confidence that holds for all rivals together. ``None`` where there is no rival or no row.
+        Triggers of masks are cut to one size first. Rows of neither class are counted (of two
+        classes, each trigger's own rows), at a confidence that holds for all rivals together.
+        ``None`` where there is no rival or no row.
         """
         rivals = [int(at) for at in self.searched if at != target]
         shares = {at: self._shares(target, at) for at in rivals}
@@ -140,10 +154,13 @@ class Trial:
         if not told:
             return None
         rival = max(told, key=lambda at: (told[at], -at))
-        rows = self.others(target) & self.others(rival)
-        ours = self._sent("under", target)[rows]
-        theirs = self._sent(self._even, rival)[rows]
         level = 1 - (1 - confidence) / len(told)
+        rows = self.others(target) & self.others(rival)
+        mine, others = self._sent("under", target), self._sent(self._even, rival)
+        if not rows.any():
+            counts = (_count(mine, self.others(target)), _count(others, self.others(rival)))
+            return share_difference(*counts, level), rival
+        ours, theirs = mine[rows], others[rows]
         gained, lost = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
         return paired_difference(gained, lost, len(ours), level), rival
 
@@ -176,13 +193,19 @@ class Trial:
         return "even" if f"even_{self.kind}" in self.evidence else "under"
 
     def _shares(self, target: int, rival: int) -> float | None:
-        rows = self.others(target) & self.others(rival)
-        return float(self._sent(self._even, rival)[rows].mean()) if rows.any() else None
+        both = self.others(target) & self.others(rival)
+        rows = both if both.any() else self.others(rival)
+        usable = rows.any() and self.others(target).any()
+        return float(self._sent(self._even, rival)[rows].mean()) if usable else None
 
     def _sent(self, which: str, at: int) -> NDArray[np.bool_]:
         decided = cast("Labels", self.evidence[f"{which}_{self.kind}"])
         sent: NDArray[np.bool_] = decided[self.searched == at][0] == at
         return sent
+
+
+def _count(sent: NDArray[np.bool_], rows: NDArray[np.bool_]) -> tuple[int, int]:
+    return int(sent[rows].sum()), int(rows.sum())
 
 
 def detectors_of(evidence: Evidence) -> tuple[str, ...]:

@@ -37,15 +37,22 @@ def cleanse(  # noqa: PLR0913, PLR0917 -- what is searched, on what, and how
 ) -> Triggers:  # fmt: skip
     """Return one trigger for each of ``classes`` ``[k]``, as small as the steps allow.
 
-    All classes are fitted on the same ``[n, ...]`` rows in one batch. Where no mask reaches its
-    class, the last one is returned. Raises ``CancelledError`` through ``progress``.
+    All classes are fitted on the same ``[n, ...]`` rows in one batch, as far as memory allows.
+    Where no mask reaches its class, the last one is returned. Raises ``CancelledError`` through
+    ``progress``.
     """
-    fit = _Fit(twin, room, classes)
-    for step in range(effort.steps):
-        progress(step, effort.steps, "smallest triggers")
-        chosen = rng.choice(len(rows), min(effort.batch, len(rows)), replace=False)
-        fit.step(rows[chosen].astype(np.float64))
-    return fit.best()
+    together = room.chunk(effort.batch)
+    parts = [classes[at : at + together] for at in range(0, len(classes), together)]
+    found: list[Triggers] = []
+    for index, part in enumerate(parts):
+        fit = _Fit(twin, room, part)
+        for step in range(effort.steps):
+            progress(index * effort.steps + step, len(parts) * effort.steps, "smallest triggers")
+            chosen = rng.choice(len(rows), min(effort.batch, len(rows)), replace=False)
+            fit.step(rows[chosen].astype(np.float64))
+        found.append(fit.best())
+    masks, contents = ([getattr(one, name) for one in found] for name in ("masks", "contents"))
+    return Triggers(np.concatenate(masks), np.concatenate(contents))
 
 
 @dataclass(slots=True, eq=False)

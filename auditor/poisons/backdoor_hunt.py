@@ -17,7 +17,6 @@ from auditor.poisons.backdoor_cases import (
     PATCH,
     SCANS,
     VALUE,
-    class_scores,
     top_class,
 )
 from auditor.poisons.backdoor_cleanse import Effort, cleanse
@@ -25,9 +24,10 @@ from auditor.poisons.backdoor_ground import Asker, Ground
 from auditor.poisons.backdoor_margins import Climb, margins
 from auditor.poisons.backdoor_noise import noises, tally
 from auditor.poisons.backdoor_nulls import MOST_ASKED, clean_answers
-from auditor.poisons.backdoor_scans import blends, flips, patches, stamped, values
+from auditor.poisons.backdoor_scans import blends, flips, patches, values
+from auditor.poisons.backdoor_statistics import scan_scores
 from auditor.poisons.backdoor_trials import Scan, by_chance, cut, finalists, scan, under
-from auditor.poisons.backdoor_triggers import Triggers
+from auditor.poisons.backdoor_triggers import Drawn, Triggers, stamped
 
 Labels = NDArray[np.int64]
 
@@ -91,7 +91,7 @@ class Hunt:
 
     def _scans(self) -> None:
         room, plan, ground = self.ground.room, self.plan, self.ground
-        tried: dict[str, Triggers] = {}
+        tried: dict[str, Drawn] = {}
         if room.axes is not None:
             tried[PATCH] = patches(room, plan.tried, self.rng)
         if len(room.shape) > 1:
@@ -105,12 +105,13 @@ class Hunt:
 
     def _search(self) -> None:
         """Choose the classes that triggers are made for: all, or those that scans point at."""
-        scores = np.max([class_scores(self.seen, kind) for kind in self.scans], axis=0)
+        scores = np.max([scan_scores(found.rates) for found in self.scans.values()], axis=0)
         order = np.argsort(-scores, kind="stable")[: self.plan.classes]
         searched = np.sort(order).astype(np.int64)
         self.seen["searched"] = searched
         for kind, found in self.scans.items():
-            self.found[kind] = finalists(self.ground, found, searched, self.plan.again)
+            self.found[kind], sent, left = finalists(self.ground, found, searched, self.plan.again)
+            self.seen |= {f"again_{kind}": sent, f"again_left_{kind}": left}
 
     def _gradients(self) -> None:
         twin, room = self.subject.twin, self.ground.room
@@ -138,10 +139,11 @@ class Hunt:
         self.seen |= {
             f"sizes_{kind}": triggers.sizes,
             f"under_{kind}": under(asker, room, triggers, rows),
-            f"masks_{kind}": triggers.masks.astype(np.float32),
-            f"contents_{kind}": room.scaled(triggers.contents).astype(np.float32),
         }
         at = self._top(kind)
+        self.seen[f"mask_of_{kind}"] = triggers.masks[at].astype(np.float32)
+        content = room.scaled(triggers.contents[at]).astype(np.float32)
+        self.seen[f"content_of_{kind}"] = content
         if kind == MASK:
             even = cut(triggers, float(triggers.sizes[at]))
             self.seen[f"even_{kind}"] = under(asker, room, even, rows)

@@ -35,23 +35,35 @@ def margins(  # noqa: PLR0913, PLR0917 -- what climbs, where, and how
 
     Raises ``CancelledError`` through ``progress``.
     """
-    aims = np.repeat(classes, climb.starts)
+    most: list[float] = []
+    together = room.chunk(climb.starts)
+    for first in range(0, len(classes), together):
+        part = classes[first : first + together]
+        best = _climbed(twin, room, np.repeat(part, climb.starts), climb.steps, rng, progress)
+        most.extend(best.reshape(len(part), climb.starts).max(axis=1).tolist())
+    return np.array(most)
+
+
+def _climbed(  # noqa: PLR0913, PLR0917 -- as above
+    twin: Twin, room: Room, aims: NDArray[np.int64], steps: int, rng: np.random.Generator,
+    progress: Progress,
+) -> Floats:  # fmt: skip
+    """Return the largest margin that each of the random starts ``[n]`` comes to."""
     shares = rng.random((len(aims), *room.shape))
     pull, best = np.zeros_like(shares), np.full(len(aims), -np.inf)
-    for step in range(climb.steps):
-        progress(step, climb.steps, "largest margins")
+    for step in range(steps):
+        progress(step, steps, "largest margins")
         logits = twin.forward(room.scaled(shares))
         found, cotangent = _margin(logits, aims)
         best = np.maximum(best, found)
         slope = np.nan_to_num(twin.backward(cotangent)) * room.width
         scale = np.abs(slope).reshape(len(aims), -1).mean(axis=1)
         pull = MOMENTUM * pull + slope / np.maximum(_wide(scale, slope), 1e-300)
-        fall = (1 + np.cos(np.pi * step / climb.steps)) / 2
+        fall = (1 + np.cos(np.pi * step / steps)) / 2
         size = LAST_STEP + (FIRST_STEP - LAST_STEP) * fall
         shares = np.clip(shares + size * np.sign(pull), 0, 1)
-    best = np.maximum(best, _margin(twin.forward(room.scaled(shares)), aims)[0])
-    most: Floats = best.reshape(len(classes), climb.starts).max(axis=1)
-    return most
+    last = _margin(twin.forward(room.scaled(shares)), aims)[0]
+    return np.asarray(np.maximum(best, last))
 
 
 def _margin(logits: Floats, aims: NDArray[np.int64]) -> tuple[Floats, Floats]:

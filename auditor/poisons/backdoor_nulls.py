@@ -1,7 +1,8 @@
 """Clean models to compare with: the recipe, trained again on rows that the audit trusts.
 
 They are not trained on the training data: were those poisoned, every model would have the backdoor,
-and none would stand out.
+and none would stand out. Rows that the audit trusts are fewer than those that the artifact was
+trained on, and models of fewer rows are flightier, so that the comparison leans to silence.
 """
 
 from collections.abc import Mapping

@@ -27,7 +27,7 @@ from auditor.poisons.backdoor_cases import (
     top_class,
     trials_of,
 )
-from auditor.poisons.backdoor_statistics import FEWEST_CLASSES, margin_p_value
+from auditor.poisons.backdoor_statistics import FEWEST_CLASSES, lead, margin_p_value
 from auditor.poisons.backdoor_verdicts import Rules, judge
 from auditor.stats.paired import paired_difference
 from auditor.stats.proportions import clopper_pearson
@@ -104,7 +104,10 @@ class _Told:
                 metric=INDEX,
                 params=place,
             )
-        details: dict[str, Json] = {"target_class": self._name(top_class(evidence, detector))}
+        details: dict[str, Json] = {
+            "target_class": self._name(top_class(evidence, detector)),
+            "lead": lead(scores),
+        }
         chance = p_value(evidence, detector)
         if detector == MARGIN:
             chance = margin_p_value(cast("NDArray[np.float64]", evidence["margins"]))

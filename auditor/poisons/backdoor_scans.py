@@ -4,7 +4,6 @@ A backdoored model obeys much that resembles its trigger only in part, so that b
 at its class by decisions alone.
 """
 
-from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from auditor.domain.tasks import Array, Floats
-from auditor.poisons.backdoor_triggers import Room, Triggers
+from auditor.poisons.backdoor_triggers import Drawn, Room
 
 SIDES = (0.05, 0.1, 0.15, 0.2)
 """Sides of patches as shares of the shorter side of a picture, at least one pixel."""
@@ -20,11 +19,13 @@ CONTENTS = ("high", "low", "checks", "random")
 MIXTURES = (0.1, 0.2, 0.3)
 """How strongly patterns are mixed in."""
 PATTERNS = ("grains", "clouds", "stripes", "plain")
+ALONG = 0.5
+"""The share of stripes that run along an axis."""
 TAILS = (0.0, 1.0)
 RARE = (0.001, 0.999)
 
 
-def patches(room: Room, count: int, rng: np.random.Generator) -> Triggers:
+def patches(room: Room, count: int, rng: np.random.Generator) -> Drawn:
     """Return up to ``count`` square patches of several sides, places and contents on a picture.
 
     Every side gets the same number of them, of all places on a grid and all contents. Raises
@@ -35,27 +36,35 @@ def patches(room: Room, count: int, rng: np.random.Generator) -> Triggers:
         raise TypeError(message)
     high, wide = (room.shape[axis] for axis in room.axes[:2])
     sides = sorted({max(1, round(share * min(high, wide))) for share in SIDES})
-    masks, contents = [], []
+    laid: list[tuple[int, int, int, str]] = []
     for side in sides:
-        cells = list(product(_grid(high, side), _grid(wide, side), CONTENTS))
+        cells = list(product([side], _grid(high, side), _grid(wide, side), CONTENTS))
         chosen = rng.permutation(len(cells))[: max(1, count // len(sides))]
-        for top, left, content in (cells[at] for at in chosen):
-            mask = np.zeros((high, wide))
-            mask[top : top + side, left : left + side] = 1.0
-            masks.append(_as_places(mask, room))
-            contents.append(_content(content, room, rng))
-    return Triggers(np.array(masks), np.array(contents))
+        laid += [cells[at] for at in chosen]
+    order, seed = rng.permutation(len(laid)), int(rng.integers(2**31))
+
+    def make(at: int) -> tuple[Floats, Floats]:
+        side, top, left, content = laid[order[at]]
+        mask = np.zeros((high, wide))
+        mask[top : top + side, left : left + side] = 1.0
+        return _as_places(mask, room), _content(content, room, np.random.default_rng([seed, at]))
+
+    return Drawn(len(laid), make)
 
 
-def blends(room: Room, count: int, rng: np.random.Generator) -> Triggers:
+def blends(room: Room, count: int, rng: np.random.Generator) -> Drawn:
     """Return ``count`` patterns that are mixed into the whole input, at each of ``MIXTURES``."""
-    strengths = [MIXTURES[at % len(MIXTURES)] for at in range(count)]
-    masks = np.array([np.full(room.places, share) for share in strengths])
-    kinds = [PATTERNS[(at // len(MIXTURES)) % len(PATTERNS)] for at in range(count)]
-    return Triggers(masks, np.array([_pattern(kind, room, rng) for kind in kinds]))
+    seed = int(rng.integers(2**31))
+
+    def make(at: int) -> tuple[Floats, Floats]:
+        kind = PATTERNS[(at // len(MIXTURES)) % len(PATTERNS)]
+        pattern = _pattern(kind, room, np.random.default_rng([seed, at]))
+        return np.full(room.places, MIXTURES[at % len(MIXTURES)]), pattern
+
+    return Drawn(count, make)
 
 
-def values(room: Room, rows: Array, count: int, rng: np.random.Generator) -> Triggers:
+def values(room: Room, rows: Array, count: int, rng: np.random.Generator) -> Drawn:
     """Return up to ``count`` settings of one or two columns to extreme or rare values.
 
     All single columns come first: the ends of their range and the rarest of what ``rows`` hold;
@@ -75,18 +84,14 @@ def values(room: Room, rows: Array, count: int, rng: np.random.Generator) -> Tri
         first, second = (single[at] for at in rng.integers(0, len(single), 2))
         if first[0] != second[0]:
             chosen.append([first, second])
-    masks, contents = np.zeros((len(chosen), len(low))), np.zeros((len(chosen), len(low)))
-    for at, settings in enumerate(chosen):
-        for column, value in settings:
-            masks[at, column], contents[at, column] = 1.0, value
-    shape = (len(chosen), *room.shape)
-    return Triggers(masks.reshape(shape), contents.reshape(shape))
 
+    def make(at: int) -> tuple[Floats, Floats]:
+        mask, content = np.zeros(len(low)), np.zeros(len(low))
+        for column, value in chosen[at]:
+            mask[column], content[column] = 1.0, value
+        return mask.reshape(room.shape), content.reshape(room.shape)
 
-def stamped(tried: Triggers, rows: Array, room: Room) -> Iterator[Array]:
-    """Yield all rows under all triggers, trigger by trigger, a bounded part at a time."""
-    for _, part in tried.on(rows, room):
-        yield part
+    return Drawn(len(chosen), make)
 
 
 def flips(
@@ -136,7 +141,9 @@ def _pattern(kind: str, room: Room, rng: np.random.Generator) -> Floats:
     if kind == "clouds":
         drawn = gaussian_filter(rng.normal(size=(high, wide)), min(high, wide) / 8, mode="wrap")
     else:
-        turn, waves = rng.uniform(0, np.pi), rng.uniform(2, 8)
+        # Stripes in use run along an axis and close at the border; every other one is such.
+        turn, waves = rng.uniform(0, np.pi), float(rng.integers(2, 9))
+        turn = rng.choice([0.0, np.pi / 2]) if rng.random() < ALONG else turn
         down, across = np.indices((high, wide)) / max(high, wide)
         way = np.cos(turn) * down + np.sin(turn) * across
         drawn = np.sin(2 * np.pi * (waves * way + rng.random()))

@@ -8,7 +8,7 @@ from scipy.stats import gamma
 
 from auditor.domain.tasks import Floats
 
-STRONGEST = 10
+STRONGEST = 4
 """The triggers of a scan whose mean success speaks for a class."""
 FEWEST_CLASSES = 4
 """With fewer classes, there are too few others to stand out from."""
@@ -18,6 +18,12 @@ LEAST_SPREAD: Mapping[str, float] = {
     "patch": 0.05, "blend": 0.05, "value": 0.05, "mask": 0.15, "margin": 0.1,
 }  # fmt: skip
 """The least spread that classes are taken to have: shares of a scan, logarithms of the others."""
+LEADS: Mapping[str, float] = {
+    "patch": 0.3, "blend": 0.4, "value": 0.3, "mask": float(np.log(2)), "margin": 0.5,
+}  # fmt: skip
+"""How far the first class has to be ahead of the second: by a share of the rows, by half the mask.
+Without it, one natural class of ten lies beyond two deviations in one clean model of five.
+"""
 
 
 def outlying(values: Floats, least: float) -> Floats:
@@ -29,6 +35,12 @@ def outlying(values: Floats, least: float) -> Floats:
     middle = float(np.median(values))
     spread = max(NORMAL * float(np.median(np.abs(values - middle))), least)
     return np.asarray((values - middle) / spread)
+
+
+def lead(values: Floats) -> float:
+    """Return how far the highest of ``[k]`` values is ahead of the second."""
+    second, first = np.sort(values)[-2:]
+    return float(first - second)
 
 
 def scan_scores(rates: Floats) -> Floats:

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from auditor.domain.subjects import Progress
 from auditor.domain.tasks import Array, Floats
 from auditor.poisons.backdoor_ground import Asker, Ground, Rows
-from auditor.poisons.backdoor_scans import flips, stamped
-from auditor.poisons.backdoor_triggers import Room, Triggers
+from auditor.poisons.backdoor_scans import flips
+from auditor.poisons.backdoor_triggers import Drawn, Room, Triggers, stamped
 
 Labels = NDArray[np.int64]
 SHORTLIST = 3
@@ -20,7 +20,7 @@ SHORTLIST = 3
 class Scan:
     """What blind triggers did: ``flips`` ``[k, classes]`` of ``left`` ``[classes]`` rows each."""
 
-    tried: Triggers
+    tried: Drawn
     flips: NDArray[np.int64]
     left: NDArray[np.int64]
     backgrounds: Array
@@ -31,7 +31,7 @@ class Scan:
         return np.asarray(self.flips / np.maximum(self.left, 1))
 
 
-def scan(ground: Ground, tried: Triggers, backgrounds: int, progress: Progress) -> Scan:
+def scan(ground: Ground, tried: Drawn, backgrounds: int, progress: Progress) -> Scan:
     """Put every trigger on the same few rows, of as many classes as can be."""
     rows = _spread(ground.fitted, backgrounds)
     inputs, before = ground.fitted.inputs[rows], ground.fitted.before[rows]
@@ -43,16 +43,23 @@ def scan(ground: Ground, tried: Triggers, backgrounds: int, progress: Progress) 
     return Scan(tried, counts, left, inputs)
 
 
-def finalists(ground: Ground, found: Scan, classes: Labels, rows: int) -> Triggers:
-    """Return one trigger for each of ``classes``: the best of a short list, on more rows."""
-    fitted, chosen = ground.fitted, []
+def finalists(
+    ground: Ground, found: Scan, classes: Labels, rows: int
+) -> tuple[Triggers, Labels, Labels]:
+    """Return one trigger for each of ``classes`` ``[k]``: the best of a short list, on more rows.
+
+    Also how many of these rows each sends to its class, and out of how many: ``[k], [k]``.
+    """
+    fitted, chosen, sent = ground.fitted, list[int](), list[int]()
     inputs, before = fitted.inputs[:rows], fitted.before[:rows]
     for at in classes:
         best = np.argsort(-found.rates[:, at], kind="stable")[:SHORTLIST].astype(np.int64)
         decided = under(ground.asker, ground.room, found.tried.take(best), inputs)
-        counts, _ = flips(decided, before, ground.classes)
+        counts, left = flips(decided, before, ground.classes)
         chosen.append(int(best[counts[:, at].argmax()]))
-    return found.tried.take(np.array(chosen, dtype=np.int64))
+        sent.append(int(counts[:, at].max()))
+    triggers = found.tried.take(np.array(chosen, dtype=np.int64))
+    return triggers, np.array(sent, dtype=np.int64), left[classes]
 
 
 def under(asker: Asker, room: Room, triggers: Triggers, rows: Array) -> Labels:

@@ -1,6 +1,6 @@
 """What a trigger is: a mask and a content, put on any row in the same way."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,11 +32,11 @@ class Room:
     def of(cls, space: InputSpace, rows: Array) -> "Room":
         """Return the room of an input space for rows of one shape and type."""
         row = rows.shape[1:]
-        known = rows.astype(np.float64).reshape(len(rows), -1)
-        least, most = (np.nan_to_num(end(known, axis=0)).reshape(row) for end in _ENDS)
-        low, high = np.broadcast_to(space.low, row), np.broadcast_to(space.high, row)
-        low = np.where(np.isfinite(low), low, least)
-        high = np.where(np.isfinite(high), high, np.maximum(most, low))
+        low, high = (
+            np.broadcast_to(_closed(end, rows, seen), row)
+            for end, seen in ((space.low, np.nanmin), (space.high, np.nanmax))
+        )
+        high = np.maximum(high, low)
         quantum = np.broadcast_to(space.quantum, row)
         whole = rows.dtype.kind in "iub"
         return cls(
@@ -111,16 +111,42 @@ class Triggers:
         """Return some of them."""
         return Triggers(self.masks[keep], self.contents[keep])
 
-    def on(self, rows: Array, room: Room) -> Iterator[tuple[slice, Array]]:
-        """Yield rows ``[k' * n, ...]`` under consecutive triggers, a bounded part at a time."""
-        step = room.chunk(len(rows))
-        for first in range(0, len(self), step):
-            part = slice(first, min(first + step, len(self)))
-            count = part.stop - part.start
-            masks = np.repeat(self.masks[part], len(rows), axis=0)
-            contents = np.repeat(room.scaled(self.contents[part]), len(rows), axis=0)
-            repeated = np.tile(rows, (count, *[1] * (rows.ndim - 1)))
-            yield part, room.put(repeated, masks, contents)
+    def on(self, rows: Array, room: Room) -> Array:
+        """Return all ``[n, ...]`` rows under each trigger, trigger by trigger: ``[k * n, ...]``."""
+        masks = np.repeat(self.masks, len(rows), axis=0)
+        contents = np.repeat(room.scaled(self.contents), len(rows), axis=0)
+        repeated = np.tile(rows, (len(self), *[1] * (rows.ndim - 1)))
+        return room.put(repeated, masks, contents)
 
 
-_ENDS = (np.nanmin, np.nanmax)
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """Many triggers, each made when it is needed: ``make`` gives one its mask and content."""
+
+    count: int
+    make: Callable[[int], tuple[Floats, Floats]]
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return self.count
+
+    def take(self, keep: NDArray[np.int64]) -> Triggers:
+        """Return some of them."""
+        made = [self.make(int(at)) for at in keep]
+        return Triggers(np.array([mask for mask, _ in made]), np.array([how for _, how in made]))
+
+
+def stamped(tried: Triggers | Drawn, rows: Array, room: Room) -> Iterator[Array]:
+    """Yield all rows under all triggers, trigger by trigger, a bounded part at a time."""
+    step = room.chunk(len(rows))
+    for first in range(0, len(tried), step):
+        keep = np.arange(first, min(first + step, len(tried)))
+        yield tried.take(keep).on(rows, room)
+
+
+def _closed(end: Floats, rows: Array, seen: Callable[..., Floats]) -> Floats:
+    """Return an end of the range, from the rows where the input space has none."""
+    if np.isfinite(end).all():
+        return end
+    known = np.nan_to_num(seen(rows, axis=0).astype(np.float64))
+    return np.where(np.isfinite(end), end, known)

@@ -12,7 +12,6 @@ from auditor.domain.evidence import Evidence
 from auditor.domain.readings import Bound, Measurement
 from auditor.poisons.backdoor_cases import (
     BLEND,
-    MARGIN,
     NAMES,
     NOISE,
     Trial,
@@ -20,24 +19,23 @@ from auditor.poisons.backdoor_cases import (
     index_of,
     names_of,
     p_value,
+    stands_out,
     top_class,
     trials_of,
 )
-from auditor.poisons.backdoor_statistics import margin_p_value
 from auditor.stats.proportions import clopper_pearson
 
 SHOWN, NOTHING, UNSURE = "shown", "no evidence at this power", "inconclusive"
 AGREEING = 2
 """How many detectors that work differently have to name one class."""
-ROUGH = 50
-"""By how much the p-value of margins has to be below the level, for the law behind it is rough."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """When a detector names a class, and when a trigger counts as one that works.
 
-    ``index`` deviations single a class out, where no clean models say more (``level``). A trigger
+    ``index`` deviations and a lead over the second single a class out, where no clean models say
+    more (``level``). A trigger
     works if its success, at a confidence corrected for all classes and kinds, is at least
     ``success``; if it covers at most ``most_mask`` of the input, or is mixed in at most
     ``most_blend`` strong; and if it does better than random contents, than the best trigger for
@@ -125,11 +123,8 @@ def _named(evidence: Evidence, rules: Rules) -> Iterator[tuple[str, int]]:
     Clean models decide where there are enough of them to reach the level; fewer can only object.
     """
     for detector in _able(evidence):
-        index, chance = index_of(evidence, detector), p_value(evidence, detector)
-        out = index is not None and index >= rules.index
-        if detector == MARGIN:
-            margins = cast("NDArray[np.float64]", evidence["margins"])
-            out = out or (index is not None and margin_p_value(margins) <= rules.level / ROUGH)
+        chance = p_value(evidence, detector)
+        out = detector != NOISE and stands_out(evidence, detector, rules.index)
         if chance is not None:
             out = chance <= rules.level or (out and chance <= 1 / _ranks(evidence))
         if out:

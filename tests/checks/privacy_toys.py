@@ -12,6 +12,7 @@ from auditor.domain.columns import Column
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.readings import Gap
 from auditor.domain.subjects import Subject
+from auditor.domain.targets import Fingerprint, Interface
 from auditor.domain.tasks import Array, Feature, FeatureKind, Floats, InputSpace
 
 Labels = NDArray[np.int64]
@@ -100,3 +101,15 @@ def people_audit(
 def persons(count: int, each: int) -> Column:
     """Which person each row is of."""
     return Column.of([f"p{row // each}" for row in range(count)])
+
+
+def deaf(model: ToyModel) -> ToyModel:
+    """The same model, of which only labels are heard."""
+    face = Interface("x", (1,), "float32", None, "as_is", "s", "labels", "toy")
+    logits = model.logits
+
+    def labels(rows: Floats) -> Floats:
+        said = logits(rows)
+        return 1e3 * np.eye(said.shape[1])[said.argmax(axis=1)]
+
+    return ToyModel(labels, fingerprint=Fingerprint({}, {}, interface=face))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from evasion_toys import ToyModel
 from judged import outcome
-from privacy_toys import audited, dataset, law, memory, people, people_audit, persons, table
+from privacy_toys import audited, dataset, deaf, law, memory, people, people_audit, persons, table
 from scored_subjects import ends, measured, read, stored
 
 from auditor.checks.privacy.attribute import CHECK as ATTRIBUTE
@@ -178,3 +178,10 @@ def test_presets_make_the_check(budget: Budget) -> None:
 def test_parameters_without_meaning_are_refused(fields: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="level"):
         ATTRIBUTE(**fields)
+
+
+def test_labels_alone_give_a_secret_away_too() -> None:
+    found = read(ATTRIBUTE(), people_audit(lambda rows, labels: deaf(memory(rows, labels, 2, 0.1))))
+    leak = advantage(found)
+    assert leak.details["members_accuracy"] > leak.details["members_baseline"]
+    assert leak.details["non_members_accuracy"] < leak.details["members_accuracy"]

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from evasion_toys import ToyModel
 from exposed_subjects import GREEDY, MODEST, Retraining, drawn, exposed
 from scored_subjects import ends, measured
 from surveyed_subjects import sample
@@ -104,7 +105,7 @@ def test_low_rates_of_false_alarms_need_the_rows_to_tell_them() -> None:
     assert tpr.details["judged"] == 550
     assert 0 <= tpr.details["realised_fpr"] < 0.03
     assert tpr.details["ppv"]["0.01"] < tpr.details["ppv"]["0.5"] <= 1
-    assert set(gaps(found)) == {"tpr_at_fpr_0_001", "auc"}
+    assert set(gaps(found)) == {"tpr_at_fpr_0_001"}
 
 
 def test_a_recipe_makes_stand_ins_that_are_like_the_model() -> None:
@@ -113,7 +114,7 @@ def test_a_recipe_makes_stand_ins_that_are_like_the_model() -> None:
     found = read(subject, rows=200, retrained=6)
     assert set(recipe.rows) == {260}, "half of the pool and the 60 training rows beside it"
     assert measured(found, "auc", attack="lira", shadows="recipe", **PLAIN).value > 0.6
-    alike = measured(found, "verdict", **ALL).details["recipe_agreement"]
+    alike = measured(found, "verdict", **ALL).details["recipe"]
     assert alike["retrained"] == 6
     assert alike["rows"] == 50
 
@@ -126,6 +127,12 @@ def test_a_recipe_that_did_not_make_the_artifact_is_not_taken() -> None:
     assert gap.reason is Reason.RECIPE_MISMATCH
     assert gap.params == {"shadows": "recipe"}
     assert "lira" in {item.params.get("attack") for item in found if not isinstance(item, Gap)}
+
+
+def test_no_recipe_is_no_gap_but_is_said() -> None:
+    found = read(exposed(GREEDY))
+    assert "auc" not in gaps(found)
+    assert "no recipe" in str(measured(found, "verdict", **ALL).details["recipe"])
 
 
 def test_a_recipe_that_breaks_is_said_to() -> None:
@@ -261,3 +268,33 @@ def test_one_clean_audit_in_a_hundred_at_most_is_said_to_leak() -> None:
     assert interval.high <= 0.02, f"{dict(counted)}: {interval}"
     assert counted[Said.SHOWN] <= audits // 100
     assert counted[Said.INCONCLUSIVE] <= audits // 5
+
+
+def test_texts_are_attacked_too() -> None:
+    """The model is sure of the texts that it knows by heart."""
+    rng = np.random.default_rng(0)
+    words = np.array(["red", "green", "blue", "one", "two", "six", "sun", "moon", "sky"])
+    texts = np.array([" ".join(rng.choice(words, 8)) for _ in range(400)])
+    labels = rng.integers(0, 3, 400)
+    known = set(texts[:200])
+    subject = exposed(MODEST)
+    subject.datasets = {
+        Role.TRAINING: sample(texts[:200], labels[:200], role=Role.TRAINING),
+        Role.EVALUATION: sample(texts[200:], labels[200:]),
+    }
+    subject.model = Reciting(dict(zip(texts[:200], labels[:200], strict=True)))
+    found = read(subject)
+    assert len(known) > 190
+    assert measured(found, "verdict", **ALL).value == Said.SHOWN
+
+
+class Reciting(ToyModel):
+    """A model that knows some texts by heart and guesses at all others."""
+
+    def __init__(self, known: dict[str, int]) -> None:
+        super().__init__(lambda rows: rows)
+        self.known = known
+
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        sure = [self.known.get(str(text), -1) for text in inputs]
+        return np.array([3.0 * (np.arange(3) == it) for it in sure])

@@ -19,6 +19,7 @@ from auditor.domain.records import Observation
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.verdicts import Outcome
 from auditor.measuring import Seen, readings
+from auditor.rendering.phrases import bound_words
 
 CONCLUDING = {name: check for name, check in discover().items() if VERDICT in check.emits}
 ASKED = replace(
@@ -106,3 +107,10 @@ def test_a_verdict_is_a_bound_and_no_estimate(name: str) -> None:
     metric = CONCLUDING[name].emits[VERDICT]
     assert (metric.bound, metric.exact, metric.unit) == (Bound.AT_LEAST, True, Unit.NONE)
     assert metric.higher_is_better is None
+
+
+def test_a_word_is_told_as_it_is_and_not_as_at_least_itself() -> None:
+    assert bound_words(reading(NOT_SEEN)) == ""
+    assert bound_words(measured(0.5, bound=Bound.AT_LEAST)) == "at least "
+    message = judge_one(ASKED, reading(NOT_SEEN)).message
+    assert "Found: no evidence at this power. A stronger search may show more." in message

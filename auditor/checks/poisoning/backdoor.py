@@ -28,27 +28,32 @@ KINDS = 3
 class Backdoor:
     """Looks for a backdoor: blindly on the target, by decisions alone, and by slopes of the twin.
 
-    On the target, ``noise`` inputs without meaning and ``tried`` small patches (in tables: extreme
-    and rare values of one or two columns) and ``mixed`` patterns mixed into the whole input are
-    put on ``backgrounds`` rows. On the twin, the smallest mask that sends all rows to a class is
-    fitted for every class (Neural Cleanse, Wang et al. 2019), and the largest margin of every
-    class is climbed to without any row (MM-BD, Wang et al. 2024). Of more than ``classes`` classes,
-    those that the blind scans point at are searched.
+    On the target, ``noise`` inputs without meaning are classified, and ``tried`` small patches (in
+    tables: extreme and rare values of one or two columns) and ``mixed`` patterns, mixed into the
+    whole input, are put on ``backgrounds`` rows, the best for each class again on ``again`` rows.
+    On the twin, the smallest mask that sends all rows to a class is fitted for every class (Neural
+    Cleanse, Wang et al. 2019), and the largest margin of every class is climbed to without any row
+    (MM-BD, Wang et al. 2024). Of more than ``classes`` classes, those are searched that the blind
+    scans point at.
 
-    A detector names a class that stands out from the others by ``index`` median absolute
-    deviations. Where there is a recipe, ``clean_models`` models are trained again on labelled rows
-    that had no part in training; the target's statistics are held against theirs, and the found
-    trigger is tried on them. What is found on one half of the evaluation rows is judged on up to
-    ``rows`` of the other half, on the target. The verdict is ``shown`` where two detectors name one
-    class and a trigger for it works: at least ``success`` of the rows of other classes go there
-    (lower limit at ``level``, corrected for all classes and kinds), it covers at most ``most_mask``
-    of the input or is mixed in at most ``most_blend`` strong, and it does better than random
-    contents, than the best trigger as large for any other class, and than on any clean model. So
-    a class that is close to all others by nature is no backdoor.
+    A detector names a class that stands out from the others by ``index`` median absolute deviations
+    and is far ahead of the second. Where there is a recipe, ``clean_models`` models are trained
+    again on labelled rows that had no part in training; the target's statistics are held against
+    theirs, and the found trigger is tried on them. What is found on one half of the evaluation rows
+    is judged on up to ``rows`` of the other half, on the target.
+
+    The verdict is ``shown`` where two detectors name one class and a trigger that one of them found
+    works: at least ``success`` of the rows of other classes go there (lower limit at ``level``,
+    corrected for all classes and kinds), it covers at most ``most_mask`` of the input or is mixed
+    in at most ``most_blend`` strong, and it does better than random contents, than the best trigger
+    as large for any other class, and than on any clean model. So a class that is close to all
+    others by nature is no backdoor. Where one detector alone names a class to which a trigger
+    works, or two do and none works, it is ``inconclusive``.
 
     A backdoor of several targets, one that a rare thing in the scene triggers, or one that moves
-    pixels a little everywhere can stay unseen: the figures are bounds. Up to ``examples`` triggered
-    rows are kept with their clean inputs.
+    pixels a little everywhere can stay unseen: the figures are bounds. Triggers keep the ranges and
+    steps of the input space, not the relations between columns of a table. Up to ``examples``
+    triggered rows are kept with their clean inputs.
     """
 
     rows: int = 200
@@ -65,7 +70,7 @@ class Backdoor:
     classes: int = 10
     clean_models: int = 0
     level: float = 0.05
-    index: float = 4.0
+    index: float = 2.0
     success: float = 0.6
     most_mask: float = 0.15
     most_blend: float = 0.3
@@ -91,6 +96,7 @@ class Backdoor:
         Control("mitre-atlas", "AML.T0020"),
         Control("owasp-ml", "ML02"),
         Control("owasp-ml", "ML10"),
+        Control("nist-ai-100-2", "NISTAML.023"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {},
@@ -136,6 +142,11 @@ class Backdoor:
             examples=self.examples,
         )
 
+    @property
+    def rules(self) -> Rules:
+        """When a backdoor counts as shown."""
+        return Rules(self.level, self.index, self.success, self.most_mask, self.most_blend)
+
     def cost(self, size: Size) -> Cost:
         """Return upper bounds; clean models come on top, at what the recipe takes."""
         classes, judged = min(self.classes, size.classes), min(self.rows, (size.rows + 1) // 2)
@@ -168,8 +179,7 @@ class Backdoor:
         """Count successes again, and recompute how far classes stand out."""
         if "gap" in evidence:
             return (read_gap(evidence["gap"]),)
-        rules = Rules(self.level, self.index, self.success, self.most_mask, self.most_blend)
-        return readings_of(evidence, confidence, rules)
+        return readings_of(evidence, confidence, self.rules)
 
 
 CHECK: type[Check] = Backdoor

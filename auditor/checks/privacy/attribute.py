@@ -10,6 +10,7 @@ import numpy as np
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
@@ -24,7 +25,6 @@ from auditor.exposing.attribute_readings import Contest, bounded
 from auditor.exposing.attribute_readings import contests as contests_of
 from auditor.exposing.attribute_secrets import Secret, chosen, secrets
 from auditor.exposing.attribute_sides import Sides, sides
-from auditor.exposing.conclusions import NOTHING, OPEN, SHOWN
 from auditor.stats.paired import paired_difference
 
 SECONDS_A_GUESS = 2e-5
@@ -81,6 +81,7 @@ class Attribute:
         Control("eu-ai-act", "15(5)"),
         Control("nist-ai-rmf", "MEASURE 2.10"),
         Control("iso-42001", "A.6.2.4"),
+        Control("mitre-atlas", "AML.T0024.001"),
         Control("owasp-ml", "ML03"),
         Control("nist-ai-100-2", "NISTAML.03"),
     )
@@ -196,7 +197,7 @@ class Attribute:
         leaking = sorted(name for name, it in usable.items() if it.leak(one_sided, family).low > 0)
         smallest = {name: it.smallest(self.level, family) for name, it in usable.items()}
         weak = not usable or min(smallest.values()) > WEAK
-        value = SHOWN if leaking else OPEN if weak else NOTHING
+        value = SHOWN if leaking else OPEN if weak else NOT_SEEN
         details: dict[str, Json] = {
             "columns": cast("Json", leaking),
             "level": self.level,

@@ -156,10 +156,12 @@ class DpClaim:
         inputs, labels = np.asarray(data.inputs), np.asarray(data.labels)
         records = claim.dataset_size or len(labels)
         canaries, seed = min(self.canaries, records), subject.seed % MOST_SEED
-        planted = plant(inputs, labels, canaries, records, seed)
+        private = recipe.dp_train if isinstance(recipe, DpRecipe) else None
+        filled = private is not None
+        planted = plant((inputs, labels), canaries, records, seed, filled=filled)
         subject.progress(0, 1, f"training with {canaries} canaries")
-        if isinstance(recipe, DpRecipe) and recipe.dp_train is not None:
-            mode, seen = WHITE, watch(recipe, recipe.dp_train, planted, seed)
+        if isinstance(recipe, DpRecipe) and private is not None:
+            mode, seen = WHITE, watch(recipe, private, planted, seed)
         else:
             mode, seen = BLACK, ask(recipe, planted, seed)
         subject.progress(1, 1, f"trained with {canaries} canaries")

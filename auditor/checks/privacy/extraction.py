@@ -80,7 +80,7 @@ class Extraction:
         Control("eu-ai-act", "15(5)"),
         Control("nist-ai-rmf", "MEASURE 2.7"),
         Control("iso-42001", "A.6.2.4"),
-        Control("mitre-atlas", "AML.T0005.001"),
+        Control("mitre-atlas", "AML.T0024.002"),
         Control("owasp-ml", "ML05"),
         Control("nist-ai-100-2", "NISTAML.031"),
     )

@@ -72,7 +72,7 @@ class Membership:
             "rows": 10_000,
             "stand_ins": ("logistic", "network"),
             "models": 16,
-            "retrained": 8,
+            "retrained": 4,
             "copies": 10,
         },
         Budget.FULL: {
