@@ -49,6 +49,12 @@ class AuditFileError(InvalidInputError):
     slug = "audit_file_invalid"
 
 
+class PrivacyClaimError(InvalidInputError):
+    """A file that claims differential privacy is malformed or contradicts itself."""
+
+    slug = "privacy_claim_invalid"
+
+
 class PolicyError(InvalidInputError):
     """A policy is malformed, empty, or bounds what no check measures."""
 

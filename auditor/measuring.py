@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, cast
 from auditor.attacks.masking.doubts import doubt
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, speaks_of_scores
+from auditor.domain.conclusions import is_open
 from auditor.domain.evidence import Evidence
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat
 from auditor.domain.records import AuditRecord, Observation
@@ -96,7 +97,7 @@ def _figures(seen: Seen, confidence: float) -> list[Reading]:
                 check=origin.check,
                 version=origin.version,
                 repeat=reading.repeat if origin.deterministic else Repeat.INTERVAL,
-                doubted=reading.doubted or not origin.deterministic,
+                doubted=reading.doubted or is_open(reading) or not origin.deterministic,
                 evidence=tuple(sorted(set(origin.evidence.values()))),
             )
         )

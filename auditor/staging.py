@@ -5,9 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from auditor.auditfiles.privacy_claims import PRIVACY, read_privacy_claim
 from auditor.datasets.loading import LoadedDatasets
 from auditor.domain.artifacts import Artifact, FileDigest, SignatureMaterial
 from auditor.domain.auditfiles import AuditFile
+from auditor.domain.privacy_claims import StatedClaim
 from auditor.domain.recipes import RecipeRef, RecipeSource
 from auditor.domain.requests import InputFile
 from auditor.domain.twins import TwinKind, TwinSource
@@ -19,6 +21,7 @@ MADE_BY = {
     "signature": "Make it with `auditor sign`",
     "key": "Make a pair of keys with `auditor keys new`, and name its public half",
 }
+FOLDERS = ("artifact", "twin", "parent", "recipe")
 Locate = Callable[[str], Path]
 """Turns a path as written into where the file lies."""
 
@@ -35,14 +38,14 @@ def stage_all(file: AuditFile, locate: Locate, loaded: LoadedDatasets, root: Pat
     """Copy artifact, twin and recipe below ``root``, each into a folder of its own, and digest
     them.
     """
-    folder, apart, before = root / "artifact", root / "twin", root / "parent"
-    lessons = root / "recipe"
+    folder, apart, before, lessons = (root / name for name in FOLDERS)
     for place in (folder, apart, before, lessons):
         place.mkdir()
     artifact, files = _stage(file, locate, folder)
     parent, given_before = _parent(file, locate, before)
     signature, signed = _signature(file, locate)
     twin, given = _twin(file, locate, apart)
+    claim, claimed = _privacy_claim(file, locate)
     recipe, taught = _recipe(file, locate, lessons)
     materials = Materials(
         artifact=artifact,
@@ -60,8 +63,9 @@ def stage_all(file: AuditFile, locate: Locate, loaded: LoadedDatasets, root: Pat
         parent=parent,
         reference=file.reference,
         recipe=recipe,
+        privacy_claim=claim,
     )
-    inputs = (*files, *signed, *given, *given_before, *taught, *loaded.inputs)
+    inputs = (*files, *signed, *given, *given_before, *taught, *claimed, *loaded.inputs)
     return StagedFiles(materials, inputs)
 
 
@@ -124,6 +128,34 @@ def _twin(
     (copied,) = stage_artifact(path, folder)
     source = TwinSource(kind, folder / copied.name, f"sha256:{copied.sha256}")
     return source, (InputFile(written, copied),)
+
+
+def _privacy_claim(
+    file: AuditFile, locate: Locate
+) -> tuple[StatedClaim | None, tuple[InputFile, ...]]:
+    """Read the claim of differential privacy, with its signature and key where they are named."""
+    section = file.privacy
+    if section is None:
+        return None, ()
+    found: dict[str, bytes] = {}
+    inputs = []
+    for name in ("path", "signature", "key"):
+        written = getattr(section, name)
+        if written is None:
+            continue
+        path = locate(written)
+        if not path.is_file():
+            raise AuditFileError(
+                f"{file.source}: claims.privacy.{name}: {written} does not exist",
+                cure=f"Name the file, or remove claims.{PRIVACY}.{name}."
+                if name != "path"
+                else f"Write the claim, or remove claims.{PRIVACY}.",
+            )
+        found[name] = path.read_bytes()
+        inputs.append(InputFile(written, _digested(Path(written).name, found[name])))
+    claim = read_privacy_claim(found["path"], section.path)
+    material = SignatureMaterial(found.get("signature"), found.get("key"))
+    return StatedClaim(claim, inputs[0].file, material), tuple(inputs)
 
 
 def _recipe(

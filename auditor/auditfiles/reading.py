@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias, cast
 
 from auditor.auditfiles.populations import population_mistakes, population_of
+from auditor.auditfiles.privacy_claims import PRIVACY, privacy_mistakes, privacy_section
 from auditor.auditfiles.recipes import recipe_mistakes
 from auditor.auditfiles.shapes import AuditShape
 from auditor.auditfiles.tasks import REGRESSION, Mistake, task_mistakes
@@ -56,12 +57,19 @@ def read_audit_file(raw: bytes, source: str, resolve_target: ResolveTarget) -> A
         policy=shape.policy,
         budget=shape.budget,
         seed=shape.seed,
-        claims=cast("dict[str, Json]", shape.claims),
+        claims=_without_privacy(shape),
         population=population_of(shape.population),
         show_examples=shape.show_examples,
         reference=_reference(document, shape.reference, resolve_target),
+        privacy=privacy_section(shape.claims),
         recipe=None if shape.recipe is None else shape.recipe.section(),
     )
+
+
+def _without_privacy(shape: AuditShape) -> dict[str, Json]:
+    # What is claimed of privacy is a file, and no number to hold a measurement against.
+    claims = cast("dict[str, Json]", shape.claims)
+    return {name: value for name, value in claims.items() if name != PRIVACY}
 
 
 def _error(document: Document, mistakes: list[Mistake]) -> AuditFileError:
@@ -141,8 +149,7 @@ def _model_mistakes(shape: AuditShape, *, served: bool) -> Iterator[Mistake]:
 
 
 def _claim_mistakes(shape: AuditShape) -> Iterator[Mistake]:
-    if "privacy" in shape.claims:
-        yield ("claims", "privacy"), "is not supported yet", "Remove it."
+    yield from privacy_mistakes(shape.claims)
     for name, value in shape.claims.items():
         try:
             canonical(value)

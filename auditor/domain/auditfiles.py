@@ -82,6 +82,15 @@ class DataSection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PrivacySection:
+    """The files of a claim of differential privacy: the claim, and who signed it."""
+
+    path: str
+    signature: str | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecipeSection:
     """The recipe as declared: the owner's code that trains, and whether it may be run.
 
@@ -121,6 +130,7 @@ class AuditFile:
     population: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     show_examples: bool = False
     reference: TargetSpec | None = None
+    privacy: PrivacySection | None = None
     recipe: RecipeSection | None = None
 
     @property

@@ -35,6 +35,7 @@ class Need(StrEnum):
     POPULATION = "population"
     CLAIMS = "claims"
     RECIPE = "recipe"
+    PRIVACY_CLAIM = "privacy_claim"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from auditor.domain.datasets import Dataset, Role
 from auditor.domain.memories import Forgetful, Memory
 from auditor.domain.models import Model, Twin
 from auditor.domain.placements import Placement
+from auditor.domain.privacy_claims import NO_PRIVACY_CLAIM, StatedClaim
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.recipes import NO_RECIPE, Recipe
 from auditor.domain.targets import TargetSpec
@@ -75,7 +76,8 @@ class Subject:
     ``parent`` is what it was made from. ``placement`` is known even of a model that is a Gap
     because its operators run elsewhere. ``target`` is the target as declared.
     ``recipe`` trains as the artifact was trained, where the owner gives leave.
-    ``claims`` are what the owner says of the model, ``population`` whom it is for: the share of
+    ``claims`` are what the owner says of the model, ``privacy_claim`` what of its training,
+    ``population`` whom it is for: the share of
     each level of a column. ``show_examples`` is the owner's leave to keep rows of the data in the
     evidence.
     """
@@ -101,6 +103,7 @@ class Subject:
     recipe: Recipe | Gap = NO_RECIPE
     claims: Mapping[str, Json] = field(default_factory=dict)
     population: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    privacy_claim: StatedClaim | Gap = NO_PRIVACY_CLAIM
     show_examples: bool = False
     progress: Progress = silent
     clean: dict[Role, Floats] = field(default_factory=dict)

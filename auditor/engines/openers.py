@@ -14,6 +14,7 @@ from auditor.domain.certificates import Certifier
 from auditor.domain.companions import Cascade
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.models import Model, Twin
+from auditor.domain.privacy_claims import StatedClaim
 from auditor.domain.readings import Gap
 from auditor.domain.recipes import Recipe, RecipeSource
 from auditor.domain.subjects import permutation
@@ -91,6 +92,7 @@ class Materials:
     population: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     parent: Staged | None = None
     reference: TargetSpec | None = None
+    privacy_claim: StatedClaim | None = None
     recipe: RecipeSource | None = None
 
     @property

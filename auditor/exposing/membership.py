@@ -48,7 +48,7 @@ EMITS: Mapping[str, Metric] = {
         Bound.AT_LEAST,
         higher_is_better=False,
     ),
-    VERDICT: Metric("Whether membership leaks", Unit.NONE, exact=True),
+    VERDICT: Metric("Whether membership leaks", Unit.NONE, Bound.AT_LEAST, exact=True),
 }
 
 
@@ -144,6 +144,7 @@ def _text(said: str, rows: int, params: dict[str, Scalar], details: dict[str, Js
     return Measurement(
         metric=VERDICT,
         value=said,
+        bound=Bound.AT_LEAST,
         method="fisher's and mann-whitney's tests at 0.001, bonferroni over attacks",
         n=rows,
         params=params,

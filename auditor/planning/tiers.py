@@ -21,6 +21,7 @@ INPUTS: Mapping[Need, str] = MappingProxyType(
         Need.REFERENCE: "reference set",
         Need.TRAINING: "training set",
         Need.RECIPE: "recipe",
+        Need.PRIVACY_CLAIM: "privacy claim",
     }
 )
 """What an owner hands over to meet a need, where that has another name than the need itself."""

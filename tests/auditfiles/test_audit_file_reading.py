@@ -257,7 +257,11 @@ BROKEN = {
         "audit.yaml:4: data.evaluation.path",
         "local file",
     ),
-    "a privacy claim": ("claims: {privacy: c.json}", "audit.yaml:4: claims.privacy", "Remove it"),
+    "a privacy claim": (
+        "claims: {privacy: c.json}",
+        "audit.yaml:4: claims.privacy",
+        "path: dp_claim.json",
+    ),
     "an infinite claim": ("claims: {accuracy: .inf}", "audit.yaml:4: claims.accuracy", "finite"),
     "yes and no as classes": (
         "task: {classes: [yes, no]}",

@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
+from privacy_claims import claimed
 from scored_subjects import FILE
 from surveyed_subjects import surveyed
 
 from auditor.domain.columns import Column
 from auditor.domain.datasets import Dataset, Role
+from auditor.domain.privacy_claims import NO_PRIVACY_CLAIM, StatedClaim
 from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Classification, Regression, Task
 
@@ -47,6 +49,7 @@ def nothing() -> Subject:
     """An audit that names no data at all."""
     subject = binary()
     subject.datasets, subject.claims, subject.population = {}, {}, {}
+    subject.privacy_claim = NO_PRIVACY_CLAIM
     return subject
 
 
@@ -58,7 +61,9 @@ SUBJECTS: Mapping[str, Callable[[], Subject]] = {
 
 def _subject(task: Task, rows: int) -> Subject:
     datasets = (_dataset(role, task, rows, at) for at, role in enumerate(Role))
-    return surveyed(*datasets, task=task, claims={"accuracy": 0.9}, population=POPULATION)
+    subject = surveyed(*datasets, task=task, claims={"accuracy": 0.9}, population=POPULATION)
+    subject.privacy_claim = StatedClaim(claimed(), FILE)
+    return subject
 
 
 def _dataset(role: Role, task: Task, rows: int, at: int) -> Dataset:

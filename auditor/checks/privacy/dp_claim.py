@@ -1,0 +1,242 @@
+"""Whether a claim of differential privacy holds by its own numbers, and before canaries."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import numpy as np
+
+from auditor.accounting.canaries import DpRecipe, ask, plant, watch
+from auditor.accounting.claim_readings import DIFFERENCE, FINDINGS, LOWER, RECOMPUTED, VERDICT
+from auditor.accounting.claim_readings import Statement as Stated
+from auditor.accounting.faults import Known, faults
+from auditor.accounting.trials import BLACK, WHITE, read_trial, write_trial
+from auditor.domain.artifacts import FileDigest, Structure
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Dataset, Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap, write_gap
+from auditor.domain.policies import Control
+from auditor.domain.privacy_claims import PrivacyClaim, read_claim
+from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.recipes import Recipe
+from auditor.domain.subjects import Shard, Subject
+from auditor.errors import RecipeError
+from auditor.signatures.objections import Code, Objection, Verification
+from auditor.signatures.oms import verify
+
+SIGNED = "claim_signed"
+MOST_SEED = 2**31
+METHOD = "oms-1.0-key-strict"
+NO_ROWS = Gap(
+    reason=Reason.NEEDS_TRAINING_DATA,
+    detail="There are no rows with classes to train on.",
+    cure="Name the training data under data.training in the audit file.",
+)
+NO_CANARIES = Gap(
+    reason=Reason.OVER_BUDGET,
+    detail="No canaries were asked for, so that nothing was trained.",
+    cure="Set the check's canaries to 1000.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DpClaim:
+    """Works out a claimed epsilon anew, looks for faults in the claim, and audits the training.
+
+    The epsilon of the claimed parameters lies between two bounds (privacy loss distributions); a
+    claim below both is understated. ``structural_findings`` counts faults by stable codes, which
+    the details list.
+
+    Where the recipe names ``dp_train``, it is run once with ``canaries`` records whose gradients
+    are their own, each in by a fair coin; else the plain recipe with that many odd rows, which show
+    much less. What guesses of who was in prove, at ``level``, is ``epsilon_lower_bound``: the
+    larger of two bounds, corrected for both and for every guess count. The claim is contradicted
+    only where that exceeds it. Not contradicted is not confirmed: details of the verdict say how
+    much too little noise would have been seen.
+    """
+
+    canaries: int = 1000
+    level: float = 0.05
+
+    id: ClassVar[str] = "privacy.dp_claim"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "The claim of differential privacy"
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.PRIVACY_CLAIM})
+    wants: ClassVar[frozenset[Need]] = frozenset({Need.RECIPE, Need.TRAINING})
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {
+        RECOMPUTED: Metric(
+            "Epsilon of the claimed parameters", Unit.NONE, higher_is_better=False
+        ),
+        DIFFERENCE: Metric("Claimed less recomputed epsilon", Unit.NONE, higher_is_better=True),
+        FINDINGS: Metric(
+            "Faults of the claim by its own words", Unit.COUNT, higher_is_better=False, exact=True
+        ),
+        SIGNED: Metric("The claim is signed", Unit.NONE, higher_is_better=True, exact=True),
+        LOWER: Metric(
+            "Epsilon that canaries prove", Unit.NONE, Bound.AT_LEAST, higher_is_better=False
+        ),
+        VERDICT: Metric(
+            "What was found against the claim", Unit.NONE, Bound.AT_LEAST, exact=True
+        ),
+    }  # fmt: skip
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "10(5)"),
+        Control("eu-ai-act", "15(5)"),
+        Control("nist-ai-rmf", "MEASURE 2.10"),
+        Control("nist-ai-100-2", "NISTAML.03"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {"canaries": 500},
+        Budget.CI: {"canaries": 1000},
+        Budget.FULL: {"canaries": 4000},
+    }
+    grid: ClassVar[Mapping[str, str]] = {}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        if self.canaries < 0 or not 0 < self.level < 1:
+            message = "canaries cannot be negative, and level lies between 0 and 1"
+            raise ValueError(message)
+
+    def cost(self, size: Size) -> Cost:
+        """Say what observing will spend: one training of the owner's is not counted."""
+        return Cost(seconds=1.0)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Say nothing: it depends on what is claimed."""
+        return {}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Keep the claim, its signature and what is known beside it; train once with canaries."""
+        stated = subject.privacy_claim
+        if isinstance(stated, Gap):
+            return {"gap": write_gap(stated)}
+        return {
+            "claim": stated.claim.to_json(),
+            "signature": {
+                "bundle": _encode(stated.signature.bundle),
+                "key": _encode(stated.signature.key),
+                "file": stated.file.to_json(),
+            },
+            "known": _known(subject),
+            "settings": {"level": self.level},
+            **self._trained(subject, stated.claim),
+        }
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Work all out from evidence; the verdict is one at the check's own level."""
+        if "gap" in evidence:
+            return (read_gap(evidence["gap"]),)
+        claim = read_claim(cast("Mapping[str, Json]", evidence["claim"]))
+        known = cast("Mapping[str, Json]", evidence["known"])
+        level = cast("Mapping[str, float]", evidence["settings"])["level"]
+        run = read_gap(evidence["no_run"]) if "no_run" in evidence else read_trial(evidence)
+        stated = Stated(claim, faults(claim, _read_known(known)), run, level)
+        return (*stated.readings(confidence), _signed(evidence))
+
+    def _trained(self, subject: Subject, claim: PrivacyClaim) -> Evidence:
+        recipe, data = subject.recipe, _rows(subject)
+        for missing in (recipe, NO_CANARIES if not self.canaries else recipe, data):
+            if isinstance(missing, Gap):
+                return {"no_run": write_gap(missing)}
+        try:
+            return self._run(cast("Recipe", recipe), cast("Dataset", data), claim, subject)
+        except RecipeError as error:
+            cause = Gap(reason=Reason.RECIPE_FAILED, detail=error.problem, cure=error.cure)
+            return {"no_run": write_gap(cause)}
+
+    def _run(
+        self, recipe: Recipe, data: Dataset, claim: PrivacyClaim, subject: Subject
+    ) -> Evidence:
+        inputs, labels = np.asarray(data.inputs), np.asarray(data.labels)
+        records = claim.dataset_size or len(labels)
+        canaries, seed = min(self.canaries, records), subject.seed % MOST_SEED
+        private = recipe.dp_train if isinstance(recipe, DpRecipe) else None
+        filled = private is not None
+        planted = plant((inputs, labels), canaries, records, seed, filled=filled)
+        subject.progress(0, 1, f"training with {canaries} canaries")
+        if isinstance(recipe, DpRecipe) and private is not None:
+            mode, seen = WHITE, watch(recipe, private, planted, seed)
+        else:
+            mode, seen = BLACK, ask(recipe, planted, seed)
+        subject.progress(1, 1, f"trained with {canaries} canaries")
+        return write_trial(mode, planted, seen, seed)
+
+
+def _rows(subject: Subject) -> Dataset | Gap:
+    for role in (Role.TRAINING, Role.EVALUATION):
+        data = subject.datasets.get(role)
+        if data is not None and data.inputs is not None and data.labels is not None and data.rows:
+            return data
+    return NO_ROWS
+
+
+def _known(subject: Subject) -> Json:
+    structure, training = subject.structure, subject.datasets.get(Role.TRAINING)
+    norms = None
+    if isinstance(structure, Structure):
+        names = structure.operators.items()
+        norms = sum(count for name, count in names if name.endswith("::BatchNormalization"))
+    return {
+        "batch_norms": norms,
+        "rows": None if training is None else training.rows,
+        "model": None if subject.artifact is None else subject.artifact.digest,
+        "code": None if isinstance(subject.recipe, Gap) else subject.recipe.digest,
+        "data": [] if training is None else [training.digest, *_files(training)],
+    }
+
+
+def _files(data: Dataset) -> list[str]:
+    return [f"sha256:{file.sha256}" for file in data.files]
+
+
+def _read_known(said: Mapping[str, Json]) -> Known:
+    return Known(
+        batch_norms=cast("int | None", said["batch_norms"]),
+        rows=cast("int | None", said["rows"]),
+        model=cast("str | None", said["model"]),
+        code=cast("str | None", said["code"]),
+        data=tuple(cast("list[str]", said["data"])),
+    )
+
+
+def _signed(evidence: Evidence) -> Measurement:
+    seen = cast("Mapping[str, Json]", evidence["signature"])
+    told = cast("Mapping[str, Json]", seen["file"])
+    file = FileDigest(str(told["name"]), int(cast("int", told["size"])), str(told["sha256"]))
+    found = _look(_decode(seen["bundle"]), _decode(seen["key"]), file)
+    return Measurement(
+        metric=SIGNED,
+        value=found.verified,
+        method=METHOD,
+        n=1,
+        details={
+            "identity": found.identity if found.verified else None,
+            "findings": [item.to_json() for item in found.objections],
+        },
+    )
+
+
+def _look(bundle: bytes | None, key: bytes | None, file: FileDigest) -> Verification:
+    if bundle is None:
+        return Verification((Objection(Code.UNSIGNED, "nobody signed the claim"),))
+    if key is None:
+        text = "the claim is signed, and the audit names no key to verify with"
+        return Verification((Objection(Code.NO_KEY, text),))
+    return verify(bundle, key, (file,))
+
+
+def _encode(raw: bytes | None) -> Json:
+    return None if raw is None else base64.b64encode(raw).decode()
+
+
+def _decode(value: Json) -> bytes | None:
+    return None if value is None else base64.b64decode(str(value))
+
+
+CHECK: type[Check] = DpClaim

@@ -1,0 +1,127 @@
+"""What an owner claims of the privacy of training: a mechanism, its parameters, and an epsilon."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, cast
+
+from auditor.domain.artifacts import FileDigest, SignatureMaterial
+from auditor.domain.canonical import Json
+from auditor.domain.readings import Gap, Reason
+
+
+class Sampling(StrEnum):
+    """How the records of a step are chosen."""
+
+    POISSON = "poisson"
+    SHUFFLE = "shuffle"
+    FULL_BATCH = "full_batch"
+    WITHOUT_REPLACEMENT = "without_replacement"
+    WEIGHTED = "weighted"
+
+
+class Adjacency(StrEnum):
+    """What neighbouring data sets differ in: one record more or less, or another in its place."""
+
+    ADD_REMOVE = "add_remove"
+    REPLACE = "replace"
+
+
+class Accountant(StrEnum):
+    """How the claimed epsilon was worked out."""
+
+    PLD = "pld"
+    PRV = "prv"
+    RDP = "rdp"
+    GDP = "gdp"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivacyClaim:
+    """An epsilon at a delta, and the noisy training that is said to keep it.
+
+    ``noise_multiplier`` is the noise's standard deviation a clipping norm ``clip``,
+    ``sampling_rate`` the chance with which a record enters a step, as it was accounted for;
+    ``batch_size`` is how many records a step has on average. ``accounted`` is the sampling and
+    ``accounted_adjacency`` the adjacency that the accountant supposed. ``library`` names what
+    trained, as ``opacus 1.6.0``. ``digests`` are those of code, configuration and data.
+    """
+
+    epsilon: float
+    delta: float
+    noise_multiplier: float
+    sampling_rate: float
+    steps: int
+    clip: float
+    sampling: Sampling
+    adjacency: Adjacency
+    accountant: Accountant
+    accounted: Sampling = Sampling.POISSON
+    accounted_adjacency: Adjacency | None = None
+    dataset_size: int | None = None
+    batch_size: float | None = None
+    epochs: float | None = None
+    tuning_runs: int | None = None
+    library: str | None = None
+    batch_norm: bool | None = None
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that evidence holds, which ``read_claim`` reads again."""
+        optional: dict[str, Json] = {
+            "dataset_size": self.dataset_size,
+            "batch_size": self.batch_size,
+            "epochs": self.epochs,
+            "tuning_runs": self.tuning_runs,
+            "library": self.library,
+            "batch_norm": self.batch_norm,
+        }
+        supposed = self.accounted_adjacency
+        return {
+            "epsilon": self.epsilon,
+            "delta": self.delta,
+            "noise_multiplier": self.noise_multiplier,
+            "sampling_rate": self.sampling_rate,
+            "steps": self.steps,
+            "clip": self.clip,
+            "sampling": self.sampling.value,
+            "adjacency": self.adjacency.value,
+            "accountant": self.accountant.value,
+            "accounted": self.accounted.value,
+            "accounted_adjacency": None if supposed is None else supposed.value,
+            "digests": dict(self.digests),
+            **optional,
+        }
+
+
+def read_claim(said: Mapping[str, Json]) -> PrivacyClaim:
+    """Return a claim from its evidence form."""
+    kinds: Mapping[str, type[StrEnum]] = {
+        "sampling": Sampling,
+        "accounted": Sampling,
+        "adjacency": Adjacency,
+        "accounted_adjacency": Adjacency,
+        "accountant": Accountant,
+    }
+    told = {
+        name: kinds[name](str(value)) if name in kinds and value is not None else value
+        for name, value in said.items()
+    }
+    return PrivacyClaim(**cast("Any", told))
+
+
+@dataclass(frozen=True, slots=True)
+class StatedClaim:
+    """A claim as it was handed over: the file that holds it, and a signature over that file."""
+
+    claim: PrivacyClaim
+    file: FileDigest
+    signature: SignatureMaterial = field(default_factory=SignatureMaterial)
+
+
+NO_PRIVACY_CLAIM = Gap(
+    reason=Reason.NEEDS_CLAIMS,
+    detail="The owner claims no differential privacy of the training.",
+    cure="Write claims: {privacy: {path: dp_claim.json}} into the audit file.",
+)

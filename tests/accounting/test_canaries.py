@@ -1,0 +1,105 @@
+"""Canaries among rows, and the hook that writes them into gradients."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from private_training import PrivateTraining
+
+from auditor.accounting.canaries import DpRecipe, Observed, ask, plant, watch
+from auditor.accounting.hooks import LOUD, NOBODY, CanaryHook
+from auditor.accounting.one_run import separation
+from auditor.accounting.trials import BLACK, Trial, in_words, read_trial, write_trial
+from auditor.errors import RecipeError
+
+ROWS = np.random.default_rng(0).normal(size=(300, 5)).astype(np.float32)
+LABELS = np.arange(300) % 3
+DATA = (ROWS, LABELS)
+
+
+@given(st.integers(2, 250), st.integers(250, 900), st.integers(0, 99))
+def test_filled_data_has_as_many_records_as_are_claimed(
+    canaries: int, records: int, seed: int
+) -> None:
+    planted = plant(DATA, canaries, records, seed, filled=True)
+    assert len(planted.labels) == len(planted.inputs) == len(planted.canary) == records
+    inside = planted.canary[planted.canary != NOBODY]
+    assert sorted(inside) == list(np.flatnonzero(planted.included))
+
+
+def test_canaries_come_in_by_a_fair_coin_each_and_lie_at_the_corners_of_the_data() -> None:
+    planted = plant(DATA, 1000, 1200, 3, filled=False)
+    assert planted.included.mean() == pytest.approx(0.5, abs=0.06)
+    assert planted.rows.dtype == ROWS.dtype
+    corners = (planted.rows == ROWS.min(axis=0)) | (planted.rows == ROWS.max(axis=0))
+    assert corners.all()
+    assert set(planted.classes) == {0, 1, 2}
+    where = planted.canary != NOBODY
+    assert (planted.inputs[where] == planted.rows[planted.canary[where]]).all()
+    assert (planted.labels[where] == planted.classes[planted.canary[where]]).all()
+
+
+def test_the_same_seed_plants_the_same_and_another_seed_others() -> None:
+    first, again = (plant(DATA, 50, 300, 3, filled=True) for _ in range(2))
+    assert (first.inputs == again.inputs).all()
+    assert (first.included != plant(DATA, 50, 300, 4, filled=True).included).any()
+
+
+def test_the_hook_gives_each_canary_a_coordinate_of_its_own_and_no_other() -> None:
+    hook = CanaryHook({"canary": np.array([NOBODY, 1, NOBODY, 0])}, {"canaries": 2})
+    joined = hook.join(np.ones((3, 4)), np.array([0, 1, 3]))
+    assert joined[0].tolist() == [1, 1, 1, 1, 0, 0]
+    assert joined[1].tolist() == [0, 0, 0, 0, 0, LOUD]
+    assert joined[2].tolist() == [0, 0, 0, 0, LOUD, 0]
+
+
+def test_the_hook_sums_up_what_it_is_told_of_steps() -> None:
+    hook = CanaryHook({"canary": np.array([NOBODY])}, {"canaries": 2})
+    hook.saw(np.array([1.0, 2.0]), 7)
+    hook.saw(np.array([0.5, -2.0]), 3)
+    seen = hook.seen()
+    assert seen["scores"].tolist() == [1.5, 0.0]
+    assert (seen["steps"].tolist(), seen["drawn"].tolist()) == ([2], [10])
+
+
+def test_without_noise_the_sums_tell_every_canary() -> None:
+    planted = plant(DATA, 100, 300, 5, filled=True)
+    recipe = PrivateTraining(noise=1e-9, rate=0.1, steps=200)
+    assert isinstance(recipe, DpRecipe)
+    seen = watch(recipe, "dp_train", planted, 5)
+    assert separation(seen.scores, planted.included) == 1
+    assert seen.steps == 200
+    assert seen.drawn == pytest.approx(200 * 30, rel=0.05)
+
+
+def test_a_private_training_that_returns_other_things_is_refused() -> None:
+    planted = plant(DATA, 100, 300, 5, filled=True)
+    with pytest.raises(RecipeError, match="no scores of 100 canaries"):
+        watch(PrivateTraining(silent=True), "dp_train", planted, 5)
+
+
+def test_a_plain_recipe_is_asked_for_all_canaries_at_once() -> None:
+    planted = plant(DATA, 40, 300, 5, filled=False)
+    recipe = PrivateTraining(rate=0.1, steps=50)
+    seen = ask(recipe, planted, 5)
+    assert seen.scores.shape == (40,)
+    assert np.isfinite(seen.scores).all()
+    assert len(recipe.lessons) == 1
+
+
+def test_a_run_survives_as_evidence() -> None:
+    planted = plant(DATA, 40, 300, 5, filled=True)
+    seen = Observed(np.arange(40.0))
+    trial = read_trial(write_trial(BLACK, planted, seen, 5))
+    assert isinstance(trial, Trial)
+    assert (trial.mode, trial.records, trial.steps, trial.drawn) == (BLACK, 300, 0, 0)
+    assert (trial.scores == seen.scores).all()
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"),
+    [(4.0, "4 times"), (np.inf, "without any noise"), (None, "not even")],
+)
+def test_power_is_said_in_words(factor: float | None, words: str) -> None:
+    assert words in in_words(factor, "white-box")
+    assert "unknown" in in_words(factor, BLACK)

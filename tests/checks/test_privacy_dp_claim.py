@@ -1,0 +1,249 @@
+"""privacy.dp_claim: planted deficits of noise, honest twins, and claims without a recipe."""
+
+import json
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from judged import outcome
+from privacy_claims import claimed
+from private_training import CODE, PrivateTraining
+from scored_subjects import ends, measured, read
+from surveyed_subjects import sample, surveyed
+
+from auditor.checks.privacy.dp_claim import CHECK
+from auditor.domain.artifacts import FileDigest, SignatureMaterial, Structure
+from auditor.domain.datasets import Role
+from auditor.domain.policies import Limits
+from auditor.domain.privacy_claims import PrivacyClaim, Sampling, StatedClaim
+from auditor.domain.readings import Gap, Reading, Reason
+from auditor.domain.recipes import Recipe
+from auditor.domain.subjects import Subject
+from auditor.domain.verdicts import Outcome
+from auditor.signatures.keys import KeySigner
+from auditor.signatures.oms import sign_files
+
+RAW = json.dumps(claimed().to_json()).encode()
+FILE = FileDigest("dp_claim.json", len(RAW), sha256(RAW).hexdigest())
+SIGNER = KeySigner(ec.derive_private_key(5, ec.SECP256R1()))
+STRICT = claimed(epsilon=0.88, noise_multiplier=4.0)
+
+
+def subject_of(
+    claim: PrivacyClaim, recipe: Recipe | None = None, seed: int = 11, rows: int = 1400
+) -> Subject:
+    rng = np.random.default_rng(1)
+    inputs = rng.normal(size=(rows, 6)).astype(np.float32)
+    labels = (inputs[:, 0] > 0).astype(np.int64)
+    training = sample(inputs, labels, role=Role.TRAINING)
+    stated = StatedClaim(claim, FILE)
+    more = {} if recipe is None else {"recipe": recipe}
+    return surveyed(training, privacy_claim=stated, seed=seed, **more)
+
+
+def found(claim: PrivacyClaim, recipe: Recipe | None = None, **fields: Any) -> tuple[Reading, ...]:  # noqa: ANN401 -- of subject_of
+    return read(CHECK(), subject_of(claim, recipe, **fields))
+
+
+@pytest.mark.parametrize(("claim", "noise"), [(claimed(), 1.0), (STRICT, 4.0)])
+@pytest.mark.parametrize("factor", [4.0, np.inf])
+def test_too_little_noise_contradicts_the_claim(
+    claim: PrivacyClaim, noise: float, factor: float
+) -> None:
+    readings = found(claim, PrivateTraining(noise=noise / factor))
+    lower, verdict = measured(readings, "epsilon_lower_bound"), measured(readings, "verdict")
+    assert lower.value > claim.epsilon
+    assert lower.details["kind"] == "white-box"
+    assert lower.n == 1000
+    assert verdict.value == "shown"
+    assert verdict.details["noise_factor"] <= 4
+
+
+@pytest.mark.parametrize(("claim", "noise"), [(claimed(), 1.0), (STRICT, 4.0)])
+def test_honest_training_is_not_contradicted_and_not_called_confirmed(
+    claim: PrivacyClaim, noise: float
+) -> None:
+    for seed in range(3):
+        readings = found(claim, PrivateTraining(noise=noise), seed=seed)
+        assert measured(readings, "epsilon_lower_bound").value < claim.epsilon
+        verdict = measured(readings, "verdict")
+        assert verdict.value == "no evidence at this power"
+        factor = verdict.details["noise_factor"]
+        assert factor in {3, 4}
+        assert f"at least {factor:g} times too little noise" in str(verdict.details["power"])
+        assert measured(readings, "structural_findings").value == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("claim", "noise"), [(claimed(), 1.0), (STRICT, 4.0)])
+def test_honest_training_is_contradicted_in_none_of_25_runs(
+    claim: PrivacyClaim, noise: float
+) -> None:
+    verdicts = [
+        measured(found(claim, PrivateTraining(noise=noise), seed=seed), "verdict").value
+        for seed in range(100, 125)
+    ]
+    assert verdicts == ["no evidence at this power"] * 25
+
+
+def test_a_claim_alone_is_worked_out_anew_without_a_recipe() -> None:
+    readings = found(claimed())
+    low, high = ends(measured(readings, "epsilon_recomputed"))
+    assert low <= 5.4795 <= high
+    assert measured(readings, "verdict").value == "no evidence at this power"
+    (gap,) = (item for item in readings if isinstance(item, Gap))
+    assert gap.metric == "epsilon_lower_bound"
+    assert gap.reason is Reason.NEEDS_RECIPE
+
+
+def test_a_claim_that_its_own_numbers_refute_needs_no_recipe() -> None:
+    readings = found(claimed(epsilon=1.0))
+    assert measured(readings, "verdict").value == "shown"
+    assert measured(readings, "epsilon_claimed_minus_recomputed").value < -4
+
+
+def test_more_steps_than_are_claimed_are_counted_in_the_run() -> None:
+    readings = found(claimed(), PrivateTraining(steps=2240))
+    assert "RUN_STEPS" in measured(readings, "structural_findings").details["codes"]
+    assert measured(readings, "verdict").value == "shown"
+    lower = measured(readings, "epsilon_lower_bound")
+    assert lower.doubted
+    assert "2240 steps" in str(lower.details["doubt"])
+
+
+def test_larger_batches_than_are_claimed_are_counted_in_the_run() -> None:
+    readings = found(claimed(), PrivateTraining(rate=0.15))
+    assert "RUN_RATE" in measured(readings, "structural_findings").details["codes"]
+    assert measured(readings, "verdict").value == "shown"
+
+
+def test_fewer_steps_than_claimed_are_said_and_contradict_nothing() -> None:
+    readings = found(claimed(), PrivateTraining(steps=280))
+    assert measured(readings, "verdict").value == "inconclusive"
+
+
+def test_of_a_claim_without_a_size_other_steps_leave_the_verdict_open() -> None:
+    claim = claimed(dataset_size=None, batch_size=None, epochs=None)
+    readings = found(claim, PrivateTraining(steps=2240))
+    assert measured(readings, "verdict").value == "inconclusive"
+
+
+def test_a_plain_recipe_gives_black_box_canaries_whose_power_is_unknown() -> None:
+    recipe = PrivateTraining(dp_train=None)
+    readings = found(claimed(), recipe)
+    lower, verdict = measured(readings, "epsilon_lower_bound"), measured(readings, "verdict")
+    assert lower.details["kind"] == "black-box"
+    assert lower.value < 2
+    assert verdict.value == "no evidence at this power"
+    assert str(verdict.details["power"]).startswith("unknown")
+    assert recipe.lessons[0] == pytest.approx(1400, abs=80)
+
+
+class Memory:
+    """A plain recipe that learns every row by heart."""
+
+    digest = CODE
+    dp_train = None
+
+    def answers(self, lesson: Any, asked: Any) -> Any:  # noqa: ANN401 -- of Recipe
+        known = {
+            row.tobytes(): label for row, label in zip(lesson.inputs, lesson.labels, strict=True)
+        }
+        rows = [[known.get(row.tobytes(), -1) for row in part] for part in asked]
+        return tuple(np.eye(3)[np.array(part)][:, :2] * 0.98 + 0.01 for part in rows)
+
+
+def test_training_that_learns_by_heart_is_contradicted_by_black_box_canaries() -> None:
+    # Six features have 64 corners, too few to be rows of their own.
+    inputs = np.random.default_rng(0).normal(size=(1400, 40)).astype(np.float32)
+    training = sample(inputs, np.arange(1400) % 2, role=Role.TRAINING)
+    subject = replace(subject_of(claimed(), Memory()), datasets={Role.TRAINING: training})
+    readings = read(CHECK(), subject)
+    assert measured(readings, "epsilon_lower_bound").value > 6.03
+    assert measured(readings, "verdict").value == "shown"
+
+
+@pytest.mark.parametrize("broken", [{"fails": True}, {"silent": True}])
+def test_code_that_fails_leaves_what_can_be_worked_out(broken: dict[str, bool]) -> None:
+    readings = found(claimed(), PrivateTraining(**broken))
+    (gap,) = (item for item in readings if isinstance(item, Gap))
+    assert gap.reason is Reason.RECIPE_FAILED
+    assert gap.cure
+    assert measured(readings, "epsilon_recomputed").value == pytest.approx(5.48, rel=0.01)
+
+
+def test_without_rows_to_train_on_or_canaries_nothing_is_trained() -> None:
+    bare = replace(subject_of(claimed(), PrivateTraining()), datasets={})
+    (gap,) = (item for item in read(CHECK(), bare) if isinstance(item, Gap))
+    assert gap.reason is Reason.NEEDS_TRAINING_DATA
+    none = read(CHECK(canaries=0), subject_of(claimed(), PrivateTraining()))
+    (gap,) = (item for item in none if isinstance(item, Gap))
+    assert gap.reason is Reason.OVER_BUDGET
+
+
+def test_without_a_claim_there_is_nothing_to_say() -> None:
+    subject = surveyed(sample([[0.0]], [0]))
+    (gap,) = read(CHECK(), subject)
+    assert isinstance(gap, Gap)
+    assert "dp_claim.json" in gap.cure
+
+
+def signed(bundle: bytes | None, key: bytes | None) -> Subject:
+    stated = StatedClaim(claimed(), FILE, SignatureMaterial(bundle, key))
+    return replace(subject_of(claimed()), privacy_claim=stated)
+
+
+def test_a_signed_claim_says_whose_it_is_and_an_unsigned_one_that_it_is_not() -> None:
+    bundle = sign_files((FILE,), SIGNER, name=FILE.name)
+    good = measured(read(CHECK(), signed(bundle, SIGNER.public_pem())), "claim_signed")
+    assert good.value is True
+    assert good.details["identity"] == SIGNER.identity
+    unsigned = measured(read(CHECK(), signed(None, None)), "claim_signed")
+    assert unsigned.value is False
+    assert unsigned.details["findings"][0]["code"] == "UNSIGNED"
+    keyless = measured(read(CHECK(), signed(bundle, None)), "claim_signed")
+    assert keyless.details["findings"][0]["code"] == "NO_KEY"
+    other = sign_files((replace(FILE, sha256="0" * 64),), SIGNER, name=FILE.name)
+    assert (
+        measured(read(CHECK(), signed(other, SIGNER.public_pem())), "claim_signed").value is False
+    )
+
+
+def test_batch_normalisation_in_the_graph_leaves_the_verdict_open() -> None:
+    graph = Structure("onnx", operators={"ai.onnx::BatchNormalization": 2, "ai.onnx::Conv": 2})
+    readings = read(CHECK(), replace(subject_of(claimed()), structure=graph))
+    assert measured(readings, "structural_findings").details["codes"] == ["BATCH_NORM"]
+    assert measured(readings, "verdict").value == "inconclusive"
+
+
+def test_shuffled_batches_are_said_to_be_no_poisson_samples() -> None:
+    readings = found(claimed(sampling=Sampling.SHUFFLE), PrivateTraining(shuffled=True))
+    assert "SAMPLING" in measured(readings, "structural_findings").details["codes"]
+    assert measured(readings, "verdict").value == "inconclusive"
+
+
+def test_a_rule_fails_on_a_false_claim_and_a_bound_alone_never_passes() -> None:
+    false = found(claimed(), PrivateTraining(noise=0.0001))
+    honest = found(claimed(), PrivateTraining())
+    at_most = Limits(most=6.03)
+    assert outcome(CHECK, false, "epsilon_lower_bound", at_most) is Outcome.FAILED
+    assert outcome(CHECK, honest, "epsilon_lower_bound", at_most) is Outcome.UNKNOWN
+    assert outcome(CHECK, honest, "epsilon_recomputed", Limits(most=6.03)) is Outcome.PASSED
+    require = 'reading.value != "shown"'
+    assert outcome(CHECK, false, "verdict", require=require) is Outcome.FAILED
+    assert outcome(CHECK, honest, "verdict", require=require) is Outcome.PASSED
+
+
+def test_evidence_holds_no_row_of_the_data() -> None:
+    seen = CHECK().observe(subject_of(claimed(), PrivateTraining()), None)
+    arrays = {name for name, item in seen.items() if isinstance(item, np.ndarray)}
+    assert arrays == {"scores", "included"}
+
+
+@pytest.mark.parametrize("fields", [{"canaries": -1}, {"level": 0.0}, {"level": 1.0}])
+def test_parameters_without_meaning_are_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="canaries"):
+        CHECK(**fields)
