@@ -46,7 +46,7 @@ def _plan(prepared: Prepared, spec: TargetSpec, openers: Openers) -> AuditPlan:
             missing={name: gap for name, gap in gaps if gap is not None},
             lacking={check.id: lacking(check, subject) for check in prepared.checks},
             model=_model(prepared),
-            claims=prepared.file.claims,
+            claims=prepared.request.claims,
             seconds_per_query=_seconds_a_query(subject),
             seconds_per_pass=_seconds_a_pass(subject),
             price_per_hour=spec.price_per_hour,

@@ -7,7 +7,8 @@ from typing import Any, TypeAlias, cast
 
 from auditor.attacks.masking.doubts import doubt
 from auditor.domain.canonical import Json
-from auditor.domain.checks import OF_SCORES, Check, Metric
+from auditor.domain.checks import Check, Metric, speaks_of_scores
+from auditor.domain.conclusions import is_open
 from auditor.domain.evidence import Evidence
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat
 from auditor.domain.records import AuditRecord, Observation
@@ -86,7 +87,7 @@ def _figures(seen: Seen, confidence: float) -> list[Reading]:
             placed.append(replace(reading, target=origin.target, check=origin.check))
             continue
         _examine(seen.check, reading)
-        if origin.labels_only and reading.metric in OF_SCORES:
+        if origin.labels_only and speaks_of_scores(seen.check, reading.metric):
             placed.append(_unsaid(reading, origin))
             continue
         placed.append(
@@ -96,7 +97,7 @@ def _figures(seen: Seen, confidence: float) -> list[Reading]:
                 check=origin.check,
                 version=origin.version,
                 repeat=reading.repeat if origin.deterministic else Repeat.INTERVAL,
-                doubted=reading.doubted or not origin.deterministic,
+                doubted=reading.doubted or is_open(reading) or not origin.deterministic,
                 evidence=tuple(sorted(set(origin.evidence.values()))),
             )
         )

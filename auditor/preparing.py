@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from auditor.auditfiles.privacy_claims import PRIVACY
 from auditor.auditfiles.reading import ResolveTarget, read_audit_file
 from auditor.datasets.counting import count
 from auditor.datasets.loading import LoadedDatasets, load_datasets
 from auditor.domain.auditfiles import AuditFile
 from auditor.domain.budgets import Budget, Size
-from auditor.domain.canonical import digest
+from auditor.domain.canonical import Json, digest
 from auditor.domain.checks import Check
 from auditor.domain.datasets import Role
 from auditor.domain.models import Model
@@ -145,12 +146,25 @@ def _request(
         only=only,
         inputs=staged.inputs,
         tags=file.model.tags,
-        claims=file.claims,
+        claims=_claims(file, staged.materials),
         show_examples=file.show_examples,
         parent=None if staged.materials.parent is None else staged.materials.parent.artifact,
         reference=file.reference,
         recipe=None if staged.materials.recipe is None else staged.materials.recipe.ref,
     )
+
+
+def _claims(file: AuditFile, materials: Materials) -> dict[str, Json]:
+    """Return what the owner claims: numbers of the audit file, and what is claimed of privacy."""
+    stated = materials.privacy_claim
+    if stated is None:
+        return dict(file.claims)
+    said: Json = {
+        "epsilon": stated.claim.epsilon,
+        "delta": stated.claim.delta,
+        "file": f"sha256:{stated.file.sha256}",
+    }
+    return {**file.claims, PRIVACY: said}
 
 
 def _size(loaded: LoadedDatasets) -> Size:

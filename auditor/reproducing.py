@@ -61,6 +61,22 @@ def lay_out(request: AuditRequest, fetch: FetchInput, folder: Path) -> Laid:
     return Laid(places)
 
 
+def require_leave_to_train(request: AuditRequest, *, given: bool) -> None:
+    """Refuse to run the code of a record's recipe unless whoever reproduces it gave leave.
+
+    The leave in the audit file was its author's. Raises ``RecordError``.
+    """
+    recipe = request.recipe
+    if recipe is None or not recipe.allowed or given:
+        return
+    paths = [item.path for item in request.inputs if f"sha256:{item.file.sha256}" == recipe.digest]
+    raise RecordError(
+        f"the record's request trains by the code {', '.join(paths)} ({recipe.digest}), which "
+        "would run on this machine",
+        cure="Read it, and say --allow-recipe to run it in a child process with limits.",
+    )
+
+
 def compare(theirs: AuditRecord, mine: AuditRecord) -> tuple[Step, ...]:
     """Compare two records of one request, a step a check on a target.
 

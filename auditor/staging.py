@@ -21,6 +21,7 @@ MADE_BY = {
     "signature": "Make it with `auditor sign`",
     "key": "Make a pair of keys with `auditor keys new`, and name its public half",
 }
+FOLDERS = ("artifact", "twin", "parent", "recipe")
 Locate = Callable[[str], Path]
 """Turns a path as written into where the file lies."""
 
@@ -37,7 +38,9 @@ def stage_all(file: AuditFile, locate: Locate, loaded: LoadedDatasets, root: Pat
     """Copy artifact, twin and recipe below ``root``, each into a folder of its own, and digest
     them.
     """
-    folder, apart, before, lessons = _folders(root, ("artifact", "twin", "parent", "recipe"))
+    folder, apart, before, lessons = (root / name for name in FOLDERS)
+    for place in (folder, apart, before, lessons):
+        place.mkdir()
     artifact, files = _stage(file, locate, folder)
     parent, given_before = _parent(file, locate, before)
     signature, signed = _signature(file, locate)
@@ -64,13 +67,6 @@ def stage_all(file: AuditFile, locate: Locate, loaded: LoadedDatasets, root: Pat
     )
     inputs = (*files, *signed, *given, *given_before, *taught, *claimed, *loaded.inputs)
     return StagedFiles(materials, inputs)
-
-
-def _folders(root: Path, names: tuple[str, ...]) -> tuple[Path, ...]:
-    made = tuple(root / name for name in names)
-    for place in made:
-        place.mkdir()
-    return made
 
 
 def _stage(

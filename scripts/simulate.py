@@ -16,6 +16,7 @@ from simulations.comparisons import comparisons
 from simulations.courses import courses
 from simulations.families import clusters, multiplicity, shrinkage
 from simulations.intervals import gaps, proportions, scores
+from simulations.inversions import inversions
 from simulations.looks import sequential
 from simulations.slicing import slicing
 from simulations.surveys import surveys
@@ -77,6 +78,7 @@ def registry() -> tuple[Simulation, ...]:
         surveys,
         courses,
         slicing,
+        inversions,
     )
     return tuple(simulation for family in families for simulation in family())
 

@@ -103,6 +103,7 @@ class Statement:
         said = SHOWN if reasons else INCONCLUSIVE if open_ends else NONE
         return Measurement(
             metric=VERDICT,
+            bound=Bound.AT_LEAST,
             value=said,
             method="recomputed" if isinstance(run, Gap) else f"recomputed, {run.mode} canaries",
             n=0 if isinstance(run, Gap) else len(run.scores),

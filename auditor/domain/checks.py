@@ -107,6 +107,15 @@ def coordinates(check: Check | type[Check]) -> frozenset[str]:
     return named
 
 
+def speaks_of_scores(check: Check | type[Check], metric: str) -> bool:
+    """Return whether a metric has no meaning for a model that gives labels and no scores.
+
+    A check names those of its own metrics that it finds from labels in ``of_labels``.
+    """
+    found: frozenset[str] = getattr(check, "of_labels", frozenset())
+    return metric in OF_SCORES and metric not in found
+
+
 ATTACKS = frozenset({"evasion", "poisoning", "privacy"})
 """Families whose checks send what no ordinary caller would send."""
 OF_SCORES = frozenset(

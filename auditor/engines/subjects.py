@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, TypeAlias
+from functools import partial
+from typing import TypeAlias
 
 from auditor.domain.artifacts import Structure
 from auditor.domain.benches import NO_BENCH, Bench
@@ -40,10 +41,8 @@ def open_subject(
     with ExitStack() as stack:
         site = Site(stack, spec, materials, openers)
         opened = site.open()
-        yield Subject(
-            artifact=materials.artifact,
+        yield _brought(spec, materials)(
             structure=_structure(spec, materials, openers),
-            signature=materials.signature,
             model=opened.model,
             twin=_twin(site, opened.model, twin),
             certifier=_certifier(site, opened.model),
@@ -53,25 +52,27 @@ def open_subject(
             reference=site.reference(),
             parent=site.parent(),
             recipe=_recipe(site),
-            **_brought(materials),
-            target=spec,
         )
 
 
-def _brought(materials: Materials) -> dict[str, Any]:
-    """Return the fields of a subject that are as the audit brings them."""
-    return {
-        "task": materials.task,
-        "space": materials.space,
-        "datasets": materials.datasets,
-        "audit_seed": materials.seed,
-        "seed": materials.seed,
-        "budget": materials.budget,
-        "show_examples": materials.show_examples,
-        "claims": materials.claims,
-        "population": materials.population,
-        "privacy_claim": materials.privacy_claim or NO_PRIVACY_CLAIM,
-    }
+def _brought(spec: TargetSpec, materials: Materials) -> partial[Subject]:
+    """Return the subject but for what is opened on the target."""
+    return partial(
+        Subject,
+        artifact=materials.artifact,
+        signature=materials.signature,
+        task=materials.task,
+        space=materials.space,
+        datasets=materials.datasets,
+        audit_seed=materials.seed,
+        seed=materials.seed,
+        budget=materials.budget,
+        show_examples=materials.show_examples,
+        claims=materials.claims,
+        population=materials.population,
+        privacy_claim=materials.privacy_claim or NO_PRIVACY_CLAIM,
+        target=spec,
+    )
 
 
 def _structure(spec: TargetSpec, materials: Materials, openers: Openers) -> Structure | Gap:

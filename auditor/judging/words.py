@@ -48,7 +48,13 @@ def found(rule: Rule, measurement: Measurement, count: int) -> str:
     place = f" at {_coordinates(elsewhere)}" if elsewhere else ""
     worst = f" That is the worst of {count} readings." if count > 1 else ""
     figure = _figure(measurement, rule.limits)
-    return f"Found: {figure}{place}.{worst}{_BOUNDS[measurement.bound]}"
+    return f"Found: {figure}{place}.{worst}{_bound(measurement)}"
+
+
+def _bound(measurement: Measurement) -> str:
+    if isinstance(measurement.value, str) and measurement.bound is not Bound.ESTIMATE:
+        return " A stronger search may show more."
+    return _BOUNDS[measurement.bound]
 
 
 def rows(would_decide: Mapping[str, Json] | None) -> str:

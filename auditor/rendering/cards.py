@@ -16,13 +16,13 @@ from auditor.rendering.figures.slicing import worst_place
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.numbers import DASH, Figure, count, figure, scalar
 from auditor.rendering.phrases import (
-    BOUNDS,
     EFFECTS,
     OUTCOMES,
     REASONS,
     SEVERITIES,
     asked,
     bound_sentence,
+    bound_words,
     check_title,
     gap_name,
     limit_values,
@@ -203,7 +203,7 @@ def _because(gap: Gap) -> str:
 def _short(finding: Finding, deciding: Measurement | None, words: Figure | None) -> str:
     if deciding is None or words is None:
         return "not asked" if finding.outcome is Outcome.NOT_APPLICABLE else "no figure"
-    return BOUNDS[deciding.bound] + words.value
+    return bound_words(deciding) + words.value
 
 
 def would_decide_text(needed: Mapping[str, Json] | None) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from auditor.domain.readings import Measurement
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.numbers import figure
-from auditor.rendering.phrases import BOUNDS, coordinates, metric_title
+from auditor.rendering.phrases import bound_words, coordinates, metric_title
 from auditor.rendering.runs import short
 
 MOST_ROWS = 1_000
@@ -40,7 +40,7 @@ def _row(inputs: RenderedInputs, m: Measurement) -> MeasurementRow:
         title=metric_title(inputs, m.check, m.metric),
         target=m.target,
         where=coordinates(m.params, m.slice),
-        value=BOUNDS[m.bound] + words.value,
+        value=bound_words(m) + words.value,
         interval=words.interval or "exact",
         sure=words.sure,
         remark="doubted" if m.doubted else "",

@@ -11,9 +11,12 @@ from auditor.rendering.figures.courses import course_panels, drift_panels, watch
 from auditor.rendering.figures.curves import attack_panels
 from auditor.rendering.figures.effort import attack_log
 from auditor.rendering.figures.everyday import latency_panels
+from auditor.rendering.figures.exposure import membership_panels, obfuscation_panels
 from auditor.rendering.figures.groups import group_panels
+from auditor.rendering.figures.leaks import column_panels, fidelity_panels, proximity_panels
 from auditor.rendering.figures.moves import move_panels
 from auditor.rendering.figures.panel import Log, Panel, Section
+from auditor.rendering.figures.poison import poison_panels, scan_panels
 from auditor.rendering.figures.samples import (
     area_panels,
     copy_panels,
@@ -40,8 +43,23 @@ SECTIONS: Mapping[str, tuple[Draw, ...]] = MappingProxyType(
         "Where it is worse": (slice_panels,),
         "Over time": (course_panels, watch_panels, drift_panels),
         "Under attack": (attack_panels, breaking_panels, victim_panels, move_panels),
+        "What it gives away": (
+            membership_panels,
+            obfuscation_panels,
+            column_panels,
+            fidelity_panels,
+            proximity_panels,
+        ),
         "Under noise, faults and other views": (grid_panels, budget_panels),
-        "The data": (population_panels, suspect_panels, leak_panels, copy_panels, area_panels),
+        "If the training data were poisoned": (poison_panels,),
+        "The data": (
+            population_panels,
+            suspect_panels,
+            scan_panels,
+            leak_panels,
+            copy_panels,
+            area_panels,
+        ),
     }
 )
 ATTACK = "Under attack"

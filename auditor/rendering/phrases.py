@@ -119,6 +119,12 @@ BOUNDS: Mapping[Bound, str] = MappingProxyType(
     {Bound.ESTIMATE: "", Bound.AT_MOST: "at most ", Bound.AT_LEAST: "at least "}
 )
 
+
+def bound_words(measurement: Measurement) -> str:
+    """Return what stands before a figure that is a bound; before words stands nothing."""
+    return "" if isinstance(measurement.value, str) else BOUNDS[measurement.bound]
+
+
 LISTED = frozenset({Unit.COUNT, Unit.PER_SECOND})
 """Units of metrics whose titles are plurals, which no "is" fits."""
 YES_OR_NO: Mapping[str, str] = MappingProxyType(
@@ -215,6 +221,6 @@ def bound_sentence(inputs: RenderedInputs, measurement: Measurement, value: str)
     title = metric_title(inputs, measurement.check, measurement.metric)
     where = coordinates(measurement.params, measurement.slice)
     place = f" ({where})" if where else ""
-    bound = BOUNDS[measurement.bound]
+    bound = bound_words(measurement)
     told = isinstance(measurement.value, bool | str)
     return f"{title}{place}{':' if told else verb(title, measurement.unit)} {bound}{value}"

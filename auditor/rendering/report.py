@@ -19,6 +19,7 @@ from auditor.rendering.measurements import MOST_ROWS, measurement_rows
 from auditor.rendering.panels import sections
 from auditor.rendering.phrases import MEANINGS, OUTCOMES
 from auditor.rendering.quoting import coded
+from auditor.rendering.reconstructions import reconstructions
 from auditor.rendering.runs import edge_rows, request_facts, short, target_facts
 from auditor.rendering.sheets import contact_sheets
 from auditor.rendering.targets.side_by_side import side_by_side
@@ -66,6 +67,7 @@ def _rest(inputs: RenderedInputs) -> Mapping[str, object]:
         "sections": sections(inputs),
         "galleries": galleries(inputs),
         "contact_sheets": contact_sheets(inputs),
+        "reconstructions": reconstructions(inputs),
         "show_examples": inputs.show_examples,
         "gaps": gap_rows(inputs, asked),
         "more_gaps": gap_rows(inputs, others),

@@ -11,12 +11,13 @@ from auditor.domain.budgets import Budget
 from auditor.domain.canonical import digest
 from auditor.domain.policies import Assurance
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat, Unit
+from auditor.domain.recipes import RecipeRef
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest, InputFile, PolicyRef
 from auditor.domain.steps import all_hold
 from auditor.domain.targets import Fingerprint, TargetSpec
 from auditor.errors import RecordError
-from auditor.reproducing import compare, gather, lay_out
+from auditor.reproducing import compare, gather, lay_out, require_leave_to_train
 
 SHARE = Measurement(
     metric="accuracy",
@@ -166,3 +167,20 @@ def test_files_are_found_by_their_digest(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "renamed").write_bytes(b"table")
     assert gather(tmp_path)[digest(b"table")] == tmp_path / "deep" / "renamed"
+
+
+def test_code_of_a_record_runs_only_on_leave_of_who_reproduces_it() -> None:
+    code = InputFile("recipe.py", FileDigest("recipe.py", 5, "5" * 64))
+    ref = RecipeRef(digest="sha256:" + "5" * 64, function="train", allowed=True)
+    request = replace(record(SHARE, inputs=(code,)).request, recipe=ref)
+    with pytest.raises(RecordError, match=r"recipe\.py \(sha256:5+\)") as caught:
+        require_leave_to_train(request, given=False)
+    assert "--allow-recipe" in caught.value.cure
+    require_leave_to_train(request, given=True)
+
+
+def test_a_record_that_ran_no_code_needs_no_leave() -> None:
+    request = record(SHARE).request
+    require_leave_to_train(request, given=False)
+    ref = RecipeRef(digest="sha256:" + "5" * 64, function="train", allowed=False)
+    require_leave_to_train(replace(request, recipe=ref), given=False)

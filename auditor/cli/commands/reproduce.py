@@ -14,7 +14,7 @@ from auditor.domain.record_json import read_record
 from auditor.domain.steps import Step, StepResult, all_hold
 from auditor.folders import RECORD, SIGNER, RecordFolder
 from auditor.preparing import prepare, read_asked
-from auditor.reproducing import compare, lay_out, overrides_of
+from auditor.reproducing import compare, lay_out, overrides_of, require_leave_to_train
 from auditor.settings import Settings
 from auditor.targetfiles import require_leave
 from auditor.verifying import verify_folder
@@ -28,7 +28,10 @@ from auditor.wiring import fetch_from, readers_of, verifier, workplace
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="A folder in which the inputs lie, found by digest; default: AUDITOR_HOME.",
 )
-def command(folder: Path, inputs: Path | None) -> int:
+@click.option(
+    "--allow-recipe", is_flag=True, help="Run the code that the record's audit file trains by."
+)
+def command(folder: Path, inputs: Path | None, *, allow_recipe: bool) -> int:
     """Run the request of the record in FOLDER again, and compare the readings.
 
     Rows go to an endpoint only where ./targets.yaml declares one with the same address. Exit code:
@@ -40,6 +43,7 @@ def command(folder: Path, inputs: Path | None) -> int:
     reference = record.request.reference
     named = (*record.request.targets, *(() if reference is None else (reference,)))
     require_leave(named, Path.cwd())
+    require_leave_to_train(record.request, given=allow_recipe)
     sound = verify_folder(old, verifier(folder / SIGNER))
     with workplace(Settings.from_environment()) as place, TemporaryDirectory() as scratch:
         fetch = fetch_from(place.store.blobs, inputs)

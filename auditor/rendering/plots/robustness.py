@@ -58,13 +58,18 @@ class LimitMark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """Curves of attacks (upper bounds), at most one of a proof (a lower bound), and limits."""
+    """Curves of attacks (upper bounds), at most one of a proof (a lower bound), and limits.
+
+    ``y_name`` says what is counted, ``start_name`` what the marks at 0 are.
+    """
 
     title: str
     x_name: str
     curves: tuple[Curve, ...]
     proven: Curve | None = None
     limits: tuple[LimitMark, ...] = ()
+    y_name: str = "still classified correctly"
+    start_name: str = "no attack"
 
     @property
     def everything(self) -> tuple[Curve, ...]:
@@ -95,7 +100,7 @@ def robustness_plot(key: str, chart: Chart) -> Drawing:
         x=Axis(0.0, chart.most * 1.06, LEFT, RIGHT),
         y=Axis(0.0, 1.0, BOTTOM, TOP),
         x_name=chart.x_name,
-        y_name="still classified correctly",
+        y_name=chart.y_name,
     )
     entries = _entries(chart)
     spoken = "; ".join(f"{curve.name}: {_spoken(curve)}" for curve in chart.everything)
@@ -191,7 +196,7 @@ def _entries(chart: Chart) -> list[Entry]:
         if chart.curves:
             entries.append(Entry("zone", "between proof and attack: not known"))
     if chart.starts:
-        entries.append(Entry("clean", "no attack"))
+        entries.append(Entry("clean", chart.start_name))
     if any(point.doubted for curve in chart.everything for point in curve.points):
         entries.append(Entry("doubted", "not to be believed", FLOOR))
     if chart.limits:

@@ -8,7 +8,7 @@ from auditor.domain.verdicts import Verdict
 from auditor.rendering.figures.panel import Panel, Row, ends
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.numbers import figure
-from auditor.rendering.phrases import BOUNDS
+from auditor.rendering.phrases import bound_words
 from auditor.rendering.placements import Level, standing
 from auditor.rendering.plots.fronts import Scales, Spot, front_plot
 from auditor.rendering.targets.cheapest import cheapest
@@ -150,7 +150,7 @@ def _cell(item: Compared, name: str, *, emulated: bool) -> str:
         )
     words = figure(m)
     interval = f" ({words.interval})" if words.interval else ""
-    return f"{BOUNDS[m.bound]}{words.value}{interval}{' (doubted)' * m.doubted}"
+    return f"{bound_words(m)}{words.value}{interval}{' (doubted)' * m.doubted}"
 
 
 def _panel(

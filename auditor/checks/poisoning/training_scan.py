@@ -1,0 +1,248 @@
+"""Training rows that no clean source of data explains: wrong labels, triggers, strange views."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.domain.absences import without_labels
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.conclusions import VERDICT
+from auditor.domain.datasets import Dataset, Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap, write_gap
+from auditor.domain.policies import Control
+from auditor.domain.readings import Bound, Gap, Reading, Reason, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.domain.tasks import Array, Classification, Floats
+from auditor.poisons.neighbourhoods import Codes, Narrow
+from auditor.poisons.scan_readings import PLANTED, PRECISION, SHARE, Scan, Terms
+from auditor.poisons.scanning import (
+    LEAST_OF_A_CLASS,
+    Lookup,
+    Rows,
+    label_scores,
+    narrowed,
+    narrowing,
+    view_scores,
+)
+from auditor.poisons.suspicion import Suspicion
+from auditor.poisons.views import VIEWS
+from auditor.stats.proportions import clopper_pearson
+from auditor.surveying.materials import NO_INPUTS
+from auditor.surveying.strangeness import Scale, comparable
+
+SECONDS_A_ROW = 2e-4
+CHUNK = 8192
+Chosen = Mapping[Role, Codes]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingScan:
+    """Compares each training row with trusted rows of the same label, by five methods.
+
+    Evaluation rows are trusted: their source and labels are taken for clean. ``neighbours`` and
+    ``references`` ask whether a row lies nearer to another class than to its own, among up to
+    ``pool`` training rows and among trusted rows (tables on a robust scale, pictures by their means
+    over a grid of 8 by 8). ``spectre`` (Hayase et al. 2021), ``spectral`` (Tran et al. 2018) and
+    ``clusters`` (Chen et al. 2018, with silhouettes) look at what the model's last layer is given,
+    class by class, of rows that the model decides as they are labelled.
+
+    Every score is held against the trusted rows' own: the count of training rows among the highest
+    scores (Fisher's exact test), and conformal p-values, whose tail is carried on exponentially
+    beyond the trusted rows. Only where a method shows, at ``level`` over all methods, that there is
+    something does it name rows, at most ``false_share`` of them ordinary ones on average (Benjamini
+    and Hochberg). So of clean training data from the trusted rows' source nearly no audit names
+    any; training data of another source are named as such, and their figures doubted. It finds
+    what stands out. Poison that keeps true labels, and less of it than ``least_share`` in the
+    details, goes unseen: silence is no proof.
+    """
+
+    rows: int = 100_000
+    trusted: int = 5000
+    neighbours: int = 5
+    references: int = 3
+    pool: int = 4096
+    level: float = 0.01
+    false_share: float = 0.2
+    listed: int = 50
+
+    id: ClassVar[str] = "poisoning.training_scan"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Training rows that look poisoned"
+    needs: ClassVar[frozenset[Need]] = frozenset(
+        {Need.TRAINING, Need.EVALUATION, Need.LABELS, Need.CLASSIFICATION}
+    )
+    wants: ClassVar[frozenset[Need]] = frozenset({Need.MODEL})
+    uses: ClassVar[tuple[str, ...]] = ()
+    coordinates: ClassVar[frozenset[str]] = frozenset({"method"})
+    emits: ClassVar[Mapping[str, Metric]] = {
+        SHARE: Metric(
+            "Training rows that are named", Unit.SHARE, Bound.AT_LEAST, higher_is_better=False
+        ),
+        PRECISION: Metric("Named rows that are no ordinary ones", Unit.SHARE, Bound.AT_LEAST),
+        VERDICT: Metric("Whether poison is shown", Unit.NONE, Bound.AT_LEAST, exact=True),
+    }
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "10(3)"),
+        Control("eu-ai-act", "15(5)"),
+        Control("nist-ai-rmf", "MEASURE 2.7"),
+        Control("iso-42001", "A.7.4"),
+        Control("nist-ai-100-2", "NISTAML.013"),
+        Control("owasp-ml", "ML02"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {"rows": 5000, "trusted": 1000, "pool": 2000},
+        Budget.CI: {"rows": 50_000},
+        Budget.FULL: {"rows": 1_000_000, "trusted": 10_000, "pool": 8192},
+    }
+    grid: ClassVar[Mapping[str, str]] = {}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        counts = (self.rows, self.trusted, self.neighbours, self.references, self.pool)
+        if min(*counts, self.listed) < 1:
+            message = "rows, trusted, neighbours, references, pool and listed are at least 1"
+            raise ValueError(message)
+        if not 0 < self.level < 1 or not 0 < self.false_share < 1:
+            message = "level and false_share lie between 0 and 1"
+            raise ValueError(message)
+
+    def cost(self, size: Size) -> Cost:
+        """Score every row once, which other checks share, and look at each once more."""
+        training = size.beside.get(Role.TRAINING.value, 0)
+        seen = min(self.rows, training) + min(self.trusted, size.rows)
+        return Cost(queries=training + size.rows + seen, seconds=SECONDS_A_ROW * seen)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Half width if no row is named."""
+        rows = min(self.rows, size.beside.get(Role.TRAINING.value, 0))
+        return {SHARE: clopper_pearson(0, rows, confidence).high / 2} if rows else {}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Score training and trusted rows alike. Raises what ``Bench.embedding`` raises."""
+        training, trusted = (subject.datasets[role] for role in (Role.TRAINING, Role.EVALUATION))
+        lacking = _lacking(training, trusted)
+        if lacking is not None or not isinstance(subject.task, Classification):
+            return {"gap": write_gap(lacking or NO_INPUTS)}
+        chosen = {
+            Role.TRAINING: np.sort(subject.sample(Role.TRAINING, self.rows)),
+            Role.EVALUATION: np.sort(subject.sample(Role.EVALUATION, self.trusted)),
+        }
+        labels = [cast("Codes", subject.datasets[role].labels)[at] for role, at in chosen.items()]
+        trained = np.arange(sum(map(len, labels))) < len(labels[0])
+        rows = Rows(np.concatenate(labels), trained, len(subject.task.classes))
+        if not rows.scanned[trained].any():
+            return {"gap": write_gap(_TOO_FEW)}
+        found, suggested, gaps = self._scores(subject, chosen, rows)
+        return {
+            "gap": None,
+            "ids": np.array(training.ids, dtype=np.str_)[chosen[Role.TRAINING]],
+            "labels": labels[0],
+            "suggested": suggested,
+            "about": {
+                "classes": list(subject.task.classes),
+                "not_scanned": [subject.task.classes[kind] for kind in rows.left_out],
+                "clustered": training.clustered or trusted.clustered,
+                "gaps": gaps,
+            },
+            **_written(found),
+        }
+
+    def _scores(
+        self, subject: Subject, chosen: Chosen, rows: Rows
+    ) -> tuple[dict[str, Suspicion], Codes, dict[str, Json]]:
+        """Return the scores of each method, the labels suggested, and why a method has none."""
+        subject.progress(0, 2, "labels")
+        points = narrowed(_points(subject, chosen), subject.seed)
+        lookup = Lookup(self.neighbours, self.references, self.pool)
+        found, suggested = label_scores(points, rows, lookup, subject.seed)
+        subject.progress(1, 2, "the model's view")
+        views = _views(subject, chosen)
+        if isinstance(views, Gap):
+            return found, suggested, {name: write_gap(views) for name in VIEWS}
+        found |= view_scores(views, rows, _told(subject, chosen), subject.seed)
+        subject.progress(2, 2)
+        return found, suggested, {}
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Hold the scores of training rows against those of trusted ones."""
+        if evidence["gap"] is not None:
+            return (read_gap(evidence["gap"]),)
+        terms = Terms(self.level, self.false_share, self.listed)
+        return Scan.of(evidence, terms).readings(confidence)
+
+
+def _lacking(training: Dataset, trusted: Dataset) -> Gap | None:
+    if training.inputs is None or trusted.inputs is None:
+        return NO_INPUTS
+    if training.labels is None:
+        return without_labels(Role.TRAINING)
+    first = (comparable(data.inputs[:1]) for data in (training, trusted) if data.inputs is not None)
+    return _NO_NUMBERS if any(points is None for points in first) else None
+
+
+def _points(subject: Subject, chosen: Chosen) -> Floats:
+    """Return training and trusted rows as points: tables scaled by the trusted rows."""
+    parts = {}
+    for role, rows in chosen.items():
+        inputs = cast("Array", subject.datasets[role].inputs)
+        cut = [rows[at : at + CHUNK] for at in range(0, len(rows), CHUNK)]
+        parts[role] = np.concatenate([cast("Floats", comparable(inputs[part])) for part in cut])
+    whole = np.concatenate((parts[Role.TRAINING], parts[Role.EVALUATION]))
+    if not subject.datasets[Role.EVALUATION].tabular:
+        return whole
+    features = () if isinstance(subject.space, Gap) else subject.space.features
+    return Scale.of(parts[Role.EVALUATION], features).points(whole)
+
+
+def _views(subject: Subject, chosen: Chosen) -> Narrow | Gap:
+    """Return what the last layer is given of training and trusted rows, in few columns."""
+    bench = subject.bench
+    if isinstance(subject.model, Gap):
+        return subject.model
+    if isinstance(bench, Gap):
+        return bench
+    narrow, found = None, []
+    for role, rows in chosen.items():
+        inputs = cast("Array", subject.datasets[role].inputs)
+        for at in range(0, len(rows), CHUNK):
+            seen = bench.embedding(inputs[rows[at : at + CHUNK]])
+            if isinstance(seen, Gap):
+                return seen
+            narrow = narrow or narrowing(seen.values, subject.seed)
+            found.append(narrow(seen.values))
+    return np.concatenate(found)
+
+
+def _told(subject: Subject, chosen: Chosen) -> NDArray[np.bool_]:
+    """Return which rows the model decides as they are labelled."""
+    if isinstance(subject.model, Gap):
+        return np.empty(0, dtype=np.bool_)
+    return np.concatenate([subject.right(role)[rows] for role, rows in chosen.items()])
+
+
+def _written(found: Mapping[str, Suspicion]) -> Evidence:
+    kept = {}
+    for name, item in found.items():
+        kept[name] = np.concatenate((item.training, item.trusted)).astype(np.float32)
+        if item.planted.size:
+            kept[name + PLANTED] = item.planted.astype(np.float32)
+    return kept
+
+
+_TOO_FEW = Gap(
+    reason=Reason.TOO_FEW_ROWS,
+    detail=f"No class of the training data has {LEAST_OF_A_CLASS} trusted rows to compare with.",
+    cure=f"Evaluate on at least {LEAST_OF_A_CLASS} rows of each class; 100 see far more.",
+)
+_NO_NUMBERS = Gap(
+    reason=Reason.NEEDS_NUMERIC_INPUT,
+    detail="Rows that are neither a table nor pictures have no distance here.",
+    cure="Leave the check out; data.duplicates compares texts.",
+)
+CHECK: type[Check] = TrainingScan

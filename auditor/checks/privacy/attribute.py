@@ -1,0 +1,232 @@
+"""Whether the model gives away a column of the people whom it was trained on."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, cast
+
+import numpy as np
+
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN
+from auditor.domain.datasets import Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap, write_gap
+from auditor.domain.policies import Control
+from auditor.domain.readings import Bound, Gap, Measurement, Reading, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.domain.tasks import class_names
+from auditor.exposing.attribute_attack import Guesses, Oracle, guess
+from auditor.exposing.attribute_gaps import TOO_FEW, UNLIKE, WEAK, WHY, no_secret
+from auditor.exposing.attribute_gaps import unread as unread_gap
+from auditor.exposing.attribute_readings import Contest, bounded
+from auditor.exposing.attribute_readings import contests as contests_of
+from auditor.exposing.attribute_secrets import Secret, chosen, secrets
+from auditor.exposing.attribute_sides import Sides, sides
+from auditor.stats.paired import paired_difference
+
+SECONDS_A_GUESS = 2e-5
+CERTAIN_FLOOR, LABELS_FLOOR = 1e-6, 0.05
+"""The least chance of a label that an attacker believes: of a model that gives labels alone, that
+it errs once in twenty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """Guesses a column of up to ``rows`` members of the training data and of as many others, whose
+    other columns and label the attacker knows, from what the model answers for each level.
+
+    Asked about are up to ``columns`` columns of two to ``levels`` levels that the model reads:
+    declared groups first, then immutable ones, then all others; a one-hot group is one column. The
+    attacker names the level for which the model's chance of the true label, times the chance that
+    an imputer gives the level, is greatest. The imputer is a logistic regression on rows that
+    nobody trained on: the reference data, or one half of the evaluation data.
+
+    ``advantage`` is the smaller of two gains: of the attack over the imputer alone, which never
+    sees the model, on the same members; and of that gain over the gain on others. What the model
+    has learnt of everybody shows in the first, and a difference between the two samples in neither.
+    It is a bound: other attackers may know more. ``verdict`` is ``shown`` where the gain of some
+    column is above 0 at ``level``, corrected for all columns. Where the imputer alone does better
+    on one of the two samples, they differ, and figures are doubted. Rows of the evaluation data
+    that stand in the training data are left out. Evidence holds which guesses were right, not what
+    was guessed.
+    """
+
+    rows: int = 2000
+    columns: int = 6
+    levels: int = 10
+    level: float = 0.01
+
+    id: ClassVar[str] = "privacy.attribute"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "What the model gives away of its members' columns"
+    needs: ClassVar[frozenset[Need]] = frozenset(
+        {Need.MODEL, Need.EVALUATION, Need.LABELS, Need.CLASSIFICATION, Need.TRAINING}
+    )
+    wants: ClassVar[frozenset[Need]] = frozenset({Need.REFERENCE, Need.SPACE, Need.GROUPS})
+    uses: ClassVar[tuple[str, ...]] = ()
+    coordinates: ClassVar[frozenset[str]] = frozenset({"column"})
+    emits: ClassVar[Mapping[str, Metric]] = {
+        "advantage": Metric(
+            "Guesses of a member's column that only the model's memory makes right",
+            Unit.SHARE, Bound.AT_LEAST, higher_is_better=False,
+        ),
+        "verdict": Metric(
+            "Whether a leak of any column is shown", Unit.NONE, Bound.AT_LEAST, exact=True
+        ),
+    }  # fmt: skip
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "15(5)"),
+        Control("nist-ai-rmf", "MEASURE 2.10"),
+        Control("iso-42001", "A.6.2.4"),
+        Control("mitre-atlas", "AML.T0024.001"),
+        Control("owasp-ml", "ML03"),
+        Control("nist-ai-100-2", "NISTAML.03"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {"rows": 500, "columns": 3},
+        Budget.CI: {},
+        Budget.FULL: {"rows": 10_000, "columns": 20},
+    }
+    grid: ClassVar[Mapping[str, str]] = {}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        if min(self.rows, self.columns) < 1 or self.levels <= 1 or not 0 < self.level < 1:
+            message = "rows and columns are at least 1, levels at least 2, and level within 0..1"
+            raise ValueError(message)
+
+    def cost(self, size: Size) -> Cost:
+        """Return an upper bound: each row with each level of each column."""
+        members = min(self.rows, size.beside.get(Role.TRAINING.value, 0))
+        asked = (members + min(self.rows, size.rows)) * self.columns * self.levels
+        return Cost(queries=asked, seconds=SECONDS_A_GUESS * asked)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Return about the half width where the attack and the imputer always agree."""
+        others = min(self.rows, size.rows // 2)
+        members = min(self.rows, size.beside.get(Role.TRAINING.value, others))
+        if min(members, others) < 1:
+            return {}
+        level = 1 - (1 - confidence) / self.columns
+        parts = (paired_difference(0, 0, rows, level) for rows in (members, others))
+        return {"advantage": math.hypot(*[(it.high - it.low) / 2 for it in parts])}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Guess each secret of members and others, and keep which guesses were right."""
+        taken = sides(subject, self.rows)
+        if isinstance(taken, Gap):
+            return {"gap": write_gap(taken)}
+        features = () if isinstance(subject.space, Gap) else subject.space.features
+        dataset = subject.datasets[Role.EVALUATION]
+        found = secrets(taken.known.numbers, features, dataset.features, self.levels)
+        asked = chosen(found, features, tuple(dataset.groups), self.columns)
+        if not asked:
+            return {"gap": write_gap(no_secret(self.levels))}
+        unread = sorted(set(dataset.groups) - {secret.name for secret in found})
+        told = list(_guessed(subject, taken, asked))
+        joined = {} if taken.clusters is None else {"clusters": taken.clusters}
+        return {
+            "attack": np.stack([it.attack for it in told]),
+            "baseline": np.stack([it.baseline for it in told]),
+            "members": taken.members,
+            "ids": np.array(taken.ids, dtype=np.str_),
+            "columns": [{"name": it.name, "levels": len(it.levels)} for it in asked],
+            "about": {
+                "unread": cast("Json", unread),
+                "known_rows": len(taken.known.labels),
+                "copies": taken.copies,
+            },
+            **joined,
+        }
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Count right guesses of members and others; the verdict is at the check's own level."""
+        if "gap" in evidence:
+            return (read_gap(evidence["gap"]),)
+        about = cast("Mapping[str, Json]", evidence["about"])
+        names = [str(it["name"]) for it in cast("list[Mapping[str, Json]]", evidence["columns"])]
+        contests = dict(zip(names, contests_of(evidence), strict=True))
+        found: list[Reading] = [
+            self._advantage(name, contest, len(contests), confidence, about)
+            for name, contest in contests.items()
+        ]
+        unread = cast("list[str]", about["unread"])
+        return (*found, *map(unread_gap, unread), self._verdict(contests))
+
+    def _advantage(
+        self,
+        name: str,
+        contest: Contest,
+        family: int,
+        confidence: float,
+        about: Mapping[str, Json],
+    ) -> Reading:
+        params = {"column": name}
+        if not contest.enough:
+            return replace(TOO_FEW, metric="advantage", params=params)
+        unlike = contest.unlike(self.level, family)
+        details = {
+            **contest.rates(),
+            "smallest_shown": contest.smallest(self.level, family),
+            "known_rows": about["known_rows"],
+            "copies": about["copies"],
+            **({"doubt": UNLIKE} if unlike else {}),
+        }
+        return Measurement.of(
+            bounded(contest.leak(confidence, family)),
+            "advantage",
+            Unit.SHARE,
+            bound=Bound.AT_LEAST,
+            params=params,
+            doubted=unlike,
+            details=details,
+        )
+
+    def _verdict(self, contests: Mapping[str, Contest]) -> Reading:
+        """Fold the columns: shown where one is, inconclusive where none could say anything."""
+        family = len(contests)
+        usable = {
+            name: it
+            for name, it in contests.items()
+            if it.enough and not it.unlike(self.level, family)
+        }
+        one_sided = 1 - 2 * self.level
+        leaking = sorted(name for name, it in usable.items() if it.leak(one_sided, family).low > 0)
+        smallest = {name: it.smallest(self.level, family) for name, it in usable.items()}
+        weak = not usable or min(smallest.values()) > WEAK
+        value = SHOWN if leaking else OPEN if weak else NOT_SEEN
+        details: dict[str, Json] = {
+            "columns": cast("Json", leaking),
+            "level": self.level,
+            "power": cast("Json", smallest),
+            **({"reason": WHY} if value == OPEN else {}),
+        }
+        rows = max((int(it.members.size) for it in contests.values()), default=0)
+        method = "one-sided intervals, joint by bonferroni"
+        return Measurement(
+            metric="verdict",
+            value=value,
+            bound=Bound.AT_LEAST,
+            method=method,
+            n=rows,
+            details=details,
+        )
+
+
+def _guessed(subject: Subject, taken: Sides, asked: tuple[Secret, ...]) -> Iterator[Guesses]:
+    if isinstance(subject.model, Gap):
+        message = "an attack needs a model, and the frame asks for one"
+        raise TypeError(message)
+    model = subject.model
+    floor = LABELS_FLOOR if subject.labels_only(Role.EVALUATION) else CERTAIN_FLOOR
+    classes = len(class_names(subject.task))
+    oracle = Oracle(lambda rows: model.probabilities(model.predict(rows)), classes, floor)
+    for done, secret in enumerate(asked):
+        subject.progress(done, len(asked), f"guessing {secret.name}")
+        yield guess(secret, taken.known, taken.asked, oracle)
+
+
+CHECK: type[Check] = Attribute

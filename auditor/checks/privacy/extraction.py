@@ -1,0 +1,181 @@
+"""How faithful a copy of the model anybody makes who may ask it a number of questions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, cast
+
+import numpy as np
+
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap, write_gap
+from auditor.domain.policies import Control
+from auditor.domain.readings import Bound, Gap, Reading, Scalar, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.domain.tasks import Classification, Floats
+from auditor.exposing.extraction import (
+    STRATEGIES,
+    Plan,
+    Queries,
+    decisions,
+    queries,
+    taught,
+)
+from auditor.exposing.extraction_readings import (
+    METRICS,
+    commonest,
+    conclusion,
+    copies,
+    readings,
+)
+from auditor.exposing.extraction_sides import Sides, out_of_reach, sides
+from auditor.stats.proportions import clopper_pearson
+
+SECONDS_A_LESSON = 8e-5
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """Teaches stand-ins by the target's answers to ever more ``queries``, and counts on how many
+    held-out rows each decides as the target does.
+
+    Queries are natural rows (``knockoff``), or natural rows and mixtures of two in turn
+    (``mixup``): of the reference data, or else of one half of the evaluation data. Judged are up to
+    ``rows`` evaluation rows that no query was made of. The stand-in is a small network of one
+    hidden layer, so that ``fidelity`` is a bound: an attacker with a better one copies more.
+    ``gain_over_labels`` is the fidelity less that of the same network taught by true labels, mixed
+    as rows are, which needs no model to ask: of as many queries or fewer, the most faithful one.
+    ``verdict`` is ``shown`` where some such gain is above 0 at ``level``, corrected for all of
+    them. Evidence holds decisions, not rows.
+    """
+
+    queries: tuple[int, ...] = (100, 400, 1000)
+    strategies: tuple[str, ...] = STRATEGIES
+    rows: int = 2000
+    level: float = 0.01
+
+    id: ClassVar[str] = "privacy.extraction"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "How faithfully the model can be copied by asking it"
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.MODEL, Need.EVALUATION, Need.CLASSIFICATION})
+    wants: ClassVar[frozenset[Need]] = frozenset({Need.LABELS, Need.REFERENCE, Need.SPACE})
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {
+        "fidelity": Metric(
+            "Rows on which a copy decides as the model does", Unit.SHARE, Bound.AT_LEAST,
+            higher_is_better=False,
+        ),
+        "gain_over_labels": Metric(
+            "Fidelity that the model's answers gave beyond true labels", Unit.SHARE,
+            Bound.AT_LEAST, higher_is_better=False,
+        ),
+        "verdict": Metric(
+            "Whether answers make a better copy", Unit.NONE, Bound.AT_LEAST, exact=True
+        ),
+    }  # fmt: skip
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "15(5)"),
+        Control("nist-ai-rmf", "MEASURE 2.7"),
+        Control("iso-42001", "A.6.2.4"),
+        Control("mitre-atlas", "AML.T0024.002"),
+        Control("owasp-ml", "ML05"),
+        Control("nist-ai-100-2", "NISTAML.031"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {"queries": (100, 200), "rows": 1000},
+        Budget.CI: {},
+        Budget.FULL: {"queries": (100, 400, 1000, 3000, 10_000), "rows": 10_000},
+    }
+    grid: ClassVar[Mapping[str, str]] = {"queries": "queries", "strategy": "strategies"}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        known = set(self.strategies) <= set(STRATEGIES) and bool(self.strategies)
+        if not known or not self.queries or min(*self.queries, self.rows) < 1:
+            message = f"queries and rows are at least 1, and strategies among {STRATEGIES}"
+            raise ValueError(message)
+
+    def cost(self, size: Size) -> Cost:
+        """Return what is asked, and about what teaching takes."""
+        most = max(self.queries)
+        lessons = most * len(self.queries) * len(self.strategies) * 2 * 30
+        asked = min(self.rows, size.rows) + 2 * most
+        return Cost(queries=asked, seconds=0.5 + SECONDS_A_LESSON * lessons / 10)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Return the half width where nine rows in ten are decided alike."""
+        beside = Role.REFERENCE.value in size.beside
+        rows = min(self.rows, size.rows if beside else size.rows // 2)
+        if rows < 1:
+            return {}
+        found = clopper_pearson(rows - rows // 10, rows, confidence)
+        return {"fidelity": (found.high - found.low) / 2}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Ask, teach, and keep what target and stand-ins decide of the held-out rows."""
+        taken = sides(subject, self.rows, self.queries)
+        if isinstance(taken, Gap):
+            return {"gap": write_gap(taken)}
+        features = () if isinstance(subject.space, Gap) else subject.space.features
+        rng = np.random.default_rng(subject.seed)
+        asked = queries(taken.pool, taken.most, self.strategies, features, rng)
+        plan = Plan.of(asked, self.strategies, sorted(set(self.queries)))
+        if not plan.cells:
+            least = min(self.queries)
+            return {"gap": write_gap(out_of_reach(least, taken.room, self.strategies[0]))}
+        dataset, include = subject.datasets[Role.EVALUATION], plan.include(asked)
+        held = np.asarray(dataset.inputs)[taken.held]
+        task, told = _told(subject, taken, asked)
+        found = {
+            name: decisions(
+                taught(asked, targets, include, subject.seed, subject.progress), held, task.decide
+            )
+            for name, targets in told.items()
+        }
+        return {
+            **found,
+            "target": subject.decisions(Role.EVALUATION)[taken.held].astype(np.int16),
+            "ids": np.array(dataset.ids)[taken.held],
+            "cells": plan.to_json(),
+            "about": {"pool": len(taken.pool), "room": taken.room},
+            **taken.clusters,
+        }
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Count agreement again; the verdict is at the check's own level."""
+        if "gap" in evidence:
+            return (read_gap(evidence["gap"]),)
+        about = cast("Mapping[str, int]", evidence["about"])
+        cells = [(name, count) for name in self.strategies for count in sorted(set(self.queries))]
+        seen = {(it.strategy, it.queries): it for it in copies(evidence)}
+        there = {cell: seen[cell] for cell in cells if cell in seen}
+        found: list[Reading] = []
+        for name, count in cells:
+            copy = there.get((name, count))
+            if copy is None:
+                gap = out_of_reach(count, about["room"], name)
+                params: dict[str, Scalar] = {"strategy": name, "queries": count}
+                found += [replace(gap, metric=it, params=params) for it in METRICS]
+            else:
+                found += readings(copy, confidence, len(there), commonest(evidence))
+        return (*found, conclusion(tuple(there.values()), self.level))
+
+
+def _told(
+    subject: Subject, taken: Sides, asked: Queries
+) -> tuple[Classification, Mapping[str, Floats]]:
+    """Return the task, what the target answers, and what labels say, if there are any."""
+    task, model = subject.task, subject.model
+    if isinstance(model, Gap) or not isinstance(task, Classification):
+        message = "a copy needs a model that decides, and the frame asks for one"
+        raise TypeError(message)
+    told = {"answers": asked.ask(lambda rows: model.probabilities(model.predict(rows)))}
+    if taken.labels is not None:
+        told["labels"] = asked.labels(taken.labels, len(task.classes))
+    return task, told
+
+
+CHECK: type[Check] = Extraction

@@ -1,0 +1,208 @@
+"""Whether a row made up by asking the model shows who was in its training data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import numpy as np
+
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Role
+from auditor.domain.evidence import Evidence, Item
+from auditor.domain.gaps import read_gap, write_gap
+from auditor.domain.policies import Control
+from auditor.domain.readings import Bound, Gap, Reading, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.domain.tasks import class_names
+from auditor.exposing.inversion_attacks import ATTACKS, GRADIENT, Effort
+from auditor.exposing.inversion_campaign import (
+    Campaign,
+    Sightings,
+    lacking,
+    shown,
+    to_json,
+)
+from auditor.exposing.inversion_priors import PRIORS
+from auditor.exposing.inversion_readings import METRICS, Findings, absent
+from auditor.exposing.inversion_sides import NO_CLASSES, Sides, sides
+from auditor.stats.paired import paired_difference
+
+SECONDS_A_QUERY = 1.5e-5
+LEAST_ROWS = 30
+"""Rows that each attack makes up, where there are few classes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inversion:
+    """Makes up rows that the model takes for each of up to ``classes`` classes, from ``starts``
+    starts each (of few classes from more, 30 in all), and asks whether they show more than public
+    rows do.
+
+    ``gradient`` climbs on the twin for ``steps`` steps; ``scores`` and ``labels`` search by asking
+    the target, for ``generations`` of ``population`` points. Each is made without any ``prior``
+    (every coordinate for itself) and with a ``public`` one: up to ``axes`` principal axes of public
+    rows, which are the reference data, or a part of the evaluation data.
+
+    ``gain_over_baseline`` is the share of what was made up that a judge takes for its class, less
+    that of the better of two baselines that need no model: the mean of public rows of the class,
+    and one of them. The judge is a small network taught by other public rows alone. A row that
+    looks like its class is no leak by itself. ``member_proximity`` is: among the rows nearest to
+    what was made up, the share of members less that of others, of as many of either. ``verdict`` is
+    ``shown`` where members lie nearer than chance allows at ``level``, by ``rounds`` permutations
+    within classes, corrected for all attacks. The same test of the baselines must find nothing, or
+    members and others differ, and figures are doubted. Pictures of what was made up, of public
+    means and of the nearest members are evidence with leave to show examples alone.
+    """
+
+    attacks: tuple[str, ...] = ATTACKS
+    priors: tuple[str, ...] = PRIORS
+    classes: int = 10
+    starts: int = 5
+    steps: int = 150
+    generations: int = 40
+    population: int = 20
+    axes: int = 24
+    rounds: int = 1999
+    level: float = 0.01
+
+    id: ClassVar[str] = "privacy.inversion"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "What can be made up of the training data by asking the model"
+    needs: ClassVar[frozenset[Need]] = frozenset(
+        {Need.MODEL, Need.EVALUATION, Need.LABELS, Need.CLASSIFICATION}
+    )
+    wants: ClassVar[frozenset[Need]] = frozenset(
+        {Need.TWIN, Need.TRAINING, Need.REFERENCE, Need.SPACE}
+    )
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {
+        "gain_over_baseline": Metric(
+            "Made-up rows that look like their class, beyond public ones", Unit.SHARE,
+            Bound.AT_LEAST, higher_is_better=False,
+        ),
+        "member_proximity": Metric(
+            "Members less others among the rows nearest to what was made up", Unit.SHARE,
+            Bound.AT_LEAST, higher_is_better=False,
+        ),
+        "verdict": Metric(
+            "Whether members lie nearer than chance allows", Unit.NONE, Bound.AT_LEAST, exact=True
+        ),
+    }  # fmt: skip
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "15(5)"),
+        Control("nist-ai-rmf", "MEASURE 2.10"),
+        Control("iso-42001", "A.6.2.4"),
+        Control("mitre-atlas", "AML.T0024.001"),
+        Control("owasp-ml", "ML03"),
+        Control("nist-ai-100-2", "NISTAML.032"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {
+            "starts": 3, "steps": 40, "generations": 12, "population": 8, "axes": 16, "rounds": 999,
+        },
+        Budget.CI: {},
+        Budget.FULL: {
+            "classes": 20, "starts": 10, "steps": 500, "generations": 100, "population": 32,
+            "axes": 48, "rounds": 9999,
+        },
+    }  # fmt: skip
+    grid: ClassVar[Mapping[str, str]] = {"attack": "attacks", "prior": "priors"}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        counts = (self.classes, self.starts, self.steps, self.generations, self.axes, self.rounds)
+        named = set(self.attacks) <= set(ATTACKS) and set(self.priors) <= set(PRIORS)
+        if not named or not self.attacks or not self.priors or min(*counts, self.population) < 1:
+            message = f"counts are at least 1, attacks among {ATTACKS}, and priors among {PRIORS}"
+            raise ValueError(message)
+
+    @property
+    def effort(self) -> Effort:
+        """How long the attacks go on."""
+        return Effort(self.steps, self.generations, self.population)
+
+    def cost(self, size: Size) -> Cost:
+        """Return what every attack asks about every class."""
+        rows = self._rows(size)
+        asked = self._asked(rows)
+        passes = self.steps * rows * len(self.priors) if GRADIENT in self.attacks else 0
+        return Cost(asked, passes, 0.5 + SECONDS_A_QUERY * asked)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Return the half width where an attack and the baseline always agree."""
+        rows = self._rows(size)
+        level = 1 - (1 - confidence) / (len(self.attacks) * len(self.priors))
+        found = paired_difference(0, 0, rows, level)
+        return {"gain_over_baseline": (found.high - found.low) / 2}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Make up rows, judge them, and look for their nearest members and others."""
+        taken = sides(subject)
+        if isinstance(taken, Gap):
+            return {"gap": write_gap(taken)}
+        known = taken.classes(len(class_names(subject.task)))
+        if not known.size:
+            return {"gap": write_gap(NO_CLASSES)}
+        rng = np.random.default_rng(subject.seed)
+        chosen = np.sort(rng.permutation(known)[: self.classes])
+        aims = np.repeat(chosen, self._each(len(chosen)))
+        campaign = Campaign.of(subject, taken, aims, self.axes, self._asked(len(aims)))
+        absences = {it: lacking(subject, it) for it in self.attacks}
+        cells = [(one, prior) for one in self.attacks for prior in self.priors]
+        able = [cell for cell in cells if absences[cell[0]] is None]
+        made = {cell: campaign.attack(cell, self.effort) for cell in able}
+        mean, row = campaign.baselines()
+        sightings = Sightings(campaign)
+        for rows in (*made.values(), mean, row):
+            sightings.add(rows)
+        names = class_names(subject.task)
+        pictures = shown(campaign, made, mean, names) if subject.show_examples and made else {}
+        return {
+            **sightings.evidence(),
+            **pictures,
+            "cells": [to_json(cell) for cell in made],
+            "lacking": {it: write_gap(gap) for it, gap in absences.items() if gap is not None},
+            "about": self._about(subject, campaign, taken),
+        }
+
+    def _each(self, classes: int) -> int:
+        return max(self.starts, -(-LEAST_ROWS // classes))
+
+    def _rows(self, size: Size) -> int:
+        classes = min(self.classes, max(size.classes, 1))
+        return classes * self._each(classes)
+
+    def _asked(self, rows: int) -> int:
+        """Return what all attacks, and the baselines, ask about so many rows each."""
+        each = sum(self.effort.queries(attack) for attack in self.attacks) * len(self.priors)
+        return (each + 2) * rows
+
+    def _about(self, subject: Subject, campaign: Campaign, taken: Sides) -> dict[str, Json]:
+        right = campaign.judge.hits(taken.attacker.inputs, taken.attacker.labels)
+        return {
+            "seed": subject.seed,
+            "judge": [int(right.sum()), len(right)],
+            "classes": len(class_names(subject.task)),
+            "members": Role.TRAINING in subject.datasets,
+            "clustered": taken.clustered,
+        }
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Count again, and permute again; the verdict is at the check's own level."""
+        if "gap" in evidence:
+            return (read_gap(evidence["gap"]),)
+        said = cast("Mapping[str, Item]", evidence["lacking"])
+        gaps = [
+            absent(read_gap(said[attack]), metric, (attack, prior))
+            for attack in self.attacks
+            for prior in self.priors
+            for metric in METRICS
+            if attack in said
+        ]
+        found = Findings.of(evidence, self.rounds)
+        return (*gaps, *found.readings(confidence, self.level), found.verdict(self.level))
+
+
+CHECK: type[Check] = Inversion

@@ -1,0 +1,141 @@
+"""Whether the model gives away which rows it was trained on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap, write_gap
+from auditor.domain.policies import Control
+from auditor.domain.readings import Gap, Reading
+from auditor.domain.subjects import Shard, Subject
+from auditor.exposing.gates import blind_scores
+from auditor.exposing.labels import steadiness
+from auditor.exposing.membership import AUC, EMITS, readings
+from auditor.exposing.pools import gather
+from auditor.exposing.standins import KINDS, StandIns, retrained, stand_ins
+from auditor.exposing.witnesses import Witness, asked, given, right, write
+from auditor.shadows.features import numbers
+from auditor.stats.ranking import auc
+
+SECONDS_A_ROW_AND_MODEL = 6e-5
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """Attacks up to ``rows`` members and as many non-members through the model's answers.
+
+    ``loss`` takes the chance of the label; ``rmia`` (Zarifzadeh et al. 2024) and ``lira`` (Carlini
+    et al. 2022) compare it with what ``models`` stand-ins of each of ``stand_ins`` say that saw the
+    row or did not; with a recipe, ``retrained`` more are trained by it, and have to agree with the
+    artifact as they agree with one another. A model that gives labels alone is asked about
+    ``copies`` noisy copies a row and scale. A leak is shown only if chance does not explain it,
+    members and non-members look alike to whom no model is known, and the same attack finds nothing
+    on models that saw neither. What is found is a bound: a better attack finds more.
+    """
+
+    rows: int = 2000
+    stand_ins: tuple[str, ...] = ("network",)
+    models: int = 8
+    retrained: int = 0
+    copies: int = 4
+    listed: int = 20
+
+    id: ClassVar[str] = "privacy.membership"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Telling which rows were trained on"
+    needs: ClassVar[frozenset[Need]] = frozenset(
+        {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.TRAINING}
+    )
+    wants: ClassVar[frozenset[Need]] = frozenset({Need.RECIPE})
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = EMITS
+    coordinates: ClassVar[frozenset[str]] = frozenset({"attack", "shadows", "rounding", "group"})
+    of_labels: ClassVar[frozenset[str]] = frozenset({AUC})
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "15(5)"),
+        Control("nist-ai-rmf", "MEASURE 2.10"),
+        Control("iso-42001", "A.7.4"),
+        Control("mitre-atlas", "AML.T0024.000"),
+        Control("owasp-ml", "ML04"),
+        Control("nist-ai-100-2", "NISTAML.033"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {},
+        Budget.CI: {
+            "rows": 10_000,
+            "stand_ins": ("logistic", "network"),
+            "models": 16,
+            "retrained": 4,
+            "copies": 10,
+        },
+        Budget.FULL: {
+            "rows": 50_000,
+            "stand_ins": ("logistic", "distilled", "network"),
+            "models": 32,
+            "retrained": 16,
+            "copies": 30,
+        },
+    }
+    grid: ClassVar[Mapping[str, str]] = {}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        unknown = set(self.stand_ins) - set(KINDS)
+        if unknown or not self.stand_ins or min(self.models, self.rows) < 2:  # noqa: PLR2004
+            message = f"stand-ins are of {list(KINDS)}, two of a kind at least, on two rows or more"
+            raise ValueError(message)
+
+    def cost(self, size: Size) -> Cost:
+        """Ask once a row; a model that gives labels alone costs more, which sizes do not tell."""
+        pool = self._pool(size)
+        trained = self.models * len(self.stand_ins)
+        return Cost(queries=pool, seconds=SECONDS_A_ROW_AND_MODEL * pool * trained)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Half width of the area where members look like all others."""
+        members = min(self.rows, size.beside.get(Role.TRAINING.value, 0))
+        others = min(self.rows, size.rows)
+        if min(members, others) < 2:  # noqa: PLR2004 -- no interval
+            return {}
+        even = np.zeros(members + others)
+        found = auc(even, np.arange(members + others) < members, confidence)
+        return {AUC: (found.high - found.low) / 2}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Ask the model about both kinds of rows, and train what stands in for it."""
+        by_recipe = self.retrained > 1 and not isinstance(subject.recipe, Gap)
+        pool = gather(subject, self.rows, hold=by_recipe)
+        if isinstance(pool, Gap):
+            return {"gap": write_gap(pool)}
+        said = asked(subject, pool)
+        target, labels_only = given(subject, pool, said)
+        if labels_only:
+            correct = right(subject, pool, said)
+            target = steadiness(subject, pool.inputs, pool.labels, correct, self.copies)
+        seed = subject.seed
+        blind = blind_scores(numbers(pool.inputs), pool.labels, pool.member, seed)
+        kinds = stand_ins(subject, pool, said, self.stand_ins, self.models)
+        again = retrained(subject, pool, self.retrained)
+        together = StandIns({**kinds, **again.kinds}, again.gap, again.agreement)
+        about = write(pool, target, blind, labels_only=labels_only)
+        return {**about, **together.to_evidence()}
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Make every attack again from the answers that were kept."""
+        if "gap" in evidence:
+            return (read_gap(evidence["gap"]),)
+        return tuple(readings(Witness.of(evidence), confidence, self.listed))
+
+    def _pool(self, size: Size) -> int:
+        members = min(self.rows, size.beside.get(Role.TRAINING.value, 0))
+        return members + min(self.rows, size.rows)
+
+
+CHECK: type[Check] = Membership

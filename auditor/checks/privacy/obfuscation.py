@@ -1,0 +1,172 @@
+"""What altering a model's answers takes from who wants to tell its training rows, and costs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import numpy as np
+
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Role
+from auditor.domain.evidence import Evidence, Item
+from auditor.domain.gaps import read_gap, write_gap
+from auditor.domain.policies import Control
+from auditor.domain.readings import Gap, Reading
+from auditor.domain.subjects import Shard, Subject
+from auditor.domain.tasks import Classification, Floats
+from auditor.exposing.attacks import Shadows
+from auditor.exposing.gates import blind_scores
+from auditor.exposing.labels import decided
+from auditor.exposing.mitigations import NONE, Answers, Mitigation
+from auditor.exposing.obfuscation import EMITS, evidence_of, readings
+from auditor.exposing.pools import Pool, gather
+from auditor.exposing.standins import NETWORK, NETWORK_KIND, StandIns, halves
+from auditor.exposing.witnesses import Witness, asked, write
+from auditor.shadows.features import numbers
+from auditor.shadows.stacks import Stack
+from auditor.shadows.training import train_stack
+
+SECONDS_A_ROW_AND_MODEL = 6e-5
+PLAIN = Mitigation(NONE, 0.0)
+AT_ONCE = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Obfuscation:
+    """Alters the answers about up to ``rows`` members and as many non-members, and attacks again.
+
+    Answers are rounded to ``decimals``, cut to the ``top`` classes, to the label alone, given
+    ``noise`` in nats, or cooled by ``temperatures``. The attack is that of Zarifzadeh et al.
+    (2024) with ``models`` stand-ins, whose answers are altered in the same way, except for noise.
+    Nothing more is asked of the model. Costs are those on rows that it did not learn from.
+    """
+
+    rows: int = 2000
+    models: int = 8
+    decimals: tuple[int, ...] = (1,)
+    top: tuple[int, ...] = (1, 3)
+    noise: tuple[float, ...] = (0.5,)
+    temperatures: tuple[float, ...] = (2.0,)
+
+    id: ClassVar[str] = "privacy.obfuscation"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Altered answers, what they hide and what they cost"
+    needs: ClassVar[frozenset[Need]] = frozenset(
+        {
+            Need.CLASSIFICATION,
+            Need.EVALUATION,
+            Need.LABELS,
+            Need.MODEL,
+            Need.SCORES,
+            Need.TRAINING,
+        }
+    )
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = EMITS
+    coordinates: ClassVar[frozenset[str]] = frozenset({"mitigation", "strength"})
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("nist-ai-rmf", "MEASURE 2.10"),
+        Control("owasp-ml", "ML04"),
+        Control("nist-ai-100-2", "NISTAML.033"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {},
+        Budget.CI: {"rows": 10_000, "decimals": (1, 2), "temperatures": (2.0, 4.0)},
+        Budget.FULL: {
+            "rows": 20_000,
+            "models": 32,
+            "decimals": (1, 2, 3),
+            "noise": (0.5, 1.0, 2.0),
+            "temperatures": (2.0, 4.0, 8.0),
+        },
+    }
+    grid: ClassVar[Mapping[str, str]] = {}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        least = (*self.top, *self.temperatures, *self.noise, *(it + 1 for it in self.decimals))
+        if min((self.rows, self.models - 2, *least)) <= 0:
+            message = f"answers cannot be altered by {self}"
+            raise ValueError(message)
+
+    @property
+    def ways(self) -> tuple[Mitigation, ...]:
+        """Every way of altering, none first."""
+        return (
+            PLAIN,
+            *(Mitigation("rounding", float(it)) for it in self.decimals),
+            *(Mitigation("top", float(it)) for it in self.top),
+            Mitigation("labels", 0.0),
+            *(Mitigation("noise", it) for it in self.noise),
+            *(Mitigation("temperature", it) for it in self.temperatures),
+        )
+
+    def cost(self, size: Size) -> Cost:
+        """Ask once a row."""
+        members = min(self.rows, size.beside.get(Role.TRAINING.value, 0))
+        pool = members + min(self.rows, size.rows)
+        return Cost(queries=pool, seconds=SECONDS_A_ROW_AND_MODEL * pool * self.models)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Say nothing: changes are as sure as the answers are alike."""
+        return {}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Ask the model about both kinds of rows, and alter what it and its stand-ins say."""
+        pool = gather(subject, self.rows)
+        if isinstance(pool, Gap):
+            return {"gap": write_gap(pool)}
+        said = asked(subject, pool).astype(np.float64)
+        features = numbers(pool.inputs)
+        include = halves(self.models, len(features), np.random.default_rng([subject.seed, 1]))
+        stack = train_stack(
+            features,
+            pool.labels,
+            said.shape[1],
+            include,
+            NETWORK,
+            seed=subject.seed,
+            progress=subject.progress,
+        )
+        altered: dict[str, Item] = {}
+        for way in self._useful(subject):
+            answers = _answers(subject, pool, way(said, subject.seed))
+            altered |= evidence_of(way, answers, _shadows(stack, features, pool, way))
+        blind = blind_scores(features, pool.labels, pool.member, subject.seed)
+        kept = StandIns({NETWORK_KIND: Shadows(_shadows(stack, features, pool, PLAIN), include)})
+        target = cast("Floats", altered[f"chance_{PLAIN.key}"])
+        about = write(pool, target, blind, labels_only=False)
+        return {**about, **kept.to_evidence(), **altered}
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Make the attack and compare answers again from what was kept."""
+        if "gap" in evidence:
+            return (read_gap(evidence["gap"]),)
+        ways = tuple(way for way in self.ways if f"chance_{way.key}" in evidence)
+        return tuple(readings(evidence, Witness.of(evidence), ways, confidence))
+
+    def _useful(self, subject: Subject) -> tuple[Mitigation, ...]:
+        """Return the ways that change anything of so many classes."""
+        task = subject.task
+        classes = len(task.classes) if isinstance(task, Classification) else 0
+        return tuple(it for it in self.ways if it.name != "top" or it.strength < classes - 1)
+
+
+def _answers(subject: Subject, pool: Pool, altered: Floats) -> Answers:
+    return Answers.of(altered, decided(subject, altered), pool.labels)
+
+
+def _shadows(stack: Stack, features: np.ndarray, pool: Pool, way: Mitigation) -> Floats:
+    """Return the chances ``[k, n]`` that altered stand-ins give the labels."""
+    kept = PLAIN if way.name == "noise" else way
+    found = np.empty((stack.models, len(features)))
+    for start in range(0, len(features), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        altered = kept(stack.probabilities(features[part]).astype(np.float64), 0)
+        found[:, part] = altered[:, np.arange(altered.shape[1]), pool.labels[part]]
+    return found
+
+
+CHECK: type[Check] = Obfuscation

@@ -1,0 +1,113 @@
+"""What an attacker knows of how rows look, before he asks a model: the seam for a generator."""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from auditor.domain.tasks import Floats
+from auditor.exposing.inversion_ground import Ground
+
+NONE, PUBLIC = "none", "public"
+PRIORS = (NONE, PUBLIC)
+MOST_KNOWN = 500
+"""Public rows that principal axes are found from."""
+FEWEST_KNOWN = 3
+ENDS = 2.0
+"""Deviations from the middle of a range to its ends."""
+TRUNCATED = 3.0
+"""Latent coordinates beyond so many deviations are cut off, so that rows stay plausible."""
+
+
+class Generator(Protocol):
+    """Makes rows of latent points; of points drawn from a standard normal law, likely rows.
+
+    Whoever has a better idea of what rows look like (a network trained on public pictures) plugs it
+    in here: attacks that only ask the target need no more than this.
+    """
+
+    @property
+    def size(self) -> int:
+        """How many coordinates a latent point has."""
+        ...
+
+    def make(self, latents: Floats) -> Floats:
+        """Return flat rows ``[n, d]`` of latent points ``[n, size]``."""
+        ...
+
+
+@runtime_checkable
+class DifferentiableGenerator(Generator, Protocol):
+    """A generator that attacks with gradients can climb through."""
+
+    def pull(self, latents: Floats, slopes: Floats) -> Floats:
+        """Pull slopes in rows ``[n, d]`` back to latent points ``[n, size]``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plain:
+    """No idea at all: every coordinate for itself, around the middle of its range."""
+
+    middle: Floats
+    spread: Floats
+
+    @classmethod
+    def of(cls, ground: Ground) -> "Plain":
+        """Let two deviations reach the ends of each range."""
+        return cls((ground.low + ground.high) / 2, ground.width / (2 * ENDS))
+
+    @property
+    def size(self) -> int:
+        """One latent coordinate for each of the row's."""
+        return len(self.middle)
+
+    def make(self, latents: Floats) -> Floats:
+        """Return flat rows."""
+        return self.middle + latents * self.spread
+
+    def pull(self, latents: Floats, slopes: Floats) -> Floats:
+        """Pull slopes back; beyond the ends of a range there is none."""
+        inside = np.abs(latents) * self.spread <= self.spread * ENDS
+        found: Floats = slopes * self.spread * inside
+        return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Principal:
+    """Rows along the principal axes of public rows; ``axes`` ``[size, d]`` are of one deviation."""
+
+    mean: Floats
+    axes: Floats
+
+    @classmethod
+    def of(cls, known: Floats, most: int) -> "Principal":
+        """Find at most ``most`` axes of public rows ``[n, d]``.
+
+        Raises ``ValueError`` for fewer than three rows.
+        """
+        if len(known) < FEWEST_KNOWN:
+            message = f"{len(known)} rows have no principal axes"
+            raise ValueError(message)
+        rows = known[:MOST_KNOWN]
+        mean = rows.mean(axis=0)
+        _, sizes, axes = np.linalg.svd(rows - mean, full_matrices=False)
+        kept = min(most, int((sizes > sizes[0] * 1e-6).sum()) if sizes[0] > 0 else 1)
+        return cls(mean, axes[:kept] * sizes[:kept, None] / np.sqrt(len(rows) - 1))
+
+    @property
+    def size(self) -> int:
+        """How many axes there are."""
+        return len(self.axes)
+
+    def make(self, latents: Floats) -> Floats:
+        """Return flat rows."""
+        cut = np.clip(latents, -TRUNCATED, TRUNCATED)
+        found: Floats = self.mean + cut @ self.axes
+        return found
+
+    def pull(self, latents: Floats, slopes: Floats) -> Floats:
+        """Pull slopes back; beyond the cut there is none."""
+        inside = np.abs(latents) <= TRUNCATED
+        found: Floats = (slopes @ self.axes.T) * inside
+        return found

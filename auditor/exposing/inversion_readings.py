@@ -1,0 +1,181 @@
+"""What attacks with and without a public prior made up: figures, doubts and the verdict."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.domain.canonical import Json
+from auditor.domain.clusters import dependent
+from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN, VERDICT
+from auditor.domain.evidence import Evidence
+from auditor.domain.readings import Bound, Gap, Measurement, Reading, Unit
+from auditor.exposing.inversion_campaign import Cell, cells_of
+from auditor.exposing.inversion_gain import Gain
+from auditor.exposing.inversion_proximity import Nearness
+from auditor.exposing.inversion_sides import FEW_MEMBERS, NO_MEMBERS
+from auditor.stats.proportions import clopper_pearson
+
+GAIN, PROXIMITY = "gain_over_baseline", "member_proximity"
+METRICS = (GAIN, PROXIMITY)
+JUDGED = 0.95
+CONTROLS = 4
+"""Tests of the two baselines: that they are nearer to members, and that they are farther."""
+POOR_JUDGE = "the judge is no better than chance about public rows that it never saw"
+SHIFTED = (
+    "public means and rows, made without the model, lie nearer to one of members and others than "
+    "to the other: the two samples are not alike"
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Findings:
+    """The evidence of a campaign, read again; p-values are found once for all confidences."""
+
+    cells: tuple[Cell, ...]
+    gains: tuple[Gain, ...]
+    nearness: tuple[Nearness, ...]
+    target: tuple[float, ...]
+    chances: tuple[float, ...]
+    control: float
+    about: Mapping[str, Json]
+
+    @classmethod
+    def of(cls, evidence: Evidence, rounds: int) -> "Findings":
+        """Read the evidence; the last two rows of each array are the baselines'."""
+        about = cast("Mapping[str, Json]", evidence["about"])
+        names = ("hits", "near", "away", "target")
+        hits, near, away, target = (cast("NDArray[np.float32]", evidence[it]) for it in names)
+        members = cast("NDArray[np.bool_]", evidence["pool_members"])
+        classes = cast("NDArray[np.int64]", evidence["pool_classes"])
+        seed = cast("int", about["seed"])
+        every = tuple(
+            Nearness.of(one.astype(np.int32), other, members, classes)
+            for one, other in zip(near, away, strict=True)
+        )
+        flags = hits.astype(np.bool_)
+        usable = all(len(it.near) for it in every)
+        tested = [it.test(rounds, seed) if usable else (1.0, 1.0) for it in every]
+        return cls(
+            tuple(cells_of(evidence)),
+            tuple(Gain(it, flags[-2], flags[-1]) for it in flags[:-2]),
+            every[:-2] if usable else (),
+            tuple(float(it.mean()) for it in target[:-2]),
+            tuple(near for near, _ in tested[:-2]),
+            min(1.0, CONTROLS * min(min(pair) for pair in tested[-2:])),
+            about,
+        )
+
+    @property
+    def family(self) -> int:
+        """How many attacks are looked at."""
+        return len(self.cells)
+
+    @property
+    def poor_judge(self) -> bool:
+        """Whether the judge may as well guess."""
+        right, rows = cast("list[int]", self.about["judge"])
+        return clopper_pearson(right, rows, JUDGED).low <= 1 / cast("int", self.about["classes"])
+
+    def doubt(self, level: float) -> str:
+        """Return why no p-value of nearness is believed, or nothing."""
+        if self.about["clustered"]:
+            return dependent("the permutation test")
+        return SHIFTED if self.control <= level else ""
+
+    def gain(self, at: int, confidence: float) -> Measurement:
+        """Return what one attack gains over the better baseline."""
+        doubted = self.poor_judge
+        right, rows = cast("list[int]", self.about["judge"])
+        return Measurement.of(
+            self.gains[at].over_baseline(confidence, self.family),
+            GAIN,
+            Unit.SHARE,
+            bound=Bound.AT_LEAST,
+            params=_params(self.cells[at]),
+            doubted=doubted,
+            details={
+                **self.gains[at].details(),
+                "target_chance": self.target[at],
+                "judge_accuracy": right / rows,
+                **({"doubt": POOR_JUDGE} if doubted else {}),
+            },
+        )
+
+    def proximity(self, at: int, confidence: float, level: float) -> Measurement:
+        """Return how much oftener members than others are nearest to what one attack made up."""
+        found, doubt = self.nearness[at], self.doubt(level)
+        return Measurement.of(
+            found.advantage(confidence, self.family),
+            PROXIMITY,
+            Unit.SHARE,
+            bound=Bound.AT_LEAST,
+            params=_params(self.cells[at]),
+            doubted=bool(doubt),
+            details={
+                "p_value": self.chances[at],
+                "smallest_shown": found.smallest(level / self.family),
+                "control_p_value": self.control,
+                **found.details(),
+                **({"doubt": doubt} if doubt else {}),
+            },
+        )
+
+    def readings(self, confidence: float, level: float) -> Iterator[Reading]:
+        """Yield both figures of every attack; a Gap where there is nothing to be near to."""
+        for at, cell in enumerate(self.cells):
+            yield self.gain(at, confidence)
+            if self.nearness:
+                yield self.proximity(at, confidence, level)
+            else:
+                gap = FEW_MEMBERS if self.about["members"] else NO_MEMBERS
+                yield absent(gap, PROXIMITY, cell)
+
+    def verdict(self, level: float) -> Measurement:
+        """Return whether any attack's finds are nearer to members than chance allows."""
+        doubt = self.doubt(level)
+        nearer = [
+            f"{cell[0]}, prior {cell[1]}"
+            for cell, chance in zip(self.cells, self.chances, strict=True)
+            if chance <= level / self.family
+        ]
+        smallest = [it.smallest(level / self.family) for it in self.nearness]
+        blind = min(smallest, default=1.0) >= 1
+        value = OPEN if doubt or not smallest else SHOWN if nearer else OPEN if blind else NOT_SEEN
+        reason = doubt or (BLIND if smallest else "there are no members to be near to")
+        details: dict[str, Json] = {
+            "level": level,
+            "shown_by": cast("Json", nearer if value == SHOWN else []),
+            "power": min(smallest, default=1.0),
+            **({"reason": reason} if value == OPEN else {}),
+        }
+        rows = sum(len(it.near) for it in self.nearness) or sum(it.hits.size for it in self.gains)
+        method = "permutation of members and others within classes, joint by bonferroni"
+        return Measurement(
+            metric=VERDICT,
+            value=value,
+            bound=Bound.AT_LEAST,
+            method=method,
+            n=rows,
+            details=details,
+        )
+
+
+BLIND = "so few rows are nearest to a reconstruction that no arrangement of them would be shown"
+
+
+def _params(cell: Cell) -> dict[str, str]:
+    return {"attack": cell[0], "prior": cell[1]}
+
+
+def absent(gap: Gap, metric: str, cell: Cell) -> Gap:
+    """Return a gap of one metric of one attack."""
+    return Gap(
+        reason=gap.reason,
+        detail=gap.detail,
+        cure=gap.cure,
+        metric=metric,
+        params=_params(cell),
+    )

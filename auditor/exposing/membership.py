@@ -1,0 +1,189 @@
+"""Readings of a membership audit, from what was seen alone."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import cast
+
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Metric
+from auditor.domain.intervals import Interval
+from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Scalar, Unit
+from auditor.exposing.attacks import ATTACKS, rounded
+from auditor.exposing.pools import LEAST
+from auditor.exposing.standins import RECIPE_KIND
+from auditor.exposing.thresholds import cut
+from auditor.exposing.verdicts import Finding, Said, at_risk, examine, overall, power
+from auditor.exposing.witnesses import Witness
+from auditor.stats.proportions import clopper_pearson
+from auditor.stats.ranking import auc
+
+AUC, VERDICT = "auc", "verdict"
+RATES: Mapping[str, tuple[float, int]] = {
+    "tpr_at_fpr_0_01": (0.01, 1000),
+    "tpr_at_fpr_0_001": (0.001, 10_000),
+}
+"""A share of false alarms, and the non-members without which it cannot be told."""
+ALL = "all"
+_OF_A_RECIPE = frozenset({Reason.RECIPE_FAILED, Reason.RECIPE_MISMATCH})
+"""Why a recipe that was named and run adds nothing; none being there is no gap in the others."""
+MOST_GROUPS = 20
+DECIMALS = 1
+NO_ROUNDING, ROUNDED = "none", "one decimal"
+EMITS: Mapping[str, Metric] = {
+    AUC: Metric(
+        "Chance that a member looks more like one than a non-member does",
+        Unit.SHARE,
+        Bound.AT_LEAST,
+        higher_is_better=False,
+    ),
+    "tpr_at_fpr_0_01": Metric(
+        "Members found at one false alarm in a hundred",
+        Unit.SHARE,
+        Bound.AT_LEAST,
+        higher_is_better=False,
+    ),
+    "tpr_at_fpr_0_001": Metric(
+        "Members found at one false alarm in a thousand",
+        Unit.SHARE,
+        Bound.AT_LEAST,
+        higher_is_better=False,
+    ),
+    VERDICT: Metric("Whether membership leaks", Unit.NONE, Bound.AT_LEAST, exact=True),
+}
+
+
+def readings(witness: Witness, confidence: float, listed: int) -> Iterator[Reading]:
+    """Yield the figures of every attack, of groups, what may be said of all, and what lacks."""
+    findings = tuple(examine(witness, attack) for attack in witness.attacks)
+    for finding in findings:
+        yield _area(finding, auc(finding.scores, finding.member, confidence), NO_ROUNDING, ALL)
+        yield from _rates(finding, confidence)
+        if not witness.labels_only:
+            yield _rounded(witness, finding, confidence)
+        yield _verdict(finding, witness, listed)
+    yield from _groups(witness, findings[-1], confidence)
+    yield _together(witness, findings, listed)
+    others = int((~witness.member).sum())
+    yield from (_few(name, others, least) for name, (_, least) in RATES.items() if others < least)
+    gap = witness.recipe_gap
+    if gap is not None and gap.reason in _OF_A_RECIPE:
+        yield replace(gap, metric=AUC, params={"shadows": RECIPE_KIND})
+
+
+def _area(finding: Finding, interval: Interval, rounding: str, group: str) -> Measurement:
+    return Measurement.of(
+        interval,
+        AUC,
+        Unit.SHARE,
+        bound=Bound.AT_LEAST,
+        params={**finding.params, "rounding": rounding, "group": group},
+        repeat=Repeat.INTERVAL,
+        doubted=finding.doubted,
+        details=finding.details(),
+    )
+
+
+def _rates(finding: Finding, confidence: float) -> Iterator[Measurement]:
+    others = int((~finding.member).sum())
+    for name, (fpr, least) in RATES.items():
+        if others < least:
+            continue
+        found = cut(finding.scores, finding.member, fpr)
+        yield Measurement.of(
+            clopper_pearson(found.hits, found.members, confidence),
+            name,
+            Unit.SHARE,
+            bound=Bound.AT_LEAST,
+            params=finding.params,
+            repeat=Repeat.INTERVAL,
+            doubted=finding.doubted,
+            details={**finding.details(), **found.details(confidence)},
+        )
+
+
+def _rounded(witness: Witness, finding: Finding, confidence: float) -> Measurement:
+    """Measure what is left of an attack when the model rounds its scores, and stand-ins do too."""
+    name, kind = finding.attack
+    shadows = witness.shadows(kind).rounded(DECIMALS)
+    scores = ATTACKS[name](rounded(witness.target, DECIMALS), shadows)
+    interval = auc(scores, witness.member, confidence)
+    return _area(finding, interval, ROUNDED, ALL)
+
+
+def _verdict(finding: Finding, witness: Witness, listed: int) -> Measurement:
+    details: dict[str, Json] = {
+        **finding.details(),
+        "power": power(finding),
+        "limit": finding.cut.details(0.95),
+        "reason": "; ".join(finding.reasons) if finding.doubted else "",
+        "worst_rows": _worst(witness, finding, listed),
+    }
+    return _text(finding.said.value, len(witness.member), dict(finding.params), details)
+
+
+def _together(witness: Witness, findings: tuple[Finding, ...], listed: int) -> Measurement:
+    main, said = findings[-1], overall(findings)
+    told = "; ".join(sorted({reason for finding in findings for reason in finding.reasons}))
+    details: dict[str, Json] = {
+        "attacks": [
+            {**finding.params, "said": finding.said.value, "auc": finding.area.value}
+            for finding in findings
+        ],
+        "power": power(main),
+        **({"doubt": told, "reason": told} if said is Said.INCONCLUSIVE else {"reason": ""}),
+        "worst_rows": _worst(witness, main, listed),
+        "members": int(witness.member.sum()),
+        "non_members": int((~witness.member).sum()),
+        "left_out_as_shared": witness.shared,
+        "recipe": witness.agreement if witness.recipe_gap is None else witness.recipe_gap.detail,
+    }
+    return _text(said.value, len(witness.member), {"attack": ALL, "shadows": ALL}, details)
+
+
+def _text(said: str, rows: int, params: dict[str, Scalar], details: dict[str, Json]) -> Measurement:
+    return Measurement(
+        metric=VERDICT,
+        value=said,
+        bound=Bound.AT_LEAST,
+        method="fisher's and mann-whitney's tests at 0.001, bonferroni over attacks",
+        n=rows,
+        params=params,
+        repeat=Repeat.INTERVAL,
+        doubted=said == Said.INCONCLUSIVE.value,
+        details=details,
+    )
+
+
+def _worst(witness: Witness, finding: Finding, listed: int) -> Json:
+    if finding.said is not Said.SHOWN:
+        return []
+    return cast("Json", [str(witness.ids[row]) for row in at_risk(finding, listed)])
+
+
+def _groups(witness: Witness, finding: Finding, confidence: float) -> Iterator[Measurement]:
+    """Measure the strongest attack within groups of members, jointly at the confidence.
+
+    Non-members are those of the same group, where the evaluation data tell groups.
+    """
+    parts = []
+    for name, (levels, codes) in witness.groups.items():
+        told = (codes[~witness.member] >= 0).any()
+        for at, level in enumerate(levels):
+            rows = (codes == at) | (~witness.member & (not told))
+            if min((rows & witness.member).sum(), (rows & ~witness.member).sum()) >= LEAST:
+                parts.append((f"{name}={level}", rows))
+    kept = parts[:MOST_GROUPS]
+    for group, rows in kept:
+        jointly = 1 - (1 - confidence) / len(kept)
+        interval = auc(finding.scores[rows], witness.member[rows], jointly)
+        yield _area(finding, interval, NO_ROUNDING, group)
+
+
+def _few(metric: str, others: int, least: int) -> Gap:
+    return Gap(
+        reason=Reason.TOO_FEW_ROWS,
+        detail=f"{others} non-members cannot carry {metric}: so few false alarms among them "
+        "would be luck.",
+        cure=f"Evaluate on at least {least:,} rows that were not trained on.",
+        metric=metric,
+    )

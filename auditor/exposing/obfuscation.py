@@ -1,0 +1,153 @@
+"""Readings of altered answers: what they still give away, and what altering costs."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.domain.checks import Metric
+from auditor.domain.evidence import Evidence, Item
+from auditor.domain.intervals import Interval
+from auditor.domain.readings import Bound, Measurement, Reading, Repeat, Scalar, Unit
+from auditor.domain.tasks import Floats
+from auditor.exposing.attacks import SQUEEZED, Shadows, rmia
+from auditor.exposing.mitigations import Answers, Mitigation
+from auditor.exposing.standins import NETWORK_KIND
+from auditor.exposing.verdicts import Finding, Said, examine, power
+from auditor.exposing.witnesses import Witness
+from auditor.stats.paired import mean_difference, paired_difference
+from auditor.stats.ranking import auc, paired_auc_difference
+from auditor.stats.smooth_changes import smooth_change
+
+SEED = 11
+ATTACK = ("rmia", NETWORK_KIND)
+EMITS: Mapping[str, Metric] = {
+    "auc": Metric(
+        "Chance that a member still looks more like one than a non-member does",
+        Unit.SHARE,
+        Bound.AT_LEAST,
+        higher_is_better=False,
+    ),
+    "auc_change": Metric("What altering takes from the attack", Unit.SHARE),
+    "smece_change": Metric("Calibration error that altering adds", Unit.SHARE),
+    "brier_change": Metric("Brier score that altering adds", Unit.NONE),
+    "accuracy_change": Metric("Accuracy that altering adds", Unit.SHARE),
+    "verdict": Metric("Whether membership still leaks", Unit.NONE, Bound.AT_LEAST, exact=True),
+}
+
+
+def evidence_of(way: Mitigation, answers: Answers, shadows: Floats) -> dict[str, Item]:
+    """Return what is kept of one way: a place a row, and of each stand-in."""
+    return {
+        f"chance_{way.key}": answers.chance,
+        f"stated_{way.key}": answers.stated,
+        f"right_{way.key}": answers.right,
+        f"brier_{way.key}": answers.brier,
+        f"shadows_{way.key}": shadows.astype(np.float32),
+    }
+
+
+def readings(
+    evidence: Evidence, witness: Witness, ways: tuple[Mitigation, ...], confidence: float
+) -> Iterator[Reading]:
+    """Yield the figures of every way, of which the first leaves answers as they are."""
+    plain, before = _altered(evidence, witness, ways[0]), _answers(evidence, ways[0])
+    for way in ways:
+        seen = _altered(evidence, witness, way)
+        finding = examine(seen, ATTACK, looks=len(ways))
+        place: dict[str, Scalar] = {"mitigation": way.name, "strength": way.strength}
+        yield _leak(finding, auc(finding.scores, finding.member, confidence), place)
+        if way is not ways[0]:
+            gain = _less_leak(seen, plain, confidence)
+            yield _cost(gain, "auc_change", Unit.SHARE, place, doubted=finding.doubted)
+            yield from _costs(before, _answers(evidence, way), ~witness.member, confidence, place)
+        yield _verdict(finding, place)
+
+
+def _altered(evidence: Evidence, witness: Witness, way: Mitigation) -> Witness:
+    chances = cast("NDArray[np.float32]", evidence[f"shadows_{way.key}"]).astype(np.float64)
+    include = witness.kinds[NETWORK_KIND].include
+    target = np.clip(_answers(evidence, way).chance, SQUEEZED, 1)
+    shadows = Shadows(np.clip(chances, SQUEEZED, 1), include)
+    return replace(witness, target=target, kinds={NETWORK_KIND: shadows})
+
+
+def _answers(evidence: Evidence, way: Mitigation) -> Answers:
+    chance, stated, brier = (
+        cast("Floats", evidence[f"{name}_{way.key}"]) for name in ("chance", "stated", "brier")
+    )
+    return Answers(chance, stated, cast("NDArray[np.bool_]", evidence[f"right_{way.key}"]), brier)
+
+
+def _less_leak(seen: Witness, plain: Witness, confidence: float) -> Interval:
+    """Return the area after altering less that before, over the same rows."""
+    after, before = (rmia(it.target, it.kinds[NETWORK_KIND]) for it in (seen, plain))
+    return paired_auc_difference(after, before, seen.member, confidence)
+
+
+def _costs(
+    before: Answers,
+    after: Answers,
+    rows: NDArray[np.bool_],
+    confidence: float,
+    place: Mapping[str, Scalar],
+) -> Iterator[Measurement]:
+    """Compare altered answers with plain ones on rows that the model did not learn from."""
+    runs = [(it.stated[rows], it.right[rows]) for it in (before, after)]
+    error = smooth_change(runs[0], runs[1], confidence, SEED)
+    yield _cost(error, "smece_change", Unit.SHARE, place)
+    brier = mean_difference(after.brier[rows] - before.brier[rows], confidence)
+    yield _cost(brier, "brier_change", Unit.NONE, place)
+    was, now = before.right[rows], after.right[rows]
+    counts = int((now & ~was).sum()), int((was & ~now).sum()), int(rows.sum())
+    yield _cost(paired_difference(*counts, confidence), "accuracy_change", Unit.SHARE, place)
+
+
+def _cost(
+    interval: Interval,
+    metric: str,
+    unit: Unit,
+    place: Mapping[str, Scalar],
+    *,
+    doubted: bool = False,
+) -> Measurement:
+    doubt = {"doubt": "a gate of the attack failed"} if doubted else {}
+    return Measurement.of(
+        interval,
+        metric,
+        unit,
+        params=place,
+        repeat=Repeat.INTERVAL,
+        doubted=doubted,
+        details=doubt,
+    )
+
+
+def _leak(finding: Finding, interval: Interval, place: Mapping[str, Scalar]) -> Measurement:
+    return Measurement.of(
+        interval,
+        "auc",
+        Unit.SHARE,
+        bound=Bound.AT_LEAST,
+        params=place,
+        repeat=Repeat.INTERVAL,
+        doubted=finding.doubted,
+        details=finding.details(),
+    )
+
+
+def _verdict(finding: Finding, place: Mapping[str, Scalar]) -> Measurement:
+    reason = "; ".join(finding.reasons) if finding.said is Said.INCONCLUSIVE else ""
+    return Measurement(
+        metric="verdict",
+        value=finding.said.value,
+        bound=Bound.AT_LEAST,
+        method="fisher's and mann-whitney's tests at 0.001, bonferroni over ways of altering",
+        n=len(finding.member),
+        params=place,
+        repeat=Repeat.INTERVAL,
+        doubted=finding.doubted,
+        details={**finding.details(), "power": power(finding), "reason": reason},
+    )

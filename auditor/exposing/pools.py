@@ -1,0 +1,131 @@
+"""Rows that the model was trained on, and rows that it was not, side by side."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.domain.columns import appended
+from auditor.domain.datasets import UNLABELLED, Dataset, Role
+from auditor.domain.readings import Gap, Reason
+from auditor.domain.subjects import Subject
+from auditor.domain.tasks import Array
+
+LEAST = 30
+"""Rows of either kind without which nothing is told of a model."""
+MOST_VALUES = 50_000_000
+"""Numbers that the rows of one kind may hold, so that copies of them fit into memory."""
+HELD_SHARE, MOST_HELD = 0.2, 500
+Rows = NDArray[np.int64]
+Groups = dict[str, tuple[tuple[str, ...], NDArray[np.int64]]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """Members (rows of the training data) and then non-members (of the evaluation data).
+
+    ``labels``, ``member`` and ``ids`` are ``[n]``; ``rest`` are the training rows that are not in
+    the pool, ``held`` evaluation rows that no model may learn from. ``shared`` non-members were
+    left out because the training data hold the same row. ``groups`` maps a column to its levels
+    and each row's place among them, -1 where the data do not say.
+    """
+
+    inputs: Array
+    labels: Rows
+    member: NDArray[np.bool_]
+    ids: tuple[str, ...]
+    rest: Rows
+    held: Rows
+    shared: int
+    groups: Groups
+
+
+def gather(subject: Subject, most: int, *, hold: bool = False) -> Pool | Gap:
+    """Take up to ``most`` rows of each kind, in the order of the audit's permutation.
+
+    Of rows that share a cluster one is taken, for they are not independent. With ``hold``, a fifth
+    of the evaluation rows is held back. A Gap says what is missing.
+    """
+    training = subject.datasets[Role.TRAINING]
+    evaluation = subject.datasets[Role.EVALUATION]
+    ours, theirs = training.inputs, evaluation.inputs
+    if ours is None or theirs is None or training.labels is None or evaluation.labels is None:
+        return _NO_LABELS
+    if ours.shape[1:] != theirs.shape[1:] or (training.texts != evaluation.texts):
+        return _OTHER_SHAPE
+    inside, outside = (_sample(subject, data) for data in (training, evaluation))
+    known = _prints(ours)
+    apart = np.array(
+        [not known & _prints(theirs[[row]].astype(ours.dtype)) for row in outside], dtype=np.bool_
+    )
+    shared, outside = int((~apart).sum()), outside[apart]
+    count = min(MOST_HELD, int(len(outside) * HELD_SHARE)) if hold else 0
+    held, outside = outside[len(outside) - count :], outside[: len(outside) - count]
+    most = min(most, max(LEAST, MOST_VALUES // max(1, int(np.prod(ours.shape[1:])))))
+    inside, outside = inside[:most], outside[:most]
+    if min(len(inside), len(outside)) < LEAST:
+        return _too_few(len(inside), len(outside))
+    return Pool(
+        np.concatenate([ours[inside], theirs[outside]]),
+        np.concatenate([training.labels[inside], evaluation.labels[outside]]),
+        np.arange(len(inside) + len(outside)) < len(inside),
+        (*_names(training, inside), *_names(evaluation, outside)),
+        np.setdiff1d(np.flatnonzero(training.labels != UNLABELLED), inside),
+        held,
+        shared,
+        _groups(training, evaluation, inside, outside),
+    )
+
+
+def _sample(subject: Subject, data: Dataset) -> Rows:
+    """Return labelled rows in the audit's order, the first one of each cluster."""
+    rows = subject.sample(data.role, data.rows)
+    if data.labels is not None:
+        rows = rows[data.labels[rows] != UNLABELLED]
+    if data.cluster is not None:
+        _, first = np.unique(data.cluster.codes[rows], return_index=True)
+        rows = rows[np.sort(first)]
+    return rows
+
+
+def _prints(rows: Array) -> set[int]:
+    """Return what equal rows have in common, within this process."""
+    return {hash(row.tobytes() if isinstance(row, np.ndarray) else str(row)) for row in rows}
+
+
+def _names(data: Dataset, rows: Rows) -> Sequence[str]:
+    return [data.ids[row] for row in rows]
+
+
+def _groups(training: Dataset, evaluation: Dataset, inside: Rows, outside: Rows) -> Groups:
+    found: Groups = {}
+    for name, column in training.groups.items():
+        members, other = column.take(inside), evaluation.groups.get(name)
+        whole = members if other is None else appended(members, other.take(outside))
+        codes = whole.codes.astype(np.int64)
+        missing = np.full(len(inside) + len(outside) - len(codes), -1)
+        found[name] = (whole.names, np.concatenate([codes, missing]))
+    return found
+
+
+def _too_few(members: int, others: int) -> Gap:
+    return Gap(
+        reason=Reason.TOO_FEW_ROWS,
+        detail=f"{members} members and {others} non-members are too few to tell them apart; "
+        f"{LEAST} of each are needed.",
+        cure="Name more training data, and evaluation data that are not among them.",
+    )
+
+
+_NO_LABELS = Gap(
+    reason=Reason.NEEDS_LABELS,
+    detail="The training data have no inputs with labels, without which nobody knows what the "
+    "model was to learn of a row.",
+    cure="Name the labels of the training data.",
+)
+_OTHER_SHAPE = Gap(
+    reason=Reason.UNSUPPORTED,
+    detail="Rows of the training data are of another shape than those of the evaluation data.",
+    cure="Name the training data in the form in which the model takes them.",
+)

@@ -1,0 +1,129 @@
+"""What was seen of members and non-members, as evidence and read again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.domain.canonical import Json
+from auditor.domain.datasets import Role
+from auditor.domain.evidence import Evidence, Item
+from auditor.domain.gaps import read_gap
+from auditor.domain.readings import Gap
+from auditor.domain.subjects import Subject
+from auditor.domain.tasks import Floats
+from auditor.exposing.attacks import LEAST_FOR_LIRA, Shadows
+from auditor.exposing.gates import Area, area
+from auditor.exposing.labels import decided
+from auditor.exposing.pools import Pool
+from auditor.exposing.standins import DISTILLED_KIND
+
+NO_STAND_IN = "none"
+Attack = tuple[str, str]
+"""The name of an attack, and the kind of stand-ins that it takes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Witness:
+    """The evidence of a membership audit: one place a row of the pool, members first.
+
+    ``target`` is the chance ``[n]`` that the model gives each row's label (of a model that gives
+    labels alone, the share of noisy copies), ``blind`` how much like a member it looks to whom no
+    model is known. ``groups`` maps a column to its levels and each row's.
+    """
+
+    ids: NDArray[np.str_]
+    member: NDArray[np.bool_]
+    target: Floats
+    blind: Area
+    kinds: Mapping[str, Shadows]
+    groups: Mapping[str, tuple[tuple[str, ...], NDArray[np.int64]]]
+    shared: int
+    labels_only: bool
+    recipe_gap: Gap | None
+    agreement: Json
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> "Witness":
+        """Read the evidence that ``write`` and ``StandIns.to_evidence`` made."""
+        about = cast("Mapping[str, Json]", evidence["about"])
+        told = cast("Mapping[str, Json]", evidence["stand_ins"])
+        member = cast("NDArray[np.bool_]", evidence["member"])
+        codes = cast("NDArray[np.int64]", evidence["groups"])
+        columns = cast("list[tuple[str, list[str]]]", about["groups"])
+        return cls(
+            cast("NDArray[np.str_]", evidence["ids"]),
+            member,
+            cast("Floats", evidence["target"]),
+            area(cast("Floats", evidence["blind"]), member),
+            {str(kind): _shadows(evidence, str(kind)) for kind in cast("list[str]", told["kinds"])},
+            {name: (tuple(levels), codes[at]) for at, (name, levels) in enumerate(columns)},
+            cast("int", about["shared"]),
+            bool(about["labels_only"]),
+            None if told["gap"] is None else read_gap(cast("Item", told["gap"])),
+            told["agreement"],
+        )
+
+    @property
+    def attacks(self) -> tuple[Attack, ...]:
+        """Every attack that was made, the one that has found most in trials last."""
+        made: list[Attack] = [("loss", NO_STAND_IN)]
+        for kind, shadows in self.kinds.items():
+            made.append(("rmia", kind))
+            if len(shadows.chances) >= LEAST_FOR_LIRA and kind != DISTILLED_KIND:
+                made.append(("lira", kind))
+        return tuple(made)
+
+    @property
+    def strongest(self) -> Shadows:
+        """The stand-ins that are most like the model."""
+        return list(self.kinds.values())[-1]
+
+    def shadows(self, kind: str) -> Shadows:
+        """Return the stand-ins of a kind; of none, the strongest: they still judge the rows."""
+        return self.strongest if kind == NO_STAND_IN else self.kinds[kind]
+
+
+def write(pool: Pool, target: Floats, blind: Floats, *, labels_only: bool) -> dict[str, Item]:
+    """Return the evidence of a pool, but for the stand-ins."""
+    columns: list[Json] = [[name, list(levels)] for name, (levels, _) in pool.groups.items()]
+    codes = [rows for _, rows in pool.groups.values()]
+    return {
+        "ids": np.array(pool.ids, dtype=np.str_),
+        "member": pool.member,
+        "target": target,
+        "blind": blind,
+        "groups": np.array(codes, dtype=np.int64).reshape(len(codes), len(pool.ids)),
+        "about": {"groups": columns, "shared": pool.shared, "labels_only": labels_only},
+    }
+
+
+def asked(subject: Subject, pool: Pool) -> Floats:
+    """Return ``[n, classes]`` probabilities of the pool's rows, asking the target once a row."""
+    if isinstance(subject.model, Gap):
+        message = "there is no model to ask"
+        raise TypeError(message)
+    return subject.model.probabilities(subject.model.predict(pool.inputs))
+
+
+def given(subject: Subject, pool: Pool, said: Floats) -> tuple[Floats, bool]:
+    """Return the chance ``[n]`` of each row's label, and whether it was right as a decision.
+
+    The second says whether the model gives labels alone.
+    """
+    chances = said[np.arange(len(pool.labels)), pool.labels].astype(np.float64)
+    return chances, subject.labels_only(Role.EVALUATION)
+
+
+def right(subject: Subject, pool: Pool, said: Floats) -> NDArray[np.bool_]:
+    """Return which rows ``[n]`` the model decided as they are labelled."""
+    found: NDArray[np.bool_] = decided(subject, said) == pool.labels
+    return found
+
+
+def _shadows(evidence: Evidence, kind: str) -> Shadows:
+    chances = cast("NDArray[np.float32]", evidence[f"chances_{kind}"])
+    include = cast("NDArray[np.bool_]", evidence[f"include_{kind}"])
+    return Shadows(chances.astype(np.float64), include)

@@ -1,0 +1,176 @@
+"""What planted poison did: the accuracy that it cost, and the decisions that it bought."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.domain.canonical import Json
+from auditor.domain.clusters import dependent
+from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap
+from auditor.domain.intervals import Interval
+from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Scalar, Unit
+from auditor.domain.tasks import Floats
+from auditor.poisons.neighbourhoods import Codes
+from auditor.poisons.plants import Attack
+from auditor.poisons.retraining import Told
+from auditor.shadows.agreement import Agreement, agreement, mismatch
+from auditor.stats.repeats import mean_over_repeats
+
+SUCCESS, DROP = "attack_success_rate", "accuracy_drop"
+RECIPE, HEAD = "recipe", "head"
+FEWEST_VICTIMS = 10
+HEAD_ALONE = (
+    "the last layer alone was trained again; what comes before it cannot learn a trigger: where "
+    "both were measured, triggers took as often or up to three times as often in full training"
+)
+HEAD_LABELS = (
+    "the last layer alone was trained again, and wrong labels may harm full training less than it "
+    "or more"
+)
+ONE_REPEAT = "one repeat says nothing of other seeds of training, nor of other poison"
+
+
+def written(told: Told) -> Evidence:
+    """Return the evidence of what was decided: class numbers, by repeat and row."""
+    small = np.int16
+    kept: dict[str, NDArray[np.int16]] = {"clean": told.clean.astype(small)}
+    kept |= {f"before_{name}": item.astype(small) for name, item in told.before.items()}
+    kept |= {f"poisoned_{name}": item.astype(small) for name, item in told.poisoned.items()}
+    return kept | {f"after_{name}": item.astype(small) for name, item in told.after.items()}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Harvest:
+    """What retrained models decided, read back from evidence."""
+
+    evidence: Evidence
+    about: Mapping[str, Json]
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> "Harvest":
+        """Read it back."""
+        return cls(evidence, cast("Mapping[str, Json]", evidence["about"]))
+
+    def readings(
+        self, attacks: Sequence[Attack], rates: Sequence[float], confidence: float
+    ) -> tuple[Reading, ...]:
+        """Return both figures of each attack and rate, or why there is none."""
+        found = self._agreement()
+        if found is not None and (gap := mismatch(found)) is not None:
+            return (gap,)
+        gaps = cast("Mapping[str, Json]", self.about["gaps"])
+        said: list[Reading] = []
+        for attack in attacks:
+            for place, rate in enumerate(rates):
+                params: dict[str, Scalar] = {
+                    "attack": attack.value, "rate": rate, "retrained": str(self.about["retrained"]),
+                }  # fmt: skip
+                if attack.value in gaps:
+                    said += [read_gap(gaps[attack.value], it, params) for it in (SUCCESS, DROP)]
+                    continue
+                details = self._details(attack, place, found)
+                plain = self._doubted(details, HEAD_LABELS)
+                if attack is not Attack.FLIP:
+                    told = details if attack.triggered else plain
+                    said.append(self._success(attack, place, params, told, confidence))
+                said.append(self._drop(attack, place, params, plain, confidence))
+        return tuple(said)
+
+    def _doubted(self, details: dict[str, Json], doubt: str) -> dict[str, Json]:
+        """Return details with one more doubt, where the last layer alone was trained again."""
+        if self.about["retrained"] != HEAD:
+            return details
+        told = [str(details["doubt"])] if "doubt" in details else []
+        return details | {"doubt": "; ".join((*told, doubt))}
+
+    def _agreement(self) -> Agreement | None:
+        """Return how retrainings by the recipe agree with the artifact, where that can be said."""
+        clean = cast("Codes", self.evidence["clean"])
+        if self.about["retrained"] != RECIPE or len(clean) < 2 or "artifact" not in self.evidence:  # noqa: PLR2004 -- agreement is between two
+            return None
+        return agreement(cast("Codes", self.evidence["artifact"]), clean)
+
+    def _success(
+        self, attack: Attack, place: int, params: dict[str, Scalar], details: dict[str, Json],
+        confidence: float,
+    ) -> Reading:  # fmt: skip
+        target = cast("int", self.about["target"])
+        before, after = (
+            cast("Codes", self.evidence[f"{name}_{attack.value}"]) == target
+            for name in ("before", "after")
+        )
+        if after.shape[-1] < FEWEST_VICTIMS:
+            return _few_victims(params)
+        hits = after[place].astype(np.float64)
+        more: dict[str, Json] = {
+            "without_poison": float(before.mean()),
+            "by_repeat": [float(share) for share in hits.mean(axis=1)],
+        }
+        return _measured(mean_over_repeats(hits, confidence), SUCCESS, params, details | more)
+
+    def _drop(
+        self, attack: Attack, place: int, params: dict[str, Scalar], details: dict[str, Json],
+        confidence: float,
+    ) -> Reading:  # fmt: skip
+        labels = cast("Codes", self.evidence["labels"])
+        clean, poisoned = (
+            (cast("Codes", item) == labels).astype(np.float64)
+            for item in (
+                self.evidence["clean"],
+                cast("Codes", self.evidence[f"poisoned_{attack.value}"])[place],
+            )
+        )
+        lost: Floats = clean - poisoned
+        more: dict[str, Json] = {
+            "without_poison": float(clean.mean()),
+            "with_poison": float(poisoned.mean()),
+            "by_repeat": [float(share) for share in lost.mean(axis=1)],
+        }
+        return _measured(mean_over_repeats(lost, confidence), DROP, params, details | more)
+
+    def _details(self, attack: Attack, place: int, found: Agreement | None) -> dict[str, Json]:
+        counts = cast("Mapping[str, Sequence[int]]", self.about["planted"])
+        doubts = [dependent()] if self.about["clustered"] else []
+        details: dict[str, Json] = {
+            "planted": counts[attack.value][place],
+            "trained_rows": self.about["trained_rows"],
+            "target_class": self.about["target_class"],
+            "repeats": len(cast("Codes", self.evidence["clean"])),
+        }
+        if attack is Attack.TARGETED:
+            details["source_class"] = self.about["source_class"]
+        if self.about["retrained"] == HEAD:
+            details["lower_bound"] = HEAD_ALONE
+        if len(cast("Codes", self.evidence["clean"])) == 1:
+            doubts.append(ONE_REPEAT)
+        if found is not None:
+            details["agreement"] = found.to_json()
+        return details | ({"doubt": "; ".join(doubts)} if doubts else {})
+
+
+def _measured(
+    found: Interval, metric: str, params: dict[str, Scalar], details: dict[str, Json]
+) -> Measurement:
+    return Measurement.of(
+        found,
+        metric,
+        Unit.SHARE,
+        bound=Bound.AT_LEAST,
+        params=params,
+        doubted="doubt" in details,
+        details=details,
+    )
+
+
+def _few_victims(params: dict[str, Scalar]) -> Gap:
+    return Gap(
+        reason=Reason.TOO_FEW_ROWS,
+        detail=f"Fewer than {FEWEST_VICTIMS} evaluation rows are to be misled by this attack.",
+        cure="Evaluate on more rows of each class.",
+        metric=SUCCESS,
+        params=params,
+    )

@@ -1,0 +1,171 @@
+"""The readings of screened inputs: how many are flagged beyond what clean rows are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import hypergeom
+
+from auditor.domain.canonical import Json
+from auditor.domain.clusters import dependent
+from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN, VERDICT
+from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap
+from auditor.domain.intervals import Interval
+from auditor.domain.readings import Bound, Measurement, Reading, Unit
+from auditor.domain.tasks import Floats
+from auditor.poisons.screening import SCALE_UP, STRIP
+from auditor.poisons.suspicion import ALIKE
+from auditor.stats.conformal import conformal_p_values
+from auditor.stats.differences import share_difference
+from auditor.stats.proportions import clopper_pearson
+
+METHODS = (SCALE_UP, STRIP)
+FLAGGED, ALARMS, EXCESS = "flagged_share", "false_alarm_rate", "excess_share"
+DIFFERS = "the screened inputs as a whole are not like the clean ones: a shift, or triggers in many"
+BLIND = "so many clean rows have the highest score there is that no limit has this false alarm rate"
+PLANTED = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The false alarm rate that a limit is set for, the level of a verdict, and a list's length."""
+
+    false_alarms: float
+    level: float
+    listed: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Screened:
+    """One method's scores: of screened inputs ``[n]``, of clean rows that set the limit ``[a]``,
+    and of clean rows that try it ``[b]``.
+    """
+
+    inputs: Floats
+    setting: Floats
+    trying: Floats
+
+    def flagged(self, scores: Floats, rate: float) -> NDArray[np.bool_]:
+        """Return which scores ``[k]`` at most the share ``rate`` of the clean rows reach."""
+        return np.asarray(conformal_p_values(scores, self.setting) <= rate)
+
+    def differs(self) -> bool:
+        """Whether the inputs as a whole score higher than clean rows."""
+        return bool((self.inputs > np.median(self.setting)).mean() > ALIKE)
+
+    def blind(self, rate: float) -> bool:
+        """Whether no score there is would be flagged."""
+        highest = max(float(part.max()) for part in (self.inputs, self.setting, self.trying))
+        return not self.flagged(np.array([highest]), rate)[0]
+
+    def p_value(self, rate: float) -> float:
+        """Return how likely so many more flagged inputs are, if they are like clean rows.
+
+        Fisher's exact test, one-sided, against the clean rows that had no part in the limit.
+        """
+        hits, clean = (int(self.flagged(part, rate).sum()) for part in (self.inputs, self.trying))
+        total = len(self.inputs) + len(self.trying)
+        return float(hypergeom.cdf(clean, total, len(self.trying), hits + clean))
+
+    def least_share(self, rate: float, level: float) -> float | None:
+        """Return the smallest share of inputs with triggers that would have been shown, if every
+        one of them were flagged.
+        """
+        rows, known = len(self.inputs), len(self.trying)
+        for share in PLANTED:
+            poison = max(1, round(share * rows))
+            hits, clean = poison + round(rate * (rows - poison)), round(rate * known)
+            if hypergeom.cdf(clean, rows + known, known, hits + clean) <= level:
+                return share
+        return None
+
+
+def screen_readings(evidence: Evidence, limits: Limits, confidence: float) -> tuple[Reading, ...]:
+    """Return the shares of each method that had scores, and the verdict of all."""
+    about = cast("Mapping[str, Json]", evidence["about"])
+    gaps = cast("Mapping[str, Json]", about["gaps"])
+    ids, half = (
+        cast("NDArray[np.str_]", evidence["ids"]),
+        cast("NDArray[np.bool_]", evidence["half"]),
+    )
+    clustered = bool(about["clustered"])
+    said: list[Reading] = []
+    found: dict[str, Screened] = {}
+    for name in METHODS:
+        if name in gaps:
+            said += [read_gap(gaps[name], it, {"method": name}) for it in (FLAGGED, ALARMS, EXCESS)]
+            continue
+        scores = cast("Floats", evidence[name])
+        clean = scores[len(ids) :]
+        found[name] = Screened(scores[: len(ids)], clean[half], clean[~half])
+        said += _method(name, found[name], ids, limits, confidence, clustered=clustered)
+    return (*said, _verdict(found, limits, clustered=clustered))
+
+
+def _method(  # noqa: PLR0913 -- what a list of flagged rows is made of
+    name: str,
+    found: Screened,
+    ids: NDArray[np.str_],
+    limits: Limits,
+    confidence: float,
+    *,
+    clustered: bool,
+) -> list[Reading]:
+    hits = found.flagged(found.inputs, limits.false_alarms)
+    alarms = found.flagged(found.trying, limits.false_alarms)
+    counts = (int(hits.sum()), len(hits)), (int(alarms.sum()), len(alarms))
+    worst = np.argsort(-found.inputs, kind="stable")[: limits.listed]
+    doubts = [DIFFERS] * found.differs() + [dependent()] * clustered
+    details: dict[str, Json] = {
+        "p_value": found.p_value(limits.false_alarms),
+        "false_alarms": limits.false_alarms,
+        "worst_rows": [str(ids[row]) for row in worst if hits[row]],
+        **({"doubt": "; ".join(doubts)} if doubts else {}),
+    }
+    return [
+        _measured(clopper_pearson(*counts[0], confidence), FLAGGED, name, details),
+        _measured(clopper_pearson(*counts[1], confidence), ALARMS, name, {}),
+        _measured(share_difference(*counts, confidence), EXCESS, name, details),
+    ]
+
+
+def _measured(share: Interval, metric: str, method: str, details: dict[str, Json]) -> Measurement:
+    return Measurement.of(
+        share,
+        metric,
+        Unit.SHARE,
+        bound=Bound.AT_LEAST if metric == EXCESS else Bound.ESTIMATE,
+        params={"method": method},
+        doubted="doubt" in details,
+        details=details,
+    )
+
+
+def _verdict(found: Mapping[str, Screened], limits: Limits, *, clustered: bool) -> Measurement:
+    level, rate = limits.level / max(1, len(found)), limits.false_alarms
+    chances = {name: item.p_value(rate) for name, item in found.items()}
+    shown = [name for name, it in found.items() if chances[name] <= level and not it.differs()]
+    blind = bool(found) and all(item.blind(rate) for item in found.values())
+    reasons = [DIFFERS] * any(it.differs() for it in found.values()) + [BLIND] * blind
+    verdict = SHOWN if shown else OPEN if reasons else NOT_SEEN
+    least = [share for it in found.values() if (share := it.least_share(rate, level)) is not None]
+    details: dict[str, Json] = {
+        "level": limits.level,
+        "shown_by": [*shown],
+        "p_values": {**chances},
+        "power": {"least_share": min(least, default=None), "if": "every trigger is flagged"},
+        **({"reason": "; ".join(reasons)} if verdict == OPEN else {}),
+        **({"doubt": dependent()} if clustered else {}),
+    }
+    return Measurement(
+        metric=VERDICT,
+        bound=Bound.AT_LEAST,
+        value=verdict,
+        method="fisher's exact test, bonferroni",
+        n=max((len(item.inputs) for item in found.values()), default=0),
+        doubted=clustered,
+        details=details,
+    )

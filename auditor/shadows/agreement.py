@@ -1,0 +1,107 @@
+"""Whether retrainings by a recipe agree with the artifact as they agree with one another."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from auditor.domain.canonical import Json
+from auditor.domain.readings import Gap, Reason
+
+FEWEST = 2
+"""Retrainings below which there is no agreement among them."""
+LEVEL = 0.001
+Decisions = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Shares of held-out rows on which models decide alike.
+
+    ``artifact`` is how often the artifact decides as a retraining does, on average; ``among`` how
+    often two retrainings do; ``lowest`` is that of the retraining which agrees least with all the
+    others. ``rank`` is the exact p-value that the artifact is one more retraining, by its place
+    among them; ``rows`` that it agrees as often as the lowest retraining, row by row.
+    """
+
+    artifact: float
+    among: float
+    lowest: float
+    rank: float
+    rows: float
+    retrained: int
+    count: int
+    level: float
+
+    @property
+    def differs(self) -> bool:
+        """Whether the artifact stands apart from every retraining, beyond chance of the rows."""
+        return self.rank <= 1 / (self.retrained + 1) and self.rows <= self.level
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form in which details hold it."""
+        return {
+            "agrees_with_artifact": self.artifact,
+            "agree_among_themselves": self.among,
+            "lowest_agreement": self.lowest,
+            "p_rank": self.rank,
+            "p_rows": self.rows,
+            "retrained": self.retrained,
+            "rows": self.count,
+        }
+
+
+def agreement(artifact: Decisions, retrained: Decisions, level: float = LEVEL) -> Agreement:
+    """Compare what the artifact decides ``[n]`` with what ``k`` retrainings do ``[k, n]``.
+
+    The rows must be held out from all. If the recipe is that of the artifact, the ``k + 1`` models
+    are exchangeable, and the artifact is as likely as any to agree least with the others: that
+    place is an exact permutation test, which with few retrainings proves little. So the artifact
+    must fall short of the least agreeable retraining as well, by an exact sign test over the rows
+    on which the two agree with different numbers of others. Raises ``ValueError`` for fewer than
+    two retrainings, or no rows.
+    """
+    count, rows = retrained.shape
+    if count < FEWEST or not rows:
+        message = f"{count} retrainings on {rows} rows show no agreement"
+        raise ValueError(message)
+    alike = _with_others(np.vstack([artifact[None], retrained]))
+    shares = alike.mean(axis=1) / count
+    lowest = 1 + int(np.argmin(shares[1:]))
+    fewer = int((alike[0] < alike[lowest]).sum())
+    differing = fewer + int((alike[0] > alike[lowest]).sum())
+    pairs = _with_others(retrained)
+    return Agreement(
+        artifact=float(shares[0]),
+        among=float(pairs.mean()) / (count - 1),
+        lowest=float(shares[lowest]),
+        rank=float((shares <= shares[0]).sum()) / (count + 1),
+        rows=float(binomtest(fewer, differing, 0.5, "greater").pvalue) if differing else 1.0,
+        retrained=count,
+        count=rows,
+        level=level,
+    )
+
+
+def mismatch(found: Agreement, metric: str = "") -> Gap | None:
+    """Return the Gap of a recipe that does not make this artifact; ``None`` where it may."""
+    if not found.differs:
+        return None
+    return Gap(
+        reason=Reason.RECIPE_MISMATCH,
+        detail=f"The artifact decides as the recipe's {found.retrained} retrainings do on "
+        f"{found.artifact:.1%} of {found.count} held-out rows, where they decide alike on "
+        f"{found.among:.1%}, and none of them on less than {found.lowest:.1%}.",
+        cure="Name the code, settings and data that made this artifact.",
+        metric=metric,
+    )
+
+
+def _with_others(decided: Decisions) -> NDArray[np.int64]:
+    """Return with how many other models each one decides alike, ``[k, n]``."""
+    found = np.zeros(decided.shape, dtype=np.int64)
+    for choice in np.unique(decided):
+        chosen = decided == choice
+        found += chosen * (chosen.sum(axis=0) - 1)
+    return found

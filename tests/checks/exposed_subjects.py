@@ -1,0 +1,71 @@
+"""Models that remember rows, and models that do not, with rows that they saw and did not see."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from evasion_toys import ToyModel
+from surveyed_subjects import sample, surveyed
+
+from auditor.domain.datasets import Role
+from auditor.domain.recipes import Lesson
+from auditor.domain.subjects import Subject
+from auditor.domain.tasks import Array, Floats
+from auditor.shadows.stacks import Stack
+from auditor.shadows.training import Settings, train_stack
+
+WEIGHTS = np.random.default_rng(99).normal(size=(6, 3))
+GREEDY = Settings(hidden=(64,), epochs=100)
+MODEST = Settings(epochs=5, updates=100, rate=0.03)
+ROWS = 200
+
+
+def drawn(rng: np.random.Generator, rows: int) -> tuple[Floats, np.ndarray]:
+    """Rows of three classes that overlap."""
+    inputs = rng.normal(size=(rows, 6))
+    return inputs, (inputs @ WEIGHTS + rng.gumbel(size=(rows, 3))).argmax(axis=1)
+
+
+def trained(inputs: Floats, labels: np.ndarray, settings: Settings, seed: int = 0) -> Stack:
+    return train_stack(inputs, labels, 3, np.ones((1, len(inputs)), bool), settings, seed=seed)
+
+
+def exposed(
+    settings: Settings = GREEDY,
+    seed: int = 0,
+    *,
+    members: int = ROWS,
+    others: int = ROWS,
+    on: str = "members",
+    stretched: float = 1.0,
+    **fields: object,
+) -> Subject:
+    """A subject whose model was trained on its training data, or on 600 rows of neither kind.
+
+    ``stretched`` non-members lie further out than members do.
+    """
+    rng = np.random.default_rng([seed, 7])
+    inside, outside, neither = (drawn(rng, rows) for rows in (members, others, 600))
+    stack = trained(*(inside if on == "members" else neither), settings, seed)
+    subject = surveyed(
+        sample(outside[0] * stretched, outside[1], **fields),
+        sample(*inside, role=Role.TRAINING, **fields),
+        classes=3,
+    )
+    model = ToyModel(lambda rows: stack.logits(rows)[0].astype(np.float64))
+    return replace(subject, model=model, seed=seed)
+
+
+class Retraining:
+    """The recipe of a stack with these settings."""
+
+    digest = "sha256:" + "1" * 64
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.rows: list[int] = []
+
+    def answers(self, lesson: Lesson, asked: Sequence[Array]) -> tuple[Floats, ...]:
+        self.rows.append(len(lesson.labels))
+        stack = trained(lesson.inputs, lesson.labels, self.settings, lesson.seed)
+        return tuple(stack.probabilities(rows)[0].astype(np.float64) for rows in asked)

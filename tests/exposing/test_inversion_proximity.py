@@ -1,0 +1,127 @@
+"""Member proximity: what a permutation test says of pools whose answer is known."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from auditor.exposing.inversion_gain import Gain, Judge, means, rows_of
+from auditor.exposing.inversion_pool import NEAREST, Pool
+from auditor.exposing.inversion_proximity import Nearness
+from auditor.exposing.inversion_sides import Sample, Sides
+
+CLASSES = 5
+
+
+def sample(seed: int, each: int, width: int = 6, shift: float = 0.0) -> Sample:
+    """Rows of classes that stand apart."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(CLASSES), each)
+    rows = rng.normal(size=(len(labels), width)) + 4 * np.eye(CLASSES, width)[labels] + shift
+    return Sample(rows, labels, np.array([f"{seed}-{at}" for at in range(len(labels))]))
+
+
+def pool(each: int = 20, shift: float = 0.0) -> Pool:
+    taken = Sides(
+        sample(1, each),
+        sample(2, each),
+        sample(3, each, shift=shift),
+        sample(4, each),
+        clustered=False,
+    )
+    return Pool.of(taken, np.arange(CLASSES))
+
+
+def nearness(seen: Pool, made: np.ndarray, aims: np.ndarray) -> Nearness:
+    near, away = seen.nearest(made, aims)
+    return Nearness.of(near, away, seen.members, seen.classes)
+
+
+def test_copies_of_members_are_nearest_to_members() -> None:
+    seen = pool()
+    ours = np.flatnonzero(seen.members)[::2]
+    found = nearness(seen, seen.rows[ours] + 1e-6, seen.classes[ours])
+    assert found.advantage(0.95, 1).value == 1
+    assert found.test(999, 1)[0] == pytest.approx(0.001)
+    assert found.details()["nearest_member"] < 1e-4
+
+
+def test_rows_that_know_nothing_of_the_pool_are_near_to_either() -> None:
+    """A short simulation: p-values are no smaller than chance makes them."""
+    rng, said = np.random.default_rng(0), []
+    for _ in range(300):
+        taken = [
+            Sample(
+                rng.normal(size=(24, 3)), np.arange(24) % 2, np.array([str(i) for i in range(24)])
+            )
+            for _ in range(3)
+        ]
+        seen = Pool.of(Sides(taken[0], taken[0], taken[1], taken[2], clustered=False), np.arange(2))
+        aims = np.arange(6) % 2
+        said.append(nearness(seen, rng.normal(size=(6, 3)), aims).test(99, 1))
+    chances = np.array(said)
+    for level in (0.05, 0.2):
+        error = 3 * np.sqrt(level * (1 - level) / len(chances))
+        assert (chances <= level).mean(axis=0).max() <= level + error
+    assert 0.4 < chances[:, 0].mean() < 0.65
+
+
+def test_a_shifted_sample_lies_farther_from_what_needs_no_model() -> None:
+    seen = pool(shift=1.5)
+    known = sample(9, 20)
+    aims = np.repeat(np.arange(CLASSES), 4)
+    made = means(known, aims, np.random.default_rng(0))
+    assert nearness(seen, made, aims).test(999, 1)[0] < 0.01
+
+
+def test_ends_at_one_place_prove_no_more_than_one_of_them() -> None:
+    seen = pool()
+    ours = np.flatnonzero(seen.members)[:1]
+    found = nearness(
+        seen, np.repeat(seen.rows[ours], 50, axis=0), np.repeat(seen.classes[ours], 50)
+    )
+    assert found.distinct == (1, 1)
+    assert found.advantage(0.95, 1).n == 1
+    assert found.smallest(0.01) == 1
+    assert found.test(999, 1)[0] > 0.4
+
+
+def test_the_least_advantage_shown_falls_with_the_rows() -> None:
+    def smallest(rows: int) -> float:
+        near = np.arange(rows, dtype=np.int32)[:, None]
+        away = np.ones((rows, 1), dtype=np.float32)
+        return Nearness(near, away, np.arange(rows) % 2 == 0, np.zeros(rows, np.int64)).smallest(
+            0.01
+        )
+
+    values = [smallest(rows) for rows in (4, 8, 30, 200)]
+    assert values[0] == 1
+    assert values == sorted(values, reverse=True)
+    assert values[-1] == pytest.approx((2.33 + 0.84) / np.sqrt(200), abs=0.03)
+
+
+@given(st.integers(1, 40), st.integers(0, 99))
+def test_neighbours_are_of_the_same_class_and_sorted(each: int, seed: int) -> None:
+    seen = pool(max(each, 2))
+    aims = np.arange(CLASSES)
+    near, away = seen.nearest(sample(seed, 1).inputs, aims)
+    there = near >= 0
+    assert (seen.classes[near[there]] == np.broadcast_to(aims[:, None], near.shape)[there]).all()
+    assert (np.diff(np.where(np.isfinite(away), away, 1e9), axis=1) >= 0).all()
+    assert there.sum(axis=1).tolist() == [min(NEAREST, 2 * max(each, 2))] * CLASSES
+
+
+def test_the_judge_knows_its_classes_and_the_mean_looks_like_one() -> None:
+    judge, known = Judge.of(sample(1, 30), CLASSES, 3), sample(2, 30)
+    aims = np.arange(CLASSES)
+    assert judge.hits(known.inputs, known.labels).mean() > 0.9
+    assert judge.hits(means(known, aims, np.random.default_rng(0)), aims).all()
+    assert (known.labels[rows_of(known, aims, np.random.default_rng(0))] == aims).all()
+
+
+def test_a_gain_is_over_the_better_baseline() -> None:
+    hits, mean, row = (np.arange(10) < count for count in (9, 4, 7))
+    gain = Gain(hits, mean, row).over_baseline(0.95, 1)
+    assert gain.value == pytest.approx(0.2)
+    assert Gain(hits, row, mean).over_baseline(0.95, 1).value == gain.value
+    assert Gain(hits, mean, row).over_baseline(0.95, 6).low < gain.low

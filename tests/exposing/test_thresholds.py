@@ -1,0 +1,81 @@
+"""What lies above a limit, and how small a leak would have been seen."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import fisher_exact
+
+from auditor.exposing.thresholds import Cut, cut, rank_test, smallest_auc, smallest_tpr
+
+
+def test_the_limit_is_set_on_one_half_and_judged_on_the_other() -> None:
+    scores = np.array([9.0, 3.5, 1.0, 2.0, 4.0, 4.0, 3.0, 0.0])
+    member = np.arange(8) < 3
+    found = cut(scores, member, 0.0)
+    assert (found.at, found.hits, found.members) == (4.0, 1, 3), "others 2, 4 and 0 set"
+    assert (found.false, found.judged) == (0, 2)
+    assert cut(scores, member, 0.34).at == 2.0
+
+
+@given(st.integers(0, 30), st.integers(0, 20))
+def test_the_p_value_is_that_of_fisher(hits: int, false: int) -> None:
+    ours = Cut(0.0, hits, 30, false, 20).p_value
+    theirs = fisher_exact([[hits, 30 - hits], [false, 20 - false]], "greater").pvalue
+    assert ours == pytest.approx(theirs, abs=1e-9)
+
+
+def test_no_alarm_among_few_non_members_proves_little() -> None:
+    """A binomial test against the rate found, 0, would be sure."""
+    assert Cut(0.0, 5, 100, 0, 20).p_value > 0.3
+
+
+def test_members_that_score_like_all_others_lie_above_by_chance() -> None:
+    rng = np.random.default_rng(0)
+    small = sum(
+        min(cut(scores, member, 0.05).p_value, rank_test(scores, member)) < 0.025
+        for scores, member in (
+            (rng.normal(size=400), rng.permutation(400) < 200) for _ in range(300)
+        )
+    )
+    assert small <= 300 * 0.05 + 3 * np.sqrt(300 * 0.05)
+
+
+def test_equal_scores_tell_nothing() -> None:
+    member = np.arange(40) < 20
+    assert rank_test(np.zeros(40), member) == 1.0
+    assert cut(np.zeros(40), member, 0.1).hits == 0
+
+
+def test_an_alarm_is_worth_less_where_members_are_rare() -> None:
+    details = Cut(0.0, 50, 100, 1, 100).details(0.95)
+    worth = details["ppv"]
+    assert isinstance(worth, dict)
+    high = details["realised_fpr_high"]
+    assert worth["0.5"] == pytest.approx(0.5 / (0.5 + float(str(high))))
+    assert worth["0.01"] < worth["0.1"] < worth["0.5"]
+
+
+def test_more_rows_see_smaller_leaks() -> None:
+    assert smallest_auc(5000, 5000, 1e-4) < smallest_auc(500, 500, 1e-4) < 0.65
+    few, many = (smallest_tpr(rows, rows // 2, 0.01, 1e-4) for rows in (500, 5000))
+    assert few is not None
+    assert many is not None
+    assert 0.01 < many < few < 0.3
+    assert smallest_tpr(5, 2, 0.01, 1e-4) is None
+
+
+def test_the_smallest_leak_is_seen_as_often_as_is_said() -> None:
+    rng = np.random.default_rng(0)
+    level = 0.001
+    tpr = smallest_tpr(1000, 500, 0.01, level)
+    assert tpr is not None
+    seen = np.mean(
+        [Cut(0.0, rng.binomial(1000, tpr), 1000, 5, 500).p_value <= level for _ in range(2000)]
+    )
+    assert 0.94 < seen < 0.98
+
+
+def test_one_non_member_cannot_set_a_limit_and_be_judged() -> None:
+    with pytest.raises(ValueError, match="non-members"):
+        cut(np.arange(3.0), np.array([True, True, False]), 0.1)
