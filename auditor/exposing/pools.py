@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.domain.columns import appended
-from auditor.domain.datasets import UNLABELLED, Dataset, Role
+from auditor.domain.datasets import TEXT, UNLABELLED, Dataset, Role
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array
+from auditor.exposing.unseen import unseen
 
 LEAST = 30
 """Rows of either kind without which nothing is told of a model."""
@@ -55,10 +56,7 @@ def gather(subject: Subject, most: int, *, hold: bool = False) -> Pool | Gap:
     if ours.shape[1:] != theirs.shape[1:] or (training.texts != evaluation.texts):
         return _OTHER_SHAPE
     inside, outside = (_sample(subject, data) for data in (training, evaluation))
-    known = _prints(ours)
-    apart = np.array(
-        [not known & _prints(theirs[[row]].astype(ours.dtype)) for row in outside], dtype=np.bool_
-    )
+    apart = _apart(theirs[outside], ours)
     shared, outside = int((~apart).sum()), outside[apart]
     count = min(MOST_HELD, int(len(outside) * HELD_SHARE)) if hold else 0
     held, outside = outside[len(outside) - count :], outside[: len(outside) - count]
@@ -89,9 +87,11 @@ def _sample(subject: Subject, data: Dataset) -> Rows:
     return rows
 
 
-def _prints(rows: Array) -> set[int]:
-    """Return what equal rows have in common, within this process."""
-    return {hash(row.tobytes() if isinstance(row, np.ndarray) else str(row)) for row in rows}
+def _apart(rows: Array, training: Array) -> NDArray[np.bool_]:
+    """Return which rows stand nowhere in the training data: who does is a member."""
+    if training.dtype.kind == TEXT:
+        return ~np.isin(rows, training)
+    return unseen(rows, training)
 
 
 def _names(data: Dataset, rows: Rows) -> Sequence[str]:

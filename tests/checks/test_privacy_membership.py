@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from evasion_toys import ToyModel
 from exposed_subjects import GREEDY, MODEST, Retraining, drawn, exposed
+from judged import outcome
 from scored_subjects import ends, measured
 from surveyed_subjects import sample
 
@@ -17,6 +18,7 @@ from auditor.domain.datasets import Role
 from auditor.domain.readings import Bound, Gap, Reading, Reason
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.targets import Fingerprint, Interface
+from auditor.domain.verdicts import Outcome
 from auditor.errors import CancelledError, RecipeError
 from auditor.exposing.standins import KINDS
 from auditor.exposing.verdicts import Said
@@ -298,3 +300,13 @@ class Reciting(ToyModel):
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         sure = [self.known.get(str(text), -1) for text in inputs]
         return np.array([3.0 * (np.arange(3) == it) for it in sure])
+
+
+def test_a_rule_fails_on_a_leak_and_never_passes_on_silence() -> None:
+    def judged(subject: Subject) -> Outcome:
+        asked = 'reading.value != "shown"'
+        return outcome(CHECK, read(subject), "verdict", where=ALL, require=asked)
+
+    assert judged(exposed(GREEDY)) is Outcome.FAILED
+    assert judged(exposed(MODEST, on="neither")) is Outcome.UNKNOWN
+    assert judged(exposed(MODEST, on="neither", stretched=1.6)) is Outcome.UNKNOWN
