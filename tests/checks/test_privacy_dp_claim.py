@@ -234,7 +234,7 @@ def test_a_rule_fails_on_a_false_claim_and_a_bound_alone_never_passes() -> None:
     assert outcome(CHECK, honest, "epsilon_recomputed", Limits(most=6.03)) is Outcome.PASSED
     require = 'reading.value != "shown"'
     assert outcome(CHECK, false, "verdict", require=require) is Outcome.FAILED
-    assert outcome(CHECK, honest, "verdict", require=require) is Outcome.PASSED
+    assert outcome(CHECK, honest, "verdict", require=require) is Outcome.UNKNOWN
 
 
 def test_evidence_holds_no_row_of_the_data() -> None:
