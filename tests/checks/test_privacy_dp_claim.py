@@ -139,6 +139,7 @@ def test_a_plain_recipe_gives_black_box_canaries_whose_power_is_unknown() -> Non
     assert lower.value < 2
     assert verdict.value == "no evidence at this power"
     assert str(verdict.details["power"]).startswith("unknown")
+    assert verdict.details["noise_factor"] is None
     assert recipe.lessons[0] == pytest.approx(1400, abs=80)
 
 
