@@ -88,9 +88,7 @@ class DpClaim:
         LOWER: Metric(
             "Epsilon that canaries prove", Unit.NONE, Bound.AT_LEAST, higher_is_better=False
         ),
-        VERDICT: Metric(
-            "What was found against the claim", Unit.NONE, Bound.AT_LEAST, exact=True
-        ),
+        VERDICT: Metric("What was found against the claim", Unit.NONE, Bound.AT_LEAST, exact=True),
     }  # fmt: skip
     controls: ClassVar[tuple[Control, ...]] = (
         Control("eu-ai-act", "15(5)"),

@@ -105,7 +105,7 @@ class Inversion:
         Budget.CI: {},
         Budget.FULL: {
             "classes": 20, "starts": 10, "steps": 500, "generations": 100, "population": 32,
-            "axes": 48, "rounds": 9999,
+            "axes": 48, "rounds": 4999,
         },
     }  # fmt: skip
     grid: ClassVar[Mapping[str, str]] = {"attack": "attacks", "prior": "priors"}
@@ -187,6 +187,8 @@ class Inversion:
             "classes": len(class_names(subject.task)),
             "members": Role.TRAINING in subject.datasets,
             "clustered": taken.clustered,
+            "public_data": taken.public.value,
+            "public_rows": len(taken.attacker.labels),
         }
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
