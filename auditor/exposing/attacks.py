@@ -25,11 +25,6 @@ class Shadows:
     chances: Floats
     include: Include
 
-    def without(self, model: int) -> "Shadows":
-        """Return all stand-ins but one."""
-        kept = np.arange(len(self.chances)) != model
-        return Shadows(self.chances[kept], self.include[kept])
-
     def rounded(self, decimals: int) -> "Shadows":
         """Return what they would say if they rounded as the model does."""
         return Shadows(rounded(self.chances, decimals), self.include)
@@ -75,27 +70,25 @@ def lira(chances: Floats, shadows: Shadows) -> Floats:
     far as noise of so few models explains the rest (empirical Bayes; Efron and Morris 1973): four
     models then do what dozens do without. Raises ``ValueError`` for fewer than four models.
     """
-    return _likelihood(chances, shadows, _Noise.of(shadows))
+    noise, logits, include = _Noise.of(shadows), _logits(shadows.chances), shadows.include
+    counts = float(include.sum(axis=0).mean()), float((~include).sum(axis=0).mean())
+    sides = _mean(logits, include), _mean(logits, ~include)
+    known = _any(include) & _any(~include)
+    return _likelihood(_logits(chances), sides, known, noise.of_means(*counts), noise)
 
 
 def against_each_other(name: str, shadows: Shadows) -> Floats:
     """Return an attack's scores ``[k, n]`` on each stand-in by the others; NaN where it has seen
     the row, or where no other one helps.
     """
-    found = np.full(shadows.chances.shape, np.nan)
-    noise = _Noise.of(shadows) if name == "lira" else None
-    for model in range(len(found)):
-        others = shadows.without(model)
-        said = shadows.chances[model]
-        if noise is not None:
-            scores, useful = _likelihood(said, others, noise), _both(others.include)
-        else:
-            scores, useful = ATTACKS[name](said, others), _any(~others.include)
-        unseen = ~shadows.include[model]
-        if name != "loss":
-            unseen &= useful
-        found[model, unseen] = scores[unseen]
-    return found
+    chances, include = shadows.chances, shadows.include
+    others = (~include).sum(axis=0) - 1
+    unseen = ~include if name == "loss" else ~include & (others > 0)
+    if name == "lira":
+        return _likelihoods(shadows, unseen & _any(include))
+    without = (_mean(chances, ~include) * (others + 1) - chances) / np.maximum(others, 1)
+    scores = loss(chances) - (0 if name == "loss" else np.log((1 + without) / 2))
+    return np.where(unseen, scores, np.nan)
 
 
 ATTACKS: Mapping[str, Attack] = {"loss": loss, "rmia": rmia, "lira": lira}
@@ -116,21 +109,42 @@ class _Noise:
         logits = _logits(shadows.chances)
         return cls(_variance(logits, shadows.include), _variance(logits, ~shadows.include))
 
+    def of_means(self, inside: float, outside: float) -> float:
+        """Return the variance of the difference of two means, of so many models each."""
+        return self.inside / max(inside, 1.0) + self.outside / max(outside, 1.0)
 
-def _likelihood(chances: Floats, shadows: Shadows, noise: _Noise) -> Floats:
-    logits, include = _logits(shadows.chances), shadows.include
-    inside, outside = _mean(logits, include), _mean(logits, ~include)
-    known = _both(include)
+
+def _likelihood(
+    value: Floats, sides: tuple[Floats, Floats], known: Include, chance: float, noise: _Noise
+) -> Floats:
+    """Return the log ratio ``[n]`` of the logits ``value``, given the mean logits of both sides.
+
+    ``known`` rows have both; ``chance`` is the variance of their difference by chance alone.
+    """
+    inside, outside = sides
     gain, middle = inside - outside, (inside + outside) / 2
     expected = _curve(outside, gain, known)
-    models = max(1.0, float(include.sum(axis=0).mean()))
-    chance = (noise.inside + noise.outside) / models
     true = max(float((gain - expected)[known].var()) - chance, LEAST_SPREAD) if known.any() else 0.0
     gain = expected + (gain - expected) * (true / (true + chance))
-    value = _logits(chances)
     away = (value - middle + gain / 2) ** 2 / (2 * noise.outside)
     near = (value - middle - gain / 2) ** 2 / (2 * noise.inside)
-    found: Floats = (away - near) / (1 + 1 / (2 * models))
+    return away - near
+
+
+def _likelihoods(shadows: Shadows, useful: Include) -> Floats:
+    """Return the ratio of each stand-in by the others, where it is ``useful`` ``[k, n]``."""
+    noise, logits, include = _Noise.of(shadows), _logits(shadows.chances), shadows.include
+    others = (~include).sum(axis=0) - 1
+    inside = _mean(logits, include)
+    without = (_mean(logits, ~include) * (others + 1) - logits) / np.maximum(others, 1)
+    found = np.full(logits.shape, np.nan)
+    for model, rows in enumerate(useful):
+        if not rows.any():
+            continue
+        counts = float(include[:, rows].sum(axis=0).mean()), float(others[rows].mean())
+        sides, known = (inside[rows], without[model, rows]), np.ones(int(rows.sum()), np.bool_)
+        chance = noise.of_means(*counts)
+        found[model, rows] = _likelihood(logits[model, rows], sides, known, chance, noise)
     return found
 
 
@@ -139,10 +153,6 @@ def _curve(outside: Floats, gain: Floats, known: Include) -> Floats:
     powers = np.stack([np.ones_like(outside), outside, outside**2], axis=1)
     found: Floats = powers @ np.linalg.lstsq(powers[known], gain[known], rcond=None)[0]
     return found
-
-
-def _both(include: Include) -> Include:
-    return _any(include) & _any(~include)
 
 
 def _any(include: Include) -> Include:

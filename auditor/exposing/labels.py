@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.datasets import TEXT
 from auditor.domain.readings import Gap
 from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array, Classification, Floats, InputSpace
@@ -37,7 +38,7 @@ def steadiness(
     noise, and are told by their own decision.
     """
     hits, asked = right.astype(np.float64), 1
-    if inputs.dtype.kind == "U" or isinstance(subject.model, Gap):
+    if inputs.dtype.kind == TEXT or isinstance(subject.model, Gap):
         return (hits + 1) / (asked + TWO)
     rng = np.random.default_rng(subject.seed)
     noise = _Noise(inputs, subject.space)

@@ -123,7 +123,7 @@ def _verdict(finding: Finding, witness: Witness, listed: int) -> Measurement:
 
 def _together(witness: Witness, findings: tuple[Finding, ...], listed: int) -> Measurement:
     main, said = findings[-1], overall(findings)
-    told = "; ".join(sorted({reason for finding in findings for reason in finding.reasons}))
+    told = "; ".join(main.reasons)
     details: dict[str, Json] = {
         "attacks": [
             {**finding.params, "said": finding.said.value, "auc": finding.area.value}

@@ -34,7 +34,7 @@ EMITS: Mapping[str, Metric] = {
     "smece_change": Metric("Calibration error that altering adds", Unit.SHARE),
     "brier_change": Metric("Brier score that altering adds", Unit.NONE),
     "accuracy_change": Metric("Accuracy that altering adds", Unit.SHARE),
-    "verdict": Metric("Whether membership still leaks", Unit.NONE, exact=True),
+    "verdict": Metric("Whether membership still leaks", Unit.NONE, Bound.AT_LEAST, exact=True),
 }
 
 
@@ -143,6 +143,7 @@ def _verdict(finding: Finding, place: Mapping[str, Scalar]) -> Measurement:
     return Measurement(
         metric="verdict",
         value=finding.said.value,
+        bound=Bound.AT_LEAST,
         method="fisher's and mann-whitney's tests at 0.001, bonferroni over ways of altering",
         n=len(finding.member),
         params=place,

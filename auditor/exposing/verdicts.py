@@ -115,12 +115,12 @@ def examine(witness: Witness, attack: Attack, looks: int | None = None) -> Findi
 
 
 def overall(findings: tuple[Finding, ...]) -> Said:
-    """Fold what attacks say: one leak that counts is a leak, and one doubt leaves the rest open."""
-    said = {finding.said for finding in findings}
-    return next(
-        (it for it in (Said.SHOWN, Said.INCONCLUSIVE) if it in said),
-        Said.NO_EVIDENCE,
-    )
+    """Fold what attacks say: one leak that counts is a leak; else the strongest attack speaks, the
+    last, whose own gates say whether its silence counts.
+    """
+    if any(finding.said is Said.SHOWN for finding in findings):
+        return Said.SHOWN
+    return findings[-1].said
 
 
 def power(finding: Finding) -> dict[str, Json]:

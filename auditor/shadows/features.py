@@ -6,13 +6,13 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.datasets import TEXT
 from auditor.domain.tasks import Array
 from auditor.shadows.stacks import chunks
 
 WORDS = re.compile(r"\w+")
 BUCKETS = 512
 WIDEST = 4096
-TEXT = "U"
 
 
 def numbers(inputs: Array) -> NDArray[np.float32]:

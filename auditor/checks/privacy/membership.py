@@ -76,7 +76,7 @@ class Membership:
             "copies": 10,
         },
         Budget.FULL: {
-            "rows": 50_000,
+            "rows": 20_000,
             "stand_ins": ("logistic", "distilled", "network"),
             "models": 32,
             "retrained": 16,
