@@ -1,6 +1,7 @@
 """poisoning.backdoor on a zoo of clean and backdoored models: what it tells apart, at what cost.
 
-    python benchmarks/backdoor_zoo.py [--clean 12] [--each 3] [--quantised 10] [--first 20] [--budget ci]
+    python benchmarks/backdoor_zoo.py [--clean 12] [--each 3] [--quantised 10] [--first 20]
+        [--budget ci]
 
 Prints, for twin detectors and for those that ask the target alone, the area under the ROC curve
 between clean members and those whose backdoor works (and those of each family), with a bootstrap
