@@ -8,6 +8,7 @@ from auditor.domain.readings import Measurement
 from auditor.domain.verdicts import Outcome
 from auditor.rendering.doubting import doubt_cure
 from auditor.rendering.inputs import RenderedInputs
+from auditor.rendering.stories.conclusions import FAMILIES, tell_conclusion
 from auditor.rendering.stories.flips import PARITY, tell_parity
 from auditor.rendering.stories.overflow import SATURATION, tell_saturation
 from auditor.rendering.stories.story import Cure, Part, Scene, Story, Tell
@@ -22,7 +23,7 @@ DECIDED = frozenset({Outcome.PASSED, Outcome.FAILED, Outcome.UNKNOWN, Outcome.WI
 
 
 def stories(inputs: RenderedInputs, ordered: Sequence[Finding]) -> Mapping[int, Story]:
-    """Return the story of each finding about hardware, by its place in ``ordered``.
+    """Return the story of each finding that has one, by its place in ``ordered``.
 
     The first card of a topic tells it, later ones point there.
     """
@@ -31,10 +32,12 @@ def stories(inputs: RenderedInputs, ordered: Sequence[Finding]) -> Mapping[int, 
     found: dict[int, Story] = {}
     for place, finding in enumerate(ordered, start=1):
         check = finding.measure.split("/", 1)[0]
-        if not check.startswith(HARDWARE) or finding.outcome not in DECIDED:
+        if not check.startswith((HARDWARE, *FAMILIES)) or finding.outcome not in DECIDED:
             continue
         anchor = f"finding-{place}"
         tell = TELLERS.get(check, _tell_plainly)
+        if check.startswith(FAMILIES):
+            tell = tell_conclusion
         parts, cures = tell(Scene(inputs, finding, f"story-{place}"))
         new = tuple(part for part in parts if part.topic not in told)
         links = [told[part.topic] for part in parts if part.topic in told]
