@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from auditor.accounting.contradicting import Held
+from auditor.accounting.controls import unseen
 from auditor.accounting.faults import Code, Fault
 from auditor.accounting.gaussian import gaussian_epsilon, limit_mu
 from auditor.accounting.one_run import separation
@@ -56,12 +58,16 @@ class Statement:
     def _counted(self) -> tuple[Fault, ...]:
         return () if isinstance(self.run, Gap) else counted(self.claim, self.run)
 
+    def _blind(self) -> tuple[str, ...]:
+        why = "" if isinstance(self.run, Gap) else unseen(self.claim, self.run)
+        return (why,) if why else ()
+
     def _lower(self, confidence: float) -> Reading:
         run, claim = self.run, self.claim
         if isinstance(run, Gap):
             return Gap(reason=run.reason, detail=run.detail, cure=run.cure, metric=LOWER)
         found, sure = proved(claim, run, self.level), proved(claim, run, 1 - confidence)
-        doubts = "; ".join(fault.text for fault in self._counted())
+        doubts = "; ".join([*(fault.text for fault in self._counted()), *self._blind()])
         details: dict[str, Json] = {
             "claimed": claim.epsilon,
             "canaries": len(run.scores),
@@ -92,15 +98,13 @@ class Statement:
         over = False
         if isinstance(run, Trial):
             against, over = held(claim, self.level), exceeds(claim, run)
-            factor = power(claim, run, against)
-            details["power"] = in_words(factor, run.mode)
-            details["noise_factor"] = _plain(factor) if run.mode == WHITE else None
+            details |= self._power(run, against)
             if over and claim.dataset_size is not None:
                 reasons.append("the steps that were counted need more than the claimed epsilon")
             elif not over and against.contradicted_by(run.guesses):
                 reasons.append("the canaries prove more than the claimed epsilon")
         open_ends = [fault.text for fault in every if fault.code in VOID]
-        open_ends += [again.detail] if isinstance(again, Gap) else []
+        open_ends += [*([again.detail] if isinstance(again, Gap) else ()), *self._blind()]
         said = SHOWN if reasons else INCONCLUSIVE if open_ends else NONE
         return Measurement(
             metric=VERDICT,
@@ -110,6 +114,14 @@ class Statement:
             n=0 if isinstance(run, Gap) else len(run.scores),
             details={**details, "reasons": reasons or open_ends, "of_what": OF_WHAT},
         )
+
+    def _power(self, run: Trial, against: Held) -> dict[str, Json]:
+        """Say how much too little noise would have been seen; none where nothing was seen."""
+        if blind := self._blind():
+            return {"power": f"none: {blind[0]}", "noise_factor": None}
+        factor = power(self.claim, run, against)
+        said = _plain(factor) if run.mode == WHITE else None
+        return {"power": in_words(factor, run.mode), "noise_factor": said}
 
 
 def _recomputed(

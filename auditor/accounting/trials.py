@@ -105,11 +105,13 @@ def power(claim: PrivacyClaim, trial: Trial, against: Held) -> float | None:
     """
     if trial.mode != WHITE:
         return None
-    rate, steps = min(1.0, claim.sampling_rate), claim.steps
-    if claim.sampling is Sampling.FULL_BATCH:
-        rate = 1.0
-    ideal = Ideal(len(trial.scores), claim.noise_multiplier, rate, steps)
-    return would_catch(against, ideal, trial.seed)
+    return would_catch(against, ideal(claim, len(trial.scores)), trial.seed)
+
+
+def ideal(claim: PrivacyClaim, canaries: int) -> Ideal:
+    """Return the clearest canaries that training as claimed can have."""
+    rate = 1.0 if claim.sampling is Sampling.FULL_BATCH else min(1.0, claim.sampling_rate)
+    return Ideal(canaries, claim.noise_multiplier, rate, claim.steps)
 
 
 def counted(claim: PrivacyClaim, trial: Trial) -> tuple[Fault, ...]:

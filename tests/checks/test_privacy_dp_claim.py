@@ -78,15 +78,54 @@ def test_honest_training_is_not_contradicted_and_not_called_confirmed(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("claim", "noise"), [(claimed(), 1.0), (STRICT, 4.0)])
+@pytest.mark.parametrize(("claim", "noise", "open_"), [(claimed(), 1.0, 0), (STRICT, 4.0, 5)])
 def test_honest_training_is_contradicted_in_none_of_25_runs(
-    claim: PrivacyClaim, noise: float
+    claim: PrivacyClaim, noise: float, open_: int
 ) -> None:
     verdicts = [
         measured(found(claim, PrivateTraining(noise=noise), seed=seed), "verdict").value
         for seed in range(100, 125)
     ]
-    assert verdicts == ["no evidence at this power"] * 25
+    # With much noise a thousand canaries just show that they are seen, and now and then do not.
+    assert "shown" not in verdicts
+    assert verdicts.count("inconclusive") <= open_
+
+
+def test_a_hook_that_is_not_attached_is_code_that_failed() -> None:
+    readings = found(claimed(), PrivateTraining(unattached=True))
+    (gap,) = (item for item in readings if isinstance(item, Gap))
+    assert gap.reason is Reason.RECIPE_FAILED
+    assert "hook" in gap.detail
+    assert "hook.attach" in gap.cure
+    assert "hook.saw" in gap.cure
+
+
+@pytest.mark.parametrize(("claim", "noise"), [(claimed(), 1.0), (STRICT, 4.0)])
+def test_a_hook_at_a_layer_that_learns_nothing_has_no_power_and_decides_nothing(
+    claim: PrivacyClaim, noise: float
+) -> None:
+    for made in (noise, noise / 16):
+        readings = found(claim, PrivateTraining(noise=made, unlearnt=True))
+        verdict, lower = measured(readings, "verdict"), measured(readings, "epsilon_lower_bound")
+        assert verdict.value == "inconclusive"
+        assert str(verdict.details["power"]).startswith("none: ")
+        assert verdict.details["noise_factor"] is None
+        assert lower.doubted
+
+
+def test_canaries_that_the_claimed_noise_would_hide_say_how_many_it_takes() -> None:
+    claim = claimed(epsilon=0.5, noise_multiplier=16.0)
+    verdict = measured(found(claim, PrivateTraining(noise=16.0, unlearnt=True)), "verdict")
+    assert verdict.value == "inconclusive"
+    assert "canaries to tell from chance" in str(verdict.details["reasons"])
+
+
+def test_evidence_of_a_run_whose_hook_saw_nothing_decides_nothing_either() -> None:
+    seen = dict(CHECK().observe(subject_of(claimed(), PrivateTraining()), None))
+    for untold in ({"steps": 0}, {"drawn": 0}):
+        about = {**seen["run"], **untold}
+        verdict = measured(CHECK().figures({**seen, "run": about}, 0.95), "verdict")
+        assert verdict.value == "inconclusive"
 
 
 def test_a_claim_alone_is_worked_out_anew_without_a_recipe() -> None:
@@ -227,10 +266,10 @@ def test_shuffled_batches_are_said_to_be_no_poisson_samples() -> None:
 
 
 def test_shuffled_batches_with_far_too_little_noise_are_contradicted_all_the_same() -> None:
-    claim = claimed(sampling=Sampling.SHUFFLE, accounted=Sampling.SHUFFLE, noise_multiplier=8.0)
+    claim = claimed(sampling=Sampling.SHUFFLE, accounted=Sampling.SHUFFLE, noise_multiplier=4.0)
     bounds = measured(found(claim), "epsilon_recomputed")
     claim = replace(claim, epsilon=float(bounds.value))
-    honest = found(claim, PrivateTraining(noise=8.0, shuffled=True))
+    honest = found(claim, PrivateTraining(noise=4.0, shuffled=True))
     assert measured(honest, "verdict").value == "no evidence at this power"
     false = found(claim, PrivateTraining(noise=0.1, shuffled=True))
     assert measured(false, "verdict").value == "shown"
