@@ -4,20 +4,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from auditor.accounting.contradicting import Held
-from auditor.accounting.controls import unseen
+from auditor.accounting.controls import Tested, tested
 from auditor.accounting.faults import Code, Fault
 from auditor.accounting.gaussian import gaussian_epsilon, limit_mu
 from auditor.accounting.one_run import separation
 from auditor.accounting.recomputing import UNCERTAIN, Recomputed, conservative, recompute, supposed
-from auditor.accounting.trials import WHITE, Trial, counted, exceeds, held, in_words, power, proved
+from auditor.accounting.trials import Trial, counted, proved
 from auditor.domain.canonical import Json
+from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN, VERDICT
 from auditor.domain.privacy_claims import PrivacyClaim
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
 
-SHOWN, NONE, INCONCLUSIVE = "shown", "no evidence at this power", "inconclusive"
 RECOMPUTED, DIFFERENCE = "epsilon_recomputed", "epsilon_claimed_minus_recomputed"
-FINDINGS, LOWER, VERDICT = "structural_findings", "epsilon_lower_bound", "verdict"
+FINDINGS, LOWER = "structural_findings", "epsilon_lower_bound"
 VOID = frozenset(
     {
         Code.WEIGHTED, Code.BATCH_NORM, Code.FEW_RECORDS, Code.RATE, Code.STEPS,
@@ -48,26 +47,23 @@ class Statement:
         """Return the readings, in one order at any confidence."""
         again = recompute(self.claim)
         every = (*_understated(self.claim, again), *self.found, *self._counted())
+        test = tested(self.claim, self.run, self.level)
         return (
             *_recomputed(self.claim, again, confidence),
             _findings(every),
-            self._lower(confidence),
-            self._verdict(again, every),
+            self._lower(confidence, test),
+            self._verdict(again, every, test),
         )
 
     def _counted(self) -> tuple[Fault, ...]:
         return () if isinstance(self.run, Gap) else counted(self.claim, self.run)
 
-    def _blind(self) -> tuple[str, ...]:
-        why = "" if isinstance(self.run, Gap) else unseen(self.claim, self.run)
-        return (why,) if why else ()
-
-    def _lower(self, confidence: float) -> Reading:
+    def _lower(self, confidence: float, test: Tested) -> Reading:
         run, claim = self.run, self.claim
         if isinstance(run, Gap):
             return Gap(reason=run.reason, detail=run.detail, cure=run.cure, metric=LOWER)
         found, sure = proved(claim, run, self.level), proved(claim, run, 1 - confidence)
-        doubts = "; ".join([*(fault.text for fault in self._counted()), *self._blind()])
+        doubts = "; ".join([*(fault.text for fault in self._counted()), *test.doubts])
         details: dict[str, Json] = {
             "claimed": claim.epsilon,
             "canaries": len(run.scores),
@@ -91,37 +87,29 @@ class Statement:
             details={**details, "doubt": doubts} if doubts else details,
         )
 
-    def _verdict(self, again: Recomputed | Gap, every: Sequence[Fault]) -> Measurement:
-        run, claim = self.run, self.claim
+    def _verdict(
+        self, again: Recomputed | Gap, every: Sequence[Fault], test: Tested
+    ) -> Measurement:
+        run = self.run
         reasons = [fault.text for fault in every if fault.code is Code.UNDERSTATED]
-        details: dict[str, Json] = {"power": _only_worked_out(run), "level": self.level}
-        over = False
-        if isinstance(run, Trial):
-            against, over = held(claim, self.level), exceeds(claim, run)
-            details |= self._power(run, against)
-            if over and claim.dataset_size is not None:
-                reasons.append("the steps that were counted need more than the claimed epsilon")
-            elif not over and against.contradicted_by(run.guesses):
-                reasons.append("the canaries prove more than the claimed epsilon")
+        reasons += test.reasons
         open_ends = [fault.text for fault in every if fault.code in VOID]
-        open_ends += [*([again.detail] if isinstance(again, Gap) else ()), *self._blind()]
-        said = SHOWN if reasons else INCONCLUSIVE if open_ends else NONE
+        open_ends += [again.detail] if isinstance(again, Gap) else []
+        open_ends += [test.blind] if test.blind else []
         return Measurement(
             metric=VERDICT,
             bound=Bound.AT_LEAST,
-            value=said,
+            value=SHOWN if reasons else OPEN if open_ends else NOT_SEEN,
             method="recomputed" if isinstance(run, Gap) else f"recomputed, {run.mode} canaries",
             n=0 if isinstance(run, Gap) else len(run.scores),
-            details={**details, "reasons": reasons or open_ends, "of_what": OF_WHAT},
+            details={
+                "power": test.power,
+                **test.details,
+                "level": self.level,
+                "reasons": reasons or open_ends,
+                "of_what": OF_WHAT,
+            },
         )
-
-    def _power(self, run: Trial, against: Held) -> dict[str, Json]:
-        """Say how much too little noise would have been seen; none where nothing was seen."""
-        if blind := self._blind():
-            return {"power": f"none: {blind[0]}", "noise_factor": None}
-        factor = power(self.claim, run, against)
-        said = _plain(factor) if run.mode == WHITE else None
-        return {"power": in_words(factor, run.mode), "noise_factor": said}
 
 
 def _recomputed(
@@ -199,15 +187,6 @@ def _findings(every: Sequence[Fault]) -> Measurement:
         unit=Unit.COUNT,
         details={"codes": codes, "findings": [fault.to_json() for fault in every]},
     )
-
-
-def _only_worked_out(run: Trial | Gap) -> str:
-    why = run.detail if isinstance(run, Gap) else "of this sampling the epsilon is not worked out"
-    return f"the claim was only worked out anew, and says nothing of the code: {why}"
-
-
-def _plain(factor: float | None) -> Json:
-    return "none" if factor is None else "no noise at all" if math.isinf(factor) else factor
 
 
 def _finite(value: float) -> float | None:

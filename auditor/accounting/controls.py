@@ -1,10 +1,14 @@
-"""The positive control of a run with canaries: whether its scores tell of the canaries at all."""
+"""What a run with canaries shows of a claim, and whether it could have shown anything at all."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from auditor.accounting.one_run import separation
-from auditor.accounting.trials import WHITE, Trial, ideal
+from auditor.accounting.trials import WHITE, Trial, exceeds, held, ideal, in_words, power
+from auditor.domain.canonical import Json
 from auditor.domain.privacy_claims import PrivacyClaim
+from auditor.domain.readings import Gap
 
 CHANCE = 0.5
 ROUND, MOST = 100, 1_000_000
@@ -12,6 +16,48 @@ SEEN = 1.6449
 """Standard errors above chance that a hook which sees nothing exceeds once in twenty runs."""
 CLEARLY = 3.0
 """Standard errors below what the claimed noise gives, as one honest run in 700 is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """What a run proves against a claim, in words, and how much too little noise it sees.
+
+    ``blind`` says why the run decides nothing where it proves nothing; empty, it ran as it should.
+    """
+
+    power: str
+    reasons: tuple[str, ...] = ()
+    blind: str = ""
+    details: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why what the canaries prove is doubted, unless that is more than is claimed."""
+        return (self.blind,) if self.blind and not self.reasons else ()
+
+
+def tested(claim: PrivacyClaim, run: Trial | Gap, level: float) -> Tested:
+    """Hold a run against the claim at ``level``; a claim that nothing tested is said to be that."""
+    if isinstance(run, Gap):
+        alone = f"the claim was only worked out anew, and says nothing of the code: {run.detail}"
+        return Tested(alone, blind=f"the training code was not put to the test: {run.detail}")
+    against = held(claim, level)
+    reasons: tuple[str, ...] = ()
+    if exceeds(claim, run):
+        if claim.dataset_size is not None:
+            reasons = ("the steps that were counted need more than the claimed epsilon",)
+    elif against.contradicted_by(run.guesses):
+        reasons = ("the canaries prove more than the claimed epsilon",)
+    if blind := unseen(claim, run):
+        return Tested(f"none: {blind}", reasons, blind, {"noise_factor": None})
+    factor = power(claim, run, against)
+    words = in_words(factor, run.mode)
+    if run.mode != WHITE:
+        blind = f"how much the run would have seen is {words}"
+    elif factor is None:
+        blind = f"the run could have seen nothing: {words}"
+    said = _plain(factor) if run.mode == WHITE else None
+    return Tested(words, reasons, blind, {"noise_factor": said})
 
 
 def spread(trial: Trial) -> float:
@@ -53,3 +99,7 @@ def _wanted(meant: float) -> str:
     """Say how many canaries show in 19 of 20 runs that they are seen: the error is 1/sqrt(3 m)."""
     exact = (2 * SEEN / max(meant - CHANCE, 1 / MOST)) ** 2 / 3
     return f"more than {MOST}" if exact > MOST else f"about {math.ceil(exact / ROUND) * ROUND}"
+
+
+def _plain(factor: float | None) -> Json:
+    return "none" if factor is None else "no noise at all" if math.isinf(factor) else factor

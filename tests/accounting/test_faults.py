@@ -123,9 +123,9 @@ def test_a_claim_below_what_its_parameters_keep_is_understated() -> None:
     ("epsilon", "standing", "verdict"),
     [
         (5.4, "understated", "shown"),
-        (5.45, "consistent", "no evidence at this power"),
-        (5.48, "consistent", "no evidence at this power"),
-        (6.08, "conservative", "no evidence at this power"),
+        (5.45, "consistent", "inconclusive"),
+        (5.48, "consistent", "inconclusive"),
+        (6.08, "conservative", "inconclusive"),
     ],
 )
 def test_a_claim_stands_by_where_it_lies_among_the_accountants(
@@ -139,10 +139,10 @@ def test_a_claim_stands_by_where_it_lies_among_the_accountants(
     assert value(found, "verdict") == verdict
 
 
-def test_worked_out_alone_a_claim_is_never_called_confirmed() -> None:
+def test_worked_out_alone_a_claim_is_neither_confirmed_nor_tested() -> None:
     found = statement()["verdict"]
     assert isinstance(found, Measurement)
-    assert found.value == "no evidence at this power"
+    assert found.value == "inconclusive"
     assert "says nothing of the code" in str(found.details["power"])
     assert "digests alone" in str(found.details["of_what"])
 
@@ -156,6 +156,7 @@ def test_shuffling_that_nobody_can_account_for_leaves_the_verdict_open() -> None
     assert reading.low < 6.03 < reading.high
     assert reading.details["as_accounted"][1] == pytest.approx(5.48, rel=0.01)  # type: ignore[index]
     assert value(found, "verdict") == "inconclusive"
+    assert "accounted for as by poisson" in str(found["verdict"].details["reasons"])  # type: ignore[union-attr]
 
 
 def test_a_claim_below_what_any_shuffling_keeps_is_shown_false() -> None:
@@ -167,6 +168,7 @@ def test_a_sampling_without_one_rate_has_no_epsilon_and_an_open_verdict() -> Non
     assert isinstance(found["epsilon_recomputed"], Gap)
     assert isinstance(found["epsilon_claimed_minus_recomputed"], Gap)
     assert value(found, "verdict") == "inconclusive"
+    assert "weighted sampler" in str(found["verdict"].details["reasons"])  # type: ignore[union-attr]
 
 
 def test_replacing_costs_about_twice_what_removing_does() -> None:

@@ -132,7 +132,9 @@ def test_a_claim_alone_is_worked_out_anew_without_a_recipe() -> None:
     readings = found(claimed())
     low, high = ends(measured(readings, "epsilon_recomputed"))
     assert low <= 5.4795 <= high
-    assert measured(readings, "verdict").value == "no evidence at this power"
+    verdict = measured(readings, "verdict")
+    assert verdict.value == "inconclusive"
+    assert "not put to the test" in str(verdict.details["reasons"])
     (gap,) = (item for item in readings if isinstance(item, Gap))
     assert gap.metric == "epsilon_lower_bound"
     assert gap.reason is Reason.NEEDS_RECIPE
@@ -176,7 +178,9 @@ def test_a_plain_recipe_gives_black_box_canaries_whose_power_is_unknown() -> Non
     lower, verdict = measured(readings, "epsilon_lower_bound"), measured(readings, "verdict")
     assert lower.details["kind"] == "black-box"
     assert lower.value < 2
-    assert verdict.value == "no evidence at this power"
+    assert verdict.value == "inconclusive"
+    assert "unknown" in str(verdict.details["reasons"])
+    assert lower.doubted
     assert str(verdict.details["power"]).startswith("unknown")
     assert verdict.details["noise_factor"] is None
     assert recipe.lessons[0] == pytest.approx(1400, abs=80)
@@ -213,6 +217,19 @@ def test_code_that_fails_leaves_what_can_be_worked_out(broken: dict[str, bool]) 
     assert gap.reason is Reason.RECIPE_FAILED
     assert gap.cure
     assert measured(readings, "epsilon_recomputed").value == pytest.approx(5.48, rel=0.01)
+    verdict = measured(readings, "verdict")
+    assert verdict.value == "inconclusive"
+    assert gap.detail in str(verdict.details["reasons"])
+    understated = found(claimed(epsilon=1.0), PrivateTraining(**broken))
+    assert measured(understated, "verdict").value == "shown"
+
+
+def test_canaries_too_few_to_see_even_no_noise_decide_nothing() -> None:
+    readings = read(CHECK(canaries=20), subject_of(claimed(), PrivateTraining(noise=0.5)))
+    verdict = measured(readings, "verdict")
+    assert verdict.value == "inconclusive"
+    assert "not even training without any noise" in str(verdict.details["reasons"])
+    assert measured(readings, "epsilon_lower_bound").doubted
 
 
 def test_without_rows_to_train_on_or_canaries_nothing_is_trained() -> None:
@@ -222,6 +239,7 @@ def test_without_rows_to_train_on_or_canaries_nothing_is_trained() -> None:
     none = read(CHECK(canaries=0), subject_of(claimed(), PrivateTraining()))
     (gap,) = (item for item in none if isinstance(item, Gap))
     assert gap.reason is Reason.OVER_BUDGET
+    assert measured(none, "verdict").value == "inconclusive"
 
 
 def test_without_a_claim_there_is_nothing_to_say() -> None:
@@ -254,9 +272,13 @@ def test_a_signed_claim_says_whose_it_is_and_an_unsigned_one_that_it_is_not() ->
 
 def test_batch_normalisation_in_the_graph_leaves_the_verdict_open() -> None:
     graph = Structure("onnx", operators={"ai.onnx::BatchNormalization": 2, "ai.onnx::Conv": 2})
-    readings = read(CHECK(), replace(subject_of(claimed()), structure=graph))
+    subject = subject_of(claimed(), PrivateTraining())
+    readings = read(CHECK(), replace(subject, structure=graph))
     assert measured(readings, "structural_findings").details["codes"] == ["BATCH_NORM"]
-    assert measured(readings, "verdict").value == "inconclusive"
+    verdict = measured(readings, "verdict")
+    assert verdict.value == "inconclusive"
+    (reason,) = verdict.details["reasons"]
+    assert "batch normalisation" in reason
 
 
 def test_shuffled_batches_are_said_to_be_no_poisson_samples() -> None:

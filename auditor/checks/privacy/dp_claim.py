@@ -8,7 +8,7 @@ from typing import ClassVar, cast
 import numpy as np
 
 from auditor.accounting.canaries import DpRecipe, ask, plant, watch
-from auditor.accounting.claim_readings import DIFFERENCE, FINDINGS, LOWER, RECOMPUTED, VERDICT
+from auditor.accounting.claim_readings import DIFFERENCE, FINDINGS, LOWER, RECOMPUTED
 from auditor.accounting.claim_readings import Statement as Stated
 from auditor.accounting.faults import Known, faults
 from auditor.accounting.trials import BLACK, WHITE, read_trial, write_trial
@@ -16,6 +16,7 @@ from auditor.domain.artifacts import FileDigest, Structure
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.conclusions import VERDICT
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
@@ -64,7 +65,8 @@ class DpClaim:
     much less. What guesses of who was in prove, at ``level``, is ``epsilon_lower_bound``: the
     larger of two bounds, corrected for both and for every guess count. The claim is contradicted
     only where that exceeds it. Not contradicted is not confirmed: details of the verdict say how
-    much too little noise would have been seen.
+    much too little noise would have been seen. Where nothing was run, where the hook does not see
+    the canaries, or where nobody knows what would have been seen, it is inconclusive.
     """
 
     canaries: int = 1000
