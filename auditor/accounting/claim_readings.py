@@ -4,16 +4,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from auditor.accounting.contradicting import Proved
 from auditor.accounting.controls import Tested, tested
 from auditor.accounting.faults import Code, Fault
 from auditor.accounting.gaussian import gaussian_epsilon, limit_mu
-from auditor.accounting.one_run import separation
+from auditor.accounting.one_run import luckier, separation
 from auditor.accounting.recomputing import UNCERTAIN, Recomputed, conservative, recompute, supposed
 from auditor.accounting.trials import Trial, counted, proved
 from auditor.domain.canonical import Json
 from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN, VERDICT
 from auditor.domain.privacy_claims import PrivacyClaim
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Unit
 
 RECOMPUTED, DIFFERENCE = "epsilon_recomputed", "epsilon_claimed_minus_recomputed"
 FINDINGS, LOWER = "structural_findings", "epsilon_lower_bound"
@@ -29,6 +30,8 @@ OF_WHAT = (
     "An audit with canaries is one of the training code and the claimed parameters, in a run of "
     "its own. What ties it to these weights is digests alone."
 )
+
+OF_ANOTHER = "the most that another run of the same training would prove, by luck of its noise"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,17 @@ class Statement:
         test = tested(self.claim, self.run, self.level)
         return (
             *_recomputed(self.claim, again, confidence),
-            _findings(every),
+            replace(_findings(every), repeat=self._repeat),
             self._lower(confidence, test),
             self._verdict(again, every, test),
         )
+
+    @property
+    def _repeat(self) -> Repeat:
+        """Nobody promises that the owner's code trains, or fails, twice in the same way."""
+        run = self.run
+        ran = not isinstance(run, Gap) or run.reason is Reason.RECIPE_FAILED
+        return Repeat.INTERVAL if ran else Repeat.EXACT
 
     def _counted(self) -> tuple[Fault, ...]:
         return () if isinstance(self.run, Gap) else counted(self.claim, self.run)
@@ -62,25 +72,20 @@ class Statement:
         run, claim = self.run, self.claim
         if isinstance(run, Gap):
             return Gap(reason=run.reason, detail=run.detail, cure=run.cure, metric=LOWER)
-        found, sure = proved(claim, run, self.level), proved(claim, run, 1 - confidence)
+        guesses = run.guesses
+        levels = (self.level, 1 - confidence)
+        found, sure = (proved(claim, guesses, level) for level in levels)
+        most = proved(claim, luckier(guesses, confidence), self.level)
         doubts = "; ".join([*(fault.text for fault in self._counted()), *test.doubts])
-        details: dict[str, Json] = {
-            "claimed": claim.epsilon,
-            "canaries": len(run.scores),
-            "canaries_in": int(run.included.sum()),
-            "kind": run.mode,
-            "separation": separation(run.scores, run.included),
-            "bounds": {"steinke": found.pure, "f_dp": found.tradeoff},
-            "guesses": [[item.right, item.made] for item in run.guesses],
-            "of_what": OF_WHAT,
-        }
+        details = _of_canaries(claim, run, found)
         return Measurement(
             metric=LOWER,
             value=found.epsilon,
             low=min(found.epsilon, sure.epsilon),
-            high=found.epsilon,
+            high=max(found.epsilon, most.epsilon),
             confidence=confidence,
             bound=Bound.AT_LEAST,
+            repeat=self._repeat,
             method=f"{found.method}, joint by bonferroni",
             n=len(run.scores),
             doubted=bool(doubts),
@@ -99,6 +104,7 @@ class Statement:
         return Measurement(
             metric=VERDICT,
             bound=Bound.AT_LEAST,
+            repeat=self._repeat,
             value=SHOWN if reasons else OPEN if open_ends else NOT_SEEN,
             method="recomputed" if isinstance(run, Gap) else f"recomputed, {run.mode} canaries",
             n=0 if isinstance(run, Gap) else len(run.scores),
@@ -110,6 +116,20 @@ class Statement:
                 "of_what": OF_WHAT,
             },
         )
+
+
+def _of_canaries(claim: PrivacyClaim, run: Trial, found: Proved) -> dict[str, Json]:
+    return {
+        "claimed": claim.epsilon,
+        "canaries": len(run.scores),
+        "canaries_in": int(run.included.sum()),
+        "kind": run.mode,
+        "separation": separation(run.scores, run.included),
+        "bounds": {"steinke": found.pure, "f_dp": found.tradeoff},
+        "guesses": [[item.right, item.made] for item in run.guesses],
+        "high": OF_ANOTHER,
+        "of_what": OF_WHAT,
+    }
 
 
 def _recomputed(
