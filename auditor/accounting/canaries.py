@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from auditor.accounting.hooks import NOBODY
 from auditor.accounting.one_run import Bits
 from auditor.domain.canonical import Json
+from auditor.domain.readings import Gap, Reason
 from auditor.domain.recipes import Lesson, Recipe
 from auditor.domain.tasks import Array, Floats
 from auditor.errors import RecipeError
@@ -20,6 +21,22 @@ PLANTING = 0xCA4A
 UNTOLD = (
     "Call hook.attach(optimizer) after make_private and hook.batch(canary) with each batch, or, "
     "without Opacus, hook.saw(coordinates, drawn) at each step."
+)
+
+NO_ROWS = Gap(
+    reason=Reason.NEEDS_TRAINING_DATA,
+    detail="There are no rows with classes to train on.",
+    cure="Name the training data under data.training in the audit file.",
+)
+NO_CANARIES = Gap(
+    reason=Reason.OVER_BUDGET,
+    detail="No canaries were asked for, so that nothing was trained.",
+    cure="Set the check's canaries to 1000.",
+)
+TOO_MUCH = Gap(
+    reason=Reason.OVER_BUDGET,
+    detail="As many records as are claimed do not fit into memory at once.",
+    cure="Claim the training of a smaller part, with the same rate and steps, and audit that.",
 )
 
 

@@ -16,6 +16,7 @@ from surveyed_subjects import sample, surveyed
 
 from auditor.checks.privacy.dp_claim import CHECK
 from auditor.domain.artifacts import FileDigest, SignatureMaterial, Structure
+from auditor.domain.budgets import Size
 from auditor.domain.datasets import Role
 from auditor.domain.policies import Limits
 from auditor.domain.privacy_claims import PrivacyClaim, Sampling, StatedClaim
@@ -240,6 +241,14 @@ def test_without_rows_to_train_on_or_canaries_nothing_is_trained() -> None:
     (gap,) = (item for item in none if isinstance(item, Gap))
     assert gap.reason is Reason.OVER_BUDGET
     assert measured(none, "verdict").value == "inconclusive"
+
+
+def test_what_a_training_takes_is_counted_up_to_what_stops_it() -> None:
+    small, large = (Size(360, 10, beside={"training": rows}) for rows in (1347, 60_000))
+    assert 20 < CHECK().cost(small).seconds < 40
+    assert CHECK().cost(large).seconds == pytest.approx(601)
+    assert CHECK().cost(Size(1347, 10)).seconds == CHECK().cost(small).seconds
+    assert CHECK(canaries=0).cost(large).seconds == pytest.approx(1)
 
 
 def test_without_a_claim_there_is_nothing_to_say() -> None:
