@@ -11,6 +11,10 @@ from auditor.domain.privacy_claims import PrivacyClaim
 from auditor.domain.readings import Gap
 
 CHANCE = 0.5
+UNTIED = (
+    "none is stated for this claim, which names no digest of code. "
+    "Of the code that the recipe names"
+)
 ROUND, MOST = 100, 1_000_000
 SEEN = 1.6449
 """Standard errors above chance that a hook which sees nothing exceeds once in twenty runs."""
@@ -57,7 +61,10 @@ def tested(claim: PrivacyClaim, run: Trial | Gap, level: float) -> Tested:
     elif factor is None:
         blind = f"the run could have seen nothing: {words}"
     said = _plain(factor) if run.mode == WHITE else None
-    return Tested(words, reasons, blind, {"noise_factor": said})
+    if "code" in claim.digests:
+        return Tested(words, reasons, blind, {"noise_factor": said})
+    untied: dict[str, Json] = {"noise_factor": None, "noise_factor_of_named_code": said}
+    return Tested(f"{UNTIED}: {words}", reasons, blind, untied)
 
 
 def spread(trial: Trial) -> float:

@@ -225,6 +225,18 @@ def test_code_that_fails_leaves_what_can_be_worked_out(broken: dict[str, bool]) 
     assert measured(understated, "verdict").value == "shown"
 
 
+def test_of_a_claim_that_names_no_code_the_power_is_that_of_the_named_code() -> None:
+    tied, loose = (
+        measured(found(claimed(digests=digests), PrivateTraining()), "verdict").details
+        for digests in ({"code": CODE}, {})
+    )
+    assert "noise_factor_of_named_code" not in tied
+    assert loose["noise_factor_of_named_code"] == tied["noise_factor"]
+    assert loose["noise_factor"] is None
+    assert str(loose["power"]).startswith("none is stated for this claim")
+    assert str(tied["power"]) in str(loose["power"])
+
+
 def test_canaries_too_few_to_see_even_no_noise_decide_nothing() -> None:
     readings = read(CHECK(canaries=20), subject_of(claimed(), PrivateTraining(noise=0.5)))
     verdict = measured(readings, "verdict")
@@ -283,7 +295,8 @@ def test_batch_normalisation_in_the_graph_leaves_the_verdict_open() -> None:
     graph = Structure("onnx", operators={"ai.onnx::BatchNormalization": 2, "ai.onnx::Conv": 2})
     subject = subject_of(claimed(), PrivateTraining())
     readings = read(CHECK(), replace(subject, structure=graph))
-    assert measured(readings, "structural_findings").details["codes"] == ["BATCH_NORM"]
+    assert measured(readings, "structural_findings").value == 1
+    assert measured(readings, "structural_findings").details["codes"][0] == "BATCH_NORM"
     verdict = measured(readings, "verdict")
     assert verdict.value == "inconclusive"
     (reason,) = verdict.details["reasons"]
