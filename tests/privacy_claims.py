@@ -18,7 +18,7 @@ HONEST = PrivacyClaim(
     dataset_size=1400,
     batch_size=50,
     epochs=20,
-    digests={"model": "sha256:" + "a" * 64},
+    digests={"model": "sha256:" + "a" * 64, "code": "sha256:" + "c" * 64},
 )
 """20 epochs over 1,400 records, which keep an epsilon of 5.48."""
 

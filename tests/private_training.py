@@ -26,7 +26,8 @@ class PrivateTraining:
     """A recipe whose private training adds ``noise`` clips to each Poisson sample's sum.
 
     Planted defects: less noise than is claimed; other rates, steps or batches than are claimed;
-    clipping that forgets to clip; code that fails, or says nothing of its canaries.
+    clipping that forgets to clip; code that fails, or says nothing of its canaries; a hook that is
+    told of no step, or of a layer's coordinates that learn nothing of the records.
     """
 
     noise: float = 1.0
@@ -38,6 +39,8 @@ class PrivateTraining:
     shuffled: bool = False
     fails: bool = False
     silent: bool = False
+    unattached: bool = False
+    unlearnt: bool = False
     lessons: list[int] = field(default_factory=list)
     digest: str = CODE
 
@@ -74,7 +77,9 @@ class PrivateTraining:
             clipped = whole * np.minimum(1.0, self.clip / np.maximum(length, 1e-12))
             noisy = clipped.sum(axis=0)
             noisy += self.noise * self.clip * rng.standard_normal(len(noisy))
-            if hook is not None:
+            if self.unlearnt:
+                noisy[own.shape[1] :] -= clipped.sum(axis=0)[own.shape[1] :]
+            if hook is not None and not self.unattached:
                 hook.saw(noisy[own.shape[1] :], len(drawn))
             weights -= self.learning * noisy[: own.shape[1]].reshape(weights.shape) / batch
         return weights

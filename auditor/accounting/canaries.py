@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from auditor.accounting.hooks import NOBODY
 from auditor.accounting.one_run import Bits
 from auditor.domain.canonical import Json
+from auditor.domain.readings import Gap, Reason
 from auditor.domain.recipes import Lesson, Recipe
 from auditor.domain.tasks import Array, Floats
 from auditor.errors import RecipeError
@@ -17,6 +18,26 @@ from auditor.errors import RecipeError
 LEAST = 1e-12
 HEADS = 0.5
 PLANTING = 0xCA4A
+UNTOLD = (
+    "Call hook.attach(optimizer) after make_private and hook.batch(canary) with each batch, or, "
+    "without Opacus, hook.saw(coordinates, drawn) at each step."
+)
+
+NO_ROWS = Gap(
+    reason=Reason.NEEDS_TRAINING_DATA,
+    detail="There are no rows with classes to train on.",
+    cure="Name the training data under data.training in the audit file.",
+)
+NO_CANARIES = Gap(
+    reason=Reason.OVER_BUDGET,
+    detail="No canaries were asked for, so that nothing was trained.",
+    cure="Set the check's canaries to 1000.",
+)
+TOO_MUCH = Gap(
+    reason=Reason.OVER_BUDGET,
+    detail="As many records as are claimed do not fit into memory at once.",
+    cure="Claim the training of a smaller part, with the same rate and steps, and audit that.",
+)
 
 
 @runtime_checkable
@@ -97,7 +118,8 @@ def plant(
 def watch(recipe: DpRecipe, function: str, planted: Planted, seed: int) -> Observed:
     """Train by the owner's private training, and return what its gradients show of each canary.
 
-    Raises ``RecipeError`` where it fails, or returns other than ``hooks.CanaryHook.seen`` does.
+    Raises ``RecipeError`` where it fails, returns other than ``hooks.CanaryHook.seen`` does, or its
+    hook was told of no step or of no record.
     """
     arrays = {"inputs": planted.inputs, "labels": planted.labels, "canary": planted.canary}
     count = len(planted.included)
@@ -110,6 +132,12 @@ def watch(recipe: DpRecipe, function: str, planted: Planted, seed: int) -> Obser
             cure="Return what seen() of the hook gives.",
         )
     steps, drawn = (int(np.asarray(told[name]).ravel()[0]) for name in ("steps", "drawn"))
+    if steps <= 0 or drawn <= 0:
+        raise RecipeError(
+            f"{function} trained, and its hook was told of {max(steps, 0)} steps and of "
+            f"{max(drawn, 0)} records: it saw nothing of the canaries",
+            cure=UNTOLD,
+        )
     return Observed(scores.astype(np.float64), steps, drawn)
 
 

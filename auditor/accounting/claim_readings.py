@@ -4,18 +4,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from auditor.accounting.contradicting import Proved
+from auditor.accounting.controls import Tested, tested
 from auditor.accounting.faults import Code, Fault
 from auditor.accounting.gaussian import gaussian_epsilon, limit_mu
-from auditor.accounting.one_run import separation
+from auditor.accounting.one_run import luckier, separation
 from auditor.accounting.recomputing import UNCERTAIN, Recomputed, conservative, recompute, supposed
-from auditor.accounting.trials import WHITE, Trial, counted, exceeds, held, in_words, power, proved
+from auditor.accounting.trials import Trial, counted, proved
 from auditor.domain.canonical import Json
+from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN, VERDICT
 from auditor.domain.privacy_claims import PrivacyClaim
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Unit
 
-SHOWN, NONE, INCONCLUSIVE = "shown", "no evidence at this power", "inconclusive"
 RECOMPUTED, DIFFERENCE = "epsilon_recomputed", "epsilon_claimed_minus_recomputed"
-FINDINGS, LOWER, VERDICT = "structural_findings", "epsilon_lower_bound", "verdict"
+FINDINGS, LOWER = "structural_findings", "epsilon_lower_bound"
 VOID = frozenset(
     {
         Code.WEIGHTED, Code.BATCH_NORM, Code.FEW_RECORDS, Code.RATE, Code.STEPS,
@@ -28,6 +30,8 @@ OF_WHAT = (
     "An audit with canaries is one of the training code and the claimed parameters, in a run of "
     "its own. What ties it to these weights is digests alone."
 )
+
+OF_ANOTHER = "the most that another run of the same training would prove, by luck of its noise"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,70 +50,86 @@ class Statement:
         """Return the readings, in one order at any confidence."""
         again = recompute(self.claim)
         every = (*_understated(self.claim, again), *self.found, *self._counted())
+        test = tested(self.claim, self.run, self.level)
         return (
             *_recomputed(self.claim, again, confidence),
-            _findings(every),
-            self._lower(confidence),
-            self._verdict(again, every),
+            replace(_findings(every), repeat=self._repeat),
+            self._lower(confidence, test),
+            self._verdict(again, every, test),
         )
+
+    @property
+    def _repeat(self) -> Repeat:
+        """Nobody promises that the owner's code trains, or fails, twice in the same way."""
+        run = self.run
+        ran = not isinstance(run, Gap) or run.reason is Reason.RECIPE_FAILED
+        return Repeat.INTERVAL if ran else Repeat.EXACT
 
     def _counted(self) -> tuple[Fault, ...]:
         return () if isinstance(self.run, Gap) else counted(self.claim, self.run)
 
-    def _lower(self, confidence: float) -> Reading:
+    def _lower(self, confidence: float, test: Tested) -> Reading:
         run, claim = self.run, self.claim
         if isinstance(run, Gap):
             return Gap(reason=run.reason, detail=run.detail, cure=run.cure, metric=LOWER)
-        found, sure = proved(claim, run, self.level), proved(claim, run, 1 - confidence)
-        doubts = "; ".join(fault.text for fault in self._counted())
-        details: dict[str, Json] = {
-            "claimed": claim.epsilon,
-            "canaries": len(run.scores),
-            "canaries_in": int(run.included.sum()),
-            "kind": run.mode,
-            "separation": separation(run.scores, run.included),
-            "bounds": {"steinke": found.pure, "f_dp": found.tradeoff},
-            "guesses": [[item.right, item.made] for item in run.guesses],
-            "of_what": OF_WHAT,
-        }
+        guesses = run.guesses
+        levels = (self.level, 1 - confidence)
+        found, sure = (proved(claim, guesses, level) for level in levels)
+        most = proved(claim, luckier(guesses, confidence), self.level)
+        doubts = "; ".join([*(fault.text for fault in self._counted()), *test.doubts])
+        details = _of_canaries(claim, run, found)
         return Measurement(
             metric=LOWER,
             value=found.epsilon,
             low=min(found.epsilon, sure.epsilon),
-            high=found.epsilon,
+            high=max(found.epsilon, most.epsilon),
             confidence=confidence,
             bound=Bound.AT_LEAST,
+            repeat=self._repeat,
             method=f"{found.method}, joint by bonferroni",
             n=len(run.scores),
             doubted=bool(doubts),
             details={**details, "doubt": doubts} if doubts else details,
         )
 
-    def _verdict(self, again: Recomputed | Gap, every: Sequence[Fault]) -> Measurement:
-        run, claim = self.run, self.claim
+    def _verdict(
+        self, again: Recomputed | Gap, every: Sequence[Fault], test: Tested
+    ) -> Measurement:
+        run = self.run
         reasons = [fault.text for fault in every if fault.code is Code.UNDERSTATED]
-        details: dict[str, Json] = {"power": _only_worked_out(run), "level": self.level}
-        over = False
-        if isinstance(run, Trial):
-            against, over = held(claim, self.level), exceeds(claim, run)
-            factor = power(claim, run, against)
-            details["power"] = in_words(factor, run.mode)
-            details["noise_factor"] = _plain(factor) if run.mode == WHITE else None
-            if over and claim.dataset_size is not None:
-                reasons.append("the steps that were counted need more than the claimed epsilon")
-            elif not over and against.contradicted_by(run.guesses):
-                reasons.append("the canaries prove more than the claimed epsilon")
+        reasons += test.reasons
         open_ends = [fault.text for fault in every if fault.code in VOID]
         open_ends += [again.detail] if isinstance(again, Gap) else []
-        said = SHOWN if reasons else INCONCLUSIVE if open_ends else NONE
+        open_ends += [test.blind] if test.blind else []
         return Measurement(
             metric=VERDICT,
             bound=Bound.AT_LEAST,
-            value=said,
+            repeat=self._repeat,
+            value=SHOWN if reasons else OPEN if open_ends else NOT_SEEN,
             method="recomputed" if isinstance(run, Gap) else f"recomputed, {run.mode} canaries",
             n=0 if isinstance(run, Gap) else len(run.scores),
-            details={**details, "reasons": reasons or open_ends, "of_what": OF_WHAT},
+            details={
+                "power": test.power,
+                **test.details,
+                "level": self.level,
+                "reasons": reasons or open_ends,
+                "of_what": OF_WHAT,
+            },
         )
+
+
+def _of_canaries(claim: PrivacyClaim, run: Trial, found: Proved) -> dict[str, Json]:
+    return {
+        "claimed": claim.epsilon,
+        "canaries": len(run.scores),
+        "canaries_in": int(run.included.sum()),
+        "kind": run.mode,
+        "separation": separation(run.scores, run.included),
+        "bounds": {"steinke": found.pure, "f_dp": found.tradeoff},
+        "guesses": [[item.right, item.made] for item in run.guesses],
+        "high": OF_ANOTHER,
+        "of_what": OF_WHAT,
+    }
 
 
 def _recomputed(
@@ -187,15 +207,6 @@ def _findings(every: Sequence[Fault]) -> Measurement:
         unit=Unit.COUNT,
         details={"codes": codes, "findings": [fault.to_json() for fault in every]},
     )
-
-
-def _only_worked_out(run: Trial | Gap) -> str:
-    why = run.detail if isinstance(run, Gap) else "of this sampling the epsilon is not worked out"
-    return f"the claim was only worked out anew, and says nothing of the code: {why}"
-
-
-def _plain(factor: float | None) -> Json:
-    return "none" if factor is None else "no noise at all" if math.isinf(factor) else factor
 
 
 def _finite(value: float) -> float | None:

@@ -43,6 +43,12 @@ class Code(StrEnum):
 
 NOTES = frozenset({Code.SIZE_UNKNOWN, Code.NOT_TIED, Code.TUNING})
 """What is not wrong, but should be known."""
+UNTIED = {
+    "model": "these weights",
+    "code": "the recipe's code",
+    "data": "the training data",
+}
+"""What a claim without each digest is not tied to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +186,10 @@ def _digests(claim: PrivacyClaim, known: Known) -> Iterator[Fault]:
         if stated is not None and seen and stated not in seen:
             text = f"the claim is of {name} {stated}, and the audit has {', '.join(seen)}"
             yield Fault(code, text)
-    if "model" not in claim.digests:
-        text = "the claim names no digest of a model, so that nothing ties it to these weights"
-        yield Fault(Code.NOT_TIED, text)
+    for name, loose in UNTIED.items():
+        if name not in claim.digests:
+            text = f"the claim names no digest of {name}, so that nothing ties it to {loose}"
+            yield Fault(Code.NOT_TIED, text)
 
 
 def _apart(found: float, stated: float) -> bool:

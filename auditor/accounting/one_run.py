@@ -1,12 +1,13 @@
 """What many canaries of one training run prove: guesses that are right too often for the claim."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
-from scipy.stats import binom
+from scipy.stats import binom, norm
 
 from auditor.accounting.tradeoffs import TradeOff
 from auditor.domain.tasks import Floats
@@ -40,6 +41,19 @@ def guesses_of(scores: Floats, included: Bits, shares: Sequence[float] = SHARES)
         right = int(included[order[-half:]].sum()) + int((~included[order[:half]]).sum())
         found.append(Guesses(len(scores), 2 * half, right))
     return found
+
+
+def luckier(seen: Sequence[Guesses], confidence: float) -> list[Guesses]:
+    """Return as many right guesses as another run of the same training has at most.
+
+    Two runs differ by normal errors of both; corrected for all guess counts.
+    """
+    far = math.sqrt(2) * float(norm.isf((1 - confidence) / (2 * len(seen))))
+    return [replace(item, right=min(item.made, item.right + _spread(item, far))) for item in seen]
+
+
+def _spread(item: Guesses, far: float) -> int:
+    return math.ceil(far * math.sqrt(item.right * (item.made - item.right) / item.made))
 
 
 def pure_p_value(seen: Guesses, epsilon: float, delta: float) -> float:

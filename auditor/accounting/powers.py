@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import binom, norm
 
 from auditor.accounting.contradicting import Held
 from auditor.accounting.one_run import Bits, guesses_of
@@ -12,6 +13,7 @@ from auditor.domain.tasks import Floats
 FACTORS = (1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 16.0, np.inf)
 TRIALS = 20
 ENOUGH = 0.8
+TINY = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,17 @@ class Ideal:
         times = rng.binomial(self.steps, min(self.rate, 1.0), self.canaries) * included
         spread = np.sqrt(self.steps) * self.noise / factor
         return times + spread * rng.standard_normal(self.canaries), included
+
+    @property
+    def separation(self) -> float:
+        """The chance, at the claimed noise, that a canary that is in scores above one that is out:
+        over how many steps may hold it, of two normal scores so many clips apart.
+        """
+        rate = min(self.rate, 1.0)
+        # Of more steps than these none has a chance that would count.
+        times = np.arange(int(binom.isf(TINY, self.steps, rate)) + 1)
+        apart = times / (np.sqrt(2 * self.steps) * max(self.noise, TINY))
+        return float(binom.pmf(times, self.steps, rate) @ norm.cdf(apart))
 
 
 def would_catch(

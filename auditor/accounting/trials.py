@@ -1,7 +1,7 @@
 """One run with canaries as evidence holds it, and what it says of a claim."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -89,12 +89,12 @@ def held(claim: PrivacyClaim, level: float) -> Held:
     return Held(claim.epsilon, claim.delta, family, noise, level)
 
 
-def proved(claim: PrivacyClaim, trial: Trial, level: float) -> Proved:
-    """Return the epsilon that a run proves at ``level``; of shuffled batches by what holds of any
+def proved(claim: PrivacyClaim, seen: Sequence[Guesses], level: float) -> Proved:
+    """Return the epsilon that guesses prove at ``level``; of shuffled batches by what holds of any
     training alone.
     """
     family = None if claim.sampling is Sampling.SHUFFLE else family_of(claim)
-    return prove(trial.guesses, claim.delta, family, claim.noise_multiplier, level)
+    return prove(seen, claim.delta, family, claim.noise_multiplier, level)
 
 
 def power(claim: PrivacyClaim, trial: Trial, against: Held) -> float | None:
@@ -105,11 +105,13 @@ def power(claim: PrivacyClaim, trial: Trial, against: Held) -> float | None:
     """
     if trial.mode != WHITE:
         return None
-    rate, steps = min(1.0, claim.sampling_rate), claim.steps
-    if claim.sampling is Sampling.FULL_BATCH:
-        rate = 1.0
-    ideal = Ideal(len(trial.scores), claim.noise_multiplier, rate, steps)
-    return would_catch(against, ideal, trial.seed)
+    return would_catch(against, ideal(claim, len(trial.scores)), trial.seed)
+
+
+def ideal(claim: PrivacyClaim, canaries: int) -> Ideal:
+    """Return the clearest canaries that training as claimed can have."""
+    rate = 1.0 if claim.sampling is Sampling.FULL_BATCH else min(1.0, claim.sampling_rate)
+    return Ideal(canaries, claim.noise_multiplier, rate, claim.steps)
 
 
 def counted(claim: PrivacyClaim, trial: Trial) -> tuple[Fault, ...]:

@@ -1,14 +1,19 @@
 """Canaries among rows, and the hook that writes them into gradients."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from private_training import PrivateTraining
 
 from auditor.accounting.canaries import DpRecipe, Observed, ask, plant, watch
 from auditor.accounting.hooks import LOUD, NOBODY, CanaryHook
 from auditor.accounting.one_run import separation
+from auditor.accounting.powers import Ideal
 from auditor.accounting.trials import BLACK, Trial, in_words, read_trial, write_trial
 from auditor.errors import RecipeError
 
@@ -83,6 +88,27 @@ def test_a_private_training_that_returns_other_things_is_refused() -> None:
     planted = plant(DATA, 100, 300, 5, filled=True)
     with pytest.raises(RecipeError, match="no scores of 100 canaries"):
         watch(PrivateTraining(silent=True), "dp_train", planted, 5)
+
+
+@pytest.mark.parametrize("untold", ["steps", "drawn"])
+def test_a_hook_that_was_told_nothing_is_refused_with_the_cure(untold: str) -> None:
+    class Untold(PrivateTraining):
+        def call(self, *asked: Any) -> Mapping[str, NDArray[Any]]:  # noqa: ANN401 -- of DpRecipe
+            return {**super().call(*asked), untold: np.array([0])}
+
+    planted = plant(DATA, 100, 300, 5, filled=True)
+    with pytest.raises(RecipeError, match="saw nothing of the canaries") as raised:
+        watch(Untold(rate=0.1, steps=3), "dp_train", planted, 5)
+    assert "hook.attach" in raised.value.cure
+
+
+@pytest.mark.parametrize(("noise", "rate", "steps"), [(1.0, 0.0356, 560), (0.5, 0.3, 4)])
+def test_the_separation_that_noise_gives_is_that_of_simulated_canaries(
+    noise: float, rate: float, steps: int
+) -> None:
+    clearest = Ideal(40_000, noise, rate, steps)
+    drawn = separation(*clearest.scores(1.0, np.random.default_rng(0)))
+    assert clearest.separation == pytest.approx(drawn, abs=0.01)
 
 
 def test_a_plain_recipe_is_asked_for_all_canaries_at_once() -> None:

@@ -51,7 +51,9 @@ def test_an_owners_private_training_is_audited_in_its_own_process(
     rng = np.random.default_rng(1)
     rows, labels = rng.normal(size=(1400, 6)).astype(np.float32), np.arange(1400) % 2
     training = sample(rows, labels, role=Role.TRAINING)
-    stated = StatedClaim(claimed(), FileDigest("dp_claim.json", 1, "0" * 64))
+    stated = StatedClaim(
+        claimed(digests={"code": digest}), FileDigest("dp_claim.json", 1, "0" * 64)
+    )
     with open_recipe(source, Classification(("no", "yes"), "yes", "yes")) as recipe:
         subject = replace(surveyed(training, privacy_claim=stated), recipe=recipe)
         readings = read(CHECK(), subject)

@@ -7,8 +7,16 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.accounting.canaries import DpRecipe, ask, plant, watch
-from auditor.accounting.claim_readings import DIFFERENCE, FINDINGS, LOWER, RECOMPUTED, VERDICT
+from auditor.accounting.canaries import (
+    NO_CANARIES,
+    NO_ROWS,
+    TOO_MUCH,
+    DpRecipe,
+    ask,
+    plant,
+    watch,
+)
+from auditor.accounting.claim_readings import DIFFERENCE, FINDINGS, LOWER, RECOMPUTED
 from auditor.accounting.claim_readings import Statement as Stated
 from auditor.accounting.faults import Known, faults
 from auditor.accounting.trials import BLACK, WHITE, read_trial, write_trial
@@ -16,6 +24,7 @@ from auditor.domain.artifacts import FileDigest, Structure
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.conclusions import VERDICT
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
@@ -33,22 +42,9 @@ MOST_SEED = 2**31
 MOST_NUMBERS = 2**28
 """Numbers of training data that are handed to a recipe at once: about 1 GB."""
 METHOD = "oms-1.0-key-strict"
-NO_ROWS = Gap(
-    reason=Reason.NEEDS_TRAINING_DATA,
-    detail="There are no rows with classes to train on.",
-    cure="Name the training data under data.training in the audit file.",
-)
-NO_CANARIES = Gap(
-    reason=Reason.OVER_BUDGET,
-    detail="No canaries were asked for, so that nothing was trained.",
-    cure="Set the check's canaries to 1000.",
-)
-
-TOO_MUCH = Gap(
-    reason=Reason.OVER_BUDGET,
-    detail="As many records as are claimed do not fit into memory at once.",
-    cure="Claim the training of a smaller part, with the same rate and steps, and audit that.",
-)
+ARITHMETIC = 1.0
+SECONDS_A_RECORD = 0.02  # of a slow private training, with gradients a record, on one core
+LONGEST = 600.0  # seconds, after which a recipe is stopped unless the audit file gives it more
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +60,8 @@ class DpClaim:
     much less. What guesses of who was in prove, at ``level``, is ``epsilon_lower_bound``: the
     larger of two bounds, corrected for both and for every guess count. The claim is contradicted
     only where that exceeds it. Not contradicted is not confirmed: details of the verdict say how
-    much too little noise would have been seen.
+    much too little noise would have been seen. Where nothing was run, where the hook does not see
+    the canaries, or where nobody knows what would have been seen, it is inconclusive.
     """
 
     canaries: int = 1000
@@ -110,8 +107,12 @@ class DpClaim:
             raise ValueError(message)
 
     def cost(self, size: Size) -> Cost:
-        """Say what observing will spend: one training of the owner's is not counted."""
-        return Cost(seconds=1.0)
+        """Say what the arithmetic and one training of the owner's may take, if there is a recipe:
+        an estimate, and no more than what stops a recipe. Sizes do not tell of code or claim.
+        """
+        records = size.beside.get(Role.TRAINING.value) or size.rows
+        training = min(LONGEST, SECONDS_A_RECORD * records) if self.canaries else 0.0
+        return Cost(seconds=ARITHMETIC + training)
 
     def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
         """Say nothing: it depends on what is claimed."""
