@@ -18,6 +18,7 @@ from simulations.families import clusters, multiplicity, shrinkage
 from simulations.intervals import gaps, proportions, scores
 from simulations.inversions import inversions
 from simulations.looks import sequential
+from simulations.poisoned import poisoned
 from simulations.slicing import slicing
 from simulations.surveys import surveys
 
@@ -79,6 +80,7 @@ def registry() -> tuple[Simulation, ...]:
         courses,
         slicing,
         inversions,
+        poisoned,
     )
     return tuple(simulation for family in families for simulation in family())
 

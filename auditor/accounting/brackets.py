@@ -9,6 +9,7 @@ import numpy as np
 
 from auditor.accounting.composing import Composed, compose
 from auditor.accounting.losses import (
+    MOST_LOSS,
     Cells,
     cells_of_removal,
     cells_of_replacement,
@@ -22,6 +23,8 @@ NARROW = 0.002
 """The width at which a bracket is left as it is, as a share of epsilon."""
 MOST_CELLS = 1 << 18
 MOST_HALVINGS = 6
+FINENESS, COARSEST = 16, 0.01
+"""Points of the first grid a standard deviation of one step's loss, and its largest step."""
 LEFT_OUT = 1e-6
 """The share of delta that may lie outside of what is worked out."""
 
@@ -66,8 +69,13 @@ class Composition:
     above: bool
 
     def epsilon(self, delta: float) -> float:
-        """Return the bound on epsilon: the larger of both sides."""
-        return max(side.epsilon(self._moved(delta, side)) for side in self.sides)
+        """Return the bound on epsilon: the larger of both sides. Beyond ``MOST_LOSS`` none is
+        worked out.
+        """
+        found = max(side.epsilon(self._moved(delta, side)) for side in self.sides)
+        if found > MOST_LOSS:
+            return math.inf if self.above else MOST_LOSS
+        return found
 
     def deltas(self, epsilons: Floats) -> Floats:
         """Return the bounds on delta at each epsilon of at least 0."""
@@ -122,7 +130,7 @@ def first_step(steps: Steps) -> float:
         spread = steps.rate * float(np.sqrt(np.expm1(steps.noise**-2.0)))
     # About the loss beyond which hardly anything lies: seven standard deviations out.
     reach = max(1.0, (1 + 14 * steps.noise) / (2 * steps.noise**2) + math.log(steps.rate))
-    return float(np.clip(spread / 16, reach / (MOST_CELLS / 4), 0.01))
+    return max(min(spread / FINENESS, COARSEST), reach / (MOST_CELLS / 4))
 
 
 def _cells(steps: Steps, step: float, tail: float) -> tuple[Cells, ...]:

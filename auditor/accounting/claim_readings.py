@@ -11,7 +11,7 @@ from auditor.accounting.recomputing import UNCERTAIN, Recomputed, conservative, 
 from auditor.accounting.trials import Trial, counted, exceeds, held, in_words, power, proved
 from auditor.domain.canonical import Json
 from auditor.domain.privacy_claims import PrivacyClaim
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason
+from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
 
 SHOWN, NONE, INCONCLUSIVE = "shown", "no evidence at this power", "inconclusive"
 RECOMPUTED, DIFFERENCE = "epsilon_recomputed", "epsilon_claimed_minus_recomputed"
@@ -183,6 +183,7 @@ def _findings(every: Sequence[Fault]) -> Measurement:
         value=float(len(grave)),
         method="read off the claim",
         n=len(every),
+        unit=Unit.COUNT,
         details={"codes": codes, "findings": [fault.to_json() for fault in every]},
     )
 

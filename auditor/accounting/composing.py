@@ -35,11 +35,14 @@ class Composed:
         losses, (mass, scaled) = self._tails()
         kept = delta - self.loss.infinite
         # At a loss of the grid only what lies above it counts.
-        at_points = mass[1:] - np.exp(losses) * scaled[1:]
+        with np.errstate(divide="ignore"):
+            at_points = mass[1:] - np.exp(losses + np.log(scaled[1:]))
         below = int(np.argmax(at_points <= kept)) if (at_points <= kept).any() else len(losses)
-        if scaled[below] <= 0 or mass[below] <= kept:
+        if mass[below] <= kept:
             return 0.0
-        return max(0.0, math.log((mass[below] - kept) / scaled[below]))
+        if scaled[below] <= 0:  # e^-loss is too small a number
+            return float(losses[below - 1])
+        return max(0.0, math.log(mass[below] - kept) - math.log(scaled[below]))
 
     def _tails(self) -> tuple[Floats, tuple[Floats, Floats]]:
         positive = self.loss.losses > 0

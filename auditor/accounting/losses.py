@@ -10,7 +10,7 @@ from scipy.special import ndtr, ndtri
 from auditor.domain.tasks import Floats
 
 MOST_LOSS = 600.0
-"""Beyond it e^loss is not worked out; one mixture's second part is then all there is."""
+"""Beyond it e^loss is not worked out, and no epsilon."""
 Quantile = Callable[[Floats], Floats]
 """Gives the outcome at which the loss reaches given values."""
 
@@ -39,8 +39,9 @@ class Cells:
     @property
     def fullest(self) -> float:
         """The loss of all that the fullest cell holds."""
-        at = int(np.argmax(self.p))
-        return math.log(self.p[at] / self.q[at])
+        shared = np.minimum(self.p, self.q)
+        at = int(np.argmax(shared))
+        return math.log(self.p[at] / self.q[at]) if shared[at] > 0 else 0.0
 
     def turned(self) -> "Cells":
         """Return the cells of the pair the other way round, of log(Q/P)."""
@@ -117,12 +118,12 @@ def cells_of_replacement(
     def outcome(losses: Floats) -> Floats:
         if rate >= 1:
             return losses * noise**2 / 2
-        # s u² + (1 - rate)(1 - e^loss) u - s e^loss = 0 for u = e^(x / noise²), for losses >= 0.
-        away = np.minimum(np.abs(losses), MOST_LOSS)
-        shift = (1 - rate) * np.expm1(away) / 2
-        squared = math.exp(2 * apart) * np.exp(away)
-        root = np.log(shift + np.sqrt(shift**2 + squared)) - apart
-        found: Floats = np.copysign(noise**2 * (root + np.abs(losses) - away), losses)
+        # s u² + (1 - rate)(1 - e^loss) u - s e^loss = 0 for u = e^(x / noise²).
+        away = np.abs(losses)
+        with np.errstate(divide="ignore"):
+            shift = math.log((1 - rate) / 2) + away + np.log(-np.expm1(-away))
+        root = np.logaddexp(2 * shift, 2 * apart + away) / 2
+        found: Floats = np.copysign(noise**2 * (np.logaddexp(shift, root) - apart), losses)
         return found
 
     reach = 1 - float(ndtri(tail)) * noise
@@ -177,8 +178,8 @@ def from_above(cells: Cells) -> OnGrid:
     the hockey-stick curve: Doroshenko, Ghazi, Kamath, Kumar and Manurangsi (2022), PoPETs,
     algorithm 1.
     """
-    points = np.exp(cells.points[:-1])
-    to_upper = np.clip((cells.p - points * cells.q) / -math.expm1(-cells.step), 0.0, cells.p)
+    over = cells.p - _scaled(cells, cells.points[:-1])
+    to_upper = np.clip(over / -math.expm1(-cells.step), 0.0, cells.p)
     mass = _placed(cells, to_upper)
     mass[0] += cells.below[0]
     return OnGrid(cells.step, cells.first, mass, cells.above[0], cells.offset)
@@ -192,9 +193,9 @@ def from_below(cells: Cells) -> OnGrid:
     data-processing inequality either can only hide. Joining begins at both tails and meets in the
     fullest cell, so that little is left over.
     """
-    points = np.exp(cells.points)
-    short = np.maximum(points[1:] * cells.q - cells.p, 0.0)  # of the point above a cell
-    over = np.maximum(cells.p - points[:-1] * cells.q, 0.0)  # the point below it
+    points = cells.points
+    short = np.maximum(_scaled(cells, points[1:]) - cells.p, 0.0)  # of the point above a cell
+    over = np.maximum(cells.p - _scaled(cells, points[:-1]), 0.0)  # the point below it
     peak, up = int(np.argmax(cells.p)), np.zeros(len(cells.p))
     up[:peak], taken = _join(short[:peak], over[1 : peak + 1])
     _, given = _join(over[:peak:-1], short[peak:-1][::-1])
@@ -204,6 +205,13 @@ def from_below(cells: Cells) -> OnGrid:
     mass = _placed(cells, up * cells.p)
     mass[-1] += cells.above[0]
     return OnGrid(cells.step, cells.first, mass, 0.0, cells.offset)
+
+
+def _scaled(cells: Cells, losses: Floats) -> Floats:
+    """Return e^loss times Q of each cell, where e^loss alone may not fit into a number."""
+    with np.errstate(divide="ignore"):
+        scaled: Floats = np.exp(losses + np.log(cells.q))
+    return scaled
 
 
 def _placed(cells: Cells, to_upper: Floats) -> Floats:

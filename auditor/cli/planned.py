@@ -66,7 +66,8 @@ def _check(check: CheckPlan) -> tuple[str, ...]:
 
 def _tier(tier: Tier) -> tuple[str, ...]:
     more = [f"it would add {', '.join(tier.adds)}"] if tier.adds else []
-    more += [f"it would deepen {', '.join(tier.deepens)}"] if tier.deepens else []
+    deepens = "deepens" if tier.here else "it would deepen"
+    more += [f"{deepens} {', '.join(tier.deepens)}"] if tier.deepens else []
     return (tier.input, "yes" if tier.here else "no", ", ".join(tier.answers), "; ".join(more))
 
 

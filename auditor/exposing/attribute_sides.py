@@ -16,7 +16,7 @@ from auditor.exposing.attribute_gaps import FEWEST_KNOWN, NO_TABLE, other_column
 from auditor.exposing.unseen import unseen
 from auditor.stats.halving import first_half
 
-MOST_KNOWN = 10_000
+MOST_KNOWN = 5000
 """Rows that an imputer is taught, so that its features fit into memory."""
 Places = NDArray[np.int64]
 

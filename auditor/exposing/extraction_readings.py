@@ -35,7 +35,7 @@ Decisions = NDArray[np.int16]
 class Copy:
     """Whether two stand-ins decide as the target does, a held-out row: the one taught by the
     target's ``answers``, and the most faithful one that true ``labels`` of as many queries or fewer
-    taught, by whatever strategy, if there is one.
+    taught, by whatever strategy, if there is one; or a guesser who knows the commonest label.
     """
 
     strategy: str
@@ -88,10 +88,11 @@ def copies(evidence: Evidence) -> Iterator[Copy]:
     answers = cast("Decisions", evidence["answers"]) == target
     labels = cast("Decisions | None", evidence.get("labels"))
     alike = None if labels is None else labels == target
+    guess = target == cast("Mapping[str, Json]", evidence["about"])["commonest_label"]
     clusters = read_clusters(evidence)
     for at, cell in enumerate(cells):
         name = str(cell["strategy"])
-        told = None if alike is None else _best(alike[budgets <= budgets[at]])
+        told = None if alike is None else _best(np.vstack([guess, alike[budgets <= budgets[at]]]))
         yield Copy(name, int(budgets[at]), answers[at], told, clusters)
 
 
@@ -106,9 +107,11 @@ def commonest(evidence: Evidence) -> float:
     return float(np.bincount(target).max() / target.size)
 
 
-def readings(copy: Copy, confidence: float, family: int, guess: float) -> list[Reading]:
-    """Return the fidelity of one copy, and what the answers gave it; ``guess`` is a guesser's."""
-    details: dict[str, Json] = {"commonest_decision": guess}
+def readings(
+    copy: Copy, confidence: float, family: int, about: Mapping[str, Json]
+) -> list[Reading]:
+    """Return the fidelity of one copy, and what the answers gave it; both say ``about`` too."""
+    details = dict(about)
     if copy.labels is not None:
         details["taught_by_labels"] = float(copy.labels.mean())
     gain = copy.gain(confidence, family)

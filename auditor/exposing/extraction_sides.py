@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.canonical import Json
 from auditor.domain.clusters import write_clusters
 from auditor.domain.datasets import TEXT, Dataset, Role
 from auditor.domain.evidence import Item
@@ -36,6 +37,15 @@ class Sides:
     most: int
     room: int
     clusters: Mapping[str, Item]
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the evidence form: how many rows there are, and the label that most of them have.
+
+        ``None`` where the attacker knows no labels.
+        """
+        labels = self.labels
+        commonest = None if labels is None else int(np.bincount(labels).argmax())
+        return {"pool": len(self.pool), "room": self.room, "commonest_label": commonest}
 
 
 def sides(subject: Subject, rows: int, budgets: Sequence[int]) -> Sides | Gap:

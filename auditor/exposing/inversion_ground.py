@@ -44,6 +44,8 @@ class Ground:
     def rows(self, flat: Floats) -> Array:
         """Return points ``[n, d]`` as rows ``[n, ...]`` within the ranges."""
         inside = np.clip(flat, self.low, self.high)
+        if np.issubdtype(self.dtype, np.integer):
+            inside = np.rint(inside)
         made: Array = inside.reshape(len(flat), *self.shape).astype(self.dtype)
         return made
 

@@ -10,8 +10,8 @@ from auditor.domain.tasks import Array, Floats
 from auditor.exposing.inversion_ground import flattened
 from auditor.exposing.inversion_sides import Sample, Sides
 
-NEAREST = 32
-"""Neighbours that are kept: that none of them is of one side has the chance 2^-32."""
+NEAREST = 16
+"""Neighbours that are kept: that all of them are of one side has the chance 2^-15."""
 FEWEST, MOST = 2, 500
 """Rows of each class and side in the pool."""
 AT_ONCE = 8_000_000
@@ -63,7 +63,7 @@ class Pool:
     def nearest(self, made: Array, aims: Places) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Return the nearest rows of its own class to each row that was made up, and how far.
 
-        ``[n, 32]`` places in the pool and distances; places are -1 where a class has fewer rows.
+        ``[n, 16]`` places in the pool and distances; places are -1 where a class has fewer rows.
         """
         points = flattened(made) / self.scale
         near = np.full((len(made), NEAREST), -1, dtype=np.int32)

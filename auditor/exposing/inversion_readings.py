@@ -100,6 +100,8 @@ class Findings:
                 **self.gains[at].details(),
                 "target_chance": self.target[at],
                 "judge_accuracy": right / rows,
+                "public_data": self.about["public_data"],
+                "public_rows": self.about["public_rows"],
                 **({"doubt": POOR_JUDGE} if doubted else {}),
             },
         )

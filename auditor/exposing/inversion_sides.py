@@ -40,7 +40,8 @@ class Sample:
 @dataclass(frozen=True, slots=True, eq=False)
 class Sides:
     """Rows that nobody trained the target on, for the attacker, for the judge, and as ``others``;
-    and its ``members``. The last two are empty where there are no training data.
+    and its ``members``. The last two are empty where there are no training data. ``public`` is the
+    data that the attacker's rows are of.
     """
 
     attacker: Sample
@@ -48,6 +49,7 @@ class Sides:
     others: Sample
     members: Sample
     clustered: bool
+    public: Role = Role.EVALUATION
 
     def classes(self, count: int) -> Places:
         """Return the classes that both attacker and judge know."""
@@ -83,7 +85,8 @@ def sides(subject: Subject) -> Sides | Gap:
     clustered = any(it.clustered for it in (evaluation, *usable))
     first = np.arange(MOST_PUBLIC)
     one, other = (it.take(first[: len(it.labels)]) for it in (one, other))
-    return Sides(one, other, others, none if members is None else members, clustered)
+    source = Role.EVALUATION if public is None else Role.REFERENCE
+    return Sides(one, other, others, none if members is None else members, clustered, source)
 
 
 def _fits(dataset: Dataset, evaluation: Dataset) -> bool:

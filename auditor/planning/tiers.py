@@ -20,6 +20,7 @@ INPUTS: Mapping[Need, str] = MappingProxyType(
         Need.LABELS: "evaluation set",
         Need.REFERENCE: "reference set",
         Need.TRAINING: "training set",
+        Need.PRODUCTION: "production set",
         Need.RECIPE: "recipe",
         Need.PRIVACY_CLAIM: "privacy claim",
     }
@@ -33,8 +34,8 @@ OF_THE_TASK = frozenset({Need.CLASSIFICATION, Need.REGRESSION, Need.TEXT})
 class Tier:
     """One input: whether it is here, and which checks hang on it.
 
-    ``answers`` are checks that need it and can run. Where it is missing, ``adds`` are those that
-    could run with it and nothing else, ``deepens`` those that can run without and would say more.
+    ``answers`` are checks that need it and can run, ``deepens`` those that can run without it and
+    say more with it. Where it is missing, ``adds`` are those that it alone would let run.
     """
 
     input: str
@@ -73,6 +74,7 @@ def _tier(
     missing = {check.id: lacking.get(check.id, frozenset()) for check in asked}
     unmet = {check.id: missing[check.id] & check.needs for check in asked}
     needing = [check.id for check in asked if any(_name(need) == name for need in check.needs)]
+    wanting = [check.id for check in asked if any(_name(need) == name for need in _wants(check))]
     without = [item for item, needs in missing.items() if any(_name(n) == name for n in needs)]
     return Tier(
         input=name,
@@ -81,7 +83,7 @@ def _tier(
         adds=tuple(
             item for item in without if unmet[item] and {_name(n) for n in unmet[item]} == {name}
         ),
-        deepens=tuple(item for item in without if not unmet[item]),
+        deepens=tuple(item for item in wanting if not unmet[item] and item not in needing),
     )
 
 

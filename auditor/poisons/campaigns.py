@@ -73,6 +73,7 @@ def _about(trial: Trial, means: "Recipe | _Head", subject: Subject, plan: Plan) 
         "target_class": task.classes[trial.aim.target],
         "source_class": task.classes[trial.aim.source],
         "trained_rows": len(trial.training[1]),
+        "training_rows": subject.datasets[Role.TRAINING].rows,
         "planted": {name.value: [*trial.counts(made)] for name, made in plants.items()},
         "clustered": subject.datasets[Role.EVALUATION].clustered,
         "gaps": {it.value: write_gap(_NO_TRIGGER) for it in plan.attacks if it not in plants},

@@ -31,6 +31,9 @@ HEAD_LABELS = (
     "the last layer alone was trained again, and wrong labels may harm full training less than it "
     "or more"
 )
+PART = (
+    "a part of the training rows was trained on: {trained} of {all}; less poison may do with more"
+)
 ONE_REPEAT = "one repeat says nothing of other seeds of training, nor of other poison"
 
 
@@ -87,10 +90,17 @@ class Harvest:
         told = [str(details["doubt"])] if "doubt" in details else []
         return details | {"doubt": "; ".join((*told, doubt))}
 
+    @property
+    def _partly(self) -> bool:
+        """Whether fewer rows were trained on than the artifact was."""
+        return self.about["trained_rows"] != self.about["training_rows"]
+
     def _agreement(self) -> Agreement | None:
         """Return how retrainings by the recipe agree with the artifact, where that can be said."""
         clean = cast("Codes", self.evidence["clean"])
-        if self.about["retrained"] != RECIPE or len(clean) < 2 or "artifact" not in self.evidence:  # noqa: PLR2004 -- agreement is between two
+        if self.about["retrained"] != RECIPE or self._partly or "artifact" not in self.evidence:
+            return None
+        if len(clean) < 2:  # noqa: PLR2004 -- agreement is between two
             return None
         return agreement(cast("Codes", self.evidence["artifact"]), clean)
 
@@ -135,6 +145,9 @@ class Harvest:
     def _details(self, attack: Attack, place: int, found: Agreement | None) -> dict[str, Json]:
         counts = cast("Mapping[str, Sequence[int]]", self.about["planted"])
         doubts = [dependent()] if self.about["clustered"] else []
+        if self._partly:
+            named = {"trained": self.about["trained_rows"], "all": self.about["training_rows"]}
+            doubts.append(PART.format(**named))
         details: dict[str, Json] = {
             "planted": counts[attack.value][place],
             "trained_rows": self.about["trained_rows"],

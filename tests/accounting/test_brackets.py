@@ -239,3 +239,21 @@ def test_the_lower_bound_of_shuffled_batches_is_what_an_adversary_of_the_largest
     kept = chances[0] > 1e-3
     seen = np.log((chances[1][kept] - delta).clip(1e-9) / chances[0][kept]).max()
     assert shuffled_bracket(noise, batches, 1, delta).low == pytest.approx(seen, abs=0.1)
+
+
+@pytest.mark.parametrize("adjacency", Adjacency)
+@pytest.mark.parametrize("rate", [0.1, 1.0])
+def test_next_to_no_noise_keeps_no_epsilon_that_can_be_named(
+    adjacency: Adjacency, rate: float
+) -> None:
+    for noise in (0.001, 0.02):
+        found = epsilon_bracket(Steps(noise, rate, 10, adjacency), 1e-5)
+        assert found.low >= 600
+        assert found.high == np.inf
+
+
+@pytest.mark.parametrize(("noise", "rate", "steps"), [(0.4, 1e-4, 10_000), (0.3, 1e-6, 100_000)])
+def test_rare_records_and_little_noise_are_held_within_two_percent(
+    noise: float, rate: float, steps: int
+) -> None:
+    assert epsilon_bracket(Steps(noise, rate, steps), 1e-5).width < 0.02

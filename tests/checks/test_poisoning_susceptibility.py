@@ -205,6 +205,14 @@ def test_one_repeat_is_doubted() -> None:
     assert "one repeat" in found.details["doubt"]
 
 
+def test_training_on_a_part_of_the_rows_is_doubted_and_no_mismatch() -> None:
+    other = ToyModel(lambda rows: np.eye(10)[np.arange(len(rows)) % 10])
+    check = Susceptibility(attacks=("patch",), rates=(0.05,), rows=700)
+    found = at(read(check, taught(Pretended(), model=other)), "attack_success_rate", "patch", 0.05)
+    assert found.doubted
+    assert "700 of 1397" in found.details["doubt"]
+
+
 def test_what_is_lacking_is_said() -> None:
     unlabelled = replace(scanned(DATA).datasets[Role.TRAINING], labels=None)
     subject = taught(Pretended())

@@ -68,6 +68,19 @@ def test_the_most_faithful_copy_that_labels_taught_is_the_one_to_beat() -> None:
     assert at(found, "gain_over_labels").details["taught_by_labels"] == best
 
 
+def test_a_guess_of_the_commonest_label_is_to_be_beaten_too() -> None:
+    """Nearly all rows are decided alike, and labels that are mostly noise teach less than that."""
+    model = ToyModel(lambda x: np.stack([x[:, 0] - 0.05, 0.05 - x[:, 0]], axis=1) * 4)
+    rng = np.random.default_rng(2)
+    inputs = rng.random((600, 5))
+    labels = (rng.random(600) < 0.45).astype(np.int64)
+    found = read(
+        EXTRACTION(**FEW), audited(model, box((5,)), {Role.EVALUATION: (inputs, labels)}, 2)
+    )
+    gain = at(found, "gain_over_labels")
+    assert gain.details["taught_by_labels"] >= gain.details["commonest_decision"] > 0.9
+
+
 def test_a_copy_of_a_constant_is_as_good_as_a_guess() -> None:
     subject = replace(
         linear_audit(0.0), model=ToyModel(lambda x: np.tile([0.0, 9.0, 0.0], (len(x), 1)))

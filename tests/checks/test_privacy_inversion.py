@@ -133,6 +133,7 @@ def test_all_attacks_are_made_where_there_is_a_twin_and_scores() -> None:
     assert not [it for it in found if isinstance(it, Gap)]
     with_prior = measured(found, "gain_over_baseline", attack="gradient", prior="public")
     assert with_prior.details["target_chance"] > 0.8
+    assert with_prior.details["public_data"] == "evaluation"
 
 
 def test_without_a_twin_the_gradient_attack_is_a_gap() -> None:

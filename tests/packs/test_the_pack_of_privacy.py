@@ -10,7 +10,7 @@ from auditor.checks.discovery import discover
 from auditor.domain.canonical import Json
 from auditor.domain.conclusions import NOT_SEEN, SHOWN, VERDICT
 from auditor.domain.findings import Finding
-from auditor.domain.policies import Effect, Policy
+from auditor.domain.policies import Effect, Policy, Rule
 from auditor.domain.readings import Bound, Measurement
 from auditor.domain.verdicts import Outcome, Verdict
 from auditor.judging.judge import judge
@@ -30,8 +30,11 @@ def pack() -> Policy:
     return load_policy(raw, source, discover(), load_catalogues(FOLDER))
 
 
-def said(check: str, word: str, *, doubted: bool = False) -> Measurement:
-    return measured(word, check=check, metric=VERDICT, bound=Bound.AT_LEAST, doubted=doubted)
+def said(rule: Rule, word: str, *, doubted: bool = False) -> Measurement:
+    return measured(
+        word, check=rule.check, metric=VERDICT, bound=Bound.AT_LEAST, doubted=doubted,
+        params=rule.where,
+    )  # fmt: skip
 
 
 def judged(
@@ -41,23 +44,22 @@ def judged(
     return {item.rule: item for item in judge(pack, lambda _: readings, context)}
 
 
-def rules_on_verdicts(pack: Policy) -> list[tuple[str, str]]:
-    return [(rule.id, rule.check) for rule in pack.rules if rule.metric == VERDICT]
+def on_verdicts(pack: Policy) -> list[Rule]:
+    return [rule for rule in pack.rules if rule.metric == VERDICT]
 
 
 def test_a_leak_or_a_backdoor_that_is_shown_fails_its_rule(pack: Policy) -> None:
-    asked = rules_on_verdicts(pack)
-    assert asked
-    for rule, check in asked:
-        found = judged(pack, said(check, SHOWN), claims=CLAIMED)[rule]
-        assert found.outcome is Outcome.FAILED, rule
+    assert on_verdicts(pack)
+    for rule in on_verdicts(pack):
+        found = judged(pack, said(rule, SHOWN), claims=CLAIMED)[rule.id]
+        assert found.outcome is Outcome.FAILED, rule.id
 
 
 def test_what_was_not_seen_is_withstood_and_what_is_doubted_is_unknown(pack: Policy) -> None:
-    for rule, check in rules_on_verdicts(pack):
-        seen = judged(pack, said(check, NOT_SEEN), claims=CLAIMED)[rule]
-        open_ = judged(pack, said(check, NOT_SEEN, doubted=True), claims=CLAIMED)[rule]
-        assert (seen.outcome, open_.outcome) == (Outcome.WITHSTOOD, Outcome.UNKNOWN), rule
+    for rule in on_verdicts(pack):
+        seen = judged(pack, said(rule, NOT_SEEN), claims=CLAIMED)[rule.id]
+        open_ = judged(pack, said(rule, NOT_SEEN, doubted=True), claims=CLAIMED)[rule.id]
+        assert (seen.outcome, open_.outcome) == (Outcome.WITHSTOOD, Outcome.UNKNOWN), rule.id
 
 
 def test_silence_passes_nothing(pack: Policy) -> None:
@@ -84,9 +86,9 @@ def test_a_claim_below_its_own_arithmetic_fails(
 
 
 def test_all_that_denies_kept_is_a_verdict_and_one_failure_ends_it(pack: Policy) -> None:
-    denying = {rule.id: rule.check for rule in pack.rules if rule.effect is Effect.DENY}
-    asked = [check for rule, check in rules_on_verdicts(pack) if rule in denying]
-    kept = [said(check, NOT_SEEN) for check in asked]
+    denying = [rule.id for rule in pack.rules if rule.effect is Effect.DENY]
+    asked = [rule for rule in on_verdicts(pack) if rule.id in denying]
+    kept = [said(rule, NOT_SEEN) for rule in asked]
     difference = measured(0.1, 0.0, 0.2, check="privacy.dp_claim", metric=DIFFERENCE)
 
     def verdict(*readings: Measurement) -> Verdict:
@@ -94,4 +96,4 @@ def test_all_that_denies_kept_is_a_verdict_and_one_failure_ends_it(pack: Policy)
         return Verdict.of(found[rule].outcome for rule in denying)
 
     assert verdict(*kept, difference) is Verdict.PASS
-    assert verdict(said(kept[-1].check, SHOWN), *kept[:-1], difference) is Verdict.FAIL
+    assert verdict(said(asked[-1], SHOWN), *kept[:-1], difference) is Verdict.FAIL

@@ -40,9 +40,9 @@ def found(lacking: set[Need]) -> Mapping[str, Tier]:
 def test_what_is_here_names_the_checks_that_it_answers() -> None:
     rows = found(set())
     assert list(rows) == ["model", "training set", "recipe"]
-    assert all(tier.here and not tier.adds and not tier.deepens for tier in rows.values())
+    assert all(tier.here and not tier.adds for tier in rows.values())
     assert rows["model"].answers == (LOSS.id, GUESS.id, SPOIL.id)
-    assert rows["recipe"].answers == (SPOIL.id,)
+    assert (rows["recipe"].answers, rows["recipe"].deepens) == ((SPOIL.id,), (LOSS.id,))
 
 
 def test_one_more_input_adds_what_lacks_nothing_else_and_deepens_what_can_run() -> None:

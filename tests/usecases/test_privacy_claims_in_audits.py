@@ -52,7 +52,9 @@ def test_the_claim_and_its_signature_are_inputs_by_their_digests(tmp_path: Path)
     assert stated.file.sha256 == listed["dp_claim.json"]
     assert stated.signature.bundle == b"a signature"
     assert stated.signature.key is None
-    assert found.request.claims == {"accuracy": 0.9}
+    assert found.materials.claims == {"accuracy": 0.9}
+    said = {"epsilon": 6.03, "delta": CLAIM["delta"], "file": f"sha256:{stated.file.sha256}"}
+    assert found.request.claims == {"accuracy": 0.9, "privacy": said}
 
 
 def test_a_broken_claim_is_named_by_its_file(tmp_path: Path) -> None:

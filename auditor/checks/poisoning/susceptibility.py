@@ -19,7 +19,7 @@ from auditor.poisons.planted_readings import DROP, HEAD, RECIPE, SUCCESS, Harves
 from auditor.poisons.plants import Attack
 from auditor.stats.proportions import clopper_pearson
 
-SECONDS_A_ROW = {RECIPE: 1e-3, HEAD: 1e-4}
+SECONDS_A_ROW = {RECIPE: 3e-3, HEAD: 3e-5}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Susceptibility:
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {
             "rates": (0.01, 0.02, 0.05),
-            "rows": 2000,
+            "rows": 5000,
             "tested": 500,
             "retrain": "head",
         },

@@ -67,7 +67,7 @@ class TrainingScan:
     neighbours: int = 5
     references: int = 3
     pool: int = 4096
-    level: float = 0.01
+    level: float = 0.005
     false_share: float = 0.2
     listed: int = 50
 

@@ -30,6 +30,8 @@ from auditor.signatures.oms import verify
 
 SIGNED = "claim_signed"
 MOST_SEED = 2**31
+MOST_NUMBERS = 2**28
+"""Numbers of training data that are handed to a recipe at once: about 1 GB."""
 METHOD = "oms-1.0-key-strict"
 NO_ROWS = Gap(
     reason=Reason.NEEDS_TRAINING_DATA,
@@ -40,6 +42,12 @@ NO_CANARIES = Gap(
     reason=Reason.OVER_BUDGET,
     detail="No canaries were asked for, so that nothing was trained.",
     cure="Set the check's canaries to 1000.",
+)
+
+TOO_MUCH = Gap(
+    reason=Reason.OVER_BUDGET,
+    detail="As many records as are claimed do not fit into memory at once.",
+    cure="Claim the training of a smaller part, with the same rate and steps, and audit that.",
 )
 
 
@@ -80,15 +88,13 @@ class DpClaim:
         LOWER: Metric(
             "Epsilon that canaries prove", Unit.NONE, Bound.AT_LEAST, higher_is_better=False
         ),
-        VERDICT: Metric(
-            "What was found against the claim", Unit.NONE, Bound.AT_LEAST, exact=True
-        ),
+        VERDICT: Metric("What was found against the claim", Unit.NONE, Bound.AT_LEAST, exact=True),
     }  # fmt: skip
     controls: ClassVar[tuple[Control, ...]] = (
-        Control("eu-ai-act", "10(5)"),
         Control("eu-ai-act", "15(5)"),
         Control("nist-ai-rmf", "MEASURE 2.10"),
-        Control("nist-ai-100-2", "NISTAML.03"),
+        Control("owasp-ml", "ML04"),
+        Control("nist-ai-100-2", "NISTAML.033"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {"canaries": 500},
@@ -155,6 +161,8 @@ class DpClaim:
     ) -> Evidence:
         inputs, labels = np.asarray(data.inputs), np.asarray(data.labels)
         records = claim.dataset_size or len(labels)
+        if records * inputs[0].size > MOST_NUMBERS:
+            return {"no_run": write_gap(TOO_MUCH)}
         canaries, seed = min(self.canaries, records), subject.seed % MOST_SEED
         private = recipe.dp_train if isinstance(recipe, DpRecipe) else None
         filled = private is not None

@@ -47,7 +47,8 @@ class Extraction:
     ``rows`` evaluation rows that no query was made of. The stand-in is a small network of one
     hidden layer, so that ``fidelity`` is a bound: an attacker with a better one copies more.
     ``gain_over_labels`` is the fidelity less that of the same network taught by true labels, mixed
-    as rows are, which needs no model to ask: of as many queries or fewer, the most faithful one.
+    as rows are, which needs no model to ask: of as many queries or fewer, the most faithful one,
+    or the guess of the commonest label where that is better.
     ``verdict`` is ``shown`` where some such gain is above 0 at ``level``, corrected for all of
     them. Evidence holds decisions, not rows.
     """
@@ -140,7 +141,7 @@ class Extraction:
             "target": subject.decisions(Role.EVALUATION)[taken.held].astype(np.int16),
             "ids": np.array(dataset.ids)[taken.held],
             "cells": plan.to_json(),
-            "about": {"pool": len(taken.pool), "room": taken.room},
+            "about": taken.to_json(),
             **taken.clusters,
         }
 
@@ -160,7 +161,8 @@ class Extraction:
                 params: dict[str, Scalar] = {"strategy": name, "queries": count}
                 found += [replace(gap, metric=it, params=params) for it in METRICS]
             else:
-                found += readings(copy, confidence, len(there), commonest(evidence))
+                guess = {"commonest_decision": commonest(evidence), "natural_rows": about["pool"]}
+                found += readings(copy, confidence, len(there), guess)
         return (*found, conclusion(tuple(there.values()), self.level))
 
 

@@ -30,12 +30,15 @@ from auditor.exposing.inversion_sides import NO_CLASSES, Sides, sides
 from auditor.stats.paired import paired_difference
 
 SECONDS_A_QUERY = 1.5e-5
+LEAST_ROWS = 30
+"""Rows that each attack makes up, where there are few classes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inversion:
     """Makes up rows that the model takes for each of up to ``classes`` classes, from ``starts``
-    starts each, and asks whether they show more than public rows do.
+    starts each (of few classes from more, 30 in all), and asks whether they show more than public
+    rows do.
 
     ``gradient`` climbs on the twin for ``steps`` steps; ``scores`` and ``labels`` search by asking
     the target, for ``generations`` of ``population`` points. Each is made without any ``prior``
@@ -102,7 +105,7 @@ class Inversion:
         Budget.CI: {},
         Budget.FULL: {
             "classes": 20, "starts": 10, "steps": 500, "generations": 100, "population": 32,
-            "axes": 48, "rounds": 9999,
+            "axes": 48, "rounds": 4999,
         },
     }  # fmt: skip
     grid: ClassVar[Mapping[str, str]] = {"attack": "attacks", "prior": "priors"}
@@ -122,14 +125,14 @@ class Inversion:
 
     def cost(self, size: Size) -> Cost:
         """Return what every attack asks about every class."""
-        rows = min(self.classes, max(size.classes, 1)) * self.starts
+        rows = self._rows(size)
         asked = self._asked(rows)
         passes = self.steps * rows * len(self.priors) if GRADIENT in self.attacks else 0
         return Cost(asked, passes, 0.5 + SECONDS_A_QUERY * asked)
 
     def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
         """Return the half width where an attack and the baseline always agree."""
-        rows = min(self.classes, max(size.classes, 1)) * self.starts
+        rows = self._rows(size)
         level = 1 - (1 - confidence) / (len(self.attacks) * len(self.priors))
         found = paired_difference(0, 0, rows, level)
         return {"gain_over_baseline": (found.high - found.low) / 2}
@@ -144,8 +147,8 @@ class Inversion:
             return {"gap": write_gap(NO_CLASSES)}
         rng = np.random.default_rng(subject.seed)
         chosen = np.sort(rng.permutation(known)[: self.classes])
-        aims, total = np.repeat(chosen, self.starts), self._asked(len(chosen) * self.starts)
-        campaign = Campaign.of(subject, taken, aims, self.axes, total)
+        aims = np.repeat(chosen, self._each(len(chosen)))
+        campaign = Campaign.of(subject, taken, aims, self.axes, self._asked(len(aims)))
         absences = {it: lacking(subject, it) for it in self.attacks}
         cells = [(one, prior) for one in self.attacks for prior in self.priors]
         able = [cell for cell in cells if absences[cell[0]] is None]
@@ -164,6 +167,13 @@ class Inversion:
             "about": self._about(subject, campaign, taken),
         }
 
+    def _each(self, classes: int) -> int:
+        return max(self.starts, -(-LEAST_ROWS // classes))
+
+    def _rows(self, size: Size) -> int:
+        classes = min(self.classes, max(size.classes, 1))
+        return classes * self._each(classes)
+
     def _asked(self, rows: int) -> int:
         """Return what all attacks, and the baselines, ask about so many rows each."""
         each = sum(self.effort.queries(attack) for attack in self.attacks) * len(self.priors)
@@ -177,6 +187,8 @@ class Inversion:
             "classes": len(class_names(subject.task)),
             "members": Role.TRAINING in subject.datasets,
             "clustered": taken.clustered,
+            "public_data": taken.public.value,
+            "public_rows": len(taken.attacker.labels),
         }
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
