@@ -16,6 +16,7 @@ from auditor.errors import RecipeError
 
 LEAST = 1e-12
 HEADS = 0.5
+PLANTING = 0xCA4A
 
 
 @runtime_checkable
@@ -71,7 +72,8 @@ def plant(
     depend on other rows, as those of black-box canaries do.
     """
     inputs, labels = data
-    rng = np.random.default_rng(seed)
+    # Never the stream that the training draws from, which may be seeded by the same number.
+    rng = np.random.default_rng([PLANTING, seed])
     least, most = inputs.min(axis=0), inputs.max(axis=0)
     corners = rng.random((canaries, *inputs.shape[1:])) < HEADS
     rows = np.where(corners, most, least).astype(inputs.dtype)

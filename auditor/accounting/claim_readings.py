@@ -8,7 +8,7 @@ from auditor.accounting.faults import Code, Fault
 from auditor.accounting.gaussian import gaussian_epsilon, limit_mu
 from auditor.accounting.one_run import separation
 from auditor.accounting.recomputing import UNCERTAIN, Recomputed, conservative, recompute, supposed
-from auditor.accounting.trials import Trial, counted, exceeds, held, in_words, power, proved
+from auditor.accounting.trials import WHITE, Trial, counted, exceeds, held, in_words, power, proved
 from auditor.domain.canonical import Json
 from auditor.domain.privacy_claims import PrivacyClaim
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
@@ -93,7 +93,8 @@ class Statement:
         if isinstance(run, Trial):
             against, over = held(claim, self.level), exceeds(claim, run)
             factor = power(claim, run, against)
-            details |= {"power": in_words(factor, run.mode), "noise_factor": _plain(factor)}
+            details["power"] = in_words(factor, run.mode)
+            details["noise_factor"] = _plain(factor) if run.mode == WHITE else None
             if over and claim.dataset_size is not None:
                 reasons.append("the steps that were counted need more than the claimed epsilon")
             elif not over and against.contradicted_by(run.guesses):

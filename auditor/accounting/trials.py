@@ -83,12 +83,17 @@ def held(claim: PrivacyClaim, level: float) -> Held:
     noise = claim.noise_multiplier
     if family is not None:
         noise = noise_keeping(family, claim.epsilon, noise)
+    if claim.sampling is Sampling.SHUFFLE:
+        # The family is of another shape than shuffling, and bounds it at the claimed noise alone.
+        noise = min(noise, claim.noise_multiplier)
     return Held(claim.epsilon, claim.delta, family, noise, level)
 
 
 def proved(claim: PrivacyClaim, trial: Trial, level: float) -> Proved:
-    """Return the epsilon that a run proves at ``level``."""
-    family = family_of(claim)
+    """Return the epsilon that a run proves at ``level``; of shuffled batches by what holds of any
+    training alone.
+    """
+    family = None if claim.sampling is Sampling.SHUFFLE else family_of(claim)
     return prove(trial.guesses, claim.delta, family, claim.noise_multiplier, level)
 
 

@@ -12,7 +12,7 @@ from auditor.domain.clusters import dependent
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap
 from auditor.domain.intervals import Interval
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Scalar, Unit
+from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Scalar, Unit
 from auditor.domain.tasks import Floats
 from auditor.poisons.neighbourhoods import Codes
 from auditor.poisons.plants import Attack
@@ -174,6 +174,8 @@ def _measured(
         Unit.SHARE,
         bound=Bound.AT_LEAST,
         params=params,
+        # Nobody promises that the owner's code gives the same model twice.
+        repeat=Repeat.INTERVAL if params["retrained"] == RECIPE else Repeat.EXACT,
         doubted="doubt" in details,
         details=details,
     )

@@ -45,6 +45,13 @@ def test_the_same_seed_plants_the_same_and_another_seed_others() -> None:
     assert (first.included != plant(DATA, 50, 300, 4, filled=True).included).any()
 
 
+def test_who_is_in_has_nothing_to_do_with_what_training_draws_from_the_same_seed() -> None:
+    planted = plant(DATA, 1000, 1200, 3, filled=True)
+    rng = np.random.default_rng(3)
+    agreeing = [(rng.random(1000) < 0.5) == planted.included for _ in range(60)]
+    assert np.mean(agreeing, axis=1) == pytest.approx(0.5, abs=0.08)
+
+
 def test_the_hook_gives_each_canary_a_coordinate_of_its_own_and_no_other() -> None:
     hook = CanaryHook({"canary": np.array([NOBODY, 1, NOBODY, 0])}, {"canaries": 2})
     joined = hook.join(np.ones((3, 4)), np.array([0, 1, 3]))

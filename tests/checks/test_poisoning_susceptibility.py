@@ -14,7 +14,7 @@ from auditor.checks.poisoning.susceptibility import CHECK, Susceptibility
 from auditor.domain.budgets import Size
 from auditor.domain.datasets import Role
 from auditor.domain.policies import Limits
-from auditor.domain.readings import Bound, Measurement, Reason
+from auditor.domain.readings import Bound, Measurement, Reason, Repeat
 from auditor.domain.recipes import Lesson
 from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array, Floats
@@ -98,6 +98,7 @@ def test_a_backdoor_is_found_from_the_rate_on_at_which_the_recipe_learns_it() ->
     assert above.value == 1
     assert ends(above)[0] > 0.9
     assert above.bound is Bound.AT_LEAST
+    assert above.repeat is Repeat.INTERVAL
     blend = at(readings, "attack_success_rate", "blend", 0.05)
     assert blend.value < 0.5
     for rate in (0.01, 0.05):

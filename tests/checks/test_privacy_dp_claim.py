@@ -139,6 +139,7 @@ def test_a_plain_recipe_gives_black_box_canaries_whose_power_is_unknown() -> Non
     assert lower.value < 2
     assert verdict.value == "no evidence at this power"
     assert str(verdict.details["power"]).startswith("unknown")
+    assert verdict.details["noise_factor"] is None
     assert recipe.lessons[0] == pytest.approx(1400, abs=80)
 
 
@@ -225,6 +226,16 @@ def test_shuffled_batches_are_said_to_be_no_poisson_samples() -> None:
     assert measured(readings, "verdict").value == "inconclusive"
 
 
+def test_shuffled_batches_with_far_too_little_noise_are_contradicted_all_the_same() -> None:
+    claim = claimed(sampling=Sampling.SHUFFLE, accounted=Sampling.SHUFFLE, noise_multiplier=8.0)
+    bounds = measured(found(claim), "epsilon_recomputed")
+    claim = replace(claim, epsilon=float(bounds.value))
+    honest = found(claim, PrivateTraining(noise=8.0, shuffled=True))
+    assert measured(honest, "verdict").value == "no evidence at this power"
+    false = found(claim, PrivateTraining(noise=0.1, shuffled=True))
+    assert measured(false, "verdict").value == "shown"
+
+
 def test_a_rule_fails_on_a_false_claim_and_a_bound_alone_never_passes() -> None:
     false = found(claimed(), PrivateTraining(noise=0.0001))
     honest = found(claimed(), PrivateTraining())
@@ -234,7 +245,7 @@ def test_a_rule_fails_on_a_false_claim_and_a_bound_alone_never_passes() -> None:
     assert outcome(CHECK, honest, "epsilon_recomputed", Limits(most=6.03)) is Outcome.PASSED
     require = 'reading.value != "shown"'
     assert outcome(CHECK, false, "verdict", require=require) is Outcome.FAILED
-    assert outcome(CHECK, honest, "verdict", require=require) is Outcome.PASSED
+    assert outcome(CHECK, honest, "verdict", require=require) is Outcome.UNKNOWN
 
 
 def test_evidence_holds_no_row_of_the_data() -> None:

@@ -195,12 +195,10 @@ def _known(subject: Subject) -> Json:
         "rows": None if training is None else training.rows,
         "model": None if subject.artifact is None else subject.artifact.digest,
         "code": None if isinstance(subject.recipe, Gap) else subject.recipe.digest,
-        "data": [] if training is None else [training.digest, *_files(training)],
+        "data": []
+        if training is None
+        else [training.digest, *(f"sha256:{file.sha256}" for file in training.files)],
     }
-
-
-def _files(data: Dataset) -> list[str]:
-    return [f"sha256:{file.sha256}" for file in data.files]
 
 
 def _read_known(said: Mapping[str, Json]) -> Known:
