@@ -38,7 +38,9 @@ EMITS: Mapping[str, Metric] = {
 }
 
 
-def evidence_of(way: Mitigation, answers: Answers, shadows: Floats) -> dict[str, Item]:
+def evidence_of(
+    way: Mitigation, answers: Answers, shadows: Floats, sided: Floats
+) -> dict[str, Item]:
     """Return what is kept of one way: a place a row, and of each stand-in."""
     return {
         f"chance_{way.key}": answers.chance,
@@ -46,6 +48,7 @@ def evidence_of(way: Mitigation, answers: Answers, shadows: Floats) -> dict[str,
         f"right_{way.key}": answers.right,
         f"brier_{way.key}": answers.brier,
         f"shadows_{way.key}": shadows.astype(np.float32),
+        f"sided_{way.key}": sided.astype(np.float32),
     }
 
 
@@ -67,11 +70,17 @@ def readings(
 
 
 def _altered(evidence: Evidence, witness: Witness, way: Mitigation) -> Witness:
-    chances = cast("NDArray[np.float32]", evidence[f"shadows_{way.key}"]).astype(np.float64)
-    include = witness.kinds[NETWORK_KIND].include
     target = np.clip(_answers(evidence, way).chance, SQUEEZED, 1)
-    shadows = Shadows(np.clip(chances, SQUEEZED, 1), include)
-    return replace(witness, target=target, kinds={NETWORK_KIND: shadows})
+    kinds, sided = (
+        {NETWORK_KIND: _stand_ins(evidence, f"{name}_{way.key}", of[NETWORK_KIND].include)}
+        for name, of in (("shadows", witness.kinds), ("sided", witness.sided))
+    )
+    return replace(witness, target=target, kinds=kinds, sided=sided)
+
+
+def _stand_ins(evidence: Evidence, name: str, include: NDArray[np.bool_]) -> Shadows:
+    chances = cast("NDArray[np.float32]", evidence[name]).astype(np.float64)
+    return Shadows(np.clip(chances, SQUEEZED, 1), include)
 
 
 def _answers(evidence: Evidence, way: Mitigation) -> Answers:

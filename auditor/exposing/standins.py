@@ -1,7 +1,7 @@
 """Stand-ins for the model, half of them with each row of a pool and half without."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from auditor.exposing.pools import Pool
 from auditor.shadows.agreement import agreement, mismatch
 from auditor.shadows.features import numbers
 from auditor.shadows.retraining import lessons, retrain
+from auditor.shadows.stacks import Stack
 from auditor.shadows.training import LOGISTIC, Settings, train_stack
 
 LOGISTIC_KIND, NETWORK_KIND, DISTILLED_KIND, RECIPE_KIND = (
@@ -37,14 +38,21 @@ KINDS: Mapping[str, Settings] = {
 }
 """What can stand in without a recipe, from the weakest to what has found most."""
 
+Ask = Callable[[Stack], Floats]
+"""How ``k`` stand-ins are asked, as the model is: what ``[k, n]`` they give each row's label."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StandIns:
-    """What stand-ins of each kind say of a pool; of the recipe's, also why they do not count."""
+    """What stand-ins of each kind say of a pool; of the recipe's, also why they do not count.
+
+    ``sided`` are those that learn from training data alone, as the model did.
+    """
 
     kinds: Mapping[str, Shadows]
     gap: Gap | None = None
     agreement: Mapping[str, Json] | None = None
+    sided: Mapping[str, Shadows] = field(default_factory=dict)
 
     def to_evidence(self) -> dict[str, Item]:
         """Return the arrays of each kind, and what is said of them."""
@@ -52,8 +60,12 @@ class StandIns:
         for name, shadows in self.kinds.items():
             arrays[f"include_{name}"] = shadows.include
             arrays[f"chances_{name}"] = shadows.chances.astype(np.float32)
+        for name, shadows in self.sided.items():
+            arrays[f"include_sided_{name}"] = shadows.include
+            arrays[f"chances_sided_{name}"] = shadows.chances.astype(np.float32)
         arrays["stand_ins"] = {
             "kinds": list(self.kinds),
+            "sided": list(self.sided),
             "gap": None if self.gap is None else write_gap(self.gap),
             "agreement": None if self.agreement is None else dict(self.agreement),
         }
@@ -69,8 +81,8 @@ def halves(models: int, rows: int, rng: np.random.Generator) -> Include:
     return found
 
 
-def stand_ins(
-    subject: Subject, pool: Pool, said: Floats, kinds: tuple[str, ...], models: int
+def stand_ins(  # noqa: PLR0913 -- what is trained, on what, and how it is asked
+    subject: Subject, pool: Pool, said: Floats, ask: Ask, *, kinds: tuple[str, ...], models: int
 ) -> dict[str, Shadows]:
     """Train ``models`` stand-ins of each kind; distilled ones learn what the model ``said``."""
     features = numbers(pool.inputs)
@@ -87,8 +99,7 @@ def stand_ins(
             seed=subject.seed + at,
             progress=subject.progress,
         )
-        chances = stack.chances(features, pool.labels).astype(np.float64)
-        found[kind] = Shadows(chances, include)
+        found[kind] = Shadows(ask(stack), include)
     return found
 
 

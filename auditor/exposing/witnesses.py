@@ -31,7 +31,8 @@ class Witness:
 
     ``target`` is the chance ``[n]`` that the model gives each row's label (of a model that gives
     labels alone, the share of noisy copies), ``blind`` how much like a member it looks to whom no
-    model is known. ``groups`` maps a column to its levels and each row's.
+    model is known; ``sided`` are stand-ins that learnt from training data alone. ``groups`` maps a
+    column to its levels and each row's.
     """
 
     ids: NDArray[np.str_]
@@ -39,6 +40,7 @@ class Witness:
     target: Floats
     blind: Area
     kinds: Mapping[str, Shadows]
+    sided: Mapping[str, Shadows]
     groups: Mapping[str, tuple[tuple[str, ...], NDArray[np.int64]]]
     shared: int
     labels_only: bool
@@ -59,6 +61,10 @@ class Witness:
             cast("Floats", evidence["target"]),
             area(cast("Floats", evidence["blind"]), member),
             {str(kind): _shadows(evidence, str(kind)) for kind in cast("list[str]", told["kinds"])},
+            {
+                str(kind): _shadows(evidence, f"sided_{kind}")
+                for kind in cast("list[str]", told["sided"])
+            },
             {name: (tuple(levels), codes[at]) for at, (name, levels) in enumerate(columns)},
             cast("int", about["shared"]),
             bool(about["labels_only"]),
@@ -84,6 +90,11 @@ class Witness:
     def shadows(self, kind: str) -> Shadows:
         """Return the stand-ins of a kind; of none, the strongest: they still judge the rows."""
         return self.strongest if kind == NO_STAND_IN else self.kinds[kind]
+
+    def one_sided(self, kind: str) -> Shadows | None:
+        """Return those that learnt from one side, of a kind or of the one most like the model."""
+        last = list(self.sided.values())[-1] if self.sided else None
+        return self.sided.get(kind, last)
 
 
 def write(pool: Pool, target: Floats, blind: Floats, *, labels_only: bool) -> dict[str, Item]:

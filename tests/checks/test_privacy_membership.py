@@ -249,8 +249,45 @@ def test_parameters_without_meaning_are_refused(wrong: dict[str, object]) -> Non
         CHECK(**wrong)
 
 
-def said(seed: int, settings: object, on: str) -> str:
-    return str(measured(read(exposed(settings, seed, on=on)), "verdict", **ALL).value)
+def said(seed: int, settings: object, on: str, **fields: object) -> str:
+    return str(measured(read(exposed(settings, seed, on=on, **fields)), "verdict", **ALL).value)
+
+
+MANY = {"members": 600, "others": 600, "strangers": 2000}
+SHIFTS = ({"drifted": True}, {"bent": True}, {"stretched": 0.8}, {"bent": True, "drifted": True})
+"""What made a leak of nothing: labels that drifted, and inputs of another law."""
+
+
+@pytest.mark.parametrize("shift", SHIFTS, ids=str)
+def test_samples_that_differ_are_no_leak_of_a_model_that_saw_neither(
+    shift: dict[str, object],
+) -> None:
+    found = {said(seed, MODEST, "neither", **MANY, **shift) for seed in range(3)}
+    assert Said.SHOWN not in found
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_labels_that_drifted_are_named_as_the_reason(seed: int) -> None:
+    found = read(exposed(MODEST, seed, on="neither", drifted=True, **MANY))
+    verdict = measured(found, "verdict", **ALL)
+    assert verdict.value == Said.INCONCLUSIVE
+    assert "labels drifted" in verdict.details["reason"]
+    leak = measured(found, "auc", **LIRA, **PLAIN)
+    assert leak.details["auc_on_models_of_one_side"][1] > 0.55
+    assert leak.details["auc_on_models_that_saw_neither"][0] < 0.53
+
+
+def test_a_model_that_remembers_is_shown_to_beyond_both_gates() -> None:
+    counted = Counter(said(seed, GREEDY, "members") for seed in range(10))
+    assert counted[Said.SHOWN] >= 8, counted
+
+
+def test_training_rows_besides_the_pool_teach_the_gate() -> None:
+    subject = exposed(GREEDY, members=400)
+    found = read(subject, rows=150)
+    leak = measured(found, "auc", **LIRA, **PLAIN)
+    low, high = leak.details["auc_on_models_of_one_side"][1:]
+    assert low < 0.5 < high
 
 
 def test_clean_audits_are_seldom_said_to_leak() -> None:
@@ -269,7 +306,22 @@ def test_one_clean_audit_in_a_hundred_at_most_is_said_to_leak() -> None:
     interval = clopper_pearson(counted[Said.SHOWN], audits, 0.95)
     assert interval.high <= 0.02, f"{dict(counted)}: {interval}"
     assert counted[Said.SHOWN] <= audits // 100
-    assert counted[Said.INCONCLUSIVE] <= audits // 5
+    assert counted[Said.INCONCLUSIVE] <= audits // 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shift", SHIFTS, ids=str)
+def test_one_audit_of_samples_that_differ_in_a_hundred_at_most_is_said_to_leak(
+    shift: dict[str, object],
+) -> None:
+    audits = 300
+    counted = Counter(
+        said(seed, MODEST if seed % 2 else GREEDY, "neither", **MANY, **shift)
+        for seed in range(audits)
+    )
+    interval = clopper_pearson(counted[Said.SHOWN], audits, 0.95)
+    assert interval.high <= 0.03, f"{dict(counted)}: {interval}"
+    assert counted[Said.SHOWN] <= audits // 100
 
 
 def test_texts_are_attacked_too() -> None:

@@ -15,13 +15,16 @@ from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Reading
 from auditor.domain.subjects import Shard, Subject
+from auditor.domain.tasks import Floats
 from auditor.exposing.gates import blind_scores
 from auditor.exposing.labels import steadiness
 from auditor.exposing.membership import AUC, EMITS, readings
 from auditor.exposing.pools import gather
+from auditor.exposing.sided import MODELS, sided
 from auditor.exposing.standins import KINDS, StandIns, retrained, stand_ins
 from auditor.exposing.witnesses import Witness, asked, given, right, write
 from auditor.shadows.features import numbers
+from auditor.shadows.stacks import Stack
 from auditor.stats.ranking import auc
 
 SECONDS_A_ROW_AND_MODEL = 6e-5
@@ -36,8 +39,10 @@ class Membership:
     row or did not; with a recipe, ``retrained`` more are trained by it, and have to agree with the
     artifact as they agree with one another. A model that gives labels alone is asked about
     ``copies`` noisy copies a row and scale. A leak is shown only if chance does not explain it,
-    members and non-members look alike to whom no model is known, and the same attack finds nothing
-    on models that saw neither. What is found is a bound: a better attack finds more.
+    members and non-members look alike to whom no model is known, and the same attack finds less on
+    models that saw neither: on stand-ins of both samples, and on stand-ins of training data alone,
+    which find non-members strange whose labels drifted, as the model does. What is found is a
+    bound: a better attack finds more.
     """
 
     rows: int = 2000
@@ -95,7 +100,7 @@ class Membership:
     def cost(self, size: Size) -> Cost:
         """Ask once a row; a model that gives labels alone costs more, which sizes do not tell."""
         pool = self._pool(size)
-        trained = self.models * len(self.stand_ins)
+        trained = (self.models + MODELS) * len(self.stand_ins)
         return Cost(queries=pool, seconds=SECONDS_A_ROW_AND_MODEL * pool * trained)
 
     def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
@@ -120,10 +125,16 @@ class Membership:
             correct = right(subject, pool, said)
             target = steadiness(subject, pool.inputs, pool.labels, correct, self.copies)
         seed = subject.seed
-        blind = blind_scores(numbers(pool.inputs), pool.labels, pool.member, seed)
-        kinds = stand_ins(subject, pool, said, self.stand_ins, self.models)
+        features = numbers(pool.inputs)
+        blind = blind_scores(features, pool.labels, pool.member, seed)
+
+        def ask(stack: Stack) -> Floats:
+            return stack.chances(features, pool.labels).astype(np.float64)
+
+        kinds = stand_ins(subject, pool, said, ask, kinds=self.stand_ins, models=self.models)
         again = retrained(subject, pool, self.retrained)
-        together = StandIns({**kinds, **again.kinds}, again.gap, again.agreement)
+        own = sided(subject, pool, said.shape[1], self.stand_ins, ask)
+        together = StandIns({**kinds, **again.kinds}, again.gap, again.agreement, own)
         about = write(pool, target, blind, labels_only=labels_only)
         return {**about, **together.to_evidence()}
 
