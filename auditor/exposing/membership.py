@@ -11,10 +11,9 @@ from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Re
 from auditor.exposing.attacks import ATTACKS, rounded
 from auditor.exposing.pools import LEAST
 from auditor.exposing.standins import RECIPE_KIND
-from auditor.exposing.thresholds import cut
+from auditor.exposing.thresholds import cut, rate_at
 from auditor.exposing.verdicts import Finding, Said, at_risk, examine, overall, power
 from auditor.exposing.witnesses import Witness
-from auditor.stats.proportions import clopper_pearson
 from auditor.stats.ranking import auc
 
 AUC, VERDICT = "auc", "verdict"
@@ -57,7 +56,7 @@ def readings(witness: Witness, confidence: float, listed: int) -> Iterator[Readi
     findings = tuple(examine(witness, attack) for attack in witness.attacks)
     for finding in findings:
         yield _area(finding, auc(finding.scores, finding.member, confidence), NO_ROUNDING, ALL)
-        yield from _rates(finding, confidence)
+        yield from _rates(finding, 1 - (1 - confidence) / len(findings))
         if not witness.labels_only:
             yield _rounded(witness, finding, confidence)
         yield _verdict(finding, witness, listed)
@@ -84,13 +83,14 @@ def _area(finding: Finding, interval: Interval, rounding: str, group: str) -> Me
 
 
 def _rates(finding: Finding, confidence: float) -> Iterator[Measurement]:
+    """Measure members found at few false alarms, of all attacks jointly at the confidence."""
     others = int((~finding.member).sum())
     for name, (fpr, least) in RATES.items():
         if others < least:
             continue
         found = cut(finding.scores, finding.member, fpr)
         yield Measurement.of(
-            clopper_pearson(found.hits, found.members, confidence),
+            rate_at(finding.scores, finding.member, fpr, confidence),
             name,
             Unit.SHARE,
             bound=Bound.AT_LEAST,

@@ -103,7 +103,8 @@ def test_low_rates_of_false_alarms_need_the_rows_to_tell_them() -> None:
     assert "10,000" in few["tpr_at_fpr_0_001"].cure
     found = read(exposed(GREEDY, others=1100))
     tpr = measured(found, "tpr_at_fpr_0_01", **LIRA)
-    assert ends(tpr)[0] > 0.01
+    assert 0.01 < tpr.value < ends(tpr)[1]
+    assert tpr.confidence == pytest.approx(1 - 0.05 / 3), "jointly of three attacks"
     assert tpr.details["judged"] == 550
     assert 0 <= tpr.details["realised_fpr"] < 0.03
     assert tpr.details["ppv"]["0.01"] < tpr.details["ppv"]["0.5"] <= 1
