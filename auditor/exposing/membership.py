@@ -115,7 +115,7 @@ def _verdict(finding: Finding, witness: Witness, listed: int) -> Measurement:
         **finding.details(),
         "power": power(finding),
         "limit": finding.cut.details(0.95),
-        "reason": "; ".join(finding.reasons) if finding.doubted else "",
+        "reason": finding.reason,
         "worst_rows": _worst(witness, finding, listed),
     }
     return _text(finding.said.value, len(witness.member), dict(finding.params), details)
@@ -123,14 +123,14 @@ def _verdict(finding: Finding, witness: Witness, listed: int) -> Measurement:
 
 def _together(witness: Witness, findings: tuple[Finding, ...], listed: int) -> Measurement:
     main, said = findings[-1], overall(findings)
-    told = "; ".join(main.reasons)
     details: dict[str, Json] = {
         "attacks": [
             {**finding.params, "said": finding.said.value, "auc": finding.area.value}
             for finding in findings
         ],
         "power": power(main),
-        **({"doubt": told, "reason": told} if said is Said.INCONCLUSIVE else {"reason": ""}),
+        **({"doubt": main.reason} if said is Said.INCONCLUSIVE else {}),
+        "reason": main.reason if said is Said.INCONCLUSIVE else "",
         "worst_rows": _worst(witness, main, listed),
         "members": int(witness.member.sum()),
         "non_members": int((~witness.member).sum()),

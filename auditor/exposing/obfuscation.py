@@ -148,7 +148,6 @@ def _leak(finding: Finding, interval: Interval, place: Mapping[str, Scalar]) -> 
 
 
 def _verdict(finding: Finding, place: Mapping[str, Scalar]) -> Measurement:
-    reason = "; ".join(finding.reasons) if finding.said is Said.INCONCLUSIVE else ""
     return Measurement(
         metric="verdict",
         value=finding.said.value,
@@ -157,6 +156,6 @@ def _verdict(finding: Finding, place: Mapping[str, Scalar]) -> Measurement:
         n=len(finding.member),
         params=place,
         repeat=Repeat.INTERVAL,
-        doubted=finding.doubted,
-        details={**finding.details(), "power": power(finding), "reason": reason},
+        doubted=finding.said is Said.INCONCLUSIVE,
+        details={**finding.details(), "power": power(finding), "reason": finding.reason},
     )

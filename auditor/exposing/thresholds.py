@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 from scipy.stats import binom, hypergeom, mannwhitneyu
 
 from auditor.domain.canonical import Json
@@ -129,6 +129,14 @@ def smallest_auc(members: int, others: int, level: float, power: float = POWER) 
     """Return the least area that the rank test at ``level`` sees with the chance ``power``."""
     spread = np.sqrt((members + others + 1) / (12 * members * others))
     return float(min(1.0, 0.5 + (ndtri(1 - level) + ndtri(power)) * spread))
+
+
+def area_of(advantage: float) -> float:
+    """Return the area of normal scores whose best limit has such an advantage.
+
+    The advantage is what members found exceed false alarms by (Yeom et al. 2018, IEEE CSF).
+    """
+    return float(ndtr(np.sqrt(2) * ndtri((1 + advantage) / 2)))
 
 
 def smallest_tpr(members: int, judged: int, fpr: float, level: float) -> float | None:

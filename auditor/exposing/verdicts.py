@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.domain.canonical import Json
+from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN, WEAK
 from auditor.domain.tasks import Floats
 from auditor.exposing.attacks import ATTACKS
 from auditor.exposing.gates import FPR, Area, Gate, area, neither, one_sided, tail
-from auditor.exposing.thresholds import Cut, cut, rank_test, smallest_auc, smallest_tpr
+from auditor.exposing.thresholds import Cut, area_of, cut, rank_test, smallest_auc, smallest_tpr
 from auditor.exposing.witnesses import Attack, Witness
 
 LEVEL = 0.001
@@ -20,6 +21,9 @@ TESTS = 2
 BEYOND = 0.95
 SAW_NEITHER = "models that saw neither"
 ONE_SIDED = "models of training data alone that saw neither, as where labels drifted"
+_TOO_FEW = (
+    f"too few rows: even an advantage of {WEAK} (an area of {area_of(WEAK):.2f}) could be missed"
+)
 _EXPLAINED = (
     "chance does not explain the scores, but the attack does not do better than on models that saw "
     "neither"
@@ -29,9 +33,9 @@ _EXPLAINED = (
 class Said(StrEnum):
     """What may be said of a leak."""
 
-    SHOWN = "shown"
-    NO_EVIDENCE = "no evidence at this power"
-    INCONCLUSIVE = "inconclusive"
+    SHOWN = SHOWN
+    NO_EVIDENCE = NOT_SEEN
+    INCONCLUSIVE = OPEN
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,16 +89,28 @@ class Finding:
         return (*found, _EXPLAINED) if self.found and not self.beyond else found
 
     @property
+    def weak(self) -> bool:
+        """Whether its tests would not even see a leak that nobody could miss."""
+        members = self.cut.members
+        return smallest_auc(members, len(self.member) - members, self.level) > area_of(WEAK)
+
+    @property
     def said(self) -> Said:
         """What may be said by this attack."""
         if self.found and self.beyond and not self.gated:
             return Said.SHOWN
-        return Said.INCONCLUSIVE if self.reasons else Said.NO_EVIDENCE
+        return Said.INCONCLUSIVE if self.reasons or self.weak else Said.NO_EVIDENCE
 
     @property
     def doubted(self) -> bool:
         """Whether the figures rest on a gate that failed."""
-        return self.said is Said.INCONCLUSIVE
+        return self.said is Said.INCONCLUSIVE and bool(self.reasons)
+
+    @property
+    def reason(self) -> str:
+        """Why nothing can be said by this attack; empty where something can."""
+        too_few = (_TOO_FEW,) if self.weak else ()
+        return "; ".join((*self.reasons, *too_few)) if self.said is Said.INCONCLUSIVE else ""
 
     @property
     def params(self) -> dict[str, str]:
@@ -160,6 +176,7 @@ def power(finding: Finding) -> dict[str, Json]:
         "smallest_auc": smallest_auc(members, others, finding.level),
         "smallest_tpr_at_fpr_0_01": smallest_tpr(members, finding.cut.judged, FPR, finding.level),
         "chance": 0.95,
+        "auc_that_must_be_seen": area_of(WEAK),
     }
 
 

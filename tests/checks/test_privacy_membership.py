@@ -64,6 +64,15 @@ def test_a_model_that_saw_neither_is_not() -> None:
     assert 0 < verdict.details["power"]["smallest_tpr_at_fpr_0_01"] < 0.3
 
 
+def test_thirty_rows_of_a_kind_decide_nothing() -> None:
+    found = read(exposed(MODEST, on="neither", members=30, others=30))
+    verdict = measured(found, "verdict", **ALL)
+    assert verdict.value == Said.INCONCLUSIVE
+    assert verdict.doubted
+    assert "too few rows" in verdict.details["reason"]
+    assert verdict.details["power"]["smallest_auc"] > 0.8
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_rows_that_differ_without_a_model_fabricate_no_leak(seed: int) -> None:
     """Non-members lie further out; the attack tells them on models that saw neither."""

@@ -81,6 +81,14 @@ def test_figures_are_doubted_where_the_rows_differ_by_themselves() -> None:
     assert not measured(found, "brier_change", mitigation="rounding").doubted
 
 
+def test_thirty_rows_of_a_kind_decide_nothing() -> None:
+    found = of(exposed(MODEST, on="neither", members=30, others=30))
+    for verdict in (item for item in found if item.metric == "verdict"):
+        assert verdict.value == Said.INCONCLUSIVE
+        assert verdict.doubted
+        assert "too few rows" in verdict.details["reason"]
+
+
 def test_altering_asks_nothing_more() -> None:
     subject = greedy()
     subject.model.queries = 0

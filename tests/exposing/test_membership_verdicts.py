@@ -89,6 +89,25 @@ def test_rows_that_hide_a_leak_make_silence_worthless_and_a_leak_the_surer() -> 
     assert finding(0.0, LOWERED).said is Said.INCONCLUSIVE
 
 
+def test_silence_among_rows_that_could_not_see_a_plain_leak_is_not_decided() -> None:
+    few = np.r_[np.arange(30), np.arange(ROWS - 30, ROWS)]
+    silent = replace(finding(0.0), scores=NOISE[few], member=MEMBER[few])
+    silent = replace(silent, cut=cut(silent.scores, silent.member, 0.01))
+    assert silent.said is Said.INCONCLUSIVE
+    assert "too few rows" in silent.reason
+    assert not silent.doubted, "no gate failed: the figures are what they are"
+    assert finding(0.0).reason == ""
+
+
+def test_a_sample_of_the_size_of_digits_is_enough() -> None:
+    rows = 1347 + 450
+    member, scores = np.arange(rows) < 1347, np.random.default_rng(2).normal(size=rows)
+    for tests in (6, 26):
+        found = replace(finding(0.0), scores=scores, member=member, level=0.001 / tests)
+        found = replace(found, cut=cut(scores, member, 0.01), ranks=0.5)
+        assert found.said is Said.NO_EVIDENCE
+
+
 def test_a_doubted_finding_says_why() -> None:
     assert "saw neither" in str(finding(0.6, RAISED).details()["doubt"])
     assert "labels drifted" in str(finding(0.6, sided=RAISED).details()["doubt"])

@@ -9,6 +9,7 @@ from scipy.stats import beta, fisher_exact
 
 from auditor.exposing.thresholds import (
     Cut,
+    area_of,
     cut,
     rank_test,
     rate_at,
@@ -73,6 +74,17 @@ def test_more_rows_see_smaller_leaks() -> None:
     assert many is not None
     assert 0.01 < many < few < 0.3
     assert smallest_tpr(5, 2, 0.01, 1e-4) is None
+
+
+def test_an_advantage_is_that_of_the_best_limit_of_normal_scores() -> None:
+    rng = np.random.default_rng(0)
+    apart = 2 * ndtri((1 + 0.25) / 2)
+    ours, theirs = rng.normal(size=4000) + apart, rng.normal(size=4000)
+    found = np.mean(ours[:, None] > theirs)
+    assert area_of(0.25) == pytest.approx(found, abs=0.02)
+    best = max(np.mean(ours > at) - np.mean(theirs > at) for at in np.linspace(-1, 2, 50))
+    assert best == pytest.approx(0.25, abs=0.03)
+    assert area_of(0.0) == 0.5
 
 
 def test_the_smallest_leak_is_seen_as_often_as_is_said() -> None:
