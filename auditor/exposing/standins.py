@@ -103,14 +103,15 @@ def stand_ins(  # noqa: PLR0913 -- what is trained, on what, and how it is asked
     return found
 
 
-def retrained(subject: Subject, pool: Pool, models: int) -> StandIns:
+def retrained(subject: Subject, pool: Pool, models: int, *, labels_only: bool) -> StandIns:
     """Train ``models`` times by the recipe on halves of the pool and all other training rows.
 
     What cannot be had, or is not of the recipe that made the artifact, is a Gap.
     """
     recipe, evaluation = subject.recipe, subject.datasets[Role.EVALUATION]
-    if isinstance(recipe, Gap) or not models:
-        return StandIns({}, recipe if isinstance(recipe, Gap) else _NOT_ASKED)
+    if isinstance(recipe, Gap) or not models or labels_only:
+        why = _LABELS_ALONE if labels_only else _NOT_ASKED
+        return StandIns({}, recipe if isinstance(recipe, Gap) else why)
     include = halves(models, len(pool.labels), np.random.default_rng([subject.seed, 99]))
     try:
         chances, held = _answers(subject, recipe, pool, include)
@@ -148,6 +149,11 @@ def _decisions(subject: Subject, data: Dataset, rows: NDArray[np.int64]) -> NDAr
     return subject.decisions(data.role)[rows]
 
 
+_LABELS_ALONE = Gap(
+    reason=Reason.UNSUPPORTED,
+    detail="The model gives labels alone; what its recipe makes is not asked about noisy copies.",
+    cure="Audit the model with its scores.",
+)
 _NOT_ASKED = Gap(
     reason=Reason.OVER_BUDGET,
     detail="This budget trains nothing again by the recipe.",

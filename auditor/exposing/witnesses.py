@@ -16,7 +16,6 @@ from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Floats
 from auditor.exposing.attacks import LEAST_FOR_LIRA, Shadows
 from auditor.exposing.gates import Area, area
-from auditor.exposing.labels import decided
 from auditor.exposing.pools import Pool
 from auditor.exposing.standins import DISTILLED_KIND
 
@@ -126,12 +125,6 @@ def given(subject: Subject, pool: Pool, said: Floats) -> tuple[Floats, bool]:
     """
     chances = said[np.arange(len(pool.labels)), pool.labels].astype(np.float64)
     return chances, subject.labels_only(Role.EVALUATION)
-
-
-def right(subject: Subject, pool: Pool, said: Floats) -> NDArray[np.bool_]:
-    """Return which rows ``[n]`` the model decided as they are labelled."""
-    found: NDArray[np.bool_] = decided(subject, said) == pool.labels
-    return found
 
 
 def _shadows(evidence: Evidence, kind: str) -> Shadows:

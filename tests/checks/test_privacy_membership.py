@@ -157,12 +157,41 @@ def test_a_recipe_that_breaks_is_said_to() -> None:
     assert measured(found, "verdict", **ALL).value == Said.SHOWN
 
 
-def test_labels_alone_give_members_away_too() -> None:
-    """Only decisions come out, and decisions about noisy copies are steadier near members."""
-    subject = exposed(GREEDY)
+def silent(subject: Subject) -> Subject:
+    """Let only decisions come out."""
     scores = subject.model.logits
     subject.model.logits = lambda rows: 50.0 * np.eye(3)[scores(rows).argmax(axis=1)]
     subject.model.fingerprint = Fingerprint({}, {}, interface=LABELS)
+    return subject
+
+
+def test_stand_ins_of_a_model_that_gives_labels_alone_are_asked_as_it_is() -> None:
+    """The gates are of the attack that is made: shares of copies, never chances."""
+    seen = CHECK(copies=3).observe(silent(exposed(GREEDY)), Shard())
+    shares = np.float32((np.arange(11) + 1) / 12)
+    for name in ("target", "chances_network", "chances_sided_network"):
+        assert np.isin(np.float32(seen[name]), shares).all(), name
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_labels_that_drifted_are_no_leak_of_labels_alone(seed: int) -> None:
+    subject = silent(exposed(MODEST, seed, on="neither", drifted=True, **MANY))
+    found = read(subject)
+    assert measured(found, "verdict", **ALL).value == Said.INCONCLUSIVE
+    leak = measured(found, "auc", **LIRA, **PLAIN)
+    assert leak.details["auc_on_models_of_one_side"][1] > 0.52
+
+
+def test_the_recipe_of_a_model_that_gives_labels_alone_is_not_run() -> None:
+    recipe = Retraining(GREEDY)
+    found = read(replace(silent(exposed(GREEDY)), recipe=recipe), retrained=4)
+    assert recipe.rows == []
+    assert "labels alone" in measured(found, "verdict", **ALL).details["recipe"]
+
+
+def test_labels_alone_give_members_away_too() -> None:
+    """Only decisions come out, and decisions about noisy copies are steadier near members."""
+    subject = silent(exposed(GREEDY))
     check = CHECK(copies=8)
     seen = check.observe(subject, Shard())
     found = check.figures(seen, 0.95)
