@@ -20,7 +20,7 @@ from auditor.exposing.labels import decided
 from auditor.exposing.pools import Pool
 from auditor.shadows.agreement import agreement, mismatch
 from auditor.shadows.features import numbers
-from auditor.shadows.retraining import lessons, retrain
+from auditor.shadows.retraining import Lessons, retrain
 from auditor.shadows.stacks import Stack
 from auditor.shadows.training import LOGISTIC, Settings, train_stack
 
@@ -139,7 +139,7 @@ def _answers(
     inputs = np.concatenate([pool.inputs, training.inputs[pool.rest]])
     labels = np.concatenate([pool.labels, training.labels[pool.rest]])
     always = np.ones((len(include), len(pool.rest)), dtype=np.bool_)
-    given = lessons(inputs, labels, np.concatenate([include, always], axis=1), subject.seed)
+    given = Lessons(inputs, labels, np.concatenate([include, always], axis=1), subject.seed)
     asked = (pool.inputs, evaluation.inputs[pool.held])
     told, held = retrain(recipe, given, asked, subject.progress)
     return told[:, np.arange(len(pool.labels)), pool.labels], held
