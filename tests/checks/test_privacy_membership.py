@@ -282,6 +282,16 @@ def test_every_budget_measures_with_stand_ins_that_exist(budget: Budget) -> None
     assert 0.01 < check.precision(size, 0.95)["auc"] < 0.1
 
 
+def test_retrainings_are_counted_by_the_rows_that_they_learn_from() -> None:
+    recipe = Retraining(GREEDY)
+    subject = replace(exposed(GREEDY, members=260, others=250), recipe=recipe)
+    check = CHECK(rows=200, retrained=6)
+    check.observe(subject, Shard())
+    size = Size(200, 3, beside={Role.TRAINING.value: 260})
+    assert check.cost(size).trained == sum(recipe.rows) == 6 * 260
+    assert CHECK().cost(size).trained == 0
+
+
 @pytest.mark.parametrize("wrong", [{"stand_ins": ("forest",)}, {"stand_ins": ()}, {"models": 1}])
 def test_parameters_without_meaning_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="stand-ins"):

@@ -99,10 +99,19 @@ class Membership:
             raise ValueError(message)
 
     def cost(self, size: Size) -> Cost:
-        """Ask once a row; a model that gives labels alone costs more, which sizes do not tell."""
+        """Ask once a row; a model that gives labels alone costs more, which sizes do not tell.
+
+        A retraining learns from half of the pool and from all training rows besides.
+        """
         pool = self._pool(size)
-        trained = (self.models + MODELS) * len(self.stand_ins)
-        return Cost(queries=pool, seconds=SECONDS_A_ROW_AND_MODEL * pool * trained)
+        models = (self.models + MODELS) * len(self.stand_ins)
+        members = size.beside.get(Role.TRAINING.value, 0)
+        besides = members - min(self.rows, members)
+        return Cost(
+            queries=pool,
+            seconds=SECONDS_A_ROW_AND_MODEL * pool * models,
+            trained=self.retrained * (pool // 2 + besides),
+        )
 
     def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
         """Half width of the area where members look like all others."""
