@@ -22,6 +22,10 @@ from auditor.stats.ranking import auc, paired_auc_difference
 from auditor.stats.smooth_changes import smooth_change
 
 SEED = 11
+ATTACKER = (
+    "asks once a row and does not adapt to how answers were altered; who asks about noisy copies, "
+    "or averages noise away, loses less"
+)
 ATTACK = ("rmia", NETWORK_KIND)
 EMITS: Mapping[str, Metric] = {
     "auc": Metric(
@@ -30,7 +34,12 @@ EMITS: Mapping[str, Metric] = {
         Bound.AT_LEAST,
         higher_is_better=False,
     ),
-    "auc_change": Metric("What altering takes from the attack", Unit.SHARE),
+    "auc_change": Metric(
+        "What altering adds to an attack that does not adapt, negative where it hides",
+        Unit.SHARE,
+        Bound.AT_LEAST,
+        higher_is_better=False,
+    ),
     "smece_change": Metric("Calibration error that altering adds", Unit.SHARE),
     "brier_change": Metric("Brier score that altering adds", Unit.NONE),
     "accuracy_change": Metric("Accuracy that altering adds", Unit.SHARE),
@@ -64,7 +73,7 @@ def readings(
         yield _leak(finding, auc(finding.scores, finding.member, confidence), place)
         if way is not ways[0]:
             gain = _less_leak(seen, plain, confidence)
-            yield _cost(gain, "auc_change", Unit.SHARE, place, doubted=finding.doubted)
+            yield _change(gain, place, doubted=finding.doubted)
             yield from _costs(before, _answers(evidence, way), ~witness.member, confidence, place)
         yield _verdict(finding, place)
 
@@ -119,18 +128,21 @@ def _cost(
     metric: str,
     unit: Unit,
     place: Mapping[str, Scalar],
-    *,
-    doubted: bool = False,
 ) -> Measurement:
+    return Measurement.of(interval, metric, unit, params=place, repeat=Repeat.INTERVAL)
+
+
+def _change(interval: Interval, place: Mapping[str, Scalar], *, doubted: bool) -> Measurement:
     doubt = {"doubt": "a gate of the attack failed"} if doubted else {}
     return Measurement.of(
         interval,
-        metric,
-        unit,
+        "auc_change",
+        Unit.SHARE,
+        bound=Bound.AT_LEAST,
         params=place,
         repeat=Repeat.INTERVAL,
         doubted=doubted,
-        details=doubt,
+        details={"attacker": ATTACKER, **doubt},
     )
 
 
@@ -157,5 +169,10 @@ def _verdict(finding: Finding, place: Mapping[str, Scalar]) -> Measurement:
         params=place,
         repeat=Repeat.INTERVAL,
         doubted=finding.said is Said.INCONCLUSIVE,
-        details={**finding.details(), "power": power(finding), "reason": finding.reason},
+        details={
+            **finding.details(),
+            "power": power(finding),
+            "reason": finding.reason,
+            "attacker": ATTACKER,
+        },
     )

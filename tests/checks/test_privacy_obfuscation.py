@@ -40,6 +40,17 @@ def test_a_model_that_remembers_is_shown_to_until_its_answers_say_less() -> None
     )
 
 
+def test_what_altering_hides_is_a_bound_against_who_does_not_adapt() -> None:
+    for item in (it for it in of(greedy()) if it.metric in {"auc_change", "verdict"}):
+        assert item.bound is Bound.AT_LEAST
+        assert "does not adapt" in item.details["attacker"]
+
+
+def test_labels_alone_are_right_or_wrong_and_no_more() -> None:
+    seen = CHECK().observe(greedy(), Shard())
+    assert set(np.unique(seen["chance_labels_0"])) <= {0.0, 1.0}
+
+
 def test_rounding_hides_next_to_nothing() -> None:
     found = of(greedy())
     assert measured(found, "verdict", mitigation="rounding").value == Said.SHOWN

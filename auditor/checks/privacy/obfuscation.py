@@ -41,7 +41,10 @@ class Obfuscation:
     Answers are rounded to ``decimals``, cut to the ``top`` classes, to the label alone, given
     ``noise`` in nats, or cooled by ``temperatures``. The attack is that of Zarifzadeh et al.
     (2024) with ``models`` stand-ins, whose answers are altered in the same way, except for noise.
-    Nothing more is asked of the model. Costs are those on rows that it did not learn from.
+    Nothing more is asked of the model, and the attacker does not adapt: what altering hides from
+    one who asks about noisy copies or averages noise away is less, and ``auc_change`` a bound. Of
+    labels alone the attack knows whether the one answer is right. Costs are those on rows that it
+    did not learn from.
     """
 
     rows: int = 2000
