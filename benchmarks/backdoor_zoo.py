@@ -1,10 +1,12 @@
 """poisoning.backdoor on a zoo of clean and backdoored models: what it tells apart, at what cost.
 
-    python benchmarks/backdoor_zoo.py [--clean 16] [--each 4] [--quantised 12] [--budget ci]
+    python benchmarks/backdoor_zoo.py [--clean 12] [--each 3] [--quantised 10] [--first 20]
+        [--budget ci]
 
 Prints, for twin detectors and for those that ask the target alone, the area under the ROC curve
 between clean members and those whose backdoor works (and those of each family), with a bootstrap
 interval over members; how often the right class is named; verdicts by family; and CPU seconds.
+Limits of the check were set on members below 16, so that members from ``--first`` on are new to it.
 """
 
 import argparse
@@ -228,9 +230,9 @@ VERDICTS = ("shown", "no evidence at this power", "inconclusive")
 def main() -> None:
     """Make the zoo, look at every member, and report."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--clean", type=int, default=16)
-    parser.add_argument("--each", type=int, default=4)
-    parser.add_argument("--quantised", type=int, default=12)
+    parser.add_argument("--clean", type=int, default=12)
+    parser.add_argument("--each", type=int, default=3)
+    parser.add_argument("--quantised", type=int, default=10)
     parser.add_argument("--first", type=int, default=20)
     parser.add_argument("--budget", default="ci", choices=[item.value for item in Budget])
     told = parser.parse_args()
