@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+SECONDS_A_TRAINED_ROW = 3e-3
+"""What the owner's recipe is taken to need, all passes over a row together: a guess."""
+
 
 class Budget(StrEnum):
     """How much work an audit may spend: does it hang together, gate a merge, sign a release."""
@@ -39,8 +42,12 @@ class Size:
 class Cost:
     """What a check spends: rows scored on the target, forward-backward passes of the twin (rows),
     and seconds of its own arithmetic.
+
+    ``trained`` counts the rows that all retrainings by the owner's recipe learn from together, if
+    there is a recipe; a plan takes ``SECONDS_A_TRAINED_ROW`` each, for nobody timed it.
     """
 
     queries: int = 0
     passes: int = 0
     seconds: float = 0.0
+    trained: int = 0

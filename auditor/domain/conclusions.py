@@ -10,6 +10,8 @@ NOT_SEEN = "no evidence at this power"
 """The tests ran as they should, and found nothing: that proves nothing."""
 OPEN = "inconclusive"
 """A gate failed, or there was too little to see anything."""
+WEAK = 0.25
+"""A check that would not even see an advantage of this size says nothing."""
 
 
 def is_open(reading: Measurement) -> bool:

@@ -1,5 +1,6 @@
 """What attribute inference cannot measure, and why."""
 
+from auditor.domain.conclusions import WEAK
 from auditor.domain.datasets import Dataset
 from auditor.domain.readings import Gap, Reason
 
@@ -7,8 +8,6 @@ FEWEST = 20
 """Members, and others, below which nothing is said."""
 FEWEST_KNOWN = 40
 """Rows below which nobody learns to impute."""
-WEAK = 0.25
-"""A check that would not even see a leak of this size says nothing."""
 
 
 def other_columns(training: Dataset, other: Dataset) -> Gap:

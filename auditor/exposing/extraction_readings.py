@@ -11,7 +11,7 @@ from scipy.special import ndtri
 from auditor.domain.absences import without_labels
 from auditor.domain.canonical import Json
 from auditor.domain.clusters import read_clusters
-from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN
+from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN, WEAK
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.intervals import Interval
@@ -21,8 +21,6 @@ from auditor.stats.differences import share
 from auditor.stats.paired import paired_difference
 
 POWER = 0.8
-WEAK = 0.25
-"""A check that would not even see a gain of this size says nothing."""
 WHY = (
     "there are no labels to teach a copy by without asking, or the least gain that would be shown "
     f"is above {WEAK}"

@@ -1,5 +1,6 @@
 """Whether members and non-members differ before any model has seen one: then no attack counts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,28 +9,35 @@ from scipy.special import ndtri
 
 from auditor.domain.canonical import Json
 from auditor.domain.tasks import Array, Floats
-from auditor.exposing.attacks import Shadows, against_each_other
+from auditor.exposing.attacks import ATTACKS, Shadows, against_each_other
+from auditor.exposing.thresholds import cut
 from auditor.shadows.training import LOGISTIC, train_stack
 from auditor.stats.delong import area_and_influence
 
 FOLDS = 5
 LEVEL = 0.975
-"""Each of an attack's two gates fails a clean audit once in forty."""
+"""Each of an attack's three gates fails a clean audit once in forty."""
 CHANCE = 0.5
+FPR = 0.01
 Mask = NDArray[np.bool_]
+Figure = Callable[[Floats, Mask], tuple[float, Floats]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Area:
-    """An area under the curve, and what each row ``[n]`` adds to its error."""
+    """An area under the curve, and what each row ``[n]`` adds to its error.
+
+    Or another figure that is ``chance`` where members are as all others.
+    """
 
     value: float
     influence: Floats
+    chance: float = CHANCE
 
     def ends(self, level: float = LEVEL) -> tuple[float, float]:
         """Return the normal interval."""
         half = float(ndtri((1 + level) / 2)) * float(np.linalg.norm(self.influence))
-        return max(0.0, self.value - half), min(1.0, self.value + half)
+        return max(2 * self.chance - 1, self.value - half), min(1.0, self.value + half)
 
     def beyond(self, other: "Area", level: float) -> tuple[float, float, float]:
         """Return how much larger this area is than ``other`` over the same rows, and its ends."""
@@ -41,12 +49,12 @@ class Area:
     @property
     def raised(self) -> bool:
         """Whether non-members are told from members without a leak, as a leak would do it."""
-        return self.ends()[0] > CHANCE
+        return self.ends()[0] > self.chance
 
     @property
     def lowered(self) -> bool:
         """Whether members look less like members than non-members do, which hides a leak."""
-        return self.ends()[1] < CHANCE
+        return self.ends()[1] < self.chance
 
     def to_json(self) -> list[Json]:
         """Return the area and its interval."""
@@ -75,25 +83,80 @@ def blind_scores(inputs: Array, labels: NDArray[np.int64], member: Mask, seed: i
     return margin.astype(np.float64)
 
 
-def neither(name: str, shadows: Shadows, member: Mask) -> Area | None:
-    """Return the area of an attack on models that saw neither the members nor the non-members.
+def tail(scores: Floats, member: Mask) -> Area:
+    """Return how many more members than judged non-members lie above the limit, as shares."""
+    return Area(*_tail_and_influence(scores, member), chance=0.0)
 
-    Each stand-in is attacked over the rows that it has not seen, by the others; the areas are
-    averaged. ``None`` where no stand-in has unseen rows of both kinds.
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gate:
+    """What an attack finds on models that saw none of the rows: by ranks, and above the limit."""
+
+    area: Area
+    tail: Area
+
+
+def neither(name: str, shadows: Shadows, member: Mask) -> Gate | None:
+    """Return what an attack finds on models that saw neither the members nor the non-members.
+
+    Each stand-in is attacked over the rows that it has not seen, by the others; what is
+    found is averaged. ``None`` where no stand-in has unseen rows of both kinds.
     """
-    found = []
-    for scores in against_each_other(name, shadows):
-        known = np.isfinite(scores)
-        if member[known].all() or not member[known].any():
-            continue
-        value, influence = area_and_influence(scores[known], member[known])
-        whole = np.zeros(len(scores))
-        whole[known] = influence
-        found.append((value, whole))
-    if not found:
+    return _averaged(against_each_other(name, shadows), member)
+
+
+def one_sided(name: str, sided: Shadows, shadows: Shadows, member: Mask) -> Gate | None:
+    """Return what an attack finds on models that know members' kind alone, over unseen rows.
+
+    Each of ``sided`` is attacked as the model is, by the same ``shadows``. Where non-members
+    differ from members in what labels follow from inputs, a model that learnt from members alone
+    is less sure of the former, whether or not it saw the latter.
+    """
+    scores = np.stack([ATTACKS[name](said, shadows) for said in sided.chances])
+    return _averaged(np.where(sided.include, np.nan, scores), member)
+
+
+def _averaged(scores: Floats, member: Mask) -> Gate | None:
+    """Return the means of what ``[k, n]`` scores find, each over the rows of which they are known.
+
+    ``None`` where none has two rows of either kind.
+    """
+    known = np.isfinite(scores)
+    useful = [
+        at
+        for at, rows in enumerate(known)
+        if min((rows & it).sum() for it in (member, ~member)) > 1
+    ]
+    if not useful:
         return None
+    found = [
+        _mean([_whole(of, scores[at], member, known[at]) for at in useful])
+        for of in (area_and_influence, _tail_and_influence)
+    ]
+    return Gate(Area(*found[0]), Area(*found[1], chance=0.0))
+
+
+def _whole(of: Figure, scores: Floats, member: Mask, known: Mask) -> tuple[float, Floats]:
+    value, influence = of(scores[known], member[known])
+    whole = np.zeros(len(scores))
+    whole[known] = influence
+    return value, whole
+
+
+def _mean(found: list[tuple[float, Floats]]) -> tuple[float, Floats]:
     values, parts = zip(*found, strict=True)
-    return Area(float(np.mean(values)), np.mean(parts, axis=0))
+    return float(np.mean(values)), np.mean(parts, axis=0)
+
+
+def _tail_and_influence(scores: Floats, member: Mask) -> tuple[float, Floats]:
+    found = cut(scores, member, FPR)
+    judged = np.flatnonzero(~member)[1::2]
+    above = (scores > found.at).astype(np.float64)
+    influence = np.zeros(len(scores))
+    for rows, sign in ((np.flatnonzero(member), 1), (judged, -1)):
+        spread = np.sqrt(len(rows) * max(len(rows) - 1, 1))
+        influence[rows] = sign * (above[rows] - above[rows].mean()) / spread
+    return found.hits / found.members - found.false / found.judged, influence
 
 
 def _folds(member: Mask, seed: int) -> NDArray[np.int64]:

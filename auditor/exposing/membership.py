@@ -11,10 +11,9 @@ from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Re
 from auditor.exposing.attacks import ATTACKS, rounded
 from auditor.exposing.pools import LEAST
 from auditor.exposing.standins import RECIPE_KIND
-from auditor.exposing.thresholds import cut
+from auditor.exposing.thresholds import cut, rate_at
 from auditor.exposing.verdicts import Finding, Said, at_risk, examine, overall, power
 from auditor.exposing.witnesses import Witness
-from auditor.stats.proportions import clopper_pearson
 from auditor.stats.ranking import auc
 
 AUC, VERDICT = "auc", "verdict"
@@ -57,7 +56,7 @@ def readings(witness: Witness, confidence: float, listed: int) -> Iterator[Readi
     findings = tuple(examine(witness, attack) for attack in witness.attacks)
     for finding in findings:
         yield _area(finding, auc(finding.scores, finding.member, confidence), NO_ROUNDING, ALL)
-        yield from _rates(finding, confidence)
+        yield from _rates(finding, 1 - (1 - confidence) / len(findings))
         if not witness.labels_only:
             yield _rounded(witness, finding, confidence)
         yield _verdict(finding, witness, listed)
@@ -84,13 +83,14 @@ def _area(finding: Finding, interval: Interval, rounding: str, group: str) -> Me
 
 
 def _rates(finding: Finding, confidence: float) -> Iterator[Measurement]:
+    """Measure members found at few false alarms, of all attacks jointly at the confidence."""
     others = int((~finding.member).sum())
     for name, (fpr, least) in RATES.items():
         if others < least:
             continue
         found = cut(finding.scores, finding.member, fpr)
         yield Measurement.of(
-            clopper_pearson(found.hits, found.members, confidence),
+            rate_at(finding.scores, finding.member, fpr, confidence),
             name,
             Unit.SHARE,
             bound=Bound.AT_LEAST,
@@ -115,7 +115,7 @@ def _verdict(finding: Finding, witness: Witness, listed: int) -> Measurement:
         **finding.details(),
         "power": power(finding),
         "limit": finding.cut.details(0.95),
-        "reason": "; ".join(finding.reasons) if finding.doubted else "",
+        "reason": finding.reason,
         "worst_rows": _worst(witness, finding, listed),
     }
     return _text(finding.said.value, len(witness.member), dict(finding.params), details)
@@ -123,14 +123,14 @@ def _verdict(finding: Finding, witness: Witness, listed: int) -> Measurement:
 
 def _together(witness: Witness, findings: tuple[Finding, ...], listed: int) -> Measurement:
     main, said = findings[-1], overall(findings)
-    told = "; ".join(main.reasons)
     details: dict[str, Json] = {
         "attacks": [
             {**finding.params, "said": finding.said.value, "auc": finding.area.value}
             for finding in findings
         ],
         "power": power(main),
-        **({"doubt": told, "reason": told} if said is Said.INCONCLUSIVE else {"reason": ""}),
+        **({"doubt": main.reason} if said is Said.INCONCLUSIVE else {}),
+        "reason": main.reason if said is Said.INCONCLUSIVE else "",
         "worst_rows": _worst(witness, main, listed),
         "members": int(witness.member.sum()),
         "non_members": int((~witness.member).sum()),

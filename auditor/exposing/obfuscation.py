@@ -22,6 +22,10 @@ from auditor.stats.ranking import auc, paired_auc_difference
 from auditor.stats.smooth_changes import smooth_change
 
 SEED = 11
+ATTACKER = (
+    "asks once a row and does not adapt to how answers were altered; who asks about noisy copies, "
+    "or averages noise away, loses less"
+)
 ATTACK = ("rmia", NETWORK_KIND)
 EMITS: Mapping[str, Metric] = {
     "auc": Metric(
@@ -30,7 +34,12 @@ EMITS: Mapping[str, Metric] = {
         Bound.AT_LEAST,
         higher_is_better=False,
     ),
-    "auc_change": Metric("What altering takes from the attack", Unit.SHARE),
+    "auc_change": Metric(
+        "What altering adds to an attack that does not adapt, negative where it hides",
+        Unit.SHARE,
+        Bound.AT_LEAST,
+        higher_is_better=False,
+    ),
     "smece_change": Metric("Calibration error that altering adds", Unit.SHARE),
     "brier_change": Metric("Brier score that altering adds", Unit.NONE),
     "accuracy_change": Metric("Accuracy that altering adds", Unit.SHARE),
@@ -38,7 +47,9 @@ EMITS: Mapping[str, Metric] = {
 }
 
 
-def evidence_of(way: Mitigation, answers: Answers, shadows: Floats) -> dict[str, Item]:
+def evidence_of(
+    way: Mitigation, answers: Answers, shadows: Floats, sided: Floats
+) -> dict[str, Item]:
     """Return what is kept of one way: a place a row, and of each stand-in."""
     return {
         f"chance_{way.key}": answers.chance,
@@ -46,6 +57,7 @@ def evidence_of(way: Mitigation, answers: Answers, shadows: Floats) -> dict[str,
         f"right_{way.key}": answers.right,
         f"brier_{way.key}": answers.brier,
         f"shadows_{way.key}": shadows.astype(np.float32),
+        f"sided_{way.key}": sided.astype(np.float32),
     }
 
 
@@ -61,17 +73,23 @@ def readings(
         yield _leak(finding, auc(finding.scores, finding.member, confidence), place)
         if way is not ways[0]:
             gain = _less_leak(seen, plain, confidence)
-            yield _cost(gain, "auc_change", Unit.SHARE, place, doubted=finding.doubted)
+            yield _change(gain, place, doubted=finding.doubted)
             yield from _costs(before, _answers(evidence, way), ~witness.member, confidence, place)
         yield _verdict(finding, place)
 
 
 def _altered(evidence: Evidence, witness: Witness, way: Mitigation) -> Witness:
-    chances = cast("NDArray[np.float32]", evidence[f"shadows_{way.key}"]).astype(np.float64)
-    include = witness.kinds[NETWORK_KIND].include
     target = np.clip(_answers(evidence, way).chance, SQUEEZED, 1)
-    shadows = Shadows(np.clip(chances, SQUEEZED, 1), include)
-    return replace(witness, target=target, kinds={NETWORK_KIND: shadows})
+    kinds, sided = (
+        {NETWORK_KIND: _stand_ins(evidence, f"{name}_{way.key}", of[NETWORK_KIND].include)}
+        for name, of in (("shadows", witness.kinds), ("sided", witness.sided))
+    )
+    return replace(witness, target=target, kinds=kinds, sided=sided)
+
+
+def _stand_ins(evidence: Evidence, name: str, include: NDArray[np.bool_]) -> Shadows:
+    chances = cast("NDArray[np.float32]", evidence[name]).astype(np.float64)
+    return Shadows(np.clip(chances, SQUEEZED, 1), include)
 
 
 def _answers(evidence: Evidence, way: Mitigation) -> Answers:
@@ -110,18 +128,21 @@ def _cost(
     metric: str,
     unit: Unit,
     place: Mapping[str, Scalar],
-    *,
-    doubted: bool = False,
 ) -> Measurement:
+    return Measurement.of(interval, metric, unit, params=place, repeat=Repeat.INTERVAL)
+
+
+def _change(interval: Interval, place: Mapping[str, Scalar], *, doubted: bool) -> Measurement:
     doubt = {"doubt": "a gate of the attack failed"} if doubted else {}
     return Measurement.of(
         interval,
-        metric,
-        unit,
+        "auc_change",
+        Unit.SHARE,
+        bound=Bound.AT_LEAST,
         params=place,
         repeat=Repeat.INTERVAL,
         doubted=doubted,
-        details=doubt,
+        details={"attacker": ATTACKER, **doubt},
     )
 
 
@@ -139,7 +160,6 @@ def _leak(finding: Finding, interval: Interval, place: Mapping[str, Scalar]) -> 
 
 
 def _verdict(finding: Finding, place: Mapping[str, Scalar]) -> Measurement:
-    reason = "; ".join(finding.reasons) if finding.said is Said.INCONCLUSIVE else ""
     return Measurement(
         metric="verdict",
         value=finding.said.value,
@@ -148,6 +168,11 @@ def _verdict(finding: Finding, place: Mapping[str, Scalar]) -> Measurement:
         n=len(finding.member),
         params=place,
         repeat=Repeat.INTERVAL,
-        doubted=finding.doubted,
-        details={**finding.details(), "power": power(finding), "reason": reason},
+        doubted=finding.said is Said.INCONCLUSIVE,
+        details={
+            **finding.details(),
+            "power": power(finding),
+            "reason": finding.reason,
+            "attacker": ATTACKER,
+        },
     )

@@ -1,7 +1,7 @@
 """Stand-ins for the model, half of them with each row of a pool and half without."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,8 @@ from auditor.exposing.labels import decided
 from auditor.exposing.pools import Pool
 from auditor.shadows.agreement import agreement, mismatch
 from auditor.shadows.features import numbers
-from auditor.shadows.retraining import lessons, retrain
+from auditor.shadows.retraining import Lessons, retrain
+from auditor.shadows.stacks import Stack
 from auditor.shadows.training import LOGISTIC, Settings, train_stack
 
 LOGISTIC_KIND, NETWORK_KIND, DISTILLED_KIND, RECIPE_KIND = (
@@ -37,14 +38,21 @@ KINDS: Mapping[str, Settings] = {
 }
 """What can stand in without a recipe, from the weakest to what has found most."""
 
+Ask = Callable[[Stack], Floats]
+"""How ``k`` stand-ins are asked, as the model is: what ``[k, n]`` they give each row's label."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StandIns:
-    """What stand-ins of each kind say of a pool; of the recipe's, also why they do not count."""
+    """What stand-ins of each kind say of a pool; of the recipe's, also why they do not count.
+
+    ``sided`` are those that learn from training data alone, as the model did.
+    """
 
     kinds: Mapping[str, Shadows]
     gap: Gap | None = None
     agreement: Mapping[str, Json] | None = None
+    sided: Mapping[str, Shadows] = field(default_factory=dict)
 
     def to_evidence(self) -> dict[str, Item]:
         """Return the arrays of each kind, and what is said of them."""
@@ -52,8 +60,12 @@ class StandIns:
         for name, shadows in self.kinds.items():
             arrays[f"include_{name}"] = shadows.include
             arrays[f"chances_{name}"] = shadows.chances.astype(np.float32)
+        for name, shadows in self.sided.items():
+            arrays[f"include_sided_{name}"] = shadows.include
+            arrays[f"chances_sided_{name}"] = shadows.chances.astype(np.float32)
         arrays["stand_ins"] = {
             "kinds": list(self.kinds),
+            "sided": list(self.sided),
             "gap": None if self.gap is None else write_gap(self.gap),
             "agreement": None if self.agreement is None else dict(self.agreement),
         }
@@ -69,8 +81,8 @@ def halves(models: int, rows: int, rng: np.random.Generator) -> Include:
     return found
 
 
-def stand_ins(
-    subject: Subject, pool: Pool, said: Floats, kinds: tuple[str, ...], models: int
+def stand_ins(  # noqa: PLR0913 -- what is trained, on what, and how it is asked
+    subject: Subject, pool: Pool, said: Floats, ask: Ask, *, kinds: tuple[str, ...], models: int
 ) -> dict[str, Shadows]:
     """Train ``models`` stand-ins of each kind; distilled ones learn what the model ``said``."""
     features = numbers(pool.inputs)
@@ -87,19 +99,19 @@ def stand_ins(
             seed=subject.seed + at,
             progress=subject.progress,
         )
-        chances = stack.chances(features, pool.labels).astype(np.float64)
-        found[kind] = Shadows(chances, include)
+        found[kind] = Shadows(ask(stack), include)
     return found
 
 
-def retrained(subject: Subject, pool: Pool, models: int) -> StandIns:
+def retrained(subject: Subject, pool: Pool, models: int, *, labels_only: bool) -> StandIns:
     """Train ``models`` times by the recipe on halves of the pool and all other training rows.
 
     What cannot be had, or is not of the recipe that made the artifact, is a Gap.
     """
     recipe, evaluation = subject.recipe, subject.datasets[Role.EVALUATION]
-    if isinstance(recipe, Gap) or not models:
-        return StandIns({}, recipe if isinstance(recipe, Gap) else _NOT_ASKED)
+    if isinstance(recipe, Gap) or not models or labels_only:
+        why = _LABELS_ALONE if labels_only else _NOT_ASKED
+        return StandIns({}, recipe if isinstance(recipe, Gap) else why)
     include = halves(models, len(pool.labels), np.random.default_rng([subject.seed, 99]))
     try:
         chances, held = _answers(subject, recipe, pool, include)
@@ -127,7 +139,7 @@ def _answers(
     inputs = np.concatenate([pool.inputs, training.inputs[pool.rest]])
     labels = np.concatenate([pool.labels, training.labels[pool.rest]])
     always = np.ones((len(include), len(pool.rest)), dtype=np.bool_)
-    given = lessons(inputs, labels, np.concatenate([include, always], axis=1), subject.seed)
+    given = Lessons(inputs, labels, np.concatenate([include, always], axis=1), subject.seed)
     asked = (pool.inputs, evaluation.inputs[pool.held])
     told, held = retrain(recipe, given, asked, subject.progress)
     return told[:, np.arange(len(pool.labels)), pool.labels], held
@@ -137,6 +149,11 @@ def _decisions(subject: Subject, data: Dataset, rows: NDArray[np.int64]) -> NDAr
     return subject.decisions(data.role)[rows]
 
 
+_LABELS_ALONE = Gap(
+    reason=Reason.UNSUPPORTED,
+    detail="The model gives labels alone; what its recipe makes is not asked about noisy copies.",
+    cure="Audit the model with its scores.",
+)
 _NOT_ASKED = Gap(
     reason=Reason.OVER_BUDGET,
     detail="This budget trains nothing again by the recipe.",

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 from scipy.stats import binom, hypergeom, mannwhitneyu
 
 from auditor.domain.canonical import Json
+from auditor.domain.intervals import Interval
 from auditor.domain.tasks import Floats
 from auditor.stats.proportions import exact_limits
 
@@ -74,6 +75,45 @@ def cut(scores: Floats, member: Mask, fpr: float) -> Cut:
     return Cut(at, int((ours > at).sum()), len(ours), int((judged > at).sum()), len(judged))
 
 
+def rate_at(scores: Floats, member: Mask, fpr: float, confidence: float) -> Interval:
+    """Return the share of members above the limit that non-members exceed at ``fpr`` in truth.
+
+    Limits are order statistics, whose own rate of false alarms is random (a beta variable): below
+    stands the share above the limit that a rate of ``fpr`` is surely not exceeded by, above the
+    share not below the one that surely has such a rate. Each end gives half of its error to the
+    limit and half to the share (Clopper and Pearson 1934), so that both hold jointly. All
+    non-members set the limit.
+    """
+    others, ours = np.sort(scores[~member])[::-1], scores[member]
+    tail = (1 - confidence) / 4
+    fewer, more = surely_below(len(others), fpr, tail), surely_above(len(others), fpr, tail)
+    sure = int((ours > others[fewer - 1]).sum()) if fewer else 0
+    most = int((ours >= others[more - 1]).sum()) if more <= len(others) else len(ours)
+    middle = int((ours > others[int(fpr * len(others))]).sum())
+    low, high = exact_limits([sure, most], [len(ours)] * 2, tail)
+    method = "clopper-pearson at limits that are order statistics, half of the error each"
+    return Interval(
+        middle / len(ours), float(low[0]), float(high[1]), confidence, method, len(scores)
+    )
+
+
+def surely_below(others: int, fpr: float, tail: float) -> int:
+    """Return the largest rank from above whose score non-members exceed at ``fpr`` at most.
+
+    It fails to with the chance ``tail``; 0 where even the highest score of so many might.
+    """
+    return int(np.searchsorted(binom.cdf(np.arange(others), others, fpr), tail, side="right"))
+
+
+def surely_above(others: int, fpr: float, tail: float) -> int:
+    """Return the smallest rank from above whose score non-members reach at ``fpr`` at least.
+
+    It fails to with the chance ``tail``; ``others + 1`` where none of so many surely does.
+    """
+    enough = binom.sf(np.arange(others), others, fpr) <= tail
+    return int(np.argmax(enough)) + 1 if enough.any() else others + 1
+
+
 def rank_test(scores: Floats, member: Mask) -> float:
     """Return the chance that members score so high by luck of who is one.
 
@@ -89,6 +129,14 @@ def smallest_auc(members: int, others: int, level: float, power: float = POWER) 
     """Return the least area that the rank test at ``level`` sees with the chance ``power``."""
     spread = np.sqrt((members + others + 1) / (12 * members * others))
     return float(min(1.0, 0.5 + (ndtri(1 - level) + ndtri(power)) * spread))
+
+
+def area_of(advantage: float) -> float:
+    """Return the area of normal scores whose best limit has such an advantage.
+
+    The advantage is what members found exceed false alarms by (Yeom et al. 2018, IEEE CSF).
+    """
+    return float(ndtr(np.sqrt(2) * ndtri((1 + advantage) / 2)))
 
 
 def smallest_tpr(members: int, judged: int, fpr: float, level: float) -> float | None:

@@ -1,41 +1,51 @@
 """Whether an attack shows a leak, shows none that it could have seen, or does not count."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditor.domain.canonical import Json
+from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN, WEAK
 from auditor.domain.tasks import Floats
 from auditor.exposing.attacks import ATTACKS
-from auditor.exposing.gates import Area, area, neither
-from auditor.exposing.thresholds import Cut, cut, rank_test, smallest_auc, smallest_tpr
+from auditor.exposing.gates import FPR, Area, Gate, area, neither, one_sided, tail
+from auditor.exposing.thresholds import Cut, area_of, cut, rank_test, smallest_auc, smallest_tpr
 from auditor.exposing.witnesses import Attack, Witness
 
-FPR = 0.01
 LEVEL = 0.001
 """The chance that a clean audit is said to leak, all its attacks together."""
 TESTS = 2
 """Tests of each attack: of ranks, and of the rows above a limit."""
 BEYOND = 0.95
+SAW_NEITHER = "models that saw neither"
+ONE_SIDED = "models of training data alone that saw neither, as where labels drifted"
+_TOO_FEW = (
+    f"too few rows: even an advantage of {WEAK} (an area of {area_of(WEAK):.2f}) could be missed"
+)
+_EXPLAINED = (
+    "chance does not explain the scores, but the attack does not do better than on models that saw "
+    "neither"
+)
 
 
 class Said(StrEnum):
     """What may be said of a leak."""
 
-    SHOWN = "shown"
-    NO_EVIDENCE = "no evidence at this power"
-    INCONCLUSIVE = "inconclusive"
+    SHOWN = SHOWN
+    NO_EVIDENCE = NOT_SEEN
+    INCONCLUSIVE = OPEN
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Finding:
     """One attack: its scores ``[n]``, and what the gates and the tests make of them.
 
-    ``ranks`` and ``cut`` test whether members score higher by chance; ``unseen`` is the area that
-    the same attack has on models that saw neither kind of rows, ``beyond`` how much larger its
-    area is on this one.
+    ``ranks`` and ``cut`` test whether members score higher by chance; ``unseen`` is what the same
+    attack finds on models that saw neither kind of rows, ``sided`` on models that learnt from
+    training data alone and saw neither the members nor the non-members. What ``ranks`` finds has to
+    be more than they do by ``area``, what ``cut`` alone finds also by ``tail``.
     """
 
     attack: Attack
@@ -44,31 +54,63 @@ class Finding:
     ranks: float
     cut: Cut
     area: Area
-    unseen: Area | None
+    tail: Area
+    unseen: Gate | None
+    sided: Gate | None
     blind: Area
     level: float
-    reasons: tuple[str, ...] = field(default=())
 
     @property
     def found(self) -> bool:
-        """Whether a test says that chance does not explain the scores, nor other models do."""
-        by_chance = min(self.ranks, self.cut.p_value) > self.level
-        if by_chance or self.unseen is None:
-            return False
-        return self.area.beyond(self.unseen, BEYOND)[1] > 0
+        """Whether a test says that chance does not explain the scores."""
+        return min(self.ranks, self.cut.p_value) <= self.level
+
+    @property
+    def beyond(self) -> bool:
+        """Whether more is found than on each kind of models that saw none of the rows."""
+        by_ranks = self.ranks <= self.level
+        return all(
+            gate is not None
+            and self.area.beyond(gate.area, BEYOND)[1] > 0
+            and (by_ranks or (not gate.tail.raised and self.tail.beyond(gate.tail, BEYOND)[1] > 0))
+            for gate in (self.unseen, self.sided)
+        )
+
+    @property
+    def gated(self) -> bool:
+        """Whether rows are told apart by what no model has seen, as a leak would do it."""
+        gates = (self.unseen, self.sided)
+        return self.blind.raised or any(gate is None or gate.area.raised for gate in gates)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What keeps the attack from counting, a gate each."""
+        found = _reasons(self.unseen, self.sided, self.blind)
+        return (*found, _EXPLAINED) if self.found and not self.beyond else found
+
+    @property
+    def weak(self) -> bool:
+        """Whether its tests would not even see a leak that nobody could miss."""
+        members = self.cut.members
+        return smallest_auc(members, len(self.member) - members, self.level) > area_of(WEAK)
 
     @property
     def said(self) -> Said:
         """What may be said by this attack."""
-        raised = self.unseen is None or self.unseen.raised or self.blind.raised
-        if self.found and not raised:
+        if self.found and self.beyond and not self.gated:
             return Said.SHOWN
-        return Said.INCONCLUSIVE if self.reasons else Said.NO_EVIDENCE
+        return Said.INCONCLUSIVE if self.reasons or self.weak else Said.NO_EVIDENCE
 
     @property
     def doubted(self) -> bool:
         """Whether the figures rest on a gate that failed."""
-        return self.said is Said.INCONCLUSIVE
+        return self.said is Said.INCONCLUSIVE and bool(self.reasons)
+
+    @property
+    def reason(self) -> str:
+        """Why nothing can be said by this attack; empty where something can."""
+        too_few = (_TOO_FEW,) if self.weak else ()
+        return "; ".join((*self.reasons, *too_few)) if self.said is Said.INCONCLUSIVE else ""
 
     @property
     def params(self) -> dict[str, str]:
@@ -77,18 +119,21 @@ class Finding:
 
     def details(self) -> dict[str, Json]:
         """Return the tests and gates in plain numbers."""
-        unseen = None if self.unseen is None else self.unseen.to_json()
-        beyond = None if self.unseen is None else list(self.area.beyond(self.unseen, BEYOND))
         doubt: dict[str, Json] = {"doubt": "; ".join(self.reasons)} if self.doubted else {}
         return {
             "p_ranks": self.ranks,
             "p_threshold": self.cut.p_value,
             "level": self.level,
             "blind_auc": self.blind.to_json(),
-            "auc_on_models_that_saw_neither": unseen,
-            "auc_beyond_them": beyond,
+            **self._gate(self.unseen, "auc_on_models_that_saw_neither", "auc_beyond_them"),
+            **self._gate(self.sided, "auc_on_models_of_one_side", "auc_beyond_those"),
             **doubt,
         }
+
+    def _gate(self, gate: Gate | None, alone: str, beyond: str) -> dict[str, Json]:
+        if gate is None:
+            return {alone: None, beyond: None}
+        return {alone: gate.area.to_json(), beyond: list(self.area.beyond(gate.area, BEYOND))}
 
 
 def examine(witness: Witness, attack: Attack, looks: int | None = None) -> Finding:
@@ -99,7 +144,7 @@ def examine(witness: Witness, attack: Attack, looks: int | None = None) -> Findi
     name, kind = attack
     shadows = witness.shadows(kind)
     scores = ATTACKS[name](witness.target, shadows)
-    unseen = neither(name, shadows, witness.member)
+    own = witness.one_sided(kind)
     return Finding(
         attack,
         scores,
@@ -107,10 +152,11 @@ def examine(witness: Witness, attack: Attack, looks: int | None = None) -> Findi
         rank_test(scores, witness.member),
         cut(scores, witness.member, FPR),
         area(scores, witness.member),
-        unseen,
+        tail(scores, witness.member),
+        neither(name, shadows, witness.member),
+        None if own is None else one_sided(name, own, shadows, witness.member),
         witness.blind,
         LEVEL / (TESTS * (looks or len(witness.attacks))),
-        _reasons(unseen, witness.blind),
     )
 
 
@@ -130,6 +176,7 @@ def power(finding: Finding) -> dict[str, Json]:
         "smallest_auc": smallest_auc(members, others, finding.level),
         "smallest_tpr_at_fpr_0_01": smallest_tpr(members, finding.cut.judged, FPR, finding.level),
         "chance": 0.95,
+        "auc_that_must_be_seen": area_of(WEAK),
     }
 
 
@@ -140,21 +187,21 @@ def at_risk(finding: Finding, count: int) -> NDArray[np.int64]:
     return order[exposed][:count].astype(np.int64)
 
 
-def _reasons(unseen: Area | None, blind: Area) -> tuple[str, ...]:
+def _reasons(unseen: Gate | None, sided: Gate | None, blind: Area) -> tuple[str, ...]:
     found = []
     if blind.raised:
         found.append(
             "a classifier that asks no model tells members from non-members (area "
             f"{_ends(blind)}), so that they are not of one kind"
         )
-    if unseen is None:
-        found.append("no stand-in has unseen rows of both kinds")
-    elif unseen.raised or unseen.lowered:
-        way = "tells" if unseen.raised else "mistakes"
-        found.append(
-            f"the attack {way} members from non-members on models that saw neither (area "
-            f"{_ends(unseen)})"
-        )
+    for gate, models in ((unseen, SAW_NEITHER), (sided, ONE_SIDED)):
+        if gate is None:
+            found.append(f"there are no {models}")
+        elif gate.area.raised or gate.area.lowered:
+            way = "tells" if gate.area.raised else "mistakes"
+            found.append(
+                f"the attack {way} members from non-members on {models} (area {_ends(gate.area)})"
+            )
     return tuple(found)
 
 

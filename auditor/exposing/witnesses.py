@@ -16,7 +16,6 @@ from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Floats
 from auditor.exposing.attacks import LEAST_FOR_LIRA, Shadows
 from auditor.exposing.gates import Area, area
-from auditor.exposing.labels import decided
 from auditor.exposing.pools import Pool
 from auditor.exposing.standins import DISTILLED_KIND
 
@@ -31,7 +30,8 @@ class Witness:
 
     ``target`` is the chance ``[n]`` that the model gives each row's label (of a model that gives
     labels alone, the share of noisy copies), ``blind`` how much like a member it looks to whom no
-    model is known. ``groups`` maps a column to its levels and each row's.
+    model is known; ``sided`` are stand-ins that learnt from training data alone. ``groups`` maps a
+    column to its levels and each row's.
     """
 
     ids: NDArray[np.str_]
@@ -39,6 +39,7 @@ class Witness:
     target: Floats
     blind: Area
     kinds: Mapping[str, Shadows]
+    sided: Mapping[str, Shadows]
     groups: Mapping[str, tuple[tuple[str, ...], NDArray[np.int64]]]
     shared: int
     labels_only: bool
@@ -59,6 +60,10 @@ class Witness:
             cast("Floats", evidence["target"]),
             area(cast("Floats", evidence["blind"]), member),
             {str(kind): _shadows(evidence, str(kind)) for kind in cast("list[str]", told["kinds"])},
+            {
+                str(kind): _shadows(evidence, f"sided_{kind}")
+                for kind in cast("list[str]", told["sided"])
+            },
             {name: (tuple(levels), codes[at]) for at, (name, levels) in enumerate(columns)},
             cast("int", about["shared"]),
             bool(about["labels_only"]),
@@ -84,6 +89,11 @@ class Witness:
     def shadows(self, kind: str) -> Shadows:
         """Return the stand-ins of a kind; of none, the strongest: they still judge the rows."""
         return self.strongest if kind == NO_STAND_IN else self.kinds[kind]
+
+    def one_sided(self, kind: str) -> Shadows | None:
+        """Return those that learnt from one side, of a kind or of the one most like the model."""
+        last = list(self.sided.values())[-1] if self.sided else None
+        return self.sided.get(kind, last)
 
 
 def write(pool: Pool, target: Floats, blind: Floats, *, labels_only: bool) -> dict[str, Item]:
@@ -115,12 +125,6 @@ def given(subject: Subject, pool: Pool, said: Floats) -> tuple[Floats, bool]:
     """
     chances = said[np.arange(len(pool.labels)), pool.labels].astype(np.float64)
     return chances, subject.labels_only(Role.EVALUATION)
-
-
-def right(subject: Subject, pool: Pool, said: Floats) -> NDArray[np.bool_]:
-    """Return which rows ``[n]`` the model decided as they are labelled."""
-    found: NDArray[np.bool_] = decided(subject, said) == pool.labels
-    return found
 
 
 def _shadows(evidence: Evidence, kind: str) -> Shadows:

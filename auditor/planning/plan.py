@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from auditor.domain.checks import Check
+from auditor.domain.budgets import SECONDS_A_TRAINED_ROW
+from auditor.domain.checks import Check, Need
 from auditor.domain.policies import Policy, Rule
 from auditor.planning.plans import AuditPlan, CheckPlan, Foreseen, Outlook, RulePlan, total
 from auditor.planning.prospects import excused, foresee, unanswerable
@@ -26,7 +27,8 @@ def _check(check: Check, outlook: Outlook) -> CheckPlan:
     cost = check.cost(outlook.size)
     asking = _times(cost.queries, outlook.seconds_per_query)
     crafting = _times(cost.passes, outlook.seconds_per_pass)
-    seconds = total([asking, crafting, cost.seconds])
+    trained = 0 if Need.RECIPE in outlook.lacking.get(check.id, ()) else cost.trained
+    seconds = total([asking, crafting, cost.seconds, trained * SECONDS_A_TRAINED_ROW])
     return CheckPlan(
         check=check.id,
         title=check.title,

@@ -15,6 +15,7 @@ from auditor.shadows.stacks import Stack
 from auditor.shadows.training import Settings, train_stack
 
 WEIGHTS = np.random.default_rng(99).normal(size=(6, 3))
+TURNED = np.array([1.0, 1.0, 1.0, 1.0, -1.0, -1.0])
 GREEDY = Settings(hidden=(64,), epochs=100)
 MODEST = Settings(epochs=5, updates=100, rate=0.03)
 ROWS = 200
@@ -22,8 +23,19 @@ ROWS = 200
 
 def drawn(rng: np.random.Generator, rows: int) -> tuple[Floats, np.ndarray]:
     """Rows of three classes that overlap."""
-    inputs = rng.normal(size=(rows, 6))
-    return inputs, (inputs @ WEIGHTS + rng.gumbel(size=(rows, 3))).argmax(axis=1)
+    return labelled(rng, rng.normal(size=(rows, 6)))
+
+
+def labelled(rng: np.random.Generator, inputs: Floats) -> tuple[Floats, np.ndarray]:
+    """Label rows by one law."""
+    return inputs, (inputs @ WEIGHTS + rng.gumbel(size=(len(inputs), 3))).argmax(axis=1)
+
+
+def _bent(inputs: Floats) -> Floats:
+    """Make a line of two columns a parabola: no column's mean or spread changes, nor any two's."""
+    moved = inputs.copy()
+    moved[:, 0] = (inputs[:, 1] ** 2 - 1) / np.sqrt(2)
+    return moved
 
 
 def trained(inputs: Floats, labels: np.ndarray, settings: Settings, seed: int = 0) -> Stack:
@@ -38,14 +50,22 @@ def exposed(
     others: int = ROWS,
     on: str = "members",
     stretched: float = 1.0,
+    drifted: bool = False,
+    bent: bool = False,
+    strangers: int = 600,
     **fields: object,
 ) -> Subject:
-    """A subject whose model was trained on its training data, or on 600 rows of neither kind.
+    """A subject whose model was trained on its training data, or on ``strangers`` of neither kind.
 
-    ``stretched`` non-members lie further out than members do.
+    ``stretched`` non-members lie further out than members do, ``bent`` ones on a curve of the same
+    mean and spread; the labels of ``drifted`` ones follow from their inputs in another way.
     """
     rng = np.random.default_rng([seed, 7])
-    inside, outside, neither = (drawn(rng, rows) for rows in (members, others, 600))
+    inside, outside, neither = (drawn(rng, rows) for rows in (members, others, strangers))
+    if bent:
+        outside = labelled(rng, _bent(outside[0]))
+    if drifted:
+        outside = outside[0], labelled(rng, outside[0] * TURNED)[1]
     stack = trained(*(inside if on == "members" else neither), settings, seed)
     subject = surveyed(
         sample(outside[0] * stretched, outside[1], **fields),

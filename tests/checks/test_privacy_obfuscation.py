@@ -40,6 +40,17 @@ def test_a_model_that_remembers_is_shown_to_until_its_answers_say_less() -> None
     )
 
 
+def test_what_altering_hides_is_a_bound_against_who_does_not_adapt() -> None:
+    for item in (it for it in of(greedy()) if it.metric in {"auc_change", "verdict"}):
+        assert item.bound is Bound.AT_LEAST
+        assert "does not adapt" in item.details["attacker"]
+
+
+def test_labels_alone_are_right_or_wrong_and_no_more() -> None:
+    seen = CHECK().observe(greedy(), Shard())
+    assert set(np.unique(seen["chance_labels_0"])) <= {0.0, 1.0}
+
+
 def test_rounding_hides_next_to_nothing() -> None:
     found = of(greedy())
     assert measured(found, "verdict", mitigation="rounding").value == Said.SHOWN
@@ -79,6 +90,14 @@ def test_figures_are_doubted_where_the_rows_differ_by_themselves() -> None:
     assert measured(found, "auc", **NONE).doubted
     assert measured(found, "auc_change", mitigation="rounding").doubted
     assert not measured(found, "brier_change", mitigation="rounding").doubted
+
+
+def test_thirty_rows_of_a_kind_decide_nothing() -> None:
+    found = of(exposed(MODEST, on="neither", members=30, others=30))
+    for verdict in (item for item in found if item.metric == "verdict"):
+        assert verdict.value == Said.INCONCLUSIVE
+        assert verdict.doubted
+        assert "too few rows" in verdict.details["reason"]
 
 
 def test_altering_asks_nothing_more() -> None:

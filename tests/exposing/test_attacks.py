@@ -79,11 +79,11 @@ def test_models_that_saw_neither_tell_nothing_unless_the_rows_differ(name: str) 
     _, member, shadows = remembered(8, 2000, 1.0)
     fair = neither(name, shadows, member)
     assert fair is not None
-    assert not fair.raised
-    assert not fair.lowered
+    assert not fair.area.raised
+    assert not fair.area.lowered
     biased = neither(name, shadows, shadows.chances.mean(axis=0) > 0.8)
     assert biased is not None
-    assert biased.raised or biased.lowered
+    assert biased.area.raised or biased.area.lowered
 
 
 def test_without_unseen_rows_of_both_kinds_there_is_no_gate() -> None:

@@ -5,7 +5,8 @@ import pytest
 from evasion_toys import NOTHING, ToyModel, box, classes, subject
 
 from auditor.domain.subjects import Subject
-from auditor.exposing.labels import SCALES, decided, steadiness
+from auditor.exposing.labels import SCALES, decided, of_stack, of_target, steadiness
+from auditor.shadows.training import train_stack
 
 
 def stepping() -> Subject:
@@ -19,37 +20,58 @@ def test_rows_far_from_the_boundary_are_steadier() -> None:
     asking = stepping()
     inputs = np.column_stack([np.linspace(0, 1, 41), np.zeros(41)])
     labels = (inputs[:, 0] > 0.5).astype(np.int64)
-    found = steadiness(asking, inputs, labels, np.ones(41, bool), 20)
+    found = steadiness(asking, inputs, labels, of_target(asking), 20)
     assert found[0] > 0.9 > found[19]
     assert found[40] > 0.9 > found[21]
     assert ((found > 0) & (found < 1)).all()
-    assert asking.model.queries == 41 * 20 * len(SCALES)
+    assert asking.model.queries == 41 * (20 * len(SCALES) + 1)
 
 
 def test_noise_stays_inside_the_space_and_flips_what_has_two_values() -> None:
     asking = stepping()
     inputs = np.column_stack([np.linspace(0, 1, 30), np.arange(30) % 2])
-    steadiness(asking, inputs, np.zeros(30, np.int64), np.ones(30, bool), 3)
+    steadiness(asking, inputs, np.zeros(30, np.int64), of_target(asking), 3)
     asked = np.concatenate(asking.model.seen)
     assert asked.min() >= 0
     assert asked.max() <= 1
     assert set(np.unique(asked[:, 1])) == {0.0, 1.0}
-    assert (asked[:30, 1] != inputs[:, 1]).any()
+    assert (asked[30:60, 1] != inputs[:, 1]).any()
 
 
 def test_whole_numbers_stay_whole() -> None:
     asking = stepping()
     inputs = np.random.default_rng(0).integers(0, 9, (30, 2))
-    steadiness(asking, inputs, np.zeros(30, np.int64), np.ones(30, bool), 1)
+    steadiness(asking, inputs, np.zeros(30, np.int64), of_target(asking), 1)
     assert all(rows.dtype == inputs.dtype for rows in asking.model.seen)
 
 
 def test_texts_are_told_by_their_own_decision() -> None:
     asking = stepping()
-    right = np.array([True, False])
-    found = steadiness(asking, np.array(["a", "b"]), np.zeros(2, np.int64), right, 5)
+    asked = []
+
+    def decide(rows: np.ndarray) -> np.ndarray:
+        asked.append(list(rows))
+        return np.array([0, 1])
+
+    found = steadiness(asking, np.array(["a", "b"]), np.zeros(2, np.int64), decide, 5)
     assert found == pytest.approx([2 / 3, 1 / 3])
-    assert asking.model.queries == 0
+    assert asked == [["a", "b"]]
+
+
+def test_stand_ins_are_asked_about_the_same_copies_as_the_model() -> None:
+    """A stand-in that is the model is as steady as the model is."""
+    rng = np.random.default_rng(3)
+    inputs = rng.random((60, 2))
+    labels = (inputs[:, 0] > 0.5).astype(np.int64)
+    stack = train_stack(inputs, labels, 2, rng.random((3, 60)) < 0.6)
+    one = ToyModel(lambda rows: stack.logits(rows)[1].astype(np.float64))
+    asking = subject(one, NOTHING, inputs, labels, box((2,)), classes(2))
+    by_stack = steadiness(asking, inputs, labels, of_stack(asking, stack), 6)
+    assert by_stack.shape == (3, 60)
+    assert by_stack[1] == pytest.approx(
+        steadiness(asking, inputs, labels, of_target(asking), 6), abs=0.06
+    )
+    assert (by_stack[0] != by_stack[1]).any()
 
 
 def test_decisions_are_those_of_the_task() -> None:

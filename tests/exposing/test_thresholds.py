@@ -4,9 +4,20 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import fisher_exact
+from scipy.special import ndtr, ndtri
+from scipy.stats import beta, fisher_exact
 
-from auditor.exposing.thresholds import Cut, cut, rank_test, smallest_auc, smallest_tpr
+from auditor.exposing.thresholds import (
+    Cut,
+    area_of,
+    cut,
+    rank_test,
+    rate_at,
+    smallest_auc,
+    smallest_tpr,
+    surely_above,
+    surely_below,
+)
 
 
 def test_the_limit_is_set_on_one_half_and_judged_on_the_other() -> None:
@@ -65,6 +76,17 @@ def test_more_rows_see_smaller_leaks() -> None:
     assert smallest_tpr(5, 2, 0.01, 1e-4) is None
 
 
+def test_an_advantage_is_that_of_the_best_limit_of_normal_scores() -> None:
+    rng = np.random.default_rng(0)
+    apart = 2 * ndtri((1 + 0.25) / 2)
+    ours, theirs = rng.normal(size=4000) + apart, rng.normal(size=4000)
+    found = np.mean(ours[:, None] > theirs)
+    assert area_of(0.25) == pytest.approx(found, abs=0.02)
+    best = max(np.mean(ours > at) - np.mean(theirs > at) for at in np.linspace(-1, 2, 50))
+    assert best == pytest.approx(0.25, abs=0.03)
+    assert area_of(0.0) == 0.5
+
+
 def test_the_smallest_leak_is_seen_as_often_as_is_said() -> None:
     rng = np.random.default_rng(0)
     level = 0.001
@@ -74,6 +96,42 @@ def test_the_smallest_leak_is_seen_as_often_as_is_said() -> None:
         [Cut(0.0, rng.binomial(1000, tpr), 1000, 5, 500).p_value <= level for _ in range(2000)]
     )
     assert 0.94 < seen < 0.98
+
+
+@pytest.mark.parametrize(("members", "others"), [(10_000, 1000), (500, 1000), (1000, 5000)])
+@pytest.mark.parametrize("shift", [0.0, 0.6, 2.0])
+def test_the_rate_at_a_true_share_of_false_alarms_is_covered(
+    members: int, others: int, shift: float
+) -> None:
+    """The limit's own error counts: at 10,000 members its share of the error is nearly all."""
+    rng = np.random.default_rng(1)
+    member = np.arange(members + others) < members
+    truth = float(ndtr(shift - ndtri(0.99)))
+    runs = [
+        rate_at(rng.normal(size=len(member)) + shift * member, member, 0.01, 0.95)
+        for _ in range(400)
+    ]
+    assert np.mean([it.low <= truth <= it.high for it in runs]) >= 0.945
+    assert all(it.low <= it.value <= it.high for it in runs)
+    assert np.mean([it.high - it.low for it in runs]) < 0.7
+
+
+@given(st.integers(10, 3000), st.sampled_from([0.001, 0.01, 0.1]), st.sampled_from([0.01, 0.002]))
+def test_limits_are_order_statistics_whose_rate_is_sure(
+    others: int, fpr: float, tail: float
+) -> None:
+    below, above = surely_below(others, fpr, tail), surely_above(others, fpr, tail)
+    if below:
+        assert beta.sf(fpr, below, others - below + 1) <= tail
+    assert beta.sf(fpr, below + 1, others - below) > tail
+    if above <= others:
+        assert beta.cdf(fpr, above, others - above + 1) <= tail
+    assert above == 1 or beta.cdf(fpr, above - 1, others - above + 2) > tail
+
+
+def test_equal_scores_leave_the_rate_open() -> None:
+    found = rate_at(np.zeros(3000), np.arange(3000) < 1000, 0.01, 0.95)
+    assert (found.value, found.low, found.high) == (0, 0, 1)
 
 
 def test_one_non_member_cannot_set_a_limit_and_be_judged() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from auditor.checks.fairness.groups import Groups
-from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.budgets import SECONDS_A_TRAINED_ROW, Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Metric, Need
 from auditor.domain.evidence import Evidence
@@ -113,6 +113,23 @@ def test_an_unknown_pace_makes_no_figure_up() -> None:
     assert found.seconds is None
     assert found.price is None
     assert found.to_json()["seconds"] is None
+
+
+@dataclass(frozen=True, slots=True)
+class Retrained(Known):
+    """A check that trains 1,000 rows again by the owner's recipe."""
+
+    def cost(self, size: Size) -> Cost:
+        return Cost(seconds=1.0, trained=1000)
+
+
+def test_retrainings_cost_time_where_there_is_a_recipe() -> None:
+    def seconds(*lacking: Need) -> float | None:
+        outlook = replace(OUTLOOK, lacking={"quality.known": frozenset(lacking)})
+        return plan(POLICY, {"quality.known": Retrained()}, outlook).seconds
+
+    assert seconds() == pytest.approx(1 + 1000 * SECONDS_A_TRAINED_ROW)
+    assert seconds(Need.RECIPE) == pytest.approx(1)
 
 
 def test_what_is_missing_costs_nothing_and_answers_nothing() -> None:

@@ -1,12 +1,14 @@
 """Whether a recipe is the one that made the artifact."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from auditor.domain.readings import Reason
 from auditor.domain.recipes import Lesson
 from auditor.shadows.agreement import agreement, mismatch
-from auditor.shadows.retraining import lessons, retrain
+from auditor.shadows.retraining import Lessons, retrain
 
 
 def noisy(models: int, rows: int, share: float, seed: int) -> np.ndarray:
@@ -71,11 +73,29 @@ class Counting:
 def test_each_lesson_holds_its_rows_and_every_array_is_answered_by_every_model() -> None:
     inputs, labels = np.arange(6.0)[:, None], np.array([0, 0, 0, 1, 1, 1])
     include = np.array([[1, 1, 0, 1, 1, 0], [1, 1, 1, 0, 0, 0]], dtype=bool)
-    given = lessons(inputs, labels, include, seed=4)
-    assert [list(item.inputs[:, 0]) for item in given] == [[0, 1, 3, 4], [0, 1, 2]]
-    assert given[0].seed != given[1].seed
-    first, second = retrain(Counting(), given, (inputs, inputs[:2]))
-    assert first.shape == (2, 6, 2)
-    assert second.shape == (2, 2, 2)
-    assert first[0, 0].tolist() == [0.5, 0.5]
-    assert first[1, 0].tolist() == [1.0, 0.0]
+    given = Lessons(inputs, labels, include, seed=4)
+    first, second = given
+    assert [list(item.inputs[:, 0]) for item in (first, second)] == [[0, 1, 3, 4], [0, 1, 2]]
+    assert first.seed != second.seed
+    pool, part = retrain(Counting(), given, (inputs, inputs[:2]))
+    assert pool.shape == (2, 6, 2)
+    assert part.shape == (2, 2, 2)
+    assert pool[0, 0].tolist() == [0.5, 0.5]
+    assert pool[1, 0].tolist() == [1.0, 0.0]
+
+
+def test_no_two_lessons_take_memory_at_once() -> None:
+    """Sixteen retrainings on 8 MB each need one copy of their rows, not sixteen."""
+    inputs, labels = np.zeros((1000, 1000)), np.zeros(1000, dtype=np.int64)
+    given = Lessons(inputs, labels, np.ones((16, 1000), dtype=bool), seed=0)
+    assert len(given) == 16
+    tracemalloc.start()
+    retrain(Counting(), given, (inputs[:2],))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 2.5 * inputs.nbytes
+
+
+def test_lessons_are_the_same_each_time() -> None:
+    given = Lessons(np.arange(4.0)[:, None], np.zeros(4, np.int64), np.ones((3, 4), bool), seed=2)
+    assert [item.seed for item in given] == [item.seed for item in given]

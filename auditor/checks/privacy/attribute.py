@@ -10,7 +10,7 @@ import numpy as np
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN
+from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN, WEAK
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
@@ -19,7 +19,7 @@ from auditor.domain.readings import Bound, Gap, Measurement, Reading, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import class_names
 from auditor.exposing.attribute_attack import Guesses, Oracle, guess
-from auditor.exposing.attribute_gaps import TOO_FEW, UNLIKE, WEAK, WHY, no_secret
+from auditor.exposing.attribute_gaps import TOO_FEW, UNLIKE, WHY, no_secret
 from auditor.exposing.attribute_gaps import unread as unread_gap
 from auditor.exposing.attribute_readings import Contest, bounded
 from auditor.exposing.attribute_readings import contests as contests_of

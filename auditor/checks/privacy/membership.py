@@ -15,13 +15,16 @@ from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Reading
 from auditor.domain.subjects import Shard, Subject
+from auditor.domain.tasks import Floats
 from auditor.exposing.gates import blind_scores
-from auditor.exposing.labels import steadiness
+from auditor.exposing.labels import Decide, of_stack, of_target, steadiness
 from auditor.exposing.membership import AUC, EMITS, readings
 from auditor.exposing.pools import gather
+from auditor.exposing.sided import MODELS, sided
 from auditor.exposing.standins import KINDS, StandIns, retrained, stand_ins
-from auditor.exposing.witnesses import Witness, asked, given, right, write
+from auditor.exposing.witnesses import Witness, asked, given, write
 from auditor.shadows.features import numbers
+from auditor.shadows.stacks import Stack
 from auditor.stats.ranking import auc
 
 SECONDS_A_ROW_AND_MODEL = 6e-5
@@ -35,9 +38,12 @@ class Membership:
     et al. 2022) compare it with what ``models`` stand-ins of each of ``stand_ins`` say that saw the
     row or did not; with a recipe, ``retrained`` more are trained by it, and have to agree with the
     artifact as they agree with one another. A model that gives labels alone is asked about
-    ``copies`` noisy copies a row and scale. A leak is shown only if chance does not explain it,
-    members and non-members look alike to whom no model is known, and the same attack finds nothing
-    on models that saw neither. What is found is a bound: a better attack finds more.
+    ``copies`` noisy copies a row and scale, and stand-ins are asked in the same way; no recipe is
+    run for it. A leak is shown only if chance does not explain it, members and non-members look
+    alike to whom no model is known, and the same attack finds less on models that saw neither: on
+    stand-ins of both samples, and on stand-ins of training data alone, which find non-members
+    strange whose labels drifted, as the model does. What is found is a bound: a better attack finds
+    more. A drift that only the model is good enough to notice would still look like a leak.
     """
 
     rows: int = 2000
@@ -93,10 +99,19 @@ class Membership:
             raise ValueError(message)
 
     def cost(self, size: Size) -> Cost:
-        """Ask once a row; a model that gives labels alone costs more, which sizes do not tell."""
+        """Ask once a row; a model that gives labels alone costs more, which sizes do not tell.
+
+        A retraining learns from half of the pool and from all training rows besides.
+        """
         pool = self._pool(size)
-        trained = self.models * len(self.stand_ins)
-        return Cost(queries=pool, seconds=SECONDS_A_ROW_AND_MODEL * pool * trained)
+        models = (self.models + MODELS) * len(self.stand_ins)
+        members = size.beside.get(Role.TRAINING.value, 0)
+        besides = members - min(self.rows, members)
+        return Cost(
+            queries=pool,
+            seconds=SECONDS_A_ROW_AND_MODEL * pool * models,
+            trained=self.retrained * (pool // 2 + besides),
+        )
 
     def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
         """Half width of the area where members look like all others."""
@@ -116,14 +131,24 @@ class Membership:
             return {"gap": write_gap(pool)}
         said = asked(subject, pool)
         target, labels_only = given(subject, pool, said)
+        features = numbers(pool.inputs)
+
+        def steady(decide: Decide) -> Floats:
+            return steadiness(subject, pool.inputs, pool.labels, decide, self.copies)
+
+        def ask(stack: Stack) -> Floats:
+            if labels_only:
+                return steady(of_stack(subject, stack))
+            return stack.chances(features, pool.labels).astype(np.float64)
+
         if labels_only:
-            correct = right(subject, pool, said)
-            target = steadiness(subject, pool.inputs, pool.labels, correct, self.copies)
+            target = steady(of_target(subject))
         seed = subject.seed
-        blind = blind_scores(numbers(pool.inputs), pool.labels, pool.member, seed)
-        kinds = stand_ins(subject, pool, said, self.stand_ins, self.models)
-        again = retrained(subject, pool, self.retrained)
-        together = StandIns({**kinds, **again.kinds}, again.gap, again.agreement)
+        blind = blind_scores(features, pool.labels, pool.member, seed)
+        kinds = stand_ins(subject, pool, said, ask, kinds=self.stand_ins, models=self.models)
+        again = retrained(subject, pool, self.retrained, labels_only=labels_only)
+        own = sided(subject, pool, said.shape[1], self.stand_ins, ask)
+        together = StandIns({**kinds, **again.kinds}, again.gap, again.agreement, own)
         about = write(pool, target, blind, labels_only=labels_only)
         return {**about, **together.to_evidence()}
 

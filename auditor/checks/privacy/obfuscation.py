@@ -22,6 +22,7 @@ from auditor.exposing.labels import decided
 from auditor.exposing.mitigations import NONE, Answers, Mitigation
 from auditor.exposing.obfuscation import EMITS, evidence_of, readings
 from auditor.exposing.pools import Pool, gather
+from auditor.exposing.sided import MODELS, taught_on_one_side
 from auditor.exposing.standins import NETWORK, NETWORK_KIND, StandIns, halves
 from auditor.exposing.witnesses import Witness, asked, write
 from auditor.shadows.features import numbers
@@ -40,7 +41,10 @@ class Obfuscation:
     Answers are rounded to ``decimals``, cut to the ``top`` classes, to the label alone, given
     ``noise`` in nats, or cooled by ``temperatures``. The attack is that of Zarifzadeh et al.
     (2024) with ``models`` stand-ins, whose answers are altered in the same way, except for noise.
-    Nothing more is asked of the model. Costs are those on rows that it did not learn from.
+    Nothing more is asked of the model, and the attacker does not adapt: what altering hides from
+    one who asks about noisy copies or averages noise away is less, and ``auc_change`` a bound. Of
+    labels alone the attack knows whether the one answer is right. Costs are those on rows that it
+    did not learn from.
     """
 
     rows: int = 2000
@@ -107,7 +111,7 @@ class Obfuscation:
         """Ask once a row."""
         members = min(self.rows, size.beside.get(Role.TRAINING.value, 0))
         pool = members + min(self.rows, size.rows)
-        return Cost(queries=pool, seconds=SECONDS_A_ROW_AND_MODEL * pool * self.models)
+        return Cost(queries=pool, seconds=SECONDS_A_ROW_AND_MODEL * pool * (self.models + MODELS))
 
     def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
         """Say nothing: changes are as sure as the answers are alike."""
@@ -130,12 +134,17 @@ class Obfuscation:
             seed=subject.seed,
             progress=subject.progress,
         )
+        own, seen = taught_on_one_side(subject, pool, said.shape[1], NETWORK_KIND)
         altered: dict[str, Item] = {}
         for way in self._useful(subject):
             answers = _answers(subject, pool, way(said, subject.seed))
-            altered |= evidence_of(way, answers, _shadows(stack, features, pool, way))
+            told = tuple(_shadows(it, features, pool, way) for it in (stack, own))
+            altered |= evidence_of(way, answers, *told)
         blind = blind_scores(features, pool.labels, pool.member, subject.seed)
-        kept = StandIns({NETWORK_KIND: Shadows(_shadows(stack, features, pool, PLAIN), include)})
+        kept = StandIns(
+            {NETWORK_KIND: Shadows(_shadows(stack, features, pool, PLAIN), include)},
+            sided={NETWORK_KIND: Shadows(_shadows(own, features, pool, PLAIN), seen)},
+        )
         target = cast("Floats", altered[f"chance_{PLAIN.key}"])
         about = write(pool, target, blind, labels_only=False)
         return {**about, **kept.to_evidence(), **altered}
