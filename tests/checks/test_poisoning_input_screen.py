@@ -10,6 +10,7 @@ from surveyed_subjects import sample, surveyed
 
 from auditor.checks.poisoning.input_screen import CHECK, InputScreen
 from auditor.domain.budgets import Size
+from auditor.domain.columns import Column
 from auditor.domain.datasets import Role
 from auditor.domain.policies import Limits
 from auditor.domain.readings import Reason
@@ -102,6 +103,21 @@ def test_inputs_that_differ_as_a_whole_are_no_verdict() -> None:
     assert verdict.value == "inconclusive"
     assert "a shift" in verdict.details["reason"]
     assert measured(readings, "flagged_share", method="strip").doubted
+
+
+def test_inputs_that_are_clustered_show_nothing_and_fail_no_rule() -> None:
+    subject = screened(pictures(400, 1, triggered=0.15), pictures(600, 2))
+    data = subject.datasets[Role.PRODUCTION]
+    alike = replace(data, cluster=Column.of([str(row // 20) for row in range(400)]))
+    readings = read(
+        InputScreen(),
+        replace(subject, datasets={**subject.datasets, Role.PRODUCTION: alike}),
+    )
+    verdict = measured(readings, "verdict")
+    assert verdict.value == "inconclusive"
+    assert "cluster" in verdict.details["reason"]
+    limit, where = Limits(most=0.02), {"method": "strip"}
+    assert outcome(CHECK, readings, "excess_share", limit, where) is Outcome.UNKNOWN
 
 
 def test_triggers_fail_a_rule_and_more_clean_rows_show_fewer_of_them() -> None:
