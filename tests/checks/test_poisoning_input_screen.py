@@ -1,3 +1,4 @@
+import contextlib
 from dataclasses import replace
 
 import numpy as np
@@ -14,9 +15,10 @@ from auditor.domain.columns import Column
 from auditor.domain.datasets import Role
 from auditor.domain.policies import Limits
 from auditor.domain.readings import Reason
-from auditor.domain.subjects import Subject
+from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Array, Floats
 from auditor.domain.verdicts import Outcome
+from auditor.errors import CancelledError
 from auditor.stats.proportions import clopper_pearson
 
 
@@ -156,6 +158,26 @@ def test_the_evidence_holds_scores_and_no_pictures() -> None:
     seen = stored(InputScreen(), screened(pictures(50, 1), pictures(60, 2)))
     assert {seen[name].shape for name in ("scale_up", "strip")} == {(110,)}
     assert not any(getattr(item, "ndim", 0) > 1 for item in seen.values())
+
+
+def test_who_cancels_after_some_rows_stops_the_asking() -> None:
+    def asked(most: int) -> int:
+        told: list[int] = []
+
+        def progress(done: int, total: int, note: str = "") -> None:
+            told.append(done)
+            if len(told) > most:
+                raise CancelledError("stopped", cure="Start again.")
+
+        subject = screened(pictures(1000, 1), pictures(1000, 2), progress=progress)
+        model = ToyModel(backdoored)
+        with contextlib.suppress(CancelledError):
+            InputScreen().observe(replace(subject, model=model), Shard())
+        return sum(len(part) for part in model.seen)
+
+    counts = [asked(most) for most in (0, 3, 1000)]
+    assert counts[0] < counts[1] < counts[2] / 2
+    assert counts[0] <= 2000 + 4096
 
 
 def test_it_says_what_it_costs_and_refuses_parameters_without_meaning() -> None:
