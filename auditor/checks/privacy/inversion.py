@@ -51,7 +51,9 @@ class Inversion:
     looks like its class is no leak by itself. ``member_proximity`` is: among the rows nearest to
     what was made up, the share of members less that of others, of as many of either. ``verdict`` is
     ``shown`` where members lie nearer than chance allows at ``level``, by ``rounds`` permutations
-    within classes, corrected for all attacks. The same test of the baselines must find nothing, or
+    within classes, corrected for all attacks; its silence is ``inconclusive`` unless some attack's
+    test would show, four times in five, an advantage of a half (``power`` is the least advantage
+    that it would). The same test of the baselines must find nothing, or
     members and others differ, and figures are doubted. Pictures of what was made up, of public
     means and of the nearest members are evidence with leave to show examples alone.
     """
@@ -203,8 +205,8 @@ class Inversion:
             for metric in METRICS
             if attack in said
         ]
-        found = Findings.of(evidence, self.rounds)
-        return (*gaps, *found.readings(confidence, self.level), found.verdict(self.level))
+        found = Findings.of(evidence, self.rounds, self.level)
+        return (*gaps, *found.readings(confidence), found.verdict())
 
 
 CHECK: type[Check] = Inversion
