@@ -58,6 +58,7 @@ class Findings:
         hits, near, away, target = (cast("NDArray[np.float32]", evidence[it]) for it in names)
         members = cast("NDArray[np.bool_]", evidence["pool_members"])
         classes = cast("NDArray[np.int64]", evidence["pool_classes"])
+        aims = cast("NDArray[np.int64]", evidence["aims"])
         seed = cast("int", about["seed"])
         every = tuple(
             Nearness.of(one.astype(np.int32), other, members, classes)
@@ -70,7 +71,7 @@ class Findings:
         strange = [min(it.nearer, it.farther) for it in tested[-2:]]
         return cls(
             cells,
-            tuple(Gain(it, flags[-2], flags[-1]) for it in flags[:-2]),
+            tuple(Gain(it, flags[-2], flags[-1], aims) for it in flags[:-2]),
             every[:-2] if usable else (),
             tuple(float(it.mean()) for it in target[:-2]),
             tuple(it.nearer for it in tested[:-2]),

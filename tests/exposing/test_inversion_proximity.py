@@ -141,7 +141,29 @@ def test_the_judge_knows_its_classes_and_the_mean_looks_like_one() -> None:
 
 def test_a_gain_is_over_the_better_baseline() -> None:
     hits, mean, row = (np.arange(10) < count for count in (9, 4, 7))
-    gain = Gain(hits, mean, row).over_baseline(0.95, 1)
+    aims = np.arange(10)
+    gain = Gain(hits, mean, row, aims).over_baseline(0.95, 1)
     assert gain.value == pytest.approx(0.2)
-    assert Gain(hits, row, mean).over_baseline(0.95, 1).value == gain.value
-    assert Gain(hits, mean, row).over_baseline(0.95, 6).low < gain.low
+    assert Gain(hits, row, mean, aims).over_baseline(0.95, 1).value == gain.value
+    assert Gain(hits, mean, row, aims).over_baseline(0.95, 6).low < gain.low
+
+
+def test_starts_that_all_end_alike_in_a_class_prove_no_more_than_one() -> None:
+    """A short simulation: an attack no better than its baseline, all or none of a class."""
+    rng, covered, starts = np.random.default_rng(0), 0, 5
+    aims = np.repeat(np.arange(10), starts)
+    for _ in range(400):
+        ours, theirs = (np.repeat(rng.random(10) < 0.5, starts) for _ in range(2))
+        found = Gain(ours, theirs, theirs, aims).over_baseline(0.95, 1)
+        covered += found.low <= 0 <= found.high
+    assert covered >= 0.93 * 400
+
+
+def test_a_gain_that_all_classes_agree_on_counts_each_of_them_once() -> None:
+    aims = np.repeat(np.arange(4), 50)
+    every, none = np.ones(200, dtype=np.bool_), np.zeros(200, dtype=np.bool_)
+    found = Gain(every, none, none, aims).over_baseline(0.95, 1)
+    assert (found.value, found.n) == (1, 200)
+    assert found.low < 0.5
+    one = Gain(every, none, none, np.zeros(200, np.int64)).over_baseline(0.95, 1)
+    assert (one.low, one.high) == (-1, 1)
