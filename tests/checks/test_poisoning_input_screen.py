@@ -6,7 +6,7 @@ import pytest
 from evasion_toys import ToyModel, box
 from judged import outcome
 from poison_toys import DIGITS, network, poisoned, stamped
-from scored_subjects import gaps, measured, read, stored
+from scored_subjects import ends, gaps, measured, read, stored
 from surveyed_subjects import sample, surveyed
 
 from auditor.checks.poisoning.input_screen import CHECK, InputScreen
@@ -78,25 +78,37 @@ def test_clean_inputs_are_silent_in_almost_every_audit() -> None:
     assert said.count("shown") <= 3  # one expected at most; two Monte-Carlo errors
 
 
-@pytest.mark.parametrize("kind", ["patch", "blend"])
-def test_triggers_of_a_model_that_has_learnt_them_score_higher_than_clean_digits(kind: str) -> None:
+def met(kind: str, triggered: int) -> Subject:
+    """A model that has learnt a trigger, 200 digits that it met, and 200 clean ones."""
     data, net = poisoned(kind, 0.08, 1), network(kind, 0.08, 1)
-    half = len(data.trusted) // 2
-    mixed = np.concatenate((stamped(data.trusted[:half], kind), data.trusted[half:]))
-    subject = replace(
-        surveyed(
-            sample(poisoned("clean", 0.0, 1).inputs[:300]),
-            sample(mixed, role=Role.PRODUCTION),
-            task=DIGITS,
-            space=box((8, 8)),
-        ),
-        model=ToyModel(net.logits),
+    seen, clean = data.trusted[:200], data.trusted[200:]
+    mixed = np.concatenate((stamped(seen[:triggered], kind), seen[triggered:]))
+    subject = surveyed(
+        sample(clean), sample(mixed, role=Role.PRODUCTION), task=DIGITS, space=box((8, 8))
     )
-    seen = stored(InputScreen(), subject)
-    scores = seen["strip"][: len(mixed)]
-    ours = np.array([int(name[1:]) < half for name in seen["ids"]])
-    above = (scores[ours][:, None] > scores[~ours]).mean()
-    assert above > 0.6
+    return replace(subject, model=ToyModel(net.logits))
+
+
+@pytest.mark.parametrize("kind", ["patch", "blend"])
+def test_triggers_of_a_model_that_has_learnt_them_are_shown_among_digits(kind: str) -> None:
+    subject = met(kind, 60)
+    seen, readings = stored(InputScreen(), subject), read(InputScreen(), subject)
+    verdict = measured(readings, "verdict")
+    assert verdict.value == "shown"
+    # Brightening leaves the decision of many a clean digit as it is: scale_up shows nothing here.
+    assert verdict.details["shown_by"] == ["strip"]
+    assert verdict.details["p_values"]["strip"] < 1e-6
+    ours = np.array([int(name[1:]) < 60 for name in seen["ids"]])
+    scores = seen["strip"][: len(ours)]
+    assert (scores[ours][:, None] > scores[~ours]).mean() > 0.95
+    excess = measured(readings, "excess_share", method="strip")
+    assert ends(excess)[0] > 0
+
+
+@pytest.mark.parametrize("kind", ["patch", "blend"])
+def test_a_backdoor_that_nobody_uses_yet_shows_nothing(kind: str) -> None:
+    verdict = measured(read(InputScreen(), met(kind, 0)), "verdict")
+    assert verdict.value == "no evidence at this power"
 
 
 def test_inputs_that_differ_as_a_whole_are_no_verdict() -> None:
