@@ -61,19 +61,26 @@ def lay_out(request: AuditRequest, fetch: FetchInput, folder: Path) -> Laid:
     return Laid(places)
 
 
-def require_leave_to_train(request: AuditRequest, *, given: bool) -> None:
+def require_leave_to_train(request: AuditRequest, *, given: bool, sandboxed: bool) -> None:
     """Refuse to run the code of a record's recipe unless whoever reproduces it gave leave.
 
-    The leave in the audit file was its author's. Raises ``RecordError``.
+    The leave in the audit file was its author's, also to run code without a sandbox: here it is
+    run ``sandboxed`` or not at all. Raises ``RecordError``.
     """
     recipe = request.recipe
-    if recipe is None or not recipe.allowed or given:
+    if recipe is None or not recipe.allowed or (given and sandboxed):
         return
+    if given:
+        raise RecordError(
+            "the record's request trains by code, and without bubblewrap, which does not work "
+            "here, that code could read every file that you can",
+            cure="Install bubblewrap, or reproduce the record on a machine that has it.",
+        )
     paths = [item.path for item in request.inputs if f"sha256:{item.file.sha256}" == recipe.digest]
     raise RecordError(
         f"the record's request trains by the code {', '.join(paths)} ({recipe.digest}), which "
         "would run on this machine",
-        cure="Read it, and say --allow-recipe to run it in a child process with limits.",
+        cure="Read it, and say --allow-recipe to run it in a sandbox of bubblewrap.",
     )
 
 

@@ -180,6 +180,7 @@ def _recipe(
         function=section.function,
         dp_train=section.dp_train,
         allowed=section.allow,
+        unsandboxed=section.unsandboxed,
     )
     source = RecipeSource(
         path=folder / copied.name,

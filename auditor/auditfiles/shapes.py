@@ -5,12 +5,14 @@ from typing import Literal
 from pydantic import Field
 
 from auditor.auditfiles.words import (
+    UNSANDBOXED,
     Costs,
     Entries,
     Entry,
     Flag,
     Label,
     Labels,
+    Leave,
     LocalPath,
     Names,
     Number,
@@ -163,12 +165,12 @@ class DataShapes(Section):
 
 
 class RecipeShape(Section):
-    """The ``recipe`` section: code that trains, run only where ``allow`` is true."""
+    """The ``recipe`` section: code that trains, run only where ``allow`` gives leave."""
 
     path: LocalPath
     function: Text = "train"
     dp_train: Text | None = None
-    allow: Flag = False
+    allow: Leave = False
     time_limit: Number = 600.0
     memory_limit: Whole = 8 * 2**30
 
@@ -178,7 +180,8 @@ class RecipeShape(Section):
             path=self.path,
             function=self.function,
             dp_train=self.dp_train,
-            allow=self.allow,
+            allow=bool(self.allow),
+            unsandboxed=self.allow == UNSANDBOXED,
             time_limit=self.time_limit,
             memory_limit=self.memory_limit,
         )

@@ -9,6 +9,8 @@ from pydantic_core import PydanticCustomError
 
 from auditor.documents import Strict
 
+UNSANDBOXED = "unsandboxed"
+"""The leave to run code also where nothing keeps it from the user's files."""
 LARGEST_WHOLE = 2**53 - 1
 LARGEST_NUMBER = sys.float_info.max
 
@@ -70,6 +72,16 @@ def _flag(value: object) -> object:
     if not isinstance(value, bool):
         raise _refuse(
             f"{_shown(value)} is neither true nor false; write one of them without quotes"
+        )
+    return value
+
+
+def _leave(value: object) -> object:
+    if value == UNSANDBOXED:
+        return value
+    if not isinstance(value, bool):
+        raise _refuse(
+            f"{_shown(value)} is none of true, false and {UNSANDBOXED}; write one of them"
         )
     return value
 
@@ -138,6 +150,7 @@ LocalPath = Annotated[str, BeforeValidator(_path)]
 Number = Annotated[float, BeforeValidator(_number)]
 Whole = Annotated[int, BeforeValidator(_whole)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
+Leave = Annotated[bool | Literal["unsandboxed"], BeforeValidator(_leave)]
 Names = Annotated[tuple[Text, ...], BeforeValidator(_names)]
 Entries = Annotated[tuple[Any, ...], BeforeValidator(_listed)]
 Entry = str | dict[str, Any] | None

@@ -95,13 +95,15 @@ class RecipeSection:
     """The recipe as declared: the owner's code that trains, and whether it may be run.
 
     ``function`` trains, ``dp_train`` trains with differential privacy. A training may take
-    ``time_limit`` seconds and ``memory_limit`` bytes.
+    ``time_limit`` seconds and ``memory_limit`` bytes. ``unsandboxed`` gives leave to run it also
+    where it can read what the user can.
     """
 
     path: str
     function: str = "train"
     dp_train: str | None = None
     allow: bool = False
+    unsandboxed: bool = False
     time_limit: float = 600.0
     memory_limit: int = 8 * 2**30
 

@@ -44,13 +44,16 @@ class Recipe(Protocol):
 class RecipeRef:
     """A recipe as a request names it: the digest of its code, and what of it may be called.
 
-    ``dp_train`` names the function that trains with differential privacy, where there is one.
+    ``dp_train`` names the function that trains with differential privacy, where there is one. What
+    is ``allowed`` runs within bubblewrap or not at all, unless the leave is for ``unsandboxed``
+    too: then it is cut off as far as the target's model is, whose fingerprint tells that.
     """
 
     digest: str
     function: str
     dp_train: str | None = None
     allowed: bool = False
+    unsandboxed: bool = False
 
     def to_json(self) -> dict[str, Json]:
         """Return the record's form."""
@@ -59,6 +62,7 @@ class RecipeRef:
             "function": self.function,
             "dp_train": self.dp_train,
             "allowed": self.allowed,
+            **({"unsandboxed": True} if self.unsandboxed else {}),
         }
 
 
@@ -81,4 +85,11 @@ NO_LEAVE_TO_TRAIN = Gap(
     reason=Reason.NEEDS_RECIPE,
     detail="The audit names a recipe and gives no leave to run it, so that its code was not run.",
     cure="Read the code, and set recipe.allow: true in the audit file.",
+)
+NO_SANDBOX = Gap(
+    reason=Reason.NEEDS_RECIPE,
+    detail="Bubblewrap does not work on this machine, and outside it the code of the recipe could "
+    "read every file that you can, so that it was not run.",
+    cure="Install bubblewrap; or read the code, and set recipe.allow: unsandboxed in the audit "
+    "file.",
 )

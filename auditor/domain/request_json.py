@@ -47,6 +47,7 @@ def _recipe(part: Part) -> RecipeRef:
         function=part.get("function", str),
         dp_train=part.maybe("dp_train", str),
         allowed=part.get("allowed", bool),
+        unsandboxed=part.maybe("unsandboxed", bool) or False,
     )
 
 

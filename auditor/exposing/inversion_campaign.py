@@ -119,6 +119,7 @@ class Sightings:
         """Return the evidence form; distances of classes without a pool are 0."""
         away = np.stack(self.away)
         return {
+            "aims": self.campaign.victim.aims,
             "hits": np.stack(self.hits),
             "target": np.stack(self.target),
             "near": np.stack(self.near),

@@ -11,7 +11,8 @@ from auditor.domain.tasks import Array, Floats
 from auditor.exposing.inversion_sides import Sample
 from auditor.shadows.stacks import Stack
 from auditor.shadows.training import Settings, train_stack
-from auditor.stats.paired import paired_difference
+from auditor.stats.clusters import clustered_proportion_difference
+from auditor.stats.sandwich import LEAST
 
 MEAN, ROW = "class mean", "public row"
 JUDGES = 3
@@ -71,11 +72,14 @@ def rows_of(known: Sample, aims: Aims, rng: np.random.Generator) -> NDArray[np.i
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gain:
-    """Which reconstructions the judge takes for their class, and which of either baseline."""
+    """Which reconstructions the judge takes for their class, and which of either baseline; ``aims``
+    are the classes. All are ``[n]``.
+    """
 
     hits: Flags
     mean: Flags
     row: Flags
+    aims: Aims
 
     @property
     def baseline(self) -> Flags:
@@ -85,13 +89,21 @@ class Gain:
     def over_baseline(self, confidence: float, family: int) -> Interval:
         """Return the attack's hits less the better baseline's; a family's intervals hold jointly.
 
-        Over starts and classes; the judge and the public rows are taken as they are.
+        Starts at one class are alike, so that classes are clusters; one class says nothing of
+        others. The judge and the public rows are taken as they are.
         """
-        ours, theirs = self.hits, self.baseline
-        gained, lost = int((ours & ~theirs).sum()), int((~ours & theirs).sum())
-        found = paired_difference(gained, lost, ours.size, 1 - (1 - confidence) / family)
-        method = f"{found.method} over starts and classes, joint by bonferroni"
-        return replace(found, confidence=confidence, method=method)
+        rows, level = self.hits.size, 1 - (1 - confidence) / family
+        if len(np.unique(self.aims)) < LEAST:
+            value = float(self.hits.mean() - self.baseline.mean())
+            return Interval(value, -1.0, 1.0, confidence, "of one class, nothing of others", rows)
+        found = clustered_proportion_difference(
+            np.concatenate([self.hits, self.baseline]),
+            np.arange(2 * rows) < rows,
+            np.concatenate([self.aims, self.aims]),
+            level,
+        )
+        method = f"{found.method}, classes are clusters, joint by bonferroni"
+        return replace(found, confidence=confidence, method=method, n=rows)
 
     def details(self) -> dict[str, Json]:
         """Return the shares that the figure comes from."""

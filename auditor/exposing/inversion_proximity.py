@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom
 
 from auditor.domain.canonical import Json
 from auditor.domain.intervals import Interval
@@ -14,6 +13,7 @@ from auditor.stats.permutations import p_value
 from auditor.stats.proportions import clopper_pearson
 
 POWER = 0.8
+STEPS, DRAWS = 50, 400
 AT_ONCE = 4_000_000
 TINY = 1e-12
 METHOD = "clopper-pearson of the distinct nearest rows"
@@ -84,9 +84,8 @@ class Nearness:
         found: NDArray[np.int64] = (self.near >= 0).sum(axis=1) - 1
         return found
 
-    def test(self, rounds: int, seed: int) -> tuple[float, float]:
-        """Return the p-values that reconstructions are nearer to members by chance alone, and that
-        they are farther.
+    def test(self, rounds: int, seed: int) -> "Permuted":
+        """Return what the mean margin is, and what it would be by chance alone.
 
         Members and others of each class change places at random: exact if reconstructions do not
         depend on who of them was a member (Phipson and Smyth 2010).
@@ -94,11 +93,11 @@ class Nearness:
         rng = np.random.default_rng(seed)
         seen = float(self.margin(self.members[None])[0])
         chances = np.concatenate([self.margin(part) for part in self._shuffled(rounds, rng)])
-        return p_value(seen, chances), p_value(-seen, -chances)
+        return Permuted(self, seen, chances, seed)
 
     def _shuffled(self, rounds: int, rng: np.random.Generator) -> Iterator[Flags]:
         groups = [np.flatnonzero(self.classes == one) for one in np.unique(self.classes)]
-        size = max(1, AT_ONCE // max(1, self.near.size, self.members.size))
+        size = self._at_once
         for start in range(0, rounds, size):
             count = min(size, rounds - start)
             mixed = np.empty((count, len(self.members)), dtype=np.bool_)
@@ -107,18 +106,28 @@ class Nearness:
                 mixed[:, group] = rng.permuted(own, axis=1)
             yield mixed
 
-    def smallest(self, level: float) -> float:
-        """Return the least advantage that a sign test of the nearest rows would show four times in
-        five; 1 where nothing could be shown.
+    def leaning(self, advantage: float, rounds: int, seed: int) -> Floats:
+        """Return margins ``[rounds]`` of members who are drawn with an advantage: each row that is
+        nearest to some reconstruction is one with the chance ``(1 + advantage) / 2``, and the rest
+        of each class's members are any others of the class.
         """
-        rows, _ = self.distinct
-        counts = np.arange(rows + 1)
-        enough = counts[binom.sf(counts - 1, rows, 0.5) <= level]
-        if not enough.size:
-            return 1.0
-        shares = np.linspace(0.5, 1.0, 201)
-        seen = shares[binom.sf(int(enough[0]) - 1, rows, shares) >= POWER]
-        return float(2 * seen[0] - 1)
+        rng = np.random.default_rng([seed, 1])
+        rank = rng.random((rounds, len(self.members)))
+        first = np.unique(self.near[:, 0])
+        rank[:, first] = np.where(rank[:, first] < (1 + advantage) / 2, -1.0, 2.0)
+        drawn = np.zeros(rank.shape, dtype=np.bool_)
+        for one in np.unique(self.classes):
+            group = np.flatnonzero(self.classes == one)
+            count = int(self.members[group].sum())
+            chosen = group[rank[:, group].argsort(axis=1, kind="stable")[:, :count]]
+            np.put_along_axis(drawn, chosen, values=True, axis=1)
+        size = self._at_once
+        parts = [self.margin(drawn[at : at + size]) for at in range(0, rounds, size)]
+        return np.concatenate(parts)
+
+    @property
+    def _at_once(self) -> int:
+        return max(1, AT_ONCE // max(1, self.near.size, self.members.size))
 
     def details(self) -> dict[str, Json]:
         """Return the distances that the figure comes from, on average."""
@@ -130,3 +139,40 @@ class Nearness:
             "nearest_other": float(theirs),
             "reconstructions": len(self.near),
         }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Permuted:
+    """The mean margin that was ``seen`` of a ``nearness``, and ``chances`` ``[rounds]`` of it."""
+
+    nearness: Nearness
+    seen: float
+    chances: Floats
+    seed: int
+
+    @property
+    def nearer(self) -> float:
+        """The p-value that reconstructions are nearer to members by chance alone."""
+        return p_value(self.seen, self.chances)
+
+    @property
+    def farther(self) -> float:
+        """The p-value that they are farther by chance alone."""
+        return p_value(-self.seen, -self.chances)
+
+    def smallest(self, level: float) -> float:
+        """Return the least advantage that this test shows at ``level`` four times in five, in
+        steps of 0.02; 1 where none is.
+
+        By drawing members with that advantage and holding their margin against the same chances.
+        """
+        most = int(np.floor(level * (len(self.chances) + 1) + TINY)) - 1
+        if most < 0:
+            return 1.0
+        limit = np.sort(self.chances)[::-1][min(most, len(self.chances) - 1)]
+        low, high = 0, STEPS
+        while low + 1 < high:  # the power grows with the advantage
+            middle = (low + high) // 2
+            margins = self.nearness.leaning(middle / STEPS, DRAWS, self.seed)
+            low, high = (low, middle) if (margins > limit).mean() >= POWER else (middle, high)
+        return high / STEPS

@@ -23,6 +23,12 @@ METRICS = (GAIN, PROXIMITY)
 JUDGED = 0.95
 CONTROLS = 4
 """Tests of the two baselines: that they are nearer to members, and that they are farther."""
+WEAK = 0.5
+"""A test that would not even see three members among four nearest rows says nothing by silence."""
+BLIND = (
+    "so few rows are nearest to a reconstruction that the least advantage that would be shown is "
+    f"above {WEAK}"
+)
 POOR_JUDGE = "the judge is no better than chance about public rows that it never saw"
 SHIFTED = (
     "public means and rows, made without the model, lie nearer to one of members and others than "
@@ -39,17 +45,20 @@ class Findings:
     nearness: tuple[Nearness, ...]
     target: tuple[float, ...]
     chances: tuple[float, ...]
+    smallest: tuple[float, ...]
+    level: float
     control: float
     about: Mapping[str, Json]
 
     @classmethod
-    def of(cls, evidence: Evidence, rounds: int) -> "Findings":
+    def of(cls, evidence: Evidence, rounds: int, level: float) -> "Findings":
         """Read the evidence; the last two rows of each array are the baselines'."""
         about = cast("Mapping[str, Json]", evidence["about"])
         names = ("hits", "near", "away", "target")
         hits, near, away, target = (cast("NDArray[np.float32]", evidence[it]) for it in names)
         members = cast("NDArray[np.bool_]", evidence["pool_members"])
         classes = cast("NDArray[np.int64]", evidence["pool_classes"])
+        aims = cast("NDArray[np.int64]", evidence["aims"])
         seed = cast("int", about["seed"])
         every = tuple(
             Nearness.of(one.astype(np.int32), other, members, classes)
@@ -57,14 +66,18 @@ class Findings:
         )
         flags = hits.astype(np.bool_)
         usable = all(len(it.near) for it in every)
-        tested = [it.test(rounds, seed) if usable else (1.0, 1.0) for it in every]
+        tested = [it.test(rounds, seed) for it in every] if usable else []
+        cells = tuple(cells_of(evidence))
+        strange = [min(it.nearer, it.farther) for it in tested[-2:]]
         return cls(
-            tuple(cells_of(evidence)),
-            tuple(Gain(it, flags[-2], flags[-1]) for it in flags[:-2]),
+            cells,
+            tuple(Gain(it, flags[-2], flags[-1], aims) for it in flags[:-2]),
             every[:-2] if usable else (),
             tuple(float(it.mean()) for it in target[:-2]),
-            tuple(near for near, _ in tested[:-2]),
-            min(1.0, CONTROLS * min(min(pair) for pair in tested[-2:])),
+            tuple(it.nearer for it in tested[:-2]),
+            tuple(it.smallest(level / len(cells)) for it in tested[:-2]),
+            level,
+            min(1.0, CONTROLS * min(strange, default=1.0)),
             about,
         )
 
@@ -79,11 +92,12 @@ class Findings:
         right, rows = cast("list[int]", self.about["judge"])
         return clopper_pearson(right, rows, JUDGED).low <= 1 / cast("int", self.about["classes"])
 
-    def doubt(self, level: float) -> str:
+    @property
+    def doubt(self) -> str:
         """Return why no p-value of nearness is believed, or nothing."""
         if self.about["clustered"]:
             return dependent("the permutation test")
-        return SHIFTED if self.control <= level else ""
+        return SHIFTED if self.control <= self.level else ""
 
     def gain(self, at: int, confidence: float) -> Measurement:
         """Return what one attack gains over the better baseline."""
@@ -106,9 +120,9 @@ class Findings:
             },
         )
 
-    def proximity(self, at: int, confidence: float, level: float) -> Measurement:
+    def proximity(self, at: int, confidence: float) -> Measurement:
         """Return how much oftener members than others are nearest to what one attack made up."""
-        found, doubt = self.nearness[at], self.doubt(level)
+        found, doubt = self.nearness[at], self.doubt
         return Measurement.of(
             found.advantage(confidence, self.family),
             PROXIMITY,
@@ -118,39 +132,41 @@ class Findings:
             doubted=bool(doubt),
             details={
                 "p_value": self.chances[at],
-                "smallest_shown": found.smallest(level / self.family),
+                "smallest_shown": self.smallest[at],
                 "control_p_value": self.control,
                 **found.details(),
                 **({"doubt": doubt} if doubt else {}),
             },
         )
 
-    def readings(self, confidence: float, level: float) -> Iterator[Reading]:
+    def readings(self, confidence: float) -> Iterator[Reading]:
         """Yield both figures of every attack; a Gap where there is nothing to be near to."""
         for at, cell in enumerate(self.cells):
             yield self.gain(at, confidence)
             if self.nearness:
-                yield self.proximity(at, confidence, level)
+                yield self.proximity(at, confidence)
             else:
                 gap = FEW_MEMBERS if self.about["members"] else NO_MEMBERS
                 yield absent(gap, PROXIMITY, cell)
 
-    def verdict(self, level: float) -> Measurement:
-        """Return whether any attack's finds are nearer to members than chance allows."""
-        doubt = self.doubt(level)
+    def verdict(self) -> Measurement:
+        """Return whether any attack's finds are nearer to members than chance allows.
+
+        Silence of tests that would not have seen an advantage of ``WEAK`` is no answer.
+        """
+        doubt, least = self.doubt, min(self.smallest, default=1.0)
         nearer = [
             f"{cell[0]}, prior {cell[1]}"
-            for cell, chance in zip(self.cells, self.chances, strict=True)
-            if chance <= level / self.family
+            for cell, chance in zip(self.cells, self.chances, strict=False)
+            if chance <= self.level / self.family
         ]
-        smallest = [it.smallest(level / self.family) for it in self.nearness]
-        blind = min(smallest, default=1.0) >= 1
-        value = OPEN if doubt or not smallest else SHOWN if nearer else OPEN if blind else NOT_SEEN
-        reason = doubt or (BLIND if smallest else "there are no members to be near to")
+        blind = doubt or not self.nearness or least > WEAK
+        value = SHOWN if nearer and not doubt else OPEN if blind else NOT_SEEN
+        reason = doubt or (BLIND if self.nearness else "there are no members to be near to")
         details: dict[str, Json] = {
-            "level": level,
+            "level": self.level,
             "shown_by": cast("Json", nearer if value == SHOWN else []),
-            "power": min(smallest, default=1.0),
+            "power": least,
             **({"reason": reason} if value == OPEN else {}),
         }
         rows = sum(len(it.near) for it in self.nearness) or sum(it.hits.size for it in self.gains)
@@ -163,9 +179,6 @@ class Findings:
             n=rows,
             details=details,
         )
-
-
-BLIND = "so few rows are nearest to a reconstruction that no arrangement of them would be shown"
 
 
 def _params(cell: Cell) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The readings of a scan of training rows, from the scores that it kept."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -25,6 +25,7 @@ DIFFERS = (
     "the training rows as a whole are stranger than the trusted ones: another population, or "
     "poison in a fifth of them or more"
 )
+ALIKE_IN_CLUSTERS = dependent("the test")
 PLANTED = "_planted"
 
 
@@ -128,16 +129,18 @@ class Scan:
         return [self._share(share, JOINT, details), self._precision(precision, JOINT, details)]
 
     def _share(self, share: Interval, method: str, details: dict[str, Json]) -> Measurement:
-        return _measured(share, SHARE, method, details)
+        """Where rows are clustered nothing is shown, and the share may as well be none."""
+        known = replace(share, low=0.0) if self._clustered else share
+        return _measured(known, SHARE, method, details)
 
     def _precision(self, precision: Interval, method: str, details: dict[str, Json]) -> Measurement:
         return _measured(precision, PRECISION, method, details)
 
     def _verdict(self) -> Measurement:
         sure = [name for name in self.found if not self.found[name].differs()]
-        shown = [name for name in sure if self._shown(name)]
+        shown = [name for name in sure if self._shown(name) and not self._clustered]
         least = [share for name in self.found if (share := self._least(name)) is not None]
-        reasons = [DIFFERS] if len(sure) < len(self.found) else []
+        reasons = [DIFFERS] * (len(sure) < len(self.found)) + [ALIKE_IN_CLUSTERS] * self._clustered
         verdict = SHOWN if shown else OPEN if reasons else NOT_SEEN
         details: dict[str, Json] = {
             "level": self.terms.level,
@@ -145,7 +148,7 @@ class Scan:
             "p_values": {name: self.p_value(name) for name in self.found},
             "power": {"least_share": min(least, default=None), "trusted_rows": self._trusted()},
             "not_scanned": self.about["not_scanned"],
-            **({"reason": reasons[0]} if verdict == OPEN else {}),
+            **({"reason": "; ".join(reasons)} if verdict == OPEN else {}),
         }
         return Measurement(
             metric=VERDICT,
@@ -153,9 +156,12 @@ class Scan:
             value=verdict,
             method="fisher's exact test and conformal p-values, bonferroni",
             n=len(self.ids),
-            doubted=bool(self.about["clustered"]),
-            details={**details, **self._doubt([])},
+            details=details,
         )
+
+    @property
+    def _clustered(self) -> bool:
+        return bool(self.about["clustered"])
 
     def _trusted(self) -> int:
         return max(found.known.size for found in self.found.values())
@@ -165,7 +171,7 @@ class Scan:
 
     def _doubt(self, methods: Sequence[str]) -> dict[str, Json]:
         doubts = [DIFFERS] if any(self.found[name].differs() for name in methods) else []
-        doubts += [dependent()] if self.about["clustered"] else []
+        doubts += [dependent()] if self._clustered else []
         return {"doubt": "; ".join(doubts)} if doubts else {}
 
     def _list(self, named: Chosen, methods: Sequence[str]) -> dict[str, Json]:

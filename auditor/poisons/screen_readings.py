@@ -1,7 +1,7 @@
 """The readings of screened inputs: how many are flagged beyond what clean rows are."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -125,10 +125,13 @@ def _method(  # noqa: PLR0913 -- what a list of flagged rows is made of
         "worst_rows": [str(ids[row]) for row in worst if hits[row]],
         **({"doubt": "; ".join(doubts)} if doubts else {}),
     }
+    excess = share_difference(*counts, confidence)
+    if clustered:  # nothing is shown: there may as well be no excess
+        excess = replace(excess, low=min(0.0, excess.low))
     return [
         _measured(clopper_pearson(*counts[0], confidence), FLAGGED, name, details),
         _measured(clopper_pearson(*counts[1], confidence), ALARMS, name, {}),
-        _measured(share_difference(*counts, confidence), EXCESS, name, details),
+        _measured(excess, EXCESS, name, details),
     ]
 
 
@@ -147,9 +150,11 @@ def _measured(share: Interval, metric: str, method: str, details: dict[str, Json
 def _verdict(found: Mapping[str, Screened], limits: Limits, *, clustered: bool) -> Measurement:
     level, rate = limits.level / max(1, len(found)), limits.false_alarms
     chances = {name: item.p_value(rate) for name, item in found.items()}
-    shown = [name for name, it in found.items() if chances[name] <= level and not it.differs()]
+    sure = {} if clustered else {name: it for name, it in found.items() if not it.differs()}
+    shown = [name for name in sure if chances[name] <= level]
     blind = bool(found) and all(item.blind(rate) for item in found.values())
     reasons = [DIFFERS] * any(it.differs() for it in found.values()) + [BLIND] * blind
+    reasons += [dependent("the test")] * clustered
     verdict = SHOWN if shown else OPEN if reasons else NOT_SEEN
     least = [share for it in found.values() if (share := it.least_share(rate, level)) is not None]
     details: dict[str, Json] = {
@@ -158,7 +163,6 @@ def _verdict(found: Mapping[str, Screened], limits: Limits, *, clustered: bool) 
         "p_values": {**chances},
         "power": {"least_share": min(least, default=None), "if": "every trigger is flagged"},
         **({"reason": "; ".join(reasons)} if verdict == OPEN else {}),
-        **({"doubt": dependent()} if clustered else {}),
     }
     return Measurement(
         metric=VERDICT,
@@ -166,6 +170,5 @@ def _verdict(found: Mapping[str, Screened], limits: Limits, *, clustered: bool) 
         value=verdict,
         method="fisher's exact test, bonferroni",
         n=max((len(item.inputs) for item in found.values()), default=0),
-        doubted=clustered,
         details=details,
     )

@@ -1,6 +1,6 @@
 """Inputs whose decision holds on where a clean input's would give way: screens for triggers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,10 @@ Say = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Screen:
-    """Whom to ask for ``[n, classes]`` probabilities, how they decide, and where inputs live."""
+    """Whom to ask for ``[n, classes]`` probabilities, how they decide, and where inputs live.
+
+    ``say`` is told of rows when they have been asked, and may raise ``CancelledError``.
+    """
 
     ask: Ask
     decide: Callable[[Floats], Codes]
@@ -57,12 +60,12 @@ class Screen:
             found[part] = -entropy.reshape(len(overlays), -1).mean(axis=0)
         return found
 
-    def _parts(self, rows: int, copies: int) -> list[slice]:
+    def _parts(self, rows: int, copies: int) -> Iterator[slice]:
+        """Yield parts of the rows, and say of each that it is done once the next is wanted."""
         step = max(1, MOST_ASKED // max(1, copies))
-        parts = [slice(at, at + step) for at in range(0, rows, step)]
-        for part in parts:
-            self.say(min(part.stop, rows) - part.start)
-        return parts
+        for at in range(0, rows, step):
+            yield slice(at, at + step)
+            self.say(min(at + step, rows) - at)
 
     def _scaled(self, rows: Array, factor: int) -> Array:
         low = self.space.low

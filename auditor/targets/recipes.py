@@ -14,7 +14,7 @@ import numpy as np
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.canonical import Json
 from auditor.domain.readings import Gap, Reason
-from auditor.domain.recipes import Lesson, RecipeSource
+from auditor.domain.recipes import NO_SANDBOX, Lesson, RecipeSource
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, Classification, Floats, Output, Task
 from auditor.errors import (
@@ -143,13 +143,19 @@ class OpenedRecipe:
                 return tuple(model.probabilities(model.predict(rows)) for rows in asked)
 
 
+def sandboxed() -> bool:
+    """Return whether code can be kept from all files and networks here: by bubblewrap."""
+    return strongest() is Isolation.BUBBLEWRAP
+
+
 @contextmanager
 def open_recipe(
     source: RecipeSource, task: Task, *, isolation: Isolation | None = None
 ) -> Iterator[OpenedRecipe | Gap]:
     """Return what trains again, and end its process afterwards.
 
-    Nothing is started before it is asked. Whoever calls this has made sure of the owner's leave.
+    Nothing is started before it is asked. Whoever calls this has made sure of the owner's leave;
+    a Gap where bubblewrap does not work and the leave is not for that.
     """
     if not isinstance(task, Classification):
         yield Gap(
@@ -158,8 +164,11 @@ def open_recipe(
             cure="Audit this model without a recipe.",
         )
         return
-    path = source.path.resolve()
     level = isolation or strongest()
+    if level is not Isolation.BUBBLEWRAP and not source.ref.unsandboxed:
+        yield NO_SANDBOX
+        return
+    path = source.path.resolve()
     bounds = Bounds(
         level=level,
         readable=(path.parent,),

@@ -92,6 +92,13 @@ def test_leave_to_run_code_is_never_taken_for_granted() -> None:
     assert read(LEAST).recipe is None
 
 
+def test_leave_to_run_code_without_a_sandbox_is_its_own_word() -> None:
+    for written, found in (("true", (True, False)), ("unsandboxed", (True, True))):
+        recipe = read(f"{LEAST}recipe: {{path: r.py, allow: {written}}}\n").recipe
+        assert recipe is not None
+        assert (recipe.allow, recipe.unsandboxed) == found
+
+
 def test_a_section_whose_settings_are_all_commented_out_counts_as_absent() -> None:
     audit, least = read(LEAST + "task:\ninput:\ndata:\nclaims:\n"), read(LEAST)
     assert (audit.task, audit.input) == (least.task, least.input)
@@ -215,7 +222,7 @@ BROKEN = {
     "a recipe that is nearly allowed": (
         "recipe: {path: a.py, allow: 'yes'}",
         "audit.yaml:4: recipe.allow",
-        "neither true nor false",
+        "none of true, false and unsandboxed",
     ),
     "a recipe of a regression": (
         "task: {kind: regression, tolerance: 1}\nrecipe: {path: a.py}",

@@ -1,3 +1,4 @@
+import contextlib
 from dataclasses import replace
 
 import numpy as np
@@ -5,17 +6,19 @@ import pytest
 from evasion_toys import ToyModel, box
 from judged import outcome
 from poison_toys import DIGITS, network, poisoned, stamped
-from scored_subjects import gaps, measured, read, stored
+from scored_subjects import ends, gaps, measured, read, stored
 from surveyed_subjects import sample, surveyed
 
 from auditor.checks.poisoning.input_screen import CHECK, InputScreen
 from auditor.domain.budgets import Size
+from auditor.domain.columns import Column
 from auditor.domain.datasets import Role
 from auditor.domain.policies import Limits
 from auditor.domain.readings import Reason
-from auditor.domain.subjects import Subject
+from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Array, Floats
 from auditor.domain.verdicts import Outcome
+from auditor.errors import CancelledError
 from auditor.stats.proportions import clopper_pearson
 
 
@@ -75,25 +78,37 @@ def test_clean_inputs_are_silent_in_almost_every_audit() -> None:
     assert said.count("shown") <= 3  # one expected at most; two Monte-Carlo errors
 
 
-@pytest.mark.parametrize("kind", ["patch", "blend"])
-def test_triggers_of_a_model_that_has_learnt_them_score_higher_than_clean_digits(kind: str) -> None:
+def met(kind: str, triggered: int) -> Subject:
+    """A model that has learnt a trigger, 200 digits that it met, and 200 clean ones."""
     data, net = poisoned(kind, 0.08, 1), network(kind, 0.08, 1)
-    half = len(data.trusted) // 2
-    mixed = np.concatenate((stamped(data.trusted[:half], kind), data.trusted[half:]))
-    subject = replace(
-        surveyed(
-            sample(poisoned("clean", 0.0, 1).inputs[:300]),
-            sample(mixed, role=Role.PRODUCTION),
-            task=DIGITS,
-            space=box((8, 8)),
-        ),
-        model=ToyModel(net.logits),
+    seen, clean = data.trusted[:200], data.trusted[200:]
+    mixed = np.concatenate((stamped(seen[:triggered], kind), seen[triggered:]))
+    subject = surveyed(
+        sample(clean), sample(mixed, role=Role.PRODUCTION), task=DIGITS, space=box((8, 8))
     )
-    seen = stored(InputScreen(), subject)
-    scores = seen["strip"][: len(mixed)]
-    ours = np.array([int(name[1:]) < half for name in seen["ids"]])
-    above = (scores[ours][:, None] > scores[~ours]).mean()
-    assert above > 0.6
+    return replace(subject, model=ToyModel(net.logits))
+
+
+@pytest.mark.parametrize("kind", ["patch", "blend"])
+def test_triggers_of_a_model_that_has_learnt_them_are_shown_among_digits(kind: str) -> None:
+    subject = met(kind, 60)
+    seen, readings = stored(InputScreen(), subject), read(InputScreen(), subject)
+    verdict = measured(readings, "verdict")
+    assert verdict.value == "shown"
+    # Brightening leaves the decision of many a clean digit as it is: scale_up shows nothing here.
+    assert verdict.details["shown_by"] == ["strip"]
+    assert verdict.details["p_values"]["strip"] < 1e-6
+    ours = np.array([int(name[1:]) < 60 for name in seen["ids"]])
+    scores = seen["strip"][: len(ours)]
+    assert (scores[ours][:, None] > scores[~ours]).mean() > 0.95
+    excess = measured(readings, "excess_share", method="strip")
+    assert ends(excess)[0] > 0
+
+
+@pytest.mark.parametrize("kind", ["patch", "blend"])
+def test_a_backdoor_that_nobody_uses_yet_shows_nothing(kind: str) -> None:
+    verdict = measured(read(InputScreen(), met(kind, 0)), "verdict")
+    assert verdict.value == "no evidence at this power"
 
 
 def test_inputs_that_differ_as_a_whole_are_no_verdict() -> None:
@@ -102,6 +117,21 @@ def test_inputs_that_differ_as_a_whole_are_no_verdict() -> None:
     assert verdict.value == "inconclusive"
     assert "a shift" in verdict.details["reason"]
     assert measured(readings, "flagged_share", method="strip").doubted
+
+
+def test_inputs_that_are_clustered_show_nothing_and_fail_no_rule() -> None:
+    subject = screened(pictures(400, 1, triggered=0.15), pictures(600, 2))
+    data = subject.datasets[Role.PRODUCTION]
+    alike = replace(data, cluster=Column.of([str(row // 20) for row in range(400)]))
+    readings = read(
+        InputScreen(),
+        replace(subject, datasets={**subject.datasets, Role.PRODUCTION: alike}),
+    )
+    verdict = measured(readings, "verdict")
+    assert verdict.value == "inconclusive"
+    assert "cluster" in verdict.details["reason"]
+    limit, where = Limits(most=0.02), {"method": "strip"}
+    assert outcome(CHECK, readings, "excess_share", limit, where) is Outcome.UNKNOWN
 
 
 def test_triggers_fail_a_rule_and_more_clean_rows_show_fewer_of_them() -> None:
@@ -140,6 +170,26 @@ def test_the_evidence_holds_scores_and_no_pictures() -> None:
     seen = stored(InputScreen(), screened(pictures(50, 1), pictures(60, 2)))
     assert {seen[name].shape for name in ("scale_up", "strip")} == {(110,)}
     assert not any(getattr(item, "ndim", 0) > 1 for item in seen.values())
+
+
+def test_who_cancels_after_some_rows_stops_the_asking() -> None:
+    def asked(most: int) -> int:
+        told: list[int] = []
+
+        def progress(done: int, total: int, note: str = "") -> None:
+            told.append(done)
+            if len(told) > most:
+                raise CancelledError("stopped", cure="Start again.")
+
+        subject = screened(pictures(1000, 1), pictures(1000, 2), progress=progress)
+        model = ToyModel(backdoored)
+        with contextlib.suppress(CancelledError):
+            InputScreen().observe(replace(subject, model=model), Shard())
+        return sum(len(part) for part in model.seen)
+
+    counts = [asked(most) for most in (0, 3, 1000)]
+    assert counts[0] < counts[1] < counts[2] / 2
+    assert counts[0] <= 2000 + 4096
 
 
 def test_it_says_what_it_costs_and_refuses_parameters_without_meaning() -> None:

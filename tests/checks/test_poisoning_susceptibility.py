@@ -11,7 +11,7 @@ from scored_subjects import ends, gaps, read, stored
 from surveyed_subjects import sample, surveyed
 
 from auditor.checks.poisoning.susceptibility import CHECK, Susceptibility
-from auditor.domain.budgets import Size
+from auditor.domain.budgets import Budget, Size
 from auditor.domain.datasets import Role
 from auditor.domain.policies import Limits
 from auditor.domain.readings import Bound, Measurement, Reason, Repeat
@@ -197,6 +197,16 @@ def test_tables_take_flips_and_their_triggers_are_gaps() -> None:
     readings = read(Susceptibility(rates=(0.1,)), subject)
     assert len(gaps(readings, "no pictures")) == 6
     assert at(readings, "accuracy_drop", "flip", 0.1).value == 0
+
+
+def test_in_ci_a_recipe_trains_six_times_and_no_figure_is_doubted() -> None:
+    recipe = Pretended()
+    check = Susceptibility(**CHECK.presets[Budget.CI])
+    readings = read(check, taught(recipe))
+    assert len(recipe.lessons) == check.plan.trainings == 6
+    success = at(readings, "attack_success_rate", "patch", 0.01)
+    assert not success.doubted
+    assert success.details["repeats"] == 3
 
 
 def test_one_repeat_is_doubted() -> None:

@@ -10,8 +10,10 @@ from surveyed_subjects import sample, surveyed
 from auditor.checks.poisoning.training_scan import CHECK, TrainingScan
 from auditor.domain.budgets import Size
 from auditor.domain.datasets import Role
+from auditor.domain.gaps import write_gap
 from auditor.domain.policies import Limits
 from auditor.domain.readings import Reason
+from auditor.domain.recipes import NO_RECIPE
 from auditor.domain.verdicts import Outcome
 from auditor.poisons.scanning import METHODS
 from auditor.stats.proportions import clopper_pearson
@@ -80,6 +82,34 @@ def test_training_data_of_another_source_are_no_verdict_and_doubted() -> None:
     assert outcome(CHECK, readings, "suspect_share", Limits(most=1.0), {"method": "joint"}) is (
         Outcome.UNKNOWN
     )
+
+
+def test_clean_rows_that_are_alike_in_clusters_show_nothing_and_fail_no_rule() -> None:
+    found = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        blocks = np.repeat(rng.exponential(size=50), 40)
+        about = {
+            "classes": ["a"], "not_scanned": [], "clustered": True,
+            "gaps": {name: write_gap(NO_RECIPE) for name in METHODS},
+        }  # fmt: skip
+        evidence = {
+            "gap": None,
+            "ids": np.array([f"t{row}" for row in range(2000)]),
+            "labels": np.zeros(2000, np.int64),
+            "suggested": np.zeros(2000, np.int64),
+            "spectral": np.concatenate((blocks, rng.exponential(size=1000))).astype(np.float32),
+            "about": about,
+        }
+        found.append(TrainingScan().figures(evidence, 0.95))
+    # Most of these would be called poisoned if rows of a cluster were independent.
+    assert sum(measured(it, "suspect_share", method="spectral").value > 0 for it in found) > 3
+    verdicts = [measured(it, "verdict") for it in found]
+    assert {it.value for it in verdicts} == {"inconclusive"}
+    assert all("cluster" in str(it.details["reason"]) for it in verdicts)
+    where, limit = {"method": "joint"}, Limits(most=0.0)
+    said = {outcome(CHECK, it, "suspect_share", limit, where) for it in found}
+    assert said == {Outcome.UNKNOWN}
 
 
 def test_more_trusted_rows_would_have_shown_less_poison() -> None:

@@ -46,7 +46,9 @@ def test_an_owners_private_training_is_audited_in_its_own_process(
     code = tmp_path / "recipe.py"
     code.write_text(OWNER.replace("{noise}", str(noise)))
     digest = "sha256:" + "0" * 64
-    ref = RecipeRef(digest=digest, function="train", dp_train="dp_train", allowed=True)
+    ref = RecipeRef(
+        digest=digest, function="train", dp_train="dp_train", allowed=True, unsandboxed=True
+    )
     source = RecipeSource(path=code, ref=ref, time_limit=120.0, memory_limit=2**32)
     rng = np.random.default_rng(1)
     rows, labels = rng.normal(size=(1400, 6)).astype(np.float32), np.arange(1400) % 2

@@ -79,14 +79,23 @@ def test_a_model_that_keeps_rows_by_heart_gives_members_away() -> None:
 
 
 def test_a_model_that_keeps_none_is_silent_though_its_rows_look_like_their_class() -> None:
-    found = read(INVERSION(**PUBLIC), inverted(lambda *_: fair))
+    found = read(INVERSION(**{**PUBLIC, "starts": 10}), inverted(lambda *_: fair))
     gain = measured(found, "gain_over_baseline")
     assert gain.details["attack"] > 0.9
     assert gain.value <= 0
     assert proximity(found).details["p_value"] > 0.01
     verdict = measured(found, "verdict")
     assert verdict.value == "no evidence at this power"
-    assert 0.3 < verdict.details["power"] < 1
+    assert 0.3 < verdict.details["power"] <= 0.5
+
+
+def test_silence_of_a_test_that_sees_only_great_leaks_is_no_answer() -> None:
+    found = read(INVERSION(**{**PUBLIC, "starts": 2}), inverted(lambda *_: fair))
+    verdict = measured(found, "verdict")
+    assert proximity(found).n < 30
+    assert verdict.details["power"] > 0.5
+    assert verdict.value == "inconclusive"
+    assert "so few rows" in verdict.details["reason"]
 
 
 @pytest.mark.slow

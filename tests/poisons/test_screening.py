@@ -3,6 +3,7 @@ import pytest
 from evasion_toys import box
 
 from auditor.domain.tasks import Array, Floats
+from auditor.errors import CancelledError
 from auditor.poisons.screening import FACTORS, Screen
 
 SPACE = box((2, 2))
@@ -49,6 +50,29 @@ def test_every_row_is_told_of_once_by_each_method() -> None:
     it.scale_up(rows)
     it.strip(rows, rows[:7])
     assert sum(told) == 2000
+
+
+@pytest.mark.parametrize("method", ["scale_up", "strip"])
+def test_whoever_cancels_half_way_has_asked_half_of_it(method: str) -> None:
+    rows = np.random.default_rng(0).random((4096, 2, 2))
+    asked, told = [0], list[int]()
+
+    def ask(copies: Array) -> Floats:
+        asked[0] += len(copies)
+        return by_sum(copies)
+
+    def say(count: int) -> None:
+        told.append(count)
+        if sum(told) >= len(rows) // 2:
+            raise CancelledError("stopped", cure="Start again.")
+
+    it = Screen(ask, lambda scores: scores.argmax(axis=1), SPACE, say)
+    with pytest.raises(CancelledError):
+        it.scale_up(rows) if method == "scale_up" else it.strip(rows, rows[:10])
+    whole = len(rows) * (1 + len(FACTORS) if method == "scale_up" else 10)
+    first = len(rows) if method == "scale_up" else 0
+    assert asked[0] == first + 10 * sum(told)
+    assert 0.4 * whole < asked[0] < 0.7 * whole
 
 
 def test_parts_do_not_change_the_scores() -> None:

@@ -7,13 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from auditor.domain.readings import Gap, Reason
-from auditor.domain.recipes import Lesson, RecipeRef, RecipeSource
+from auditor.domain.recipes import NO_SANDBOX, Lesson, RecipeRef, RecipeSource
 from auditor.domain.tasks import Classification, Regression
 from auditor.errors import RecipeError
 from auditor.targets.isolation import Isolation, strongest
@@ -44,7 +45,7 @@ def source(
 ) -> RecipeSource:
     path = folder / "recipe.py"
     path.write_text(code)
-    ref = RecipeRef(digest="sha256:" + "0" * 64, function="train", allowed=True)
+    ref = RecipeRef(digest="sha256:" + "0" * 64, function="train", allowed=True, unsandboxed=True)
     return RecipeSource(path=path, ref=ref, time_limit=seconds, memory_limit=memory)
 
 
@@ -78,6 +79,34 @@ def test_what_is_trained_answers_with_probabilities_in_the_order_of_the_question
 def test_the_code_is_known_by_its_digest(tmp_path: Path) -> None:
     with opened(source(tmp_path, NEAREST)) as recipe:
         assert recipe.digest == "sha256:" + "0" * 64
+
+
+@pytest.mark.parametrize("level", [Isolation.NAMESPACES, Isolation.LIMITS])
+def test_without_bubblewrap_code_is_run_only_on_leave_for_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: Isolation
+) -> None:
+    monkeypatch.setattr("auditor.targets.recipes.strongest", lambda: level)
+    written = source(tmp_path, NEAREST)
+    careful = replace(written, ref=replace(written.ref, unsandboxed=False))
+    with open_recipe(careful, TASK) as recipe:
+        assert recipe is NO_SANDBOX
+    with opened(written) as recipe:
+        (answer,) = recipe.answers(LESSON, [ROWS])
+    assert answer.argmax(axis=1).tolist() == [0, 1, 2, 1]
+
+
+def test_what_is_not_run_for_want_of_bubblewrap_says_what_to_do() -> None:
+    assert NO_SANDBOX.reason is Reason.NEEDS_RECIPE
+    assert "Install bubblewrap" in NO_SANDBOX.cure
+    assert "recipe.allow: unsandboxed" in NO_SANDBOX.cure
+
+
+@pytest.mark.skipif(strongest() is not Isolation.BUBBLEWRAP, reason="bubblewrap is not to be had")
+def test_within_bubblewrap_no_more_leave_is_needed(tmp_path: Path) -> None:
+    written = source(tmp_path, NEAREST)
+    with opened(replace(written, ref=replace(written.ref, unsandboxed=False))) as recipe:
+        (answer,) = recipe.answers(LESSON, [ROWS])
+    assert answer.argmax(axis=1).tolist() == [0, 1, 2, 1]
 
 
 def test_nothing_starts_before_it_is_asked(tmp_path: Path) -> None:

@@ -50,6 +50,14 @@ def test_the_code_is_an_input_by_its_digest_and_the_request_names_it(tmp_path: P
     }  # fmt: skip
 
 
+def test_leave_to_run_without_a_sandbox_is_in_the_record(tmp_path: Path) -> None:
+    text = AUDIT + RECIPE.replace("false", "unsandboxed")
+    request = audited(tmp_path, text, "a = 1\n").request
+    assert request.recipe is not None
+    assert request.recipe.unsandboxed
+    assert request.to_json()["recipe"]["unsandboxed"] is True
+
+
 def test_another_code_makes_another_request(tmp_path: Path) -> None:
     one = audited(tmp_path, AUDIT + RECIPE, "a = 1\n").request
     two = audited(tmp_path, AUDIT + RECIPE, "a = 2\n").request

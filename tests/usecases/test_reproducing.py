@@ -174,13 +174,24 @@ def test_code_of_a_record_runs_only_on_leave_of_who_reproduces_it() -> None:
     ref = RecipeRef(digest="sha256:" + "5" * 64, function="train", allowed=True)
     request = replace(record(SHARE, inputs=(code,)).request, recipe=ref)
     with pytest.raises(RecordError, match=r"recipe\.py \(sha256:5+\)") as caught:
-        require_leave_to_train(request, given=False)
+        require_leave_to_train(request, given=False, sandboxed=True)
     assert "--allow-recipe" in caught.value.cure
-    require_leave_to_train(request, given=True)
+    require_leave_to_train(request, given=True, sandboxed=True)
+
+
+@pytest.mark.parametrize("unsandboxed", [True, False])
+def test_code_of_a_record_never_runs_without_bubblewrap(*, unsandboxed: bool) -> None:
+    ref = RecipeRef(
+        digest="sha256:" + "5" * 64, function="train", allowed=True, unsandboxed=unsandboxed
+    )
+    request = replace(record(SHARE).request, recipe=ref)
+    with pytest.raises(RecordError, match="read every file") as caught:
+        require_leave_to_train(request, given=True, sandboxed=False)
+    assert "bubblewrap" in caught.value.cure
 
 
 def test_a_record_that_ran_no_code_needs_no_leave() -> None:
     request = record(SHARE).request
-    require_leave_to_train(request, given=False)
+    require_leave_to_train(request, given=False, sandboxed=True)
     ref = RecipeRef(digest="sha256:" + "5" * 64, function="train", allowed=False)
-    require_leave_to_train(replace(request, recipe=ref), given=False)
+    require_leave_to_train(replace(request, recipe=ref), given=False, sandboxed=False)

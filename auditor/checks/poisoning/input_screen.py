@@ -43,8 +43,9 @@ class InputScreen:
     how sure the model remains (Gao et al. 2019). One half of up to ``clean`` evaluation rows sets
     the limit that the share ``false_alarms`` of them reach, the other half tries it, and the
     production rows are held against that half (Fisher's exact test, at ``level`` over both
-    methods). It needs inputs that carry a trigger: it says nothing of a model that nobody attacks
-    yet. Evidence holds scores and ids, no pictures.
+    methods); rows that are clustered leave it ``inconclusive``. It needs inputs that carry a
+    trigger: it says nothing of a model that nobody attacks yet. Evidence holds scores and ids, no
+    pictures.
     """
 
     rows: int = 2000

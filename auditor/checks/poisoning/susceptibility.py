@@ -82,7 +82,7 @@ class Susceptibility:
             "tested": 500,
             "retrain": "head",
         },
-        Budget.CI: {"attacks": ("patch",)},
+        Budget.CI: {"attacks": ("patch",), "rates": (0.01,)},
         Budget.FULL: {
             "rates": (0.002, 0.005, 0.01, 0.02, 0.05, 0.1),
             "repeats": 5,

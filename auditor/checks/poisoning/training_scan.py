@@ -57,8 +57,9 @@ class TrainingScan:
     beyond the trusted rows. Only where a method shows, at ``level`` over all methods, that there is
     something does it name rows, at most ``false_share`` of them ordinary ones on average (Benjamini
     and Hochberg). So of clean training data from the trusted rows' source nearly no audit names
-    any; training data of another source are named as such, and their figures doubted. It finds
-    what stands out. Poison that keeps true labels, and less of it than ``least_share`` in the
+    any; training data of another source are named as such, and their figures doubted. Rows of one
+    cluster are alike without poison: there the verdict is ``inconclusive``. It finds what stands
+    out. Poison that keeps true labels, and less of it than ``least_share`` in the
     details, goes unseen: silence is no proof.
     """
 

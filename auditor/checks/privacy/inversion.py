@@ -24,10 +24,10 @@ from auditor.exposing.inversion_campaign import (
     shown,
     to_json,
 )
+from auditor.exposing.inversion_gain import Gain
 from auditor.exposing.inversion_priors import PRIORS
 from auditor.exposing.inversion_readings import METRICS, Findings, absent
 from auditor.exposing.inversion_sides import NO_CLASSES, Sides, sides
-from auditor.stats.paired import paired_difference
 
 SECONDS_A_QUERY = 1.5e-5
 LEAST_ROWS = 30
@@ -47,13 +47,16 @@ class Inversion:
 
     ``gain_over_baseline`` is the share of what was made up that a judge takes for its class, less
     that of the better of two baselines that need no model: the mean of public rows of the class,
-    and one of them. The judge is a small network taught by other public rows alone. A row that
-    looks like its class is no leak by itself. ``member_proximity`` is: among the rows nearest to
-    what was made up, the share of members less that of others, of as many of either. ``verdict`` is
-    ``shown`` where members lie nearer than chance allows at ``level``, by ``rounds`` permutations
-    within classes, corrected for all attacks. The same test of the baselines must find nothing, or
-    members and others differ, and figures are doubted. Pictures of what was made up, of public
-    means and of the nearest members are evidence with leave to show examples alone.
+    and one of them; starts at one class are taken for alike. The judge is a small network taught by
+    other public rows alone. A row that looks like its class is no leak by itself.
+    ``member_proximity`` is: among the rows nearest to what was made up, the share of members less
+    that of others, of as many of either. ``verdict`` is ``shown`` where members lie nearer than
+    chance allows at ``level``, by ``rounds`` permutations within classes, corrected for all
+    attacks; its silence is ``inconclusive`` unless some attack's test would show, four times in
+    five, an advantage of a half (``power`` is the least advantage that it would). The same test of
+    the baselines must find nothing, or members and others differ, and figures are doubted. Pictures
+    of what was made up, of public means and of the nearest members are evidence with leave to show
+    examples alone.
     """
 
     attacks: tuple[str, ...] = ATTACKS
@@ -132,9 +135,11 @@ class Inversion:
 
     def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
         """Return the half width where an attack and the baseline always agree."""
-        rows = self._rows(size)
-        level = 1 - (1 - confidence) / (len(self.attacks) * len(self.priors))
-        found = paired_difference(0, 0, rows, level)
+        classes = min(self.classes, max(size.classes, 1))
+        aims = np.repeat(np.arange(classes), self._each(classes))
+        every = np.ones(len(aims), dtype=np.bool_)
+        family = len(self.attacks) * len(self.priors)
+        found = Gain(every, every, every, aims).over_baseline(confidence, family)
         return {"gain_over_baseline": (found.high - found.low) / 2}
 
     def observe(self, subject: Subject, shard: Shard) -> Evidence:
@@ -203,8 +208,8 @@ class Inversion:
             for metric in METRICS
             if attack in said
         ]
-        found = Findings.of(evidence, self.rounds)
-        return (*gaps, *found.readings(confidence, self.level), found.verdict(self.level))
+        found = Findings.of(evidence, self.rounds, self.level)
+        return (*gaps, *found.readings(confidence), found.verdict())
 
 
 CHECK: type[Check] = Inversion

@@ -17,6 +17,7 @@ from auditor.preparing import prepare, read_asked
 from auditor.reproducing import compare, lay_out, overrides_of, require_leave_to_train
 from auditor.settings import Settings
 from auditor.targetfiles import require_leave
+from auditor.targets.recipes import sandboxed
 from auditor.verifying import verify_folder
 from auditor.wiring import fetch_from, readers_of, verifier, workplace
 
@@ -29,7 +30,9 @@ from auditor.wiring import fetch_from, readers_of, verifier, workplace
     help="A folder in which the inputs lie, found by digest; default: AUDITOR_HOME.",
 )
 @click.option(
-    "--allow-recipe", is_flag=True, help="Run the code that the record's audit file trains by."
+    "--allow-recipe",
+    is_flag=True,
+    help="Run the code that the record's audit file trains by; that needs bubblewrap.",
 )
 def command(folder: Path, inputs: Path | None, *, allow_recipe: bool) -> int:
     """Run the request of the record in FOLDER again, and compare the readings.
@@ -43,7 +46,7 @@ def command(folder: Path, inputs: Path | None, *, allow_recipe: bool) -> int:
     reference = record.request.reference
     named = (*record.request.targets, *(() if reference is None else (reference,)))
     require_leave(named, Path.cwd())
-    require_leave_to_train(record.request, given=allow_recipe)
+    require_leave_to_train(record.request, given=allow_recipe, sandboxed=sandboxed())
     sound = verify_folder(old, verifier(folder / SIGNER))
     with workplace(Settings.from_environment()) as place, TemporaryDirectory() as scratch:
         fetch = fetch_from(place.store.blobs, inputs)
