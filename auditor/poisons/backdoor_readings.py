@@ -17,12 +17,12 @@ from auditor.poisons.backdoor_cases import (
     MARGIN,
     MASK,
     NAMES,
-    NOISE,
     Trial,
     class_scores,
     detectors_of,
     index_of,
     names_of,
+    noise_p_value,
     p_value,
     top_class,
     trials_of,
@@ -127,9 +127,9 @@ class _Told:
         """Yield the largest share of either kind of noise that falls to one class."""
         counts = cast("NDArray[np.int64]", self.evidence["noise"])
         level = 1 - (1 - self.confidence) / 2
-        chance = p_value(self.evidence, NOISE)
-        for kind, tally in zip(("uniform", "mixed"), counts, strict=True):
+        for at, (kind, tally) in enumerate(zip(("uniform", "mixed"), counts, strict=True)):
             details: dict[str, Json] = {"target_class": self._name(int(tally.argmax()))}
+            chance = noise_p_value(self.evidence, at)
             if chance is not None:
                 details["p_value"] = chance
             interval = clopper_pearson(int(tally.max()), int(tally.sum()), level)
