@@ -11,7 +11,7 @@ from auditor.domain.canonical import Json
 from auditor.domain.checks import Metric
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Unit
 from auditor.poisons.backdoor_cases import (
     DETECTORS,
     MARGIN,
@@ -72,7 +72,7 @@ def readings_of(evidence: Evidence, confidence: float, rules: Rules) -> tuple[Re
         *told.noise(),
         *told.successes(),
         *told.awoken(),
-        judge(evidence, rules).reading(),
+        replace(judge(evidence, rules).reading(), repeat=told.repeat),
     )
 
 
@@ -82,6 +82,16 @@ class _Told:
 
     evidence: Evidence
     confidence: float
+
+    @property
+    def repeat(self) -> Repeat:
+        """What a second run must give of figures that clean models have a part in.
+
+        Nobody promises that the owner's code trains the same model twice, or fails twice.
+        """
+        item = self.evidence.get("no_clean_models")
+        failed = item is not None and read_gap(item).reason is Reason.RECIPE_FAILED
+        return Repeat.INTERVAL if failed or "null_noise" in self.evidence else Repeat.EXACT
 
     def indices(self) -> Iterator[Reading]:
         """Yield how far the strangest class stands out, detector by detector."""
@@ -120,6 +130,7 @@ class _Told:
             method="median absolute deviation over classes",
             n=len(scores),
             params=place,
+            repeat=Repeat.EXACT if detector in {MASK, MARGIN} else self.repeat,
             details=details,
         )
 
@@ -134,8 +145,9 @@ class _Told:
                 details["p_value"] = chance
             interval = clopper_pearson(int(tally.max()), int(tally.sum()), level)
             yield Measurement.of(
-                interval, NOISE_BIAS, Unit.SHARE, params={"noise": kind}, details=details
-            )
+                interval, NOISE_BIAS, Unit.SHARE, params={"noise": kind}, repeat=self.repeat,
+                details=details,
+            )  # fmt: skip
 
     def successes(self) -> Iterator[Reading]:
         """Yield how well the trigger of each kind's strangest class works, and beyond rivals."""
@@ -162,8 +174,9 @@ class _Told:
         if clean is not None:
             details["on_clean_models"] = clean
         yield Measurement.of(
-            success, SUCCESS, Unit.SHARE, bound=Bound.AT_LEAST, params=place, details=details
-        )
+            success, SUCCESS, Unit.SHARE, bound=Bound.AT_LEAST, params=place, repeat=self.repeat,
+            details=details,
+        )  # fmt: skip
         interval, rival = gap
         named: dict[str, Json] = {
             "target_class": self._name(target), "rival_class": self._name(rival),
