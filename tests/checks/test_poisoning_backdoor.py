@@ -276,6 +276,16 @@ def test_what_is_asked_is_no_more_than_what_was_said() -> None:
     assert seen.twin.passes <= cost.passes
 
 
+def test_trainings_of_clean_models_are_counted_by_the_rows_that_they_learn() -> None:
+    def seconds(models: int, **beside: int) -> float:
+        return Backdoor(clean_models=models).cost(Size(897, 10, beside=beside)).seconds
+
+    each = seconds(1) - seconds(0)
+    assert each > 400 * 1e-3
+    assert seconds(4) == pytest.approx(seconds(0) + 4 * each)
+    assert seconds(1, reference=4000) > seconds(0) + 4 * each
+
+
 @pytest.mark.parametrize("wrong", [{"rows": 0}, {"level": 1.0}, {"index": 0.0}, {"noise": 1}])
 def test_parameters_without_meaning_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"at least 1|within 0\.\.1"):
