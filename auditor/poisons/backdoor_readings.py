@@ -27,8 +27,9 @@ from auditor.poisons.backdoor_cases import (
     top_class,
     trials_of,
 )
+from auditor.poisons.backdoor_reach import Rules
 from auditor.poisons.backdoor_statistics import FEWEST_CLASSES, lead, margin_p_value
-from auditor.poisons.backdoor_verdicts import Rules, judge
+from auditor.poisons.backdoor_verdicts import judge
 from auditor.stats.paired import paired_difference
 from auditor.stats.proportions import clopper_pearson
 
@@ -106,14 +107,7 @@ class _Told:
         evidence, place = self.evidence, {"detector": NAMES[detector]}
         found, scores = index_of(evidence, detector), class_scores(evidence, detector)
         if found is None:
-            return Gap(
-                reason=Reason.NOT_DEFINED,
-                detail=f"Among {len(scores)} classes none stands out from the others; it takes "
-                f"{FEWEST_CLASSES}.",
-                cure="Name a recipe, so that clean models can be compared with.",
-                metric=INDEX,
-                params=place,
-            )
+            return _too_few_classes(len(scores), place)
         details: dict[str, Json] = {
             "target_class": self._name(top_class(evidence, detector)),
             "lead": lead(scores),
@@ -228,5 +222,15 @@ def _one_class(metric: str, place: Mapping[str, str]) -> Gap:
         detail="All judged rows are of the class that the trigger leads to.",
         cure="Evaluate on rows of several classes.",
         metric=metric,
+        params=dict(place),
+    )
+
+
+def _too_few_classes(count: int, place: Mapping[str, str]) -> Gap:
+    return Gap(
+        reason=Reason.NOT_DEFINED,
+        detail=f"Among {count} classes none stands out from the others; it takes {FEWEST_CLASSES}.",
+        cure="Name a recipe, so that clean models can be compared with.",
+        metric=INDEX,
         params=dict(place),
     )

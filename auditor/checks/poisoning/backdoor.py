@@ -17,8 +17,8 @@ from auditor.poisons.backdoor_cleanse import Effort
 from auditor.poisons.backdoor_ground import ground_of
 from auditor.poisons.backdoor_hunt import Hunt, Plan
 from auditor.poisons.backdoor_margins import Climb
+from auditor.poisons.backdoor_reach import Rules
 from auditor.poisons.backdoor_readings import BACKDOOR, readings_of
-from auditor.poisons.backdoor_verdicts import Rules
 from auditor.stats.proportions import clopper_pearson
 
 SECONDS_A_PASS = 1e-5
