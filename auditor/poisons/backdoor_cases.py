@@ -91,23 +91,36 @@ def stands_out(evidence: Evidence, detector: str, index: float) -> bool:
 
 
 def p_value(evidence: Evidence, detector: str) -> float | None:
-    """Return the conformal p-value of the strangest score against clean models' strangest.
+    """Return the conformal p-value of the class that a detector names against clean models'
+    strangest, whichever these are.
 
     Clean models answer a part of the blind triggers alone, and the target is scored by the same
     part. ``None`` where they were not asked.
     """
+    top = top_class(evidence, detector)
     if detector == NOISE and "null_noise" in evidence:
-        ours = float(class_scores(evidence, NOISE).max())
+        scores = class_scores(evidence, NOISE)
         theirs = [noise_scores(one).max() for one in cast("Labels", evidence["null_noise"])]
     elif f"null_flips_{detector}" in evidence:
         counts = cast("Labels", evidence[f"null_flips_{detector}"])
         left = np.maximum(cast("Labels", evidence[f"null_left_{detector}"]), 1)
-        ours = float(scan_scores(rates(evidence, detector)[: counts.shape[1]]).max())
+        scores = scan_scores(rates(evidence, detector)[: counts.shape[1]])
         shares = zip(counts, left, strict=True)
         theirs = [scan_scores(np.asarray(one / of)).max() for one, of in shares]
     else:
         return None
-    return float(conformal_p_values(np.array([ours]), np.array(theirs))[0])
+    return float(conformal_p_values(scores[top : top + 1], np.array(theirs))[0])
+
+
+def noise_p_value(evidence: Evidence, kind: int) -> float | None:
+    """Return the conformal p-value of the largest share of one kind of noise, 0 or 1."""
+    if "null_noise" not in evidence:
+        return None
+    ours, theirs = (
+        cast("Labels", evidence[name])[..., kind, :] for name in ("noise", "null_noise")
+    )
+    most, others = (of.max(axis=-1) / np.maximum(of.sum(axis=-1), 1) for of in (ours, theirs))
+    return float(conformal_p_values(np.atleast_1d(most), others)[0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

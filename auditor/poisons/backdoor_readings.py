@@ -11,24 +11,25 @@ from auditor.domain.canonical import Json
 from auditor.domain.checks import Metric
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Unit
 from auditor.poisons.backdoor_cases import (
     DETECTORS,
     MARGIN,
     MASK,
     NAMES,
-    NOISE,
     Trial,
     class_scores,
     detectors_of,
     index_of,
     names_of,
+    noise_p_value,
     p_value,
     top_class,
     trials_of,
 )
+from auditor.poisons.backdoor_reach import Rules
 from auditor.poisons.backdoor_statistics import FEWEST_CLASSES, lead, margin_p_value
-from auditor.poisons.backdoor_verdicts import Rules, judge
+from auditor.poisons.backdoor_verdicts import judge
 from auditor.stats.paired import paired_difference
 from auditor.stats.proportions import clopper_pearson
 
@@ -72,7 +73,7 @@ def readings_of(evidence: Evidence, confidence: float, rules: Rules) -> tuple[Re
         *told.noise(),
         *told.successes(),
         *told.awoken(),
-        judge(evidence, rules).reading(),
+        replace(judge(evidence, rules).reading(), repeat=told.repeat),
     )
 
 
@@ -82,6 +83,16 @@ class _Told:
 
     evidence: Evidence
     confidence: float
+
+    @property
+    def repeat(self) -> Repeat:
+        """What a second run must give of figures that clean models have a part in.
+
+        Nobody promises that the owner's code trains the same model twice, or fails twice.
+        """
+        item = self.evidence.get("no_clean_models")
+        failed = item is not None and read_gap(item).reason is Reason.RECIPE_FAILED
+        return Repeat.INTERVAL if failed or "null_noise" in self.evidence else Repeat.EXACT
 
     def indices(self) -> Iterator[Reading]:
         """Yield how far the strangest class stands out, detector by detector."""
@@ -96,14 +107,7 @@ class _Told:
         evidence, place = self.evidence, {"detector": NAMES[detector]}
         found, scores = index_of(evidence, detector), class_scores(evidence, detector)
         if found is None:
-            return Gap(
-                reason=Reason.NOT_DEFINED,
-                detail=f"Among {len(scores)} classes none stands out from the others; it takes "
-                f"{FEWEST_CLASSES}.",
-                cure="Name a recipe, so that clean models can be compared with.",
-                metric=INDEX,
-                params=place,
-            )
+            return _too_few_classes(len(scores), place)
         details: dict[str, Json] = {
             "target_class": self._name(top_class(evidence, detector)),
             "lead": lead(scores),
@@ -120,6 +124,7 @@ class _Told:
             method="median absolute deviation over classes",
             n=len(scores),
             params=place,
+            repeat=Repeat.EXACT if detector in {MASK, MARGIN} else self.repeat,
             details=details,
         )
 
@@ -127,15 +132,16 @@ class _Told:
         """Yield the largest share of either kind of noise that falls to one class."""
         counts = cast("NDArray[np.int64]", self.evidence["noise"])
         level = 1 - (1 - self.confidence) / 2
-        chance = p_value(self.evidence, NOISE)
-        for kind, tally in zip(("uniform", "mixed"), counts, strict=True):
+        for at, (kind, tally) in enumerate(zip(("uniform", "mixed"), counts, strict=True)):
             details: dict[str, Json] = {"target_class": self._name(int(tally.argmax()))}
+            chance = noise_p_value(self.evidence, at)
             if chance is not None:
                 details["p_value"] = chance
             interval = clopper_pearson(int(tally.max()), int(tally.sum()), level)
             yield Measurement.of(
-                interval, NOISE_BIAS, Unit.SHARE, params={"noise": kind}, details=details
-            )
+                interval, NOISE_BIAS, Unit.SHARE, params={"noise": kind}, repeat=self.repeat,
+                details=details,
+            )  # fmt: skip
 
     def successes(self) -> Iterator[Reading]:
         """Yield how well the trigger of each kind's strangest class works, and beyond rivals."""
@@ -162,8 +168,9 @@ class _Told:
         if clean is not None:
             details["on_clean_models"] = clean
         yield Measurement.of(
-            success, SUCCESS, Unit.SHARE, bound=Bound.AT_LEAST, params=place, details=details
-        )
+            success, SUCCESS, Unit.SHARE, bound=Bound.AT_LEAST, params=place, repeat=self.repeat,
+            details=details,
+        )  # fmt: skip
         interval, rival = gap
         named: dict[str, Json] = {
             "target_class": self._name(target), "rival_class": self._name(rival),
@@ -215,5 +222,15 @@ def _one_class(metric: str, place: Mapping[str, str]) -> Gap:
         detail="All judged rows are of the class that the trigger leads to.",
         cure="Evaluate on rows of several classes.",
         metric=metric,
+        params=dict(place),
+    )
+
+
+def _too_few_classes(count: int, place: Mapping[str, str]) -> Gap:
+    return Gap(
+        reason=Reason.NOT_DEFINED,
+        detail=f"Among {count} classes none stands out from the others; it takes {FEWEST_CLASSES}.",
+        cure="Name a recipe, so that clean models can be compared with.",
+        metric=INDEX,
         params=dict(place),
     )

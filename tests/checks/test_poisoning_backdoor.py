@@ -15,7 +15,7 @@ from auditor.domain.budgets import Budget, Size
 from auditor.domain.companions import Companion
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence, decode, encode
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason
+from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat
 from auditor.domain.recipes import Lesson
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Array, Floats
@@ -160,6 +160,16 @@ def test_clean_models_are_trained_on_rows_that_the_audit_trusts() -> None:
     success = one(readings, "attack_success_rate", trigger="mask")
     assert success.details["on_clean_models"] < 0.5  # type: ignore[operator]
     assert verdict(readings).value == SHOWN
+    told = {item.metric for item in readings if repeats(item) is Repeat.INTERVAL}
+    assert told == {"anomaly_index", "noise_bias", "attack_success_rate", "verdict"}
+
+
+def repeats(item: Reading) -> Repeat | None:
+    return item.repeat if isinstance(item, Measurement) else None
+
+
+def test_without_clean_models_all_repeats_to_the_digit() -> None:
+    assert {repeats(item) for item in looked(0, planted=True)} == {Repeat.EXACT}
 
 
 def test_a_trigger_that_works_on_clean_models_too_is_no_backdoor() -> None:
@@ -188,7 +198,8 @@ def test_a_recipe_that_fails_leaves_the_verdict_to_the_rest() -> None:
     check = Backdoor(clean_models=3)
     evidence = kept(check, seen)
     assert "no_clean_models" in evidence
-    assert verdict(check.figures(evidence, 0.95)).value == SHOWN
+    found = verdict(check.figures(evidence, 0.95))
+    assert (found.value, found.repeat) == (SHOWN, Repeat.INTERVAL)
 
 
 def test_a_trigger_that_sleeps_in_the_parent_is_told() -> None:
@@ -263,6 +274,16 @@ def test_what_is_asked_is_no_more_than_what_was_said() -> None:
     cost = check.cost(Size(897, 10))
     assert seen.model.queries <= cost.queries
     assert seen.twin.passes <= cost.passes
+
+
+def test_trainings_of_clean_models_are_counted_by_the_rows_that_they_learn() -> None:
+    def seconds(models: int, **beside: int) -> float:
+        return Backdoor(clean_models=models).cost(Size(897, 10, beside=beside)).seconds
+
+    each = seconds(1) - seconds(0)
+    assert each > 400 * 1e-3
+    assert seconds(4) == pytest.approx(seconds(0) + 4 * each)
+    assert seconds(1, reference=4000) > seconds(0) + 4 * each
 
 
 @pytest.mark.parametrize("wrong", [{"rows": 0}, {"level": 1.0}, {"index": 0.0}, {"noise": 1}])

@@ -7,6 +7,7 @@ from typing import ClassVar
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.policies import Control
@@ -16,11 +17,13 @@ from auditor.poisons.backdoor_cleanse import Effort
 from auditor.poisons.backdoor_ground import ground_of
 from auditor.poisons.backdoor_hunt import Hunt, Plan
 from auditor.poisons.backdoor_margins import Climb
+from auditor.poisons.backdoor_reach import Rules
 from auditor.poisons.backdoor_readings import BACKDOOR, readings_of
-from auditor.poisons.backdoor_verdicts import Rules
 from auditor.stats.proportions import clopper_pearson
 
 SECONDS_A_PASS = 1e-5
+SECONDS_A_LESSON = 3e-3
+"""About what a recipe of a small network takes a row; one that fits a forest takes a tenth."""
 KINDS = 3
 
 
@@ -148,13 +151,19 @@ class Backdoor:
         return Rules(self.level, self.index, self.success, self.most_mask, self.most_blend)
 
     def cost(self, size: Size) -> Cost:
-        """Return upper bounds; clean models come on top, at what the recipe takes."""
+        """Return upper bounds of what is asked, and about the seconds: clean models are counted as
+        if there were a recipe, by the rows that they learn and those that they are asked about.
+        """
         classes, judged = min(self.classes, size.classes), min(self.rows, (size.rows + 1) // 2)
         blind = self.noise + (self.tried + self.mixed) * self.backgrounds
         asked = size.rows + blind + 2 * 3 * classes * self.again
         tests = KINDS * (classes + 3) * judged + classes * judged
         passes = classes * (self.steps * self.batch + self.climbing * self.starts)
-        return Cost(asked + tests, passes, passes * SECONDS_A_PASS)
+        reference = size.beside.get(Role.REFERENCE.value, 0)
+        learnt = max(reference, min(self.fitting, size.rows // 2))
+        model = learnt * SECONDS_A_LESSON + (blind + KINDS * judged) * SECONDS_A_PASS
+        seconds = passes * SECONDS_A_PASS + self.clean_models * model
+        return Cost(asked + tests, passes, seconds)
 
     def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
         """Return the half width that a success has where it is 0 or 1."""
