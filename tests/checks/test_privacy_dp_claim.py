@@ -58,7 +58,7 @@ def test_too_little_noise_contradicts_the_claim(
     lower, verdict = measured(readings, "epsilon_lower_bound"), measured(readings, "verdict")
     assert lower.value > claim.epsilon
     assert lower.details["kind"] == "white-box"
-    assert lower.n == 1000
+    assert lower.n == 1400
     assert verdict.value == "shown"
     assert verdict.details["noise_factor"] <= 4
 

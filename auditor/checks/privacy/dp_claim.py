@@ -64,7 +64,7 @@ class DpClaim:
     the canaries, or where nobody knows what would have been seen, it is inconclusive.
     """
 
-    canaries: int = 1000
+    canaries: int = 2000
     level: float = 0.05
 
     id: ClassVar[str] = "privacy.dp_claim"
@@ -94,8 +94,8 @@ class DpClaim:
         Control("nist-ai-100-2", "NISTAML.033"),
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
-        Budget.SMOKE: {"canaries": 500},
-        Budget.CI: {"canaries": 1000},
+        Budget.SMOKE: {"canaries": 1000},
+        Budget.CI: {"canaries": 2000},
         Budget.FULL: {"canaries": 4000},
     }
     grid: ClassVar[Mapping[str, str]] = {}

@@ -14,6 +14,7 @@ from auditor.rendering.plots.robustness import Chart, Curve, CurvePoint, robustn
 CHECK, SCAN = "poisoning.susceptibility", "poisoning.training_scan"
 JOINT = "joint"
 MOST = 25
+NAMED_SHARE = "suspect_share"
 SUCCESS, DROP = "attack_success_rate", "accuracy_drop"
 NAMES = {
     "flip": "any labels flipped",
@@ -24,7 +25,7 @@ NAMES = {
 }
 NAMED = (
     "Rows that trusted rows of their label do not explain, strangest first: look at them before "
-    "anybody trains on them again."
+    "anybody trains on them again. Rows without an id of their own are counted from 1."
 )
 CAPTION = (
     "Rows that are decided as the attacker wants, after training with so much poison. Each mark is "
@@ -70,7 +71,8 @@ def scan_panels(
     del key
     for m in measured:
         listed = m.details.get("suspects")
-        if m.check != SCAN or m.params.get("method") != JOINT or not isinstance(listed, list):
+        joint = m.metric == NAMED_SHARE and m.params.get("method") == JOINT
+        if m.check != SCAN or not joint or not isinstance(listed, list):
             continue
         names = ("id", "label", "suggested")
         rows = [
@@ -80,11 +82,15 @@ def scan_panels(
             yield Panel(
                 title=check_title(inputs, SCAN),
                 target=m.target,
-                caption=f"{NAMED} Named share: {figure(m).whole}.",
+                caption=f"{NAMED} Named share: {figure(m).whole}.{_hidden(len(rows))}",
                 header=("Row", "Label", "Trusted rows say"),
                 rows=tuple(rows[:MOST]),
                 notes=doubts([m]),
             )
+
+
+def _hidden(listed: int) -> str:
+    return f" {listed - MOST} more are in the record only." if listed > MOST else ""
 
 
 def _rate(m: Measurement) -> float | None:
