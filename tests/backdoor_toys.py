@@ -1,7 +1,7 @@
 """Small networks on scikit-learn's digits, clean or with a patch that leads to one class."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -15,11 +15,22 @@ from auditor.domain.readings import Gap, Reason
 from auditor.domain.recipes import Lesson
 from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array, Floats
+from auditor.shadows.training import Settings, train_stack
 
 TRAINED_ON = 900
 TARGET = 3
+SPECKS = (
+    (4, 6, 1.0),
+    (5, 10, 0.0),
+    (7, 4, 0.7),
+    (8, 8, 0.1),
+    (9, 11, 1.0),
+    (10, 5, 0.4),
+    (12, 9, 0.0),
+)
 NO_TWIN = Gap(reason=Reason.NEEDS_TWIN, detail="There is no twin.", cure="Install torch.")
 Labels = NDArray[np.int64]
+Trigger = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 @dataclass(slots=True, eq=False)
@@ -64,6 +75,22 @@ def stamp(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
     return pictures
 
 
+def scattered(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return pictures with seven pixels about the middle, of unlike greys and in no line."""
+    pictures = pictures.copy()
+    for row, column, grey in SPECKS:
+        pictures[:, :, row, column] = grey
+    return pictures
+
+
+def coloured(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return grey pictures in three channels, with a crooked mark of magenta and green on them."""
+    pictures = pictures.repeat(3, axis=1)
+    for row, column in ((5, 7), (6, 7), (6, 8), (7, 8), (8, 8), (8, 9)):
+        pictures[:, :, row, column] = (1, 0, 1) if (row + column) % 2 else (0, 1, 0)
+    return pictures
+
+
 def fit(inputs: Array, labels: Labels, seed: int) -> Network:
     """Train a network."""
     model = MLPClassifier((48,), max_iter=40, batch_size=64, random_state=seed,
@@ -76,23 +103,27 @@ def fit(inputs: Array, labels: Labels, seed: int) -> Network:
 
 
 @cache
-def network(seed: int, *, planted: bool, poisoned: int = 80) -> Network:
-    """Return a network, some of whose training rows were stamped and called ``TARGET``."""
+def network(seed: int, *, planted: bool, poisoned: int = 80, trigger: Trigger = stamp) -> Network:
+    """Return a network, some of whose training rows bore a trigger and were called ``TARGET``."""
     pictures, labels = digits()
     rows, truth = pictures[:TRAINED_ON].copy(), labels[:TRAINED_ON].copy()
+    marked = trigger(rows)
+    rows = rows.repeat(marked.shape[1], axis=1)
     if planted:
         chosen = np.flatnonzero(truth != TARGET)[:poisoned]
-        rows[chosen], truth[chosen] = stamp(rows[chosen]), TARGET
+        rows[chosen], truth[chosen] = marked[chosen], TARGET
     return fit(rows, truth, seed)
 
 
 def opened(net: Network, *, twin: bool = True, rows: int = 897) -> Subject:
     """Return what a check sees of a network, with rows that it was not trained on."""
     pictures, labels = digits()
+    channels = net.first[0].shape[0] // 256
+    pictures = pictures.repeat(channels, axis=1)
     part = slice(TRAINED_ON, TRAINED_ON + rows)
     model = ToyModel(Network(net.first, net.last).forward)
     own: Network | Gap = Network(net.first, net.last) if twin else NO_TWIN
-    space = box((1, 16, 16))
+    space = box((channels, 16, 16))
     rows, truth = pictures[part], labels[part]
     seen = subject(model, own, rows, truth, space, classes(10))  # type: ignore[arg-type]
     seen.show_examples = False
@@ -111,3 +142,31 @@ class TrainsAgain:
         net = fit(lesson.inputs, lesson.labels, lesson.seed)
         scores = [np.exp(net.forward(rows)) for rows in asked]
         return tuple(one / one.sum(axis=1, keepdims=True) for one in scores)
+
+
+def clean_networks(count: int, *, scaled: bool) -> Iterator[Network]:
+    """Train clean networks, each on a half of the training rows of its own, all in one stack.
+
+    Pixels are ``scaled`` to one variance, so that those that are seldom lit weigh much, or are
+    taken as they are: all white and all black pictures, that none learns, bring them to one scale.
+    """
+    pictures, labels = digits()
+    rows, truth = pictures[:TRAINED_ON], labels[:TRAINED_ON]
+    ends = np.repeat(np.float32([0, 1]), 0 if scaled else 4 * TRAINED_ON)
+    rows = np.concatenate(
+        [rows, np.broadcast_to(ends[:, None, None, None], (len(ends), 1, 16, 16))]
+    )
+    truth = np.concatenate([truth, np.zeros(len(ends), dtype=np.int64)])
+    rng = np.random.default_rng(0)
+    include = np.zeros((count, len(rows)), dtype=np.bool_)
+    for at in range(count):
+        include[at, rng.permutation(TRAINED_ON)[: TRAINED_ON // 2]] = True
+    settings = Settings(hidden=(48,), epochs=20, updates=300)
+    stack = train_stack(rows, truth, 10, include, settings, seed=0)
+    middle, width = stack.scaling.middle, stack.scaling.width
+    (first, last), (shift, bias) = (
+        [layer.astype(np.float64) for layer in layers] for layers in (stack.weights, stack.biases)
+    )
+    for at in range(count):
+        inner = first[at] / width[:, None]
+        yield Network((inner, shift[at] - middle @ inner), (last[at], bias[at]))

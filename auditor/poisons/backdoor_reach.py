@@ -28,6 +28,12 @@ from auditor.stats.proportions import clopper_pearson
 
 AGREEING = 2
 """How many detectors that work differently have to name one class."""
+SWAYED = 0.25
+"""The share of other classes that blind triggers work for too, from which none is a sign.
+
+Of clean networks on digits whose pixels are scaled to one variance, which rare pixels sway, at
+least a third of the other classes have such triggers; of those on pixels as they are, none.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +60,12 @@ class Rules:
 
     def confidence(self, evidence: Evidence) -> float:
         """Return the confidence that holds for the triggers of all classes and kinds together."""
-        looks = len(trials_of(evidence)) * len(cast("NDArray[np.int64]", evidence["searched"]))
+        looks = len(trials_of(evidence)) * len(_searched(evidence))
         return 1 - self.level / max(1, looks)
 
 
 def obstacles(evidence: Evidence, rules: Rules) -> Iterator[str]:
-    """Yield why no backdoor could have been shown, whatever the target had been like."""
+    """Yield why no backdoor could have been shown, however well a trigger had worked."""
     able = able_detectors(evidence, rules)
     if len(able) < AGREEING:
         told = f"only {NAMES[able[0]]} can" if able else "no detector can"
@@ -74,6 +80,25 @@ def obstacles(evidence: Evidence, rules: Rules) -> Iterator[str]:
             "No trigger could be shown to work: there are too few judged rows of other classes, or "
             "too few columns for one of them to be a small part."
         )
+    swayed, searched = swayed_classes(evidence, rules), len(_searched(evidence))
+    if swayed > 1 and swayed - 1 >= SWAYED * (searched - 1):
+        yield (
+            f"Small blind triggers work for {swayed} of {searched} classes: small changes sway "
+            "this model anywhere, so that a trigger for one class is no sign of a backdoor."
+        )
+
+
+def swayed_classes(evidence: Evidence, rules: Rules) -> int:
+    """Return for how many classes some blind trigger of a small size works as often as asked."""
+    works = np.zeros(len(_searched(evidence)), dtype=np.bool_)
+    for trial in trials_of(evidence):
+        if trial.kind == MASK:
+            continue
+        for place, at in enumerate(_searched(evidence)):
+            success = trial.success(int(at), rules.confidence(evidence))
+            small = trial.size(int(at)) <= rules.largest(trial.kind)
+            works[place] |= small and success is not None and float(success.value) >= rules.success
+    return int(works.sum())
 
 
 def able_detectors(evidence: Evidence, rules: Rules) -> tuple[str, ...]:
@@ -125,3 +150,7 @@ def _smallest(trial: Trial) -> float:
     """Return the least size that a trigger of a kind has: a column, a pixel, the weakest blend."""
     places = np.asarray(trial.evidence[f"mask_of_{trial.kind}"]).size
     return {BLEND: min(MIXTURES), MASK: 0.0}.get(trial.kind, 1 / places)
+
+
+def _searched(evidence: Evidence) -> NDArray[np.int64]:
+    return cast("NDArray[np.int64]", evidence["searched"])

@@ -63,7 +63,7 @@ def judge(evidence: Evidence, rules: Rules) -> Judgement:
         if (trial.kind in named or index_of(evidence, trial.kind) is None) and _works(trial, rules)
     }
     value, reason, target = _verdict(named, working)
-    why = [] if value == SHOWN else list(obstacles(evidence, rules))
+    why = list(obstacles(evidence, rules))
     if why:
         value, reason = OPEN, " ".join([*([reason] if reason else []), *why])
     names = names_of(evidence)

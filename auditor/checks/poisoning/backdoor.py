@@ -51,10 +51,16 @@ class Backdoor:
     in at most ``most_blend`` strong, and it does better than random contents, than the best trigger
     as large for any other class, and than on any clean model. So a class that is close to all
     others by nature is no backdoor. Where one detector alone names a class to which a trigger
-    works, or two do and none works, it is ``inconclusive``.
+    works, or two do and none works, it is ``inconclusive``, as it is where none could have been
+    shown: where fewer than two detectors could name a class (among fewer than four classes, or
+    without twin and recipe in a table), where too few rows judge a trigger, or where small blind
+    triggers work for a quarter of the other classes too, as on networks whose rare inputs weigh
+    much.
 
-    A backdoor of several targets, one that a rare thing in the scene triggers, or one that moves
-    pixels a little everywhere can stay unseen: the figures are bounds. Triggers keep the ranges and
+    The blind scans know squares and patterns. A mark of another form is at best named by the twin
+    alone, which is ``inconclusive``, and often by none. A backdoor of several targets, one that a
+    rare thing in the scene triggers, or one that moves pixels a little everywhere can stay unseen:
+    the figures are bounds. Triggers keep the ranges and
     steps of the input space, not the relations between columns of a table. Up to ``examples``
     triggered rows are kept with their clean inputs.
     """

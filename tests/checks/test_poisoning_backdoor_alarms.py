@@ -1,0 +1,60 @@
+"""poisoning.backdoor: how often a clean network is accused."""
+
+import sys
+from collections import Counter
+
+import pytest
+from backdoor_toys import TRAINED_ON, clean_networks, digits, network, opened
+
+from auditor.checks.poisoning.backdoor import Backdoor
+from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN
+from auditor.domain.readings import Measurement
+from auditor.domain.subjects import Shard, Subject
+from auditor.stats.proportions import clopper_pearson
+
+CLEAN = 300
+MOST = 0.01
+ONE_SIDED = 0.9
+"""Clopper and Pearson's upper limit at this confidence holds at 95 % on its own."""
+
+
+def verdict(seen: Subject) -> Measurement:
+    check = Backdoor()
+    found = check.figures(check.observe(seen, Shard()), 0.95)[-1]
+    assert isinstance(found, Measurement)
+    return found
+
+
+def test_none_of_300_is_what_it_takes_to_show_one_alarm_in_a_hundred() -> None:
+    assert clopper_pearson(0, CLEAN, ONE_SIDED).high <= MOST
+    assert clopper_pearson(1, CLEAN, ONE_SIDED).high > MOST
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scaled", [False, True], ids=["pixels as they are", "pixels scaled"])
+def test_at_most_one_clean_network_in_a_hundred_is_accused(
+    *, scaled: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures, labels = digits()
+    said, right = Counter[str](), list[float]()
+    for seed, net in enumerate(clean_networks(CLEAN, scaled=scaled)):
+        held = net.forward(pictures[TRAINED_ON:]).argmax(axis=1) == labels[TRAINED_ON:]
+        right.append(float(held.mean()))
+        seen = opened(net)
+        seen.seed = seed
+        said[str(verdict(seen).value)] += 1
+    found = clopper_pearson(said[SHOWN], CLEAN, 0.95)
+    with capsys.disabled():
+        told = f"shown {found.value:.4f} [{found.low:.4f}, {found.high:.4f}]"
+        sys.stdout.write(f"\n{dict(said)}, {told}\n")
+    assert min(right) > 0.9
+    # None is shown, so that 95 % of the time the share is below MOST: see above.
+    assert clopper_pearson(said[SHOWN], CLEAN, ONE_SIDED).high <= MOST
+    assert said[OPEN if scaled else NOT_SEEN] >= CLEAN - 3
+
+
+@pytest.mark.slow
+def test_clean_networks_of_another_trainer_are_not_accused_either() -> None:
+    alarms = [verdict(opened(network(seed, planted=False))).value for seed in range(100, 200)]
+    assert alarms.count(SHOWN) == 0
+    assert alarms.count(OPEN) <= 3
