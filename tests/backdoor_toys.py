@@ -152,7 +152,7 @@ def clean_networks(count: int, *, scaled: bool) -> Iterator[Network]:
     """
     pictures, labels = digits()
     rows, truth = pictures[:TRAINED_ON], labels[:TRAINED_ON]
-    ends = np.repeat(np.float32([0, 1]), 0 if scaled else 4 * TRAINED_ON)
+    ends = np.repeat(np.array([0, 1], dtype=np.float32), 0 if scaled else 4 * TRAINED_ON)
     rows = np.concatenate(
         [rows, np.broadcast_to(ends[:, None, None, None], (len(ends), 1, 16, 16))]
     )

@@ -45,7 +45,7 @@ def table(count: int, *, columns: int = 16, twin: bool = True, rows: int = 240) 
     _, own, _, _ = linear(0, columns, count)
     own = replace(own, weights=lines, bias=np.zeros(count))
     model = ToyModel(lambda x: x @ lines)
-    return subject(model, own if twin else NO_TWIN, inputs, labels, box((columns,)), classes(count))  # type: ignore[arg-type]
+    return subject(model, own if twin else NO_TWIN, inputs, labels, box((columns,)), classes(count))
 
 
 class Again:
@@ -55,7 +55,7 @@ class Again:
 
     def answers(self, lesson: Lesson, asked: tuple[Array, ...]) -> tuple[Floats, ...]:
         lines = weights(lesson.inputs.shape[1], int(lesson.labels.max()) + 1)
-        scores = [np.exp(rows @ lines) for rows in asked]
+        scores = [np.exp(np.asarray(rows, dtype=np.float64) @ lines) for rows in asked]
         return tuple(one / one.sum(axis=1, keepdims=True) for one in scores)
 
 
