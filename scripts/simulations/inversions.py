@@ -20,7 +20,7 @@ def inversions() -> tuple[Simulation, ...]:
                 f"{classes} classes of {rows} members, {starts} reconstructions each, {side}",
                 "called nearer",
                 2000,
-                _called(classes, rows, starts, place),
+                _called(classes, rows, starts, far=place == 1),
             )
             for classes, rows, starts in ((2, 10, 20), (10, 30, 3))
             for place, side in enumerate(("members", "others"))
@@ -52,14 +52,15 @@ def _sample(rng: Random, classes: int, rows: int) -> Sample:
     return Sample(points, labels, np.array([str(at) for at in range(len(labels))]))
 
 
-def _called(classes: int, rows: int, starts: int, place: int) -> Draw:
+def _called(classes: int, rows: int, starts: int, *, far: bool) -> Draw:
     def draw(rng: Random) -> float:
         known, others, members = (_sample(rng, classes, rows) for _ in range(3))
         pool = Pool.of(Sides(known, known, others, members, clustered=False), np.arange(classes))
         made = _sample(rng, classes, starts)
         near, away = pool.nearest(made.inputs, made.labels)
         found = Nearness.of(near, away, pool.members, pool.classes)
-        return float(found.test(ROUNDS, int(rng.integers(1 << 32)))[place] <= 1 - LEVEL)
+        chances = found.test(ROUNDS, int(rng.integers(1 << 32)))
+        return float((chances.farther if far else chances.nearer) <= 1 - LEVEL)
 
     return draw
 
