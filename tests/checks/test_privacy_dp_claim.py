@@ -79,17 +79,32 @@ def test_honest_training_is_not_contradicted_and_not_called_confirmed(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("claim", "noise", "open_"), [(claimed(), 1.0, 0), (STRICT, 4.0, 5)])
-def test_honest_training_is_contradicted_in_none_of_25_runs(
+@pytest.mark.parametrize(("claim", "noise", "open_"), [(claimed(), 1.0, 5), (STRICT, 4.0, 30)])
+def test_honest_training_is_contradicted_in_none_of_150_runs(
     claim: PrivacyClaim, noise: float, open_: int
 ) -> None:
     verdicts = [
         measured(found(claim, PrivateTraining(noise=noise), seed=seed), "verdict").value
-        for seed in range(100, 125)
+        for seed in range(100, 250)
     ]
-    # With much noise a thousand canaries just show that they are seen, and now and then do not.
+    # With much noise the canaries just show that they are seen, and now and then do not.
     assert "shown" not in verdicts
     assert verdicts.count("inconclusive") <= open_
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("claim", "noise"), [(claimed(), 1.0), (STRICT, 4.0)])
+@pytest.mark.parametrize("factor", [4.0, np.inf])
+def test_far_too_little_noise_is_contradicted_nearly_every_time(
+    claim: PrivacyClaim, noise: float, factor: float
+) -> None:
+    verdicts = [
+        measured(found(claim, PrivateTraining(noise=noise / factor), seed=seed), "verdict").value
+        for seed in range(100, 125)
+    ]
+    # A quarter of the noise at 6.03 is just within reach: now and then the bound ends at 5.9.
+    near = claim.epsilon > 1 and factor == 4.0  # noqa: PLR2004 -- as drawn
+    assert verdicts.count("shown") >= (23 if near else 25)
 
 
 def test_a_hook_that_is_not_attached_is_code_that_failed() -> None:
