@@ -103,7 +103,7 @@ def test_far_too_little_noise_is_contradicted_nearly_every_time(
         for seed in range(100, 125)
     ]
     # A quarter of the noise at 6.03 is just within reach: now and then the bound ends at 5.9.
-    near = claim.epsilon > 1 and factor == 4.0  # noqa: PLR2004 -- as drawn
+    near = claim.epsilon > 1 and factor == 4.0
     assert verdicts.count("shown") >= (23 if near else 25)
 
 
