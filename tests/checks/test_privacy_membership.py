@@ -363,13 +363,13 @@ def test_one_clean_audit_in_a_hundred_at_most_is_said_to_leak() -> None:
 def test_one_audit_of_samples_that_differ_in_a_hundred_at_most_is_said_to_leak(
     shift: dict[str, object],
 ) -> None:
-    audits = 300
+    audits = 100
     counted = Counter(
         said(seed, MODEST if seed % 2 else GREEDY, "neither", **MANY, **shift)
         for seed in range(audits)
     )
     interval = clopper_pearson(counted[Said.SHOWN], audits, 0.95)
-    assert interval.high <= 0.03, f"{dict(counted)}: {interval}"
+    assert interval.high <= 0.055, f"{dict(counted)}: {interval}"
     assert counted[Said.SHOWN] <= audits // 100
 
 
