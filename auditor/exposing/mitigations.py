@@ -60,18 +60,19 @@ def _labels(probabilities: Floats, _: float, __: np.random.Generator) -> Floats:
 def _noisy(probabilities: Floats, spread: float, rng: np.random.Generator) -> Floats:
     """Add normal noise of so many nats to each class's log probability."""
     logs = np.log(np.maximum(probabilities, SMALL))
-    return _softmax(logs + spread * rng.normal(size=logs.shape))
+    return _raised(logs + spread * rng.normal(size=logs.shape))
 
 
 def _cooled(probabilities: Floats, temperature: float, _: np.random.Generator) -> Floats:
-    return _softmax(np.log(np.maximum(probabilities, SMALL)) / temperature)
+    return _raised(np.log(np.maximum(probabilities, SMALL)) / temperature)
 
 
 def _same(probabilities: Floats, _: float, __: np.random.Generator) -> Floats:
     return probabilities
 
 
-def _softmax(logs: Floats) -> Floats:
+def _raised(logs: Floats) -> Floats:
+    """Return what is proportional to probabilities; every altered row is scaled to 1 at the end."""
     found: Floats = np.exp(logs - logs.max(axis=-1, keepdims=True))
     return found
 

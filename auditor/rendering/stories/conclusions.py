@@ -23,14 +23,13 @@ MOST_ATTACKS = 8
 
 def tell_conclusion(scene: Scene) -> tuple[Sequence[Part], Sequence[Cure]]:
     """Tell why the verdict fell as it did, and how small an effect would have been seen."""
-    found = [scene.inputs.record.readings[place] for place in scene.finding.readings]
-    parts = []
-    for m in found:
+    for place in scene.finding.readings:
+        m = scene.inputs.record.readings[place]
         told = tuple(_told(m)) if isinstance(m, Measurement) else ()
-        if told and isinstance(m, Measurement):
+        if told:
             topic = f"{m.check}/{m.metric}:{scene.target}:{sorted(m.params.items())}"
-            parts.append(Part(topic=topic, name="What stands behind this", told=told))
-    return tuple(parts[:1]), ()
+            return (Part(topic=topic, name="What stands behind this", told=told),), ()
+    return (), ()
 
 
 def _told(m: Measurement) -> Iterator[str]:

@@ -35,10 +35,8 @@ def stories(inputs: RenderedInputs, ordered: Sequence[Finding]) -> Mapping[int, 
         if not check.startswith((HARDWARE, *FAMILIES)) or finding.outcome not in DECIDED:
             continue
         anchor = f"finding-{place}"
-        tell = TELLERS.get(check, _tell_plainly)
-        if check.startswith(FAMILIES):
-            tell = tell_conclusion
-        parts, cures = tell(Scene(inputs, finding, f"story-{place}"))
+        other = tell_conclusion if check.startswith(FAMILIES) else _tell_plainly
+        parts, cures = TELLERS.get(check, other)(Scene(inputs, finding, f"story-{place}"))
         new = tuple(part for part in parts if part.topic not in told)
         links = [told[part.topic] for part in parts if part.topic in told]
         told.update({part.topic: (anchor, part.name) for part in new})
