@@ -11,6 +11,7 @@ from scipy.stats import binom, norm
 
 from auditor.accounting.tradeoffs import TradeOff
 from auditor.domain.tasks import Floats
+from auditor.stats.delong import area_and_influence
 
 Bits = NDArray[np.bool_]
 SHARES = (1.0, 0.5, 0.2, 0.1)
@@ -104,11 +105,9 @@ def refutes(seen: Guesses, curve: TradeOff, level: float) -> bool:
 
 def separation(scores: Floats, included: Bits) -> float:
     """Return the chance that a canary that is in scores above one that is out; ties count half."""
-    inside, outside = np.sort(scores[included]), np.sort(scores[~included])
-    if not len(inside) or not len(outside):
+    if included.all() or not included.any():
         return 0.5
-    below = np.searchsorted(outside, inside, "left") + np.searchsorted(outside, inside, "right")
-    return float(below.sum()) / (2 * len(inside) * len(outside))
+    return area_and_influence(scores, included)[0]
 
 
 def each_level(level: float, looks: int) -> float:
