@@ -135,6 +135,8 @@ class Bench:
         model = {"name": "digits-cnn", "version": "1.0.0", "twin": twin}
         asked["model"] = model | ({"artifact": "model.onnx"} if artifact else {})
         asked |= {"policy": "policy.yaml", "budget": "smoke", "targets": [target]}
+        asked["data"] = {"evaluation": asked["data"]["evaluation"]}
+        del asked["recipe"]  # none of these checks trains anything
         (self.folder / name).write_text(yaml.safe_dump(asked), encoding="utf-8")
 
 
