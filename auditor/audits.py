@@ -171,9 +171,17 @@ def lineage(
         Edge(record_id, "used", str(around.tool["code"]), "code"),
         Edge(record_id, "wasAttributedTo", around.signer, "signer"),
     }
-    beside = {"artifact": request.artifact, "parent": request.parent, "recipe": request.recipe}
+    beside = {
+        "artifact": request.artifact,
+        "parent": request.parent,
+        "recipe": request.recipe,
+        "generator": request.generator,
+    }
     edges |= {Edge(record_id, "used", item.digest, role) for role, item in beside.items() if item}
     edges |= {Edge(record_id, "used", item.digest, item.role) for item in request.datasets}
+    if request.shadows is not None:
+        edges |= {Edge(record_id, "used", item, "shadow") for item in request.shadows.models}
+        edges.add(Edge(record_id, "used", request.shadows.inclusion, "inclusion"))
     edges |= {
         Edge(record_id, "used", item.identity, f"target:{name}")
         for name, item in found.fingerprints.items()

@@ -62,7 +62,16 @@ def _look_for(need: Need, subject: Subject) -> Gap | None:  # noqa: C901 -- one 
     match need:
         case Need.ARTIFACT:
             return without_file(subject.target) if subject.artifact is None else None
-        case Need.MODEL | Need.TWIN | Need.SPACE | Need.CASCADE | Need.RECIPE | Need.PRIVACY_CLAIM:
+        case (
+            Need.MODEL
+            | Need.TWIN
+            | Need.SPACE
+            | Need.CASCADE
+            | Need.RECIPE
+            | Need.SHADOWS
+            | Need.GENERATOR
+            | Need.PRIVACY_CLAIM
+        ):
             found = getattr(subject, need.value)
             return found if isinstance(found, Gap) else None
         case Need.TEXT:

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from auditor.auditfiles.privacy_claims import PRIVACY
 from auditor.auditfiles.reading import ResolveTarget, read_audit_file
 from auditor.datasets.counting import count
+from auditor.datasets.files import Locate
 from auditor.datasets.loading import LoadedDatasets, load_datasets
 from auditor.domain.auditfiles import AuditFile
 from auditor.domain.budgets import Budget, Size
@@ -26,7 +27,7 @@ from auditor.engines.openers import Materials
 from auditor.errors import UsageError
 from auditor.measuring import instantiate
 from auditor.packs.parameters import parameters_for
-from auditor.staging import Locate, StagedFiles, stage_all
+from auditor.staging import StagedFiles, stage_all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +102,7 @@ def prepare(
             checks=chosen_checks(readers.checks, policy, file.budget, overrides.only),
             request=_request(file, policy, loaded, staged, overrides.only),
             materials=staged.materials,
-            size=_size(loaded),
+            size=_size(loaded, staged.materials),
         )
 
 
@@ -151,6 +152,10 @@ def _request(
         parent=None if staged.materials.parent is None else staged.materials.parent.artifact,
         reference=file.reference,
         recipe=None if staged.materials.recipe is None else staged.materials.recipe.ref,
+        shadows=None if staged.materials.shadows is None else staged.materials.shadows.ref,
+        generator=None
+        if staged.materials.generator is None
+        else staged.materials.generator.artifact,
     )
 
 
@@ -167,7 +172,7 @@ def _claims(file: AuditFile, materials: Materials) -> dict[str, Json]:
     return {**file.claims, PRIVACY: said}
 
 
-def _size(loaded: LoadedDatasets) -> Size:
+def _size(loaded: LoadedDatasets, materials: Materials) -> Size:
     evaluation = loaded.datasets.get(Role.EVALUATION)
     others = {
         role.value: dataset.rows
@@ -177,4 +182,7 @@ def _size(loaded: LoadedDatasets) -> Size:
     if evaluation is None:
         classes = len(loaded.task.classes) if isinstance(loaded.task, Classification) else 1
         return Size(rows=0, classes=classes, beside=others)
-    return replace(count(evaluation, loaded.task), beside=others)
+    shadows = 0 if materials.shadows is None else len(materials.shadows.models)
+    given = materials.generator is not None
+    known = count(evaluation, loaded.task)
+    return replace(known, beside=others, shadows=shadows, generator=given)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias, cast
 
+from auditor.auditfiles.handed import generator_mistakes, shadow_mistakes
 from auditor.auditfiles.populations import population_mistakes, population_of
 from auditor.auditfiles.privacy_claims import PRIVACY, privacy_mistakes, privacy_section
 from auditor.auditfiles.recipes import recipe_mistakes
@@ -44,6 +45,7 @@ def read_audit_file(raw: bytes, source: str, resolve_target: ResolveTarget) -> A
     mistakes = [*task_mistakes(shape.task), *_input_mistakes(shape), *_data_mistakes(shape)]
     mistakes += [*_model_mistakes(shape, served=served), *_claim_mistakes(shape)]
     mistakes += [*population_mistakes(shape.population), *recipe_mistakes(shape)]
+    mistakes += [*shadow_mistakes(shape), *generator_mistakes(shape)]
     if mistakes:
         raise _error(document, mistakes)
     return AuditFile(
@@ -63,6 +65,8 @@ def read_audit_file(raw: bytes, source: str, resolve_target: ResolveTarget) -> A
         reference=_reference(document, shape.reference, resolve_target),
         privacy=privacy_section(shape.claims),
         recipe=None if shape.recipe is None else shape.recipe.section(),
+        shadows=None if shape.shadows is None else shape.shadows.section(),
+        generator=None if shape.generator is None else shape.generator.section(),
     )
 
 
