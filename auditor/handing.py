@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import numpy as np
+
 from auditor.datasets.files import Locate, read_file, record_name
 from auditor.datasets.inclusion import read_inclusion
 from auditor.domain.artifacts import Artifact, FileDigest
@@ -25,7 +27,7 @@ MOST_LISTED = 3
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """One model: where it lies, the path as written, and a folder that its files' names begin with."""
+    """One model: where it lies, its path as written, and the folder before names of files."""
 
     path: Path
     written: str
@@ -133,7 +135,7 @@ def _fit(include: Include, models: int, rows: Mapping[Role, int], place: str) ->
         )
     for word, wrong in (("every row", include.all(axis=1)), ("no row", ~include.any(axis=1))):
         if wrong.any():
-            named = _listed(int(at) for at in wrong.nonzero()[0])
+            named = _listed(np.flatnonzero(wrong).tolist())
             raise AuditFileError(
                 f"{place}: {named} (counted from 0) learnt from {word}",
                 cure="Leave out models that are no shadow of this one: each learns from a part of "

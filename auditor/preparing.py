@@ -132,10 +132,11 @@ def _request(
     staged: StagedFiles,
     only: tuple[str, ...],
 ) -> AuditRequest:
+    brought = staged.materials
     return AuditRequest(
         name=file.model.name,
         version=file.model.version,
-        artifact=staged.materials.artifact,
+        artifact=brought.artifact,
         targets=file.targets,
         datasets=tuple(
             DatasetRef(role.value, item.digest, item.rows) for role, item in loaded.datasets.items()
@@ -147,15 +148,13 @@ def _request(
         only=only,
         inputs=staged.inputs,
         tags=file.model.tags,
-        claims=_claims(file, staged.materials),
+        claims=_claims(file, brought),
         show_examples=file.show_examples,
-        parent=None if staged.materials.parent is None else staged.materials.parent.artifact,
+        parent=None if brought.parent is None else brought.parent.artifact,
         reference=file.reference,
-        recipe=None if staged.materials.recipe is None else staged.materials.recipe.ref,
-        shadows=None if staged.materials.shadows is None else staged.materials.shadows.ref,
-        generator=None
-        if staged.materials.generator is None
-        else staged.materials.generator.artifact,
+        recipe=None if brought.recipe is None else brought.recipe.ref,
+        shadows=None if brought.shadows is None else brought.shadows.ref,
+        generator=None if brought.generator is None else brought.generator.artifact,
     )
 
 

@@ -34,7 +34,7 @@ class StagedFiles:
 
 
 def stage_all(file: AuditFile, locate: Locate, loaded: LoadedDatasets, root: Path) -> StagedFiles:
-    """Copy models, twin and recipe below ``root``, each into a folder of its own, and digest them."""
+    """Copy what is named below ``root``, each model into a folder of its own, and digest it."""
     places = [root / name for name in FOLDERS]
     for place in places:
         place.mkdir()

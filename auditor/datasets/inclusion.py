@@ -37,7 +37,7 @@ def read_inclusion(file: ReadFile) -> Include:
             f"{place} has shape {array.shape}, which is not [models, rows]",
             cure="Store one row a model and one column a row of the data.",
         )
-    return array
+    return array.astype(np.bool_, copy=False)
 
 
 def _array(file: ReadFile) -> Array:
@@ -59,7 +59,7 @@ def _table(file: ReadFile) -> Include:
         raise DatasetError(
             f"{file.path} is no CSV text ({mistake})", cure="Save it as UTF-8."
         ) from None
-    rows = []
+    rows: list[list[bool]] = []
     for number, line in enumerate((line for line in lines if line), start=1):
         said = [value.strip().lower() for value in line]
         wrong = next((value for value in said if value not in TRUE | FALSE), None)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.domain.datasets import Role
+from auditor.domain.models import Model
 from auditor.domain.shadows import Include
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, Floats, Task
@@ -40,17 +41,21 @@ class OpenedShadows:
         Raises ``ShadowsError`` that names the file, whatever went wrong.
         """
         held = self.source.models[model]
-        name = held.artifact.files[0].name
+        name = f"the shadow model {model} ({held.artifact.files[0].name})"
         try:
             with self.opener(self.spec, held.folder, held.artifact, self.task, asked[0]) as opened:
-                face = opened.fingerprint.interface
-                if face is not None and face.scores == LABELS and not labels_only:
-                    raise ShadowsError(f"{name} gives labels and no scores", cure=MEND)
+                if not labels_only:
+                    _refuse_labels(opened, name)
                 return tuple(opened.probabilities(opened.predict(rows)) for rows in asked)
         except (CancelledError, ShadowsError):
             raise
         except AuditorError as error:
             raise ShadowsError(
-                f"the shadow model {model} ({name}) cannot be asked: {error.problem}",
-                cure=f"{error.cure} {MEND}",
+                f"{name} cannot be asked: {error.problem}", cure=f"{error.cure} {MEND}"
             ) from None
+
+
+def _refuse_labels(model: Model, name: str) -> None:
+    face = model.fingerprint.interface
+    if face is not None and face.scores == LABELS:
+        raise ShadowsError(f"{name} gives labels and no scores", cure=MEND)
