@@ -60,6 +60,16 @@ class ShadowsRef:
         }
 
 
+def by_some(include: Include) -> Include:
+    """Return which rows ``[n]`` some model learnt from."""
+    return np.asarray(include.any(axis=0), dtype=np.bool_)
+
+
+def by_all(include: Include) -> Include:
+    """Return which rows ``[n]`` every model learnt from."""
+    return np.asarray(include.all(axis=0), dtype=np.bool_)
+
+
 def learnt(shadows: ShadowModels, role: Role, rows: int) -> Include:
     """Return which of so many rows of a dataset each model learnt from, ``[k, rows]``."""
     known = shadows.include.get(role)
