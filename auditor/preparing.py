@@ -138,9 +138,7 @@ def _request(
         version=file.model.version,
         artifact=brought.artifact,
         targets=file.targets,
-        datasets=tuple(
-            DatasetRef(role.value, item.digest, item.rows) for role, item in loaded.datasets.items()
-        ),
+        datasets=_datasets(loaded),
         policy=PolicyRef(policy.name, policy.version, policy.digest),
         audit_file=digest(file.raw),
         seed=file.seed,
@@ -156,6 +154,11 @@ def _request(
         shadows=None if brought.shadows is None else brought.shadows.ref,
         generator=None if brought.generator is None else brought.generator.artifact,
     )
+
+
+def _datasets(loaded: LoadedDatasets) -> tuple[DatasetRef, ...]:
+    known = loaded.datasets.items()
+    return tuple(DatasetRef(role.value, item.digest, item.rows) for role, item in known)
 
 
 def _claims(file: AuditFile, materials: Materials) -> dict[str, Json]:

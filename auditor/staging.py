@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from auditor.auditfiles.privacy_claims import PRIVACY, read_privacy_claim
@@ -47,11 +48,25 @@ def stage_all(file: AuditFile, locate: Locate, loaded: LoadedDatasets, root: Pat
     recipe, taught = _recipe(file, locate, lessons)
     shadows, trained = stage_shadows(file, locate, loaded.datasets, alike)
     generator, drawn = stage_generator(file, locate, making)
-    materials = Materials(
+    materials = _declared(file, loaded)(
         artifact=artifact,
         staged=folder,
         signature=signature,
         twin=twin,
+        parent=parent,
+        recipe=recipe,
+        shadows=shadows,
+        generator=generator,
+        privacy_claim=claim,
+    )
+    beside = (*signed, *given, *given_before, *taught, *claimed, *trained, *drawn)
+    return StagedFiles(materials, (*files, *beside, *loaded.inputs))
+
+
+def _declared(file: AuditFile, loaded: LoadedDatasets) -> partial[Materials]:
+    """Return the materials but for what is copied."""
+    return partial(
+        Materials,
         task=loaded.task,
         space=loaded.space,
         datasets=loaded.datasets,
@@ -60,15 +75,8 @@ def stage_all(file: AuditFile, locate: Locate, loaded: LoadedDatasets, root: Pat
         show_examples=file.show_examples,
         claims=file.claims,
         population=file.population,
-        parent=parent,
         reference=file.reference,
-        recipe=recipe,
-        shadows=shadows,
-        generator=generator,
-        privacy_claim=claim,
     )
-    beside = (*signed, *given, *given_before, *taught, *claimed, *trained, *drawn)
-    return StagedFiles(materials, (*files, *beside, *loaded.inputs))
 
 
 def _stage(

@@ -36,7 +36,7 @@ def choose(subject: Subject, most: int, *, hold: bool) -> Pool | Gap:
         ~by_some(others) if others.any() else None,
     )
     pool = gather(subject, most, hold=True, fit=fit)
-    return gather(subject, most, hold=hold) if isinstance(pool, Gap) else pool
+    return gather(subject, most) if isinstance(pool, Gap) else pool
 
 
 def alike(subject: Subject, pool: Pool, models: int, *, labels_only: bool) -> StandIns:
