@@ -1,7 +1,7 @@
 """Copy what an owner hands over beside the model: ready shadow models, and a generator."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -75,6 +75,7 @@ def stage_shadows(
         name = f"{file.model.name} (shadow {model.path.name})"
         staged.append(Staged(Artifact(name, file.model.version, files), own))
         inputs += [InputFile(model.written, _below(model.below, item)) for item in files]
+    _refuse_twice(staged, place)
     ref = ShadowsRef(
         models=tuple(item.artifact.digest for item in staged),
         inclusion=f"sha256:{matrix.input.file.sha256}",
@@ -143,8 +144,20 @@ def _fit(include: Include, models: int, rows: Mapping[Role, int], place: str) ->
             )
 
 
-def _listed(places: Iterable[int]) -> str:
-    found = list(places)
+def _refuse_twice(staged: Sequence[Staged], place: str) -> None:
+    """Refuse a model that stands twice, under another name: copies agree, whatever made them."""
+    seen: dict[str, str] = {}
+    for item in staged:
+        main = item.artifact.files[0]
+        if main.sha256 in seen:
+            raise AuditFileError(
+                f"{place}.models: {main.name} is the same file as {seen[main.sha256]}",
+                cure="Name every model once, with its own row of the matrix.",
+            )
+        seen[main.sha256] = main.name
+
+
+def _listed(found: Sequence[int]) -> str:
     more = f" and {len(found) - MOST_LISTED} more" if len(found) > MOST_LISTED else ""
     return f"model {', '.join(map(str, found[:MOST_LISTED]))}{more}"
 

@@ -76,14 +76,12 @@ class Findings:
         )
         usable = all(len(it.near) for it in every)
         tested = [it.test(rounds, seed) for it in every] if usable else []
-        cells = tuple(cells_of(evidence))
+        cells, aims = tuple(cells_of(evidence)), cast("NDArray[np.int64]", evidence["aims"])
         count = len(cells)
         strange = [min(it.nearer, it.farther) for it in tested[count:]]
         return cls(
             cells,
-            tuple(
-                _gains(hits.astype(np.bool_), cells, cast("NDArray[np.int64]", evidence["aims"]))
-            ),
+            tuple(_gains(hits.astype(np.bool_), cells, aims)),
             every[:count] if usable else (),
             tuple(float(it.mean()) for it in target[:count]),
             tuple(it.nearer for it in tested[:count]),
