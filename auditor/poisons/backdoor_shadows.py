@@ -61,7 +61,8 @@ def _none_clean(count: int) -> Gap:
     return Gap(
         reason=Reason.NEEDS_SHADOWS,
         detail=f"{count} of the shadow models learnt from reference rows alone, and {FEWEST} are "
-        "the fewest to compare with: what was planted in data.training is in those that learnt from it.",
+        "the fewest to compare with: those that learnt from data.training have what was planted "
+        "there.",
         cure="Train clean models on data.reference, which is trusted, and let shadows.rows name "
         "reference; 19 of them decide by themselves.",
     )

@@ -1,4 +1,4 @@
-"""Ready shadow models and a generator of the owner's, from the audit file to the record and back."""
+"""Ready shadow models and a generator, from the audit file to the record and back."""
 
 import json
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from handed_models import decoder, drawn, handed, write
 
 Command = Callable[..., Any]
@@ -26,6 +27,7 @@ budget: smoke
 ONLY = ("--only", "privacy.membership", "--only", "privacy.inversion")
 
 
+@pytest.mark.slow
 def test_what_is_handed_over_is_used_recorded_and_runs_again(
     auditor: Command, tmp_path: Path
 ) -> None:
