@@ -120,14 +120,9 @@ def test_rows_of_another_range_are_named(tmp_path: Path) -> None:
         assert given.size == SIZE
 
 
-def graph(
-    path: Path,
-    nodes: list[object],
-    inputs: list[object],
-    outputs: list[object],
-    stored: object = (),
-) -> None:
-    made = helper.make_graph(nodes, "odd", inputs, outputs, list(stored))
+def graph(path: Path, nodes: list[object], *ends: list[object]) -> None:
+    """Write a graph of these nodes, inputs, outputs and stored arrays."""
+    made = helper.make_graph(nodes, "odd", *ends)
     sets = [helper.make_opsetid("", 17)]
     onnx.save(helper.make_model(made, opset_imports=sets, ir_version=9), path)
 
