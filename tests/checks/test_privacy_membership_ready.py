@@ -178,6 +178,16 @@ def test_models_that_leave_too_few_rows_are_left_out_and_said_to_be() -> None:
     assert measured(found, "verdict", **ALL).details["members"] == 200
 
 
+def test_models_in_another_order_than_the_matrix_make_a_weaker_attack() -> None:
+    subject = shadowed(leaking(), models=8)
+    include = {role: rows[::-1] for role, rows in subject.shadows.include.items()}
+    mixed = replace(subject, shadows=Ready(subject.shadows.stack, include))
+    right, wrong = (
+        measured(read(it), "auc", attack="lira", **READY).value for it in (subject, mixed)
+    )
+    assert wrong < right - 0.02
+
+
 def test_a_model_that_fails_is_named() -> None:
     class Broken(Ready):
         def answers(self, *_: object, **__: object) -> tuple[Floats, ...]:
