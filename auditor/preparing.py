@@ -14,7 +14,7 @@ from auditor.datasets.loading import LoadedDatasets, load_datasets
 from auditor.domain.auditfiles import AuditFile
 from auditor.domain.budgets import Budget, Size
 from auditor.domain.canonical import Json, digest
-from auditor.domain.checks import Check
+from auditor.domain.checks import Check, Need, would_use
 from auditor.domain.datasets import Role
 from auditor.domain.models import Model
 from auditor.domain.policies import Policy
@@ -96,12 +96,14 @@ def prepare(
     loaded = load_datasets(file, locate)
     with TemporaryDirectory(prefix="auditor-") as root:
         staged = stage_all(file, locate, loaded, Path(root))
+        checks = chosen_checks(readers.checks, policy, file.budget, overrides.only)
+        wanted = any(would_use(check, Need.GENERATOR) for check in checks)
         yield Prepared(
             file=file,
             policy=policy,
-            checks=chosen_checks(readers.checks, policy, file.budget, overrides.only),
+            checks=checks,
             request=_request(file, policy, loaded, staged, overrides.only),
-            materials=staged.materials,
+            materials=replace(staged.materials, wants_generator=wanted),
             size=_size(loaded, staged.materials),
         )
 

@@ -94,7 +94,8 @@ class Materials:
 
     ``parent`` is what the artifact was made from; ``reference`` is where the artifact itself is
     run to compare with; ``recipe`` is the code that trains as it was trained, ``shadows`` are
-    models that were, ``generator`` makes rows.
+    models that were, ``generator`` makes rows; nobody opens it unless a check of the audit
+    ``wants_generator``.
     """
 
     artifact: Artifact | None
@@ -115,6 +116,7 @@ class Materials:
     recipe: RecipeSource | None = None
     shadows: ShadowsSource | None = None
     generator: Staged | None = None
+    wants_generator: bool = True
 
     @property
     def deployed(self) -> Staged | None:

@@ -27,6 +27,11 @@ TWIN_ROWS = 512
 REFERENCE = TargetSpec("reference", session=EXACT_SUMS)
 """Where the artifact is run to compare with: this machine's processor, with products of 8-bit
 numbers that are exact on any x86 processor."""
+NO_GENERATOR_WANTED = Gap(
+    reason=Reason.NEEDS_GENERATOR,
+    detail="No generator was opened.",
+    cure="Run a check that wants one: privacy.inversion.",
+)
 NO_FILE = Gap(
     reason=Reason.NEEDS_REFERENCE,
     detail="There is no file that could be run elsewhere, only an endpoint.",
@@ -107,6 +112,8 @@ class Site:
         held, sample = self.materials.generator, self.materials.rows(TWIN_ROWS)
         if held is None:
             return NO_GENERATOR
+        if not self.materials.wants_generator:
+            return NO_GENERATOR_WANTED
         if sample is None:
             return without_file(self.spec)
         space = self.materials.space

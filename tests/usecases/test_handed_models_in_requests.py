@@ -145,3 +145,10 @@ def test_what_is_not_there_is_named(folder: Path) -> None:
     found = refused(folder, SHADOWS.replace("MODELS", "shadows/x-*.onnx"))
     assert "finds 0 files in shadows" in found
     assert "generator.path: gone.onnx does not" in refused(folder, "generator: {path: gone.onnx}\n")
+
+
+def test_a_generator_that_no_check_wants_is_recorded_and_never_opened(folder: Path) -> None:
+    (folder / "generator.onnx").write_bytes((folder / "model.onnx").read_bytes())
+    found = prepared(folder, "generator: {path: generator.onnx}\n")
+    assert found.request.generator is not None
+    assert not found.materials.wants_generator
