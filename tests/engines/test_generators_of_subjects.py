@@ -9,15 +9,14 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from evasion_toys import NOTHING, classes
-from privacy_toys import dataset
 
 from auditor.domain.artifacts import Artifact, FileDigest, SignatureMaterial
 from auditor.domain.budgets import Budget
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import Dataset, Role
 from auditor.domain.generators import NO_GENERATOR, GivenGenerator
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Array, InputSpace
+from auditor.domain.tasks import Array
 from auditor.engines.openers import Materials, Openers, Staged
 from auditor.engines.subjects import open_subject
 from auditor.errors import ArtifactError, AuditorError, ModelCrashedError
@@ -36,12 +35,7 @@ class Opening:
 
     @contextmanager
     def __call__(
-        self,
-        spec: TargetSpec,
-        folder: Path,
-        artifact: Artifact,
-        space: InputSpace | Gap,
-        rows: Array,
+        self, spec: TargetSpec, folder: Path, artifact: Artifact, space: object, rows: Array
     ) -> Iterator[GivenGenerator]:
         self.seen = folder, len(rows)
         if self.error is not None:
@@ -52,7 +46,8 @@ class Opening:
 
 def generator_of(opening: Opening, **fields: Any) -> GivenGenerator | Gap:  # noqa: ANN401 -- fields
     absent: Any = None
-    data = {Role.EVALUATION: dataset(Role.EVALUATION, ROWS, None)}
+    files, ids = (FileDigest("test.npz", 1, "0" * 64),), tuple(map(str, range(20)))
+    data = {Role.EVALUATION: Dataset(Role.EVALUATION, files, inputs=ROWS, labels=None, ids=ids)}
     materials = Materials(
         artifact=None, staged=Path("here"), signature=SignatureMaterial(), task=classes(3),
         space=NOTHING, datasets=data, seed=7, budget=Budget.SMOKE, generator=HELD,
