@@ -1,6 +1,6 @@
 """The one path of an audit: registered, observed, judged, and made into a record."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -166,14 +166,10 @@ def lineage(
 ) -> tuple[Edge, ...]:
     """Return the edges from a record to everything that it rests on."""
     edges = {
-        Edge(record_id, "used", request.policy.digest, "policy"),
-        Edge(record_id, "used", request.audit_file, "audit_file"),
         Edge(record_id, "used", str(around.tool["code"]), "code"),
         Edge(record_id, "wasAttributedTo", around.signer, "signer"),
     }
-    beside = {"artifact": request.artifact, "parent": request.parent, "recipe": request.recipe}
-    edges |= {Edge(record_id, "used", item.digest, role) for role, item in beside.items() if item}
-    edges |= {Edge(record_id, "used", item.digest, item.role) for item in request.datasets}
+    edges |= {Edge(record_id, "used", digest, role) for digest, role in _used(request)}
     edges |= {
         Edge(record_id, "used", item.identity, f"target:{name}")
         for name, item in found.fingerprints.items()
@@ -187,3 +183,20 @@ def lineage(
     if origin.derived_from is not None:
         edges.add(Edge(record_id, "wasDerivedFrom", origin.derived_from, "record"))
     return tuple(sorted(edges))
+
+
+def _used(request: AuditRequest) -> Iterator[tuple[str, str]]:
+    """Yield the digest and the role of all that an audit was given."""
+    yield request.policy.digest, "policy"
+    yield request.audit_file, "audit_file"
+    beside = {
+        "artifact": request.artifact,
+        "parent": request.parent,
+        "recipe": request.recipe,
+        "generator": request.generator,
+    }
+    yield from ((item.digest, role) for role, item in beside.items() if item)
+    yield from ((item.digest, item.role) for item in request.datasets)
+    if request.shadows is not None:
+        yield from ((digest, "shadow") for digest in request.shadows.models)
+        yield request.shadows.inclusion, "inclusion"

@@ -139,6 +139,12 @@ class RecipeError(AuditorError):
     slug = "recipe_failed"
 
 
+class ShadowsError(AuditorError):
+    """A ready shadow model cannot be opened, failed, or answered in another shape."""
+
+    slug = "shadows_failed"
+
+
 class RuntimeMissingError(AuditorError):
     """A target needs a runtime, an emulator or a server that is not to be had here."""
 

@@ -62,9 +62,10 @@ def _look_for(need: Need, subject: Subject) -> Gap | None:  # noqa: C901 -- one 
     match need:
         case Need.ARTIFACT:
             return without_file(subject.target) if subject.artifact is None else None
-        case Need.MODEL | Need.TWIN | Need.SPACE | Need.CASCADE | Need.RECIPE | Need.PRIVACY_CLAIM:
-            found = getattr(subject, need.value)
-            return found if isinstance(found, Gap) else None
+        case Need.MODEL | Need.TWIN | Need.SPACE | Need.CASCADE | Need.PRIVACY_CLAIM:
+            return _opened(need, subject)
+        case Need.RECIPE | Need.SHADOWS | Need.GENERATOR:
+            return _opened(need, subject)
         case Need.TEXT:
             return None if evaluation is not None and evaluation.texts else _NO_TEXTS
         case Need.EVALUATION:
@@ -82,6 +83,11 @@ def _look_for(need: Need, subject: Subject) -> Gap | None:  # noqa: C901 -- one 
             return _other_task(need, subject.task)
         case Need.SCORES:
             return _scores(subject)
+
+
+def _opened(need: Need, subject: Subject) -> Gap | None:
+    found = getattr(subject, need.value)
+    return found if isinstance(found, Gap) else None
 
 
 def _declared(need: Need, subject: Subject) -> bool:

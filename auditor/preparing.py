@@ -9,11 +9,12 @@ from tempfile import TemporaryDirectory
 from auditor.auditfiles.privacy_claims import PRIVACY
 from auditor.auditfiles.reading import ResolveTarget, read_audit_file
 from auditor.datasets.counting import count
+from auditor.datasets.files import Locate
 from auditor.datasets.loading import LoadedDatasets, load_datasets
 from auditor.domain.auditfiles import AuditFile
 from auditor.domain.budgets import Budget, Size
 from auditor.domain.canonical import Json, digest
-from auditor.domain.checks import Check
+from auditor.domain.checks import Check, Need, would_use
 from auditor.domain.datasets import Role
 from auditor.domain.models import Model
 from auditor.domain.policies import Policy
@@ -26,7 +27,7 @@ from auditor.engines.openers import Materials
 from auditor.errors import UsageError
 from auditor.measuring import instantiate
 from auditor.packs.parameters import parameters_for
-from auditor.staging import Locate, StagedFiles, stage_all
+from auditor.staging import StagedFiles, stage_all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,13 +96,15 @@ def prepare(
     loaded = load_datasets(file, locate)
     with TemporaryDirectory(prefix="auditor-") as root:
         staged = stage_all(file, locate, loaded, Path(root))
+        checks = chosen_checks(readers.checks, policy, file.budget, overrides.only)
+        wanted = any(would_use(check, Need.GENERATOR) for check in checks)
         yield Prepared(
             file=file,
             policy=policy,
-            checks=chosen_checks(readers.checks, policy, file.budget, overrides.only),
+            checks=checks,
             request=_request(file, policy, loaded, staged, overrides.only),
-            materials=staged.materials,
-            size=_size(loaded),
+            materials=replace(staged.materials, wants_generator=wanted),
+            size=_size(loaded, staged.materials),
         )
 
 
@@ -131,14 +134,13 @@ def _request(
     staged: StagedFiles,
     only: tuple[str, ...],
 ) -> AuditRequest:
+    brought = staged.materials
     return AuditRequest(
         name=file.model.name,
         version=file.model.version,
-        artifact=staged.materials.artifact,
+        artifact=brought.artifact,
         targets=file.targets,
-        datasets=tuple(
-            DatasetRef(role.value, item.digest, item.rows) for role, item in loaded.datasets.items()
-        ),
+        datasets=_datasets(loaded),
         policy=PolicyRef(policy.name, policy.version, policy.digest),
         audit_file=digest(file.raw),
         seed=file.seed,
@@ -146,12 +148,19 @@ def _request(
         only=only,
         inputs=staged.inputs,
         tags=file.model.tags,
-        claims=_claims(file, staged.materials),
+        claims=_claims(file, brought),
         show_examples=file.show_examples,
-        parent=None if staged.materials.parent is None else staged.materials.parent.artifact,
+        parent=None if brought.parent is None else brought.parent.artifact,
         reference=file.reference,
-        recipe=None if staged.materials.recipe is None else staged.materials.recipe.ref,
+        recipe=None if brought.recipe is None else brought.recipe.ref,
+        shadows=None if brought.shadows is None else brought.shadows.ref,
+        generator=None if brought.generator is None else brought.generator.artifact,
     )
+
+
+def _datasets(loaded: LoadedDatasets) -> tuple[DatasetRef, ...]:
+    known = loaded.datasets.items()
+    return tuple(DatasetRef(role.value, item.digest, item.rows) for role, item in known)
 
 
 def _claims(file: AuditFile, materials: Materials) -> dict[str, Json]:
@@ -167,7 +176,7 @@ def _claims(file: AuditFile, materials: Materials) -> dict[str, Json]:
     return {**file.claims, PRIVACY: said}
 
 
-def _size(loaded: LoadedDatasets) -> Size:
+def _size(loaded: LoadedDatasets, materials: Materials) -> Size:
     evaluation = loaded.datasets.get(Role.EVALUATION)
     others = {
         role.value: dataset.rows
@@ -177,4 +186,7 @@ def _size(loaded: LoadedDatasets) -> Size:
     if evaluation is None:
         classes = len(loaded.task.classes) if isinstance(loaded.task, Classification) else 1
         return Size(rows=0, classes=classes, beside=others)
-    return replace(count(evaluation, loaded.task), beside=others)
+    shadows = 0 if materials.shadows is None else len(materials.shadows.models)
+    given = materials.generator is not None
+    known = count(evaluation, loaded.task)
+    return replace(known, beside=others, shadows=shadows, generator=given)

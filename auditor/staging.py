@@ -1,11 +1,12 @@
 """Copy what an audit file names into folders of our own, and digest it on the way."""
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from auditor.auditfiles.privacy_claims import PRIVACY, read_privacy_claim
+from auditor.datasets.files import Locate
 from auditor.datasets.loading import LoadedDatasets
 from auditor.domain.artifacts import Artifact, FileDigest, SignatureMaterial
 from auditor.domain.auditfiles import AuditFile
@@ -15,15 +16,14 @@ from auditor.domain.requests import InputFile
 from auditor.domain.twins import TwinKind, TwinSource
 from auditor.engines.openers import Materials, Staged
 from auditor.errors import AuditFileError
+from auditor.handing import stage_generator, stage_shadows
 from auditor.signing.artifacts import stage_artifact
 
 MADE_BY = {
     "signature": "Make it with `auditor sign`",
     "key": "Make a pair of keys with `auditor keys new`, and name its public half",
 }
-FOLDERS = ("artifact", "twin", "parent", "recipe")
-Locate = Callable[[str], Path]
-"""Turns a path as written into where the file lies."""
+FOLDERS = ("artifact", "twin", "parent", "recipe", "shadows", "generator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +35,38 @@ class StagedFiles:
 
 
 def stage_all(file: AuditFile, locate: Locate, loaded: LoadedDatasets, root: Path) -> StagedFiles:
-    """Copy artifact, twin and recipe below ``root``, each into a folder of its own, and digest
-    them.
-    """
-    folder, apart, before, lessons = (root / name for name in FOLDERS)
-    for place in (folder, apart, before, lessons):
+    """Copy what is named below ``root``, each model into a folder of its own, and digest it."""
+    places = [root / name for name in FOLDERS]
+    for place in places:
         place.mkdir()
+    folder, apart, before, lessons, alike, making = places
     artifact, files = _stage(file, locate, folder)
     parent, given_before = _parent(file, locate, before)
     signature, signed = _signature(file, locate)
     twin, given = _twin(file, locate, apart)
     claim, claimed = _privacy_claim(file, locate)
     recipe, taught = _recipe(file, locate, lessons)
-    materials = Materials(
+    shadows, trained = stage_shadows(file, locate, loaded.datasets, alike)
+    generator, drawn = stage_generator(file, locate, making)
+    materials = _declared(file, loaded)(
         artifact=artifact,
         staged=folder,
         signature=signature,
         twin=twin,
+        parent=parent,
+        recipe=recipe,
+        shadows=shadows,
+        generator=generator,
+        privacy_claim=claim,
+    )
+    beside = (*signed, *given, *given_before, *taught, *claimed, *trained, *drawn)
+    return StagedFiles(materials, (*files, *beside, *loaded.inputs))
+
+
+def _declared(file: AuditFile, loaded: LoadedDatasets) -> partial[Materials]:
+    """Return the materials but for what is copied."""
+    return partial(
+        Materials,
         task=loaded.task,
         space=loaded.space,
         datasets=loaded.datasets,
@@ -60,13 +75,8 @@ def stage_all(file: AuditFile, locate: Locate, loaded: LoadedDatasets, root: Pat
         show_examples=file.show_examples,
         claims=file.claims,
         population=file.population,
-        parent=parent,
         reference=file.reference,
-        recipe=recipe,
-        privacy_claim=claim,
     )
-    inputs = (*files, *signed, *given, *given_before, *taught, *claimed, *loaded.inputs)
-    return StagedFiles(materials, inputs)
 
 
 def _stage(

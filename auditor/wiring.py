@@ -13,6 +13,7 @@ from pathlib import Path
 from auditor import __version__
 from auditor.audits import Surroundings
 from auditor.checks.discovery import discover
+from auditor.datasets.files import Locate
 from auditor.domain.canonical import Json, canonical
 from auditor.domain.checks import Check
 from auditor.domain.evidence import Blob
@@ -34,7 +35,6 @@ from auditor.settings import Settings
 from auditor.shipped import PACKAGE, shipped
 from auditor.signatures.keys import KeySigner
 from auditor.signing.keys import PRIVATE, load_public_key, load_signer, new_keys
-from auditor.staging import Locate
 from auditor.store.blobs import BlobStore
 from auditor.store.store import Store
 from auditor.store.unfinished import unfinished
@@ -42,6 +42,7 @@ from auditor.targetfiles import read_targets
 from auditor.targets.benches import open_bench
 from auditor.targets.cascades import join_cascade
 from auditor.targets.certifying import open_certifier
+from auditor.targets.generators import open_generator
 from auditor.targets.opening import inspect_artifact, open_model
 from auditor.targets.recipes import open_recipe
 from auditor.targets.resolving import NAMED, resolve_target
@@ -60,6 +61,7 @@ OPENERS = Openers(
     bench=open_bench,
     cascade=join_cascade,
     recipe=open_recipe,
+    generator=open_generator,
 )
 
 
@@ -205,10 +207,9 @@ class Workplace:
         """
         self.store.blobs.put(prepared.file.raw)
         self.store.blobs.put(canonical(prepared.policy.document))
-        artifact = prepared.file.model.artifact
+        copies = prepared.materials.copies
         for item in prepared.request.inputs:
-            staged = item.path == artifact
-            path = prepared.materials.staged / item.file.name if staged else locate(item.path)
+            path = copies.get(item.file.sha256) or locate(item.path)
             if path.is_dir():
                 path /= item.file.name.removeprefix(f"{item.path.rstrip('/')}/")
             if self.store.blobs.put_file(path) != f"sha256:{item.file.sha256}":

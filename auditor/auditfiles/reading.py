@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias, cast
 
+from auditor.auditfiles.handed import generator_mistakes, shadow_mistakes
 from auditor.auditfiles.populations import population_mistakes, population_of
 from auditor.auditfiles.privacy_claims import PRIVACY, privacy_mistakes, privacy_section
 from auditor.auditfiles.recipes import recipe_mistakes
@@ -41,9 +42,7 @@ def read_audit_file(raw: bytes, source: str, resolve_target: ResolveTarget) -> A
     shape = validate(document, AuditShape, AuditFileError)
     targets = _targets(document, shape.targets, resolve_target)
     served = any(target.endpoints for target in targets)
-    mistakes = [*task_mistakes(shape.task), *_input_mistakes(shape), *_data_mistakes(shape)]
-    mistakes += [*_model_mistakes(shape, served=served), *_claim_mistakes(shape)]
-    mistakes += [*population_mistakes(shape.population), *recipe_mistakes(shape)]
+    mistakes = list(_mistakes(shape, served=served))
     if mistakes:
         raise _error(document, mistakes)
     return AuditFile(
@@ -63,7 +62,21 @@ def read_audit_file(raw: bytes, source: str, resolve_target: ResolveTarget) -> A
         reference=_reference(document, shape.reference, resolve_target),
         privacy=privacy_section(shape.claims),
         recipe=None if shape.recipe is None else shape.recipe.section(),
+        shadows=None if shape.shadows is None else shape.shadows.section(),
+        generator=None if shape.generator is None else shape.generator.section(),
     )
+
+
+def _mistakes(shape: AuditShape, *, served: bool) -> Iterator[Mistake]:
+    yield from task_mistakes(shape.task)
+    yield from _input_mistakes(shape)
+    yield from _data_mistakes(shape)
+    yield from _model_mistakes(shape, served=served)
+    yield from _claim_mistakes(shape)
+    yield from population_mistakes(shape.population)
+    yield from recipe_mistakes(shape)
+    yield from shadow_mistakes(shape)
+    yield from generator_mistakes(shape)
 
 
 def _without_privacy(shape: AuditShape) -> dict[str, Json]:

@@ -16,6 +16,7 @@ from auditor.auditfiles.words import (
     LocalPath,
     Names,
     Number,
+    Paths,
     Range,
     Section,
     Settings,
@@ -26,9 +27,11 @@ from auditor.auditfiles.words import (
 )
 from auditor.domain.auditfiles import (
     DataSection,
+    GeneratorSection,
     InputSection,
     ModelSection,
     RecipeSection,
+    ShadowsSection,
     TaskSection,
 )
 from auditor.domain.budgets import Budget
@@ -187,6 +190,29 @@ class RecipeShape(Section):
         )
 
 
+class ShadowsShape(Section):
+    """The ``shadows`` section: models trained as this one, and which rows each learnt from."""
+
+    models: Paths
+    inclusion: LocalPath
+    rows: Names = ("training",)
+
+    def section(self) -> ShadowsSection:
+        """Return the domain's form. Raises ``ValueError`` for what is no role of a dataset."""
+        roles = tuple(Role(name) for name in self.rows)
+        return ShadowsSection(models=self.models, inclusion=self.inclusion, rows=roles)
+
+
+class GeneratorShape(Section):
+    """The ``generator`` section: a model from latent points to rows."""
+
+    path: LocalPath
+
+    def section(self) -> GeneratorSection:
+        """Return the domain's form."""
+        return GeneratorSection(path=self.path)
+
+
 class AuditShape(Section):
     """A whole audit file."""
 
@@ -200,6 +226,8 @@ class AuditShape(Section):
     reference: Entry = None
     data: DataShapes = DataShapes()
     recipe: RecipeShape | None = None
+    shadows: ShadowsShape | None = None
+    generator: GeneratorShape | None = None
     claims: Settings = Field(default_factory=dict)
     population: Settings = Field(default_factory=dict)
     policy: Text = "baseline"

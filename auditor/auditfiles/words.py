@@ -52,6 +52,10 @@ def _path(value: object) -> object:
     return text
 
 
+def _paths(value: object) -> object:
+    return tuple(_path(item) for item in value) if isinstance(value, list | tuple) else _path(value)
+
+
 def _number(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _refuse(f"{_shown(value)} is not a number; write one without quotes")
@@ -147,6 +151,7 @@ Text = Annotated[str, BeforeValidator(_text)]
 Label = Annotated[str, BeforeValidator(_label)]
 Labels = Annotated[tuple[Label, ...], BeforeValidator(_listed)]
 LocalPath = Annotated[str, BeforeValidator(_path)]
+Paths = Annotated[tuple[str, ...] | str, BeforeValidator(_paths)]
 Number = Annotated[float, BeforeValidator(_number)]
 Whole = Annotated[int, BeforeValidator(_whole)]
 Flag = Annotated[bool, BeforeValidator(_flag)]

@@ -109,6 +109,26 @@ class RecipeSection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowsSection:
+    """Ready shadow models as declared: files, or a folder of them, or a pattern of names in it.
+
+    ``inclusion`` is the file that says which rows each learnt from; its columns are the ``rows`` of
+    these datasets, one after another.
+    """
+
+    models: tuple[str, ...] | str
+    inclusion: str
+    rows: tuple[Role, ...] = (Role.TRAINING,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratorSection:
+    """The generator as declared: a model that makes rows of latent points."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFile:
     """A parsed audit file. ``source`` names it for messages; ``raw`` is its bytes.
 
@@ -134,6 +154,8 @@ class AuditFile:
     reference: TargetSpec | None = None
     privacy: PrivacySection | None = None
     recipe: RecipeSection | None = None
+    shadows: ShadowsSection | None = None
+    generator: GeneratorSection | None = None
 
     @property
     def takes_inputs(self) -> bool:

@@ -27,7 +27,8 @@ class Size:
 
     ``labels`` counts rows a class; ``groups`` maps column to group to ``{label: rows}``;
     ``favourable`` is the class that people hope for, where the task names one. ``beside`` counts
-    the rows of the datasets that are not evaluated, by role.
+    the rows of the datasets that are not evaluated, by role; ``shadows`` counts ready shadow
+    models, and ``generator`` says whether one is given.
     """
 
     rows: int
@@ -36,6 +37,8 @@ class Size:
     groups: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
     favourable: str | None = None
     beside: Mapping[str, int] = field(default_factory=dict)
+    shadows: int = 0
+    generator: bool = False
 
 
 @dataclass(frozen=True, slots=True)

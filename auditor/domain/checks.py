@@ -35,6 +35,8 @@ class Need(StrEnum):
     POPULATION = "population"
     CLAIMS = "claims"
     RECIPE = "recipe"
+    SHADOWS = "shadows"
+    GENERATOR = "generator"
     PRIVACY_CLAIM = "privacy_claim"
 
 

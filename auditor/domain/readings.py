@@ -57,6 +57,8 @@ class Reason(StrEnum):
     NEEDS_POPULATION = "needs_population"
     NEEDS_CLAIMS = "needs_claims"
     NEEDS_RECIPE = "needs_recipe"
+    NEEDS_SHADOWS = "needs_shadows"
+    NEEDS_GENERATOR = "needs_generator"
     NEEDS_TIMES = "needs_times"
     NEEDS_TWIN = "needs_twin"
     NEEDS_EXTRA = "needs_extra"
@@ -81,6 +83,8 @@ class Reason(StrEnum):
     CHECK_CRASHED = "check_crashed"
     RECIPE_MISMATCH = "recipe_mismatch"
     RECIPE_FAILED = "recipe_failed"
+    SHADOWS_MISMATCH = "shadows_mismatch"
+    SHADOWS_FAILED = "shadows_failed"
     UNSUPPORTED = "unsupported"
 
 

@@ -5,6 +5,7 @@ from auditor.domain.budgets import Budget
 from auditor.domain.json_parts import Part
 from auditor.domain.recipes import RecipeRef
 from auditor.domain.requests import AuditRequest, DatasetRef, InputFile, PolicyRef
+from auditor.domain.shadows import ShadowsRef
 from auditor.domain.target_json import read_target
 
 
@@ -28,17 +29,27 @@ def read_request(part: Part) -> AuditRequest:
         tags=part.texts("tags"),
         claims=part.mapping("claims"),
         show_examples=part.get("show_examples", bool),
-        parent=_parent(part, name, version),
+        parent=_model(part, "parent", name, version),
         reference=read_target(part.part("reference")) if part.value.get("reference") else None,
         recipe=_recipe(part.part("recipe")) if part.value.get("recipe") else None,
+        shadows=_shadows(part.part("shadows")) if part.value.get("shadows") else None,
+        generator=_model(part, "generator", name, version),
     )
 
 
-def _parent(part: Part, name: str, version: str) -> Artifact | None:
-    if part.value.get("parent") is None:
+def _model(part: Part, role: str, name: str, version: str) -> Artifact | None:
+    if part.value.get(role) is None:
         return None
-    files = part.part("parent").list_of("files", _file)
-    return Artifact(f"{name} (parent)", version, files)
+    files = part.part(role).list_of("files", _file)
+    return Artifact(f"{name} ({role})", version, files)
+
+
+def _shadows(part: Part) -> ShadowsRef:
+    return ShadowsRef(
+        models=part.texts("models"),
+        inclusion=part.get("inclusion", str),
+        rows=part.texts("rows"),
+    )
 
 
 def _recipe(part: Part) -> RecipeRef:

@@ -7,6 +7,7 @@ from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.budgets import Budget
 from auditor.domain.canonical import Json, digest_json
 from auditor.domain.recipes import RecipeRef
+from auditor.domain.shadows import ShadowsRef
 from auditor.domain.targets import TargetSpec
 
 
@@ -58,7 +59,7 @@ class AuditRequest:
     ``artifact`` is ``None`` in a predictions-only audit; then ``name`` and ``version`` still say
     which model made the predictions. Where they were named, ``parent`` is the model that the
     artifact was made from, ``reference`` the target to compare with, ``recipe`` the code that
-    trains.
+    trains, ``shadows`` models that were trained so, ``generator`` what makes rows.
     """
 
     name: str
@@ -78,6 +79,8 @@ class AuditRequest:
     parent: Artifact | None = None
     reference: TargetSpec | None = None
     recipe: RecipeRef | None = None
+    shadows: ShadowsRef | None = None
+    generator: Artifact | None = None
 
     @property
     def digest(self) -> str:
@@ -113,11 +116,14 @@ class AuditRequest:
     def _beside(self) -> dict[str, Json]:
         """Say what stands beside the audited model, where there is anything."""
         found: dict[str, Json] = {}
-        if self.parent is not None:
-            files: list[Json] = [file.to_json() for file in self.parent.files]
-            found["parent"] = {"digest": self.parent.digest, "files": files}
+        for name, model in (("parent", self.parent), ("generator", self.generator)):
+            if model is not None:
+                files: list[Json] = [file.to_json() for file in model.files]
+                found[name] = {"digest": model.digest, "files": files}
         if self.reference is not None:
             found["reference"] = self.reference.to_json()
         if self.recipe is not None:
             found["recipe"] = self.recipe.to_json()
+        if self.shadows is not None:
+            found["shadows"] = self.shadows.to_json()
         return found

@@ -15,12 +15,14 @@ from auditor.domain.canonical import Json
 from auditor.domain.certificates import NO_CERTIFIER, Certifier
 from auditor.domain.companions import NO_CASCADE, Cascade, Companion
 from auditor.domain.datasets import Dataset, Role
+from auditor.domain.generators import NO_GENERATOR, GivenGenerator
 from auditor.domain.memories import Forgetful, Memory
 from auditor.domain.models import Model, Twin
 from auditor.domain.placements import Placement
 from auditor.domain.privacy_claims import NO_PRIVACY_CLAIM, StatedClaim
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.recipes import NO_RECIPE, Recipe
+from auditor.domain.shadows import NO_SHADOWS, ShadowModels
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Classification, Floats, InputSpace, Regression, Task
 
@@ -75,7 +77,8 @@ class Subject:
     ``bench`` runs the artifact otherwise than as declared; ``reference`` runs it elsewhere, and
     ``parent`` is what it was made from. ``placement`` is known even of a model that is a Gap
     because its operators run elsewhere. ``target`` is the target as declared.
-    ``recipe`` trains as the artifact was trained, where the owner gives leave.
+    ``recipe`` trains as the artifact was trained, where the owner gives leave; ``shadows`` are
+    models that the owner trained so, ``generator`` makes rows as an attacker may know them.
     ``claims`` are what the owner says of the model, ``privacy_claim`` what of its training,
     ``population`` whom it is for: the share of
     each level of a column. ``show_examples`` is the owner's leave to keep rows of the data in the
@@ -101,6 +104,8 @@ class Subject:
     cascade: Cascade | Gap = NO_CASCADE
     target: TargetSpec = field(default_factory=lambda: TargetSpec("unnamed"))
     recipe: Recipe | Gap = NO_RECIPE
+    shadows: ShadowModels | Gap = NO_SHADOWS
+    generator: GivenGenerator | Gap = NO_GENERATOR
     claims: Mapping[str, Json] = field(default_factory=dict)
     population: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     privacy_claim: StatedClaim | Gap = NO_PRIVACY_CLAIM

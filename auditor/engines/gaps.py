@@ -13,6 +13,7 @@ from auditor.errors import (
     ModelOutgrewMemoryError,
     RecipeError,
     RuntimeMissingError,
+    ShadowsError,
     TargetChangedError,
     TwinError,
 )
@@ -27,6 +28,7 @@ REASONS: dict[type[AuditorError], Reason] = {
     BrokenCheckError: Reason.CHECK_CRASHED,
     RuntimeMissingError: Reason.NEEDS_RUNTIME,
     RecipeError: Reason.RECIPE_FAILED,
+    ShadowsError: Reason.SHADOWS_FAILED,
     LimitReachedError: Reason.OVER_BUDGET,
     EndpointLostError: Reason.ENDPOINT_LOST,
     TargetChangedError: Reason.TARGET_CHANGED,

@@ -7,14 +7,17 @@ from functools import cache
 from typing import TypeVar
 
 from auditor.domain.companions import NO_CASCADE, Cascade, Companion
+from auditor.domain.generators import NO_GENERATOR, GivenGenerator
 from auditor.domain.models import Model, Twin
 from auditor.domain.placements import Placement
 from auditor.domain.readings import Gap, Reason
+from auditor.domain.shadows import NO_SHADOWS, ShadowModels
 from auditor.domain.subjects import NO_PLACEMENT
 from auditor.domain.targets import EXACT_SUMS, TargetSpec
 from auditor.domain.twins import TwinSource
 from auditor.engines.gaps import gap_from
 from auditor.engines.openers import Materials, Openers, Staged
+from auditor.engines.shadows import OpenedShadows
 from auditor.errors import AuditorError, InvalidInputError
 from auditor.needs import NO_PARENT, without_file
 
@@ -24,6 +27,11 @@ TWIN_ROWS = 512
 REFERENCE = TargetSpec("reference", session=EXACT_SUMS)
 """Where the artifact is run to compare with: this machine's processor, with products of 8-bit
 numbers that are exact on any x86 processor."""
+NO_GENERATOR_WANTED = Gap(
+    reason=Reason.NEEDS_GENERATOR,
+    detail="No generator was opened.",
+    cure="Run a check that wants one: privacy.inversion.",
+)
 NO_FILE = Gap(
     reason=Reason.NEEDS_REFERENCE,
     detail="There is no file that could be run elsewhere, only an endpoint.",
@@ -86,6 +94,34 @@ class Site:
         model = cache(lambda: self._open(spec, held).model)
         twin = cache(lambda: self.twin(held, model(), TwinSource()))
         return Companion(model, twin, {"digest": held.artifact.digest, **spec.to_json()})
+
+    def shadows(self) -> ShadowModels | Gap:
+        """Return ready shadow models, which run where the artifact does; an endpoint takes none."""
+        source = self.materials.shadows
+        if source is None:
+            return NO_SHADOWS
+        place = self.spec if self.spec.cascade is None else self.spec.cascade.edge
+        spec = place if place.endpoint is None else REFERENCE
+        return OpenedShadows(source, spec, self.materials.task, self.openers.model)
+
+    def generator(self) -> GivenGenerator | Gap:
+        """Return the owner's generator, held against rows that the model takes.
+
+        Raises ``ArtifactError`` where it makes other rows than these.
+        """
+        held, sample = self.materials.generator, self.materials.rows(TWIN_ROWS)
+        if held is None:
+            return NO_GENERATOR
+        if not self.materials.wants_generator:
+            return NO_GENERATOR_WANTED
+        if sample is None:
+            return without_file(self.spec)
+        space = self.materials.space
+        return self._entered(
+            lambda: self.stack.enter_context(
+                self.openers.generator(self.spec, held.folder, held.artifact, space, sample)
+            )
+        )
 
     def twin(self, held: Staged | None, model: Model | Gap, source: TwinSource) -> Twin | Gap:
         """Open the twin of a model; what cannot be had is a Gap."""

@@ -52,6 +52,8 @@ def open_subject(
             reference=site.reference(),
             parent=site.parent(),
             recipe=_recipe(site),
+            shadows=site.shadows(),
+            generator=site.generator(),
         )
 
 

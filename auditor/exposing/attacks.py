@@ -25,6 +25,11 @@ class Shadows:
     chances: Floats
     include: Include
 
+    @property
+    def of_both_sides(self) -> bool:
+        """Whether each row was seen by some, and not by others."""
+        return bool((self.include.any(axis=0) & ~self.include.all(axis=0)).all())
+
     def rounded(self, decimals: int) -> "Shadows":
         """Return what they would say if they rounded as the model does."""
         return Shadows(rounded(self.chances, decimals), self.include)

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from auditor.domain.generators import DifferentiableGenerator, Generator
 from auditor.domain.models import Twin
 from auditor.domain.tasks import Array, Floats
 from auditor.exposing.inversion_ground import Ground
-from auditor.exposing.inversion_priors import DifferentiableGenerator, Generator
 
 GRADIENT, SCORES, LABELS = "gradient", "scores", "labels"
 ATTACKS = (GRADIENT, SCORES, LABELS)

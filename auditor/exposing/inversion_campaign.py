@@ -1,27 +1,28 @@
 """All attacks on all classes, and what was seen of what they made up."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.domain.canonical import Json
-from auditor.domain.datasets import Role
 from auditor.domain.evidence import Item
+from auditor.domain.generators import Generator
 from auditor.domain.images import image_axes
 from auditor.domain.models import Model
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.readings import Gap
 from auditor.domain.subjects import Progress, Subject
 from auditor.domain.tasks import Array, Classification, Floats
-from auditor.exposing.inversion_attacks import GRADIENT, SCORES, Effort, Victim, reconstruct
+from auditor.exposing.inversion_attacks import Effort, Victim, reconstruct
+from auditor.exposing.inversion_cells import Cell
 from auditor.exposing.inversion_gain import Judge, means, rows_of
 from auditor.exposing.inversion_ground import Ground, flattened
 from auditor.exposing.inversion_pool import Pool
-from auditor.exposing.inversion_priors import NONE, Generator, Plain, Principal
+from auditor.exposing.inversion_priors import GENERATOR, NONE, Plain, Principal, plausible
 from auditor.exposing.inversion_sides import Sides
 
-Cell = tuple[str, str]
+DRAWS = 64
+"""Rows of a generator of which the likeliest is taken, where no model leads."""
 Aims = NDArray[np.int64]
 
 
@@ -47,7 +48,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Campaign:
-    """What is attacked: a victim, with rows of either side, a judge, and a pool to be near to."""
+    """What is attacked: a victim, with rows of either side, a judge, and a pool to be near to; and
+    the generator that is ``given``, if any.
+    """
 
     victim: Victim
     taken: Sides
@@ -55,6 +58,7 @@ class Campaign:
     pool: Pool
     axes: int
     seed: int
+    given: Generator | None = None
 
     @classmethod
     def of(cls, subject: Subject, taken: Sides, aims: Aims, axes: int, total: int) -> "Campaign":
@@ -73,12 +77,16 @@ class Campaign:
             line.report,
         )
         judge = Judge.of(taken.judge, len(task.classes), subject.seed)
-        return cls(victim, taken, judge, Pool.of(taken, np.unique(aims)), axes, subject.seed)
+        pool, seed = Pool.of(taken, np.unique(aims)), subject.seed
+        given = None if isinstance(subject.generator, Gap) else subject.generator
+        return cls(victim, taken, judge, pool, axes, seed, given and plausible(given))
 
     def generator(self, prior: str) -> Generator:
         """Return what the attacker knows of how rows look."""
         if prior == NONE:
             return Plain.of(self.victim.ground)
+        if prior == GENERATOR and self.given is not None:
+            return self.given
         return Principal.of(flattened(self.taken.attacker.inputs), self.axes)
 
     def attack(self, cell: Cell, effort: Effort) -> Array:
@@ -87,17 +95,29 @@ class Campaign:
         rng = np.random.default_rng([self.seed, *(ord(letter) for letter in attack + prior)])
         return reconstruct(attack, self.victim, self.generator(prior), effort, rng)
 
-    def baselines(self) -> tuple[Array, Array]:
-        """Return a public mean, and a public row, of each class aimed at."""
+    def baselines(self) -> tuple[Array, ...]:
+        """Return a public mean, and a public row, of each class aimed at; and of the generator the
+        row, of some that are drawn, that a network taught by the same public rows is surest of.
+        """
         rng = np.random.default_rng([self.seed, 1])
         known, aims = self.taken.attacker, self.victim.aims
         mean = self.victim.ground.settle(means(known, aims, rng))
-        return mean, known.inputs[rows_of(known, aims, rng)]
+        public = mean, known.inputs[rows_of(known, aims, rng)]
+        return public if self.given is None else (*public, self._drawn(self.given, rng))
+
+    def _drawn(self, given: Generator, rng: np.random.Generator) -> Array:
+        own = Judge.of(self.taken.attacker, self.judge.stack.classes, self.seed + 1)
+        chosen = []
+        for aim in self.victim.aims:
+            self.victim.report()
+            rows = self.victim.ground.settle(given.make(rng.normal(size=(DRAWS, given.size))))
+            chosen.append(rows[int(own.chances(rows)[:, aim].argmax())])
+        return np.stack(chosen)
 
 
 @dataclass(slots=True, eq=False)
 class Sightings:
-    """What was seen of rows that were made up, one entry a cell, baselines last."""
+    """What was seen of rows that were made up: one entry a cell, and then one a baseline."""
 
     campaign: Campaign
     hits: list[NDArray[np.bool_]] = field(default_factory=list)
@@ -128,15 +148,6 @@ class Sightings:
             "pool_classes": self.campaign.pool.classes,
             "pool_ids": self.campaign.pool.ids,
         }
-
-
-def lacking(subject: Subject, attack: str) -> Gap | None:
-    """Return why an attack cannot be made on a model, ``None`` where it can."""
-    if attack == GRADIENT and isinstance(subject.twin, Gap):
-        return subject.twin
-    if attack == SCORES and subject.labels_only(Role.EVALUATION):
-        return NO_SCORES
-    return None
 
 
 def shown(
@@ -170,23 +181,3 @@ def _members(campaign: Campaign, made: Array) -> Array:
         apart = ((pool.points[there] - point) ** 2).sum(axis=1)
         nearest.append(pool.rows[there[int(apart.argmin())]])
     return np.stack(nearest)
-
-
-def cells_of(evidence: Mapping[str, Item]) -> Iterator[Cell]:
-    """Yield the attacks and priors that the evidence is of."""
-    listed = evidence["cells"]
-    for cell in listed if isinstance(listed, list) else ():
-        if isinstance(cell, Mapping):
-            yield str(cell["attack"]), str(cell["prior"])
-
-
-def to_json(cell: Cell) -> dict[str, Json]:
-    """Return the evidence form of an attack with a prior, which are a reading's coordinates."""
-    return {"attack": cell[0], "prior": cell[1]}
-
-
-NO_SCORES = Gap(
-    reason=Reason.NEEDS_SCORES,
-    detail="The model gives labels alone, so that no attack climbs on its scores.",
-    cure="Look at the attack that takes labels.",
-)

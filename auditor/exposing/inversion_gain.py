@@ -14,7 +14,6 @@ from auditor.shadows.training import Settings, train_stack
 from auditor.stats.clusters import clustered_proportion_difference
 from auditor.stats.sandwich import LEAST
 
-MEAN, ROW = "class mean", "public row"
 JUDGES = 3
 WIDEST, NARROWEST, MOST_WEIGHTS = 64, 8, 4_000_000
 AT_ONCE = 2_000_000
@@ -72,22 +71,25 @@ def rows_of(known: Sample, aims: Aims, rng: np.random.Generator) -> NDArray[np.i
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gain:
-    """Which reconstructions the judge takes for their class, and which of either baseline; ``aims``
-    are the classes. All are ``[n]``.
+    """Which reconstructions the judge takes for their class, and which of each baseline; ``aims``
+    are the classes. All are ``[n]``. ``drawn`` rows are those of a generator that no model led, a
+    baseline of attacks that have the generator too.
     """
 
     hits: Flags
     mean: Flags
     row: Flags
     aims: Aims
+    drawn: Flags | None = None
 
     @property
     def baseline(self) -> Flags:
-        """The better of both baselines."""
-        return self.mean if self.mean.mean() >= self.row.mean() else self.row
+        """The best of the baselines."""
+        every = [self.mean, self.row, *([] if self.drawn is None else [self.drawn])]
+        return max(every, key=lambda flags: float(flags.mean()))
 
     def over_baseline(self, confidence: float, family: int) -> Interval:
-        """Return the attack's hits less the better baseline's; a family's intervals hold jointly.
+        """Return the attack's hits less the best baseline's; a family's intervals hold jointly.
 
         Starts at one class are alike, so that classes are clusters; one class says nothing of
         others. The judge and the public rows are taken as they are.
@@ -111,4 +113,5 @@ class Gain:
             "attack": float(self.hits.mean()),
             "class_mean": float(self.mean.mean()),
             "public_row": float(self.row.mean()),
+            **({} if self.drawn is None else {"drawn_row": float(self.drawn.mean())}),
         }

@@ -1,15 +1,16 @@
-"""What an attacker knows of how rows look, before he asks a model: the seam for a generator."""
+"""What an attacker knows of how rows look, before he asks a model."""
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from auditor.domain.generators import DifferentiableGenerator, Generator
 from auditor.domain.tasks import Floats
 from auditor.exposing.inversion_ground import Ground
 
-NONE, PUBLIC = "none", "public"
+NONE, PUBLIC, GENERATOR = "none", "public", "generator"
 PRIORS = (NONE, PUBLIC)
+"""What is always there to be tried; the owner's generator joins where there is one."""
 MOST_KNOWN = 500
 """Public rows that principal axes are found from."""
 FEWEST_KNOWN = 3
@@ -17,32 +18,6 @@ ENDS = 2.0
 """Deviations from the middle of a range to its ends."""
 TRUNCATED = 3.0
 """Latent coordinates beyond so many deviations are cut off, so that rows stay plausible."""
-
-
-class Generator(Protocol):
-    """Makes rows of latent points; of points drawn from a standard normal law, likely rows.
-
-    Whoever has a better idea of what rows look like (a network trained on public pictures) plugs it
-    in here: attacks that only ask the target need no more than this.
-    """
-
-    @property
-    def size(self) -> int:
-        """How many coordinates a latent point has."""
-        ...
-
-    def make(self, latents: Floats) -> Floats:
-        """Return flat rows ``[n, d]`` of latent points ``[n, size]``."""
-        ...
-
-
-@runtime_checkable
-class DifferentiableGenerator(Generator, Protocol):
-    """A generator that attacks with gradients can climb through."""
-
-    def pull(self, latents: Floats, slopes: Floats) -> Floats:
-        """Pull slopes in rows ``[n, d]`` back to latent points ``[n, size]``."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,4 +85,49 @@ class Principal:
         """Pull slopes back; beyond the cut there is none."""
         inside = np.abs(latents) <= TRUNCATED
         found: Floats = (slopes @ self.axes.T) * inside
+        return found
+
+
+def plausible(given: Generator) -> Generator:
+    """Return a generator whose latent points are cut off, as those of principal axes are."""
+    if isinstance(given, DifferentiableGenerator):
+        return CutWithSlopes(given)
+    return Cut(given)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A generator that is never asked far out, where nobody knows what it makes."""
+
+    given: Generator
+
+    @property
+    def size(self) -> int:
+        """How many coordinates a latent point has."""
+        return self.given.size
+
+    def make(self, latents: Floats) -> Floats:
+        """Return flat rows."""
+        return self.given.make(np.clip(latents, -TRUNCATED, TRUNCATED))
+
+
+@dataclass(frozen=True, slots=True)
+class CutWithSlopes:
+    """The same of one that pulls slopes back: beyond the cut there is none."""
+
+    given: DifferentiableGenerator
+
+    @property
+    def size(self) -> int:
+        """How many coordinates a latent point has."""
+        return self.given.size
+
+    def make(self, latents: Floats) -> Floats:
+        """Return flat rows."""
+        return self.given.make(np.clip(latents, -TRUNCATED, TRUNCATED))
+
+    def pull(self, latents: Floats, slopes: Floats) -> Floats:
+        """Pull slopes back."""
+        cut = np.clip(latents, -TRUNCATED, TRUNCATED)
+        found: Floats = self.given.pull(cut, slopes) * (np.abs(latents) <= TRUNCATED)
         return found

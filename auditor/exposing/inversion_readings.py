@@ -12,8 +12,9 @@ from auditor.domain.clusters import dependent
 from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN, VERDICT
 from auditor.domain.evidence import Evidence
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Unit
-from auditor.exposing.inversion_campaign import Cell, cells_of
+from auditor.exposing.inversion_cells import Cell, cells_of
 from auditor.exposing.inversion_gain import Gain
+from auditor.exposing.inversion_priors import GENERATOR
 from auditor.exposing.inversion_proximity import Nearness
 from auditor.exposing.inversion_sides import FEW_MEMBERS, NO_MEMBERS
 from auditor.stats.proportions import clopper_pearson
@@ -21,8 +22,9 @@ from auditor.stats.proportions import clopper_pearson
 GAIN, PROXIMITY = "gain_over_baseline", "member_proximity"
 METRICS = (GAIN, PROXIMITY)
 JUDGED = 0.95
-CONTROLS = 4
-"""Tests of the two baselines: that they are nearer to members, and that they are farther."""
+PUBLIC_ONES = 2
+SIDES = 2
+"""Tests of each baseline: that it is nearer to members, and that it is farther."""
 WEAK = 0.5
 """A test that would not even see three members among four nearest rows says nothing by silence."""
 BLIND = (
@@ -33,6 +35,12 @@ POOR_JUDGE = "the judge is no better than chance about public rows that it never
 SHIFTED = (
     "public means and rows, made without the model, lie nearer to one of members and others than "
     "to the other: the two samples are not alike"
+)
+
+
+TAUGHT = (
+    "rows drawn from the generator, which no model led, lie nearer to one of members and others "
+    "than to the other: the generator was taught by them, or the two samples are not alike"
 )
 
 
@@ -48,36 +56,39 @@ class Findings:
     smallest: tuple[float, ...]
     level: float
     control: float
+    drawn: float
     about: Mapping[str, Json]
 
     @classmethod
     def of(cls, evidence: Evidence, rounds: int, level: float) -> "Findings":
-        """Read the evidence; the last two rows of each array are the baselines'."""
+        """Read the evidence; behind the rows of the cells are the baselines' in each array: public
+        means, public rows, and drawn ones where there is a generator.
+        """
         about = cast("Mapping[str, Json]", evidence["about"])
         names = ("hits", "near", "away", "target")
         hits, near, away, target = (cast("NDArray[np.float32]", evidence[it]) for it in names)
         members = cast("NDArray[np.bool_]", evidence["pool_members"])
         classes = cast("NDArray[np.int64]", evidence["pool_classes"])
-        aims = cast("NDArray[np.int64]", evidence["aims"])
         seed = cast("int", about["seed"])
         every = tuple(
             Nearness.of(one.astype(np.int32), other, members, classes)
             for one, other in zip(near, away, strict=True)
         )
-        flags = hits.astype(np.bool_)
         usable = all(len(it.near) for it in every)
         tested = [it.test(rounds, seed) for it in every] if usable else []
-        cells = tuple(cells_of(evidence))
-        strange = [min(it.nearer, it.farther) for it in tested[-2:]]
+        cells, aims = tuple(cells_of(evidence)), cast("NDArray[np.int64]", evidence["aims"])
+        count = len(cells)
+        strange = [min(it.nearer, it.farther) for it in tested[count:]]
         return cls(
             cells,
-            tuple(Gain(it, flags[-2], flags[-1], aims) for it in flags[:-2]),
-            every[:-2] if usable else (),
-            tuple(float(it.mean()) for it in target[:-2]),
-            tuple(it.nearer for it in tested[:-2]),
-            tuple(it.smallest(level / len(cells)) for it in tested[:-2]),
+            tuple(_gains(hits.astype(np.bool_), cells, aims)),
+            every[:count] if usable else (),
+            tuple(float(it.mean()) for it in target[:count]),
+            tuple(it.nearer for it in tested[:count]),
+            tuple(it.smallest(level / count) for it in tested[:count]),
             level,
-            min(1.0, CONTROLS * min(strange, default=1.0)),
+            min(1.0, SIDES * PUBLIC_ONES * min(strange[:PUBLIC_ONES], default=1.0)),
+            min(1.0, SIDES * min(strange[PUBLIC_ONES:], default=1.0)),
             about,
         )
 
@@ -98,6 +109,11 @@ class Findings:
         if self.about["clustered"]:
             return dependent("the permutation test")
         return SHIFTED if self.control <= self.level else ""
+
+    def doubts(self, at: int) -> str:
+        """Return why the nearness of one attack is not believed, or nothing."""
+        given = self.cells[at][1] == GENERATOR
+        return self.doubt or (TAUGHT if given and self.drawn <= self.level else "")
 
     def gain(self, at: int, confidence: float) -> Measurement:
         """Return what one attack gains over the better baseline."""
@@ -122,7 +138,8 @@ class Findings:
 
     def proximity(self, at: int, confidence: float) -> Measurement:
         """Return how much oftener members than others are nearest to what one attack made up."""
-        found, doubt = self.nearness[at], self.doubt
+        found, doubt = self.nearness[at], self.doubts(at)
+        given = self.cells[at][1] == GENERATOR
         return Measurement.of(
             found.advantage(confidence, self.family),
             PROXIMITY,
@@ -134,6 +151,7 @@ class Findings:
                 "p_value": self.chances[at],
                 "smallest_shown": self.smallest[at],
                 "control_p_value": self.control,
+                **({"drawn_p_value": self.drawn} if given else {}),
                 **found.details(),
                 **({"doubt": doubt} if doubt else {}),
             },
@@ -154,11 +172,13 @@ class Findings:
 
         Silence of tests that would not have seen an advantage of ``WEAK`` is no answer.
         """
-        doubt, least = self.doubt, min(self.smallest, default=1.0)
+        sound = [at for at in range(len(self.nearness)) if not self.doubts(at)]
+        least = min((self.smallest[at] for at in sound), default=1.0)
+        doubt = self.doubt or (TAUGHT if self.nearness and not sound else "")
         nearer = [
-            f"{cell[0]}, prior {cell[1]}"
-            for cell, chance in zip(self.cells, self.chances, strict=False)
-            if chance <= self.level / self.family
+            f"{self.cells[at][0]}, prior {self.cells[at][1]}"
+            for at in sound
+            if self.chances[at] <= self.level / self.family
         ]
         blind = doubt or not self.nearness or least > WEAK
         value = SHOWN if nearer and not doubt else OPEN if blind else NOT_SEEN
@@ -179,6 +199,15 @@ class Findings:
             n=rows,
             details=details,
         )
+
+
+def _gains(
+    flags: NDArray[np.bool_], cells: tuple[Cell, ...], aims: NDArray[np.int64]
+) -> Iterator[Gain]:
+    """Yield what each attack hits, beside the baselines that know as much without the model."""
+    mean, row, *drawn = flags[len(cells) :]
+    for one, (_, prior) in zip(flags[: len(cells)], cells, strict=True):
+        yield Gain(one, mean, row, aims, drawn[0] if drawn and prior == GENERATOR else None)
 
 
 def _params(cell: Cell) -> dict[str, str]:

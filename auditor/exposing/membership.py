@@ -10,7 +10,8 @@ from auditor.domain.intervals import Interval
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Scalar, Unit
 from auditor.exposing.attacks import ATTACKS, rounded
 from auditor.exposing.pools import LEAST
-from auditor.exposing.standins import RECIPE_KIND
+from auditor.exposing.ready import lacking_lira
+from auditor.exposing.standins import READY_KIND, RECIPE_KIND
 from auditor.exposing.thresholds import cut, rate_at
 from auditor.exposing.verdicts import Finding, Said, at_risk, examine, overall, power
 from auditor.exposing.witnesses import Witness
@@ -25,6 +26,7 @@ RATES: Mapping[str, tuple[float, int]] = {
 ALL = "all"
 _OF_A_RECIPE = frozenset({Reason.RECIPE_FAILED, Reason.RECIPE_MISMATCH})
 """Why a recipe that was named and run adds nothing; none being there is no gap in the others."""
+_LIKE: Mapping[str, str] = {RECIPE_KIND: "recipe", READY_KIND: "ready_shadows"}
 MOST_GROUPS = 20
 DECIMALS = 1
 NO_ROUNDING, ROUNDED = "none", "one decimal"
@@ -64,9 +66,17 @@ def readings(witness: Witness, confidence: float, listed: int) -> Iterator[Readi
     yield _together(witness, findings, listed)
     others = int((~witness.member).sum())
     yield from (_few(name, others, least) for name, (_, least) in RATES.items() if others < least)
-    gap = witness.recipe_gap
-    if gap is not None and gap.reason in _OF_A_RECIPE:
-        yield replace(gap, metric=AUC, params={"shadows": RECIPE_KIND})
+    yield from _unlike(witness)
+
+
+def _unlike(witness: Witness) -> Iterator[Gap]:
+    """Yield why models like the artifact, which were named, add nothing or not all."""
+    gap, ready = witness.gap, witness.kinds.get(READY_KIND)
+    if gap is not None and (witness.like == READY_KIND or gap.reason in _OF_A_RECIPE):
+        yield replace(gap, metric=AUC, params={"shadows": witness.like})
+    lira = None if ready is None else lacking_lira(ready)
+    if lira is not None:
+        yield replace(lira, metric=AUC, params={"attack": "lira", "shadows": READY_KIND})
 
 
 def _area(finding: Finding, interval: Interval, rounding: str, group: str) -> Measurement:
@@ -135,7 +145,7 @@ def _together(witness: Witness, findings: tuple[Finding, ...], listed: int) -> M
         "members": int(witness.member.sum()),
         "non_members": int((~witness.member).sum()),
         "left_out_as_shared": witness.shared,
-        "recipe": witness.agreement if witness.recipe_gap is None else witness.recipe_gap.detail,
+        _LIKE[witness.like]: witness.agreement if witness.gap is None else witness.gap.detail,
     }
     return _text(said.value, len(witness.member), {"attack": ALL, "shadows": ALL}, details)
 

@@ -23,30 +23,51 @@ Groups = dict[str, tuple[tuple[str, ...], NDArray[np.int64]]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Fit:
+    """Which rows may be members (of the training data), and others or held back (of the evaluation
+    data): masks over all rows. Without rows to be ``held`` a share of the others is.
+    """
+
+    members: NDArray[np.bool_]
+    others: NDArray[np.bool_]
+    held: NDArray[np.bool_] | None = None
+
+    @property
+    def evaluated(self) -> NDArray[np.bool_]:
+        """Which evaluation rows are of any use."""
+        return self.others if self.held is None else self.others | self.held
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Pool:
     """Members (rows of the training data) and then non-members (of the evaluation data).
 
-    ``labels``, ``member`` and ``ids`` are ``[n]``; ``rest`` are the training rows that are not in
-    the pool, ``held`` evaluation rows that no model may learn from. ``shared`` non-members were
-    left out because the training data hold the same row. ``groups`` maps a column to its levels
-    and each row's place among them, -1 where the data do not say.
+    ``labels``, ``member``, ``ids`` and ``places`` (the rows of their files) are ``[n]``; ``rest``
+    are the training rows that are not in the pool, ``held`` evaluation rows that no model may learn
+    from. ``shared`` non-members were left out because the training data hold the same row.
+    ``groups`` maps a column to its levels and each row's place among them, -1 where the data do not
+    say.
     """
 
     inputs: Array
     labels: Rows
     member: NDArray[np.bool_]
     ids: tuple[str, ...]
+    places: Rows
     rest: Rows
     held: Rows
     shared: int
     groups: Groups
 
 
-def gather(subject: Subject, most: int, *, hold: bool = False) -> Pool | Gap:
+def gather(
+    subject: Subject, most: int, *, hold: bool = False, fit: Fit | None = None
+) -> Pool | Gap:
     """Take up to ``most`` rows of each kind, in the order of the audit's permutation.
 
     Of rows that share a cluster one is taken, for they are not independent. With ``hold``, a fifth
-    of the evaluation rows is held back. A Gap says what is missing.
+    of the evaluation rows is held back, or those that ``fit`` says, which also says what rows are
+    of use at all. A Gap says what is missing.
     """
     training = subject.datasets[Role.TRAINING]
     evaluation = subject.datasets[Role.EVALUATION]
@@ -55,11 +76,11 @@ def gather(subject: Subject, most: int, *, hold: bool = False) -> Pool | Gap:
         return _NO_LABELS
     if ours.shape[1:] != theirs.shape[1:] or (training.texts != evaluation.texts):
         return _OTHER_SHAPE
-    inside, outside = (_sample(subject, data) for data in (training, evaluation))
+    inside = _sample(subject, training, None if fit is None else fit.members)
+    outside = _sample(subject, evaluation, None if fit is None else fit.evaluated)
     apart = _apart(theirs[outside], ours)
     shared, outside = int((~apart).sum()), outside[apart]
-    count = min(MOST_HELD, int(len(outside) * HELD_SHARE)) if hold else 0
-    held, outside = outside[len(outside) - count :], outside[: len(outside) - count]
+    held, outside = _held_back(outside, fit) if hold else (outside[:0], outside)
     most = min(most, max(LEAST, MOST_VALUES // max(1, int(np.prod(ours.shape[1:])))))
     inside, outside = inside[:most], outside[:most]
     if min(len(inside), len(outside)) < LEAST:
@@ -69,6 +90,7 @@ def gather(subject: Subject, most: int, *, hold: bool = False) -> Pool | Gap:
         np.concatenate([training.labels[inside], evaluation.labels[outside]]),
         np.arange(len(inside) + len(outside)) < len(inside),
         (*_names(training, inside), *_names(evaluation, outside)),
+        np.concatenate([inside, outside]),
         np.setdiff1d(np.flatnonzero(training.labels != UNLABELLED), inside),
         held,
         shared,
@@ -76,9 +98,20 @@ def gather(subject: Subject, most: int, *, hold: bool = False) -> Pool | Gap:
     )
 
 
-def _sample(subject: Subject, data: Dataset) -> Rows:
+def _held_back(rows: Rows, fit: Fit | None) -> tuple[Rows, Rows]:
+    """Return the rows that are held back, and the others."""
+    if fit is not None and fit.held is not None:
+        others = fit.others[rows]
+        return rows[~others][:MOST_HELD], rows[others]
+    count = min(MOST_HELD, int(len(rows) * HELD_SHARE))
+    return rows[len(rows) - count :], rows[: len(rows) - count]
+
+
+def _sample(subject: Subject, data: Dataset, of_use: NDArray[np.bool_] | None) -> Rows:
     """Return labelled rows in the audit's order, the first one of each cluster."""
     rows = subject.sample(data.role, data.rows)
+    if of_use is not None:
+        rows = rows[of_use[rows]]
     if data.labels is not None:
         rows = rows[data.labels[rows] != UNLABELLED]
     if data.cluster is not None:

@@ -24,11 +24,12 @@ from auditor.shadows.retraining import Lessons, retrain
 from auditor.shadows.stacks import Stack
 from auditor.shadows.training import LOGISTIC, Settings, train_stack
 
-LOGISTIC_KIND, NETWORK_KIND, DISTILLED_KIND, RECIPE_KIND = (
+LOGISTIC_KIND, NETWORK_KIND, DISTILLED_KIND, RECIPE_KIND, READY_KIND = (
     "logistic",
     "network",
     "distilled",
     "recipe",
+    "ready",
 )
 NETWORK = Settings(hidden=(64,), rate=0.003)
 KINDS: Mapping[str, Settings] = {
@@ -44,7 +45,8 @@ Ask = Callable[[Stack], Floats]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StandIns:
-    """What stand-ins of each kind say of a pool; of the recipe's, also why they do not count.
+    """What stand-ins of each kind say of a pool; of models ``like`` the artifact (retrained by the
+    recipe, or ready), also why they do not count.
 
     ``sided`` are those that learn from training data alone, as the model did.
     """
@@ -53,6 +55,7 @@ class StandIns:
     gap: Gap | None = None
     agreement: Mapping[str, Json] | None = None
     sided: Mapping[str, Shadows] = field(default_factory=dict)
+    like: str = RECIPE_KIND
 
     def to_evidence(self) -> dict[str, Item]:
         """Return the arrays of each kind, and what is said of them."""
@@ -66,6 +69,7 @@ class StandIns:
         arrays["stand_ins"] = {
             "kinds": list(self.kinds),
             "sided": list(self.sided),
+            **({"like": self.like} if self.like != RECIPE_KIND else {}),
             "gap": None if self.gap is None else write_gap(self.gap),
             "agreement": None if self.agreement is None else dict(self.agreement),
         }

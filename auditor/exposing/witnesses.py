@@ -17,7 +17,7 @@ from auditor.domain.tasks import Floats
 from auditor.exposing.attacks import LEAST_FOR_LIRA, Shadows
 from auditor.exposing.gates import Area, area
 from auditor.exposing.pools import Pool
-from auditor.exposing.standins import DISTILLED_KIND
+from auditor.exposing.standins import DISTILLED_KIND, RECIPE_KIND
 
 NO_STAND_IN = "none"
 Attack = tuple[str, str]
@@ -31,7 +31,8 @@ class Witness:
     ``target`` is the chance ``[n]`` that the model gives each row's label (of a model that gives
     labels alone, the share of noisy copies), ``blind`` how much like a member it looks to whom no
     model is known; ``sided`` are stand-ins that learnt from training data alone. ``groups`` maps a
-    column to its levels and each row's.
+    column to its levels and each row's. ``like`` says what models like the artifact are: retrained
+    by the recipe, or ready; ``gap`` why they do not count.
     """
 
     ids: NDArray[np.str_]
@@ -43,7 +44,8 @@ class Witness:
     groups: Mapping[str, tuple[tuple[str, ...], NDArray[np.int64]]]
     shared: int
     labels_only: bool
-    recipe_gap: Gap | None
+    like: str
+    gap: Gap | None
     agreement: Json
 
     @classmethod
@@ -67,6 +69,7 @@ class Witness:
             {name: (tuple(levels), codes[at]) for at, (name, levels) in enumerate(columns)},
             cast("int", about["shared"]),
             bool(about["labels_only"]),
+            str(told.get("like", RECIPE_KIND)),
             None if told["gap"] is None else read_gap(cast("Item", told["gap"])),
             told["agreement"],
         )
@@ -77,7 +80,8 @@ class Witness:
         made: list[Attack] = [("loss", NO_STAND_IN)]
         for kind, shadows in self.kinds.items():
             made.append(("rmia", kind))
-            if len(shadows.chances) >= LEAST_FOR_LIRA and kind != DISTILLED_KIND:
+            enough = len(shadows.chances) >= LEAST_FOR_LIRA and shadows.of_both_sides
+            if enough and kind != DISTILLED_KIND:
                 made.append(("lira", kind))
         return tuple(made)
 

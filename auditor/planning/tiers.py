@@ -22,6 +22,8 @@ INPUTS: Mapping[Need, str] = MappingProxyType(
         Need.TRAINING: "training set",
         Need.PRODUCTION: "production set",
         Need.RECIPE: "recipe",
+        Need.SHADOWS: "shadow models",
+        Need.GENERATOR: "generator",
         Need.PRIVACY_CLAIM: "privacy claim",
     }
 )

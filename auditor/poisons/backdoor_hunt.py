@@ -23,7 +23,7 @@ from auditor.poisons.backdoor_cleanse import Effort, cleanse
 from auditor.poisons.backdoor_ground import Asker, Ground
 from auditor.poisons.backdoor_margins import Climb, margins
 from auditor.poisons.backdoor_noise import noises, tally
-from auditor.poisons.backdoor_nulls import MOST_ASKED, clean_answers
+from auditor.poisons.backdoor_nulls import MOST_ASKED, clean_models
 from auditor.poisons.backdoor_scans import blends, flips, patches, values
 from auditor.poisons.backdoor_statistics import scan_scores
 from auditor.poisons.backdoor_trials import Scan, by_chance, cut, finalists, scan, under
@@ -180,11 +180,13 @@ class Hunt:
             self.asked[f"before_{kind}"] = found.backgrounds
             self.asked[f"flips_{kind}"] = _prefix(found, self.ground)
         self.asked |= {f"under_{kind}": self._top_rows(kind) for kind in self.found}
-        said = clean_answers(self.subject, self.ground, self.asked, self.plan.clean_models)
-        if isinstance(said, Gap):
-            self.seen["no_clean_models"] = write_gap(said)
+        clean = clean_models(self.subject, self.ground, self.asked, self.plan.clean_models)
+        if isinstance(clean, Gap):
+            self.seen["no_clean_models"] = write_gap(clean)
             return
-        classes = self.ground.classes
+        if clean.agreement is not None:
+            self.seen["ready_models"] = clean.agreement.to_json()
+        said, classes = clean.answers, self.ground.classes
         pairs = zip(said["uniform"], said["mixed"], strict=True)
         self.seen["null_noise"] = np.stack([[tally(one, classes) for one in of] for of in pairs])
         for kind in self.scans:

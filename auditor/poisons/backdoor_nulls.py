@@ -1,4 +1,4 @@
-"""Clean models to compare with: the recipe, trained again on rows that the audit trusts.
+"""Clean models to compare with: ready ones, or the recipe trained again on rows that are trusted.
 
 They are not trained on the training data: were those poisoned, every model would have the backdoor,
 and none would stand out. Rows that the audit trusts are fewer than those that the artifact was
@@ -6,6 +6,7 @@ trained on, and models of fewer rows are flightier, so that the comparison leans
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,39 @@ from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array
 from auditor.errors import RecipeError
 from auditor.poisons.backdoor_ground import Ground
+from auditor.poisons.backdoor_shadows import Answers, ready_answers
+from auditor.shadows.agreement import Agreement
 
-Answers = Mapping[str, NDArray[np.int64]]
 MOST_ASKED = 256 * 2**20
 """How many bytes of rows a clean model is asked about at most, of each kind."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clean:
+    """What clean models decide of the rows asked, ``[k, n]`` classes by name; of ready ones also
+    how they agree with the artifact.
+    """
+
+    answers: Answers
+    agreement: Agreement | None = None
+
+
+def clean_models(
+    subject: Subject, ground: Ground, asked: Mapping[str, Array], count: int
+) -> Clean | Gap:
+    """Return what clean models decide: ready shadow models, else ``count`` by the recipe.
+
+    Raises ``CancelledError`` through progress.
+    """
+    shadows = subject.shadows
+    ready = shadows if isinstance(shadows, Gap) else ready_answers(subject, shadows, ground, asked)
+    if not isinstance(ready, Gap):
+        return Clean(*ready)
+    trained = clean_answers(subject, ground, asked, count)
+    if not isinstance(trained, Gap):
+        return Clean(trained)
+    unnamed = isinstance(subject.recipe, Gap) and not isinstance(shadows, Gap)
+    return ready if unnamed else trained
 
 
 def clean_answers(

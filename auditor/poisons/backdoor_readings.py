@@ -92,7 +92,8 @@ class _Told:
         """
         item = self.evidence.get("no_clean_models")
         failed = item is not None and read_gap(item).reason is Reason.RECIPE_FAILED
-        return Repeat.INTERVAL if failed or "null_noise" in self.evidence else Repeat.EXACT
+        retrained = "null_noise" in self.evidence and "ready_models" not in self.evidence
+        return Repeat.INTERVAL if failed or retrained else Repeat.EXACT
 
     def indices(self) -> Iterator[Reading]:
         """Yield how far the strangest class stands out, detector by detector."""

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from auditor.domain.canonical import Json
 from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN, VERDICT
 from auditor.domain.evidence import Evidence
-from auditor.domain.readings import Bound, Measurement
+from auditor.domain.gaps import read_gap
+from auditor.domain.readings import Bound, Measurement, Reason
 from auditor.poisons.backdoor_cases import (
     NAMES,
     NOISE,
@@ -31,6 +32,8 @@ from auditor.poisons.backdoor_reach import (
     obstacles,
     ranks,
 )
+
+OF_SHADOWS = frozenset({Reason.NEEDS_SHADOWS, Reason.SHADOWS_MISMATCH, Reason.SHADOWS_FAILED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +79,18 @@ def judge(evidence: Evidence, rules: Rules) -> Judgement:
     }
     if target is not None:
         details["target_class"] = names[target]
+    details |= _clean_models(evidence)
     if reason:
         details["reason"] = reason
     return Judgement(value, len(cast("NDArray[np.int64]", evidence["before"])), details)
+
+
+def _clean_models(evidence: Evidence) -> dict[str, Json]:
+    """Say how ready clean models agree with the artifact, or why there is none to compare with."""
+    if "ready_models" in evidence:
+        return {"ready_shadows": cast("Json", evidence["ready_models"])}
+    gap = read_gap(evidence["no_clean_models"]) if "no_clean_models" in evidence else None
+    return {"ready_shadows": gap.detail} if gap is not None and gap.reason in OF_SHADOWS else {}
 
 
 def _verdict(named: Mapping[str, int], working: Mapping[str, int]) -> tuple[str, str, int | None]:

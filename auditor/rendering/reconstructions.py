@@ -16,7 +16,11 @@ from auditor.rendering.pictures import as_pictures, plain_pictures
 CHECK = "privacy.inversion"
 MOST_PICTURE_BYTES = 300_000
 """Of all sheets together."""
-WORDS = {"none": "without a prior", "public": "with public rows as prior"}
+WORDS = {
+    "none": "without a prior",
+    "public": "with public rows as prior",
+    "generator": "with a generator as prior",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,23 @@ def mismatch(found: Agreement, metric: str = "") -> Gap | None:
     )
 
 
+def unlike(found: Agreement) -> Gap | None:
+    """Return the Gap of ready shadow models that are not like this artifact; ``None``: they may be.
+
+    It is the same test as of retrainings.
+    """
+    if not found.differs:
+        return None
+    return Gap(
+        reason=Reason.SHADOWS_MISMATCH,
+        detail=f"The artifact decides as the {found.retrained} shadow models do on "
+        f"{found.artifact:.1%} of {found.count} rows that none of them learnt from, where they "
+        f"decide alike on {found.among:.1%}, and none of them on less than {found.lowest:.1%}.",
+        cure="Name models trained by the code and settings, and on the kind of data, that made "
+        "this artifact.",
+    )
+
+
 def _with_others(decided: Decisions) -> NDArray[np.int64]:
     """Return with how many other models each one decides alike, ``[k, n]``."""
     found = np.zeros(decided.shape, dtype=np.int64)

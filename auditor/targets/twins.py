@@ -89,7 +89,7 @@ class OpenedTwin:
         """
         rows = arrange_floats(inputs, self._interface)
         reply = self._keeper.ask({"op": "twin_forward"}, {"x": rows})
-        logits = _expect(reply.arrays.get("logits"), (len(inputs), len(self._columns)), "logits")
+        logits = expect(reply.arrays.get("logits"), (len(inputs), len(self._columns)), "logits")
         self._row = inputs.shape[1:]
         return logits[:, self._columns]
 
@@ -100,7 +100,7 @@ class OpenedTwin:
         self._passes += len(cotangent)
         reply = self._keeper.ask({"op": "twin_backward"}, {"cotangent": turned})
         shape = (len(cotangent), *self._interface.input_shape)
-        gradient = _expect(reply.arrays.get("gradient"), shape, "gradient")
+        gradient = expect(reply.arrays.get("gradient"), shape, "gradient")
         return restore(gradient, self._interface, self._row)
 
     def cut(self, inputs: Array) -> tuple[str, ...]:
@@ -132,12 +132,12 @@ def open_twin(  # noqa: PLR0913 -- what an audit knows of a model, and how to ho
     if not isinstance(model, OpenedModel):
         yield _unsupported("the model is not open in a process of ours, so that there is no file")
         return
-    source = _settled(source)
+    source = settled(source)
     refused = _no_twin(model, source)
     if refused is not None:
         yield refused
         return
-    keeper = _keeper(spec, folder, artifact, model.interface, source, isolation)
+    keeper = keep_twin(spec, folder, artifact, model.interface, source, isolation)
     try:
         rng = np.random.default_rng(derive_seed(seed, "twin", Shard()))
         yield _examined(OpenedTwin(keeper, model, source, {}), model, inputs, space, rng)
@@ -145,7 +145,7 @@ def open_twin(  # noqa: PLR0913 -- what an audit knows of a model, and how to ho
         keeper.close()
 
 
-def _keeper(  # noqa: PLR0913, PLR0917 -- what is opened, and how
+def keep_twin(  # noqa: PLR0913, PLR0917 -- what is opened, and how
     spec: TargetSpec,
     folder: Path,
     artifact: Artifact,
@@ -153,6 +153,7 @@ def _keeper(  # noqa: PLR0913, PLR0917 -- what is opened, and how
     source: TwinSource,
     isolation: Isolation | None,
 ) -> Keeper:
+    """Return what holds a twin of the artifact; nothing is started before it is first asked."""
     memory = max(spec.memory_limit, TWIN_MEMORY)
     bounds = bounds_of(spec, folder, memory_limit=memory, isolation=isolation)
     program = None if source.path is None else source.path.resolve()
@@ -169,7 +170,7 @@ def _keeper(  # noqa: PLR0913, PLR0917 -- what is opened, and how
     return Keeper(start, asked, spec.time_limit)
 
 
-def _settled(source: TwinSource) -> TwinSource:
+def settled(source: TwinSource) -> TwinSource:
     """Take the adjoint graph where torch is not installed and nothing else was asked for."""
     spare = source.kind is TwinKind.AUTO and find_spec("torch") is None and find_spec("onnx_ad")
     return replace(source, kind=TwinKind.ADJOINT) if spare else source
@@ -178,16 +179,22 @@ def _settled(source: TwinSource) -> TwinSource:
 def _no_twin(model: OpenedModel, source: TwinSource) -> Gap | None:
     if model.interface.input_dtype == "str":
         return NO_GRADIENT_OF_TEXT
-    needed = "onnx_ad" if source.kind is TwinKind.ADJOINT else "torch"
-    if find_spec(needed) is None:
-        return Gap(
-            reason=Reason.NEEDS_EXTRA,
-            detail=f"A twin needs {needed}, which is not installed.",
-            cure=EXTRAS[needed],
-        )
-    if model.interface.scores == "labels":
+    lacking = no_library(source)
+    if lacking is None and model.interface.scores == "labels":
         return _unsupported("the model gives labels and no scores for it to equal")
-    return None
+    return lacking
+
+
+def no_library(source: TwinSource) -> Gap | None:
+    """Return the Gap of a twin whose library is not installed."""
+    needed = "onnx_ad" if source.kind is TwinKind.ADJOINT else "torch"
+    if find_spec(needed) is not None:
+        return None
+    return Gap(
+        reason=Reason.NEEDS_EXTRA,
+        detail=f"A twin needs {needed}, which is not installed.",
+        cure=EXTRAS[needed],
+    )
 
 
 def _unsupported(why: str) -> Gap:
@@ -212,7 +219,8 @@ def _examined(
     return found.gap or twin.at(found.distance)
 
 
-def _expect(array: NDArray[np.generic] | None, shape: tuple[int, ...], what: str) -> Floats:
+def expect(array: NDArray[np.generic] | None, shape: tuple[int, ...], what: str) -> Floats:
+    """Return what a twin answered as finite numbers of a shape, or refuse it."""
     if array is None or array.dtype != np.float64 or array.shape != shape:
         raise ModelCrashedError(
             f"the twin's {what} are not numbers of shape {shape}",

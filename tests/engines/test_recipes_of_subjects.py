@@ -45,7 +45,7 @@ def recipe_of(source: RecipeSource | None, opening: Opening) -> Recipe | Gap:
         artifact=None, staged=Path("here"), signature=SignatureMaterial(), task=classes(3),
         space=NOTHING, datasets={}, seed=7, budget=Budget.SMOKE, recipe=source,
     )  # fmt: skip
-    openers = Openers(ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, opening.recipe)
+    openers = Openers(ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, opening.recipe, ABSENT)
     with open_subject(CPU, materials, openers, twin=lambda _: False) as subject:
         return subject.recipe
 

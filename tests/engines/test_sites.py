@@ -50,7 +50,7 @@ class Opening:
 
     def openers(self) -> Openers:
         absent = cast("Any", None)
-        return Openers(absent, self.model, absent, absent, absent, join_cascade, absent)
+        return Openers(absent, self.model, absent, absent, absent, join_cascade, absent, absent)
 
 
 def site(

@@ -97,6 +97,17 @@ def test_a_plan_says_what_each_input_unlocks() -> None:
     }  # fmt: skip
 
 
+def test_models_that_are_handed_over_deepen_what_can_use_them() -> None:
+    checks = [item for item in discover().values() if item.id.partition(".")[0] in FAMILIES]
+    without = {item.id: frozenset({Need.SHADOWS, Need.GENERATOR}) for item in checks}
+    for lacking, here in (({}, True), (without, False)):
+        rows = {tier.input: tier for tier in tiers(checks, lacking)}
+        assert rows["shadow models"].here is rows["generator"].here is here
+        assert rows["shadow models"].deepens == ("poisoning.backdoor", "privacy.membership")
+        assert rows["generator"].deepens == ("privacy.inversion",)
+        assert rows["shadow models"].adds == rows["generator"].adds == ()
+
+
 def test_every_check_of_these_families_hangs_on_an_input() -> None:
     checks = [item for item in discover().values() if item.id.partition(".")[0] in FAMILIES]
     rows = tiers(checks, {})

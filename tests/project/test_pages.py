@@ -12,10 +12,12 @@ from auditor.checks.discovery import discover
 from auditor.domain.auditfiles import (
     AuditFile,
     DataSection,
+    GeneratorSection,
     InputSection,
     ModelSection,
     PrivacySection,
     RecipeSection,
+    ShadowsSection,
     TaskSection,
 )
 from auditor.domain.endpoints import EndpointSpec
@@ -94,7 +96,7 @@ def test_the_documentation_names_every_setting_of_a_policy() -> None:
 def test_the_documentation_names_every_setting_of_an_audit_file() -> None:
     text = (DOCS / "audit-file.md").read_text(encoding="utf-8")
     model, data = (ModelSection, TaskSection, InputSection), (DataSection, RecipeSection)
-    sections = (AuditFile, *model, *data, PrivacySection)
+    sections = (AuditFile, *model, *data, PrivacySection, ShadowsSection, GeneratorSection)
     named = {field.name for section in sections for field in fields(section)}
     # source and raw are what was read, not what was written.
     absent = {name for name in named - {"source", "raw"} if f"`{name}`" not in text}

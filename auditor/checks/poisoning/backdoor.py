@@ -41,9 +41,10 @@ class Backdoor:
 
     A detector names a class that stands out from the others by ``index`` median absolute deviations
     and is far ahead of the second. Where there is a recipe, ``clean_models`` models are trained
-    again on labelled rows that had no part in training; the target's statistics are held against
-    theirs, and the found trigger is tried on them. What is found on one half of the evaluation rows
-    is judged on up to ``rows`` of the other half, on the target.
+    again on labelled rows that had no part in training; ready shadow models that learnt from
+    reference rows alone are all taken in their place, but where ``clean_models`` is 0. The target's
+    statistics are held against theirs, and the found trigger is tried on them. What is found on one
+    half of the evaluation rows is judged on up to ``rows`` of the other half, on the target.
 
     The verdict is ``shown`` where two detectors name one class and a trigger that one of them found
     works: at least ``success`` of the rows of other classes go there (lower limit at ``level``,
@@ -92,7 +93,7 @@ class Backdoor:
         {Need.CLASSIFICATION, Need.EVALUATION, Need.MODEL, Need.SPACE}
     )
     wants: ClassVar[frozenset[Need]] = frozenset(
-        {Need.LABELS, Need.PARENT, Need.RECIPE, Need.REFERENCE, Need.TWIN}
+        {Need.LABELS, Need.PARENT, Need.RECIPE, Need.REFERENCE, Need.SHADOWS, Need.TWIN}
     )
     uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = BACKDOOR

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import numpy as np
 
@@ -10,23 +10,25 @@ from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import Role
-from auditor.domain.evidence import Evidence, Item
+from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Gap, Reading, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import class_names
 from auditor.exposing.inversion_attacks import ATTACKS, GRADIENT, Effort
-from auditor.exposing.inversion_campaign import (
-    Campaign,
-    Sightings,
+from auditor.exposing.inversion_campaign import Campaign, Sightings, shown
+from auditor.exposing.inversion_cells import (
+    about_generator,
+    is_named,
     lacking,
-    shown,
+    read_lacking,
     to_json,
+    write_lacking,
 )
 from auditor.exposing.inversion_gain import Gain
-from auditor.exposing.inversion_priors import PRIORS
-from auditor.exposing.inversion_readings import METRICS, Findings, absent
+from auditor.exposing.inversion_priors import GENERATOR, PRIORS
+from auditor.exposing.inversion_readings import METRICS, PUBLIC_ONES, Findings, absent
 from auditor.exposing.inversion_sides import NO_CLASSES, Sides, sides
 
 SECONDS_A_QUERY = 1.5e-5
@@ -43,19 +45,22 @@ class Inversion:
     ``gradient`` climbs on the twin for ``steps`` steps; ``scores`` and ``labels`` search by asking
     the target, for ``generations`` of ``population`` points. Each is made without any ``prior``
     (every coordinate for itself) and with a ``public`` one: up to ``axes`` principal axes of public
-    rows, which are the reference data, or a part of the evaluation data.
+    rows, which are the reference data, or a part of the evaluation data. A ``generator`` of the
+    owner's is a third one wherever the audit names one.
 
     ``gain_over_baseline`` is the share of what was made up that a judge takes for its class, less
     that of the better of two baselines that need no model: the mean of public rows of the class,
-    and one of them; starts at one class are taken for alike. The judge is a small network taught by
-    other public rows alone. A row that looks like its class is no leak by itself.
+    and one of them; with a generator also the best of what it makes by itself, 64 draws, as a
+    network of public rows sees it. Starts at one class are taken for alike. The judge is a small
+    network taught by other public rows alone. A row that looks like its class is no leak by itself.
     ``member_proximity`` is: among the rows nearest to what was made up, the share of members less
     that of others, of as many of either. ``verdict`` is ``shown`` where members lie nearer than
     chance allows at ``level``, by ``rounds`` permutations within classes, corrected for all
     attacks; its silence is ``inconclusive`` unless some attack's test would show, four times in
     five, an advantage of a half (``power`` is the least advantage that it would). The same test of
-    the baselines must find nothing, or members and others differ, and figures are doubted. Pictures
-    of what was made up, of public means and of the nearest members are evidence with leave to show
+    the baselines must find nothing, or members and others differ, and figures are doubted; those
+    with a generator alone, where its own draws lie nearer: it was taught by members. Pictures of
+    what was made up, of public means and of the nearest members are evidence with leave to show
     examples alone.
     """
 
@@ -77,7 +82,7 @@ class Inversion:
         {Need.MODEL, Need.EVALUATION, Need.LABELS, Need.CLASSIFICATION}
     )
     wants: ClassVar[frozenset[Need]] = frozenset(
-        {Need.TWIN, Need.TRAINING, Need.REFERENCE, Need.SPACE}
+        {Need.TWIN, Need.TRAINING, Need.REFERENCE, Need.SPACE, Need.GENERATOR}
     )
     uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
@@ -116,9 +121,10 @@ class Inversion:
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
         counts = (self.classes, self.starts, self.steps, self.generations, self.axes, self.rounds)
-        named = set(self.attacks) <= set(ATTACKS) and set(self.priors) <= set(PRIORS)
+        named = set(self.attacks) <= set(ATTACKS) and set(self.priors) <= {*PRIORS, GENERATOR}
         if not named or not self.attacks or not self.priors or min(*counts, self.population) < 1:
-            message = f"counts are at least 1, attacks among {ATTACKS}, and priors among {PRIORS}"
+            priors = (*PRIORS, GENERATOR)
+            message = f"counts are at least 1, attacks among {ATTACKS}, and priors among {priors}"
             raise ValueError(message)
 
     @property
@@ -128,9 +134,9 @@ class Inversion:
 
     def cost(self, size: Size) -> Cost:
         """Return what every attack asks about every class."""
-        rows = self._rows(size)
-        asked = self._asked(rows)
-        passes = self.steps * rows * len(self.priors) if GRADIENT in self.attacks else 0
+        rows, priors = self._rows(size), self._priors(given=size.generator)
+        asked = self._asked(rows, priors)
+        passes = self.steps * rows * len(priors) if GRADIENT in self.attacks else 0
         return Cost(asked, passes, 0.5 + SECONDS_A_QUERY * asked)
 
     def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
@@ -138,7 +144,7 @@ class Inversion:
         classes = min(self.classes, max(size.classes, 1))
         aims = np.repeat(np.arange(classes), self._each(classes))
         every = np.ones(len(aims), dtype=np.bool_)
-        family = len(self.attacks) * len(self.priors)
+        family = len(self.attacks) * len(self._priors(given=size.generator))
         found = Gain(every, every, every, aims).over_baseline(confidence, family)
         return {"gain_over_baseline": (found.high - found.low) / 2}
 
@@ -153,22 +159,24 @@ class Inversion:
         rng = np.random.default_rng(subject.seed)
         chosen = np.sort(rng.permutation(known)[: self.classes])
         aims = np.repeat(chosen, self._each(len(chosen)))
-        campaign = Campaign.of(subject, taken, aims, self.axes, self._asked(len(aims)))
-        absences = {it: lacking(subject, it) for it in self.attacks}
-        cells = [(one, prior) for one in self.attacks for prior in self.priors]
-        able = [cell for cell in cells if absences[cell[0]] is None]
+        priors = self._priors(given=is_named(subject))
+        total = self._asked(len(aims), priors)
+        campaign = Campaign.of(subject, taken, aims, self.axes, total)
+        cells = [(one, prior) for one in self.attacks for prior in priors]
+        absences = {cell: lacking(subject, cell) for cell in cells}
+        able = [cell for cell, gap in absences.items() if gap is None]
         made = {cell: campaign.attack(cell, self.effort) for cell in able}
-        mean, row = campaign.baselines()
+        baselines = campaign.baselines()
         sightings = Sightings(campaign)
-        for rows in (*made.values(), mean, row):
+        for rows in (*made.values(), *baselines):
             sightings.add(rows)
-        names = class_names(subject.task)
-        pictures = shown(campaign, made, mean, names) if subject.show_examples and made else {}
+        names, leave = class_names(subject.task), subject.show_examples and made
+        pictures = shown(campaign, made, baselines[0], names) if leave else {}
         return {
             **sightings.evidence(),
             **pictures,
             "cells": [to_json(cell) for cell in made],
-            "lacking": {it: write_gap(gap) for it, gap in absences.items() if gap is not None},
+            **write_lacking(absences),
             "about": self._about(subject, campaign, taken),
         }
 
@@ -179,10 +187,15 @@ class Inversion:
         classes = min(self.classes, max(size.classes, 1))
         return classes * self._each(classes)
 
-    def _asked(self, rows: int) -> int:
+    def _priors(self, *, given: bool) -> tuple[str, ...]:
+        """Return the priors that are tried, a generator that is given among them."""
+        joins = given and GENERATOR not in self.priors
+        return (*self.priors, GENERATOR) if joins else self.priors
+
+    def _asked(self, rows: int, priors: tuple[str, ...]) -> int:
         """Return what all attacks, and the baselines, ask about so many rows each."""
-        each = sum(self.effort.queries(attack) for attack in self.attacks) * len(self.priors)
-        return (each + 2) * rows
+        each = sum(self.effort.queries(attack) for attack in self.attacks) * len(priors)
+        return (each + PUBLIC_ONES + (GENERATOR in priors)) * rows
 
     def _about(self, subject: Subject, campaign: Campaign, taken: Sides) -> dict[str, Json]:
         right = campaign.judge.hits(taken.attacker.inputs, taken.attacker.labels)
@@ -194,19 +207,17 @@ class Inversion:
             "clustered": taken.clustered,
             "public_data": taken.public.value,
             "public_rows": len(taken.attacker.labels),
+            **about_generator(subject),
         }
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count again, and permute again; the verdict is at the check's own level."""
         if "gap" in evidence:
             return (read_gap(evidence["gap"]),)
-        said = cast("Mapping[str, Item]", evidence["lacking"])
         gaps = [
-            absent(read_gap(said[attack]), metric, (attack, prior))
-            for attack in self.attacks
-            for prior in self.priors
+            absent(gap, metric, cell)
+            for gap, cell in read_lacking(evidence, self.attacks, self.priors)
             for metric in METRICS
-            if attack in said
         ]
         found = Findings.of(evidence, self.rounds, self.level)
         return (*gaps, *found.readings(confidence), found.verdict())

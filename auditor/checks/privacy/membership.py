@@ -1,7 +1,7 @@
 """Whether the model gives away which rows it was trained on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -19,15 +19,17 @@ from auditor.domain.tasks import Floats
 from auditor.exposing.gates import blind_scores
 from auditor.exposing.labels import Decide, of_stack, of_target, steadiness
 from auditor.exposing.membership import AUC, EMITS, readings
-from auditor.exposing.pools import gather
+from auditor.exposing.ready import alike, choose
 from auditor.exposing.sided import MODELS, sided
-from auditor.exposing.standins import KINDS, StandIns, retrained, stand_ins
+from auditor.exposing.standins import KINDS, stand_ins
 from auditor.exposing.witnesses import Witness, asked, given, write
 from auditor.shadows.features import numbers
 from auditor.shadows.stacks import Stack
 from auditor.stats.ranking import auc
 
 SECONDS_A_ROW_AND_MODEL = 6e-5
+SECONDS_AN_OPENING, SECONDS_A_SHADOW_ROW = 1.0, 1.5e-5
+"""About what a small shadow model takes: a process of its own, and a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ class Membership:
     ``loss`` takes the chance of the label; ``rmia`` (Zarifzadeh et al. 2024) and ``lira`` (Carlini
     et al. 2022) compare it with what ``models`` stand-ins of each of ``stand_ins`` say that saw the
     row or did not; with a recipe, ``retrained`` more are trained by it, and have to agree with the
-    artifact as they agree with one another. A model that gives labels alone is asked about
+    artifact as they agree with one another; ``shadows`` of the owner's that are ready are taken in
+    their place, by the same test. A model that gives labels alone is asked about
     ``copies`` noisy copies a row and scale, and stand-ins are asked in the same way; no recipe is
     run for it. A leak is shown only if chance does not explain it, members and non-members look
     alike to whom no model is known, and the same attack finds less on models that saw neither: on
@@ -59,7 +62,7 @@ class Membership:
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.TRAINING}
     )
-    wants: ClassVar[frozenset[Need]] = frozenset({Need.RECIPE})
+    wants: ClassVar[frozenset[Need]] = frozenset({Need.RECIPE, Need.SHADOWS})
     uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = EMITS
     coordinates: ClassVar[frozenset[str]] = frozenset({"attack", "shadows", "rounding", "group"})
@@ -101,7 +104,8 @@ class Membership:
     def cost(self, size: Size) -> Cost:
         """Ask once a row; a model that gives labels alone costs more, which sizes do not tell.
 
-        A retraining learns from half of the pool and from all training rows besides.
+        A retraining learns from half of the pool and from all training rows besides; ready shadow
+        models are opened and asked about the pool, and nothing is retrained then.
         """
         pool = self._pool(size)
         models = (self.models + MODELS) * len(self.stand_ins)
@@ -109,8 +113,9 @@ class Membership:
         besides = members - min(self.rows, members)
         return Cost(
             queries=pool,
-            seconds=SECONDS_A_ROW_AND_MODEL * pool * models,
-            trained=self.retrained * (pool // 2 + besides),
+            seconds=SECONDS_A_ROW_AND_MODEL * pool * models
+            + size.shadows * (SECONDS_AN_OPENING + SECONDS_A_SHADOW_ROW * pool),
+            trained=0 if size.shadows else self.retrained * (pool // 2 + besides),
         )
 
     def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
@@ -126,7 +131,7 @@ class Membership:
     def observe(self, subject: Subject, shard: Shard) -> Evidence:
         """Ask the model about both kinds of rows, and train what stands in for it."""
         by_recipe = self.retrained > 1 and not isinstance(subject.recipe, Gap)
-        pool = gather(subject, self.rows, hold=by_recipe)
+        pool = choose(subject, self.rows, hold=by_recipe)
         if isinstance(pool, Gap):
             return {"gap": write_gap(pool)}
         said = asked(subject, pool)
@@ -146,9 +151,9 @@ class Membership:
         seed = subject.seed
         blind = blind_scores(features, pool.labels, pool.member, seed)
         kinds = stand_ins(subject, pool, said, ask, kinds=self.stand_ins, models=self.models)
-        again = retrained(subject, pool, self.retrained, labels_only=labels_only)
+        like = alike(subject, pool, self.retrained, labels_only=labels_only)
         own = sided(subject, pool, said.shape[1], self.stand_ins, ask)
-        together = StandIns({**kinds, **again.kinds}, again.gap, again.agreement, own)
+        together = replace(like, kinds={**kinds, **like.kinds}, sided=own)
         about = write(pool, target, blind, labels_only=labels_only)
         return {**about, **together.to_evidence()}
 

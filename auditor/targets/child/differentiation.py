@@ -31,6 +31,7 @@ def operations() -> Mapping[str, Operation]:
         "twin_open": bench.open,
         "twin_forward": bench.forward,
         "twin_backward": bench.backward,
+        "twin_pull": bench.pull,
         "twin_cut": bench.cut,
     }
 
@@ -71,6 +72,20 @@ class TwinBench:
                 twin.forward(rows)
             parts.append(twin.backward(cotangent[start : start + len(rows)]))
             start += len(rows)
+        return Frame({}, {"gradient": np.concatenate(parts, dtype=np.float64)})
+
+    def pull(self, request: Frame) -> Frame:
+        """Return the ``gradient`` in the rows ``x``: both passes, of which the first stays here."""
+        twin, start, parts = self._built(), 0, []
+        self._rows = ()
+        try:
+            for rows in _split(request.arrays["x"]):
+                twin.forward(rows)
+                cotangent = request.arrays["cotangent"][start : start + len(rows)]
+                parts.append(twin.backward(cotangent))
+                start += len(rows)
+        except TwinError as error:
+            raise RefusalError("twin", error.problem, error.cure) from error
         return Frame({}, {"gradient": np.concatenate(parts, dtype=np.float64)})
 
     def cut(self, request: Frame) -> Frame:

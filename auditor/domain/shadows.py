@@ -1,0 +1,86 @@
+"""Ready shadow models: trained by the owner as the artifact was, each on rows of its own."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.domain.canonical import Json
+from auditor.domain.datasets import Role
+from auditor.domain.readings import Gap, Reason
+from auditor.domain.tasks import Array, Floats
+
+FEWEST = 2
+"""Shadow models below which nobody can say whether they are like one another."""
+Include = NDArray[np.bool_]
+
+
+class ShadowModels(Protocol):
+    """Models that the owner trained as the artifact was trained. They are files, and each runs in
+    a child process with limits, as the artifact does.
+    """
+
+    @property
+    def include(self) -> Mapping[Role, Include]:
+        """Which rows ``[k, rows]`` of a dataset each of the ``k`` models learnt from.
+
+        Of a dataset that is not there, no model learnt any row.
+        """
+        ...
+
+    def answers(
+        self, model: int, asked: Sequence[Array], *, labels_only: bool = False
+    ) -> tuple[Floats, ...]:
+        """Return the ``[n, classes]`` probabilities that one model gives each array asked.
+
+        A model that gives labels alone is refused unless ``labels_only``. Raises ``ShadowsError``
+        where the file cannot be opened, fails, or answers in another shape.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowsRef:
+    """Ready shadow models as a request names them: by the digests of the models, in the order of
+    the rows of the matrix, and of the matrix, with the datasets whose rows its columns are.
+    """
+
+    models: tuple[str, ...]
+    inclusion: str
+    rows: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the record's form."""
+        return {
+            "models": list(self.models),
+            "inclusion": self.inclusion,
+            "rows": list(self.rows),
+        }
+
+
+def by_some(include: Include) -> Include:
+    """Return which rows ``[n]`` some model learnt from."""
+    return np.asarray(include.any(axis=0), dtype=np.bool_)
+
+
+def by_all(include: Include) -> Include:
+    """Return which rows ``[n]`` every model learnt from."""
+    return np.asarray(include.all(axis=0), dtype=np.bool_)
+
+
+def learnt(shadows: ShadowModels, role: Role, rows: int) -> Include:
+    """Return which of so many rows of a dataset each model learnt from, ``[k, rows]``."""
+    known = shadows.include.get(role)
+    if known is not None:
+        return known
+    return np.zeros((len(next(iter(shadows.include.values()))), rows), dtype=np.bool_)
+
+
+NO_SHADOWS = Gap(
+    reason=Reason.NEEDS_SHADOWS,
+    detail="The audit names no shadow models.",
+    cure="Name models trained as this one, and which rows each learnt from, under shadows in the "
+    "audit file.",
+)
