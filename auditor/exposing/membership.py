@@ -78,6 +78,7 @@ def _area(finding: Finding, interval: Interval, rounding: str, group: str) -> Me
         params={**finding.params, "rounding": rounding, "group": group},
         repeat=Repeat.INTERVAL,
         doubted=finding.doubted,
+        astray=finding.astray,
         details=finding.details(),
     )
 
@@ -97,6 +98,7 @@ def _rates(finding: Finding, confidence: float) -> Iterator[Measurement]:
             params=finding.params,
             repeat=Repeat.INTERVAL,
             doubted=finding.doubted,
+            astray=finding.astray,
             details={**finding.details(), **found.details(confidence)},
         )
 

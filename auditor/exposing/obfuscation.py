@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from auditor.domain.checks import Metric
 from auditor.domain.evidence import Evidence, Item
 from auditor.domain.intervals import Interval
-from auditor.domain.readings import Bound, Measurement, Reading, Repeat, Scalar, Unit
+from auditor.domain.readings import Astray, Bound, Measurement, Reading, Repeat, Scalar, Unit
 from auditor.domain.tasks import Floats
 from auditor.exposing.attacks import SQUEEZED, Shadows, rmia
 from auditor.exposing.mitigations import Answers, Mitigation
@@ -142,6 +142,7 @@ def _change(interval: Interval, place: Mapping[str, Scalar], *, doubted: bool) -
         params=place,
         repeat=Repeat.INTERVAL,
         doubted=doubted,
+        astray=Astray.EITHER if doubted else None,
         details={"attacker": ATTACKER, **doubt},
     )
 
@@ -155,6 +156,7 @@ def _leak(finding: Finding, interval: Interval, place: Mapping[str, Scalar]) -> 
         params=place,
         repeat=Repeat.INTERVAL,
         doubted=finding.doubted,
+        astray=finding.astray,
         details=finding.details(),
     )
 

@@ -12,7 +12,17 @@ from auditor.domain.clusters import dependent
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap
 from auditor.domain.intervals import Interval
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Scalar, Unit
+from auditor.domain.readings import (
+    Astray,
+    Bound,
+    Gap,
+    Measurement,
+    Reading,
+    Reason,
+    Repeat,
+    Scalar,
+    Unit,
+)
 from auditor.domain.tasks import Floats
 from auditor.poisons.neighbourhoods import Codes
 from auditor.poisons.plants import Attack
@@ -35,6 +45,9 @@ PART = (
     "a part of the training rows was trained on: {trained} of {all}; less poison may do with more"
 )
 ONE_REPEAT = "one repeat says nothing of other seeds of training, nor of other poison"
+
+UNSURE = (HEAD_LABELS, ONE_REPEAT)
+"""Doubts by which the truth may be more or less than the figure."""
 
 
 def written(told: Told) -> Evidence:
@@ -177,6 +190,7 @@ def _measured(
         # Nobody promises that the owner's code gives the same model twice.
         repeat=Repeat.INTERVAL if params["retrained"] == RECIPE else Repeat.EXACT,
         doubted="doubt" in details,
+        astray=Astray.EITHER if any(it in str(details.get("doubt")) for it in UNSURE) else None,
         details=details,
     )
 

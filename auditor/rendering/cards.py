@@ -10,7 +10,7 @@ from auditor.domain.policies import Effect, Limits, Rule
 from auditor.domain.readings import Gap, Measurement, Reading
 from auditor.domain.verdicts import Outcome
 from auditor.rendering.controls import control_chip
-from auditor.rendering.doubting import why_doubted
+from auditor.rendering.doubting import ASTRAY, why_doubted
 from auditor.rendering.extremes import between
 from auditor.rendering.figures.slicing import worst_place
 from auditor.rendering.inputs import RenderedInputs
@@ -191,7 +191,8 @@ def reading_sentence(inputs: RenderedInputs, reading: Reading, limits: Limits | 
     said += between(reading)
     if reading.doubted:
         doubt = why_doubted(inputs.record, reading)
-        said += f" It is doubted and cannot keep a rule{f': {doubt}' if doubt else ''}."
+        where = ASTRAY[reading.astray] if reading.astray else ""
+        said += f" It is doubted{where} and cannot keep a rule{f': {doubt}' if doubt else ''}."
     return f"{said} {suspicion(inputs.record, reading)}".rstrip()
 
 
