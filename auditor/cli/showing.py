@@ -18,7 +18,7 @@ from auditor.domain.steps import Step, StepResult
 from auditor.domain.verdicts import Outcome, Verdict
 from auditor.rendering.askings import asked_gaps
 from auditor.rendering.numbers import figure
-from auditor.rendering.phrases import limits_text, yes_or_no
+from auditor.rendering.phrases import limit_values, limits_text, yes_or_no
 from auditor.rendering.suspicions import suspicions
 
 OUTCOMES = {
@@ -84,7 +84,7 @@ def _table(
             _plain(finding.rule),
             *([_plain(finding.target)] if several else []),
             OUTCOMES[finding.outcome] + effect,
-            _plain(_found(record, finding)),
+            _plain(_found(record, finding, policy)),
             _plain(_asked(finding, policy, checks)),
         )
     return table
@@ -140,12 +140,14 @@ def _asked(finding: Finding, policy: Policy, checks: Mapping[str, type[Check]]) 
     return finding.limits if metric is None else limits_text(rule.limits, metric.unit)
 
 
-def _found(record: AuditRecord, finding: Finding) -> str:
+def _found(record: AuditRecord, finding: Finding, policy: Policy) -> str:
+    """Say the deciding figure with as many digits as keep it on its side of the rule's limits."""
+    rule = next((item for item in policy.rules if item.id == finding.rule), None)
     deciding = [record.readings[index] for index in finding.readings[:1]]
     for reading in deciding:
         if isinstance(reading, Gap):
             return reading.reason.value
-        words = figure(reading)
+        words = figure(reading, limit_values(None if rule is None else rule.limits))
         doubt = ", doubted" if reading.doubted else ""
         return (f"{words.value} ({words.interval})" if words.interval else words.value) + doubt
     return "-"

@@ -1,6 +1,7 @@
 """Findings in words: what was asked, what was found, how sure that is, and what follows."""
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 
 from auditor.domain.canonical import Json
 from auditor.domain.policies import Limits, Rule
@@ -104,7 +105,10 @@ def _number(value: float, unit: Unit, edges: Iterable[float]) -> str:
         if all(_side(float(text) / factor, edge) == _side(value, edge) for edge in edges):
             break
     written = float(text)
-    return f"{written:,.0f}{suffix}" if abs(written) >= WHOLE_FROM else f"{text}{suffix}"
+    if abs(written) < WHOLE_FROM:
+        return f"{text}{suffix}"
+    whole = all(_side(round(written) / factor, edge) == _side(value, edge) for edge in edges)
+    return f"{written:,.0f}{suffix}" if whole else f"{Decimal(text):,f}{suffix}"
 
 
 def _side(value: float, edge: float) -> int:
