@@ -94,7 +94,8 @@ def _figure(measurement: Measurement, limits: Limits | None) -> str:
         return f"{text}, exactly"
     span = f"{_number(low, measurement.unit, edges)} to {_number(high, measurement.unit, edges)}"
     level = "" if measurement.confidence is None else f"{percent(measurement.confidence)} interval "
-    return f"{text} ({level}{span}, sample of {measurement.n:,})"
+    sample = f", sample of {measurement.n:,}" if measurement.n else ""
+    return f"{text} ({level or 'bounds '}{span}{sample})"
 
 
 def _number(value: float, unit: Unit, edges: Iterable[float]) -> str:

@@ -275,3 +275,8 @@ def test_a_large_figure_is_told_to_the_digit_that_keeps_it_off_its_limit() -> No
     rule = replace(RULE, limits=Limits(most=12_000))
     finding = judge_one(rule, measured(12_000.2, 12_000.1, 12_001.0, unit=Unit.BYTE))
     assert "12,000.2 bytes (95 % interval 12,000.1 bytes to 12,001 bytes" in finding.message
+
+
+def test_bounds_of_arithmetic_are_told_without_confidence_or_sample() -> None:
+    worked_out = measured(2.0, 1.99, 2.0, confidence=None, n=0)
+    assert "Found: 2 (bounds 1.99 to 2)." in judge_one(RULE, worked_out).message
