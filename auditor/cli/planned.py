@@ -56,6 +56,10 @@ def _show_tiers(console: Console, plan: AuditPlan) -> None:
     if plan.tiers:
         console.print("What each input unlocks of privacy and poisoning:", highlight=False)
         show_rows(console, ("input", "here", "answers", "more"), map(_tier, plan.tiers))
+    for tier in plan.tiers:
+        if tier.why:
+            text = f"{tier.input}: {tier.why}"
+            console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _check(check: CheckPlan) -> tuple[str, ...]:
@@ -68,7 +72,9 @@ def _tier(tier: Tier) -> tuple[str, ...]:
     more = [f"it would add {', '.join(tier.adds)}"] if tier.adds else []
     deepens = "deepens" if tier.here else "it would deepen"
     more += [f"{deepens} {', '.join(tier.deepens)}"] if tier.deepens else []
-    return (tier.input, "yes" if tier.here else "no", ", ".join(tier.answers), "; ".join(more))
+    more += [f"{check} needs {', '.join(others)} too" for check, others in tier.waits.items()]
+    answers = ", ".join(tier.answers) or "-"
+    return (tier.input, "yes" if tier.here else "no", answers, "; ".join(more) or "-")
 
 
 def _time(seconds: float | None) -> str:

@@ -29,8 +29,8 @@ class Outlook:
     """What is known of one target before an audit runs.
 
     ``targets`` names all targets of the audit; ``missing`` says why a check cannot run, by its
-    id, and ``lacking`` what it needs or wants and has not; ``model`` and ``claims`` are what
-    ``when`` may ask. Paces are seconds a row, and ``None`` where nobody timed the target.
+    id, ``lacking`` what it needs or wants and has not, and ``absent`` why not; ``model`` and
+    ``claims`` are what ``when`` may ask. Paces are seconds a row, and ``None`` where nobody timed the target.
     """
 
     size: Size
@@ -38,6 +38,7 @@ class Outlook:
     targets: tuple[str, ...] = ()
     missing: Mapping[str, Gap] = field(default_factory=dict)
     lacking: Mapping[str, frozenset[Need]] = field(default_factory=dict)
+    absent: Mapping[Need, Gap] = field(default_factory=dict)
     model: Mapping[str, Json] = field(default_factory=dict)
     claims: Mapping[str, Json] = field(default_factory=dict)
     confidence: float = 0.95
