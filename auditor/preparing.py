@@ -101,7 +101,7 @@ def prepare(
             checks=chosen_checks(readers.checks, policy, file.budget, overrides.only),
             request=_request(file, policy, loaded, staged, overrides.only),
             materials=staged.materials,
-            size=_size(loaded),
+            size=replace(_size(loaded), recipe=file.recipe is not None and file.recipe.allow),
         )
 
 

@@ -33,9 +33,8 @@ def show_plan(console: Console, prepared: Prepared, plans: Mapping[str, AuditPla
         for column, groups in prepared.size.groups.items():
             counts = ", ".join(f"{name} {sum(rows.values())}" for name, rows in groups.items())
             console.print(f"rows by {column}: {counts}", highlight=False, markup=False)
-        show_rows(
-            console, ("check", "queries", "passes", "time", "missing"), map(_check, plan.checks)
-        )
+        heads = ("check", "queries", "passes", "time", "missing or set aside")
+        show_rows(console, heads, map(_check, plan.checks))
         show_rows(
             console,
             ("rule", "with these rows", "why"),
@@ -65,7 +64,13 @@ def _show_tiers(console: Console, plan: AuditPlan) -> None:
 def _check(check: CheckPlan) -> tuple[str, ...]:
     if check.missing is not None:
         return (check.check, "-", "-", "-", f"{check.missing.reason.value}: {check.missing.detail}")
-    return (check.check, f"{check.queries:,}", f"{check.passes:,}", _time(check.seconds), "")
+    return (
+        check.check,
+        f"{check.queries:,}",
+        f"{check.passes:,}",
+        _time(check.seconds),
+        "; ".join(check.notes),
+    )
 
 
 def _tier(tier: Tier) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from auditor.domain.checks import Metric
 from auditor.domain.intervals import Interval
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Scalar, Unit
 from auditor.exposing.attacks import ATTACKS, rounded
-from auditor.exposing.pools import LEAST
+from auditor.exposing.pools import LEAST, rows_for, set_aside
 from auditor.exposing.standins import RECIPE_KIND
 from auditor.exposing.thresholds import cut, rate_at
 from auditor.exposing.verdicts import Finding, Said, at_risk, examine, overall, power
@@ -63,7 +63,11 @@ def readings(witness: Witness, confidence: float, listed: int) -> Iterator[Readi
     yield from _groups(witness, findings[-1], confidence)
     yield _together(witness, findings, listed)
     others = int((~witness.member).sum())
-    yield from (_few(name, others, least) for name, (_, least) in RATES.items() if others < least)
+    yield from (
+        _few(name, others, least, witness.held)
+        for name, (_, least) in RATES.items()
+        if others < least
+    )
     gap = witness.recipe_gap
     if gap is not None and gap.reason in _OF_A_RECIPE:
         yield replace(gap, metric=AUC, params={"shadows": RECIPE_KIND})
@@ -137,6 +141,7 @@ def _together(witness: Witness, findings: tuple[Finding, ...], listed: int) -> M
         "members": int(witness.member.sum()),
         "non_members": int((~witness.member).sum()),
         "left_out_as_shared": witness.shared,
+        "set_aside": witness.held,
         "recipe": witness.agreement if witness.recipe_gap is None else witness.recipe_gap.detail,
     }
     return _text(said.value, len(witness.member), {"attack": ALL, "shadows": ALL}, details)
@@ -181,11 +186,12 @@ def _groups(witness: Witness, finding: Finding, confidence: float) -> Iterator[M
         yield _area(finding, interval, NO_ROUNDING, group)
 
 
-def _few(metric: str, others: int, least: int) -> Gap:
+def _few(metric: str, others: int, least: int, held: int) -> Gap:
     return Gap(
         reason=Reason.TOO_FEW_ROWS,
         detail=f"{others} non-members cannot carry {metric}: so few false alarms among them "
-        "would be luck.",
-        cure=f"Evaluate on at least {least:,} rows that were not trained on.",
+        f"would be luck.{set_aside(held)}",
+        cure=f"Evaluate on at least {rows_for(least, hold=held > 0):,} rows that were not trained "
+        "on.",
         metric=metric,
     )

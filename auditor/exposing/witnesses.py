@@ -31,7 +31,7 @@ class Witness:
     ``target`` is the chance ``[n]`` that the model gives each row's label (of a model that gives
     labels alone, the share of noisy copies), ``blind`` how much like a member it looks to whom no
     model is known; ``sided`` are stand-ins that learnt from training data alone. ``groups`` maps a
-    column to its levels and each row's.
+    column to its levels and each row's. ``held`` counts the evaluation rows that were set aside.
     """
 
     ids: NDArray[np.str_]
@@ -42,6 +42,7 @@ class Witness:
     sided: Mapping[str, Shadows]
     groups: Mapping[str, tuple[tuple[str, ...], NDArray[np.int64]]]
     shared: int
+    held: int
     labels_only: bool
     recipe_gap: Gap | None
     agreement: Json
@@ -66,6 +67,7 @@ class Witness:
             },
             {name: (tuple(levels), codes[at]) for at, (name, levels) in enumerate(columns)},
             cast("int", about["shared"]),
+            cast("int", about["held"]),
             bool(about["labels_only"]),
             None if told["gap"] is None else read_gap(cast("Item", told["gap"])),
             told["agreement"],
@@ -106,7 +108,12 @@ def write(pool: Pool, target: Floats, blind: Floats, *, labels_only: bool) -> di
         "target": target,
         "blind": blind,
         "groups": np.array(codes, dtype=np.int64).reshape(len(codes), len(pool.ids)),
-        "about": {"groups": columns, "shared": pool.shared, "labels_only": labels_only},
+        "about": {
+            "groups": columns,
+            "shared": pool.shared,
+            "held": len(pool.held),
+            "labels_only": labels_only,
+        },
     }
 
 

@@ -30,7 +30,7 @@ class Outlook:
 
     ``targets`` names all targets of the audit; ``missing`` says why a check cannot run, by its
     id, ``lacking`` what it needs or wants and has not, and ``absent`` why not; ``model`` and
-    ``claims`` are what ``when`` may ask. Paces are seconds a row, and ``None`` where nobody timed the target.
+    ``claims`` are what ``when`` may ask. Paces are seconds a row, ``None`` where nobody timed it.
     """
 
     size: Size
@@ -50,7 +50,10 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckPlan:
-    """What one check will spend, at most; ``seconds`` is ``None`` where the pace is not known."""
+    """What one check will spend, at most; ``seconds`` is ``None`` where the pace is not known.
+
+    ``notes`` say what it does with the rows, and what they cannot carry.
+    """
 
     check: str
     title: str
@@ -59,6 +62,7 @@ class CheckPlan:
     seconds: float | None
     price: float | None
     missing: Gap | None
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
         """Return the form that a plan prints."""
@@ -70,6 +74,7 @@ class CheckPlan:
             "seconds": self.seconds,
             "price": self.price,
             "missing": None if self.missing is None else self.missing.to_json(),
+            "notes": list(self.notes),
         }
 
 

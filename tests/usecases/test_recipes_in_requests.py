@@ -110,7 +110,7 @@ def test_a_record_keeps_the_recipe_and_rests_on_it(tmp_path: Path) -> None:
         (
             ", dp_train: private",
             "def train(): ...",
-            "recipe.dp_train: recipe.py defines no priv",
+            "recipe.dp_train: recipe.py defines no private",
         ),
         ("", "class A:\n    def train(self): ...", "defines no train"),
         ("", "x = 1\ndef train(:", "recipe.py:2: invalid syntax"),

@@ -6,7 +6,7 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.budgets import Budget, Cost, Foretold, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import Role
@@ -17,6 +17,7 @@ from auditor.domain.readings import Gap, Reading
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Classification, Floats
 from auditor.exposing.attacks import Shadows
+from auditor.exposing.foretelling import foretold
 from auditor.exposing.gates import blind_scores
 from auditor.exposing.labels import decided
 from auditor.exposing.mitigations import NONE, Answers, Mitigation
@@ -116,6 +117,10 @@ class Obfuscation:
     def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
         """Say nothing: changes are as sure as the answers are alike."""
         return {}
+
+    def foretell(self, size: Size) -> Foretold:
+        """Say whether there are too few rows for any of it."""
+        return foretold(size, self.rows, self.emits, {}, hold=False)
 
     def observe(self, subject: Subject, shard: Shard) -> Evidence:
         """Ask the model about both kinds of rows, and alter what it and its stand-ins say."""
