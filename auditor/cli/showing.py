@@ -16,7 +16,7 @@ from auditor.domain.readings import Gap, Reason
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
 from auditor.domain.verdicts import Outcome, Verdict
-from auditor.rendering.askings import asked_gaps
+from auditor.rendering.askings import asked_gaps, left_out
 from auditor.rendering.numbers import figure
 from auditor.rendering.phrases import limit_values, limits_text, yes_or_no
 from auditor.rendering.suspicions import suspicions
@@ -40,6 +40,7 @@ STEPS = {
     StepResult.NOT_PRESENT: "[dim]not present[/]",
     StepResult.NOT_CHECKED: "[yellow]not checked[/]",
 }
+LEFT_OUT = "not run: left out by --only"
 WORST_FIRST = list(OUTCOMES)
 
 
@@ -150,7 +151,7 @@ def _found(record: AuditRecord, finding: Finding, policy: Policy) -> str:
         words = figure(reading, limit_values(None if rule is None else rule.limits))
         doubt = ", doubted" if reading.doubted else ""
         return (f"{words.value} ({words.interval})" if words.interval else words.value) + doubt
-    return "-"
+    return LEFT_OUT if left_out(record, finding) else "-"
 
 
 def show_steps(console: Console, steps: Iterable[Step]) -> None:
