@@ -28,6 +28,7 @@ from auditor.poisons.neighbourhoods import Codes
 from auditor.poisons.plants import Attack
 from auditor.poisons.retraining import Told
 from auditor.shadows.agreement import Agreement, agreement, mismatch
+from auditor.shadows.likeness import likeness, mistakes
 from auditor.stats.repeats import mean_over_repeats
 
 SUCCESS, DROP = "attack_success_rate", "accuracy_drop"
@@ -115,7 +116,8 @@ class Harvest:
             return None
         if len(clean) < 2:  # noqa: PLR2004 -- agreement is between two
             return None
-        return agreement(cast("Codes", self.evidence["artifact"]), clean)
+        artifact, labels = (cast("Codes", self.evidence[it]) for it in ("artifact", "labels"))
+        return agreement(artifact, clean, alike=likeness(mistakes(artifact, clean, labels)))
 
     def _success(
         self, attack: Attack, place: int, params: dict[str, Scalar], details: dict[str, Json],
