@@ -109,7 +109,7 @@ def test_an_interval_reading_that_is_no_timing_must_meet() -> None:
 
 @pytest.mark.parametrize(("was", "now"), [("shown", "no evidence at this power"), (True, False)])
 def test_words_and_answers_of_a_run_that_may_scatter_are_compared_all_the_same(
-    was: str | bool,
+    was: str | bool,  # noqa: FBT001 -- of a table
     now: str | bool,  # noqa: FBT001 -- of a table
 ) -> None:
     said = replace(SHARE, value=was, low=None, high=None, repeat=Repeat.INTERVAL, unit=Unit.NONE)
