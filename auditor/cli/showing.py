@@ -16,9 +16,10 @@ from auditor.domain.readings import Gap, Reason
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
 from auditor.domain.verdicts import Outcome, Verdict
+from auditor.judging.words import answer_asked
 from auditor.rendering.askings import asked_gaps, left_out
 from auditor.rendering.numbers import figure
-from auditor.rendering.phrases import limit_values, limits_text, yes_or_no
+from auditor.rendering.phrases import limit_values, limits_text
 from auditor.rendering.suspicions import suspicions
 
 OUTCOMES = {
@@ -135,7 +136,7 @@ def _asked(finding: Finding, policy: Policy, checks: Mapping[str, type[Check]]) 
     if rule is None:
         return finding.limits
     if rule.limits is None:
-        return yes_or_no(rule.require) or finding.limits
+        return answer_asked(rule.require) or finding.limits
     check = checks.get(rule.check)
     metric = None if check is None else check.emits.get(rule.metric)
     return finding.limits if metric is None else limits_text(rule.limits, metric.unit)

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auditor.domain.readings import Measurement
 from auditor.rendering.inputs import RenderedInputs
@@ -10,6 +10,8 @@ from auditor.rendering.numbers import figure
 from auditor.rendering.phrases import bound_words, coordinates, limit_values, metric_title
 from auditor.rendering.runs import short
 
+SAME = "as above"
+"""Figures of one check rest on the same evidence, which is listed once in a row of them."""
 MOST_ROWS = 1_000
 
 
@@ -31,10 +33,15 @@ class MeasurementRow:
 def measurement_rows(inputs: RenderedInputs) -> tuple[MeasurementRow, ...]:
     """Return every measurement, in the record's order."""
     limits = _limits(inputs)
-    return tuple(
+    rows = [
         _row(inputs, item, limits[index])
         for index, item in enumerate(inputs.record.readings)
         if isinstance(item, Measurement)
+    ]
+    above = ["", *(row.evidence for row in rows)]
+    return tuple(
+        replace(row, evidence=SAME) if row.evidence and row.evidence == before else row
+        for row, before in zip(rows, above, strict=False)
     )
 
 

@@ -59,7 +59,15 @@ def test_what_is_asked_has_its_unit_where_nothing_was_found(
     assert said in shown(rule(measure, limits=limits), GAP, width=120)
 
 
-@pytest.mark.parametrize(("require", "said"), [("!reading.value", "no"), ("reading.value", "yes")])
+@pytest.mark.parametrize(
+    ("require", "said"),
+    [
+        ("!reading.value", "no"),
+        ("reading.value", "yes"),
+        ('reading.value != "shown"', "anything but “shown”"),
+        ("reading.value=='kept'", "“kept”"),
+    ],
+)
 def test_a_question_asks_for_yes_or_no(require: str, said: str) -> None:
     text = shown(rule("hardware.saturation/at_risk", require=require), GAP, width=120)
     assert require not in text

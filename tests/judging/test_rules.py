@@ -280,3 +280,16 @@ def test_a_large_figure_is_told_to_the_digit_that_keeps_it_off_its_limit() -> No
 def test_bounds_of_arithmetic_are_told_without_confidence_or_sample() -> None:
     worked_out = measured(2.0, 1.99, 2.0, confidence=None, n=0)
     assert "Found: 2 (bounds 1.99 to 2)." in judge_one(RULE, worked_out).message
+
+
+@pytest.mark.parametrize(
+    ("require", "said"),
+    [
+        ('reading.value != "shown"', "(anything but “shown”)"),
+        ("reading.value", "(yes)"),
+        ('reading.value != "a" || true', '(`reading.value != "a" || true`)'),
+    ],
+)
+def test_a_condition_is_told_in_words_where_it_asks_for_one(require: str, said: str) -> None:
+    rule = replace(RULE, limits=None, require=require)
+    assert judge_one(rule, measured("shown")).message.startswith(f"Asked: {RULE.title} {said}.")

@@ -235,3 +235,14 @@ def test_the_table_of_measurements_keeps_intervals_on_their_side_of_limits() -> 
     readings = (*FAILING.readings[:index], kept, *FAILING.readings[index + 1 :])
     row = measurement_rows(inputs_of(replace(FAILING, readings=readings)))[index]
     assert row.interval.startswith("90.01 %")
+
+
+def test_evidence_that_several_rows_rest_on_is_listed_once_in_a_row() -> None:
+    one = records.measured("quality.accuracy", "accuracy", 0.93, 0.9, 0.99, evidence=("sha256:1",))
+    other = replace(one, evidence=("sha256:2",))
+    bare = replace(one, evidence=())
+    record = replace(FAILING, readings=(one, one, other, one, one, one, bare, bare), findings=())
+    told = [row.evidence for row in measurement_rows(inputs_of(record))]
+    first, second = told[0], told[2]
+    assert len({first, second, "as above", ""}) == 4
+    assert told == [first, "as above", second, first, "as above", "as above", "", ""]
