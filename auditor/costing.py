@@ -39,12 +39,14 @@ def _plan(prepared: Prepared, spec: TargetSpec, openers: Openers) -> AuditPlan:
             (check.id, unmet(check, subject) or bears.over(check, subject.model, subject.bench))
             for check in prepared.checks
         )
+        lacks = {check.id: lacking(check, subject) for check in prepared.checks}
         outlook = Outlook(
             size=prepared.size,
             target=spec.name,
             targets=tuple(item.name for item in prepared.request.targets),
             missing={name: gap for name, gap in gaps if gap is not None},
-            lacking={check.id: lacking(check, subject) for check in prepared.checks},
+            lacking={name: frozenset(needs) for name, needs in lacks.items()},
+            absent={need: gap for needs in lacks.values() for need, gap in needs.items()},
             model=_model(prepared),
             claims=prepared.request.claims,
             seconds_per_query=_seconds_a_query(subject),

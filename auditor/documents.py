@@ -60,6 +60,22 @@ def read_document(raw: bytes, source: str, error: type[InvalidInputError]) -> Do
     return Document(source, cast("dict[str, Json]", content), lines)
 
 
+def lines_of(raw: bytes) -> Mapping[Place, int]:
+    """Return the line at which each key or item of well-formed JSON stands.
+
+    None where YAML, of which JSON is nearly a part, cannot read it.
+    """
+    lines: dict[Place, int] = {}
+    try:
+        # A tab stands only between tokens there, and YAML bears none before one.
+        node = yaml.compose(raw.decode("utf-8").replace("\t", " "), Loader=yaml.SafeLoader)
+        if node is not None:
+            _build(node, (), lines)
+    except (UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError):
+        return {}
+    return lines
+
+
 def validate(document: Document, shape: type[M], error: type[InvalidInputError]) -> M:
     """Read a document as ``shape``. Raises ``error`` that names every mistake, line by line."""
     try:

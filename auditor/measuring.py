@@ -139,6 +139,8 @@ def _mistake(metric: Metric, reading: Measurement) -> str:
         return "a number is not finite"
     if (reading.low is None) != (reading.high is None):
         return "one end of its interval is missing"
+    if reading.astray is not None and not reading.doubted:
+        return "it says where it may be astray, and is not doubted"
     if not metric.exact and reading.low is None:
         return "it has no interval"
     if reading.low is not None and reading.high is not None and not _holds(reading):

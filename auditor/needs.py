@@ -1,5 +1,6 @@
 """What a check needs of its subject, and the Gap for what is not there or must not be done."""
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 
 from auditor.domain.absences import ABSENT, without_labels
@@ -28,10 +29,11 @@ def unmet(check: Check | type[Check], subject: Subject) -> Gap | None:
     return _forbidden(check, subject) or twin
 
 
-def lacking(check: Check | type[Check], subject: Subject) -> frozenset[Need]:
-    """Return all that a check needs, or does more with, and the subject has not."""
+def lacking(check: Check | type[Check], subject: Subject) -> Mapping[Need, Gap]:
+    """Return all that a check needs, or does more with, and the subject has not, and why."""
     asked = [need for need in Need if would_use(check, need)]
-    return frozenset(need for need in asked if _look_for(need, subject) is not None)
+    found = ((need, _look_for(need, subject)) for need in asked)
+    return {need: gap for need, gap in found if gap is not None}
 
 
 def _no_extra(module: str, extra: str) -> Gap:

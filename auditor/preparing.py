@@ -104,7 +104,10 @@ def prepare(
             checks=checks,
             request=_request(file, policy, loaded, staged, overrides.only),
             materials=replace(staged.materials, wants_generator=wanted),
-            size=_size(loaded, staged.materials),
+            size=replace(
+                _size(loaded, staged.materials),
+                recipe=file.recipe is not None and file.recipe.allow,
+            ),
         )
 
 

@@ -195,6 +195,8 @@ def _agree(left: Reading, right: Reading, *, exact: bool) -> bool:
         return _bare(left) == _bare(right)
     if right.repeat is Repeat.INTERVAL and right.unit in TIMINGS:
         return True
+    if isinstance(left.value, bool | str) or isinstance(right.value, bool | str):
+        return left.value == right.value
     if left.low is None or left.high is None or right.low is None or right.high is None:
         return left.value == right.value or right.repeat is Repeat.INTERVAL
     return left.low <= right.high + SLACK and right.low <= left.high + SLACK

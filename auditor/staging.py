@@ -6,10 +6,11 @@ from functools import partial
 from pathlib import Path
 
 from auditor.auditfiles.privacy_claims import PRIVACY, read_privacy_claim
+from auditor.auditfiles.recipes import names_bound
 from auditor.datasets.files import Locate
 from auditor.datasets.loading import LoadedDatasets
 from auditor.domain.artifacts import Artifact, FileDigest, SignatureMaterial
-from auditor.domain.auditfiles import AuditFile
+from auditor.domain.auditfiles import AuditFile, RecipeSection
 from auditor.domain.privacy_claims import StatedClaim
 from auditor.domain.recipes import RecipeRef, RecipeSource
 from auditor.domain.requests import InputFile
@@ -185,6 +186,7 @@ def _recipe(
             cure="Name a Python file that defines train(X, y, seed), or remove recipe.",
         )
     (copied,) = stage_artifact(path, folder)
+    _has_functions(file, section, (folder / copied.name).read_bytes())
     ref = RecipeRef(
         digest=f"sha256:{copied.sha256}",
         function=section.function,
@@ -199,6 +201,24 @@ def _recipe(
         memory_limit=section.memory_limit,
     )
     return source, (InputFile(section.path, copied),)
+
+
+def _has_functions(file: AuditFile, section: RecipeSection, raw: bytes) -> None:
+    """Raise ``AuditFileError`` where the code surely lacks a function that the section names."""
+    try:
+        bound = names_bound(raw)
+    except SyntaxError as mistake:
+        raise AuditFileError(
+            f"{section.path}:{mistake.lineno or 1}: {mistake.msg}", cure="Mend the recipe's code."
+        ) from None
+    for setting in ("function", "dp_train"):
+        name = getattr(section, setting)
+        if name is not None and bound is not None and name not in bound:
+            there = ", ".join(sorted(it for it in bound if not it.startswith("_"))) or "nothing"
+            raise AuditFileError(
+                f"{file.source}: recipe.{setting}: {section.path} defines no {name}",
+                cure=f"Define it, or name another function; the file has {there}.",
+            )
 
 
 def _digested(name: str, raw: bytes) -> FileDigest:

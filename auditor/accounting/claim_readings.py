@@ -52,7 +52,7 @@ class Statement:
         every = (*_understated(self.claim, again), *self.found, *self._counted())
         test = tested(self.claim, self.run, self.level)
         return (
-            *_recomputed(self.claim, again, confidence),
+            *_recomputed(self.claim, again),
             replace(_findings(every), repeat=self._repeat),
             self._lower(confidence, test),
             self._verdict(again, every, test),
@@ -132,9 +132,8 @@ def _of_canaries(claim: PrivacyClaim, run: Trial, found: Proved) -> dict[str, Js
     }
 
 
-def _recomputed(
-    claim: PrivacyClaim, again: Recomputed | Gap, confidence: float
-) -> tuple[Reading, Reading]:
+def _recomputed(claim: PrivacyClaim, again: Recomputed | Gap) -> tuple[Reading, Reading]:
+    """Return what is worked out: between bounds of arithmetic, of no sample, at no confidence."""
     if not isinstance(again, Gap) and math.isinf(again.bracket.high):
         again = Gap(
             reason=Reason.NOT_DEFINED,
@@ -149,13 +148,16 @@ def _recomputed(
         value=high,
         low=low,
         high=high,
-        confidence=confidence,
         method=again.method,
-        n=claim.steps,
+        n=0,
         details=_beside(claim, again),
     )
     over = claim.epsilon - high
-    details: dict[str, Json] = {"claimed": claim.epsilon, **_standing(claim, again)}
+    details: dict[str, Json] = {
+        "claimed": claim.epsilon,
+        "steps": claim.steps,
+        **_standing(claim, again),
+    }
     return found, replace(
         found, metric=DIFFERENCE, value=over, low=over, high=claim.epsilon - low, details=details
     )
@@ -163,7 +165,9 @@ def _recomputed(
 
 def _beside(claim: PrivacyClaim, again: Recomputed) -> dict[str, Json]:
     """Return what other accountants say, each with how far it can be believed."""
-    said: dict[str, Json] = {"claimed": claim.epsilon, "delta": claim.delta}
+    said: dict[str, Json] = {
+        "claimed": claim.epsilon, "delta": claim.delta, "steps": claim.steps,
+    }  # fmt: skip
     loose = conservative(claim)
     if loose is not None:
         limit = gaussian_epsilon(

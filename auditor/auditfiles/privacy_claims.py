@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from auditor.auditfiles.tasks import Mistake
 from auditor.auditfiles.words import Flag, LocalPath, Section, Settings, Text, Whole
-from auditor.documents import Document, Place, Strict, read_document, validate
+from auditor.documents import Document, Place, Strict, lines_of, read_document, validate
 from auditor.domain.auditfiles import PrivacySection
 from auditor.domain.canonical import Json, parse
 from auditor.domain.privacy_claims import Accountant, Adjacency, PrivacyClaim, Sampling
@@ -131,7 +131,7 @@ def _document(raw: bytes, source: str) -> Document:
         return read_document(raw, source, PrivacyClaimError)
     if not isinstance(content, dict) or not content:
         raise PrivacyClaimError(f"{source} holds no settings", cure="Write them as one object.")
-    return Document(source, cast("dict[str, Json]", content))
+    return Document(source, cast("dict[str, Json]", content), lines_of(raw))
 
 
 def _mistakes(shape: ClaimShape) -> Iterator[Mistake]:

@@ -1,5 +1,6 @@
 """What can be wrong with the ``recipe`` section beyond the kind of each value."""
 
+import ast
 from collections.abc import Iterator
 from keyword import iskeyword
 
@@ -9,6 +10,9 @@ from auditor.auditfiles.tasks import REGRESSION, Mistake
 SUFFIX = ".py"
 LEAST_MEMORY = 2**28
 """Bytes without which no Python with numpy starts."""
+DYNAMIC = frozenset({"*", "exec", "globals", "setattr", "vars", "__getattr__"})
+"""With one of these a module may have names that nobody reads in its code."""
+SCOPES = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda
 
 
 def recipe_mistakes(shape: AuditShape) -> Iterator[Mistake]:
@@ -34,3 +38,40 @@ def recipe_mistakes(shape: AuditShape) -> Iterator[Mistake]:
     if shape.task.kind == REGRESSION:
         problem = "is set, but only classifiers are trained again"
         yield ("recipe",), problem, "Remove it."
+
+
+def names_bound(raw: bytes) -> frozenset[str] | None:
+    """Return the names that Python code binds at its top level, by reading it and running nothing.
+
+    ``None`` where that cannot be known: what is imported by a star, or made while it runs. Raises
+    ``SyntaxError`` for what is no Python.
+    """
+    try:
+        tree = ast.parse(raw)
+        nodes = list(_top(tree.body))
+    except (ValueError, RecursionError, MemoryError):
+        return None
+    found = {name for node in nodes for name in _bound(node)}
+    found |= {it for node in ast.walk(tree) if isinstance(node, ast.Global) for it in node.names}
+    used = {node.id for node in nodes if isinstance(node, ast.Name)}
+    return None if (found | used) & DYNAMIC else frozenset(found)
+
+
+def _top(body: list[ast.stmt]) -> Iterator[ast.AST]:
+    """Yield what stands at the top level, in ``if`` and ``try`` too, and not what is in a scope."""
+    waiting: list[ast.AST] = list(body)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, SCOPES):
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+def _bound(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            yield node.name
+        case ast.Name(ctx=ast.Store()):
+            yield node.id
+        case ast.Import() | ast.ImportFrom():
+            yield from ((item.asname or item.name).partition(".")[0] for item in node.names)

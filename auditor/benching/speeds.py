@@ -12,6 +12,7 @@ from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap
 from auditor.domain.intervals import Interval
 from auditor.domain.readings import (
+    Astray,
     Gap,
     Measurement,
     Reading,
@@ -24,6 +25,8 @@ from auditor.domain.tasks import Floats
 from auditor.stats.quantiles import clustered_quantile, least_samples, quantile
 
 LATE = 0.99
+SLOWED = {Unit.SECOND: Astray.TOO_HIGH, Unit.PER_SECOND: Astray.TOO_LOW}
+"""What other work on the machine makes of times, and of what is done in them."""
 NO_PARAMS: Mapping[str, Scalar] = {}
 
 
@@ -68,6 +71,7 @@ class Speeds:
             unit=Unit.SECOND,
             repeat=Repeat.INTERVAL,
             doubted=bool(self.doubts),
+            astray=Astray.TOO_HIGH if self.doubts else None,
             details=self._details(self.doubts),
         )
 
@@ -121,6 +125,7 @@ class Speeds:
             params=params,
             repeat=Repeat.INTERVAL,
             doubted=bool(doubts),
+            astray=SLOWED.get(unit) if doubts else None,
             details=self._details(doubts),
         )
 

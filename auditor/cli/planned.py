@@ -33,9 +33,8 @@ def show_plan(console: Console, prepared: Prepared, plans: Mapping[str, AuditPla
         for column, groups in prepared.size.groups.items():
             counts = ", ".join(f"{name} {sum(rows.values())}" for name, rows in groups.items())
             console.print(f"rows by {column}: {counts}", highlight=False, markup=False)
-        show_rows(
-            console, ("check", "queries", "passes", "time", "missing"), map(_check, plan.checks)
-        )
+        heads = ("check", "queries", "passes", "time", "missing or set aside")
+        show_rows(console, heads, map(_check, plan.checks))
         show_rows(
             console,
             ("rule", "with these rows", "why"),
@@ -56,19 +55,31 @@ def _show_tiers(console: Console, plan: AuditPlan) -> None:
     if plan.tiers:
         console.print("What each input unlocks of privacy and poisoning:", highlight=False)
         show_rows(console, ("input", "here", "answers", "more"), map(_tier, plan.tiers))
+    for tier in plan.tiers:
+        if tier.why:
+            text = f"{tier.input}: {tier.why}"
+            console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _check(check: CheckPlan) -> tuple[str, ...]:
     if check.missing is not None:
         return (check.check, "-", "-", "-", f"{check.missing.reason.value}: {check.missing.detail}")
-    return (check.check, f"{check.queries:,}", f"{check.passes:,}", _time(check.seconds), "")
+    return (
+        check.check,
+        f"{check.queries:,}",
+        f"{check.passes:,}",
+        _time(check.seconds),
+        "; ".join(check.notes),
+    )
 
 
 def _tier(tier: Tier) -> tuple[str, ...]:
     more = [f"it would add {', '.join(tier.adds)}"] if tier.adds else []
     deepens = "deepens" if tier.here else "it would deepen"
     more += [f"{deepens} {', '.join(tier.deepens)}"] if tier.deepens else []
-    return (tier.input, "yes" if tier.here else "no", ", ".join(tier.answers), "; ".join(more))
+    more += [f"{check} needs {', '.join(others)} too" for check, others in tier.waits.items()]
+    answers = ", ".join(tier.answers) or "-"
+    return (tier.input, "yes" if tier.here else "no", answers, "; ".join(more) or "-")
 
 
 def _time(seconds: float | None) -> str:

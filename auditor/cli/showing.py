@@ -16,9 +16,10 @@ from auditor.domain.readings import Gap, Reason
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
 from auditor.domain.verdicts import Outcome, Verdict
-from auditor.rendering.askings import asked_gaps
+from auditor.judging.words import answer_asked
+from auditor.rendering.askings import asked_gaps, left_out
 from auditor.rendering.numbers import figure
-from auditor.rendering.phrases import limits_text, yes_or_no
+from auditor.rendering.phrases import limit_values, limits_text
 from auditor.rendering.suspicions import suspicions
 
 OUTCOMES = {
@@ -40,6 +41,7 @@ STEPS = {
     StepResult.NOT_PRESENT: "[dim]not present[/]",
     StepResult.NOT_CHECKED: "[yellow]not checked[/]",
 }
+LEFT_OUT = "not run: left out by --only"
 WORST_FIRST = list(OUTCOMES)
 
 
@@ -84,7 +86,7 @@ def _table(
             _plain(finding.rule),
             *([_plain(finding.target)] if several else []),
             OUTCOMES[finding.outcome] + effect,
-            _plain(_found(record, finding)),
+            _plain(_found(record, finding, policy)),
             _plain(_asked(finding, policy, checks)),
         )
     return table
@@ -134,21 +136,23 @@ def _asked(finding: Finding, policy: Policy, checks: Mapping[str, type[Check]]) 
     if rule is None:
         return finding.limits
     if rule.limits is None:
-        return yes_or_no(rule.require) or finding.limits
+        return answer_asked(rule.require) or finding.limits
     check = checks.get(rule.check)
     metric = None if check is None else check.emits.get(rule.metric)
     return finding.limits if metric is None else limits_text(rule.limits, metric.unit)
 
 
-def _found(record: AuditRecord, finding: Finding) -> str:
+def _found(record: AuditRecord, finding: Finding, policy: Policy) -> str:
+    """Say the deciding figure with as many digits as keep it on its side of the rule's limits."""
+    rule = next((item for item in policy.rules if item.id == finding.rule), None)
     deciding = [record.readings[index] for index in finding.readings[:1]]
     for reading in deciding:
         if isinstance(reading, Gap):
             return reading.reason.value
-        words = figure(reading)
+        words = figure(reading, limit_values(None if rule is None else rule.limits))
         doubt = ", doubted" if reading.doubted else ""
         return (f"{words.value} ({words.interval})" if words.interval else words.value) + doubt
-    return "-"
+    return LEFT_OUT if left_out(record, finding) else "-"
 
 
 def show_steps(console: Console, steps: Iterable[Step]) -> None:

@@ -10,7 +10,7 @@ from auditor.comparing.stated import Stated
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Metric
 from auditor.domain.intervals import Interval
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.readings import Astray, Gap, Measurement, Reading, Reason, Unit
 from auditor.stats import binning
 from auditor.stats.brier import brier_parts
 from auditor.stats.losses import FLOOR, count_clipped
@@ -150,6 +150,7 @@ class Certainty:
             n=len(seen.stated),
             unit=Unit.SHARE,
             doubted=True,
+            astray=Astray.TOO_HIGH,
             details={
                 **seen.about,
                 "doubt": ECE_DOUBT,

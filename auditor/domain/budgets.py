@@ -28,7 +28,8 @@ class Size:
     ``labels`` counts rows a class; ``groups`` maps column to group to ``{label: rows}``;
     ``favourable`` is the class that people hope for, where the task names one. ``beside`` counts
     the rows of the datasets that are not evaluated, by role; ``shadows`` counts ready shadow
-    models, and ``generator`` says whether one is given.
+    models, ``generator`` says whether one is given, and ``recipe`` whether the request names code
+    that trains, with leave to run it.
     """
 
     rows: int
@@ -39,6 +40,7 @@ class Size:
     beside: Mapping[str, int] = field(default_factory=dict)
     shadows: int = 0
     generator: bool = False
+    recipe: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +56,33 @@ class Cost:
     passes: int = 0
     seconds: float = 0.0
     trained: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """Why too few rows keep a metric from being measured, and how many evaluation rows would do.
+
+    ``rows`` is ``None`` where no number of them would, at this budget.
+    """
+
+    why: str
+    rows: int | None
+
+    @property
+    def cure(self) -> str:
+        """What would let the metric be measured."""
+        if self.rows is None:
+            return "Audit with a larger budget."
+        return f"It takes {self.rows:,} evaluation rows."
+
+
+@dataclass(frozen=True, slots=True)
+class Foretold:
+    """What a check can say before it runs: of what it does with the rows, and what they lack.
+
+    A check says so in a method ``foretell(size)``, if there is anything; ``shortages`` are by
+    metric.
+    """
+
+    notes: tuple[str, ...] = ()
+    shortages: Mapping[str, Shortage] = field(default_factory=dict)

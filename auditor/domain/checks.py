@@ -1,11 +1,11 @@
 """The contract of a check."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
-from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.budgets import Budget, Cost, Foretold, Size
 from auditor.domain.canonical import Json
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
@@ -116,6 +116,12 @@ def speaks_of_scores(check: Check | type[Check], metric: str) -> bool:
     """
     found: frozenset[str] = getattr(check, "of_labels", frozenset())
     return metric in OF_SCORES and metric not in found
+
+
+def foretold(check: Check, size: Size) -> Foretold:
+    """Return what a check says of these rows before it runs; nothing where it has no word."""
+    tell: Callable[[Size], Foretold] | None = getattr(check, "foretell", None)
+    return Foretold() if tell is None else tell(size)
 
 
 ATTACKS = frozenset({"evasion", "poisoning", "privacy"})

@@ -32,6 +32,14 @@ class Unit(StrEnum):
     NONE = "none"
 
 
+class Astray(StrEnum):
+    """On which side of the truth a doubted figure may lie, where its check can say."""
+
+    TOO_HIGH = "too_high"
+    TOO_LOW = "too_low"
+    EITHER = "either"
+
+
 class Repeat(StrEnum):
     """What a second run must give: the very same figure, or one within the intervals."""
 
@@ -94,7 +102,8 @@ class Measurement:
 
     A check leaves ``target``, ``check``, ``version`` and ``evidence`` empty; the frame fills them.
     ``low`` and ``high`` are ``None`` where the value is exact (a count over everything there is,
-    a yes or no). ``params`` and ``slice`` are the coordinates at which rules select.
+    a yes or no). ``params`` and ``slice`` are the coordinates at which rules select. A ``doubted``
+    figure never passes; ``astray`` says which failures it does not show either.
     """
 
     metric: str
@@ -110,6 +119,7 @@ class Measurement:
     slice: Mapping[str, str] = field(default_factory=dict)
     repeat: Repeat = Repeat.EXACT
     doubted: bool = False
+    astray: Astray | None = None
     details: Mapping[str, Json] = field(default_factory=dict)
     target: str = ""
     check: str = ""
@@ -118,18 +128,15 @@ class Measurement:
 
     @classmethod
     def of(  # noqa: PLR0913 -- mirrors the fields that a check decides
-        cls,
-        interval: Interval,
-        metric: str,
-        unit: Unit,
-        *,
+        cls, interval: Interval, metric: str, unit: Unit, *,
         bound: Bound = Bound.ESTIMATE,
         params: Mapping[str, Scalar] | None = None,
         slice: Mapping[str, str] | None = None,  # noqa: A002 -- the record's own word
         repeat: Repeat = Repeat.EXACT,
         doubted: bool = False,
+        astray: Astray | None = None,
         details: Mapping[str, Json] | None = None,
-    ) -> "Measurement":
+    ) -> "Measurement":  # fmt: skip
         """Make a measurement of an interval; numbers of an array become plain ones."""
         return cls(
             metric=metric,
@@ -145,11 +152,13 @@ class Measurement:
             slice=slice or {},
             repeat=repeat,
             doubted=doubted,
+            astray=astray,
             details=details or {},
         )
 
     def to_json(self) -> dict[str, Json]:
         """Return the record's form of this measurement."""
+        about: dict[str, Json] = {"astray": self.astray.value} if self.astray else {}
         return {
             "kind": "measurement",
             "target": self.target,
@@ -168,6 +177,7 @@ class Measurement:
             "slice": dict(self.slice),
             "repeat": self.repeat.value,
             "doubted": self.doubted,
+            **about,
             "details": dict(self.details),
             "evidence": list(self.evidence),
         }

@@ -6,7 +6,7 @@ from auditor.domain.findings import Finding
 from auditor.domain.json_parts import Part, wrong
 from auditor.domain.lineage import Edge
 from auditor.domain.policies import Assurance, Control, Effect, Severity
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Unit
+from auditor.domain.readings import Astray, Bound, Gap, Measurement, Reading, Reason, Repeat, Unit
 from auditor.domain.records import SCHEMA, AuditRecord, Observation
 from auditor.domain.request_json import read_request
 from auditor.domain.targets import Fingerprint, Interface
@@ -135,6 +135,7 @@ def _measurement(part: Part) -> Measurement:
         slice={key: str(value) for key, value in part.mapping("slice").items()},
         repeat=part.choice("repeat", Repeat),
         doubted=part.get("doubted", bool),
+        astray=part.choice("astray", Astray) if "astray" in part.value else None,
         details=part.mapping("details"),
         target=part.get("target", str),
         check=part.get("check", str),

@@ -11,7 +11,7 @@ from auditor.domain.canonical import Json
 from auditor.domain.clusters import dependent
 from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN, VERDICT
 from auditor.domain.evidence import Evidence
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Unit
+from auditor.domain.readings import Astray, Bound, Gap, Measurement, Reading, Unit
 from auditor.exposing.inversion_cells import Cell, cells_of
 from auditor.exposing.inversion_gain import Gain
 from auditor.exposing.inversion_priors import GENERATOR
@@ -126,6 +126,7 @@ class Findings:
             bound=Bound.AT_LEAST,
             params=_params(self.cells[at]),
             doubted=doubted,
+            astray=Astray.EITHER if doubted else None,
             details={
                 **self.gains[at].details(),
                 "target_chance": self.target[at],
@@ -147,6 +148,7 @@ class Findings:
             bound=Bound.AT_LEAST,
             params=_params(self.cells[at]),
             doubted=bool(doubt),
+            astray=Astray.EITHER if doubt else None,
             details={
                 "p_value": self.chances[at],
                 "smallest_shown": self.smallest[at],

@@ -9,7 +9,7 @@ from auditor.domain.checks import Metric
 from auditor.domain.intervals import Interval
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Scalar, Unit
 from auditor.exposing.attacks import ATTACKS, rounded
-from auditor.exposing.pools import LEAST
+from auditor.exposing.pools import LEAST, rows_for, set_aside
 from auditor.exposing.ready import lacking_lira
 from auditor.exposing.standins import READY_KIND, RECIPE_KIND
 from auditor.exposing.thresholds import cut, rate_at
@@ -65,7 +65,11 @@ def readings(witness: Witness, confidence: float, listed: int) -> Iterator[Readi
     yield from _groups(witness, findings[-1], confidence)
     yield _together(witness, findings, listed)
     others = int((~witness.member).sum())
-    yield from (_few(name, others, least) for name, (_, least) in RATES.items() if others < least)
+    yield from (
+        _few(name, others, least, witness.held)
+        for name, (_, least) in RATES.items()
+        if others < least
+    )
     yield from _unlike(witness)
 
 
@@ -88,6 +92,7 @@ def _area(finding: Finding, interval: Interval, rounding: str, group: str) -> Me
         params={**finding.params, "rounding": rounding, "group": group},
         repeat=Repeat.INTERVAL,
         doubted=finding.doubted,
+        astray=finding.astray,
         details=finding.details(),
     )
 
@@ -107,6 +112,7 @@ def _rates(finding: Finding, confidence: float) -> Iterator[Measurement]:
             params=finding.params,
             repeat=Repeat.INTERVAL,
             doubted=finding.doubted,
+            astray=finding.astray,
             details={**finding.details(), **found.details(confidence)},
         )
 
@@ -145,6 +151,7 @@ def _together(witness: Witness, findings: tuple[Finding, ...], listed: int) -> M
         "members": int(witness.member.sum()),
         "non_members": int((~witness.member).sum()),
         "left_out_as_shared": witness.shared,
+        "set_aside": witness.held,
         _LIKE[witness.like]: witness.agreement if witness.gap is None else witness.gap.detail,
     }
     return _text(said.value, len(witness.member), {"attack": ALL, "shadows": ALL}, details)
@@ -189,11 +196,12 @@ def _groups(witness: Witness, finding: Finding, confidence: float) -> Iterator[M
         yield _area(finding, interval, NO_ROUNDING, group)
 
 
-def _few(metric: str, others: int, least: int) -> Gap:
+def _few(metric: str, others: int, least: int, held: int) -> Gap:
     return Gap(
         reason=Reason.TOO_FEW_ROWS,
         detail=f"{others} non-members cannot carry {metric}: so few false alarms among them "
-        "would be luck.",
-        cure=f"Evaluate on at least {least:,} rows that were not trained on.",
+        f"would be luck.{set_aside(held)}",
+        cure=f"Evaluate on at least {rows_for(least, hold=held > 0):,} rows that were not trained "
+        "on.",
         metric=metric,
     )

@@ -9,13 +9,16 @@ from numpy.typing import NDArray
 from auditor.domain.tasks import Floats
 
 SMALL = 1e-12
-NONE = "none"
+NONE, LABELS = "none", "labels"
 Alter = Callable[[Floats, float, np.random.Generator], Floats]
 
 
 @dataclass(frozen=True, slots=True)
 class Mitigation:
-    """One way to alter ``[..., classes]`` probabilities, and how far it goes."""
+    """One way to alter ``[..., classes]`` probabilities, and how far it goes.
+
+    Of labels alone the strength is that of the attack: how many noisy copies are asked about.
+    """
 
     name: str
     strength: float
@@ -26,6 +29,11 @@ class Mitigation:
         total = altered.sum(axis=-1, keepdims=True)
         even = np.full_like(altered, 1 / altered.shape[-1])
         return np.where(total > 0, altered / np.maximum(total, SMALL), even)
+
+    @property
+    def of_copies(self) -> bool:
+        """Whether labels are all that is said, and those of noisy copies are asked for too."""
+        return self.name == LABELS and self.strength > 0
 
     @property
     def key(self) -> str:
@@ -81,7 +89,7 @@ WAYS: Mapping[str, Alter] = {
     NONE: _same,
     "rounding": _rounded,
     "top": _top,
-    "labels": _labels,
+    LABELS: _labels,
     "noise": _noisy,
     "temperature": _cooled,
 }

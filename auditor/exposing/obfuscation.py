@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from auditor.domain.checks import Metric
 from auditor.domain.evidence import Evidence, Item
 from auditor.domain.intervals import Interval
-from auditor.domain.readings import Bound, Measurement, Reading, Repeat, Scalar, Unit
+from auditor.domain.readings import Astray, Bound, Measurement, Reading, Repeat, Scalar, Unit
 from auditor.domain.tasks import Floats
 from auditor.exposing.attacks import SQUEEZED, Shadows, rmia
-from auditor.exposing.mitigations import Answers, Mitigation
+from auditor.exposing.mitigations import LABELS, Answers, Mitigation
 from auditor.exposing.standins import NETWORK_KIND
 from auditor.exposing.verdicts import Finding, Said, examine, power
 from auditor.exposing.witnesses import Witness
@@ -26,6 +26,14 @@ ATTACKER = (
     "asks once a row and does not adapt to how answers were altered; who asks about noisy copies, "
     "or averages noise away, loses less"
 )
+OF_LABELS = (
+    "is given labels alone, asks for those of {copies} noisy copies a row and scale too, and takes "
+    "for a member what keeps its label"
+)
+ONE_LABEL = (
+    "is given one label a row, asks for no more and knows whether it is right; labels of noisy "
+    "copies are another attack, at a strength of its own"
+)
 ATTACK = ("rmia", NETWORK_KIND)
 EMITS: Mapping[str, Metric] = {
     "auc": Metric(
@@ -35,7 +43,7 @@ EMITS: Mapping[str, Metric] = {
         higher_is_better=False,
     ),
     "auc_change": Metric(
-        "What altering adds to an attack that does not adapt, negative where it hides",
+        "What altering adds to the attack, negative where it hides",
         Unit.SHARE,
         Bound.AT_LEAST,
         higher_is_better=False,
@@ -70,12 +78,21 @@ def readings(
         seen = _altered(evidence, witness, way)
         finding = examine(seen, ATTACK, looks=len(ways))
         place: dict[str, Scalar] = {"mitigation": way.name, "strength": way.strength}
+        attacker = attacker_of(way)
         yield _leak(finding, auc(finding.scores, finding.member, confidence), place)
         if way is not ways[0]:
             gain = _less_leak(seen, plain, confidence)
-            yield _change(gain, place, doubted=finding.doubted)
+            yield _change(gain, place, attacker, doubted=finding.doubted)
+        if way is not ways[0] and not way.of_copies:
             yield from _costs(before, _answers(evidence, way), ~witness.member, confidence, place)
-        yield _verdict(finding, place)
+        yield _verdict(finding, place, attacker)
+
+
+def attacker_of(way: Mitigation) -> str:
+    """Say what the attacker knows of answers that are altered in a way, and does about it."""
+    if way.name != LABELS:
+        return ATTACKER
+    return OF_LABELS.format(copies=int(way.strength)) if way.of_copies else ONE_LABEL
 
 
 def _altered(evidence: Evidence, witness: Witness, way: Mitigation) -> Witness:
@@ -132,7 +149,9 @@ def _cost(
     return Measurement.of(interval, metric, unit, params=place, repeat=Repeat.INTERVAL)
 
 
-def _change(interval: Interval, place: Mapping[str, Scalar], *, doubted: bool) -> Measurement:
+def _change(
+    interval: Interval, place: Mapping[str, Scalar], attacker: str, *, doubted: bool
+) -> Measurement:
     doubt = {"doubt": "a gate of the attack failed"} if doubted else {}
     return Measurement.of(
         interval,
@@ -142,7 +161,8 @@ def _change(interval: Interval, place: Mapping[str, Scalar], *, doubted: bool) -
         params=place,
         repeat=Repeat.INTERVAL,
         doubted=doubted,
-        details={"attacker": ATTACKER, **doubt},
+        astray=Astray.EITHER if doubted else None,
+        details={"attacker": attacker, **doubt},
     )
 
 
@@ -155,11 +175,12 @@ def _leak(finding: Finding, interval: Interval, place: Mapping[str, Scalar]) -> 
         params=place,
         repeat=Repeat.INTERVAL,
         doubted=finding.doubted,
+        astray=finding.astray,
         details=finding.details(),
     )
 
 
-def _verdict(finding: Finding, place: Mapping[str, Scalar]) -> Measurement:
+def _verdict(finding: Finding, place: Mapping[str, Scalar], attacker: str) -> Measurement:
     return Measurement(
         metric="verdict",
         value=finding.said.value,
@@ -173,6 +194,6 @@ def _verdict(finding: Finding, place: Mapping[str, Scalar]) -> Measurement:
             **finding.details(),
             "power": power(finding),
             "reason": finding.reason,
-            "attacker": ATTACKER,
+            "attacker": attacker,
         },
     )

@@ -1,5 +1,6 @@
 """Rows that the model was trained on, and rows that it was not, side by side."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -44,9 +45,9 @@ class Pool:
 
     ``labels``, ``member``, ``ids`` and ``places`` (the rows of their files) are ``[n]``; ``rest``
     are the training rows that are not in the pool, ``held`` evaluation rows that no model may learn
-    from. ``shared`` non-members were left out because the training data hold the same row.
-    ``groups`` maps a column to its levels and each row's place among them, -1 where the data do not
-    say.
+    from, set aside. ``shared`` non-members were left out because the training data hold the same
+    row. ``groups`` maps a column to its levels and each row's place among them, -1 where the data
+    do not say.
     """
 
     inputs: Array
@@ -58,6 +59,18 @@ class Pool:
     held: Rows
     shared: int
     groups: Groups
+
+
+def held_back(rows: int) -> int:
+    """Return how many of the evaluation rows are set aside where retrained models are compared."""
+    return min(MOST_HELD, int(rows * HELD_SHARE))
+
+
+def rows_for(others: int, *, hold: bool) -> int:
+    """Return how many evaluation rows leave so many non-members."""
+    if not hold:
+        return others
+    return min(others + MOST_HELD, math.ceil(others / (1 - HELD_SHARE)))
 
 
 def gather(
@@ -84,7 +97,7 @@ def gather(
     most = min(most, max(LEAST, MOST_VALUES // max(1, int(np.prod(ours.shape[1:])))))
     inside, outside = inside[:most], outside[:most]
     if min(len(inside), len(outside)) < LEAST:
-        return _too_few(len(inside), len(outside))
+        return _too_few(len(inside), len(outside), len(held))
     return Pool(
         np.concatenate([ours[inside], theirs[outside]]),
         np.concatenate([training.labels[inside], evaluation.labels[outside]]),
@@ -103,7 +116,7 @@ def _held_back(rows: Rows, fit: Fit | None) -> tuple[Rows, Rows]:
     if fit is not None and fit.held is not None:
         others = fit.others[rows]
         return rows[~others][:MOST_HELD], rows[others]
-    count = min(MOST_HELD, int(len(rows) * HELD_SHARE))
+    count = held_back(len(rows))
     return rows[len(rows) - count :], rows[: len(rows) - count]
 
 
@@ -142,11 +155,18 @@ def _groups(training: Dataset, evaluation: Dataset, inside: Rows, outside: Rows)
     return found
 
 
-def _too_few(members: int, others: int) -> Gap:
+def set_aside(held: int) -> str:
+    """Say how many evaluation rows are no non-members, and why."""
+    if not held:
+        return ""
+    return f" {held} more were set aside, to hold retrained models against the artifact."
+
+
+def _too_few(members: int, others: int, held: int) -> Gap:
     return Gap(
         reason=Reason.TOO_FEW_ROWS,
         detail=f"{members} members and {others} non-members are too few to tell them apart; "
-        f"{LEAST} of each are needed.",
+        f"{LEAST} of each are needed.{set_aside(held)}",
         cure="Name more training data, and evaluation data that are not among them.",
     )
 

@@ -9,7 +9,7 @@ from auditor.domain.datasets import Role
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.shadows import ShadowModels, by_all, by_some, learnt
 from auditor.domain.subjects import Subject
-from auditor.domain.tasks import Array
+from auditor.domain.tasks import Array, Floats
 from auditor.errors import ShadowsError
 from auditor.exposing.attacks import LEAST_FOR_LIRA, Include, Shadows
 from auditor.exposing.labels import decided, of_target
@@ -17,6 +17,7 @@ from auditor.exposing.pools import LEAST, MOST_HELD, Fit, Pool, gather
 from auditor.exposing.standins import READY_KIND, StandIns, retrained
 from auditor.exposing.unseen import unseen
 from auditor.shadows.agreement import agreement, unlike
+from auditor.shadows.likeness import Likeness, likeness, marks
 
 
 def choose(subject: Subject, most: int, *, hold: bool) -> Pool | Gap:
@@ -91,12 +92,30 @@ def _asked(subject: Subject, shadows: ShadowModels, pool: Pool) -> StandIns | Ga
             subject.progress(model, len(include), "asking ready shadow models")
             said, *parts = shadows.answers(model, (pool.inputs, *held))
             chances.append(said[np.arange(len(pool.labels)), pool.labels])
-            theirs.append(np.concatenate([decided(subject, part) for part in parts]))
+            theirs.append(parts)
     except ShadowsError as error:
         return Gap(reason=Reason.SHADOWS_FAILED, detail=error.problem, cure=error.cure)
-    found = agreement(ours, np.stack(theirs))
+    decisions = [np.concatenate([decided(subject, part) for part in one]) for one in theirs]
+    answers = np.stack([first for first, _ in theirs])
+    likely = _likely(subject, pool, answers, include)
+    found = agreement(ours, np.stack(decisions), alike=likely)
     gap, kind = unlike(found), Shadows(np.stack(chances), include)
     return StandIns({} if gap else {READY_KIND: kind}, gap, found.to_json())
+
+
+def _likely(
+    subject: Subject, pool: Pool, answers: Floats, include: Include
+) -> tuple[Likeness, ...]:
+    """Return how alike artifact and shadows are in what they say of evaluation rows held back.
+
+    A shadow learnt from the rows of the pool that it saw, and of the others as large a share.
+    """
+    labels = subject.datasets[Role.EVALUATION].labels
+    if labels is None or len(pool.held) < LEAST:
+        return ()
+    said = subject.probabilities(Role.EVALUATION)[pool.held]
+    share = float(include.sum(axis=1).mean() / pool.member.sum())
+    return likeness(marks(said, answers, labels[pool.held]), share)
 
 
 def _seen(subject: Subject, shadows: ShadowModels) -> tuple[Include, Include]:

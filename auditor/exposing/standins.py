@@ -20,6 +20,7 @@ from auditor.exposing.labels import decided
 from auditor.exposing.pools import Pool
 from auditor.shadows.agreement import agreement, mismatch
 from auditor.shadows.features import numbers
+from auditor.shadows.likeness import Likeness, likeness, marks
 from auditor.shadows.retraining import Lessons, retrain
 from auditor.shadows.stacks import Stack
 from auditor.shadows.training import LOGISTIC, Settings, train_stack
@@ -125,7 +126,7 @@ def retrained(subject: Subject, pool: Pool, models: int, *, labels_only: bool) -
     others = np.stack([decided(subject, one) for one in held])
     if not len(ours):
         return StandIns({RECIPE_KIND: Shadows(chances, include)})
-    alike = agreement(ours, others)
+    alike = agreement(ours, others, alike=_alike(subject, pool, include, held))
     gap = mismatch(alike)
     kinds = {} if gap else {RECIPE_KIND: Shadows(chances, include)}
     return StandIns(kinds, gap, alike.to_json())
@@ -147,6 +148,17 @@ def _answers(
     asked = (pool.inputs, evaluation.inputs[pool.held])
     told, held = retrain(recipe, given, asked, subject.progress)
     return told[:, np.arange(len(pool.labels)), pool.labels], held
+
+
+def _alike(subject: Subject, pool: Pool, include: Include, held: Floats) -> tuple[Likeness, ...]:
+    """Return how alike the artifact and retrainings are in what they say of labelled held rows."""
+    evaluation = subject.datasets[Role.EVALUATION]
+    if evaluation.labels is None:
+        return ()
+    said = subject.probabilities(Role.EVALUATION)[pool.held]
+    taught = include.sum(axis=1).mean() + len(pool.rest)
+    share = float(taught / (pool.member.sum() + len(pool.rest)))
+    return likeness(marks(said, held, evaluation.labels[pool.held]), share)
 
 
 def _decisions(subject: Subject, data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]:

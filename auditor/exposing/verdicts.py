@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from auditor.domain.canonical import Json
 from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN, WEAK
+from auditor.domain.readings import Astray
 from auditor.domain.tasks import Floats
 from auditor.exposing.attacks import ATTACKS
 from auditor.exposing.gates import FPR, Area, Gate, area, neither, one_sided, tail
@@ -105,6 +106,17 @@ class Finding:
     def doubted(self) -> bool:
         """Whether the figures rest on a gate that failed."""
         return self.said is Said.INCONCLUSIVE and bool(self.reasons)
+
+    @property
+    def astray(self) -> Astray | None:
+        """On which side of the truth the figures may lie, by the gates that failed."""
+        if not self.doubted:
+            return None
+        gates = (self.unseen, self.sided)
+        hides = any(gate is not None and gate.area.lowered for gate in gates)
+        if not hides:
+            return Astray.TOO_HIGH
+        return Astray.EITHER if self.gated or self.found else Astray.TOO_LOW
 
     @property
     def reason(self) -> str:

@@ -31,8 +31,9 @@ class Witness:
     ``target`` is the chance ``[n]`` that the model gives each row's label (of a model that gives
     labels alone, the share of noisy copies), ``blind`` how much like a member it looks to whom no
     model is known; ``sided`` are stand-ins that learnt from training data alone. ``groups`` maps a
-    column to its levels and each row's. ``like`` says what models like the artifact are: retrained
-    by the recipe, or ready; ``gap`` why they do not count.
+    column to its levels and each row's. ``held`` counts the evaluation rows that were set aside.
+    ``like`` says what models like the artifact are: retrained by the recipe, or ready; ``gap`` why
+    they do not count.
     """
 
     ids: NDArray[np.str_]
@@ -43,6 +44,7 @@ class Witness:
     sided: Mapping[str, Shadows]
     groups: Mapping[str, tuple[tuple[str, ...], NDArray[np.int64]]]
     shared: int
+    held: int
     labels_only: bool
     like: str
     gap: Gap | None
@@ -68,6 +70,7 @@ class Witness:
             },
             {name: (tuple(levels), codes[at]) for at, (name, levels) in enumerate(columns)},
             cast("int", about["shared"]),
+            cast("int", about["held"]),
             bool(about["labels_only"]),
             str(told.get("like", RECIPE_KIND)),
             None if told["gap"] is None else read_gap(cast("Item", told["gap"])),
@@ -110,7 +113,12 @@ def write(pool: Pool, target: Floats, blind: Floats, *, labels_only: bool) -> di
         "target": target,
         "blind": blind,
         "groups": np.array(codes, dtype=np.int64).reshape(len(codes), len(pool.ids)),
-        "about": {"groups": columns, "shared": pool.shared, "labels_only": labels_only},
+        "about": {
+            "groups": columns,
+            "shared": pool.shared,
+            "held": len(pool.held),
+            "labels_only": labels_only,
+        },
     }
 
 

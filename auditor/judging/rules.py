@@ -13,7 +13,7 @@ from auditor.judging import words
 from auditor.judging.context import JudgingContext
 from auditor.judging.docket import Docket
 from auditor.judging.needs import PROOF, would_decide
-from auditor.judging.standing import Standing, margin, span_of, stand
+from auditor.judging.standing import Standing, breaks_by_doubt, margin, span_of, stand
 
 Bindings = Mapping[str, Json]
 BADNESS = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.WITHSTOOD, Outcome.PASSED)
@@ -24,6 +24,10 @@ OPEN = "The figure leaves both possible, so it decides nothing."
 WITHSTOOD = "Nothing that was tried broke it. That proves nothing, and the policy accepts it."
 NOT_ACCEPTED = "Nothing that was tried broke it; it withstood, but the policy does not accept that."
 DOUBTED = "The figure is doubted, and a doubted figure never passes."
+ASTRAY = (
+    "It breaks the limit on the side on which its doubt says that it may lie, so it shows nothing."
+)
+NOT_DOUBTED = "a figure that is not doubted"
 NO_NUMBER = "The figure is no number, so no limit applies to it."
 
 
@@ -146,6 +150,8 @@ def _by_limits(rule: Rule, limits: Limits, measurement: Measurement) -> Opinion:
         return Opinion(Outcome.UNKNOWN, NO_NUMBER)
     slack = margin(span, limits)
     match stand(span, limits):
+        case Standing.BREAKS if breaks_by_doubt(measurement, span, limits):
+            return Opinion(Outcome.UNKNOWN, ASTRAY, slack, NOT_DOUBTED)
         case Standing.BREAKS:
             return Opinion(Outcome.FAILED, BROKEN, slack)
         case Standing.KEEPS:
@@ -179,7 +185,7 @@ def _by_condition(
 
 def _favourable(rule: Rule, measurement: Measurement, slack: float, *, proven: bool) -> Opinion:
     if measurement.doubted:
-        return Opinion(Outcome.UNKNOWN, DOUBTED, slack, "a figure that is not doubted")
+        return Opinion(Outcome.UNKNOWN, DOUBTED, slack, NOT_DOUBTED)
     if proven:
         return Opinion(Outcome.PASSED, KEPT, slack)
     if rule.accept_withstood:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from auditor.domain.policies import Limits
-from auditor.domain.readings import Bound, Measurement
+from auditor.domain.readings import Astray, Bound, Measurement
 
 
 class Standing(StrEnum):
@@ -78,6 +78,18 @@ def stand(span: Span, limits: Limits) -> Standing:
     if floor <= span.low and span.high <= ceiling:
         return Standing.WITHSTANDS
     return Standing.OPEN
+
+
+def breaks_by_doubt(measurement: Measurement, span: Span, limits: Limits) -> bool:
+    """Whether a figure that breaks the limits does so where its own doubt says that it may lie.
+
+    One that may be too high shows nothing by lying above a limit, and one too low by lying below.
+    """
+    if not measurement.doubted or measurement.astray is None:
+        return False
+    _, ceiling = edges(limits)
+    side = Astray.TOO_HIGH if span.possible[0] > ceiling else Astray.TOO_LOW
+    return measurement.astray in {side, Astray.EITHER}
 
 
 def margin(span: Span, limits: Limits) -> float:

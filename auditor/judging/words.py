@@ -1,6 +1,9 @@
 """Findings in words: what was asked, what was found, how sure that is, and what follows."""
 
+import re
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from types import MappingProxyType
 
 from auditor.domain.canonical import Json
 from auditor.domain.policies import Limits, Rule
@@ -25,6 +28,21 @@ _BOUNDS = {
 }
 
 
+YES_OR_NO: Mapping[str, str] = MappingProxyType(
+    {
+        "reading.value": "yes",
+        "reading.value==true": "yes",
+        "!reading.value": "no",
+        "reading.value==false": "no",
+    }
+)
+"""Conditions that ask for one answer to a question, without their blanks."""
+WORDED = re.compile(
+    r"""reading\.value\s*(?P<how>==|!=)\s*(?P<mark>["'])(?P<what>[^"'\\]+)(?P=mark)"""
+)
+"""Conditions that ask for one word, or for any but one."""
+
+
 def percent(level: float) -> str:
     """Write a confidence level."""
     return f"{100 * level:.4g} %"
@@ -33,9 +51,19 @@ def percent(level: float) -> str:
 def asked(rule: Rule, unit: Unit = Unit.NONE) -> str:
     """Say what the rule asks, in one sentence."""
     if rule.limits is None:
-        return f"Asked: {rule.title} (`{rule.require}`)."
+        answer = answer_asked(rule.require)
+        return f"Asked: {rule.title} ({answer or f'`{rule.require}`'})."
     place = f" at {_coordinates(rule.where)}" if rule.where else ""
     return f"Asked: {_named(rule)}{place} {_limits(rule.limits, unit)}."
+
+
+def answer_asked(require: str | None) -> str:
+    """Return the answer that a condition asks for in words; nothing where it asks for more."""
+    text = (require or "").strip()
+    worded = WORDED.fullmatch(text)
+    if worded is not None:
+        return f"{'' if worded['how'] == '==' else 'anything but '}“{worded['what']}”"
+    return YES_OR_NO.get("".join(text.split()), "")
 
 
 def found(rule: Rule, measurement: Measurement, count: int) -> str:
@@ -93,7 +121,8 @@ def _figure(measurement: Measurement, limits: Limits | None) -> str:
         return f"{text}, exactly"
     span = f"{_number(low, measurement.unit, edges)} to {_number(high, measurement.unit, edges)}"
     level = "" if measurement.confidence is None else f"{percent(measurement.confidence)} interval "
-    return f"{text} ({level}{span}, sample of {measurement.n:,})"
+    sample = f", sample of {measurement.n:,}" if measurement.n else ""
+    return f"{text} ({level or 'bounds '}{span}{sample})"
 
 
 def _number(value: float, unit: Unit, edges: Iterable[float]) -> str:
@@ -104,7 +133,10 @@ def _number(value: float, unit: Unit, edges: Iterable[float]) -> str:
         if all(_side(float(text) / factor, edge) == _side(value, edge) for edge in edges):
             break
     written = float(text)
-    return f"{written:,.0f}{suffix}" if abs(written) >= WHOLE_FROM else f"{text}{suffix}"
+    if abs(written) < WHOLE_FROM:
+        return f"{text}{suffix}"
+    whole = all(_side(round(written) / factor, edge) == _side(value, edge) for edge in edges)
+    return f"{written:,.0f}{suffix}" if whole else f"{Decimal(text):,f}{suffix}"
 
 
 def _side(value: float, edge: float) -> int:

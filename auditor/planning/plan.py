@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from auditor.domain.budgets import SECONDS_A_TRAINED_ROW
-from auditor.domain.checks import Check, Need
+from auditor.domain.budgets import SECONDS_A_TRAINED_ROW, Size
+from auditor.domain.checks import Check, Need, foretold
 from auditor.domain.policies import Policy, Rule
 from auditor.planning.plans import AuditPlan, CheckPlan, Foreseen, Outlook, RulePlan, total
 from auditor.planning.prospects import excused, foresee, unanswerable
@@ -20,7 +20,7 @@ def plan(policy: Policy, checks: Mapping[str, Check], outlook: Outlook) -> Audit
     """
     costs = tuple(_check(check, outlook) for check in checks.values())
     rules = tuple(_rule(policy, rule, checks, outlook) for rule in policy.rules)
-    return AuditPlan(costs, rules, tiers(checks.values(), outlook.lacking))
+    return AuditPlan(costs, rules, tiers(checks.values(), outlook.lacking, outlook.absent))
 
 
 def _check(check: Check, outlook: Outlook) -> CheckPlan:
@@ -37,7 +37,17 @@ def _check(check: Check, outlook: Outlook) -> CheckPlan:
         seconds=seconds,
         price=_price(cost.queries, seconds, outlook),
         missing=outlook.missing.get(check.id),
+        notes=_notes(check, outlook.size),
     )
+
+
+def _notes(check: Check, size: Size) -> tuple[str, ...]:
+    """Say what the check foretells, each reason once with all the metrics that it keeps away."""
+    told = foretold(check, size)
+    kept: dict[str, list[str]] = {}
+    for metric, lack in told.shortages.items():
+        kept.setdefault(f"{lack.why}. {lack.cure.rstrip('.')}", []).append(metric)
+    return (*told.notes, *(f"no {', '.join(names)}: {why}" for why, names in kept.items()))
 
 
 def _price(queries: int, seconds: float | None, outlook: Outlook) -> float | None:

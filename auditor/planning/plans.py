@@ -29,8 +29,8 @@ class Outlook:
     """What is known of one target before an audit runs.
 
     ``targets`` names all targets of the audit; ``missing`` says why a check cannot run, by its
-    id, and ``lacking`` what it needs or wants and has not; ``model`` and ``claims`` are what
-    ``when`` may ask. Paces are seconds a row, and ``None`` where nobody timed the target.
+    id, ``lacking`` what it needs or wants and has not, and ``absent`` why not; ``model`` and
+    ``claims`` are what ``when`` may ask. Paces are seconds a row, ``None`` where nobody timed it.
     """
 
     size: Size
@@ -38,6 +38,7 @@ class Outlook:
     targets: tuple[str, ...] = ()
     missing: Mapping[str, Gap] = field(default_factory=dict)
     lacking: Mapping[str, frozenset[Need]] = field(default_factory=dict)
+    absent: Mapping[Need, Gap] = field(default_factory=dict)
     model: Mapping[str, Json] = field(default_factory=dict)
     claims: Mapping[str, Json] = field(default_factory=dict)
     confidence: float = 0.95
@@ -49,7 +50,10 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckPlan:
-    """What one check will spend, at most; ``seconds`` is ``None`` where the pace is not known."""
+    """What one check will spend, at most; ``seconds`` is ``None`` where the pace is not known.
+
+    ``notes`` say what it does with the rows, and what they cannot carry.
+    """
 
     check: str
     title: str
@@ -58,6 +62,7 @@ class CheckPlan:
     seconds: float | None
     price: float | None
     missing: Gap | None
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
         """Return the form that a plan prints."""
@@ -69,6 +74,7 @@ class CheckPlan:
             "seconds": self.seconds,
             "price": self.price,
             "missing": None if self.missing is None else self.missing.to_json(),
+            "notes": list(self.notes),
         }
 
 

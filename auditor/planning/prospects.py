@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from statistics import NormalDist
 
 from auditor.domain.canonical import Json
-from auditor.domain.checks import Check, Metric
+from auditor.domain.checks import Check, Metric, foretold
+from auditor.domain.conclusions import OPEN, VERDICT
 from auditor.domain.policies import Limits, Policy, Rule
 from auditor.domain.readings import Bound, Unit
 from auditor.errors import ConditionError
@@ -49,8 +50,16 @@ def unanswerable(rule: Rule, checks: Mapping[str, Check], outlook: Outlook) -> F
     elif rule.where.get("target", outlook.target) != outlook.target:
         why = f"No reading can answer it: {rule.where['target']} is not part of this audit."
     else:
-        return None
+        return _too_few(rule, checks[rule.check], outlook)
     return Foreseen(Prospect.UNANSWERABLE, why)
+
+
+def _too_few(rule: Rule, check: Check, outlook: Outlook) -> Foreseen | None:
+    short = foretold(check, outlook.size).shortages.get(rule.metric)
+    if short is None:
+        return None
+    why = f"No reading can answer it: {short.why}. {short.cure}"
+    return Foreseen(Prospect.UNANSWERABLE, why, rows=short.rows)
 
 
 def foresee(rule: Rule, check: Check, outlook: Outlook) -> Foreseen:
@@ -61,6 +70,9 @@ def foresee(rule: Rule, check: Check, outlook: Outlook) -> Foreseen:
             "Cannot pass: what is found is only a bound, and the policy does not accept withstood."
         )
         return Foreseen(Prospect.NEVER, why)
+    if rule.metric == VERDICT:
+        why = f"Can be answered; that it is {OPEN} stays possible, and is not known beforehand."
+        return Foreseen(Prospect.UNFORESEEN, why)
     if metric.exact:
         return Foreseen(Prospect.CERTAIN, "Is decided for certain: the figure is exact.")
     half_width = check.precision(outlook.size, outlook.confidence).get(rule.metric)

@@ -1,11 +1,13 @@
 """What each input of an audit unlocks among the checks of privacy and poisoning."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Need
+from auditor.domain.readings import Gap
 
 FAMILIES = frozenset({"privacy", "poisoning"})
 """Families whose checks differ most in what an owner has to hand over."""
@@ -28,6 +30,7 @@ INPUTS: Mapping[Need, str] = MappingProxyType(
     }
 )
 """What an owner hands over to meet a need, where that has another name than the need itself."""
+NOTHING: Mapping[Need, Gap] = MappingProxyType({})
 OF_THE_TASK = frozenset({Need.CLASSIFICATION, Need.REGRESSION, Need.TEXT})
 """Needs that nobody can meet by handing over more."""
 
@@ -37,7 +40,9 @@ class Tier:
     """One input: whether it is here, and which checks hang on it.
 
     ``answers`` are checks that need it and can run, ``deepens`` those that can run without it and
-    say more with it. Where it is missing, ``adds`` are those that it alone would let run.
+    say more with it. Where it is missing, ``adds`` are those that it alone would let run, and
+    ``why`` says what is the matter with it and the cure. ``waits`` names by check the other inputs
+    without which this one is of no use to it.
     """
 
     input: str
@@ -45,6 +50,8 @@ class Tier:
     answers: tuple[str, ...]
     adds: tuple[str, ...]
     deepens: tuple[str, ...]
+    waits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    why: str = ""
 
     def to_json(self) -> dict[str, Json]:
         """Return the form that a plan prints."""
@@ -54,20 +61,31 @@ class Tier:
             "answers": list(self.answers),
             "adds": list(self.adds),
             "deepens": list(self.deepens),
+            "waits": {check: list(inputs) for check, inputs in self.waits.items()},
+            "why": self.why,
         }
 
 
 def tiers(
-    checks: Iterable[Check | type[Check]], lacking: Mapping[str, frozenset[Need]]
+    checks: Iterable[Check | type[Check]],
+    lacking: Mapping[str, frozenset[Need]],
+    absent: Mapping[Need, Gap] = NOTHING,
 ) -> tuple[Tier, ...]:
     """Return the inputs that checks of ``FAMILIES`` need or want, in the order of their needs.
 
-    ``lacking`` says by a check's id what of both it has not.
+    ``lacking`` says by a check's id what of both it has not, and ``absent`` why.
     """
     asked = [check for check in checks if check.id.partition(".")[0] in FAMILIES]
     used = {need for check in asked for need in (*check.needs, *_wants(check))} - OF_THE_TASK
     names = dict.fromkeys(_name(need) for need in Need if need in used)
-    return tuple(_tier(name, asked, lacking) for name in names)
+    return tuple(
+        replace(_tier(name, asked, lacking), why=_why(name, used, absent)) for name in names
+    )
+
+
+def _why(name: str, used: AbstractSet[Need], absent: Mapping[Need, Gap]) -> str:
+    gaps = (absent[need] for need in Need if need in used & absent.keys() and _name(need) == name)
+    return next((f"{gap.detail} {gap.cure}" for gap in gaps), "")
 
 
 def _tier(
@@ -86,7 +104,19 @@ def _tier(
             item for item in without if unmet[item] and {_name(n) for n in unmet[item]} == {name}
         ),
         deepens=tuple(item for item in wanting if not unmet[item] and item not in needing),
+        waits={
+            item: others
+            for item in dict.fromkeys((*needing, *wanting))
+            if (others := _others(name, unmet[item]))
+        },
     )
+
+
+def _others(name: str, unmet: frozenset[Need]) -> tuple[str, ...]:
+    """Return the inputs but ``name`` that a check needs and nobody gave; none it can never have."""
+    if unmet & OF_THE_TASK:
+        return ()
+    return tuple(dict.fromkeys(it for it in map(_name, sorted(unmet)) if it != name))
 
 
 def _wants(check: Check | type[Check]) -> frozenset[Need]:

@@ -39,6 +39,10 @@ INDEX, SUCCESS, GAP, NOISE_BIAS = (
     "success_gap",
     "noise_bias",
 )
+CARRIED = (
+    "this trigger as found here, carried over to clean models: one that is fitted to one model "
+    "works on others seldom, backdoor or none, so that a low figure alone is no sign"
+)
 AWOKEN, VERDICT = "parent_gap", "verdict"
 BACKDOOR: Mapping[str, Metric] = {
     INDEX: Metric(
@@ -167,7 +171,7 @@ class _Told:
         }
         clean = trial.on_clean_models(target)
         if clean is not None:
-            details["on_clean_models"] = clean
+            details |= {"on_clean_models": clean, "on_clean_models_is": CARRIED}
         yield Measurement.of(
             success, SUCCESS, Unit.SHARE, bound=Bound.AT_LEAST, params=place, repeat=self.repeat,
             details=details,

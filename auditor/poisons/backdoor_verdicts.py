@@ -34,6 +34,10 @@ from auditor.poisons.backdoor_reach import (
 )
 
 OF_SHADOWS = frozenset({Reason.NEEDS_SHADOWS, Reason.SHADOWS_MISMATCH, Reason.SHADOWS_FAILED})
+LOOKED_FOR = (
+    "triggers that send rows of every other class to one class; one that works on rows of a single "
+    "class alone is not looked for, and what is seen of it is what is seen of a clean model"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,5 +164,6 @@ def _power(evidence: Evidence, rules: Rules) -> dict[str, Json]:
         "least_success": least_success(rows, rules.confidence(evidence), rules.success),
         "largest_mask_share": rules.most_mask,
         "least_anomaly_index": rules.index,
+        "looked_for": LOOKED_FOR,
     }
     return told

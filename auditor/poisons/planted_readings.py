@@ -12,12 +12,23 @@ from auditor.domain.clusters import dependent
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap
 from auditor.domain.intervals import Interval
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Scalar, Unit
+from auditor.domain.readings import (
+    Astray,
+    Bound,
+    Gap,
+    Measurement,
+    Reading,
+    Reason,
+    Repeat,
+    Scalar,
+    Unit,
+)
 from auditor.domain.tasks import Floats
 from auditor.poisons.neighbourhoods import Codes
 from auditor.poisons.plants import Attack
 from auditor.poisons.retraining import Told
 from auditor.shadows.agreement import Agreement, agreement, mismatch
+from auditor.shadows.likeness import likeness, mistakes
 from auditor.stats.repeats import mean_over_repeats
 
 SUCCESS, DROP = "attack_success_rate", "accuracy_drop"
@@ -35,6 +46,9 @@ PART = (
     "a part of the training rows was trained on: {trained} of {all}; less poison may do with more"
 )
 ONE_REPEAT = "one repeat says nothing of other seeds of training, nor of other poison"
+
+UNSURE = (HEAD_LABELS, ONE_REPEAT)
+"""Doubts by which the truth may be more or less than the figure."""
 
 
 def written(told: Told) -> Evidence:
@@ -102,7 +116,8 @@ class Harvest:
             return None
         if len(clean) < 2:  # noqa: PLR2004 -- agreement is between two
             return None
-        return agreement(cast("Codes", self.evidence["artifact"]), clean)
+        artifact, labels = (cast("Codes", self.evidence[it]) for it in ("artifact", "labels"))
+        return agreement(artifact, clean, alike=likeness(mistakes(artifact, clean, labels)))
 
     def _success(
         self, attack: Attack, place: int, params: dict[str, Scalar], details: dict[str, Json],
@@ -177,6 +192,7 @@ def _measured(
         # Nobody promises that the owner's code gives the same model twice.
         repeat=Repeat.INTERVAL if params["retrained"] == RECIPE else Repeat.EXACT,
         doubted="doubt" in details,
+        astray=Astray.EITHER if any(it in str(details.get("doubt")) for it in UNSURE) else None,
         details=details,
     )
 

@@ -13,7 +13,7 @@ from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN, VERDICT
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap
 from auditor.domain.intervals import Interval
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.readings import Astray, Bound, Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.tasks import Floats
 from auditor.poisons.scanning import METHODS
 from auditor.poisons.suspicion import LOOKS, Chosen, Codes, Suspicion
@@ -208,8 +208,14 @@ def _measured(
         bound=Bound.AT_LEAST,
         params={"method": method},
         doubted="doubt" in details,
+        astray=_astray(metric) if DIFFERS in str(details.get("doubt")) else None,
         details=details,
     )
+
+
+def _astray(metric: str) -> Astray:
+    """Strange rows that are no poison are named too; how many of them were not is then unknown."""
+    return Astray.TOO_HIGH if metric == SHARE else Astray.EITHER
 
 
 def _none_named(method: str) -> Gap:

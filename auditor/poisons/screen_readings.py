@@ -14,7 +14,7 @@ from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN, VERDICT
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap
 from auditor.domain.intervals import Interval
-from auditor.domain.readings import Bound, Measurement, Reading, Unit
+from auditor.domain.readings import Astray, Bound, Measurement, Reading, Unit
 from auditor.domain.tasks import Floats
 from auditor.poisons.screening import SCALE_UP, STRIP
 from auditor.poisons.suspicion import ALIKE
@@ -143,6 +143,7 @@ def _measured(share: Interval, metric: str, method: str, details: dict[str, Json
         bound=Bound.AT_LEAST if metric == EXCESS else Bound.ESTIMATE,
         params={"method": method},
         doubted="doubt" in details,
+        astray=Astray.TOO_HIGH if DIFFERS in str(details.get("doubt")) else None,
         details=details,
     )
 

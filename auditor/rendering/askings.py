@@ -1,5 +1,6 @@
 """Which Gaps matter to a policy: those that a rule waits for, and what broke."""
 
+from auditor.domain.findings import Finding
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.records import AuditRecord
 from auditor.domain.verdicts import Outcome
@@ -18,6 +19,8 @@ BROKE = frozenset(
     }
 )
 """Reasons that nobody chose: told in any case."""
+POLICY = "policy"
+"""What the policy's own preconditions measure, which no check does."""
 
 
 def asked_gaps(record: AuditRecord) -> tuple[list[Gap], list[Gap]]:
@@ -36,3 +39,10 @@ def asked_gaps(record: AuditRecord) -> tuple[list[Gap], list[Gap]]:
             told = waited or gap.reason in BROKE or gap.check in record.request.only
             (asked if told else others).append(gap)
     return asked, others
+
+
+def left_out(record: AuditRecord, finding: Finding) -> bool:
+    """Return whether a rule has no reading because somebody asked for other checks only."""
+    only, check = record.request.only, finding.measure.partition("/")[0]
+    unanswered = finding.outcome is Outcome.UNKNOWN and not finding.readings
+    return unanswered and bool(only) and check not in (*only, POLICY)

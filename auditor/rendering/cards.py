@@ -9,8 +9,9 @@ from auditor.domain.findings import Finding
 from auditor.domain.policies import Effect, Limits, Rule
 from auditor.domain.readings import Gap, Measurement, Reading
 from auditor.domain.verdicts import Outcome
+from auditor.judging.words import answer_asked
 from auditor.rendering.controls import control_chip
-from auditor.rendering.doubting import why_doubted
+from auditor.rendering.doubting import ASTRAY, why_doubted
 from auditor.rendering.extremes import between
 from auditor.rendering.figures.slicing import worst_place
 from auditor.rendering.inputs import RenderedInputs
@@ -27,7 +28,6 @@ from auditor.rendering.phrases import (
     gap_name,
     limit_values,
     limits_text,
-    yes_or_no,
 )
 from auditor.rendering.plots.gauge import gauge
 from auditor.rendering.plots.svg import Drawing
@@ -136,7 +136,7 @@ def _card(inputs: RenderedInputs, finding: Finding, place: int) -> Card:
 
 
 def _condition(rule: Rule | None) -> str:
-    if rule is None or rule.require is None or yes_or_no(rule.require):
+    if rule is None or rule.require is None or answer_asked(rule.require):
         return ""
     return rule.require
 
@@ -191,7 +191,8 @@ def reading_sentence(inputs: RenderedInputs, reading: Reading, limits: Limits | 
     said += between(reading)
     if reading.doubted:
         doubt = why_doubted(inputs.record, reading)
-        said += f" It is doubted and cannot keep a rule{f': {doubt}' if doubt else ''}."
+        where = ASTRAY[reading.astray] if reading.astray else ""
+        said += f" It is doubted{where} and cannot keep a rule{f': {doubt}' if doubt else ''}."
     return f"{said} {suspicion(inputs.record, reading)}".rstrip()
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from auditor.domain.canonical import Json
-from auditor.domain.readings import Measurement
+from auditor.domain.readings import Astray, Measurement
 from auditor.domain.records import AuditRecord
 
 QUIET = (
@@ -11,6 +11,11 @@ QUIET = (
     "threads than it has free processors."
 )
 STEADY = "Turn on deterministic kernels of the runtime, and fix threads and batch size."
+ASTRAY = {
+    Astray.TOO_HIGH: ", may be too high,",
+    Astray.TOO_LOW: ", may be too low,",
+    Astray.EITHER: ", may be too high or too low,",
+}
 UNSTEADY = "the model answers differently when asked again"
 
 

@@ -1,13 +1,17 @@
 """Every measurement of the record, as rows of a table."""
 
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from auditor.domain.readings import Measurement
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.numbers import figure
-from auditor.rendering.phrases import bound_words, coordinates, metric_title
+from auditor.rendering.phrases import bound_words, coordinates, limit_values, metric_title
 from auditor.rendering.runs import short
 
+SAME = "as above"
+"""Figures of one check rest on the same evidence, which is listed once in a row of them."""
 MOST_ROWS = 1_000
 
 
@@ -28,13 +32,31 @@ class MeasurementRow:
 
 def measurement_rows(inputs: RenderedInputs) -> tuple[MeasurementRow, ...]:
     """Return every measurement, in the record's order."""
+    limits = _limits(inputs)
+    rows = [
+        _row(inputs, item, limits[index])
+        for index, item in enumerate(inputs.record.readings)
+        if isinstance(item, Measurement)
+    ]
+    above = ["", *(row.evidence for row in rows)]
     return tuple(
-        _row(inputs, item) for item in inputs.record.readings if isinstance(item, Measurement)
+        replace(row, evidence=SAME) if row.evidence and row.evidence == before else row
+        for row, before in zip(rows, above, strict=False)
     )
 
 
-def _row(inputs: RenderedInputs, m: Measurement) -> MeasurementRow:
-    words = figure(m)
+def _limits(inputs: RenderedInputs) -> Mapping[int, tuple[float, ...]]:
+    """Return the limits by which each reading was judged: rounding must not cross one."""
+    found: defaultdict[int, tuple[float, ...]] = defaultdict(tuple)
+    for finding in inputs.record.findings:
+        rule = inputs.rule(finding.rule)
+        for index in finding.readings:
+            found[index] += () if rule is None else limit_values(rule.limits)
+    return found
+
+
+def _row(inputs: RenderedInputs, m: Measurement, limits: tuple[float, ...]) -> MeasurementRow:
+    words = figure(m, limits)
     return MeasurementRow(
         measure=f"{m.check}/{m.metric}",
         title=metric_title(inputs, m.check, m.metric),

@@ -12,6 +12,8 @@ DASH = "\N{EN DASH}"
 COMMA_FROM = 10_000
 MOST_DIGITS = 6
 EXACT_DIGITS = 4
+SIDE_DIGITS = 17
+"""As many as may be needed to stand on the right side of a limit."""
 _VALUE_ROUNDING = {
     Bound.ESTIMATE: ROUND_HALF_EVEN,
     Bound.AT_MOST: ROUND_CEILING,
@@ -164,7 +166,7 @@ def _digits(scale: Scale, parts: list[tuple[float, str]], limits: tuple[float, .
         digits = min(MOST_DIGITS, max(0, math.ceil(-math.log10(width / 2))))
     else:
         digits = _shortest(scale, numbers[0], EXACT_DIGITS)
-    while digits < MOST_DIGITS and not _on_their_side(scale, parts, limits, digits):
+    while digits < SIDE_DIGITS and not _on_their_side(scale, parts, limits, digits):
         digits += 1
     return digits
 

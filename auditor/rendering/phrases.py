@@ -8,6 +8,7 @@ from auditor.domain.canonical import Json
 from auditor.domain.policies import Effect, Limits, Rule, Severity
 from auditor.domain.readings import Bound, Gap, Measurement, Reason, Unit
 from auditor.domain.verdicts import Outcome, Verdict
+from auditor.judging.words import answer_asked
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.numbers import number, scalar
 
@@ -131,15 +132,6 @@ def bound_words(measurement: Measurement) -> str:
 
 LISTED = frozenset({Unit.COUNT, Unit.PER_SECOND})
 """Units of metrics whose titles are plurals, which no "is" fits."""
-YES_OR_NO: Mapping[str, str] = MappingProxyType(
-    {
-        "reading.value": "yes",
-        "reading.value==true": "yes",
-        "!reading.value": "no",
-        "reading.value==false": "no",
-    }
-)
-"""Conditions that ask for one answer to a question, without their blanks."""
 HEAD = re.compile(r" (?:that|which|whose|of|about|without|decided|under|in|by|on|to)\b|[,(]")
 """Where the noun of a title ends and what is said of it begins."""
 PLURAL = re.compile(r"[^siu]s$")
@@ -196,11 +188,6 @@ def limit_values(limits: Limits | None) -> tuple[float, ...]:
     return tuple(end for end in (limits.least, limits.most) if end is not None)
 
 
-def yes_or_no(require: str | None) -> str:
-    """Return the answer that a condition asks for, or nothing where it asks for more than that."""
-    return YES_OR_NO.get("".join((require or "").split()), "")
-
-
 def verb(title: str, unit: Unit) -> str:
     """Return what joins a metric's title and its figure: no "is" fits a plural."""
     head = HEAD.split(title, maxsplit=1)[0].split() or [""]
@@ -214,7 +201,7 @@ def asked(inputs: RenderedInputs, rule: Rule) -> str:
     where = coordinates(rule.where)
     place = f" at {where}" if where else ""
     if rule.limits is None:
-        return f"{title}{place}: {yes_or_no(rule.require) or 'this condition holds'}"
+        return f"{title}{place}: {answer_asked(rule.require) or 'this condition holds'}"
     metric = inputs.metric(rule.check, rule.metric)
     unit = Unit.NONE if metric is None else metric.unit
     return f"{title}{place}{verb(title, unit)} {limits_text(rule.limits, unit)}"

@@ -8,10 +8,12 @@ from scipy.stats import binomtest
 
 from auditor.domain.canonical import Json
 from auditor.domain.readings import Gap, Reason
+from auditor.shadows.likeness import BRIER, ERROR, UNSURE, Likeness
 
 FEWEST = 2
 """Retrainings below which there is no agreement among them."""
 LEVEL = 0.001
+MEASURES = {ERROR: "The error", BRIER: "The Brier score", UNSURE: "The mean doubt"}
 Decisions = NDArray[np.int64]
 
 
@@ -22,7 +24,9 @@ class Agreement:
     ``artifact`` is how often the artifact decides as a retraining does, on average; ``among`` how
     often two retrainings do; ``lowest`` is that of the retraining which agrees least with all the
     others. ``rank`` is the exact p-value that the artifact is one more retraining, by its place
-    among them; ``rows`` that it agrees as often as the lowest retraining, row by row.
+    among them; ``rows`` that it agrees as often as the lowest retraining, row by row. ``likeness``
+    says whether it is as good and as sure as they are: what errs at random agrees with nobody, and
+    a far better model agrees with it no less.
     """
 
     artifact: float
@@ -33,11 +37,22 @@ class Agreement:
     retrained: int
     count: int
     level: float
+    likeness: tuple[Likeness, ...] = ()
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether the artifact agrees less than every retraining, beyond chance of the rows."""
+        return self.rank <= 1 / (self.retrained + 1) and self.rows <= self.level
+
+    @property
+    def apart(self) -> tuple[Likeness, ...]:
+        """The measures by which the artifact is another model than its retrainings."""
+        return tuple(item for item in self.likeness if item.apart)
 
     @property
     def differs(self) -> bool:
-        """Whether the artifact stands apart from every retraining, beyond chance of the rows."""
-        return self.rank <= 1 / (self.retrained + 1) and self.rows <= self.level
+        """Whether the recipe surely is not that of the artifact."""
+        return self.disagrees or bool(self.apart)
 
     def to_json(self) -> dict[str, Json]:
         """Return the form in which details hold it."""
@@ -49,11 +64,19 @@ class Agreement:
             "p_rows": self.rows,
             "retrained": self.retrained,
             "rows": self.count,
+            "likeness": {item.measure: item.to_json() for item in self.likeness},
         }
 
 
-def agreement(artifact: Decisions, retrained: Decisions, level: float = LEVEL) -> Agreement:
+def agreement(
+    artifact: Decisions,
+    retrained: Decisions,
+    level: float = LEVEL,
+    alike: tuple[Likeness, ...] = (),
+) -> Agreement:
     """Compare what the artifact decides ``[n]`` with what ``k`` retrainings do ``[k, n]``.
+
+    ``alike`` is what ``likeness`` found of the same models.
 
     The rows must be held out from all. If the recipe is that of the artifact, the ``k + 1`` models
     are exchangeable, and the artifact is as likely as any to agree least with the others: that
@@ -66,11 +89,11 @@ def agreement(artifact: Decisions, retrained: Decisions, level: float = LEVEL) -
     if count < FEWEST or not rows:
         message = f"{count} retrainings on {rows} rows show no agreement"
         raise ValueError(message)
-    alike = _with_others(np.vstack([artifact[None], retrained]))
-    shares = alike.mean(axis=1) / count
+    shared = _with_others(np.vstack([artifact[None], retrained]))
+    shares = shared.mean(axis=1) / count
     lowest = 1 + int(np.argmin(shares[1:]))
-    fewer = int((alike[0] < alike[lowest]).sum())
-    differing = fewer + int((alike[0] > alike[lowest]).sum())
+    fewer = int((shared[0] < shared[lowest]).sum())
+    differing = fewer + int((shared[0] > shared[lowest]).sum())
     pairs = _with_others(retrained)
     return Agreement(
         artifact=float(shares[0]),
@@ -81,6 +104,7 @@ def agreement(artifact: Decisions, retrained: Decisions, level: float = LEVEL) -
         retrained=count,
         count=rows,
         level=level,
+        likeness=alike,
     )
 
 
@@ -90,9 +114,9 @@ def mismatch(found: Agreement, metric: str = "") -> Gap | None:
         return None
     return Gap(
         reason=Reason.RECIPE_MISMATCH,
-        detail=f"The artifact decides as the recipe's {found.retrained} retrainings do on "
-        f"{found.artifact:.1%} of {found.count} held-out rows, where they decide alike on "
-        f"{found.among:.1%}, and none of them on less than {found.lowest:.1%}.",
+        detail=_how(
+            found, f"the recipe's {found.retrained} retrainings", "held-out rows", "what it makes"
+        ),
         cure="Name the code, settings and data that made this artifact.",
         metric=metric,
     )
@@ -105,13 +129,28 @@ def unlike(found: Agreement) -> Gap | None:
     """
     if not found.differs:
         return None
+    of = f"the {found.retrained} shadow models"
     return Gap(
         reason=Reason.SHADOWS_MISMATCH,
-        detail=f"The artifact decides as the {found.retrained} shadow models do on "
-        f"{found.artifact:.1%} of {found.count} rows that none of them learnt from, where they "
-        f"decide alike on {found.among:.1%}, and none of them on less than {found.lowest:.1%}.",
+        detail=_how(found, of, "rows that none of them learnt from", "what made them"),
         cure="Name models trained by the code and settings, and on the kind of data, that made "
         "this artifact.",
+    )
+
+
+def _how(found: Agreement, of: str, rows: str, made: str) -> str:
+    """Say by what the artifact stands apart from models ``of`` some kind."""
+    if found.disagrees:
+        return (
+            f"The artifact decides as {of} do on {found.artifact:.1%} of {found.count} {rows}, "
+            f"where they decide alike on {found.among:.1%}, and none of them on less than "
+            f"{found.lowest:.1%}."
+        )
+    one = found.apart[0]
+    return (
+        f"{MEASURES[one.measure]} of the artifact is {one.artifact:.3f} on {found.count} {rows}, "
+        f"and that of {of} {one.retrained:.3f}, give or take {one.scatter:.3f}: {made} "
+        "is another kind of model."
     )
 
 

@@ -10,6 +10,7 @@ from auditor.accounting.faults import Code, Fault, Known, faults
 from auditor.accounting.recomputing import Recomputed, recompute, supposed
 from auditor.domain.privacy_claims import Accountant, Adjacency, Sampling, read_claim
 from auditor.domain.readings import Gap, Measurement, Reason
+from auditor.rendering.numbers import figure
 
 NO_RUN = Gap(reason=Reason.NEEDS_RECIPE, detail="no recipe", cure="name one")
 NOTHING = Known()
@@ -127,6 +128,14 @@ def test_a_claim_below_what_its_parameters_keep_is_understated() -> None:
     assert value(low, "epsilon_recomputed") == pytest.approx(2.004, rel=0.002)
     assert value(low, "epsilon_claimed_minus_recomputed") == pytest.approx(-0.68, abs=0.01)
     assert value(low, "verdict") == "shown"
+    for name in ("epsilon_recomputed", "epsilon_claimed_minus_recomputed"):
+        worked_out = low[name]
+        assert isinstance(worked_out, Measurement)
+        assert (worked_out.confidence, worked_out.n) == (None, 0), "arithmetic is of no sample"
+        assert worked_out.details["steps"] == 1000
+        sure = figure(worked_out).sure
+        assert "confidence" not in sure
+        assert "n =" not in sure
     assert low["structural_findings"].details["codes"][:2] == ["UNDERSTATED", "GDP"]  # type: ignore[union-attr]
 
 

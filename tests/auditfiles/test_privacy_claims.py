@@ -74,9 +74,25 @@ def test_nothing_said_of_it_poisson_sampling_was_accounted_for() -> None:
 def test_a_mistake_is_named_with_its_place(fields: dict[str, object], said: str) -> None:
     with pytest.raises(PrivacyClaimError) as raised:
         read(**fields)
-    assert raised.value.problem.startswith("dp_claim.json: ")
+    assert raised.value.problem.startswith("dp_claim.json:1: ")
     assert said in raised.value.problem
     assert raised.value.cure
+
+
+@pytest.mark.parametrize("indent", [2, "\t"])
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [("steps", 1.5, 6), ("delta", 2, 3), ("noise", 1, 11), ("epsilon", None, 1)],
+)
+def test_a_mistake_in_json_is_named_with_its_line(
+    indent: int | str, name: str, value: object, line: int
+) -> None:
+    told = {**WHOLE, name: value}
+    if value is None:
+        del told[name]
+    with pytest.raises(PrivacyClaimError) as raised:
+        read_privacy_claim(json.dumps(told, indent=indent).encode(), "dp_claim.json")
+    assert raised.value.problem.startswith(f"dp_claim.json:{line}: ")
 
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"{}", b"\xff", b'{"epsilon": 1, "epsilon": 2}'])

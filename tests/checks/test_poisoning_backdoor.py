@@ -154,6 +154,8 @@ def test_clean_models_are_trained_on_rows_that_the_audit_trusts() -> None:
     assert len(ours & theirs) < 0.02 * len(ours)  # pictures that repeat in the data themselves
     success = one(readings, "attack_success_rate", trigger="mask")
     assert success.details["on_clean_models"] < 0.5  # type: ignore[operator]
+    assert "carried over" in str(success.details["on_clean_models_is"])
+    assert "single class alone is not looked for" in str(verdict(readings).details["power"])
     assert verdict(readings).value == SHOWN
     told = {item.metric for item in readings if repeats(item) is Repeat.INTERVAL}
     assert told == {"anomaly_index", "noise_bias", "attack_success_rate", "verdict"}

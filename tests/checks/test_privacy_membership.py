@@ -126,7 +126,13 @@ def test_a_recipe_makes_stand_ins_that_are_like_the_model() -> None:
     found = read(subject, rows=200, retrained=6)
     assert set(recipe.rows) == {260}, "half of the pool and the 60 training rows beside it"
     assert measured(found, "auc", attack="lira", shadows="recipe", **PLAIN).value > 0.6
-    alike = measured(found, "verdict", **ALL).details["recipe"]
+    details = measured(found, "verdict", **ALL).details
+    assert (details["set_aside"], details["non_members"]) == (50, 200)
+    few = gaps(found)["tpr_at_fpr_0_01"]
+    assert "200 non-members" in few.detail
+    assert "50 more were set aside" in few.detail
+    assert "1,250" in few.cure
+    alike = details["recipe"]
     assert alike["retrained"] == 6
     assert alike["rows"] == 50
 
@@ -186,6 +192,7 @@ def test_the_recipe_of_a_model_that_gives_labels_alone_is_not_run() -> None:
     recipe = Retraining(GREEDY)
     found = read(replace(silent(exposed(GREEDY)), recipe=recipe), retrained=4)
     assert recipe.rows == []
+    assert measured(found, "verdict", **ALL).details["set_aside"] == 0
     assert "labels alone" in measured(found, "verdict", **ALL).details["recipe"]
 
 

@@ -43,10 +43,29 @@ def test_a_model_that_remembers_is_shown_to_until_its_answers_say_less() -> None
 def test_what_altering_hides_is_a_bound_against_who_does_not_adapt() -> None:
     for item in (it for it in of(greedy()) if it.metric in {"auc_change", "verdict"}):
         assert item.bound is Bound.AT_LEAST
-        assert "does not adapt" in item.details["attacker"]
+        adapts = item.params["mitigation"] == "labels"
+        assert ("does not adapt" in item.details["attacker"]) != adapts
 
 
-def test_labels_alone_are_right_or_wrong_and_no_more() -> None:
+def test_labels_alone_are_attacked_by_one_label_and_by_those_of_noisy_copies() -> None:
+    found = of(greedy(), copies=10)
+    single, asked = (
+        measured(found, "verdict", mitigation="labels", strength=strength) for strength in (0, 10)
+    )
+    assert "asks for no more" in single.details["attacker"]
+    assert "10 noisy copies" in asked.details["attacker"]
+    assert ends(measured(found, "auc", mitigation="labels", strength=10))[0] > 0.5
+    costs = [it for it in found if it.metric == "accuracy_change"]
+    assert [it.params["strength"] for it in costs if it.params["mitigation"] == "labels"] == [0]
+
+
+def test_labels_of_noisy_copies_of_a_model_that_saw_neither_tell_nothing() -> None:
+    found = of(exposed(MODEST, on="neither"), copies=10)
+    said = measured(found, "verdict", mitigation="labels", strength=10)
+    assert said.value == Said.NO_EVIDENCE
+
+
+def test_one_label_is_right_or_wrong_and_no_more() -> None:
     seen = CHECK().observe(greedy(), Shard())
     assert set(np.unique(seen["chance_labels_0"])) <= {0.0, 1.0}
 
@@ -100,11 +119,14 @@ def test_thirty_rows_of_a_kind_decide_nothing() -> None:
         assert "too few rows" in verdict.details["reason"]
 
 
-def test_altering_asks_nothing_more() -> None:
+@pytest.mark.parametrize("copies", [0, 2])
+def test_altering_asks_nothing_more_than_labels_of_noisy_copies(copies: int) -> None:
     subject = greedy()
     subject.model.queries = 0
-    CHECK().observe(subject, Shard())
-    assert subject.model.queries == 1000
+    check = CHECK(copies=copies)
+    check.observe(subject, Shard())
+    size = Size(800, 3, beside={Role.TRAINING.value: 200})
+    assert subject.model.queries == check.cost(size).queries == (7000 + 1000 if copies else 1000)
 
 
 def test_ways_that_change_nothing_of_so_few_classes_are_left_out() -> None:
@@ -132,7 +154,7 @@ def test_every_budget_alters_in_ways_of_its_own(budget: Budget) -> None:
     check = instantiate(CHECK, dict(CHECK.presets[budget]))
     keys = [way.key for way in check.ways]
     assert len(set(keys)) == len(keys)
-    assert check.cost(Size(400, 3, beside={Role.TRAINING.value: 1000})).queries == 1400
+    assert check.copies > 0
 
 
 @pytest.mark.parametrize(

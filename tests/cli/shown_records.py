@@ -50,10 +50,14 @@ def record_of(asked: Rule, readings: Sequence[Reading], only: tuple[str, ...] = 
 
 def shown(asked: Rule, *readings: Reading, width: int = 80) -> str:
     """What a terminal of a width shows of such a record."""
+    return table_of(record_of(asked, readings), asked, width=width)
+
+
+def table_of(record: AuditRecord, asked: Rule, width: int = 80) -> str:
+    """What a terminal of a width shows of a record that was judged by one rule."""
     policy = Policy(
         name="p", version="1", owner="o", digest="sha256:0", document={}, source="p", rules=(asked,)
     )
     written = io.StringIO()
-    record = record_of(asked, readings)
     show_record(Console(file=written, width=width), record, policy, discover())
     return written.getvalue()

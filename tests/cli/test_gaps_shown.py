@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from shown_records import record_of, rule, shown
+from shown_records import record_of, rule, shown, table_of
 
 from auditor.domain.policies import Limits
 from auditor.domain.readings import Gap, Reason
@@ -58,3 +58,25 @@ def test_a_rule_that_does_not_apply_waits_for_nothing() -> None:
     idle = record_of(ASKED, [GAP])
     findings = tuple(replace(item, outcome=Outcome.NOT_APPLICABLE) for item in idle.findings)
     assert asked_gaps(replace(idle, findings=findings)) == ([], [GAP])
+
+
+@pytest.mark.parametrize(
+    ("only", "outcome", "measure", "said"),
+    [
+        (("data.drift",), Outcome.UNKNOWN, ASKED.measure, True),
+        ((ASKED.check,), Outcome.UNKNOWN, ASKED.measure, False),
+        ((), Outcome.UNKNOWN, ASKED.measure, False),
+        (("data.drift",), Outcome.NOT_APPLICABLE, ASKED.measure, False),
+        (("data.drift",), Outcome.UNKNOWN, "policy/budget", False),
+    ],
+)
+def test_a_rule_whose_check_was_left_out_by_only_says_so(
+    only: tuple[str, ...],
+    outcome: Outcome,
+    measure: str,
+    said: bool,  # noqa: FBT001 -- of a table
+) -> None:
+    record = record_of(ASKED, [], only)
+    finding = replace(record.findings[0], readings=(), outcome=outcome, measure=measure)
+    text = table_of(replace(record, findings=(finding,)), ASKED, width=160)
+    assert ("not run: left out by --only" in text) == said

@@ -11,6 +11,7 @@ from auditor.cli.showing import show_rows
 from auditor.domain.canonical import Json
 from auditor.domain.policies import Limits
 from auditor.domain.readings import Gap, Measurement, Reason, Unit
+from auditor.rendering.numbers import DASH
 
 GAP = Gap(
     reason=Reason.NEEDS_TWIN,
@@ -58,7 +59,15 @@ def test_what_is_asked_has_its_unit_where_nothing_was_found(
     assert said in shown(rule(measure, limits=limits), GAP, width=120)
 
 
-@pytest.mark.parametrize(("require", "said"), [("!reading.value", "no"), ("reading.value", "yes")])
+@pytest.mark.parametrize(
+    ("require", "said"),
+    [
+        ("!reading.value", "no"),
+        ("reading.value", "yes"),
+        ('reading.value != "shown"', "anything but “shown”"),
+        ("reading.value=='kept'", "“kept”"),
+    ],
+)
 def test_a_question_asks_for_yes_or_no(require: str, said: str) -> None:
     text = shown(rule("hardware.saturation/at_risk", require=require), GAP, width=120)
     assert require not in text
@@ -76,3 +85,20 @@ def test_a_suspected_order_of_classes_is_told_under_the_table() -> None:
     wrong = replace(figure(0.03), details={"other_order": other})
     text = shown(rule("quality.accuracy/accuracy", limits=Limits(least=0.9)), wrong, 120)
     assert "suspicious Were the classes the other way round, accuracy would be 97 %" in text
+
+
+@pytest.mark.parametrize(
+    ("limits", "low", "high", "said"),
+    [
+        (Limits(least=0), -87.0, -0.2, f"(-87.0{DASH}-0.2)"),
+        (Limits(most=2), 2.3, 88.7, f"(2.3{DASH}88.7)"),
+        (Limits(least=0), -87.0, -1e-9, f"{DASH}-0.000000001)"),
+        (None, -87.0, -0.2, f"(-87{DASH}0)"),
+    ],
+)
+def test_no_interval_is_shown_beyond_a_limit_that_it_keeps_off(
+    limits: Limits | None, low: float, high: float, said: str
+) -> None:
+    found = figure(low, low=low, high=high, confidence=0.95, unit=Unit.NONE)
+    asked = rule("c/m", limits=limits, require=None if limits else "reading.value > 0.0")
+    assert said in shown(asked, found, width=200)

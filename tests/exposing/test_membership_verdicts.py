@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from auditor.domain.readings import Astray
 from auditor.exposing.gates import Area, Gate, area, tail
 from auditor.exposing.thresholds import cut, rank_test
 from auditor.exposing.verdicts import Finding, Said, at_risk, overall, power
@@ -106,6 +107,22 @@ def test_a_sample_of_the_size_of_digits_is_enough() -> None:
         found = replace(finding(0.0), scores=scores, member=member, level=0.001 / tests)
         found = replace(found, cut=cut(scores, member, 0.01), ranks=0.5)
         assert found.said is Said.NO_EVIDENCE
+
+
+@pytest.mark.parametrize(
+    ("found", "astray"),
+    [
+        (finding(0.6), None),
+        (finding(0.6, RAISED), Astray.TOO_HIGH),
+        (finding(0.6, blind=RAISED.area), Astray.TOO_HIGH),
+        (finding(0.6, None), Astray.TOO_HIGH),
+        (finding(0.0, LOWERED), Astray.TOO_LOW),
+        (finding(0.0, LOWERED, sided=RAISED), Astray.EITHER),
+    ],
+)
+def test_gates_say_on_which_side_the_figures_may_lie(found: Finding, astray: Astray | None) -> None:
+    assert found.astray is astray
+    assert found.doubted == (astray is not None)
 
 
 def test_a_doubted_finding_says_why() -> None:

@@ -7,7 +7,7 @@ from judging_cases import CONTEXT, GAP, POLICY, RULE, judge_one, measured
 
 from auditor.domain.budgets import Budget
 from auditor.domain.policies import Assurance, Effect, Limits
-from auditor.domain.readings import Bound, Unit
+from auditor.domain.readings import Astray, Bound, Unit
 from auditor.domain.verdicts import Outcome, Verdict
 from auditor.judging.judge import judge
 
@@ -75,6 +75,27 @@ def test_a_doubted_figure_may_fail_but_never_passes_or_withstands() -> None:
     withstood = measured(0.9, 0.85, 0.95, doubted=True, bound=AT_MOST)
     assert judge_one(accepting, withstood).outcome is Outcome.UNKNOWN
     assert judge_one(RULE, measured(0.5, 0.4, 0.6, doubted=True)).outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize(
+    ("astray", "above", "below"),
+    [
+        (None, Outcome.FAILED, Outcome.FAILED),
+        (Astray.TOO_HIGH, Outcome.UNKNOWN, Outcome.FAILED),
+        (Astray.TOO_LOW, Outcome.FAILED, Outcome.UNKNOWN),
+        (Astray.EITHER, Outcome.UNKNOWN, Outcome.UNKNOWN),
+    ],
+)
+def test_a_doubted_figure_does_not_fail_on_the_side_of_its_doubt(
+    astray: Astray | None, above: Outcome, below: Outcome
+) -> None:
+    rule = replace(RULE, limits=Limits(least=0.2, most=0.5))
+    for found, outcome in ((measured(0.9, 0.8, 0.95), above), (measured(0.1, 0.05, 0.15), below)):
+        finding = judge_one(rule, replace(found, doubted=True, astray=astray))
+        assert finding.outcome is outcome
+        assert ("doubt" in finding.message) == (outcome is Outcome.UNKNOWN)
+    kept = replace(measured(0.3, 0.25, 0.35), doubted=True, astray=astray)
+    assert judge_one(rule, kept).outcome is Outcome.UNKNOWN
 
 
 def test_no_reading_is_unknown() -> None:
@@ -248,3 +269,27 @@ def test_an_attack_is_told_as_a_bound() -> None:
     assert "Asked: accuracy at eps 0.02 of at least 0.8." in message
     assert "at norm linf. The truth is at most that: a stronger search may find less." in message
     assert "That proves nothing, and the policy accepts it." in message
+
+
+def test_a_large_figure_is_told_to_the_digit_that_keeps_it_off_its_limit() -> None:
+    rule = replace(RULE, limits=Limits(most=12_000))
+    finding = judge_one(rule, measured(12_000.2, 12_000.1, 12_001.0, unit=Unit.BYTE))
+    assert "12,000.2 bytes (95 % interval 12,000.1 bytes to 12,001 bytes" in finding.message
+
+
+def test_bounds_of_arithmetic_are_told_without_confidence_or_sample() -> None:
+    worked_out = measured(2.0, 1.99, 2.0, confidence=None, n=0)
+    assert "Found: 2 (bounds 1.99 to 2)." in judge_one(RULE, worked_out).message
+
+
+@pytest.mark.parametrize(
+    ("require", "said"),
+    [
+        ('reading.value != "shown"', "(anything but “shown”)"),
+        ("reading.value", "(yes)"),
+        ('reading.value != "a" || true', '(`reading.value != "a" || true`)'),
+    ],
+)
+def test_a_condition_is_told_in_words_where_it_asks_for_one(require: str, said: str) -> None:
+    rule = replace(RULE, limits=None, require=require)
+    assert judge_one(rule, measured("shown")).message.startswith(f"Asked: {RULE.title} {said}.")

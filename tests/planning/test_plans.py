@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from auditor.checks.fairness.groups import Groups
-from auditor.domain.budgets import SECONDS_A_TRAINED_ROW, Budget, Cost, Size
+from auditor.domain.budgets import SECONDS_A_TRAINED_ROW, Budget, Cost, Foretold, Shortage, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Metric, Need
 from auditor.domain.evidence import Evidence
@@ -247,3 +247,42 @@ def test_197_black_applicants_cannot_decide_a_gap_of_ten_points_among_those_who_
     assert few.foreseen.rows > 2000
     (many,) = plan(policy, {"fairness.groups": Groups()}, loans(50)).rules
     assert many.foreseen.prospect is Prospect.LIKELY
+
+
+class Short(Known):
+    """A check that cannot tell shares of fewer than 1,000 rows."""
+
+    emits: ClassVar[Mapping[str, Metric]] = {
+        **Known.emits, "verdict": Metric("Verdict", Unit.NONE, Bound.AT_LEAST, exact=True)
+    }  # fmt: skip
+
+    def foretell(self, size: Size) -> Foretold:
+        lack = Shortage("400 rows cannot carry it", 1000)
+        return Foretold(("a fifth is set aside",), {} if size.rows >= 1000 else {"share": lack})
+
+
+@pytest.mark.parametrize(("rows", "short"), [(400, True), (1000, False)])
+def test_a_figure_that_the_rows_cannot_carry_is_not_promised(rows: int, short: bool) -> None:  # noqa: FBT001 -- of a table
+    outlook = replace(OUTLOOK, size=Size(rows=rows, classes=2))
+    policy = replace(POLICY, rules=(replace(RULE, limits=Limits(least=0.5)),))
+    found = plan(policy, {Known.id: Short()}, outlook)
+    (check,), (asked,) = found.checks, found.rules
+    assert check.notes[0] == "a fifth is set aside"
+    if not short:
+        assert len(check.notes) == 1
+        assert asked.foreseen.prospect is not Prospect.UNANSWERABLE
+        return
+    assert check.notes[1:] == (
+        "no share: 400 rows cannot carry it. It takes 1,000 evaluation rows",
+    )
+    assert asked.foreseen.prospect is Prospect.UNANSWERABLE
+    assert asked.foreseen.rows == 1000
+    assert "400 rows cannot carry it. It takes 1,000 evaluation rows." in asked.foreseen.message
+
+
+def test_a_verdict_may_stay_open_however_exact_its_words_are() -> None:
+    asked = replace(RULE, metric="verdict", limits=None, require='reading.value != "shown"')
+    policy = replace(POLICY, rules=(replace(asked, accept_withstood=True),))
+    (found,) = plan(policy, {Known.id: Short()}, OUTLOOK).rules
+    assert found.foreseen.prospect is Prospect.UNFORESEEN
+    assert "inconclusive stays possible" in found.foreseen.message

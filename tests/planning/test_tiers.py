@@ -1,6 +1,7 @@
 """What one more input would unlock, derived from what the checks say that they need and want."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -8,8 +9,10 @@ from hypothesis import strategies as st
 from test_plans import POLICY, Known
 
 from auditor.checks.discovery import discover
+from auditor.domain.absences import ABSENT
 from auditor.domain.budgets import Size
 from auditor.domain.checks import Need
+from auditor.domain.datasets import Role
 from auditor.planning.plan import plan
 from auditor.planning.plans import Outlook
 from auditor.planning.tiers import FAMILIES, INPUTS, Tier, tiers
@@ -59,6 +62,19 @@ def test_an_input_beside_which_another_is_missing_promises_nothing_alone() -> No
     assert rows["model"].answers == (GUESS.id,)
 
 
+def test_an_input_beside_which_another_is_missing_says_which() -> None:
+    rows = found({Need.RECIPE, Need.TRAINING})
+    assert rows["recipe"].waits == {SPOIL.id: ("training set",), LOSS.id: ("training set",)}
+    assert rows["training set"].waits == {SPOIL.id: ("recipe",)}
+    assert rows["model"].waits == {LOSS.id: ("training set",), SPOIL.id: ("recipe", "training set")}
+
+
+def test_no_input_waits_for_what_nobody_can_hand_over() -> None:
+    made = check("privacy.attribute", {Need.CLASSIFICATION, Need.MODEL})
+    (tier,) = tiers([made], {made.id: frozenset({Need.CLASSIFICATION})})
+    assert tier.waits == {}
+
+
 def test_checks_of_other_families_are_not_spoken_of() -> None:
     assert tiers([OTHER], {OTHER.id: frozenset({Need.LABELS})}) == ()
 
@@ -90,11 +106,16 @@ def test_a_plan_says_what_each_input_unlocks() -> None:
     outlook = Outlook(
         size=Size(rows=10, classes=2), target="cpu", lacking={LOSS.id: frozenset({Need.TRAINING})}
     )
+    outlook = replace(outlook, absent={Need.TRAINING: ABSENT[Role.TRAINING]})
     said = plan(POLICY, {LOSS.id: LOSS()}, outlook).to_json()["tiers"]
     assert isinstance(said, list)
+    why = f"{ABSENT[Role.TRAINING].detail} {ABSENT[Role.TRAINING].cure}"
     assert said[1] == {
-        "input": "training set", "here": False, "answers": [], "adds": [LOSS.id], "deepens": []
+        "input": "training set", "here": False, "answers": [], "adds": [LOSS.id], "deepens": [],
+        "waits": {}, "why": why,
     }  # fmt: skip
+    assert said[0]["waits"] == {LOSS.id: ["training set"]}  # type: ignore[index,call-overload]  # JSON
+    assert not said[0]["why"]  # type: ignore[index,call-overload]  # JSON
 
 
 def test_models_that_are_handed_over_deepen_what_can_use_them() -> None:

@@ -13,6 +13,7 @@ from rendering_records import EVERY_RECORD, FAILING, HOSTILE, OPEN, PASSING, SIL
 from auditor.domain.policies import Mode
 from auditor.domain.records import AuditRecord
 from auditor.domain.verdicts import Outcome
+from auditor.rendering.measurements import measurement_rows
 from auditor.rendering.report import render_html
 from auditor.rendering.visible import visible
 
@@ -222,3 +223,26 @@ def test_outcomes_are_told_apart_without_colour() -> None:
     page = page_of(FAILING)
     symbols = {a["id"] for tag, a in page.elements if tag == "symbol"}
     assert symbols == {f"i-{outcome.value}" for outcome in Outcome}
+
+
+def test_the_table_of_measurements_keeps_intervals_on_their_side_of_limits() -> None:
+    index = records.index_of("quality.accuracy", "accuracy")
+    limit = next(rule.limits for rule in records.POLICY.rules if rule.id == "accurate")
+    assert limit is not None
+    assert limit.least is not None
+    plain = records.measured("quality.accuracy", "accuracy", 0.93, 0.9, 0.99)
+    kept = replace(plain, low=limit.least + 1e-4)
+    readings = (*FAILING.readings[:index], kept, *FAILING.readings[index + 1 :])
+    row = measurement_rows(inputs_of(replace(FAILING, readings=readings)))[index]
+    assert row.interval.startswith("90.01 %")
+
+
+def test_evidence_that_several_rows_rest_on_is_listed_once_in_a_row() -> None:
+    one = records.measured("quality.accuracy", "accuracy", 0.93, 0.9, 0.99, evidence=("sha256:1",))
+    other = replace(one, evidence=("sha256:2",))
+    bare = replace(one, evidence=())
+    record = replace(FAILING, readings=(one, one, other, one, one, one, bare, bare), findings=())
+    told = [row.evidence for row in measurement_rows(inputs_of(record))]
+    first, second = told[0], told[2]
+    assert len({first, second, "as above", ""}) == 4
+    assert told == [first, "as above", second, first, "as above", "as above", "", ""]

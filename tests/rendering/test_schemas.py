@@ -1,14 +1,16 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
-from rendering_records import EVERY_RECORD, FAILING
+from rendering_records import EVERY_RECORD, FAILING, measured
 
-from auditor.domain.readings import Reason
+from auditor.domain.readings import Astray, Measurement, Reason
+from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.rendering.schemas import mistakes, validate_record
 from auditor.shipped import shipped
@@ -90,3 +92,14 @@ def test_a_rule_with_two_bounds_or_none_breaks_the_policy_schema() -> None:
         ({"at_least": 0, "at_most": 1}, False),
     ):
         assert (mistakes("policy", {**policy, "rules": [{**rule, **bounds}]}) == []) == good
+
+
+@pytest.mark.parametrize("astray", [None, *Astray])
+def test_a_doubt_with_a_direction_is_published_and_read_again(astray: Astray | None) -> None:
+    doubted = replace(measured("quality.accuracy", "accuracy", 0.5, 0.4, 0.6), doubted=True)
+    record = replace(FAILING, readings=(replace(doubted, astray=astray),), findings=())
+    assert validate_record(as_json(record)) == []
+    (again,) = read_record(record.canonical()).readings
+    assert isinstance(again, Measurement)
+    assert again.astray is astray
+    assert ("astray" in as_json(record)["readings"][0]) == (astray is not None)

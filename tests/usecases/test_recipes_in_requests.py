@@ -4,16 +4,19 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+import pytest
 from watching import Nobody
 
 from auditor.auditfiles.reading import read_audit_file
 from auditor.audits import perform
+from auditor.costing import cost
 from auditor.domain.recipes import RecipeRef
 from auditor.domain.record_json import read_record
+from auditor.errors import AuditFileError
 from auditor.preparing import Overrides, Prepared, prepare
 from auditor.rendering.schemas import validate_record
 from auditor.settings import Settings
-from auditor.wiring import beside, readers, workplace
+from auditor.wiring import OPENERS, beside, readers, workplace
 
 AUDIT = """\
 apiVersion: auditor/v1
@@ -52,37 +55,37 @@ def test_the_code_is_an_input_by_its_digest_and_the_request_names_it(tmp_path: P
 
 def test_leave_to_run_without_a_sandbox_is_in_the_record(tmp_path: Path) -> None:
     text = AUDIT + RECIPE.replace("false", "unsandboxed")
-    request = audited(tmp_path, text, "a = 1\n").request
+    request = audited(tmp_path, text, "train = 1\n").request
     assert request.recipe is not None
     assert request.recipe.unsandboxed
     assert request.to_json()["recipe"]["unsandboxed"] is True
 
 
 def test_another_code_makes_another_request(tmp_path: Path) -> None:
-    one = audited(tmp_path, AUDIT + RECIPE, "a = 1\n").request
-    two = audited(tmp_path, AUDIT + RECIPE, "a = 2\n").request
+    one = audited(tmp_path, AUDIT + RECIPE, "train = 1\n").request
+    two = audited(tmp_path, AUDIT + RECIPE, "train = 2\n").request
     assert one.digest != two.digest
 
 
 def test_a_request_without_a_recipe_says_nothing_of_one(tmp_path: Path) -> None:
-    assert "recipe" not in audited(tmp_path, AUDIT, "a = 1\n").request.to_json()
+    assert "recipe" not in audited(tmp_path, AUDIT, "train = 1\n").request.to_json()
 
 
 def test_what_runs_is_the_copy_that_was_digested(tmp_path: Path) -> None:
     parts = readers(tmp_path)
     text = AUDIT + RECIPE
-    audited(tmp_path, text, "first = 1\n")
+    audited(tmp_path, text, "train = 1\n")
     file = read_audit_file(text.encode(), "audit.yaml", parts.resolve_target)
     with prepare(file, beside(tmp_path / "audit.yaml"), ONE, parts) as prepared:
-        (tmp_path / "recipe.py").write_text("second = 2\n")
+        (tmp_path / "recipe.py").write_text("train = 2\n")
         source = prepared.materials.recipe
         assert source is not None
-        assert source.path.read_text() == "first = 1\n"
+        assert source.path.read_text() == "train = 1\n"
 
 
 def test_a_record_keeps_the_recipe_and_rests_on_it(tmp_path: Path) -> None:
     text = AUDIT + RECIPE
-    audited(tmp_path, text, "a = 1\n")
+    audited(tmp_path, text, "train = 1\n")
     parts = readers(tmp_path)
     file = read_audit_file(text.encode(), "audit.yaml", parts.resolve_target)
     settings = Settings(tmp_path / "home", f"sqlite:///{tmp_path / 'auditor.db'}")
@@ -94,7 +97,66 @@ def test_a_record_keeps_the_recipe_and_rests_on_it(tmp_path: Path) -> None:
         record = perform(prepared, place.surroundings(), Nobody())
         named = prepared.request.recipe
         assert named is not None
-        assert place.store.blobs.get(named.digest) == b"a = 1\n"
+        assert place.store.blobs.get(named.digest) == b"train = 1\n"
     assert read_record(record.canonical()).request.recipe == named
     assert [edge.role for edge in record.lineage if edge.destination == named.digest] == ["recipe"]
     assert validate_record(record.to_json()) == []
+
+
+@pytest.mark.parametrize(
+    ("section", "code", "said"),
+    [
+        ("", "def other(): ...", "recipe.function: recipe.py defines no train"),
+        (
+            ", dp_train: private",
+            "def train(): ...",
+            "recipe.dp_train: recipe.py defines no private",
+        ),
+        ("", "class A:\n    def train(self): ...", "defines no train"),
+        ("", "x = 1\ndef train(:", "recipe.py:2: invalid syntax"),
+    ],
+)
+def test_a_function_that_is_not_there_is_named_before_anything_runs(
+    tmp_path: Path, section: str, code: str, said: str
+) -> None:
+    text = AUDIT + RECIPE.replace("}", f"{section}}}")
+    with pytest.raises(AuditFileError) as raised:
+        audited(tmp_path, text, code)
+    assert said in raised.value.problem
+    assert raised.value.cure
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from mine import learn as train",
+        "from mine import *",
+        "train = make()",
+        "try:\n    from a import train\nexcept ImportError:\n    def train(): ...",
+        "def make():\n    global train\n    train = 1",
+        "globals()['train'] = 1",
+        "def __getattr__(name): ...",
+    ],
+)
+def test_a_function_that_may_be_there_is_left_to_be_found_when_it_runs(
+    tmp_path: Path, code: str
+) -> None:
+    assert audited(tmp_path, AUDIT + RECIPE, code).request.recipe is not None
+
+
+def test_a_plan_says_that_a_recipe_is_named_and_may_not_be_run(tmp_path: Path) -> None:
+    (tmp_path / "recipe.py").write_text("def train(X, y, seed): ...")
+    audited(tmp_path, AUDIT, "")
+    asked = Overrides(only=("privacy.membership",))
+    tiers = {}
+    for text in (AUDIT, AUDIT + RECIPE):
+        (tmp_path / "recipe.py").write_text("def train(X, y, seed): ...")
+        parts = readers(tmp_path)
+        file = read_audit_file(text.encode(), "audit.yaml", parts.resolve_target)
+        with prepare(file, beside(tmp_path / "audit.yaml"), asked, parts) as prepared:
+            (plan,) = cost(prepared, OPENERS).values()
+        tiers[text] = next(tier for tier in plan.tiers if tier.input == "recipe")
+    assert not any(tier.here for tier in tiers.values())
+    assert "names no recipe" in tiers[AUDIT].why
+    assert "gives no leave to run it" in tiers[AUDIT + RECIPE].why
+    assert "recipe.allow: true" in tiers[AUDIT + RECIPE].why

@@ -107,6 +107,19 @@ def test_an_interval_reading_that_is_no_timing_must_meet() -> None:
     assert not agree(record(loose), record(replace(loose, value=0.99, low=0.97, high=1.0)))
 
 
+@pytest.mark.parametrize(("was", "now"), [("shown", "no evidence at this power"), (True, False)])
+def test_words_and_answers_of_a_run_that_may_scatter_are_compared_all_the_same(
+    was: str | bool,  # noqa: FBT001 -- of a table
+    now: str | bool,  # noqa: FBT001 -- of a table
+) -> None:
+    said = replace(SHARE, value=was, low=None, high=None, repeat=Repeat.INTERVAL, unit=Unit.NONE)
+    assert agree(record(said), record(said))
+    assert not agree(record(said), record(replace(said, value=now)))
+    assert not agree(record(said), record(replace(said, value=now), identity="haswell"))
+    number = replace(said, value=3.0)
+    assert agree(record(number), record(replace(number, value=4.0))), "seen once, without interval"
+
+
 def test_missing_and_new_readings_do_not_agree() -> None:
     assert not agree(record(SHARE), record())
     assert not agree(record(SHARE), record(SHARE, replace(SHARE, metric="auc")))

@@ -16,7 +16,7 @@ from auditor.domain.datasets import Dataset, Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.policies import Control
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.readings import Astray, Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Classification, Floats
 from auditor.stats.confident_learning import confident, joint, margins, noise
@@ -139,6 +139,7 @@ class Labels:
             Unit.SHARE,
             params={"data": role},
             doubted=True,
+            astray=Astray.EITHER,
             details=details,
         )
 

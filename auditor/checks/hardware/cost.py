@@ -14,7 +14,7 @@ from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Unit
+from auditor.domain.readings import Astray, Bound, Gap, Measurement, Reading, Reason, Repeat, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Floats
 
@@ -171,6 +171,7 @@ def _price(rate: Reading, about: Mapping[str, Json]) -> Reading:
         unit=Unit.NONE,
         repeat=Repeat.INTERVAL,
         doubted=rate.doubted,
+        astray=Astray.TOO_HIGH if rate.doubted else None,
         details={**rate.details, "price_per_hour": hour, "price_per_query": query},
     )
 

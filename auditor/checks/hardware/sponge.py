@@ -17,7 +17,7 @@ from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Repeat, Unit
+from auditor.domain.readings import Astray, Bound, Gap, Measurement, Reading, Repeat, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Array, Floats
 from auditor.stats.permutations import p_value, swapped_within
@@ -154,6 +154,7 @@ class Sponge:
                 bound=Bound.AT_LEAST,
                 repeat=Repeat.INTERVAL,
                 doubted=bool(noise),
+                astray=Astray.EITHER if noise else None,
                 details=details,
             )
             for metric, interval in zip(self.emits, (ratio, seconds), strict=True)

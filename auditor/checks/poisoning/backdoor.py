@@ -59,11 +59,13 @@ class Backdoor:
     much.
 
     The blind scans know squares and patterns. A mark of another form is at best named by the twin
-    alone, which is ``inconclusive``, and often by none. A backdoor of several targets, one that a
-    rare thing in the scene triggers, or one that moves pixels a little everywhere can stay unseen:
-    the figures are bounds. Triggers keep the ranges and
-    steps of the input space, not the relations between columns of a table. Up to ``examples``
-    triggered rows are kept with their clean inputs.
+    alone, which is ``inconclusive``, and often by none. That a mask works here and not on clean
+    models is no sign by itself: nearly every clean model has such masks of its own. A backdoor that
+    sends the rows of one class alone to another is not looked for. One of several targets, one that
+    a rare thing in the scene triggers, or one that moves pixels a little everywhere can stay
+    unseen: the figures are bounds. Triggers keep the ranges and steps of the input space, not the
+    relations between columns of a table. Up to ``examples`` triggered rows are kept with their
+    clean inputs.
     """
 
     rows: int = 200

@@ -15,7 +15,7 @@ from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Gap, Measurement, Reading, Unit
+from auditor.domain.readings import Astray, Bound, Gap, Measurement, Reading, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import class_names
 from auditor.exposing.attribute_attack import Guesses, Oracle, guess
@@ -182,6 +182,7 @@ class Attribute:
             bound=Bound.AT_LEAST,
             params=params,
             doubted=unlike,
+            astray=Astray.EITHER if unlike else None,
             details=details,
         )
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.budgets import Budget, Cost, Foretold, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import Role
@@ -16,9 +16,11 @@ from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Reading
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Floats
+from auditor.exposing.foretelling import foretold
 from auditor.exposing.gates import blind_scores
 from auditor.exposing.labels import Decide, of_stack, of_target, steadiness
-from auditor.exposing.membership import AUC, EMITS, readings
+from auditor.exposing.membership import AUC, EMITS, RATES, readings
+from auditor.exposing.pools import held_back
 from auditor.exposing.ready import alike, choose
 from auditor.exposing.sided import MODELS, sided
 from auditor.exposing.standins import KINDS, stand_ins
@@ -39,8 +41,9 @@ class Membership:
     ``loss`` takes the chance of the label; ``rmia`` (Zarifzadeh et al. 2024) and ``lira`` (Carlini
     et al. 2022) compare it with what ``models`` stand-ins of each of ``stand_ins`` say that saw the
     row or did not; with a recipe, ``retrained`` more are trained by it, and have to agree with the
-    artifact as they agree with one another; ``shadows`` of the owner's that are ready are taken in
-    their place, by the same test. A model that gives labels alone is asked about
+    artifact as they agree with one another: on a fifth of the evaluation rows, 500 at most, which
+    are set aside for that and are no non-members; ``shadows`` of the owner's that are ready are
+    taken in their place, by the same test. A model that gives labels alone is asked about
     ``copies`` noisy copies a row and scale, and stand-ins are asked in the same way; no recipe is
     run for it. A leak is shown only if chance does not explain it, members and non-members look
     alike to whom no model is known, and the same attack finds less on models that saw neither: on
@@ -121,16 +124,24 @@ class Membership:
     def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
         """Half width of the area where members look like all others."""
         members = min(self.rows, size.beside.get(Role.TRAINING.value, 0))
-        others = min(self.rows, size.rows)
+        held = held_back(size.rows) if self._holds(size) else 0
+        others = min(self.rows, size.rows - held)
         if min(members, others) < 2:  # noqa: PLR2004 -- no interval
             return {}
         even = np.zeros(members + others)
         found = auc(even, np.arange(members + others) < members, confidence)
         return {AUC: (found.high - found.low) / 2}
 
+    def foretell(self, size: Size) -> Foretold:
+        """Say what is set aside for the recipe, and what the rows cannot carry."""
+        least = {name: needed for name, (_, needed) in RATES.items()}
+        return foretold(size, self.rows, self.emits, least, hold=self._holds(size))
+
     def observe(self, subject: Subject, shard: Shard) -> Evidence:
         """Ask the model about both kinds of rows, and train what stands in for it."""
         by_recipe = self.retrained > 1 and not isinstance(subject.recipe, Gap)
+        # No recipe is run for a model that gives labels alone, so that no row need be set aside.
+        by_recipe = by_recipe and not subject.labels_only(Role.EVALUATION)
         pool = choose(subject, self.rows, hold=by_recipe)
         if isinstance(pool, Gap):
             return {"gap": write_gap(pool)}
@@ -162,6 +173,9 @@ class Membership:
         if "gap" in evidence:
             return (read_gap(evidence["gap"]),)
         return tuple(readings(Witness.of(evidence), confidence, self.listed))
+
+    def _holds(self, size: Size) -> bool:
+        return self.retrained > 1 and size.recipe
 
     def _pool(self, size: Size) -> int:
         members = min(self.rows, size.beside.get(Role.TRAINING.value, 0))

@@ -1,15 +1,15 @@
 """What altering a model's answers takes from who wants to tell its training rows, and costs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.budgets import Budget, Cost, Foretold, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.datasets import Role
+from auditor.domain.datasets import TEXT, Role
 from auditor.domain.evidence import Evidence, Item
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.policies import Control
@@ -17,9 +17,10 @@ from auditor.domain.readings import Gap, Reading
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Classification, Floats
 from auditor.exposing.attacks import Shadows
+from auditor.exposing.foretelling import foretold
 from auditor.exposing.gates import blind_scores
-from auditor.exposing.labels import decided
-from auditor.exposing.mitigations import NONE, Answers, Mitigation
+from auditor.exposing.labels import SCALES, Decide, decided, of_stack, of_target, steadiness
+from auditor.exposing.mitigations import LABELS, NONE, Answers, Mitigation
 from auditor.exposing.obfuscation import EMITS, evidence_of, readings
 from auditor.exposing.pools import Pool, gather
 from auditor.exposing.sided import MODELS, taught_on_one_side
@@ -41,10 +42,13 @@ class Obfuscation:
     Answers are rounded to ``decimals``, cut to the ``top`` classes, to the label alone, given
     ``noise`` in nats, or cooled by ``temperatures``. The attack is that of Zarifzadeh et al.
     (2024) with ``models`` stand-ins, whose answers are altered in the same way, except for noise.
-    Nothing more is asked of the model, and the attacker does not adapt: what altering hides from
-    one who asks about noisy copies or averages noise away is less, and ``auc_change`` a bound. Of
-    labels alone the attack knows whether the one answer is right. Costs are those on rows that it
-    did not learn from.
+    Labels alone are attacked twice: at strength 0 by who knows whether the one label is right, and
+    at strength ``copies`` by who asks for the labels of so many noisy copies a row and scale too,
+    and takes the share that keeps the row's label in place of its chance (Choquette-Choo et al.
+    2021); of texts there are no noisy copies. For other ways nothing more is asked of the model,
+    and the attacker does not adapt: what they hide from one who averages noise away, or asks about
+    noisy copies, is less, and ``auc_change`` a bound. Costs are those on rows that the model did
+    not learn from.
     """
 
     rows: int = 2000
@@ -53,6 +57,7 @@ class Obfuscation:
     top: tuple[int, ...] = (1, 3)
     noise: tuple[float, ...] = (0.5,)
     temperatures: tuple[float, ...] = (2.0,)
+    copies: int = 4
 
     id: ClassVar[str] = "privacy.obfuscation"
     version: ClassVar[int] = 1
@@ -77,13 +82,19 @@ class Obfuscation:
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
         Budget.SMOKE: {},
-        Budget.CI: {"rows": 10_000, "decimals": (1, 2), "temperatures": (2.0, 4.0)},
+        Budget.CI: {
+            "rows": 10_000,
+            "decimals": (1, 2),
+            "temperatures": (2.0, 4.0),
+            "copies": 10,
+        },
         Budget.FULL: {
             "rows": 20_000,
             "models": 32,
             "decimals": (1, 2, 3),
             "noise": (0.5, 1.0, 2.0),
             "temperatures": (2.0, 4.0, 8.0),
+            "copies": 30,
         },
     }
     grid: ClassVar[Mapping[str, str]] = {}
@@ -91,7 +102,7 @@ class Obfuscation:
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
         least = (*self.top, *self.temperatures, *self.noise, *(it + 1 for it in self.decimals))
-        if min((self.rows, self.models - 2, *least)) <= 0:
+        if min((self.rows, self.models - 2, self.copies + 1, *least)) <= 0:
             message = f"answers cannot be altered by {self}"
             raise ValueError(message)
 
@@ -102,20 +113,28 @@ class Obfuscation:
             PLAIN,
             *(Mitigation("rounding", float(it)) for it in self.decimals),
             *(Mitigation("top", float(it)) for it in self.top),
-            Mitigation("labels", 0.0),
+            Mitigation(LABELS, 0.0),
+            *([Mitigation(LABELS, float(self.copies))] if self.copies else []),
             *(Mitigation("noise", it) for it in self.noise),
             *(Mitigation("temperature", it) for it in self.temperatures),
         )
 
     def cost(self, size: Size) -> Cost:
-        """Ask once a row."""
+        """Ask once a row; then for its label and those of its noisy copies, where there are any."""
         members = min(self.rows, size.beside.get(Role.TRAINING.value, 0))
         pool = members + min(self.rows, size.rows)
-        return Cost(queries=pool, seconds=SECONDS_A_ROW_AND_MODEL * pool * (self.models + MODELS))
+        return Cost(
+            queries=pool * (1 + (1 + self.copies * len(SCALES)) * bool(self.copies)),
+            seconds=SECONDS_A_ROW_AND_MODEL * pool * (self.models + MODELS),
+        )
 
     def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
         """Say nothing: changes are as sure as the answers are alike."""
         return {}
+
+    def foretell(self, size: Size) -> Foretold:
+        """Say whether there are too few rows for any of it."""
+        return foretold(size, self.rows, self.emits, {}, hold=False)
 
     def observe(self, subject: Subject, shard: Shard) -> Evidence:
         """Ask the model about both kinds of rows, and alter what it and its stand-ins say."""
@@ -136,10 +155,8 @@ class Obfuscation:
         )
         own, seen = taught_on_one_side(subject, pool, said.shape[1], NETWORK_KIND)
         altered: dict[str, Item] = {}
-        for way in self._useful(subject):
-            answers = _answers(subject, pool, way(said, subject.seed))
-            told = tuple(_shadows(it, features, pool, way) for it in (stack, own))
-            altered |= evidence_of(way, answers, *told)
+        for way in self._useful(subject, pool):
+            altered |= self._altered(subject, pool, said, way, (stack, own))
         blind = blind_scores(features, pool.labels, pool.member, subject.seed)
         kept = StandIns(
             {NETWORK_KIND: Shadows(_shadows(stack, features, pool, PLAIN), include)},
@@ -156,11 +173,33 @@ class Obfuscation:
         ways = tuple(way for way in self.ways if f"chance_{way.key}" in evidence)
         return tuple(readings(evidence, Witness.of(evidence), ways, confidence))
 
-    def _useful(self, subject: Subject) -> tuple[Mitigation, ...]:
-        """Return the ways that change anything of so many classes."""
+    def _altered(
+        self, subject: Subject, pool: Pool, said: Floats, way: Mitigation, stacks: tuple[Stack, ...]
+    ) -> dict[str, Item]:
+        """Return what the model and its stand-ins say where answers are altered in a way."""
+
+        def steady(decide: Decide) -> Floats:
+            return steadiness(subject, pool.inputs, pool.labels, decide, int(way.strength))
+
+        answers = _answers(subject, pool, way(said, subject.seed))
+        if way.of_copies:
+            answers = replace(answers, chance=steady(of_target(subject)))
+            shadows, sided = (steady(of_stack(subject, it)) for it in stacks)
+        else:
+            features = numbers(pool.inputs)
+            shadows, sided = (_shadows(it, features, pool, way) for it in stacks)
+        return evidence_of(way, answers, shadows, sided)
+
+    def _useful(self, subject: Subject, pool: Pool) -> tuple[Mitigation, ...]:
+        """Return the ways that change anything of so many classes; of texts are no noisy copies."""
         task = subject.task
         classes = len(task.classes) if isinstance(task, Classification) else 0
-        return tuple(it for it in self.ways if it.name != "top" or it.strength < classes - 1)
+        texts = pool.inputs.dtype.kind == TEXT
+        return tuple(
+            it
+            for it in self.ways
+            if (it.name != "top" or it.strength < classes - 1) and not (texts and it.of_copies)
+        )
 
 
 def _answers(subject: Subject, pool: Pool, altered: Floats) -> Answers:
