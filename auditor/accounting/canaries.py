@@ -115,13 +115,12 @@ def plant(
     )
 
 
-def watch(
-    recipe: DpRecipe, function: str, planted: Planted, seed: int, rate: float
-) -> Observed:
+def watch(recipe: DpRecipe, function: str, planted: Planted, seed: int, rate: float) -> Observed:
     """Train by the owner's private training, and return what its gradients show of each canary.
 
-    ``rate`` is the chance that is claimed with which a record enters a step. Raises ``RecipeError`` where it fails, returns other than ``hooks.CanaryHook.seen`` does, or its
-    hook was told of no step or of no record.
+    ``rate`` is the claimed chance with which a record enters a step. Raises ``RecipeError`` where
+    training fails, returns other than ``hooks.CanaryHook.seen`` does, or its hook was told of no
+    step or of no record.
     """
     arrays = {"inputs": planted.inputs, "labels": planted.labels, "canary": planted.canary}
     count = len(planted.included)

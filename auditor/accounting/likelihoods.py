@@ -1,4 +1,4 @@
-"""How much likelier each canary's coordinate is, over all noisy steps, with the canary than without.
+"""How much likelier all steps of a canary's coordinate are with the canary than without it.
 
 A step that holds a canary moves its coordinate by a clip, and a step that does not leaves noise.
 No other score of the noisy sums tells better who was in (Neyman and Pearson): it is the privacy
