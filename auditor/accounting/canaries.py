@@ -115,15 +115,16 @@ def plant(
     )
 
 
-def watch(recipe: DpRecipe, function: str, planted: Planted, seed: int) -> Observed:
+def watch(recipe: DpRecipe, function: str, planted: Planted, seed: int, rate: float) -> Observed:
     """Train by the owner's private training, and return what its gradients show of each canary.
 
-    Raises ``RecipeError`` where it fails, returns other than ``hooks.CanaryHook.seen`` does, or its
-    hook was told of no step or of no record.
+    ``rate`` is the claimed chance with which a record enters a step. Raises ``RecipeError`` where
+    training fails, returns other than ``hooks.CanaryHook.seen`` does, or its hook was told of no
+    step or of no record.
     """
     arrays = {"inputs": planted.inputs, "labels": planted.labels, "canary": planted.canary}
     count = len(planted.included)
-    told = recipe.call(function, arrays, {"canaries": count, "seed": seed}, seed)
+    told = recipe.call(function, arrays, {"canaries": count, "seed": seed, "rate": rate}, seed)
     scores = told.get("scores")
     whole = all(np.asarray(told.get(name, ())).size == 1 for name in ("steps", "drawn"))
     if scores is None or scores.shape != (count,) or not np.isfinite(scores).all() or not whole:

@@ -87,7 +87,7 @@ def unseen(claim: PrivacyClaim, trial: Trial) -> str:
     if not trial.steps or not trial.drawn:
         return "the hook was told of no step, so that it saw nothing of the canaries"
     found, error = separation(trial.scores, trial.included), spread(trial)
-    meant = ideal(claim, len(trial.scores)).separation
+    meant = ideal(claim, len(trial.scores)).told(1.0).separation
     if found < meant - CLEARLY * error:
         return (
             f"the hook sees too little of the canaries: one that is in scores above one that is "

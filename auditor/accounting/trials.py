@@ -110,8 +110,12 @@ def power(claim: PrivacyClaim, trial: Trial, against: Held) -> float | None:
 
 def ideal(claim: PrivacyClaim, canaries: int) -> Ideal:
     """Return the clearest canaries that training as claimed can have."""
-    rate = 1.0 if claim.sampling is Sampling.FULL_BATCH else min(1.0, claim.sampling_rate)
-    return Ideal(canaries, claim.noise_multiplier, rate, claim.steps)
+    return Ideal(canaries, claim.noise_multiplier, rate_of(claim), claim.steps)
+
+
+def rate_of(claim: PrivacyClaim) -> float:
+    """Return the claimed chance with which a record enters a step."""
+    return 1.0 if claim.sampling is Sampling.FULL_BATCH else min(1.0, claim.sampling_rate)
 
 
 def counted(claim: PrivacyClaim, trial: Trial) -> tuple[Fault, ...]:

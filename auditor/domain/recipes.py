@@ -1,9 +1,9 @@
 """The recipe: how an artifact was made, as the owner's code that trains again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,18 @@ class Recipe(Protocol):
         """Train once, and return the ``[n, classes]`` probabilities of each array that is asked.
 
         Raises ``RecipeError`` where the code fails, takes too long or answers in another shape.
+        """
+        ...
+
+
+@runtime_checkable
+class Attended(Protocol):
+    """A recipe that says that it is still at work."""
+
+    def attended(self, pulse: Callable[[], None]) -> Recipe:
+        """Return the recipe, which calls ``pulse`` about every second while its code works.
+
+        Whatever that raises ends the code.
         """
         ...
 

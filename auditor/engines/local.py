@@ -15,6 +15,7 @@ from auditor.domain.records import Observation
 from auditor.domain.subjects import Shard, Subject, derive_seed
 from auditor.engines.affording import Allowance
 from auditor.engines.gaps import gap_from
+from auditor.engines.pulses import Said, attended
 from auditor.errors import AuditorError, CancelledError
 from auditor.measuring import CONFIDENCE, Result, Seen, parameters, readings
 from auditor.needs import unmet
@@ -72,7 +73,9 @@ def _observe(
     shard = Shard()
     seed = derive_seed(subject.audit_seed, check.id, shard)
     memory = Within(subject.memory, _name(check, subject, target, seed))
-    own = replace(subject, seed=seed, progress=watch.advanced, memory=memory)
+    said = Said(watch.advanced)
+    recipe = attended(subject.recipe, said)
+    own = replace(subject, seed=seed, progress=said, memory=memory, recipe=recipe)
     try:
         evidence = memory.recall(WHOLE)
         if evidence is None:

@@ -6,6 +6,7 @@ from typing import Any
 from auditor.errors import SubjectLostError
 from auditor.targets.frames import Anything, Frame
 from auditor.targets.processes import Child
+from auditor.targets.pulses import Pulse, unmoved
 
 
 class Keeper:
@@ -49,11 +50,14 @@ class Keeper:
         """How far the child is cut off from this machine."""
         return self.child.level.value
 
-    def ask(self, header: Mapping[str, Any], arrays: Mapping[str, Anything] | None = None) -> Frame:
+    def ask(
+        self, header: Mapping[str, Any], arrays: Mapping[str, Anything] | None = None,
+        pulse: Pulse = unmoved,
+    ) -> Frame:  # fmt: skip
         """Send one request within the target's time limit; see ``Child.ask`` for what it raises."""
         child = self.child
         try:
-            return child.ask(header, arrays, seconds=self.seconds)
+            return child.ask(header, arrays, seconds=self.seconds, pulse=pulse)
         except SubjectLostError:
             self.close()
             raise

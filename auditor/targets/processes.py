@@ -1,7 +1,6 @@
 """A child process that holds the artifact: asking it, ending it, and saying how it died."""
 
 import contextlib
-import math
 import os
 import select
 import signal
@@ -31,6 +30,7 @@ from auditor.targets.emulating import ready_emulator
 from auditor.targets.frames import PROTOCOL, Anything, Frame, FrameError, encode, receive
 from auditor.targets.isolation import Bounds, Isolation, child_environment, command
 from auditor.targets.messages import cause_of_death, last_words, plain
+from auditor.targets.pulses import Beat, Pulse, unmoved
 
 START_SECONDS = 60.0
 """For starting an interpreter and its libraries, whatever the model's own time limit."""
@@ -65,6 +65,7 @@ class Child:
         self._title = title
         self._memory_limit = bounds.memory_limit
         self._tail = b""
+        self._beat = Beat()
         held = bounds.on_auditor() if role in ON_FILE else _equipped(bounds)
         self._patience = 1.0 if held.emulator is None else EMULATED_PATIENCE
         self._process = subprocess.Popen(  # noqa: S603 -- our own command
@@ -90,13 +91,14 @@ class Child:
 
     def ask(
         self, header: Mapping[str, Any], arrays: Mapping[str, Anything] | None = None,
-        *, seconds: float,
+        *, seconds: float, pulse: Pulse = unmoved,
     ) -> Frame:  # fmt: skip
-        """Send one request and return its answer.
+        """Send one request and return its answer; what ``pulse`` raises ends the process.
 
         Raises ``SubjectLostError`` where the process died, hung, ran out of memory or broke the
         protocol (it is then ended), else what ``REFUSALS`` makes of its refusal.
         """
+        self._beat = Beat(pulse)
         reply = self._exchange(encode(Frame(header, arrays or {})), seconds)
         if reply.header.get("ok") is not True:
             raise self._refusal(reply.header.get("error"))
@@ -179,10 +181,7 @@ class Child:
         poll.register(descriptor, event)
         if self._err >= 0:
             poll.register(self._err, select.POLLIN)
-        left = end - time.monotonic()
-        ready = poll.poll(math.ceil(left * 1000)) if left > 0 else []
-        if not ready:
-            raise TimeoutError
+        ready = self._beat.wait(poll, end)
         if any(found == self._err for found, _ in ready) and not self._listen():
             self._err = -1  # closed: polling it again would spin
 

@@ -32,6 +32,7 @@ from auditor.targets.isolation import Bounds, Isolation, strongest
 from auditor.targets.keeping import Keeper
 from auditor.targets.opening import open_model
 from auditor.targets.processes import Child
+from auditor.targets.pulses import Pulse, unmoved
 from auditor.targets.scores import PROBABILITIES, to_probabilities, to_scores
 
 FILE = "model.onnx"
@@ -56,10 +57,17 @@ class OpenedRecipe:
     question after a failure starts it anew.
     """
 
-    def __init__(self, keeper: Keeper, source: RecipeSource, task: Classification) -> None:
+    def __init__(
+        self, keeper: Keeper, source: RecipeSource, task: Classification, pulse: Pulse = unmoved
+    ) -> None:
         self._keeper = keeper
         self._source = source
         self._task = replace(task, output=Output.AUTO)
+        self._pulse = pulse
+
+    def attended(self, pulse: Pulse) -> "OpenedRecipe":
+        """Return the recipe in the same process, which calls ``pulse`` while its code works."""
+        return OpenedRecipe(self._keeper, self._source, self._task, pulse)
 
     @property
     def digest(self) -> str:
@@ -105,7 +113,7 @@ class OpenedRecipe:
             return self._ask("recipe_call", told, arrays).arrays
 
     def _ask(self, op: str, told: Mapping[str, Any], arrays: Mapping[str, Anything]) -> Frame:
-        return self._keeper.ask({"op": op, **told}, arrays)
+        return self._keeper.ask({"op": op, **told}, arrays, self._pulse)
 
     def _scores(self, rows: Array) -> Anything:
         parts = np.array_split(rows, range(ROWS, len(rows), ROWS))

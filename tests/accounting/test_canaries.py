@@ -58,7 +58,7 @@ def test_who_is_in_has_nothing_to_do_with_what_training_draws_from_the_same_seed
 
 
 def test_the_hook_gives_each_canary_a_coordinate_of_its_own_and_no_other() -> None:
-    hook = CanaryHook({"canary": np.array([NOBODY, 1, NOBODY, 0])}, {"canaries": 2})
+    hook = CanaryHook({"canary": np.array([NOBODY, 1, NOBODY, 0])}, {"canaries": 2, "rate": 0.5})
     joined = hook.join(np.ones((3, 4)), np.array([0, 1, 3]))
     assert joined[0].tolist() == [1, 1, 1, 1, 0, 0]
     assert joined[1].tolist() == [0, 0, 0, 0, 0, LOUD]
@@ -66,11 +66,13 @@ def test_the_hook_gives_each_canary_a_coordinate_of_its_own_and_no_other() -> No
 
 
 def test_the_hook_sums_up_what_it_is_told_of_steps() -> None:
-    hook = CanaryHook({"canary": np.array([NOBODY])}, {"canaries": 2})
-    hook.saw(np.array([1.0, 2.0]), 7)
-    hook.saw(np.array([0.5, -2.0]), 3)
+    hook = CanaryHook({"canary": np.array([NOBODY])}, {"canaries": 2, "rate": 0.5})
+    hook.saw(np.array([1.0, -1.0]), 7)
+    first = hook.seen()["scores"]
+    hook.saw(np.array([-1.0, 3.0]), 3)
     seen = hook.seen()
-    assert seen["scores"].tolist() == [1.5, 0.0]
+    assert first[0] > first[1]
+    assert seen["scores"][0] < seen["scores"][1]
     assert (seen["steps"].tolist(), seen["drawn"].tolist()) == ([2], [10])
 
 
@@ -78,7 +80,7 @@ def test_without_noise_the_sums_tell_every_canary() -> None:
     planted = plant(DATA, 100, 300, 5, filled=True)
     recipe = PrivateTraining(noise=1e-9, rate=0.1, steps=200)
     assert isinstance(recipe, DpRecipe)
-    seen = watch(recipe, "dp_train", planted, 5)
+    seen = watch(recipe, "dp_train", planted, 5, 0.1)
     assert separation(seen.scores, planted.included) == 1
     assert seen.steps == 200
     assert seen.drawn == pytest.approx(200 * 30, rel=0.05)
@@ -87,7 +89,7 @@ def test_without_noise_the_sums_tell_every_canary() -> None:
 def test_a_private_training_that_returns_other_things_is_refused() -> None:
     planted = plant(DATA, 100, 300, 5, filled=True)
     with pytest.raises(RecipeError, match="no scores of 100 canaries"):
-        watch(PrivateTraining(silent=True), "dp_train", planted, 5)
+        watch(PrivateTraining(silent=True), "dp_train", planted, 5, 0.1)
 
 
 @pytest.mark.parametrize("untold", ["steps", "drawn"])
@@ -98,7 +100,7 @@ def test_a_hook_that_was_told_nothing_is_refused_with_the_cure(untold: str) -> N
 
     planted = plant(DATA, 100, 300, 5, filled=True)
     with pytest.raises(RecipeError, match="saw nothing of the canaries") as raised:
-        watch(Untold(rate=0.1, steps=3), "dp_train", planted, 5)
+        watch(Untold(rate=0.1, steps=3), "dp_train", planted, 5, 0.1)
     assert "hook.attach" in raised.value.cure
 
 
@@ -106,9 +108,9 @@ def test_a_hook_that_was_told_nothing_is_refused_with_the_cure(untold: str) -> N
 def test_the_separation_that_noise_gives_is_that_of_simulated_canaries(
     noise: float, rate: float, steps: int
 ) -> None:
-    clearest = Ideal(40_000, noise, rate, steps)
-    drawn = separation(*clearest.scores(1.0, np.random.default_rng(0)))
-    assert clearest.separation == pytest.approx(drawn, abs=0.01)
+    told = Ideal(40_000, noise, rate, steps).told(1.0)
+    drawn = separation(*told.scores(40_000, np.random.default_rng(0)))
+    assert told.separation == pytest.approx(drawn, abs=0.01)
 
 
 def test_a_plain_recipe_is_asked_for_all_canaries_at_once() -> None:

@@ -44,7 +44,9 @@ def run(claim: PrivacyClaim, shrunk: float, seed: int) -> Trial:
     inputs = rng.normal(size=(1400, 8)).astype(np.float32)
     labels = (inputs[:, 0] > 0).astype(np.int64)
     planted = plant((inputs, labels), 1000, 1400, seed, filled=True)
-    seen = watch(Opacus(claim.noise_multiplier, shrunk), "dp_train", planted, seed)
+    seen = watch(
+        Opacus(claim.noise_multiplier, shrunk), "dp_train", planted, seed, claim.sampling_rate
+    )
     assert seen.steps is not None
     assert seen.drawn is not None
     records = len(planted.labels)

@@ -73,13 +73,13 @@ def test_honest_training_is_not_contradicted_and_not_called_confirmed(
         verdict = measured(readings, "verdict")
         assert verdict.value == "no evidence at this power"
         factor = verdict.details["noise_factor"]
-        assert factor in {3, 4}
+        assert factor in {2, 3, 4}
         assert f"at least {factor:g} times too little noise" in str(verdict.details["power"])
         assert measured(readings, "structural_findings").value == 0
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("claim", "noise", "open_"), [(claimed(), 1.0, 5), (STRICT, 4.0, 30)])
+@pytest.mark.parametrize(("claim", "noise", "open_"), [(claimed(), 1.0, 2), (STRICT, 4.0, 15)])
 def test_honest_training_is_contradicted_in_none_of_150_runs(
     claim: PrivacyClaim, noise: float, open_: int
 ) -> None:
@@ -93,18 +93,22 @@ def test_honest_training_is_contradicted_in_none_of_150_runs(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("claim", "noise"), [(claimed(), 1.0), (STRICT, 4.0)])
-@pytest.mark.parametrize("factor", [4.0, np.inf])
-def test_far_too_little_noise_is_contradicted_nearly_every_time(
-    claim: PrivacyClaim, noise: float, factor: float
-) -> None:
+@pytest.mark.parametrize(
+    ("claim", "noise"), [(claimed(), 0.25), (claimed(), 0.0), (STRICT, 1.0), (STRICT, 0.0)]
+)
+def test_far_too_little_noise_is_contradicted_every_time(claim: PrivacyClaim, noise: float) -> None:
     verdicts = [
-        measured(found(claim, PrivateTraining(noise=noise / factor), seed=seed), "verdict").value
+        measured(found(claim, PrivateTraining(noise=noise), seed=seed), "verdict").value
         for seed in range(100, 125)
     ]
-    # A quarter of the noise at 6.03 is just within reach: now and then the bound ends at 5.9.
-    near = claim.epsilon > 1 and factor == 4.0
-    assert verdicts.count("shown") >= (23 if near else 25)
+    assert verdicts == ["shown"] * 25
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_half_of_the_noise_contradicts_a_claim_of_six(seed: int) -> None:
+    readings = found(claimed(), PrivateTraining(noise=0.5), seed=seed)
+    assert measured(readings, "epsilon_lower_bound").value > 6.03
+    assert measured(readings, "verdict").value == "shown"
 
 
 def test_a_hook_that_is_not_attached_is_code_that_failed() -> None:

@@ -16,7 +16,7 @@ import pytest
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.recipes import NO_SANDBOX, Lesson, RecipeRef, RecipeSource
 from auditor.domain.tasks import Classification, Regression
-from auditor.errors import RecipeError
+from auditor.errors import CancelledError, RecipeError
 from auditor.targets.isolation import Isolation, strongest
 from auditor.targets.recipes import OpenedRecipe, open_recipe
 
@@ -369,3 +369,42 @@ def test_a_regression_is_not_trained_again(tmp_path: Path) -> None:
     with open_recipe(source(tmp_path, NEAREST), Regression(0.5)) as recipe:
         assert isinstance(recipe, Gap)
         assert recipe.reason is Reason.UNSUPPORTED
+
+
+SLEEPER = """
+import time
+
+def train(X, y, seed):
+    time.sleep(60)
+"""
+
+
+def test_while_code_works_a_pulse_is_felt_and_what_it_raises_ends_the_code(tmp_path: Path) -> None:
+    felt: list[float] = []
+
+    def pulse() -> None:
+        felt.append(time.monotonic())
+        if len(felt) == 2:
+            raise CancelledError("the user stopped", cure="Start again.")
+
+    with opened(source(tmp_path, SLEEPER)) as recipe:
+        began = time.monotonic()
+        attended = recipe.attended(pulse)
+        with pytest.raises(CancelledError):
+            attended.answers(LESSON, [ROWS])
+        assert felt[1] - felt[0] == pytest.approx(1, abs=0.5)
+        assert time.monotonic() - began < 30
+    assert attended.digest == recipe.digest
+
+
+def test_code_that_talks_all_the_time_is_attended_too(tmp_path: Path) -> None:
+    talker = (
+        SLEEPER.replace("time.sleep(60)", "").replace("import time", "import sys, time")
+        + "    while True: print('x', file=sys.stderr, flush=True); time.sleep(0.01)\n"
+    )
+    with opened(source(tmp_path, talker)) as recipe, pytest.raises(CancelledError):
+        recipe.attended(stop).answers(LESSON, [ROWS])
+
+
+def stop() -> None:
+    raise CancelledError("the user stopped", cure="Start again.")

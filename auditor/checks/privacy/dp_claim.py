@@ -19,7 +19,7 @@ from auditor.accounting.canaries import (
 from auditor.accounting.claim_readings import DIFFERENCE, FINDINGS, LOWER, RECOMPUTED
 from auditor.accounting.claim_readings import Statement as Stated
 from auditor.accounting.faults import Known, faults
-from auditor.accounting.trials import BLACK, WHITE, read_trial, write_trial
+from auditor.accounting.trials import BLACK, WHITE, rate_of, read_trial, write_trial
 from auditor.domain.artifacts import FileDigest, Structure
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
@@ -68,7 +68,7 @@ class DpClaim:
     level: float = 0.05
 
     id: ClassVar[str] = "privacy.dp_claim"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     title: ClassVar[str] = "The claim of differential privacy"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.PRIVACY_CLAIM})
     wants: ClassVar[frozenset[Need]] = frozenset({Need.RECIPE, Need.TRAINING})
@@ -170,7 +170,7 @@ class DpClaim:
         planted = plant((inputs, labels), canaries, records, seed, filled=filled)
         subject.progress(0, 1, f"training with {canaries} canaries")
         if isinstance(recipe, DpRecipe) and private is not None:
-            mode, seen = WHITE, watch(recipe, private, planted, seed)
+            mode, seen = WHITE, watch(recipe, private, planted, seed, rate_of(claim))
         else:
             mode, seen = BLACK, ask(recipe, planted, seed)
         subject.progress(1, 1, f"trained with {canaries} canaries")
