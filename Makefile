@@ -1,7 +1,8 @@
 # Every target makes what it needs, and is quick when nothing changed.
 #   make audit      audit the examples and write their reports
 #   make test       the fast tests          make test-slow   the slow ones
-#   make test-all   both                    make check       style, types, floors
+#   make test-long  simulations of minutes  make test-all    all of them
+#   make check      style, types, floors
 #   make docs       one page a check        make bench       measured comparisons
 #   make simulate   coverage and error rates of the statistics, by simulation
 
@@ -10,7 +11,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := audit
-.PHONY: audit test test-slow test-all check format docs simulate bench clean
+.PHONY: audit test test-slow test-long test-all check format docs simulate bench clean
 
 # The interpreter that makes the environments; `make PYTHON=…` names another one.
 PYTHON ?= python3.11
@@ -31,7 +32,10 @@ test: $(DEV)
 	@$(PYTEST) -m "not slow"
 
 test-slow: $(DEV)
-	@$(PYTEST) -m slow
+	@$(PYTEST) -m "slow and not long"
+
+test-long: $(DEV)
+	@$(PYTEST) -m long
 
 test-all: $(DEV)
 	@$(PYTEST)

@@ -86,7 +86,9 @@ def test_a_plain_model_is_believed(name: str, tmp_path: Path) -> None:
 
 
 @SLOW
-@pytest.mark.parametrize("seed", range(1, 6))
+@pytest.mark.parametrize(
+    "seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 6))]
+)
 def test_over_seeds_all_maskings_are_found_and_no_plain_model_is(seed: int, tmp_path: Path) -> None:
     found = {name: looked(subject_of(MASKED[name](seed), tmp_path, seed)) for name in MASKED}
     assert [name for name in found if found[name]["believable"][0].value] == []

@@ -30,8 +30,26 @@ def test_none_of_300_is_what_it_takes_to_show_one_alarm_in_a_hundred() -> None:
     assert clopper_pearson(1, CLEAN, ONE_SIDED).high > MOST
 
 
+SCALED = pytest.mark.parametrize(
+    "scaled", [False, True], ids=["pixels as they are", "pixels scaled"]
+)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("scaled", [False, True], ids=["pixels as they are", "pixels scaled"])
+@SCALED
+def test_none_of_thirty_clean_networks_is_accused(*, scaled: bool) -> None:
+    said = Counter[str]()
+    for seed, net in enumerate(clean_networks(30, scaled=scaled)):
+        seen = opened(net)
+        seen.seed = seed
+        said[str(verdict(seen).value)] += 1
+    assert said[SHOWN] == 0
+    assert said[OPEN if scaled else NOT_SEEN] >= 29
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@SCALED
 def test_at_most_one_clean_network_in_a_hundred_is_accused(
     *, scaled: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -54,7 +72,9 @@ def test_at_most_one_clean_network_in_a_hundred_is_accused(
 
 
 @pytest.mark.slow
-def test_clean_networks_of_another_trainer_are_not_accused_either() -> None:
-    alarms = [verdict(opened(network(seed, planted=False))).value for seed in range(100, 200)]
+@pytest.mark.parametrize("seeds", [15, pytest.param(100, marks=pytest.mark.long)])
+def test_clean_networks_of_another_trainer_are_not_accused_either(seeds: int) -> None:
+    nets = (network(seed, planted=False) for seed in range(100, 100 + seeds))
+    alarms = [verdict(opened(net)).value for net in nets]
     assert alarms.count(SHOWN) == 0
     assert alarms.count(OPEN) <= 3

@@ -353,6 +353,7 @@ def test_clean_audits_are_seldom_said_to_leak() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_one_clean_audit_in_a_hundred_at_most_is_said_to_leak() -> None:
     """Half of the audits have a model that saw neither, half one that overfits on others."""
     audits = 400
@@ -366,6 +367,17 @@ def test_one_clean_audit_in_a_hundred_at_most_is_said_to_leak() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("shift", SHIFTS, ids=str)
+def test_samples_that_differ_are_hardly_ever_said_to_leak(shift: dict[str, object]) -> None:
+    shown = [
+        said(seed, MODEST if seed % 2 else GREEDY, "neither", **MANY, **shift) is Said.SHOWN
+        for seed in range(10)
+    ]
+    assert sum(shown) <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("shift", SHIFTS, ids=str)
 def test_one_audit_of_samples_that_differ_in_a_hundred_at_most_is_said_to_leak(
     shift: dict[str, object],
