@@ -169,6 +169,12 @@ class BrokenCheckError(AuditorError):
     slug = "check_broken"
 
 
+class LedgerError(InvalidInputError):
+    """A ledger's checkpoint, proof, leaf or key is malformed, or does not hold."""
+
+    slug = "ledger_invalid"
+
+
 class StoreError(AuditorError):
     """The store cannot be opened, or does not hold what was asked for."""
 
