@@ -20,6 +20,7 @@ from auditor.rendering.askings import asked_gaps
 from auditor.rendering.numbers import figure
 from auditor.rendering.phrases import limits_text, yes_or_no
 from auditor.rendering.suspicions import suspicions
+from auditor.signing.ledger_keys import LEDGER_PRIVATE
 
 OUTCOMES = {
     Outcome.FAILED: "[bold red]failed[/]",
@@ -149,6 +150,13 @@ def _found(record: AuditRecord, finding: Finding) -> str:
         doubt = ", doubted" if reading.doubted else ""
         return (f"{words.value} ({words.interval})" if words.interval else words.value) + doubt
     return "-"
+
+
+def show_made(console: Console, keys: Iterable[Path]) -> None:
+    """Say which private keys a first run made."""
+    for path in keys:
+        what = "ledger" if path.name == LEDGER_PRIVATE else "signing"
+        console.print(f"First run: made the {what} key {path}", highlight=False, markup=False)
 
 
 def show_steps(console: Console, steps: Iterable[Step]) -> None:

@@ -29,6 +29,11 @@ def record_kept(record: AuditRecord, bundle: bytes) -> Event:
     return Event(EventType.RECORD, digest(bundle), record.finished, subjects, record.id)
 
 
+def cosignature_kept(size: int, line: str, at: str) -> Event:
+    """Return the event that a witness cosigned the checkpoint of ``size`` leaves."""
+    return Event(EventType.COSIGNATURE, digest(f"{size}\n{line}".encode()), at)
+
+
 def _inputs(request: AuditRequest) -> Mapping[str, str]:
     named = {"policy": request.policy.digest}
     if request.artifact is not None:
