@@ -118,16 +118,16 @@ class LedgerWriter:
         self.connection.execute(insert(LedgerCheckpointRow), {"size": head.size, "note": note})
 
     def _keep_tiles(self, edge: RightEdge, grown: RightEdge, full: Sequence[FullTile]) -> None:
-        there = {(level, edge.size >> (HEIGHT * (level + 1))) for level in edge.partial}
+        there = {_place(edge, level): hashes for level, hashes in edge.partial.items()}
         fresh = []
         for tile in _tiles(grown, full):
-            if (tile.level, tile.index) not in there:
+            before = there.get((tile.level, tile.index))
+            if before is None:
                 fresh.append(_columns(tile))
-                continue
-            key = {"level": tile.level, "idx": tile.index}
-            row = LedgerTileRow
-            mine = (row.level == key["level"], row.idx == key["idx"])
-            self.connection.execute(update(row).where(*mine), _columns(tile))
+            elif before != tile.hashes:
+                row = LedgerTileRow
+                mine = (row.level == tile.level, row.idx == tile.index)
+                self.connection.execute(update(row).where(*mine), _columns(tile))
         if fresh:
             self.connection.execute(insert(LedgerTileRow), fresh)
 
@@ -158,7 +158,11 @@ def _opening(index: int, event_id: str, salt: bytes, item: Pending) -> Mapping[s
 def _tiles(grown: RightEdge, full: Sequence[FullTile]) -> Iterator[FullTile]:
     yield from full
     for level, hashes in grown.partial.items():
-        yield FullTile(level, grown.size >> (HEIGHT * (level + 1)), hashes)
+        yield FullTile(*_place(grown, level), hashes)
+
+
+def _place(edge: RightEdge, level: int) -> tuple[int, int]:
+    return level, edge.size >> (HEIGHT * (level + 1))
 
 
 def _columns(tile: FullTile) -> Mapping[str, object]:

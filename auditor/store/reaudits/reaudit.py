@@ -1,9 +1,9 @@
 """Audits the whole ledger again: leaves, tree, tiles, checkpoints, and the rows of the store."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
 
 from auditor.domain.steps import Step, StepResult
@@ -12,13 +12,14 @@ from auditor.ledgers.notes import NoteKey
 from auditor.store.ledger_reading import head_of
 from auditor.store.reaudits.rows import cosignature_mistakes, record_mistakes, request_mistakes
 from auditor.store.reaudits.tree import (
+    Rebuilt,
     checkpoint_mistakes,
     outside,
     rebuild,
     state_mistakes,
     tile_mistakes,
 )
-from auditor.store.reaudits.walking import walk
+from auditor.store.reaudits.walking import Met, Walk, walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,33 +41,56 @@ def reaudit(engine: Engine, known: Known) -> Iterator[Step]:
         connection = session.connection()
         walked = walk(connection, _size(session))
         rebuilt = rebuild(connection, walked, known.key)
-        count = rebuilt.size
-        yield Step.of("leaves", walked.mistakes, f"{count} leaves are there, and each opens")
-        yield Step.of(
-            "tiles",
-            tile_mistakes(connection, walked, rebuilt),
-            f"{len(rebuilt.tiles)} tiles are what the leaves give",
-        )
-        yield Step.of("state", state_mistakes(connection, rebuilt), f"{count} leaves, and the root")
-        signed = "of the key" if known.key else "of an unknown key"
-        yield Step.of(
-            "checkpoints",
-            checkpoint_mistakes(connection, walked, rebuilt, known.key),
-            f"{len(rebuilt.signed)} checkpoints {signed} lie on one history",
-        )
-        rows = {
-            "cosignatures": cosignature_mistakes(session, walked.met, known.witnesses),
-            "requests": request_mistakes(session, walked.met),
-            "records": record_mistakes(session, walked.met),
-        }
-        for name, mistakes in rows.items():
-            yield Step.of(name, mistakes, f"the rows of {name} are those of the leaves")
+        yield from _of_the_tree(connection, walked, rebuilt, known.key)
+        yield from _of_the_rows(session, walked.met, known.witnesses)
         if not known.checkpoints or known.key is None:
             detail = "no checkpoint from elsewhere was given (--checkpoint)"
             yield Step("outside checkpoint", StepResult.NOT_CHECKED, detail)
             return
         for name, raw in known.checkpoints.items():
             yield outside(raw, rebuilt, known.key, f"outside checkpoint {name}")
+
+
+def _of_the_tree(
+    connection: Connection, walked: Walk, rebuilt: Rebuilt, key: NoteKey | None
+) -> Iterator[Step]:
+    count = rebuilt.size
+    yield _step("leaves", walked.mistakes, f"{count} leaves are there, and each opens")
+    yield _step(
+        "tiles",
+        tile_mistakes(connection, walked, rebuilt),
+        f"{len(rebuilt.tiles)} tiles are what the leaves give",
+    )
+    yield _step("state", state_mistakes(connection, rebuilt), f"{count} leaves, and the root")
+    signed = f"of {key.name}" if key else "of an unknown key"
+    yield _step(
+        "checkpoints",
+        checkpoint_mistakes(connection, walked, rebuilt, key),
+        f"{len(rebuilt.signed)} checkpoints {signed} lie on one history",
+    )
+
+
+def _of_the_rows(
+    session: Session, met: Sequence[Met], witnesses: Sequence[NoteKey]
+) -> Iterator[Step]:
+    rows = {
+        "cosignatures": cosignature_mistakes(session, met, witnesses),
+        "requests": request_mistakes(session, met),
+        "records": record_mistakes(session, met),
+    }
+    for name, mistakes in rows.items():
+        yield _step(name, mistakes, f"the rows of {name} are those of the leaves")
+
+
+def _step(name: str, mistakes: Iterable[str], detail: str) -> Step:
+    found: list[str] = []
+    try:
+        found += mistakes
+    except StoreError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- SQLite keeps any type in any column
+        found.append(f"a row is of no form that auditor writes ({type(error).__name__}: {error})")
+    return Step.of(name, found, detail)
 
 
 def _size(session: Session) -> int:

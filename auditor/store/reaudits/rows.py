@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy import inspect, select
+from sqlalchemy import Integer, inspect, select
 from sqlalchemy.orm import Session
 
 from auditor.domain.canonical import digest
@@ -14,7 +14,7 @@ from auditor.ledgers.events import EventType
 from auditor.ledgers.notes import Note, NoteKey, Signature
 from auditor.ledgers.occasions import cosignature_kept
 from auditor.store.ledger_tables import LedgerCheckpointRow, LedgerCosignatureRow
-from auditor.store.reaudits.walking import Met
+from auditor.store.reaudits.walking import Met, as_bytes
 from auditor.store.tables import (
     Base,
     LineageRow,
@@ -25,15 +25,12 @@ from auditor.store.tables import (
 )
 from auditor.store.units import lineage_rows, record_row, target_rows
 
-OWN_NUMBER = {"id"}
-"""Columns that number rows, and follow from nothing."""
-
 
 def request_mistakes(session: Session, met: Sequence[Met]) -> Iterator[str]:
     """Name every request and registration that was changed, lost, or put in by hand."""
     bodies = {row.digest: row.body for row in session.scalars(select(RequestRow))}
     for name, body in sorted(bodies.items()):
-        if digest(body.encode()) != name:
+        if digest(str(body).encode()) != name:
             yield f"the request {name} was changed: its body has another digest"
     rows = list(session.scalars(select(RegistrationRow).order_by(RegistrationRow.id)))
     there = Counter((row.request_digest, row.registered) for row in rows)
@@ -64,7 +61,7 @@ def record_mistakes(session: Session, met: Sequence[Met]) -> Iterator[str]:
         entry = told.get(row.digest)
         if entry is None:
             yield f"the record {row.id} ({row.digest}) is in no leaf of the ledger"
-        elif digest(row.bundle) != entry.event.digest:
+        elif digest(as_bytes(row.bundle)) != entry.event.digest:
             yield f"the signature of record {row.id} (leaf {entry.index}) was changed"
         yield from _changed(session, row)
     for name in sorted(set(told) - there):
@@ -76,11 +73,11 @@ def record_mistakes(session: Session, met: Sequence[Met]) -> Iterator[str]:
 
 
 def _changed(session: Session, row: RecordRow) -> Iterator[str]:
-    if digest(row.body) != row.digest:
+    if digest(as_bytes(row.body)) != row.digest:
         yield f"the record {row.id} was changed: its body has not the digest {row.digest}"
         return
     try:
-        record = read_record(row.body)
+        record = read_record(as_bytes(row.body))
     except AuditorError as error:
         yield f"the record {row.id} cannot be read: {error.problem}"
         return
@@ -107,9 +104,8 @@ def cosignature_mistakes(
     told = Counter(item.event.digest for item in met if item.event.type is EventType.COSIGNATURE)
     keys = {(key.name, witness_key(key).key_id): key for key in witnesses}
     row = LedgerCosignatureRow
-    notes = dict(
-        session.execute(select(LedgerCheckpointRow.size, LedgerCheckpointRow.note)).tuples().all()
-    )
+    kept = select(LedgerCheckpointRow.size, LedgerCheckpointRow.note)
+    notes = {size: note for size, note in session.execute(kept)}  # noqa: C416 -- rows, not pairs
     for line, size in session.execute(select(row.line, row.size).order_by(row.size)):
         name = cosignature_kept(size, line, "").digest
         who = line.split(" ")[1] if line.count(" ") else line[:80]
@@ -120,7 +116,7 @@ def cosignature_mistakes(
             signature = Signature.parse(line)
             key = keys.get((signature.name, signature.key_id))
             if key is not None and size in notes:
-                cosigned_at(Note.parse(notes[size]).text, signature, key)
+                cosigned_at(Note.parse(as_bytes(notes[size])).text, signature, key)
         except LedgerError as error:
             yield error.problem
     indices = {item.event.digest: item.index for item in met}
@@ -133,8 +129,13 @@ def cosignature_mistakes(
 
 
 def _values(row: Base) -> dict[str, object]:
+    """Return a row's columns by name, but for a number of its own, which follows from nothing."""
     columns = inspect(type(row)).columns
-    return {name: getattr(row, name) for name in columns.keys() if name not in OWN_NUMBER}  # noqa: SIM118 -- no mapping
+    return {
+        name: getattr(row, name)
+        for name, column in columns.items()
+        if not (name == "id" and isinstance(column.type, Integer))
+    }
 
 
 def _shown(row: Base) -> str:

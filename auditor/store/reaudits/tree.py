@@ -17,7 +17,7 @@ from auditor.ledgers.tiles import HEIGHT, SPAN, TilePath
 from auditor.ledgers.trees import Tree
 from auditor.store.ledger_reading import head_of
 from auditor.store.ledger_tables import LedgerCheckpointRow, LedgerTileRow
-from auditor.store.reaudits.walking import Walk
+from auditor.store.reaudits.walking import Walk, as_bytes
 
 Tiles = Mapping[tuple[int, int], bytes]
 
@@ -64,10 +64,10 @@ def rebuild(connection: Connection, walked: Walk, key: NoteKey | None) -> Rebuil
     row = LedgerCheckpointRow
     for note in connection.scalars(select(row.note)):
         try:
-            head = Checkpoint.parse(Note.parse(note).text).head
-            signed[head.size] = head if key is None else open_checkpoint(note, key).head
+            head = _read(note, key).head
         except LedgerError:
             continue  # named by checkpoint_mistakes
+        signed[head.size] = head
     return Rebuilt(tiles, walked.size, signed)
 
 
@@ -75,7 +75,7 @@ def tile_mistakes(connection: Connection, walked: Walk, rebuilt: Rebuilt) -> Ite
     """Name every leaf and tile that contradict each other, by the checkpoint that knows better."""
     row = LedgerTileRow
     there = {
-        (level, index): _Kept(width, hashes)
+        (level, index): _Kept(width, as_bytes(hashes))
         for level, index, width, hashes in connection.execute(
             select(row.level, row.idx, row.width, row.hashes)
         )
@@ -115,7 +115,9 @@ def state_mistakes(connection: Connection, rebuilt: Rebuilt) -> Iterator[str]:
     except StoreError as error:
         yield error.problem
         return
-    if state.size != rebuilt.size:
+    if not rebuilt.size:
+        yield "the ledger is empty: it was never begun, or was deleted"
+    elif state.size != rebuilt.size:
         yield f"ledger_state says {state.size} leaves, and there are {rebuilt.size}"
     elif state.root != rebuilt.root(rebuilt.size):
         yield f"ledger_state has another root than its {state.size} leaves"
@@ -130,8 +132,7 @@ def checkpoint_mistakes(
     for size, note in connection.execute(select(row.size, row.note).order_by(row.size)):
         there.add(size)
         try:
-            text = Note.parse(note).text
-            found = Checkpoint.parse(text) if key is None else open_checkpoint(note, key)
+            found = _read(note, key)
         except LedgerError as error:
             yield f"the checkpoint of {size} leaves was changed: {error.problem}"
             continue
@@ -145,6 +146,11 @@ def checkpoint_mistakes(
         )
     for size in sorted((walked.sizes | {rebuilt.size}) - there - {0}):
         yield f"the checkpoint of {size} leaves is missing from ledger_checkpoints"
+
+
+def _read(note: object, key: NoteKey | None) -> Checkpoint:
+    raw = as_bytes(note)
+    return Checkpoint.parse(Note.parse(raw).text) if key is None else open_checkpoint(raw, key)
 
 
 def outside(raw: bytes, rebuilt: Rebuilt, key: NoteKey, name: str) -> Step:

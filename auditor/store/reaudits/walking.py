@@ -1,6 +1,6 @@
 """Walks through all leaves of the ledger: their hashes, what they say, and what opens them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, select
@@ -81,13 +81,20 @@ def _rows(connection: Connection) -> Iterator[Stored]:
         .order_by(leaf.idx)
     )
     for found in connection.execution_options(yield_per=AT_ONCE).execute(asked):
-        yield Stored(*found)
+        index, body, salt, named, subjects, event_id, document = found
+        opener = None if salt is None else as_bytes(salt)
+        yield Stored(index, as_bytes(body), opener, named, subjects, event_id, document)
+
+
+def as_bytes(value: object) -> bytes:
+    """Return what a column of bytes holds, where a hand has put anything else in as well."""
+    return value if isinstance(value, bytes) else str(value).encode()
 
 
 def _tile_hashes(connection: Connection) -> dict[int, bytes]:
     row = LedgerTileRow
     asked = select(row.idx, row.hashes).where(row.level == 0)
-    return {index: hashes for index, hashes in connection.execute(asked)}  # noqa: C416 -- rows, not pairs
+    return {index: as_bytes(hashes) for index, hashes in connection.execute(asked)}
 
 
 def _kept(kept: dict[int, bytes], index: int) -> bytes:
@@ -129,15 +136,15 @@ def _look(done: Walk, row: Stored, kept: dict[int, bytes]) -> None:
 def _unopened(leaf: Leaf, row: Stored, salt: bytes) -> str:
     try:
         event = opened(leaf, row.digest, row.subjects)
-    except ValueError:
+    except (ValueError, TypeError):
         return "its subjects are not JSON"
     if row.event_id != leaf.id:
-        return f"it is kept under the id {row.event_id[:80]!r}"
-    if not leaf.opens(event, salt):
+        return f"it is kept under the id {str(row.event_id)[:80]!r}"
+    if not isinstance(event.subjects, Mapping) or not leaf.opens(event, salt):
         return "salt, digest or subjects are not those of the leaf"
     if (row.document is None) != (leaf.type in IN_TABLES):
         return "its document is missing" if row.document is None else "it was given a document"
-    whole = row.document is None or digest(row.document) == row.digest
+    whole = row.document is None or digest(as_bytes(row.document)) == row.digest
     return "" if whole else "its document was changed"
 
 
