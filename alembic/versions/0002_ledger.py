@@ -53,6 +53,7 @@ def _create_tiles_and_state() -> None:
         sa.Column("idx", INDEX, autoincrement=False, nullable=False),
         sa.Column("width", sa.Integer(), nullable=False),
         sa.Column("hashes", sa.LargeBinary(), nullable=False),
+        sa.Column("inner", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("level", "idx", name="pk_ledger_tiles"),
     )
     state = op.create_table(

@@ -127,6 +127,11 @@ class Leaf:
             return False
 
 
+def written(subjects: Mapping[str, str]) -> str:
+    """Return digests by role as canonical JSON."""
+    return _write(dict(subjects))
+
+
 def _leaf(found: Json) -> Leaf | None:
     if not isinstance(found, Mapping) or set(found) != _MEMBERS:
         return None

@@ -4,16 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from auditor.ledgers.hashing import EMPTY, SIZE, node_hash
-from auditor.ledgers.tiles import FULL, HEIGHT, SPAN, expand
+from auditor.ledgers.tiles import FULL, HALF, HEIGHT, SPAN, expand
 
 
 @dataclass(frozen=True, slots=True)
 class FullTile:
-    """A tile that will never change again."""
+    """A tile that will never change again, with the row of its nodes half-way up."""
 
     level: int
     index: int
     hashes: bytes
+    inner: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,8 @@ def grow(edge: RightEdge, leaves: bytes) -> tuple[RightEdge, tuple[FullTile, ...
         index = edge.size >> (HEIGHT * (level + 1))
         row = partial.get(level, b"") + fresh
         ends = range(FULL, len(row) + 1, FULL)
-        done = [row[end - FULL : end] for end in ends]
-        full += [FullTile(level, index + at, tile) for at, tile in enumerate(done)]
+        done = [expand(row[end - FULL : end]) for end in ends]
+        full += [FullTile(level, index + at, rows[0], rows[HALF]) for at, rows in enumerate(done)]
         partial[level] = row[len(done) * FULL :]
-        fresh, level = b"".join([expand(tile)[HEIGHT] for tile in done]), level + 1
+        fresh, level = b"".join([rows[HEIGHT] for rows in done]), level + 1
     return RightEdge(size, {key: row for key, row in partial.items() if row}), tuple(full)

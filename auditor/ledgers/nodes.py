@@ -3,17 +3,16 @@
 from collections.abc import Callable
 
 from auditor.errors import LedgerError
-from auditor.ledgers.hashing import SIZE
-from auditor.ledgers.tiles import HEIGHT, SPAN, TilePath, expand
+from auditor.ledgers.tiles import HEIGHT, SPAN, Tile, TilePath, expand, node_in
 from auditor.ledgers.trees import Tree
 
-Fetch = Callable[[int, int], bytes]
+Fetch = Callable[[int, int], Tile]
 """Gives a tile by level and index, as wide as it is by now."""
 _MASK = SPAN - 1
 
 
 class Nodes:
-    """Remembers the inner nodes of up to ``most`` tiles, some 16 kB each, the least used go first.
+    """Remembers the inner nodes of up to ``most`` tiles, some 10 kB each, the least used go first.
 
     Tiles only ever grow, so what is remembered stays true. What ``fetch`` gives must be kept for
     good already: what may still be undone has no place here.
@@ -30,22 +29,25 @@ class Nodes:
         """
 
         def node(level: int, index: int) -> bytes:
-            row = level & 7
-            wide = HEIGHT - row
-            key = level >> 3, index >> wide
-            at = (index & (_MASK >> row)) * SIZE
+            row = level % HEIGHT
+            at = index & (_MASK >> row)
+            key = level // HEIGHT, index >> (HEIGHT - row)
             rows = self._tiles.pop(key, None)
-            if rows is None or len(rows) <= row or at >= len(rows[row]):
+            if not row and rows is not None and rows[1:2] == (b"",):
+                rows = expand(rows[0])  # a second proof asks: more will
+            found = node_in(rows, row, at) if rows is not None else b""
+            if rows is None or not found:
                 rows = self._fetched(key, fetch)
+                found = node_in(rows, row, at)
             self._tiles[key] = rows  # the last one in is the last one to go
-            if len(rows) <= row or at >= len(rows[row]):
+            if not found:
                 raise _short(key, index, level)
-            return rows[row][at : at + SIZE]
+            return found
 
         return Tree(size, node)
 
     def _fetched(self, key: tuple[int, int], fetch: Fetch) -> tuple[bytes, ...]:
-        rows = expand(fetch(*key))
+        rows = fetch(*key).rows()
         while len(self._tiles) >= self._most:
             self._tiles.pop(next(iter(self._tiles)), None)
         return rows

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, and_, bindparam, func, or_, select
 
 from auditor.errors import LedgerError, StoreError
 from auditor.ledgers.cosigning import with_signatures
@@ -12,7 +12,7 @@ from auditor.ledgers.growing import RightEdge, levels_of
 from auditor.ledgers.nodes import Nodes
 from auditor.ledgers.notes import Signature
 from auditor.ledgers.proofs import Head
-from auditor.ledgers.tiles import HEIGHT, SPAN
+from auditor.ledgers.tiles import HEIGHT, SPAN, Tile
 from auditor.ledgers.trees import Tree
 from auditor.store.ledger_tables import (
     LedgerCheckpointRow,
@@ -25,6 +25,9 @@ from auditor.store.ledger_tables import (
 
 _CURE = "See what `auditor ledger verify` finds, and restore the database from a copy."
 _STATE = select(LedgerStateRow.size, LedgerStateRow.root).where(LedgerStateRow.id == 1)
+_TILE = select(LedgerTileRow.hashes, LedgerTileRow.inner).where(
+    LedgerTileRow.level == bindparam("level"), LedgerTileRow.idx == bindparam("idx")
+)
 _CHECKPOINTS = select(LedgerCheckpointRow.size, LedgerCheckpointRow.note)
 
 
@@ -100,8 +103,8 @@ class LedgerReader:
         return self.nodes.tree(size, lambda *at: read_tile(self.connection, *at))
 
     def tile(self, level: int, index: int) -> bytes:
-        """Return a tile, as wide as it is by now."""
-        return read_tile(self.connection, level, index)
+        """Return the hashes of a tile, as wide as it is by now."""
+        return read_tile(self.connection, level, index).hashes
 
     def entries(self, start: int, end: int) -> tuple[bytes, ...]:
         """Return the entries from ``start`` up to ``end``."""
@@ -154,13 +157,12 @@ def latest_checkpoint(connection: Connection) -> tuple[int, bytes] | None:
     return None if found is None else (found.size, found.note)
 
 
-def read_tile(connection: Connection, level: int, index: int) -> bytes:
-    """Return the hashes of a tile. Raises ``StoreError`` where it is missing."""
-    row = LedgerTileRow
-    found = connection.scalar(select(row.hashes).where(row.level == level, row.idx == index))
+def read_tile(connection: Connection, level: int, index: int) -> Tile:
+    """Return a tile. Raises ``StoreError`` where it is missing."""
+    found = connection.execute(_TILE, {"level": level, "idx": index}).first()
     if found is None:
         raise StoreError(f"the ledger's tile {index} of level {level} is missing", cure=_CURE)
-    return found
+    return Tile(found[0], found[1])
 
 
 def right_edge(connection: Connection, size: int) -> RightEdge:

@@ -37,7 +37,10 @@ class LedgerOpeningRow(Base):
 
 
 class LedgerTileRow(Base):
-    """A tile (C2SP tlog-tiles); a partial one only grows, a full one never changes."""
+    """A tile (C2SP tlog-tiles); a partial one only grows, a full one never changes.
+
+    ``inner`` are a full tile's 16 nodes half-way up, so that proofs need few hashes.
+    """
 
     __tablename__ = "ledger_tiles"
 
@@ -45,6 +48,7 @@ class LedgerTileRow(Base):
     idx: Mapped[int] = mapped_column(Index, primary_key=True, autoincrement=False)
     width: Mapped[int]
     hashes: Mapped[bytes]
+    inner: Mapped[bytes]
 
 
 class LedgerStateRow(Base):

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, update
 
-from auditor.domain.canonical import canonical
 from auditor.errors import LedgerError, StoreError
 from auditor.ledgers.checkpoints import Checkpoint, open_checkpoint, sign_checkpoint
-from auditor.ledgers.events import Event
+from auditor.ledgers.events import Event, written
 from auditor.ledgers.growing import FullTile, RightEdge, grow
 from auditor.ledgers.hashing import SIZE, leaf_hash
 from auditor.ledgers.nodes import Nodes
@@ -150,7 +149,7 @@ def _opening(index: int, event_id: str, salt: bytes, item: Pending) -> Mapping[s
         "event_id": event_id,
         "salt": salt,
         "digest": item.event.digest,
-        "subjects": canonical(dict(item.event.subjects)).decode(),
+        "subjects": written(item.event.subjects),
         "document": item.document,
     }
 
@@ -158,7 +157,7 @@ def _opening(index: int, event_id: str, salt: bytes, item: Pending) -> Mapping[s
 def _tiles(grown: RightEdge, full: Sequence[FullTile]) -> Iterator[FullTile]:
     yield from full
     for level, hashes in grown.partial.items():
-        yield FullTile(*_place(grown, level), hashes)
+        yield FullTile(*_place(grown, level), hashes, b"")
 
 
 def _place(edge: RightEdge, level: int) -> tuple[int, int]:
@@ -167,4 +166,10 @@ def _place(edge: RightEdge, level: int) -> tuple[int, int]:
 
 def _columns(tile: FullTile) -> Mapping[str, object]:
     width = len(tile.hashes) // SIZE
-    return {"level": tile.level, "idx": tile.index, "width": width, "hashes": tile.hashes}
+    return {
+        "level": tile.level,
+        "idx": tile.index,
+        "width": width,
+        "hashes": tile.hashes,
+        "inner": tile.inner,
+    }

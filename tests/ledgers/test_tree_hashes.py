@@ -11,6 +11,7 @@ from auditor.ledgers.growing import RightEdge, grow
 from auditor.ledgers.hashing import EMPTY, leaf_hash, node_hash, root_of
 from auditor.ledgers.nodes import Nodes
 from auditor.ledgers.proofs import Head, continues, includes
+from auditor.ledgers.tiles import Tile
 from auditor.ledgers.trees import Tree
 
 # The inputs, roots and proofs of Certificate Transparency's reference tests (RFC 6962).
@@ -102,8 +103,8 @@ LEAVES = [leaf_hash(str(index).encode()) for index in range(1100)]
 
 def tree_of(hashes: Sequence[bytes]) -> Tree:
     edge, full = grow(RightEdge(0, {}), b"".join(hashes))
-    tiles = {(tile.level, tile.index): tile.hashes for tile in full}
-    tiles |= {(at, edge.size >> 8 * (at + 1)): row for at, row in edge.partial.items()}
+    tiles = {(tile.level, tile.index): Tile(tile.hashes, tile.inner) for tile in full}
+    tiles |= {(at, edge.size >> 8 * (at + 1)): Tile(row) for at, row in edge.partial.items()}
     return Nodes().tree(len(hashes), lambda *place: tiles[place])
 
 
@@ -199,8 +200,8 @@ def test_a_right_edge_that_misses_a_tile_says_so() -> None:
 
 def test_few_tiles_in_memory_are_enough() -> None:
     edge, full = grow(RightEdge(0, {}), b"".join(LEAVES))
-    tiles = {(tile.level, tile.index): tile.hashes for tile in full}
-    tiles |= {(at, edge.size >> 8 * (at + 1)): row for at, row in edge.partial.items()}
+    tiles = {(tile.level, tile.index): Tile(tile.hashes, tile.inner) for tile in full}
+    tiles |= {(at, edge.size >> 8 * (at + 1)): Tile(row) for at, row in edge.partial.items()}
     nodes = Nodes(most=2)
     for index in range(0, 1100, 37):
         tree = nodes.tree(1100, lambda *place: tiles[place])
@@ -209,7 +210,7 @@ def test_few_tiles_in_memory_are_enough() -> None:
 
 def test_a_tile_that_grew_is_fetched_again() -> None:
     nodes, known = Nodes(), 5
-    tree = lambda: nodes.tree(known, lambda *_: b"".join(LEAVES[:known]))  # noqa: E731 -- as known grows
+    tree = lambda: nodes.tree(known, lambda *_: Tile(b"".join(LEAVES[:known])))  # noqa: E731 -- as known grows
     assert tree().root() == naive_root(LEAVES[:5])
     known = 9
     assert tree().root() == naive_root(LEAVES[:9])

@@ -224,7 +224,7 @@ def test_insert_or_replace_of_sqlite_cannot_get_past_the_triggers(
 ) -> None:
     store = fill(Store.open(sqlite_url, home / "blobs"), make_record())
     refuses(store, "INSERT OR REPLACE INTO ledger_leaves VALUES (3, 'x')", NEVER)
-    refuses(store, "INSERT OR REPLACE INTO ledger_tiles VALUES (0, 0, 0, '')", NEVER)
+    refuses(store, "INSERT OR REPLACE INTO ledger_tiles VALUES (0, 0, 0, '', '')", NEVER)
     store.close()
 
 

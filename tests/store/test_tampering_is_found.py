@@ -78,6 +78,7 @@ CHANGED = {
     ),
     "a tile": ("ledger_tiles SET hashes = 'x'", "tile/0/000 was changed"),
     "a tile's width": ("ledger_tiles SET width = 3", "tile/0/000 was changed: its width is not 3"),
+    "a tile's nodes": ("ledger_tiles SET inner = 'x'", "other nodes half-way up"),
     "the size": ("ledger_state SET size = 5", "ledger_state says 5 leaves, and there are 8"),
     "the root": ("ledger_state SET root = 'x'", "ledger_state has another root"),
     "a checkpoint": (
@@ -117,7 +118,7 @@ BY_HAND = {
         "ledger_openings VALUES (99, 'x', 'x', 'x', '{}', NULL)",
         "there is an opening of leaf 99, and no such leaf",
     ),
-    "a tile": ("ledger_tiles VALUES (3, 0, 0, '')", "tile/3/000 belongs to no leaf"),
+    "a tile": ("ledger_tiles VALUES (3, 0, 0, '', '')", "tile/3/000 belongs to no leaf"),
     "a cosignature": ("ledger_cosignatures VALUES ('x y z', 7)", "of y under 7 leaves is in no"),
 }
 

@@ -13,19 +13,19 @@ from auditor.ledgers.hashing import SIZE, root_of
 from auditor.ledgers.nodes import Nodes
 from auditor.ledgers.notes import Note, NoteKey
 from auditor.ledgers.proofs import Head
-from auditor.ledgers.tiles import HEIGHT, SPAN, TilePath
+from auditor.ledgers.tiles import HEIGHT, SPAN, Tile, TilePath
 from auditor.ledgers.trees import Tree
 from auditor.store.ledger_reading import head_of
 from auditor.store.ledger_tables import LedgerCheckpointRow, LedgerTileRow
 from auditor.store.reaudits.walking import Walk, as_bytes
 
-Tiles = Mapping[tuple[int, int], bytes]
+Tiles = Mapping[tuple[int, int], Tile]
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
     width: int
-    hashes: bytes
+    tile: Tile
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Rebuilt:
 
     def tree(self, size: int) -> Tree:
         """Return the tree over the first leaves."""
-        return Nodes().tree(size, lambda *at: self.tiles.get(at, b""))
+        return Nodes().tree(size, lambda *at: self.tiles.get(at, Tile(b"")))
 
     def root(self, size: int) -> bytes:
         """Return the root over the first leaves."""
@@ -57,9 +57,9 @@ class Rebuilt:
 def rebuild(connection: Connection, walked: Walk, key: NoteKey | None) -> Rebuilt:
     """Return the tree that the leaves give."""
     edge, full = grow(RightEdge(0, {}), bytes(walked.hashes))
-    tiles = {(tile.level, tile.index): tile.hashes for tile in full}
+    tiles = {(tile.level, tile.index): Tile(tile.hashes, tile.inner) for tile in full}
     for level, hashes in edge.partial.items():
-        tiles[level, edge.size >> (HEIGHT * (level + 1))] = hashes
+        tiles[level, edge.size >> (HEIGHT * (level + 1))] = Tile(hashes)
     signed = {}
     row = LedgerCheckpointRow
     for note in connection.scalars(select(row.note)):
@@ -75,9 +75,9 @@ def tile_mistakes(connection: Connection, walked: Walk, rebuilt: Rebuilt) -> Ite
     """Name every leaf and tile that contradict each other, by the checkpoint that knows better."""
     row = LedgerTileRow
     there = {
-        (level, index): _Kept(width, as_bytes(hashes))
-        for level, index, width, hashes in connection.execute(
-            select(row.level, row.idx, row.width, row.hashes)
+        (level, index): _Kept(width, Tile(as_bytes(hashes), as_bytes(inner)))
+        for level, index, width, hashes, inner in connection.execute(
+            select(row.level, row.idx, row.width, row.hashes, row.inner)
         )
     }
     leaves_hold = rebuilt.broken_at() is None and bool(rebuilt.signed)
@@ -92,10 +92,12 @@ def tile_mistakes(connection: Connection, walked: Walk, rebuilt: Rebuilt) -> Ite
             yield f"{TilePath(*place)} is missing from ledger_tiles"
         elif expected is None:
             yield f"{TilePath(*place)} belongs to no leaf"
-        elif found.width * SIZE != len(found.hashes):
+        elif found.width * SIZE != len(found.tile.hashes):
             yield f"{TilePath(*place)} was changed: its width is not {found.width}"
-        elif found.hashes != expected and not tiles_hold:
+        elif found.tile.hashes != expected.hashes and not tiles_hold:
             yield f"{TilePath(*place)} was changed: the leaves give other hashes"
+        elif found.tile.inner != expected.inner and found.tile.hashes == expected.hashes:
+            yield f"{TilePath(*place)} was changed: its own hashes give other nodes half-way up"
 
 
 def _tiles_hold(there: Mapping[tuple[int, int], _Kept], rebuilt: Rebuilt) -> bool:
@@ -103,7 +105,9 @@ def _tiles_hold(there: Mapping[tuple[int, int], _Kept], rebuilt: Rebuilt) -> boo
     if not rebuilt.signed:
         return False
     head = rebuilt.signed[max(rebuilt.signed)]
-    rows = [there[0, at].hashes if (0, at) in there else b"" for at in range(-(-head.size // SPAN))]
+    rows = [
+        there[0, at].tile.hashes if (0, at) in there else b"" for at in range(-(-head.size // SPAN))
+    ]
     hashes = b"".join(rows)[: head.size * SIZE]
     return root_of(hashes[at : at + SIZE] for at in range(0, len(hashes), SIZE)) == head.root
 
