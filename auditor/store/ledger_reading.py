@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, bindparam, func, or_, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from auditor.errors import LedgerError, StoreError
 from auditor.ledgers.cosigning import with_signatures
@@ -29,6 +29,8 @@ _TILE = select(LedgerTileRow.hashes, LedgerTileRow.inner).where(
     LedgerTileRow.level == bindparam("level"), LedgerTileRow.idx == bindparam("idx")
 )
 _CHECKPOINTS = select(LedgerCheckpointRow.size, LedgerCheckpointRow.note)
+_LATEST = _CHECKPOINTS.order_by(LedgerCheckpointRow.size.desc()).limit(1)
+_LOCKED = _STATE.with_for_update()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ def opened(leaf: Leaf, digest: str, subjects: str) -> Event:
 
 def head_of(connection: Connection, *, lock: bool = False) -> Head:
     """Return the state of the log; ``lock`` keeps others from appending until the end."""
-    row = connection.execute(_STATE.with_for_update() if lock else _STATE).first()
+    row = connection.execute(_LOCKED if lock else _STATE).first()
     if row is None:
         raise StoreError("the ledger's state is missing from ledger_state", cure=_CURE)
     return Head(row.size, row.root)
@@ -152,8 +154,7 @@ def head_of(connection: Connection, *, lock: bool = False) -> Head:
 
 def latest_checkpoint(connection: Connection) -> tuple[int, bytes] | None:
     """Return size and note of the last checkpoint that was signed."""
-    asked = _CHECKPOINTS.order_by(LedgerCheckpointRow.size.desc()).limit(1)
-    found = connection.execute(asked).first()
+    found = connection.execute(_LATEST).first()
     return None if found is None else (found.size, found.note)
 
 
@@ -167,13 +168,14 @@ def read_tile(connection: Connection, level: int, index: int) -> Tile:
 
 def right_edge(connection: Connection, size: int) -> RightEdge:
     """Return the partial tiles of a log of ``size`` leaves."""
-    row = LedgerTileRow
     places = [
-        and_(row.level == level, row.idx == size >> (HEIGHT * (level + 1)))
+        (level, size >> (HEIGHT * (level + 1)))
         for level in range(levels_of(size))
         if (size >> (HEIGHT * level)) % SPAN
     ]
-    if not places:
-        return RightEdge(size, {})
-    found = connection.execute(select(row.level, row.hashes).where(or_(*places)))
-    return RightEdge(size, {item.level: item.hashes for item in found})
+    found = {}
+    for level, index in places:
+        row = connection.execute(_TILE, {"level": level, "idx": index}).first()
+        if row is not None:
+            found[level] = row.hashes
+    return RightEdge(size, found)

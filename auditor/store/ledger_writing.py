@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, bindparam, insert, update
 
 from auditor.errors import LedgerError, StoreError
 from auditor.ledgers.checkpoints import Checkpoint, open_checkpoint, sign_checkpoint
@@ -23,6 +23,22 @@ from auditor.store.ledger_tables import (
     LedgerTileRow,
 )
 
+_LEAVES, _OPENINGS = insert(LedgerLeafRow), insert(LedgerOpeningRow)
+_TILES, _CHECKPOINTS = insert(LedgerTileRow), insert(LedgerCheckpointRow)
+_WIDEN = (
+    update(LedgerTileRow)
+    .where(LedgerTileRow.level == bindparam("of_level"), LedgerTileRow.idx == bindparam("of_idx"))
+    .values(width=bindparam("width"), hashes=bindparam("hashes"), inner=bindparam("inner"))
+)
+_ADVANCE = (
+    update(LedgerStateRow)
+    .where(
+        LedgerStateRow.id == 1,
+        LedgerStateRow.size == bindparam("old_size"),
+        LedgerStateRow.root == bindparam("old_root"),
+    )
+    .values(size=bindparam("size"), root=bindparam("root"))
+)
 _CURE = "See what `auditor ledger verify` finds, and restore the database from a copy."
 
 
@@ -58,7 +74,7 @@ class LedgerWriter:
             entries.append(leaf.entry())
             openings.append(_opening(before.size + at, leaf.id, salt, item))
         after = self.append_entries(before, entries)
-        self.connection.execute(insert(LedgerOpeningRow), openings)
+        self.connection.execute(_OPENINGS, openings)
         if self.signer is not None:
             self._seal(self.signer, after)
         return after
@@ -77,7 +93,7 @@ class LedgerWriter:
             )
         grown, full = grow(edge, b"".join([leaf_hash(checked(entry)) for entry in entries]))
         self.connection.execute(
-            insert(LedgerLeafRow),
+            _LEAVES,
             [{"idx": before.size + at, "body": entry} for at, entry in enumerate(entries)],
         )
         self._keep_tiles(edge, grown, full)
@@ -114,7 +130,7 @@ class LedgerWriter:
 
     def _seal(self, signer: NoteSigner, head: Head) -> None:
         note = sign_checkpoint(Checkpoint(signer.key.name, head), signer)
-        self.connection.execute(insert(LedgerCheckpointRow), {"size": head.size, "note": note})
+        self.connection.execute(_CHECKPOINTS, {"size": head.size, "note": note})
 
     def _keep_tiles(self, edge: RightEdge, grown: RightEdge, full: Sequence[FullTile]) -> None:
         there = {_place(edge, level): hashes for level, hashes in edge.partial.items()}
@@ -124,17 +140,20 @@ class LedgerWriter:
             if before is None:
                 fresh.append(_columns(tile))
             elif before != tile.hashes:
-                row = LedgerTileRow
-                mine = (row.level == tile.level, row.idx == tile.index)
-                self.connection.execute(update(row).where(*mine), _columns(tile))
+                place = {"of_level": tile.level, "of_idx": tile.index}
+                self.connection.execute(_WIDEN, {**_columns(tile), **place})
         if fresh:
-            self.connection.execute(insert(LedgerTileRow), fresh)
+            self.connection.execute(_TILES, fresh)
 
     def _advance(self, before: Head, after: Head) -> None:
-        row = LedgerStateRow
         moved = self.connection.execute(
-            update(row).where(row.id == 1, row.size == before.size, row.root == before.root),
-            {"size": after.size, "root": after.root},
+            _ADVANCE,
+            {
+                "old_size": before.size,
+                "old_root": before.root,
+                "size": after.size,
+                "root": after.root,
+            },
         )
         if moved.rowcount != 1:
             raise StoreError(
