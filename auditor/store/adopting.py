@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from auditor.domain.canonical import parse
+from auditor.domain.canonical import digest, parse
 from auditor.domain.json_parts import Part
 from auditor.domain.record_json import read_record
 from auditor.domain.request_json import read_request
+from auditor.errors import RecordError
+from auditor.ledgers.events import Event, EventType
 from auditor.ledgers.occasions import record_kept, registration_of
 from auditor.store.ledger_reading import head_of
 from auditor.store.ledger_writing import Pending
@@ -31,4 +33,13 @@ def adopted(session: Session) -> Iterator[Pending]:
         request = read_request(Part(parse(body.encode()), "request"))
         yield Pending(registration_of(request, registered))
     for row in session.scalars(select(RecordRow).order_by(RecordRow.finished, RecordRow.digest)):
-        yield Pending(record_kept(read_record(row.body), row.bundle))
+        yield Pending(_kept(row))
+
+
+def _kept(row: RecordRow) -> Event:
+    """Return the event of a record; of one that this version cannot read, no more than its row."""
+    try:
+        return record_kept(read_record(row.body), row.bundle)
+    except RecordError:
+        subjects = {"record": row.digest}
+        return Event(EventType.RECORD, digest(row.bundle), row.finished, subjects, row.id)

@@ -37,7 +37,7 @@ def reaudit(engine: Engine, known: Known) -> Iterator[Step]:
     Without a checkpoint from elsewhere, who owns the database and the ledger's key could have
     written all of it anew.
     """
-    with Session(engine) as session:
+    with Session(_at_one_moment(engine)) as session:
         connection = session.connection()
         walked = walk(connection, _size(session))
         rebuilt = rebuild(connection, walked, known.key)
@@ -49,6 +49,13 @@ def reaudit(engine: Engine, known: Known) -> Iterator[Step]:
             return
         for name, raw in known.checkpoints.items():
             yield outside(raw, rebuilt, known.key, f"outside checkpoint {name}")
+
+
+def _at_one_moment(engine: Engine) -> Engine:
+    """Return the engine so that all is read as it was at one moment, whoever appends meanwhile."""
+    if engine.dialect.name == "sqlite":
+        return engine  # its transactions see no other's work
+    return engine.execution_options(isolation_level="REPEATABLE READ")
 
 
 def _of_the_tree(

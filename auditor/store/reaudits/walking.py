@@ -80,7 +80,7 @@ def _rows(connection: Connection) -> Iterator[Stored]:
         .join(row, row.idx == leaf.idx, isouter=True)
         .order_by(leaf.idx)
     )
-    for found in connection.execution_options(yield_per=AT_ONCE).execute(asked):
+    for found in connection.execute(asked, execution_options={"yield_per": AT_ONCE}):
         index, body, salt, named, subjects, event_id, document = found
         opener = None if salt is None else as_bytes(salt)
         yield Stored(index, as_bytes(body), opener, named, subjects, event_id, document)
