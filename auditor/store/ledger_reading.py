@@ -9,10 +9,11 @@ from auditor.errors import LedgerError, StoreError
 from auditor.ledgers.cosigning import with_signatures
 from auditor.ledgers.events import Event, Leaf
 from auditor.ledgers.growing import RightEdge, levels_of
+from auditor.ledgers.hashing import SIZE
 from auditor.ledgers.nodes import Nodes
 from auditor.ledgers.notes import Signature
 from auditor.ledgers.proofs import Head
-from auditor.ledgers.tiles import HEIGHT, SPAN, Tile
+from auditor.ledgers.tiles import HEIGHT, SPAN, Tile, TilePath, bundle, width_at
 from auditor.ledgers.trees import Tree
 from auditor.store.ledger_tables import (
     LedgerCheckpointRow,
@@ -107,6 +108,24 @@ class LedgerReader:
     def tile(self, level: int, index: int) -> bytes:
         """Return the hashes of a tile, as wide as it is by now."""
         return read_tile(self.connection, level, index).hashes
+
+    def served(self, path: str) -> bytes:
+        """Return what a tiled log serves below its prefix: ``checkpoint``, a tile, or entries.
+
+        Raises ``LedgerError`` for what is not there, or is spelled otherwise than C2SP tlog-tiles
+        spells it.
+        """
+        if path == "checkpoint":
+            return self.checkpoint()
+        asked, size = TilePath.parse(path), self.head().size
+        if asked.width > width_at(asked.level or 0, asked.index, size):
+            raise LedgerError(
+                f"a ledger of {size} leaves has no {path}", cure="Ask for what its checkpoint has."
+            )
+        if asked.level is not None:
+            return self.tile(asked.level, asked.index)[: asked.width * SIZE]
+        start = asked.index * SPAN
+        return bundle(self.entries(start, start + asked.width))
 
     def entries(self, start: int, end: int) -> tuple[bytes, ...]:
         """Return the entries from ``start`` up to ``end``."""

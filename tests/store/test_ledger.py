@@ -26,7 +26,7 @@ from auditor.ledgers.occasions import record_kept, registration_of
 from auditor.ledgers.openings import open_receipt
 from auditor.ledgers.proofs import Head, continues, includes
 from auditor.ledgers.receipts import Receipt
-from auditor.ledgers.tiles import SPAN
+from auditor.ledgers.tiles import SPAN, read_bundle
 from auditor.store.ledger_writing import LedgerWriter
 from auditor.store.store import Store
 
@@ -192,6 +192,34 @@ def test_tiles_serve_every_proof(store: Store) -> None:
             ledger.tile(2, 0)
         with pytest.raises(StoreError, match="missing"):
             ledger.tree(2 * count).root()
+
+
+def test_what_is_served_is_enough_to_build_the_tree_again(store: Store) -> None:
+    count = 600
+    paths = ["tile/0/000", "tile/0/001", "tile/0/002.p/88"]
+    with grown(store, count).ledger() as ledger:
+        hashes = b"".join(ledger.served(path) for path in paths)
+        raws = [ledger.served(path.replace("tile/0", "tile/entries")) for path in paths]
+        entries = [entry for raw in raws for entry in read_bundle(raw)]
+        root = ledger.head().root
+        assert ledger.served("tile/0/002.p/5") == hashes[512 * 32 : 517 * 32]
+        assert ledger.served("tile/1/000.p/2") == root_of_each(hashes)
+        for path in ("tile/0/002", "tile/0/002.p/89", "tile/0/003.p/1", "tile/2/000.p/1", "tile/x"):
+            with pytest.raises(LedgerError):
+                ledger.served(path)
+    assert b"".join(map(leaf_hash, entries)) == hashes
+    assert root_of(map(leaf_hash, entries)) == root
+
+
+def root_of_each(hashes: bytes) -> bytes:
+    tiles = [hashes[at : at + 8192] for at in (0, 8192)]
+    return b"".join(root_of(tile[at : at + 32] for at in range(0, 8192, 32)) for tile in tiles)
+
+
+def test_the_checkpoint_is_served_with_its_cosignatures(filled: Store) -> None:
+    with filled.ledger() as ledger:
+        assert ledger.served("checkpoint") == ledger.checkpoint(8)
+        assert len(Note.parse(ledger.checkpoint(7)).signatures) == 2
 
 
 def test_no_leaf_opening_checkpoint_or_cosignature_is_changed_or_deleted(filled: Store) -> None:
