@@ -175,6 +175,12 @@ class LedgerError(InvalidInputError):
     slug = "ledger_invalid"
 
 
+class WitnessLostError(AuditorError):
+    """A witness of the ledger cannot be reached."""
+
+    slug = "witness_lost"
+
+
 class StoreError(AuditorError):
     """The store cannot be opened, or does not hold what was asked for."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from urllib.parse import urlsplit
 
-from auditor.errors import LedgerError, UsageError
+from auditor.errors import UsageError, WitnessLostError
 
 PATIENCE = 30.0
 """Seconds that a witness may take."""
@@ -24,7 +24,7 @@ class Answer:
 def submit(url: str, body: bytes) -> Answer:
     """Post a checkpoint to the witness at the prefix ``url``.
 
-    Raises ``UsageError`` for what is no HTTP address, ``LedgerError`` where nobody answers.
+    Raises ``UsageError`` for what is no HTTP address, ``WitnessLostError`` where nobody answers.
     """
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -42,7 +42,7 @@ def submit(url: str, body: bytes) -> Answer:
         with error:
             return Answer(error.code, error.read(MOST_BYTES))
     except (OSError, HTTPException) as error:
-        raise LedgerError(
+        raise WitnessLostError(
             f"the witness at {url} does not answer: {getattr(error, 'reason', None) or error}",
             cure="See that the address is right and that the witness runs; then repeat.",
         ) from None

@@ -214,3 +214,13 @@ def test_a_tile_that_grew_is_fetched_again() -> None:
     assert tree().root() == naive_root(LEAVES[:5])
     known = 9
     assert tree().root() == naive_root(LEAVES[:9])
+
+
+def test_a_proof_that_ends_too_early_or_too_late_for_its_size_is_refused() -> None:
+    two = tree_of(LEAVES[:2])
+    assert includes(Head(2, two.root()), 0, LEAVES[0], two.inclusion(0))
+    assert not includes(Head(4, two.root()), 0, LEAVES[0], two.inclusion(0))
+    assert not includes(Head(1, two.root()), 0, LEAVES[0], two.inclusion(0))
+    first = Head(1, LEAVES[0])
+    assert continues(Head(2, two.root()), first, two.consistency(1))
+    assert not continues(Head(4, two.root()), first, two.consistency(1))
