@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy import Connection, create_engine
 
-from auditor.store.tables import Base
+from auditor.store.ledger_tables import Base
 
 
 def run(connection: Connection) -> None:

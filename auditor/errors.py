@@ -175,6 +175,18 @@ class BrokenCheckError(AuditorError):
     slug = "check_broken"
 
 
+class LedgerError(InvalidInputError):
+    """A ledger's checkpoint, proof, leaf or key is malformed, or does not hold."""
+
+    slug = "ledger_invalid"
+
+
+class WitnessLostError(AuditorError):
+    """A witness of the ledger cannot be reached."""
+
+    slug = "witness_lost"
+
+
 class StoreError(AuditorError):
     """The store cannot be opened, or does not hold what was asked for."""
 

@@ -16,8 +16,9 @@ BUNDLE = "record.sigstore.json"
 VERDICT = "verdict.vsa.json"
 SIGNER = "signer.pub"
 EVIDENCE = "evidence"
+PROOF = "proof.tlog-proof"
 KNOWN = frozenset(
-    {RECORD, BUNDLE, VERDICT, SIGNER, EVIDENCE}
+    {RECORD, BUNDLE, VERDICT, SIGNER, EVIDENCE, PROOF}
     | {"report.html", "summary.md", "results.sarif", "junit.xml", "prov.json", "bom.cdx.json"}
 )
 HEX = re.compile(r"[0-9a-f]{64}")
@@ -46,6 +47,10 @@ class RecordFolder:
             return place.read_bytes()
         except OSError as error:
             raise _unreadable(place, error.strerror) from None
+
+    def has(self, name: str) -> bool:
+        """Whether there is anything by that name."""
+        return os.path.lexists(self.path / name)
 
     def evidence(self, digest: str) -> bytes:
         """Return a blob by its digest. Raises ``RecordError`` when it is missing or damaged."""

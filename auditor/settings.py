@@ -5,15 +5,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from auditor.keeping import Place
 from auditor.shipped import user_home
+
+LEDGER_ORIGIN = "auditor-ledger/{key}"
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where things are kept. ``home`` holds the keys, the blobs and, by default, the database."""
+    """Where things are kept. ``home`` holds the keys, the blobs and, by default, the database.
+
+    ``ledger_origin`` names a ledger that is begun; ``{key}`` in it stands for its key's digest.
+    """
 
     home: Path
     database: str
+    ledger_origin: str = LEDGER_ORIGIN
 
     @property
     def blobs(self) -> Path:
@@ -25,9 +32,16 @@ class Settings:
         """Folder of what interrupted audits had seen."""
         return self.home / "unfinished"
 
+    @property
+    def place(self) -> Place:
+        """Where the store and its ledger are."""
+        return Place(self.database, self.blobs, self.home, self.ledger_origin)
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
-        """Read ``AUDITOR_HOME`` (else the user's config folder) and ``AUDITOR_DATABASE_URL``."""
+        """Read ``AUDITOR_HOME`` (else the user's config folder), ``AUDITOR_DATABASE_URL``, and
+        ``AUDITOR_LEDGER_ORIGIN``.
+        """
         home = user_home(environment)
         database = environment.get("AUDITOR_DATABASE_URL") or f"sqlite:///{home / 'auditor.db'}"
-        return cls(home, database)
+        return cls(home, database, environment.get("AUDITOR_LEDGER_ORIGIN") or LEDGER_ORIGIN)

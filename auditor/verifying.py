@@ -12,9 +12,11 @@ from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
 from auditor.errors import AuditorError
-from auditor.folders import BUNDLE, EVIDENCE, KNOWN, RECORD, SIGNER, VERDICT, RecordFolder
+from auditor.folders import BUNDLE, EVIDENCE, KNOWN, PROOF, RECORD, SIGNER, VERDICT, RecordFolder
+from auditor.inclusion import inclusion
 from auditor.judging.context import context_of
 from auditor.judging.judge import ReadingsAt, judge
+from auditor.ledgers.notes import NoteKey
 from auditor.measuring import CONFIDENCE, Result, Seen, readings
 from auditor.publishing import rendered, verdict_statement
 from auditor.recalling import LoadPolicy, falls_short, load_results, policy_of
@@ -22,18 +24,24 @@ from auditor.rendering.schemas import validate_record
 from auditor.signatures.objections import Verification
 from auditor.signing.records import signed_files, verify_record, verify_statement
 
-SHOWN = KNOWN - {RECORD, BUNDLE, VERDICT, SIGNER, EVIDENCE}
+SHOWN = KNOWN - {RECORD, BUNDLE, VERDICT, SIGNER, EVIDENCE, PROOF}
 """The files that show a record; their digests are signed with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """What verifying needs: the checks and the policy reader of this version, and a public key."""
+    """What verifying needs: the checks and the policy reader of this version, and a public key.
+
+    With the key of a ledger the proof of inclusion is checked as well, and with those of witnesses
+    who cosigned.
+    """
 
     checks: Mapping[str, type[Check]]
     load_policy: LoadPolicy
     key: bytes
     code: str
+    ledger: NoteKey | None = None
+    witnesses: tuple[NoteKey, ...] = ()
 
 
 def verify_folder(folder: RecordFolder, verifier: Verifier) -> tuple[Step, ...]:
@@ -56,7 +64,7 @@ def verify_folder(folder: RecordFolder, verifier: Verifier) -> tuple[Step, ...]:
         _folder(folder, found, verifier.key),
         _evidence(folder, record),
         *_recomputed(folder, record, verifier),
-        Step("inclusion proof", StepResult.NOT_PRESENT, "the folder holds no ledger proof"),
+        inclusion(folder, record, verifier.ledger, verifier.witnesses),
     )
 
 

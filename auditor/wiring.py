@@ -1,12 +1,11 @@
 """The one place where parts meet: which edges an audit on this machine uses."""
 
-import hashlib
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from auditor.domain.targets import TargetSpec
 from auditor.engines.openers import Openers
 from auditor.errors import AuditFileError, DatasetError, RecordError, StoreError
 from auditor.folders import RecordFolder
+from auditor.keeping import REPORT_ROLE, note_keys, open_kept
 from auditor.packs.catalogues import load_catalogues
 from auditor.packs.folders import find_policy
 from auditor.packs.loading import lint_policy, load_policy
@@ -32,9 +32,10 @@ from auditor.packs.remarks import Remark
 from auditor.preparing import Prepared, Readers
 from auditor.reproducing import FetchInput, gather
 from auditor.settings import Settings
-from auditor.shipped import PACKAGE, shipped
+from auditor.shipped import code_digest, shipped
 from auditor.signatures.keys import KeySigner
 from auditor.signing.keys import PRIVATE, load_public_key, load_signer, new_keys
+from auditor.signing.ledger_keys import load_note_key
 from auditor.store.blobs import BlobStore
 from auditor.store.store import Store
 from auditor.store.unfinished import unfinished
@@ -79,19 +80,6 @@ def tool() -> Mapping[str, Json]:
         "python": platform.python_version(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
     }
-
-
-@cache
-def code_digest() -> str:
-    """Return one digest over the package's modules and its data folders' files."""
-    roots = {"auditor": PACKAGE, "policies": shipped("policies"), "reports": shipped("reports")}
-    hasher = hashlib.sha256()
-    for label, root in roots.items():
-        for path in sorted(root.rglob("*")):
-            if path.is_file() and "_data" not in path.parts and "__pycache__" not in path.parts:
-                content = hashlib.sha256(path.read_bytes()).hexdigest()
-                hasher.update(f"{label}/{path.relative_to(root).as_posix()} {content}\n".encode())
-    return "sha256:" + hasher.hexdigest()
 
 
 def readers(base: Path, *, targets: Mapping[str, TargetSpec] | None = None) -> Readers:
@@ -155,8 +143,8 @@ def fetch_from(blobs: BlobStore, inputs: Path | None) -> FetchInput:
     return fetch
 
 
-def verifier(key: Path) -> Verifier:
-    """Return what verifying needs with the public key at ``key``."""
+def verifier(key: Path, ledger: Path | None = None, witnesses: tuple[Path, ...] = ()) -> Verifier:
+    """Return what verifying needs with the public key at ``key``, and those of a ledger."""
     checks = discover()
     catalogues = load_catalogues(shipped("policies"))
     return Verifier(
@@ -164,6 +152,8 @@ def verifier(key: Path) -> Verifier:
         load_policy=lambda raw, source: load_policy(raw, source, checks, catalogues),
         key=load_public_key(key).pem,
         code=code_digest(),
+        ledger=None if ledger is None else load_note_key(ledger),
+        witnesses=tuple(load_note_key(path) for path in witnesses),
     )
 
 
@@ -179,7 +169,7 @@ class Workplace:
     settings: Settings
     store: Store
     signer: KeySigner
-    made_keys: Path | None
+    made_keys: tuple[Path, ...]
 
     def surroundings(self, keep: Callable[[Blob], None] | None = None) -> Surroundings:
         """Return what an audit needs of the world."""
@@ -220,13 +210,14 @@ class Workplace:
 
 @contextmanager
 def workplace(settings: Settings) -> Iterator[Workplace]:
-    """Open the store and the signer; a first run makes a pair of keys."""
+    """Open the store, its ledger and the signer; a first run makes a pair of keys for each."""
     private = settings.home / PRIVATE
     made = None if private.exists() else new_keys(settings.home).private
     signer = load_signer(private)
-    store = Store.open(settings.database, settings.blobs)
+    store, made_too = open_kept(settings.place)
     try:
-        yield Workplace(settings, store, signer, made)
+        note_keys(store, {REPORT_ROLE: signer.public_pem().decode()}, now())
+        yield Workplace(settings, store, signer, tuple(filter(None, (made, made_too))))
     finally:
         store.close()
 

@@ -21,6 +21,7 @@ from auditor.rendering.askings import asked_gaps, left_out
 from auditor.rendering.numbers import figure
 from auditor.rendering.phrases import limit_values, limits_text
 from auditor.rendering.suspicions import suspicions
+from auditor.signing.ledger_keys import LEDGER_PRIVATE
 
 OUTCOMES = {
     Outcome.FAILED: "[bold red]failed[/]",
@@ -153,6 +154,13 @@ def _found(record: AuditRecord, finding: Finding, policy: Policy) -> str:
         doubt = ", doubted" if reading.doubted else ""
         return (f"{words.value} ({words.interval})" if words.interval else words.value) + doubt
     return LEFT_OUT if left_out(record, finding) else "-"
+
+
+def show_made(console: Console, keys: Iterable[Path]) -> None:
+    """Say which private keys a first run made."""
+    for path in keys:
+        what = "ledger" if path.name == LEDGER_PRIVATE else "signing"
+        console.print(f"First run: made the {what} key {path}", highlight=False, markup=False)
 
 
 def show_steps(console: Console, steps: Iterable[Step]) -> None:

@@ -48,8 +48,8 @@ def new_keys(home: Path, *, overwrite: bool = False) -> KeyFiles:
     pem = signer.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(private, pem, mode=0o600)
-        _write(public, signer.public_pem(), mode=0o644)
+        write_key(private, pem, mode=0o600)
+        write_key(public, signer.public_pem(), mode=0o644)
     except OSError as error:
         raise KeyFileError(
             f"Keys cannot be written to {home}: {error.strerror}",
@@ -60,7 +60,7 @@ def new_keys(home: Path, *, overwrite: bool = False) -> KeyFiles:
 
 def load_signer(path: Path, *, password: bytes | None = None) -> KeySigner:
     """Read a private key. Raises ``KeyFileError`` that says what the file is instead."""
-    pem = _read(path)
+    pem = read_key(path)
     if b"PRIVATE KEY" not in pem and b"-----BEGIN" in pem:
         raise KeyFileError(
             f"{path} holds a public key or a certificate; signing takes a private key",
@@ -84,14 +84,15 @@ def load_signer(path: Path, *, password: bytes | None = None) -> KeySigner:
 def load_public_key(path: Path) -> PublicKey:
     """Read a public key. Raises ``KeyFileError`` that says what the file is instead."""
     try:
-        return read_public_key(_read(path))
+        return read_public_key(read_key(path))
     except Refused as refused:
         raise KeyFileError(
             f"{path}: {refused.problem}", cure=f"Name a public key, such as {PUBLIC}."
         ) from None
 
 
-def _read(path: Path) -> bytes:
+def read_key(path: Path) -> bytes:
+    """Return a key file's bytes. Raises ``KeyFileError`` where there is none."""
     try:
         if not path.is_file():
             raise KeyFileError(f"There is no key file {path}", cure=_MAKE_KEYS)
@@ -106,7 +107,8 @@ def _read(path: Path) -> bytes:
     return pem
 
 
-def _write(path: Path, content: bytes, *, mode: int) -> None:
+def write_key(path: Path, content: bytes, *, mode: int) -> None:
+    """Write a key file whole, with its mode from the first byte on. Raises ``OSError``."""
     # A new file under a name of its own, then one rename: nobody sees half a key, and the mode
     # holds from the first byte on.
     fresh = path.with_name(f".{path.name}.{os.getpid()}")

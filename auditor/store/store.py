@@ -1,8 +1,9 @@
 """The store: records in a database, evidence in a folder of blobs."""
 
-from collections.abc import Iterator
+import secrets
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -11,41 +12,74 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from auditor.errors import StoreError
+from auditor.ledgers.events import SALT
+from auditor.ledgers.nodes import Nodes
+from auditor.ledgers.notes import NoteSigner
 from auditor.store.blobs import BlobStore
 from auditor.store.database import open_database
+from auditor.store.ledger_reading import LedgerReader
+from auditor.store.ledger_writing import LedgerWriter
 from auditor.store.units import UnitOfWork
+
+
+def fresh_salt() -> bytes:
+    """Return what nobody can guess, for one leaf of the ledger."""
+    return secrets.token_bytes(SALT)
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Where requests, records, lineage and evidence are kept, and from where nothing is taken."""
+    """Where requests, records, lineage and evidence are kept, and from where nothing is taken.
+
+    ``signer`` signs the ledger's checkpoints; without one it grows unsigned.
+    """
 
     engine: Engine
     blobs: BlobStore
+    signer: NoteSigner | None = None
+    salt: Callable[[], bytes] = fresh_salt
+    nodes: Nodes = field(default_factory=Nodes)
 
     @classmethod
-    def open(cls, url: str, blobs: Path) -> Self:
+    def open(cls, url: str, blobs: Path, signer: NoteSigner | None = None) -> Self:
         """Open the database at ``url`` and the folder ``blobs``, which is made when needed.
 
         Raises ``StoreError`` and ``MissingExtraError`` like ``open_database``.
         """
-        return cls(open_database(url), BlobStore(blobs))
+        return cls(open_database(url), BlobStore(blobs), signer)
 
     @contextmanager
     def unit_of_work(self) -> Iterator[UnitOfWork]:
         """Do several things in one transaction: kept at the end, undone by any exception.
 
-        Raises ``StoreError`` when the database refuses.
+        What happened is appended to the ledger, and its checkpoint signed, before the end.
+        Raises ``StoreError`` when the database refuses, or the ledger is not its own continuation.
         """
-        try:
-            with Session(self.engine) as session, session.begin():
-                yield UnitOfWork(session)
-        except DBAPIError as error:
-            raise StoreError(
-                f"the store refused a transaction, and nothing of it is kept: {error.orig}",
-                cure="See that the database is running, has room, and is not locked; then repeat.",
-            ) from error
+        with _explained(), Session(self.engine) as session, session.begin():
+            unit = UnitOfWork(session)
+            yield unit
+            if unit.happened:
+                session.flush()
+                writer = LedgerWriter(session.connection(), self.signer, self.salt)
+                writer.append(unit.happened)
+
+    @contextmanager
+    def ledger(self) -> Iterator[LedgerReader]:
+        """Read the ledger in one transaction. Raises ``StoreError`` when the database refuses."""
+        with _explained(), self.engine.connect() as connection:
+            yield LedgerReader(connection, self.nodes)
 
     def close(self) -> None:
         """Let go of the database's connections."""
         self.engine.dispose()
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        raise StoreError(
+            f"the store refused a transaction, and nothing of it is kept: {error.orig}",
+            cure="See that the database is running, has room, and is not locked; then repeat.",
+        ) from error

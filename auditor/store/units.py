@@ -12,6 +12,11 @@ from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
 from auditor.errors import StoreError
+from auditor.ledgers.events import Event
+from auditor.ledgers.occasions import cosignature_kept, record_kept, registration_of
+from auditor.store.adopting import adopted
+from auditor.store.ledger_tables import LedgerCosignatureRow, LedgerOpeningRow
+from auditor.store.ledger_writing import Pending
 from auditor.store.lineage import ancestors_of, descendants_of
 from auditor.store.tables import (
     Base,
@@ -41,6 +46,36 @@ class UnitOfWork:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self.happened: list[Pending] = []
+
+    def append(self, event: Event, document: bytes | None = None) -> None:
+        """Put an event into the ledger when the transaction ends.
+
+        ``document`` is the thing whose digest the event names, where no table keeps it: without
+        it nobody could say later what was signed. Raises ``StoreError`` where it is another.
+        """
+        if document is not None and digest(document) != event.digest:
+            raise StoreError(
+                f"a {event.type} names the digest {event.digest}, and its document has another",
+                cure="Take the digest of the very bytes that are kept.",
+            )
+        self.happened.append(Pending(event, document))
+
+    def adopt(self) -> None:
+        """Put what the store held before into a ledger that is still empty."""
+        self.happened.extend(adopted(self._session))
+
+    def happened_before(self, event_id: str) -> bool:
+        """Whether the ledger has an entry with that id."""
+        row = LedgerOpeningRow
+        asked = select(row.idx).where(row.event_id == event_id).limit(1)
+        return self._session.scalar(asked) is not None
+
+    def cosigned(self, size: int, line: str, at: str) -> None:
+        """Keep a witness's signature line under the checkpoint of ``size`` leaves, once."""
+        if self._session.get(LedgerCosignatureRow, line) is None:
+            self._add(LedgerCosignatureRow(line=line, size=size))
+            self.append(cosignature_kept(size, line, at))
 
     def register(self, request: AuditRequest, at: str) -> None:
         """Write down that ``request`` was made at the time ``at`` (UTC, RFC 3339).
@@ -51,6 +86,7 @@ class UnitOfWork:
             body = canonical(request.to_json()).decode()
             self._add(RequestRow(digest=request.digest, body=body))
         self._add(RegistrationRow(request_digest=request.digest, registered=at))
+        self.append(registration_of(request, at))
 
     def save(self, record: AuditRecord, bundle: bytes) -> None:
         """Keep a signed record and its lineage; one that is there already stays as it is.
@@ -70,9 +106,10 @@ class UnitOfWork:
                 f"the store has a record {record.id} already, and records are never replaced",
                 cure="Give the new record an id of its own.",
             )
-        row = _record_row(record, bundle)
+        row = record_row(record, bundle)
         self._add(row)
-        self._add(*_target_rows(record, row.digest), *_lineage_rows(record, row.digest))
+        self._add(*target_rows(record, row.digest), *lineage_rows(record, row.digest))
+        self.append(record_kept(record, bundle))
 
     def find_record(self, record_id: str) -> StoredRecord | None:
         """Return the record with that id. Raises ``StoreError`` when its bytes are damaged."""
@@ -115,7 +152,8 @@ class UnitOfWork:
         self._session.flush()
 
 
-def _record_row(record: AuditRecord, bundle: bytes) -> RecordRow:
+def record_row(record: AuditRecord, bundle: bytes) -> RecordRow:
+    """Return the row of a record: all of it follows from the record and its signature."""
     request = record.request
     body = record.canonical()
     return RecordRow(
@@ -136,14 +174,16 @@ def _record_row(record: AuditRecord, bundle: bytes) -> RecordRow:
     )
 
 
-def _target_rows(record: AuditRecord, record_digest: str) -> Iterator[RecordTargetRow]:
+def target_rows(record: AuditRecord, record_digest: str) -> Iterator[RecordTargetRow]:
+    """Return the rows of the targets that a record speaks of."""
     for target in record.request.targets:
         fingerprint = record.fingerprints.get(target.name)
         identity = None if fingerprint is None else fingerprint.identity
         yield RecordTargetRow(record_digest=record_digest, target=target.name, identity=identity)
 
 
-def _lineage_rows(record: AuditRecord, record_digest: str) -> Iterator[LineageRow]:
+def lineage_rows(record: AuditRecord, record_digest: str) -> Iterator[LineageRow]:
+    """Return the rows of a record's lineage, in order."""
     for edge in sorted(set(record.lineage)):
         yield LineageRow(
             source=edge.source,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from auditor.folders import BUNDLE, EVIDENCE, RECORD, SIGNER, VERDICT
+from auditor.folders import BUNDLE, EVIDENCE, PROOF, RECORD, SIGNER, VERDICT
 
 RENDERED = (
     "report.html",
@@ -38,7 +38,7 @@ def audited(auditor: Command, example: Path) -> Path:
 
 def test_an_audit_writes_every_file_of_the_contract(audited: Path) -> None:
     written = {path.name for path in audited.iterdir()}
-    assert written == {RECORD, BUNDLE, VERDICT, SIGNER, EVIDENCE, *RENDERED}
+    assert written == {RECORD, BUNDLE, VERDICT, SIGNER, EVIDENCE, PROOF, *RENDERED}
 
 
 def test_an_audit_says_where_its_keys_and_its_report_are(
@@ -47,7 +47,9 @@ def test_an_audit_says_where_its_keys_and_its_report_are(
     first = auditor("audit", example / "audit.yaml", *ONLY)
     again = auditor("audit", example / "audit.yaml", *ONLY)
     assert str(home / "signer.key") in first.said
+    assert "ledger.key" in first.said
     assert "signer.key" not in again.said
+    assert "ledger.key" not in again.said
     assert str(example / "report" / "report.html") in first.said
     assert "Verdict: PASS" in first.said
 
@@ -75,7 +77,7 @@ def test_a_policy_that_only_observes_never_fails_the_command(
 def test_an_unbroken_record_verifies(auditor: Command, audited: Path) -> None:
     ended = auditor("verify", audited, "--key", audited / SIGNER)
     assert ended.code == 0, ended.said
-    assert "not present inclusion proof" in ended.said
+    assert "not checked inclusion proof" in ended.said
 
 
 @pytest.mark.parametrize("name", [RECORD, BUNDLE, VERDICT, *RENDERED])

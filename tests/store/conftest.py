@@ -106,7 +106,7 @@ def asked() -> AuditRequest:
     return REQUEST
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_record() -> Callable[..., AuditRecord]:
     """Make a small record; whatever is named replaces its usual value."""
 

@@ -209,7 +209,7 @@ def test_lineage_is_all_that_can_be_reached_and_cycles_end(
     store: Store, make_record: Make, edges: set[tuple[int, int]]
 ) -> None:
     # Other examples share the store, so each one's nodes carry the name of its own record.
-    name = f"record {count(store, 'records')}"
+    name = f"record-{count(store, 'records')}"
     graph = {
         (near, far): Edge(f"{name}/{near}", "used", f"{name}/{far}", "x") for near, far in edges
     }

@@ -9,12 +9,13 @@ from rich.console import Console
 from auditor.audits import perform
 from auditor.checks.discovery import discover
 from auditor.cli.exits import exit_for
-from auditor.cli.showing import show_record, show_report
+from auditor.cli.showing import show_made, show_record, show_report
 from auditor.cli.watching import ConsoleWatch
 from auditor.domain.budgets import Budget
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
-from auditor.folders import BUNDLE, RECORD, refuse_strangers, write_folder
+from auditor.folders import BUNDLE, PROOF, RECORD, refuse_strangers, write_folder
+from auditor.keeping import enter
 from auditor.preparing import Overrides, prepare, read_asked
 from auditor.publishing import publication
 from auditor.settings import Settings
@@ -50,10 +51,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     overrides = Overrides(policy=policy, targets=targets, budget=asked_budget, only=only)
     console = Console()
     with workplace(Settings.from_environment()) as place:
-        if place.made_keys is not None:
-            console.print(
-                f"First run: made the signing key {place.made_keys}", highlight=False, markup=False
-            )
+        show_made(console, place.made_keys)
         record, chosen = _run(console, place, audit_file, overrides, folder)
     show_record(console, record, chosen, discover())
     show_report(console, folder)
@@ -95,6 +93,6 @@ def _write(
 ) -> None:
     if (folder / RECORD).exists():
         console.print(f"Replacing the earlier record in {folder}", highlight=False, markup=False)
-    write_folder(folder, files)
-    with place.store.unit_of_work() as work:
-        work.save(record, files[BUNDLE])
+    # Kept and entered first: nothing is published that the store or the ledger could forget.
+    proof = enter(place.store, record, files[BUNDLE])
+    write_folder(folder, {**files, PROOF: proof})

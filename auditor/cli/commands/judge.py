@@ -6,9 +6,10 @@ import click
 from rich.console import Console
 
 from auditor.cli.exits import exit_for
-from auditor.cli.showing import show_record, show_report
+from auditor.cli.showing import show_made, show_record, show_report
 from auditor.domain.record_json import read_record
-from auditor.folders import BUNDLE, RECORD, RecordFolder, refuse_strangers, write_folder
+from auditor.folders import BUNDLE, PROOF, RECORD, RecordFolder, refuse_strangers, write_folder
+from auditor.keeping import enter
 from auditor.publishing import publication
 from auditor.rejudging import rejudge
 from auditor.settings import Settings
@@ -39,12 +40,12 @@ def command(folder: Path, policy: str, key: Path | None, out: Path | None) -> in
     parts = readers(Path.cwd())
     chosen = parts.load_policy(policy)
     with workplace(Settings.from_environment()) as place:
+        show_made(console, place.made_keys)
         checker = verifier(key or place.settings.home / PUBLIC)
         fresh = rejudge(old, record, chosen, checker, place.surroundings())
         files = publication(fresh, chosen, parts.checks, old.evidence, place.signer)
-        write_folder(target, files)
-        with place.store.unit_of_work() as work:
-            work.save(fresh, files[BUNDLE])
+        proof = enter(place.store, fresh, files[BUNDLE])
+        write_folder(target, {**files, PROOF: proof})
     show_record(console, fresh, chosen, parts.checks)
     show_report(console, target)
     return exit_for(fresh.verdict, chosen.mode)

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from auditor.audits import perform
 from auditor.cli.exits import Exit
-from auditor.cli.showing import show_steps
+from auditor.cli.showing import show_made, show_steps
 from auditor.cli.watching import ConsoleWatch
 from auditor.domain.record_json import read_record
 from auditor.domain.steps import Step, StepResult, all_hold
@@ -49,6 +49,7 @@ def command(folder: Path, inputs: Path | None, *, allow_recipe: bool) -> int:
     require_leave_to_train(record.request, given=allow_recipe, sandboxed=sandboxed())
     sound = verify_folder(old, verifier(folder / SIGNER))
     with workplace(Settings.from_environment()) as place, TemporaryDirectory() as scratch:
+        show_made(console, place.made_keys)
         fetch = fetch_from(place.store.blobs, inputs)
         laid = lay_out(record.request, fetch, Path(scratch))
         parts = readers_of(record, old)

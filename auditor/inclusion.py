@@ -1,0 +1,52 @@
+"""Whether a record is in a ledger, as the proof in its folder says."""
+
+from auditor.domain.records import AuditRecord
+from auditor.domain.steps import Step, StepResult
+from auditor.errors import AuditorError
+from auditor.folders import BUNDLE, PROOF, RecordFolder
+from auditor.ledgers.cosigning import cosigners
+from auditor.ledgers.notes import Note, NoteKey
+from auditor.ledgers.occasions import record_kept
+from auditor.ledgers.openings import Included, open_receipt
+from auditor.ledgers.receipts import Receipt
+
+NAME = "inclusion proof"
+
+
+def inclusion(
+    folder: RecordFolder,
+    record: AuditRecord,
+    key: NoteKey | None,
+    witnesses: tuple[NoteKey, ...] = (),
+) -> Step:
+    """Look at the proof that the ledger of ``key`` holds this very record and signature.
+
+    Who gives a key wants a proof: without one the step fails. All of ``witnesses`` must have
+    cosigned.
+    """
+    if not folder.has(PROOF):
+        missing = "the folder holds no ledger proof"
+        if key is None:
+            return Step(NAME, StepResult.NOT_PRESENT, missing)
+        return Step(NAME, StepResult.FAILED, f"{missing}, and a ledger key was given")
+    if key is None:
+        return Step(NAME, StepResult.NOT_CHECKED, "no ledger key given (--ledger-key)")
+    try:
+        raw = folder.read(PROOF)
+        found = open_receipt(raw, key)
+        if found.opening.event != record_kept(record, folder.read(BUNDLE)):
+            return Step(NAME, StepResult.FAILED, f"{PROOF} is of another record or signature")
+        seen = cosigners(Note.parse(Receipt.parse(raw).note), witnesses)
+    except AuditorError as error:
+        return Step(NAME, StepResult.FAILED, f"{PROOF}: {error.problem}")
+    silent = [item.name for item in witnesses if item.name not in seen]
+    mistakes = [f"{name} did not cosign the checkpoint" for name in silent]
+    return Step.of(NAME, mistakes, _words(found, seen))
+
+
+def _words(found: Included, seen: tuple[str, ...]) -> str:
+    cosigned = f", cosigned by {', '.join(seen)}" if seen else ""
+    return (
+        f"the record is leaf {found.index} of {found.head.size} in the ledger {found.origin}"
+        + cosigned
+    )

@@ -1,0 +1,89 @@
+"""What opens a leaf: its salt, and the digests that its salted ones stand for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from auditor.domain.canonical import canonical, parse
+from auditor.errors import LedgerError
+from auditor.ledgers.events import SALT, Event, Leaf
+from auditor.ledgers.notes import NoteKey
+from auditor.ledgers.proofs import Head
+from auditor.ledgers.receipts import Receipt
+
+_CURE = "Take the proof as `auditor` wrote it, unchanged, or make it again: `auditor ledger prove`."
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A leaf with what opens it; it travels in a receipt, beside the proof."""
+
+    leaf: Leaf
+    salt: bytes
+    digest: str
+    subjects: Mapping[str, str]
+
+    @property
+    def event(self) -> Event:
+        """The event that the leaf is said to stand for."""
+        leaf = self.leaf
+        return Event(leaf.type, self.digest, leaf.time, self.subjects, leaf.id)
+
+    def emit(self) -> bytes:
+        """Return canonical JSON."""
+        return canonical(
+            {
+                "digest": self.digest,
+                "leaf": self.leaf.entry().decode(),
+                "salt": self.salt.hex(),
+                "subjects": dict(self.subjects),
+            }
+        )
+
+    @classmethod
+    def parse(cls, raw: bytes) -> "Opening":
+        """Read the JSON. Raises ``LedgerError`` where it is none, or does not open its leaf."""
+        try:
+            found = parse(raw)
+            leaf, salt, digest, subjects = _members(found)
+            opening = cls(Leaf.parse(leaf.encode()), bytes.fromhex(salt), digest, subjects)
+        except (ValueError, RecursionError):
+            raise _unopened("what should open it is malformed") from None
+        if len(opening.salt) != SALT or not opening.leaf.opens(opening.event, opening.salt):
+            raise _unopened("the digests beside it are not those that it was made of")
+        return opening
+
+
+@dataclass(frozen=True, slots=True)
+class Included:
+    """An event is in a log: at which index, and in a tree of which head."""
+
+    opening: Opening
+    index: int
+    head: Head
+    origin: str
+
+
+def open_receipt(raw: bytes, key: NoteKey) -> Included:
+    """Return what a receipt proves under the log's key. Raises ``LedgerError`` where it does not.
+
+    What the digests stand for is for the caller to compare.
+    """
+    receipt = Receipt.parse(raw)
+    opening = Opening.parse(receipt.extra)
+    checkpoint = receipt.open(opening.leaf.entry(), key)
+    return Included(opening, receipt.index, checkpoint.head, checkpoint.origin)
+
+
+def _members(found: object) -> tuple[str, str, str, Mapping[str, str]]:
+    members = {"digest", "leaf", "salt", "subjects"}
+    if not isinstance(found, Mapping) or set(found) != members:
+        raise ValueError
+    leaf, salt, digest, subjects = (found[key] for key in ("leaf", "salt", "digest", "subjects"))
+    texts = (leaf, salt, digest, *(subjects.values() if isinstance(subjects, Mapping) else [None]))
+    if not all(isinstance(item, str) for item in texts):
+        raise ValueError
+    return leaf, salt, digest, subjects
+
+
+def _unopened(reason: str) -> LedgerError:
+    return LedgerError(f"the leaf of a ledger proof cannot be opened: {reason}", cure=_CURE)

@@ -1,0 +1,129 @@
+"""Tiles and entry bundles, the form in which a log is kept and served (C2SP tlog-tiles).
+
+A tile of level L holds up to 256 hashes of complete nodes of tree level 8 L, side by side.
+"""
+
+import re
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from auditor.errors import LedgerError
+from auditor.ledgers.hashing import SIZE, pairs
+
+HEIGHT = 8
+SPAN = 1 << HEIGHT
+FULL = SPAN * SIZE
+"""Bytes of a full tile."""
+HALF = HEIGHT // 2
+"""The row of 16 nodes that is kept beside a full tile: with it a proof takes 26 hashes, not 247."""
+INNER = (SPAN >> HALF) * SIZE
+"""Bytes of that row."""
+MOST_ENTRY = 2**16 - 1
+"""Bytes of the longest entry that a bundle can hold."""
+_LEVELS = 64
+_PATH = re.compile(
+    r"tile/(entries|0|[1-9][0-9]?)/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TilePath:
+    """The name of a tile, or of the bundle of entries under a tile (``level`` is ``None``)."""
+
+    level: int | None
+    index: int
+    width: int = SPAN
+
+    def __str__(self) -> str:
+        """Return the path below a log's prefix, such as ``tile/0/x001/234.p/7``."""
+        groups = [f"{self.index % 1000:03}"]
+        rest = self.index // 1000
+        while rest:
+            groups.insert(0, f"x{rest % 1000:03}")
+            rest //= 1000
+        partial = "" if self.width == SPAN else f".p/{self.width}"
+        level = "entries" if self.level is None else self.level
+        return f"tile/{level}/{'/'.join(groups)}{partial}"
+
+    @classmethod
+    def parse(cls, path: str) -> "TilePath":
+        """Read a path; it must be spelled the one way. Raises ``LedgerError``."""
+        match = _PATH.fullmatch(path)
+        if match is not None:
+            level = None if match[1] == "entries" else int(match[1])
+            index = int(match[2].replace("x", "").replace("/", ""))
+            found = cls(level, index, int(match[3] or SPAN))
+            if str(found) == path and found.width <= SPAN and (level or 0) < _LEVELS:
+                return found
+        raise LedgerError(
+            f"{path[:80]!r} is no path of a tile",
+            cure="Write it as C2SP tlog-tiles does, such as tile/0/x001/067.p/5.",
+        )
+
+
+def width_at(level: int, index: int, size: int) -> int:
+    """Return how many hashes a tile has in a tree of ``size`` leaves, at most 256; 0 for none."""
+    return max(0, min(SPAN, (size >> (HEIGHT * level)) - index * SPAN))
+
+
+def expand(tile: bytes) -> tuple[bytes, ...]:
+    """Return the rows of complete nodes over a tile, its own hashes first: up to nine of them."""
+    rows = [tile]
+    while len(rows[-1]) >= 2 * SIZE:
+        rows.append(pairs(rows[-1]))
+    return tuple(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """The hashes of a tile, and of a full one the nodes half-way up, where they are kept."""
+
+    hashes: bytes
+    inner: bytes = b""
+
+    def rows(self) -> tuple[bytes, ...]:
+        """Return the rows of complete nodes; those below ``inner`` are empty but for the first."""
+        if len(self.inner) != INNER or len(self.hashes) != FULL:
+            return expand(self.hashes)
+        return (self.hashes, *[b""] * (HALF - 1), *expand(self.inner))
+
+
+def node_in(rows: tuple[bytes, ...], row: int, at: int) -> bytes:
+    """Return a node out of rows that ``Tile.rows`` gave; nothing where it is not complete."""
+    if row >= len(rows):
+        return b""
+    if rows[row]:
+        return rows[row][at * SIZE : (at + 1) * SIZE]
+    below = rows[0][(at << row) * SIZE : (at + 1 << row) * SIZE]
+    for _ in range(row):
+        below = pairs(below)
+    return below
+
+
+def bundle(entries: Iterable[bytes]) -> bytes:
+    """Return entries as one bundle. Raises ``LedgerError`` for one that is too long."""
+    return b"".join(struct.pack(">H", len(checked(entry))) + entry for entry in entries)
+
+
+def checked(entry: bytes) -> bytes:
+    """Return an entry that a bundle can hold. Raises ``LedgerError`` for one that is too long."""
+    if len(entry) > MOST_ENTRY:
+        raise LedgerError(
+            f"an entry has {len(entry)} bytes, and a ledger takes {MOST_ENTRY}",
+            cure="Put the digest of what is long into the entry.",
+        )
+    return entry
+
+
+def read_bundle(raw: bytes) -> tuple[bytes, ...]:
+    """Return the entries of a bundle. Raises ``LedgerError`` where it breaks off."""
+    entries, at = [], 0
+    while at < len(raw):
+        length = int.from_bytes(raw[at : at + 2], "big")
+        end = at + 2 + length
+        if at + 2 > len(raw) or end > len(raw):
+            raise LedgerError("a bundle of entries breaks off", cure="Fetch it again.")
+        entries.append(raw[at + 2 : end])
+        at = end
+    return tuple(entries)

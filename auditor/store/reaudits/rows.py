@@ -1,0 +1,149 @@
+"""Holds the rows of the store against the leaves of the ledger, both ways."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import Integer, inspect, select
+from sqlalchemy.orm import Session
+
+from auditor.domain.canonical import digest
+from auditor.domain.record_json import read_record
+from auditor.errors import AuditorError, LedgerError
+from auditor.ledgers.cosigning import cosigned_at, witness_key
+from auditor.ledgers.events import EventType
+from auditor.ledgers.notes import Note, NoteKey, Signature
+from auditor.ledgers.occasions import cosignature_kept
+from auditor.store.ledger_tables import LedgerCheckpointRow, LedgerCosignatureRow
+from auditor.store.reaudits.walking import Met, as_bytes
+from auditor.store.tables import (
+    Base,
+    LineageRow,
+    RecordRow,
+    RecordTargetRow,
+    RegistrationRow,
+    RequestRow,
+)
+from auditor.store.units import lineage_rows, record_row, target_rows
+
+
+def request_mistakes(session: Session, met: Sequence[Met]) -> Iterator[str]:
+    """Name every request and registration that was changed, lost, or put in by hand."""
+    bodies = {row.digest: row.body for row in session.scalars(select(RequestRow))}
+    for name, body in sorted(bodies.items()):
+        if digest(str(body).encode()) != name:
+            yield f"the request {name} was changed: its body has another digest"
+    rows = list(session.scalars(select(RegistrationRow).order_by(RegistrationRow.id)))
+    there = Counter((row.request_digest, row.registered) for row in rows)
+    told = Counter(
+        (item.event.digest, item.event.time) for item in met if item.event.type is EventType.REQUEST
+    )
+    for (name, time), count in sorted((told - there).items()):
+        yield f"a registration of {name} at {time} is missing from registrations ({count})"
+    for (name, time), count in sorted((there - told).items()):
+        yield f"a registration of {name} at {time} is in no leaf of the ledger ({count})"
+    named = {name for name, _ in told}
+    for name in sorted(named - set(bodies)):
+        yield f"the request {name} is missing from requests"
+    for name in sorted(set(bodies) - named):
+        yield f"the request {name} is in no leaf of the ledger"
+
+
+def record_mistakes(session: Session, met: Sequence[Met]) -> Iterator[str]:
+    """Name every record, and every row beside it, that was changed, lost, or put in by hand."""
+    told = {
+        item.event.subjects.get("record", ""): item
+        for item in met
+        if item.event.type is EventType.RECORD
+    }
+    there = set()
+    for row in session.scalars(select(RecordRow).order_by(RecordRow.finished, RecordRow.digest)):
+        there.add(row.digest)
+        entry = told.get(row.digest)
+        if entry is None:
+            yield f"the record {row.id} ({row.digest}) is in no leaf of the ledger"
+        elif digest(as_bytes(row.bundle)) != entry.event.digest:
+            yield f"the signature of record {row.id} (leaf {entry.index}) was changed"
+        yield from _changed(session, row)
+    for name in sorted(set(told) - there):
+        yield f"the record {told[name].event.id} (leaf {told[name].index}) is missing from records"
+    for table in (RecordTargetRow, LineageRow):
+        for name in session.scalars(select(table.record_digest).distinct()):
+            if name not in there:
+                yield f"{table.__tablename__} has rows of a record {name} that is not there"
+
+
+def _changed(session: Session, row: RecordRow) -> Iterator[str]:
+    if digest(as_bytes(row.body)) != row.digest:
+        yield f"the record {row.id} was changed: its body has not the digest {row.digest}"
+        return
+    try:
+        record = read_record(as_bytes(row.body))
+    except AuditorError as error:
+        yield f"the record {row.id} cannot be read: {error.problem}"
+        return
+    expected, found = _values(record_row(record, row.bundle)), _values(row)
+    for column in sorted(expected):
+        if expected[column] != found[column]:
+            yield f"the column {column} of record {row.id} was changed to {found[column]!r}"
+    beside: tuple[tuple[type[RecordTargetRow | LineageRow], Iterator[Base]], ...] = (
+        (RecordTargetRow, target_rows(record, row.digest)),
+        (LineageRow, lineage_rows(record, row.digest)),
+    )
+    for table, rows in beside:
+        wanted = Counter(_shown(item) for item in rows)
+        kept = session.scalars(select(table).where(table.record_digest == row.digest))
+        yield from _differences(
+            f"{table.__tablename__} of record {row.id}", wanted, Counter(map(_shown, kept))
+        )
+
+
+def cosignature_mistakes(
+    session: Session, met: Sequence[Met], witnesses: Sequence[NoteKey]
+) -> Iterator[str]:
+    """Name every cosignature that was changed, lost, or put in by hand, or does not hold."""
+    told = Counter(item.event.digest for item in met if item.event.type is EventType.COSIGNATURE)
+    keys = {(key.name, witness_key(key).key_id): key for key in witnesses}
+    row = LedgerCosignatureRow
+    kept = select(LedgerCheckpointRow.size, LedgerCheckpointRow.note)
+    notes = {size: note for size, note in session.execute(kept)}  # noqa: C416 -- rows, not pairs
+    for line, size in session.execute(select(row.line, row.size).order_by(row.size)):
+        name = cosignature_kept(size, line, "").digest
+        who = line.split(" ")[1] if line.count(" ") else line[:80]
+        if not told[name]:
+            yield f"a cosignature of {who} under {size} leaves is in no leaf of the ledger"
+        told[name] -= 1
+        try:
+            signature = Signature.parse(line)
+            key = keys.get((signature.name, signature.key_id))
+            if key is not None and size in notes:
+                cosigned_at(Note.parse(as_bytes(notes[size])).text, signature, key)
+        except LedgerError as error:
+            yield error.problem
+    indices = {item.event.digest: item.index for item in met}
+    for name in told:
+        if told[name] > 0:
+            yield (
+                f"the cosignature of leaf {indices[name]} is missing from ledger_cosignatures, "
+                "or was changed"
+            )
+
+
+def _values(row: Base) -> dict[str, object]:
+    """Return a row's columns by name, but for a number of its own, which follows from nothing."""
+    columns = inspect(type(row)).columns
+    return {
+        name: getattr(row, name)
+        for name, column in columns.items()
+        if not (name == "id" and isinstance(column.type, Integer))
+    }
+
+
+def _shown(row: Base) -> str:
+    return ", ".join(f"{name} {value!r}" for name, value in sorted(_values(row).items()))
+
+
+def _differences(what: str, wanted: Counter[str], found: Counter[str]) -> Iterator[str]:
+    for item in sorted((wanted - found).elements()):
+        yield f"{what}: missing or changed: {item}"
+    for item in sorted((found - wanted).elements()):
+        yield f"{what}: put in or changed by hand: {item}"

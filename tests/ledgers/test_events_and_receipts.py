@@ -1,0 +1,189 @@
+"""Leaves say nothing of anyone, open to whoever has the salt, and are proved by a text file."""
+
+import base64
+from dataclasses import replace
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
+
+from auditor.domain.canonical import canonical, digest, parse
+from auditor.errors import LedgerError
+from auditor.ledgers.checkpoints import Checkpoint, sign_checkpoint
+from auditor.ledgers.events import Event, EventType, Leaf
+from auditor.ledgers.hashing import leaf_hash, root_of
+from auditor.ledgers.key_events import key_in_use
+from auditor.ledgers.notes import MemorySigner
+from auditor.ledgers.openings import Opening, open_receipt
+from auditor.ledgers.proofs import Head
+from auditor.ledgers.receipts import Receipt
+
+NOW = "2026-01-01T00:00:00Z"
+SALT = b"s" * 32
+EVENT = Event(
+    EventType.RECORD,
+    digest(b"bundle"),
+    NOW,
+    {"record": digest(b"record"), "data.evaluation": digest(b"rows")},
+    "aud-0123456789",
+)
+LEAF = EVENT.leaf(SALT, 4)
+HASH_LINE = f"{base64.b64encode(SALT).decode()}\n"
+LOG = MemorySigner("log.example/1", Ed25519PrivateKey.from_private_bytes(bytes(32)))
+OPENING = Opening(LEAF, SALT, EVENT.digest, EVENT.subjects)
+
+
+def receipt(leaf: Leaf = LEAF, opening: Opening = OPENING) -> bytes:
+    other = leaf_hash(b"another entry")
+    head = Head(2, root_of([other, leaf_hash(leaf.entry())]))
+    note = sign_checkpoint(Checkpoint(LOG.name, head), LOG)
+    return Receipt(1, (other,), note, opening.emit()).emit()
+
+
+def test_a_leaf_holds_salted_digests_and_no_others() -> None:
+    found = parse(LEAF.entry())
+    assert isinstance(found, dict)
+    assert found["v"] == 1
+    assert found["type"] == "record"
+    assert found["after"] == 4
+    text = LEAF.entry().decode()
+    for plain in (EVENT.digest, *EVENT.subjects.values()):
+        assert plain.removeprefix("sha256:") not in text
+    assert SALT.hex() not in text
+
+
+def test_equal_events_under_other_salts_share_nothing_but_what_is_public() -> None:
+    other = EVENT.leaf(b"t" * 32, 4)
+    assert other.digest != LEAF.digest
+    assert not set(other.subjects.values()) & set(LEAF.subjects.values())
+
+
+def test_one_digest_in_two_roles_gives_two_salted_ones() -> None:
+    twice = Event(EventType.RECORD, EVENT.digest, NOW, {"a": EVENT.digest, "b": EVENT.digest})
+    leaf = twice.leaf(SALT, 0)
+    assert len({leaf.digest, *leaf.subjects.values()}) == 3
+
+
+@given(
+    st.sampled_from(EventType),
+    st.binary(max_size=8),
+    st.dictionaries(st.from_regex(r"[a-z][a-z0-9_.:-]{0,9}", fullmatch=True), st.text(max_size=9)),
+    st.binary(min_size=32, max_size=32),
+    st.integers(0, 2**50),
+)
+def test_a_leaf_is_canonical_json_and_reads_back(
+    kind: EventType, raw: bytes, subjects: dict[str, str], salt: bytes, after: int
+) -> None:
+    subjects.pop("digest", None)
+    event = Event(kind, digest(raw), NOW, subjects)
+    leaf = event.leaf(salt, after)
+    assert leaf.entry() == canonical(parse(leaf.entry()))
+    assert Leaf.parse(leaf.entry()) == leaf
+    assert leaf.opens(replace(event, id=leaf.id), salt)
+    assert not leaf.opens(replace(event, id=leaf.id, digest=digest(raw + b"x")), salt)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        replace(EVENT, id="Jane Doe"),
+        replace(EVENT, id=""),
+        replace(EVENT, subjects={"Role": "x"}),
+        replace(EVENT, subjects={"digest": "x"}),
+        replace(EVENT, time="2026-01-01"),
+        replace(EVENT, time="2026-01-01T00:00:00+00:00"),
+    ],
+)
+def test_an_event_of_another_form_is_refused(bad: Event) -> None:
+    with pytest.raises(LedgerError):
+        bad.leaf(SALT, 0)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        LEAF.entry() + b" ",
+        LEAF.entry().replace(b'"v":1', b'"v":2'),
+        LEAF.entry().replace(b"record", b"memory"),
+        LEAF.entry().replace(b'"after":4', b'"after":true'),
+        LEAF.entry().replace(b'"after":4', b'"after":"4"'),
+        LEAF.entry().replace(b'"v":1}', b'"v":1,"x":1}'),
+    ],
+)
+def test_an_entry_of_another_form_is_refused(raw: bytes) -> None:
+    with pytest.raises(LedgerError):
+        Leaf.parse(raw)
+
+
+def test_an_event_without_an_id_is_named_after_its_salted_digest() -> None:
+    leaf = replace(EVENT, id=None).leaf(SALT, 0)
+    assert leaf.id == f"record-{leaf.digest[:24]}"
+
+
+def test_a_receipt_proves_its_event() -> None:
+    found = open_receipt(receipt(), LOG.key)
+    assert found.opening.event == EVENT
+    assert (found.index, found.head.size, found.origin) == (1, 2, LOG.name)
+    assert receipt().startswith(b"c2sp.org/tlog-proof@v1\nextra ")
+
+
+def test_a_receipt_of_another_leaf_salt_or_key_is_refused() -> None:
+    other = replace(EVENT, digest=digest(b"other"))
+    forged = Opening(other.leaf(SALT, 4), SALT, other.digest, other.subjects)
+    with pytest.raises(LedgerError, match="does not lead"):
+        open_receipt(receipt(opening=forged), LOG.key)
+    for opening in (
+        replace(OPENING, salt=b"t" * 32),
+        replace(OPENING, digest=digest(b"other")),
+        replace(OPENING, salt=b"s"),
+    ):
+        with pytest.raises(LedgerError, match="cannot be opened"):
+            open_receipt(receipt(opening=opening), LOG.key)
+    stranger = MemorySigner(LOG.name, Ed25519PrivateKey.from_private_bytes(b"x" * 32))
+    with pytest.raises(LedgerError, match="not signed by"):
+        open_receipt(receipt(), stranger.key)
+
+
+@given(st.integers(0, len(receipt()) - 1), st.integers(1, 255))
+def test_no_byte_of_a_receipt_can_be_another(at: int, by: int) -> None:
+    raw = bytearray(receipt())
+    raw[at] ^= by
+    with pytest.raises(LedgerError):
+        open_receipt(bytes(raw), LOG.key)
+
+
+@given(st.binary(max_size=200))
+def test_noise_is_no_receipt_and_opens_nothing(raw: bytes) -> None:
+    for read in (Receipt.parse, Opening.parse):
+        with pytest.raises(LedgerError):
+            read(raw)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("index 1", "index 01"),
+        lambda text: text.replace("index 1\n", "index 1\nAAAA\n"),
+        lambda text: text.replace("index 1\n", ""),
+        lambda text: text.replace("@v1", "@v2"),
+        lambda text: text.replace("extra ", "extra  "),
+        lambda text: text.replace("index 1\n", "index 1\n" + HASH_LINE * 63),
+    ],
+)
+def test_a_receipt_that_is_spelled_otherwise_is_refused(change: object) -> None:
+    assert callable(change)
+    raw = change(receipt().decode()).encode()
+    assert raw != receipt()
+    with pytest.raises(LedgerError):
+        Receipt.parse(raw)
+
+
+def test_a_key_event_names_its_key_in_its_document() -> None:
+    event, document = key_in_use("ledger", str(LOG.key), NOW)
+    assert event.digest == digest(document)
+    assert str(LOG.key) in document.decode()
+    assert event.leaf(SALT, 0).id.startswith("key-ledger-")

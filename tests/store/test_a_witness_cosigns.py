@@ -1,0 +1,187 @@
+"""Sigsum's witness cosigns our checkpoints, and refuses a fork, a rollback and a wrong size."""
+
+import hashlib
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+from debian import installed
+from ledger_toys import NOW
+
+from auditor.errors import LedgerError
+from auditor.keeping import note_keys, receipt
+from auditor.ledgers.checkpoints import Checkpoint, sign_checkpoint
+from auditor.ledgers.cosigning import Submission, cosigners, read_size
+from auditor.ledgers.hashing import leaf_hash, root_of
+from auditor.ledgers.key_events import key_event_id
+from auditor.ledgers.notes import Kind, MemorySigner, Note, NoteKey
+from auditor.ledgers.proofs import Head
+from auditor.ledgers.receipts import Receipt
+from auditor.store.reaudits.reaudit import Known, reaudit
+from auditor.store.store import Store
+from auditor.witnesses import submit
+from auditor.witnessing import witness
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+RAW = KEY.public_key().public_bytes_raw()
+# Sigsum's witness knows a log by this name alone.
+LOG = MemorySigner(f"sigsum.org/v1/tree/{hashlib.sha256(RAW).hexdigest()}", KEY)
+WITNESS = Ed25519PrivateKey.from_private_bytes(b"w" * 32)
+PATIENCE = 30.0
+
+pytestmark = [pytest.mark.slow, pytest.mark.fetches]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A witness that answers at an address, under its key."""
+
+    url: str
+    key: NoteKey
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    installed(["sigsum-go"], shows=["sigsum-witness"])
+    private, public = tmp_path / "witness", tmp_path / "log.pub"
+    private.write_bytes(WITNESS.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    private.chmod(0o600)
+    public.write_bytes(KEY.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    words = ["sigsum-witness", "-k", private, "--log-key", public, "--state-file",
+             tmp_path / "state", address]  # fmt: skip
+    # Debian builds it without modules, and so with a router that knows no methods.
+    process = subprocess.Popen(words, env={**os.environ, "GODEBUG": "httpmuxgo121=0"})
+    try:
+        await_answer(address, process)
+        yield Running(f"http://{address}", key_of_the_witness())
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+def key_of_the_witness() -> NoteKey:
+    raw = WITNESS.public_key().public_bytes_raw()
+    return NoteKey(
+        f"sigsum.org/v1/witness/{hashlib.sha256(raw).hexdigest()}", raw, Kind.COSIGNATURE
+    )
+
+
+def await_answer(address: str, process: subprocess.Popen[bytes]) -> None:
+    host, _, port = address.partition(":")
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            socket.create_connection((host, int(port)), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    pytest.fail(f"sigsum-witness does not listen at {address}")
+
+
+@pytest.fixture
+def ledger(sqlite_url: str, home: Path) -> Iterator[Store]:
+    opened = Store.open(sqlite_url, home / "blobs", LOG)
+    note_keys(opened, {}, NOW)
+    yield opened
+    opened.close()
+
+
+def test_our_checkpoints_are_cosigned_and_the_cosignatures_kept(
+    running: Running, ledger: Store
+) -> None:
+    ask = partial(submit, running.url)
+    sizes = []
+    for step in range(12):
+        # What is kept of one cosignature is a leaf of the next checkpoint.
+        sizes.append(witness(ledger, running.key, ask, NOW).size)
+        note_keys(ledger, {f"role-{step}": str(step) for step in range(step * 3)}, NOW)
+    assert sizes == sorted(set(sizes))
+    assert len(sizes) == 12
+    assert failures_under(ledger, running) == ""
+    with ledger.ledger() as reader:
+        proof = Receipt.parse(receipt(reader, key_event_id("ledger", str(LOG.key))))
+    assert cosigners(Note.parse(proof.note), [running.key]) == (running.key.name,)
+
+
+def test_who_forgot_what_was_cosigned_asks_again_with_the_size_that_is_answered(
+    running: Running, ledger: Store
+) -> None:
+    with ledger.ledger() as reader:
+        first = reader.checkpoint()
+        size = reader.head().size
+    assert submit(running.url, Submission(0, (), first).emit()).status == 200
+    again = submit(running.url, Submission(0, (), first).emit())
+    assert (again.status, read_size(again.body)) == (409, size)
+    note_keys(ledger, {"report": "a key"}, NOW)
+    assert witness(ledger, running.key, partial(submit, running.url), NOW).size > size
+
+
+def test_a_fork_a_rollback_and_a_forged_checkpoint_are_refused(
+    running: Running, ledger: Store, tmp_path: Path
+) -> None:
+    note_keys(ledger, {f"role-{step}": "key" for step in range(6)}, NOW)
+    cosigned = witness(ledger, running.key, partial(submit, running.url), NOW).size
+    fork = sign_checkpoint(
+        Checkpoint(LOG.name, Head(9, root_of([leaf_hash(b"%d" % at) for at in range(9)]))), LOG
+    )
+    with ledger.ledger() as reader:
+        proof = reader.tree(reader.head().size).consistency(cosigned)
+        last = reader.checkpoint()
+        small = reader.checkpoint(1)
+        from_one = reader.tree(reader.head().size).consistency(1)
+    ask = partial(submit, running.url)
+    assert ask(Submission(cosigned, proof, fork).emit()).status == 422
+    assert ask(Submission(cosigned, (), small).emit()).status == 400
+    assert ask(Submission(1, from_one, last).emit()).status == 409
+    assert ask(Submission(cosigned, (), last.replace(b"\n8\n", b"\n9\n")).emit()).status in {
+        400,
+        403,
+    }
+    other = Store.open(f"sqlite:///{tmp_path / 'fork.db'}", tmp_path / "blobs", LOG)
+    note_keys(other, {f"role-{step}": "other" for step in range(9)}, NOW)
+    with pytest.raises(LedgerError, match="it saw another ledger"):
+        witness(other, running.key, ask, NOW)
+    other.close()
+
+
+def test_a_ledger_that_lost_leaves_is_told_so(
+    running: Running, ledger: Store, tmp_path: Path
+) -> None:
+    note_keys(ledger, {f"role-{step}": "key" for step in range(3)}, NOW)
+    ask = partial(submit, running.url)
+    witness(ledger, running.key, ask, NOW)
+    older = Store.open(f"sqlite:///{tmp_path / 'old.db'}", tmp_path / "blobs", LOG)
+    note_keys(older, {}, NOW)
+    with pytest.raises(LedgerError, match="leaves were lost"):
+        witness(older, running.key, ask, NOW)
+    older.close()
+
+
+def test_an_answer_under_another_key_is_not_kept(running: Running, ledger: Store) -> None:
+    false = replace(running.key, raw=RAW)
+    with pytest.raises(LedgerError, match="carries no cosignature"):
+        witness(ledger, false, partial(submit, running.url), NOW)
+    assert failures_under(ledger, running) == ""
+
+
+def failures_under(ledger: Store, running: Running) -> str:
+    known = Known(LOG.key, (running.key,))
+    steps = [step for step in reaudit(ledger.engine, known) if step.result.value == "failed"]
+    return "\n".join(step.detail for step in steps)
