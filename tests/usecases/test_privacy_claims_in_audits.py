@@ -58,7 +58,7 @@ def test_the_claim_and_its_signature_are_inputs_by_their_digests(tmp_path: Path)
 
 
 def test_a_broken_claim_is_named_by_its_file(tmp_path: Path) -> None:
-    with pytest.raises(PrivacyClaimError, match=r"dp_claim.json: epsilon"):
+    with pytest.raises(PrivacyClaimError, match=r"dp_claim\.json:1: epsilon"):
         prepared(tmp_path, json.dumps({**CLAIM, "epsilon": -1}).encode())
 
 
