@@ -63,7 +63,7 @@ def readings(witness: Witness, confidence: float, listed: int) -> Iterator[Readi
     yield from _groups(witness, findings[-1], confidence)
     yield _together(witness, findings, listed)
     others = int((~witness.member).sum())
-    yield from (_few(name, others, least) for name, (_, least) in RATES.items() if others < least)
+    yield from (few(name, others, least) for name, (_, least) in RATES.items() if others < least)
     gap = witness.recipe_gap
     if gap is not None and gap.reason in _OF_A_RECIPE:
         yield replace(gap, metric=AUC, params={"shadows": RECIPE_KIND})
@@ -179,7 +179,8 @@ def _groups(witness: Witness, finding: Finding, confidence: float) -> Iterator[M
         yield _area(finding, interval, NO_ROUNDING, group)
 
 
-def _few(metric: str, others: int, least: int) -> Gap:
+def few(metric: str, others: int, least: int) -> Gap:
+    """Return the Gap of a rate that so few non-members cannot carry."""
     return Gap(
         reason=Reason.TOO_FEW_ROWS,
         detail=f"{others} non-members cannot carry {metric}: so few false alarms among them "
