@@ -72,7 +72,7 @@ def refusal(name: str, *, picture: bool) -> Objection | None:
     if asked:
         return lacking(name, asked)
     if name not in CROPS:
-        return raised(name, NotImplementedError("by its name"))
+        return raised(name, NotImplementedError("it has no other form"))
     pictures = any("NeuralNetworkMixin" in one for one in requirements(known[name]))
     return lacking(name, ["NeuralNetworkMixin"]) if pictures and not picture else None
 
