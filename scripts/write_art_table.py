@@ -260,6 +260,14 @@ def page(measured: Mapping[str, Mapping[str, str]]) -> str:
     return "\n\n".join(parts) + "\n\n"
 
 
+def kept() -> dict[str, dict[str, str]]:
+    """Return the figures that the page has of evasion attacks."""
+    before, _, _ = PAGE.read_text(encoding="utf-8").partition(OTHERS)
+    rows = [line[2:-2].split(" | ") for line in before.splitlines() if line.startswith("| `")]
+    found = [(cells[0].strip("`"), cells[-len(MODELS) :]) for cells in rows]
+    return {model: {name: cells[at] for name, cells in found} for at, model in enumerate(MODELS)}
+
+
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(
@@ -272,12 +280,14 @@ def main() -> None:
     """Measure every class and write the page."""
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--work", nargs="+", metavar="MODEL", help="used by the script itself")
+    asked.add_argument("--keep", action="store_true", help="keep the figures that the page has")
     given = asked.parse_args()
     if given.work:
         work(given.work[0], given.work[1:])
         return
     names = list(classes("evasion"))
-    text = page({model: survey(model, names) for model in MODELS})
+    measured = kept() if given.keep else {model: survey(model, names) for model in MODELS}
+    text = page(measured)
     _, heading, rest = PAGE.read_text(encoding="utf-8").partition(OTHERS)
     PAGE.write_text(text + heading + rest, encoding="utf-8")
 

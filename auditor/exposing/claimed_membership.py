@@ -139,44 +139,47 @@ def _answer(
 def readings(evidence: Evidence, name: str, looks: int, confidence: float) -> Iterator[Reading]:
     """Yield what an attack's claims are worth: ``looks`` attacks share the verdict's level."""
     finding = _finding(evidence, name, looks)
-    params: dict[str, Scalar] = {"attack": name}
     scores, member = finding.scores, finding.member
-    details = finding.details()
-
-    def measured(interval: Interval, metric: str, more: Mapping[str, Json]) -> Measurement:
-        return Measurement.of(
-            interval,
-            metric,
-            Unit.SHARE,
-            bound=Bound.AT_LEAST,
-            params=params,
-            repeat=Repeat.INTERVAL,
-            doubted=finding.doubted,
-            details={**details, **more},
-        )
-
-    yield measured(auc(scores, member, confidence), AUC, {})
+    yield _measured(finding, auc(scores, member, confidence), AUC, {})
     claimed = cast("Mask", evidence["claimed"]).astype(np.bool_)
     hits, false = int(claimed[member].sum()), int(claimed[~member].sum())
     sizes = int(member.sum()), int((~member).sum())
-    more = _claims(hits, false, sizes, confidence)
     gap = share_difference((hits, sizes[0]), (false, sizes[1]), confidence)
-    yield measured(gap, ADVANTAGE, more)
+    yield _measured(finding, gap, ADVANTAGE, _claims(hits, false, sizes, confidence))
     for metric, (fpr, least) in RATES.items():
         if sizes[1] < least:
-            yield replace(few(metric, sizes[1], least), params=params)
+            yield replace(few(metric, sizes[1], least), params=_params(finding))
         else:
-            yield measured(rate_at(scores, member, fpr, confidence), metric, {})
+            yield _measured(finding, rate_at(scores, member, fpr, confidence), metric, {})
     yield Measurement(
         metric=VERDICT,
         value=finding.said.value,
         bound=Bound.AT_LEAST,
         method="fisher's and mann-whitney's tests at 0.001, bonferroni over attacks",
         n=len(member),
-        params=params,
+        params=_params(finding),
         repeat=Repeat.INTERVAL,
         doubted=finding.doubted,
-        details={**details, "power": power(finding), "reason": finding.reason},
+        details={**finding.details(), "power": power(finding), "reason": finding.reason},
+    )
+
+
+def _params(finding: Finding) -> dict[str, Scalar]:
+    return {"attack": finding.attack[0]}
+
+
+def _measured(
+    finding: Finding, interval: Interval, metric: str, more: Mapping[str, Json]
+) -> Measurement:
+    return Measurement.of(
+        interval,
+        metric,
+        Unit.SHARE,
+        bound=Bound.AT_LEAST,
+        params=_params(finding),
+        repeat=Repeat.INTERVAL,
+        doubted=finding.doubted,
+        details={**finding.details(), **more},
     )
 
 
