@@ -257,17 +257,27 @@ def section(measured: Mapping[str, Mapping[str, str]]) -> str:
     return f"{HEADING}\n\n{INTRODUCTION.strip()}\n\n{counted}\n\n{table}\n"
 
 
+def known(log: Path | None, model: str) -> dict[str, str]:
+    """Return the figures of a model that an earlier run said on its standard error."""
+    lines = [] if log is None else log.read_text(encoding="utf-8").splitlines()
+    said = [line.removeprefix(f"{model} ") for line in lines if line.startswith(f"{model} ")]
+    return dict(line.split(": ", 1) for line in said)
+
+
 def main() -> None:
     """Measure every class and write the section."""
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--work", nargs="+", metavar="MODEL", help="used by the script itself")
+    asked.add_argument("--resume", type=Path, help="what a run that was cut short has said")
     given = asked.parse_args()
     if given.work:
         work(given.work[0], given.work[1:])
         return
     survey, page = FIRST["survey"], FIRST["PAGE"]
     found = {
-        model: survey(model, listed(), script=str(HERE), patience=PATIENCE)
+        model: survey(
+            model, listed(), script=str(HERE), patience=PATIENCE, known=known(given.resume, model)
+        )
         for model in FIRST["MODELS"]
     }
     before, _, _ = page.read_text(encoding="utf-8").partition(HEADING)

@@ -185,10 +185,17 @@ def work(model: str, names: Sequence[str]) -> None:
 
 
 def survey(
-    model: str, names: Sequence[str], script: str = __file__, patience: float = PATIENCE
+    model: str,
+    names: Sequence[str],
+    script: str = __file__,
+    patience: float = PATIENCE,
+    known: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Measure attacks in a child process, which a hang ends: the next one goes on from there."""
-    found: dict[str, str] = {}
+    """Measure attacks in a child process, which a hang ends: the next one goes on from there.
+
+    What is ``known`` of an earlier run is not measured again.
+    """
+    found = dict(known or {})
     while left := [name for name in names if name not in found]:
         command = [sys.executable, script, "--work", model, *left]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:  # noqa: S603 -- ourselves
