@@ -11,7 +11,9 @@ from exposed_subjects import GREEDY, MODEST, exposed
 from judged import outcome
 from privacy_toys import audited, law, memory, people_audit
 from scored_subjects import ends, measured, read, stored
+from sklearn.ensemble import RandomForestClassifier
 
+from auditor.attacks.art.quiet import seeded
 from auditor.checks.privacy.art import CHECK, Art
 from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN
 from auditor.domain.datasets import Role
@@ -143,6 +145,16 @@ def test_the_same_seed_gives_the_same_bytes() -> None:
     assert {key: encode(it).raw for key, it in first.items()} == {
         key: encode(it).raw for key, it in second.items()
     }
+
+
+def test_a_library_that_asks_for_numpys_own_generator_gets_it_seeded() -> None:
+    rows = np.random.default_rng(0).normal(size=(60, 3))
+    said = []
+    for _ in range(2):
+        with seeded(3):
+            forest = RandomForestClassifier(3).fit(rows, rows[:, 0] > 0)
+        said.append(forest.predict_proba(rows))
+    assert np.array_equal(*said)
 
 
 @pytest.mark.parametrize(

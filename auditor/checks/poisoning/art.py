@@ -195,8 +195,10 @@ class _Sowing:
         why = refusal(name, picture=image_axes(rows.shape[1:]) is not None)
         desk = desk_over(self.subject, allowance)
         aims = victims(*soil.tested, soil.aim)
-        if why is not None or isinstance(desk, Objection):
-            return why or desk  # type: ignore[return-value] # a desk only beside a why
+        if why is not None:
+            return why
+        if isinstance(desk, Objection):
+            return desk
         most = max(1, round(soil.plan.rates[-1] * len(labels)))
         ground = Ground(rows, labels, aims, soil.aim.source, soil.aim.target, most)
         plants: dict[int, Plant] = {}

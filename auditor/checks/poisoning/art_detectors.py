@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,8 +146,10 @@ class ArtDetectors:
     ) -> Evidence | Objection:
         """Return what a detector flags of the copy, of training rows and of trusted ones."""
         desk, why = desk_over(subject, allowance), refusal(name)
-        if why is not None or isinstance(desk, Objection):
-            return why or desk  # type: ignore[return-value] # a desk only beside a why
+        if why is not None:
+            return why
+        if isinstance(desk, Objection):
+            return desk
         most = min(self.rows, MOST.get(name, self.rows))
         rows, labels, ids = sampled(subject, Role.TRAINING, most)
         trusted = sampled(subject, Role.EVALUATION, most)[:2]
@@ -162,9 +164,11 @@ class ArtDetectors:
             "copy_planted": copy.planted,
         }
         looker = self._looker(name, settings, desk, subject, (rows, labels))
-        ours = looker if isinstance(looker, Objection) else looker(Suspects(rows, labels, trusted))
-        if isinstance(ours, Objection) or isinstance(looker, Objection):
-            return {**found, "gap": cast("Objection", ours).to_json()}
+        if isinstance(looker, Objection):
+            return {**found, "gap": looker.to_json()}
+        ours = looker(Suspects(rows, labels, trusted))
+        if isinstance(ours, Objection):
+            return {**found, "gap": ours.to_json()}
         found |= {"flags": ours, "ids": ids}
         theirs = looker(Suspects(*trusted, trusted))
         return found if isinstance(theirs, Objection) else {**found, "trusted_flags": theirs}
