@@ -27,7 +27,7 @@ DETECTORS = {
     "SpectralSignatureDefense", "STRIP",
 }  # fmt: skip
 EVASION = r"[01]\.\d\d at l\w+ [\d.]+ \(confirmed \d+/\d+, \d+ s\)"
-INTERVAL = r"-?[01]\.\d\d \[-?[01]\.\d\d, [01]\.\d\d\]"
+INTERVAL = r"-?[01]\.\d\d \[-?[01]\.\d\d, -?[01]\.\d\d\]"
 CLAIM = rf"((area |fidelity |accuracy down by )?{INTERVAL}.*|flags [01]\.\d\d of .*) \(\d+ s\)"
 AGAIN = ("DeepFool", "FastGradientMethod", "GeoDA", "SquareAttack")
 CLAIMED = {"CopycatCNN": "extraction", "MembershipInferenceBlackBoxRuleBased": "inference"}

@@ -18,7 +18,7 @@ from auditor.shadows.training import Settings, train_stack
 NETWORK = Settings(hidden=(64,), updates=1500, rate=0.01)
 FEATURES = 2
 """Which layer of the network holds its features: after flattening and one layer of weights."""
-MOST_SUPPORT = 200
+MOST_SUPPORT = 60
 """Rows that a support vector machine learns from, whose matrices the attack inverts."""
 
 
@@ -70,6 +70,6 @@ def machine(shown: Numbers, labels: Labels, look: Callable[[], None]) -> Untyped
         return svc.decision_function(self, rows)
 
     kind = type("SVC", (svc,), {"decision_function": decision, "__init__": svc.__init__})
-    made = kind(kernel="linear").fit(shown, labels)
+    made = kind(kernel="linear", probability=True).fit(shown, labels)
     wrapper = module("art.estimators.classification.scikitlearn").ScikitlearnSVC
     return wrapper(model=made, clip_values=(0.0, 1.0))
