@@ -9,7 +9,7 @@ import pytest
 from evasion_toys import linear
 from exposed_subjects import GREEDY, MODEST, exposed
 from judged import outcome
-from privacy_toys import audited, law, memory, people_audit
+from privacy_toys import audited, deaf, law, memory, people_audit
 from scored_subjects import ends, measured, read, stored
 from sklearn.ensemble import RandomForestClassifier
 
@@ -78,8 +78,14 @@ def test_a_leak_that_a_shift_fabricates_is_not_shown() -> None:
 
 
 def test_a_model_that_gives_labels_alone_is_judged_by_stand_ins_that_do_too() -> None:
-    said = tried(people_audit(lambda *_: law(), members=200, others=200), RULE)
-    assert measured(said, "verdict", attack=RULE).value in {NOT_SEEN, OPEN}
+    subject = people_audit(lambda *_: deaf(law()), members=200, others=200)
+    check = Art(attacks=(RULE, BLACK_BOX), settings=TREE, rows=400)
+    seen = stored(check, subject)
+    # Decisions and labels of two classes make four kinds of rows, of stand-ins too.
+    for name in ("scores", "unseen_scores", "sided_scores"):
+        assert all(len(np.unique(row)) <= 4 for row in np.atleast_2d(seen[f"{BLACK_BOX}.{name}"]))
+    verdict = measured(check.figures(seen, 0.95), "verdict", attack=BLACK_BOX)
+    assert verdict.value in {NOT_SEEN, OPEN}
 
 
 def test_an_attribute_is_guessed_from_memory_or_not_at_all() -> None:
