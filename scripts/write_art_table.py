@@ -1,4 +1,4 @@
-"""Writes docs/art-attacks.md: what every attack class of ART gives on two small models, or why not."""  # noqa: INP001, E501 -- a script
+"""Writes the first half of docs/art-attacks.md: what ART's evasion attacks give, or why nothing."""  # noqa: INP001 -- a script
 
 import argparse
 import inspect
@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from auditor.attacks.art.edge import MODULES, Untyped, classes, requirements, version
-from auditor.attacks.art.objections import KNOWN, Objection, lacking, raised
+from auditor.attacks.art.edge import Untyped, classes, requirements, version
+from auditor.attacks.art.objections import KNOWN
 from auditor.checks.discovery import discover
 from auditor.checks.evasion.art import Art
 from auditor.domain.readings import Gap, Measurement
@@ -86,15 +86,15 @@ NATIVE: Mapping[str, tuple[str, ...]] = {
         "AdversarialPatchTensorFlowV2", "GRAPHITEBlackbox", "GRAPHITEWhiteboxPyTorch",
     ),
     "evasion.universal": ("TargetedUniversalPerturbation", "UniversalPerturbation"),
-    "poisoning.backdoor": (
-        "BackdoorAttackDGMReDTensorFlowV2", "BackdoorAttackDGMTrailTensorFlowV2",
+    "poisoning.susceptibility": (
         "HiddenTriggerBackdoor", "HiddenTriggerBackdoorKeras", "HiddenTriggerBackdoorPyTorch",
         "PoisoningAttackAdversarialEmbedding", "PoisoningAttackBackdoor",
-        "PoisoningAttackCleanLabelBackdoor", "SleeperAgentAttack",
+        "PoisoningAttackCleanLabelBackdoor", "PoisoningAttackSVM", "SleeperAgentAttack",
     ),
-    "poisoning.susceptibility": (
-        "BullseyePolytopeAttackPyTorch", "FeatureCollisionAttack", "GradientMatchingAttack",
-        "PoisoningAttackSVM",
+    "poisoning.backdoor": ("NeuralCleanse",),
+    "poisoning.input_screen": ("STRIP",),
+    "poisoning.training_scan": (
+        "ActivationDefence", "ProvenanceDefense", "RONIDefense", "SpectralSignatureDefense",
     ),
     "privacy.membership": (
         "LabelOnlyDecisionBoundary", "LabelOnlyGapAttack", "MembershipInferenceBlackBox",
@@ -109,7 +109,12 @@ NATIVE: Mapping[str, tuple[str, ...]] = {
     "privacy.extraction": ("CopycatCNN", "FunctionallyEquivalentExtraction", "KnockoffNets"),
 }  # fmt: skip
 """Which of our families attacks in the same way, where there is one."""
-GENERATED = "<!-- Written by scripts/write_art_table.py, which runs every attack; do not edit. -->"
+GENERATED = (
+    "<!-- Written by scripts/write_art_table.py (evasion) and scripts/write_art_claims.py (all "
+    "else), which run every class; do not edit. -->"
+)
+OTHERS = "## Poisoning, extraction and inference"
+"""The heading of what scripts/write_art_claims.py writes."""
 INTRODUCTION = f"""\
 `evasion.art` runs any evasion attack of the Adversarial Robustness Toolbox (ART) by the name of its
 class. What an attack returns is a claim: each row is brought back into the budget and judged anew
@@ -179,13 +184,22 @@ def work(model: str, names: Sequence[str]) -> None:
             print(json.dumps([name, measure(name, subject)]), flush=True)  # noqa: T201 -- as above
 
 
-def survey(model: str, names: Sequence[str]) -> dict[str, str]:
-    """Measure attacks in a child process, which a hang ends: the next one goes on from there."""
-    found: dict[str, str] = {}
+def survey(
+    model: str,
+    names: Sequence[str],
+    script: str = __file__,
+    patience: float = PATIENCE,
+    known: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Measure attacks in a child process, which a hang ends: the next one goes on from there.
+
+    What is ``known`` of an earlier run is not measured again.
+    """
+    found = dict(known or {})
     while left := [name for name in names if name not in found]:
-        command = [sys.executable, __file__, "--work", model, *left]
+        command = [sys.executable, script, "--work", model, *left]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:  # noqa: S603 -- ourselves
-            for line in _lines(child):
+            for line in _lines(child, patience):
                 if line.startswith("["):
                     name, figure = json.loads(line)
                     found[name] = figure
@@ -193,33 +207,17 @@ def survey(model: str, names: Sequence[str]) -> dict[str, str]:
             child.kill()
         silent = [name for name in left if name not in found]
         if silent:
-            found[silent[0]] = f"Gap: no answer within {PATIENCE:.0f} s, or the process died"
+            found[silent[0]] = f"Gap: no answer within {patience:.0f} s, or the process died"
     return found
 
 
-def _lines(child: subprocess.Popen[str]) -> Iterator[str]:
+def _lines(child: subprocess.Popen[str], patience: float) -> Iterator[str]:
     stream = child.stdout
-    while stream is not None and select.select([stream], [], [], PATIENCE)[0]:
+    while stream is not None and select.select([stream], [], [], patience)[0]:
         line = stream.readline()
         if not line:
             return
         yield line
-
-
-def elsewhere(name: str, kind: Untyped) -> str:
-    """Say why an attack that changes no evaluated row gives no figure here."""
-    asked = [one[0] for one in requirements(kind)]
-    plain = {"BaseEstimator", "ClassifierMixin", "NeuralNetworkMixin", "ClassGradientsMixin"}
-    odd = [item for item in asked if item in KNOWN and item not in plain]
-    objection: Objection | None = None
-    if odd:
-        objection = lacking(name, odd)
-    elif name.startswith("BadDet"):
-        objection = lacking(name, ["ObjectDetectorMixin"])
-    elif name.endswith(("PyTorch", "Keras", "TensorFlowV2")):
-        objection = raised(name, ValueError("by its name"))
-    why = "" if objection is None else " " + objection.detail.replace(" (by its name)", "")
-    return f"Gap: not reachable through `evasion.art`, which changes rows at inference.{why}"
 
 
 def needs(kind: Untyped) -> str:
@@ -241,7 +239,7 @@ def native(name: str, known: Sequence[str]) -> str:
 
 
 def page(measured: Mapping[str, Mapping[str, str]]) -> str:
-    """Return the page: a table of evasion attacks with figures, and one of all others."""
+    """Return the first half of the page: a table of evasion attacks with figures."""
     known = list(discover())
     evasion = [
         (
@@ -252,16 +250,10 @@ def page(measured: Mapping[str, Mapping[str, str]]) -> str:
         )
         for name, kind in classes("evasion").items()
     ]
-    others = [
-        (f"`{name}`", kind_of, needs(kind), native(name, known), elsewhere(name, kind))
-        for kind_of in MODULES
-        if kind_of != "evasion"
-        for name, kind in classes(kind_of).items()
-    ]
     figures = sum(any(not cell.startswith("Gap") for cell in row[3:]) for row in evasion)
     counted = (
         f"ART {version()} exports {len(evasion)} evasion classes, of which {figures} give a figure "
-        f"on at least one of the models, and {len(others)} others."
+        "on at least one of the models."
     )
     head = ("Class", "Needs", "Our check of that kind")
     parts = [
@@ -271,10 +263,16 @@ def page(measured: Mapping[str, Mapping[str, str]]) -> str:
         counted,
         "## Evasion",
         _table((*head, "Digits (pictures)", "Loans (a table)"), evasion),
-        "## Poisoning, extraction and inference",
-        _table(("Class", "Kind", *head[1:], "Figure"), others),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts) + "\n\n"
+
+
+def kept() -> dict[str, dict[str, str]]:
+    """Return the figures that the page has of evasion attacks."""
+    before, _, _ = PAGE.read_text(encoding="utf-8").partition(OTHERS)
+    rows = [line[2:-2].split(" | ") for line in before.splitlines() if line.startswith("| `")]
+    found = [(cells[0].strip("`"), cells[-len(MODELS) :]) for cells in rows]
+    return {model: {name: cells[at] for name, cells in found} for at, model in enumerate(MODELS)}
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -289,13 +287,16 @@ def main() -> None:
     """Measure every class and write the page."""
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--work", nargs="+", metavar="MODEL", help="used by the script itself")
+    asked.add_argument("--keep", action="store_true", help="keep the figures that the page has")
     given = asked.parse_args()
     if given.work:
         work(given.work[0], given.work[1:])
         return
     names = list(classes("evasion"))
-    text = page({model: survey(model, names) for model in MODELS})
-    PAGE.write_text(text, encoding="utf-8")
+    measured = kept() if given.keep else {model: survey(model, names) for model in MODELS}
+    text = page(measured)
+    _, heading, rest = PAGE.read_text(encoding="utf-8").partition(OTHERS)
+    PAGE.write_text(text + heading + rest, encoding="utf-8")
 
 
 if __name__ == "__main__":

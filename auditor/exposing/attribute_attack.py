@@ -70,7 +70,7 @@ def guess(secret: Secret, known: Rows, asked: Rows, oracle: Oracle) -> Guesses:
         likelihood[:, level] = said[np.arange(len(asked.labels)), asked.labels]
     truth = secret.codes(asked.numbers)
     best = (np.maximum(likelihood, oracle.floor) * prior).argmax(axis=1)
-    return Guesses(_judged(best, truth), _judged(prior.argmax(axis=1), truth))
+    return Guesses(judged(best, truth), judged(prior.argmax(axis=1), truth))
 
 
 def imputed(secret: Secret, known: Rows, asked: Rows, classes: int) -> Floats:
@@ -88,5 +88,6 @@ def imputed(secret: Secret, known: Rows, asked: Rows, classes: int) -> Floats:
     return imputer.chances(asked.numbers[:, rest], asked.labels)
 
 
-def _judged(guesses: Codes, truth: Codes) -> NDArray[np.uint8]:
+def judged(guesses: Codes, truth: Codes) -> NDArray[np.uint8]:
+    """Return how guesses ``[n]`` of a level came out, held against the truth."""
     return np.where(truth == UNKNOWN, UNASKED, guesses == truth).astype(np.uint8)

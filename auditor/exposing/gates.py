@@ -102,7 +102,7 @@ def neither(name: str, shadows: Shadows, member: Mask) -> Gate | None:
     Each stand-in is attacked over the rows that it has not seen, by the others; what is
     found is averaged. ``None`` where no stand-in has unseen rows of both kinds.
     """
-    return _averaged(against_each_other(name, shadows), member)
+    return averaged(against_each_other(name, shadows), member)
 
 
 def one_sided(name: str, sided: Shadows, shadows: Shadows, member: Mask) -> Gate | None:
@@ -113,10 +113,10 @@ def one_sided(name: str, sided: Shadows, shadows: Shadows, member: Mask) -> Gate
     is less sure of the former, whether or not it saw the latter.
     """
     scores = np.stack([ATTACKS[name](said, shadows) for said in sided.chances])
-    return _averaged(np.where(sided.include, np.nan, scores), member)
+    return averaged(np.where(sided.include, np.nan, scores), member)
 
 
-def _averaged(scores: Floats, member: Mask) -> Gate | None:
+def averaged(scores: Floats, member: Mask) -> Gate | None:
     """Return the means of what ``[k, n]`` scores find, each over the rows of which they are known.
 
     ``None`` where none has two rows of either kind.

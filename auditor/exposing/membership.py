@@ -66,7 +66,7 @@ def readings(witness: Witness, confidence: float, listed: int) -> Iterator[Readi
     yield _together(witness, findings, listed)
     others = int((~witness.member).sum())
     yield from (
-        _few(name, others, least, witness.held)
+        few(name, others, least, witness.held)
         for name, (_, least) in RATES.items()
         if others < least
     )
@@ -196,7 +196,8 @@ def _groups(witness: Witness, finding: Finding, confidence: float) -> Iterator[M
         yield _area(finding, interval, NO_ROUNDING, group)
 
 
-def _few(metric: str, others: int, least: int, held: int) -> Gap:
+def few(metric: str, others: int, least: int, held: int = 0) -> Gap:
+    """Return the Gap of a rate that so few non-members cannot carry; ``held`` were set aside."""
     return Gap(
         reason=Reason.TOO_FEW_ROWS,
         detail=f"{others} non-members cannot carry {metric}: so few false alarms among them "

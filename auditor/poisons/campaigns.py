@@ -1,5 +1,6 @@
 """One campaign of planted poison: what it is tried on, by what means, and the evidence of it."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +16,9 @@ from auditor.domain.readings import Gap, Reason
 from auditor.domain.recipes import NO_RECIPE, Recipe
 from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array, Classification, Floats
+from auditor.poisons.neighbourhoods import Codes
 from auditor.poisons.planted_readings import HEAD, RECIPE, written
-from auditor.poisons.plants import Aim, Attack
+from auditor.poisons.plants import Aim, Attack, Own, Sower
 from auditor.poisons.retraining import Told, Trial, by_head, by_recipe
 
 FEWEST_ROWS = 20
@@ -27,7 +29,7 @@ AUTO = "auto"
 class Plan:
     """Which attacks at which rates, how often, on how many rows, and trained again by what."""
 
-    attacks: tuple[Attack, ...]
+    attacks: tuple[str, ...]
     rates: tuple[float, ...]
     repeats: int
     rows: int
@@ -40,16 +42,52 @@ class Plan:
         return self.repeats * (1 + len(self.attacks) * len(self.rates))
 
 
-def carry_out(subject: Subject, plan: Plan) -> Evidence:
+@dataclass(frozen=True, slots=True, eq=False)
+class Soil:
+    """What poison is made for: inputs and labels that are trained and tried on, and the aim."""
+
+    training: tuple[Array, Codes]
+    tested: tuple[Array, Codes]
+    aim: Aim
+    plan: Plan
+    seed: int
+
+
+Sow = Callable[[Soil], tuple[Mapping[str, Sower], Mapping[str, Gap]]]
+"""What makes an attack's poison, by name, and why others have none."""
+
+
+def own(soil: Soil) -> tuple[Mapping[str, Sower], Mapping[str, Gap]]:
+    """Sow our own attacks; those with triggers need pictures and their space."""
+    pictures = soil.aim.space is not None and image_axes(soil.training[0].shape[1:]) is not None
+    found: dict[str, Sower] = {}
+    gaps: dict[str, Gap] = {}
+    for attack in map(Attack, soil.plan.attacks):
+        if pictures or not attack.triggered:
+            found[attack.value] = Own(attack, soil.aim)
+        else:
+            gaps[attack.value] = _NO_TRIGGER
+    return found, gaps
+
+
+def carry_out(subject: Subject, plan: Plan, sow: Sow = own) -> Evidence:
     """Plant, train and ask; the evidence, or the Gap of what is lacking.
 
     Raises ``RecipeError``, and what ``Bench.embedding`` and ``Model.predict`` raise.
     """
-    trial, means = _trial(subject, plan), _means(subject, plan.retrain)
-    if isinstance(trial, Gap):
-        return {"gap": write_gap(trial)}
+    soil, means = _soil(subject, plan), _means(subject, plan.retrain)
+    if isinstance(soil, Gap):
+        return {"gap": write_gap(soil)}
     if isinstance(means, Gap):
         return {"gap": write_gap(means)}
+    sowers, gaps = sow(soil)
+    classes = len(_classes(subject).classes)
+    trial = Trial(
+        soil.training, soil.tested, classes, sowers, plan.rates, plan.repeats, subject.seed
+    )
+    about = {**_about(trial, means, subject, soil.aim), "gaps": _written(gaps)}
+    if not sowers:
+        return {"gap": None, "about": about}
     told = _told(trial, means, subject)
     if isinstance(told, Gap):
         return {"gap": write_gap(told)}
@@ -60,28 +98,30 @@ def carry_out(subject: Subject, plan: Plan) -> Evidence:
     }
     if not isinstance(subject.model, Gap):
         kept["artifact"] = subject.decisions(Role.EVALUATION)[sample].astype(np.int16)
-    about = _about(trial, means, subject, plan)
     return {"gap": None, "about": about, **kept, **written(told)}
 
 
-def _about(trial: Trial, means: "Recipe | _Head", subject: Subject, plan: Plan) -> dict[str, Json]:
+def _written(gaps: Mapping[str, Gap]) -> Json:
+    return {name: write_gap(gap) for name, gap in gaps.items()}
+
+
+def _about(trial: Trial, means: "Recipe | _Head", subject: Subject, aim: Aim) -> dict[str, Json]:
     task, plants = _classes(subject), trial.plants(0)
     return {
         "retrained": HEAD if isinstance(means, _Head) else RECIPE,
         "recipe": None if isinstance(means, _Head) else means.digest,
-        "target": trial.aim.target,
-        "target_class": task.classes[trial.aim.target],
-        "source_class": task.classes[trial.aim.source],
+        "target": aim.target,
+        "target_class": task.classes[aim.target],
+        "source_class": task.classes[aim.source],
         "trained_rows": len(trial.training[1]),
         "training_rows": subject.datasets[Role.TRAINING].rows,
-        "planted": {name.value: [*trial.counts(made)] for name, made in plants.items()},
+        "planted": {name: [*trial.counts(made)] for name, made in plants.items()},
         "clustered": subject.datasets[Role.EVALUATION].clustered,
-        "gaps": {it.value: write_gap(_NO_TRIGGER) for it in plan.attacks if it not in plants},
     }
 
 
-def _trial(subject: Subject, plan: Plan) -> Trial | Gap:
-    """Return what is tried, or why nothing can be."""
+def _soil(subject: Subject, plan: Plan) -> Soil | Gap:
+    """Return what poison is made for, or why none can be."""
     rows: list[tuple[Array, np.ndarray]] = []
     for role, most in ((Role.TRAINING, plan.rows), (Role.EVALUATION, plan.tested)):
         data = subject.datasets[role]
@@ -97,17 +137,7 @@ def _trial(subject: Subject, plan: Plan) -> Trial | Gap:
         return _TOO_FEW
     source, target = np.random.default_rng(subject.seed).permutation(known)[:2]
     space = None if isinstance(subject.space, Gap) else subject.space
-    pictures = space is not None and image_axes(training[0].shape[1:]) is not None
-    return Trial(
-        training=training,
-        tested=tested,
-        classes=len(_classes(subject).classes),
-        attacks=tuple(it for it in plan.attacks if pictures or not it.triggered),
-        rates=plan.rates,
-        repeats=plan.repeats,
-        aim=Aim(int(source), int(target), space),
-        seed=subject.seed,
-    )
+    return Soil(training, tested, Aim(int(source), int(target), space), plan, subject.seed)
 
 
 @dataclass(frozen=True, slots=True)

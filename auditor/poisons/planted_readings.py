@@ -25,7 +25,7 @@ from auditor.domain.readings import (
 )
 from auditor.domain.tasks import Floats
 from auditor.poisons.neighbourhoods import Codes
-from auditor.poisons.plants import Attack
+from auditor.poisons.plants import Kind
 from auditor.poisons.retraining import Told
 from auditor.shadows.agreement import Agreement, agreement, mismatch
 from auditor.shadows.likeness import likeness, mistakes
@@ -73,7 +73,7 @@ class Harvest:
         return cls(evidence, cast("Mapping[str, Json]", evidence["about"]))
 
     def readings(
-        self, attacks: Sequence[Attack], rates: Sequence[float], confidence: float
+        self, attacks: Sequence[Kind], rates: Sequence[float], confidence: float
     ) -> tuple[Reading, ...]:
         """Return both figures of each attack and rate, or why there is none."""
         found = self._agreement()
@@ -91,7 +91,7 @@ class Harvest:
                     continue
                 details = self._details(attack, place, found)
                 plain = self._doubted(details, HEAD_LABELS)
-                if attack is not Attack.FLIP:
+                if attack.aimed:
                     told = details if attack.triggered else plain
                     said.append(self._success(attack, place, params, told, confidence))
                 said.append(self._drop(attack, place, params, plain, confidence))
@@ -111,6 +111,8 @@ class Harvest:
 
     def _agreement(self) -> Agreement | None:
         """Return how retrainings by the recipe agree with the artifact, where that can be said."""
+        if "clean" not in self.evidence:
+            return None
         clean = cast("Codes", self.evidence["clean"])
         if self.about["retrained"] != RECIPE or self._partly or "artifact" not in self.evidence:
             return None
@@ -120,7 +122,7 @@ class Harvest:
         return agreement(artifact, clean, alike=likeness(mistakes(artifact, clean, labels)))
 
     def _success(
-        self, attack: Attack, place: int, params: dict[str, Scalar], details: dict[str, Json],
+        self, attack: Kind, place: int, params: dict[str, Scalar], details: dict[str, Json],
         confidence: float,
     ) -> Reading:  # fmt: skip
         target = cast("int", self.about["target"])
@@ -138,7 +140,7 @@ class Harvest:
         return _measured(mean_over_repeats(hits, confidence), SUCCESS, params, details | more)
 
     def _drop(
-        self, attack: Attack, place: int, params: dict[str, Scalar], details: dict[str, Json],
+        self, attack: Kind, place: int, params: dict[str, Scalar], details: dict[str, Json],
         confidence: float,
     ) -> Reading:  # fmt: skip
         labels = cast("Codes", self.evidence["labels"])
@@ -157,7 +159,7 @@ class Harvest:
         }
         return _measured(mean_over_repeats(lost, confidence), DROP, params, details | more)
 
-    def _details(self, attack: Attack, place: int, found: Agreement | None) -> dict[str, Json]:
+    def _details(self, attack: Kind, place: int, found: Agreement | None) -> dict[str, Json]:
         counts = cast("Mapping[str, Sequence[int]]", self.about["planted"])
         doubts = [dependent()] if self.about["clustered"] else []
         if self._partly:
@@ -169,7 +171,7 @@ class Harvest:
             "target_class": self.about["target_class"],
             "repeats": len(cast("Codes", self.evidence["clean"])),
         }
-        if attack is Attack.TARGETED:
+        if attack.sourced:
             details["source_class"] = self.about["source_class"]
         if self.about["retrained"] == HEAD:
             details["lower_bound"] = HEAD_ALONE

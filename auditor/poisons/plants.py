@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 import numpy as np
 
@@ -40,6 +41,40 @@ class Attack(StrEnum):
         """Whether it needs a trigger, and so pictures."""
         return self in {Attack.PATCH, Attack.BLEND, Attack.CLEAN_LABEL}
 
+    @property
+    def aimed(self) -> bool:
+        """Whether there is a class that rows are to be turned to."""
+        return self is not Attack.FLIP
+
+    @property
+    def sourced(self) -> bool:
+        """Whether only rows of one class are to be turned."""
+        return self is Attack.TARGETED
+
+
+class Kind(Protocol):
+    """An attack as far as its readings need to know it."""
+
+    @property
+    def value(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def triggered(self) -> bool:
+        """Whether it needs a trigger."""
+        ...
+
+    @property
+    def aimed(self) -> bool:
+        """Whether there is a class that rows are to be turned to."""
+        ...
+
+    @property
+    def sourced(self) -> bool:
+        """Whether only rows of one class are to be turned."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Aim:
@@ -69,9 +104,9 @@ class Aim:
             corner = [slice(None)] * (inputs.ndim - 1)
             corner[axes[0]] = corner[axes[1]] = slice(-side, None)
             found[(slice(None), *corner)] = high[tuple(corner)]
-        return self._placed(found).astype(inputs.dtype)
+        return self.placed(found).astype(inputs.dtype)
 
-    def _placed(self, values: Floats) -> Floats:
+    def placed(self, values: Floats) -> Floats:
         """Put values on the steps in which inputs come."""
         if self.space is None:
             return values
@@ -130,3 +165,36 @@ def victims(attack: Attack, labels: Codes, aim: Aim) -> Codes:
         return np.empty(0, dtype=np.int64)
     chosen = labels == aim.source if attack is Attack.TARGETED else labels != aim.target
     return np.flatnonzero(chosen).astype(np.int64)
+
+
+class Sower(Protocol):
+    """What makes the poison of one attack, and says on whom it is tried."""
+
+    def sow(self, training: tuple[Array, Codes], most: int, seed: int) -> Plant:
+        """Return at most ``most`` poisoned rows of ``training`` (inputs and labels)."""
+        ...
+
+    def asked(self, inputs: Array, labels: Codes) -> Array | None:
+        """Return the rows of evaluation data that are to be turned, as a trained model gets them;
+        ``None`` where there are none to turn.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Own:
+    """One of our own attacks with an aim."""
+
+    attack: Attack
+    aim: Aim
+
+    def sow(self, training: tuple[Array, Codes], most: int, seed: int) -> Plant:
+        """Return its poison."""
+        return plant(self.attack, training, self.aim, most, seed)
+
+    def asked(self, inputs: Array, labels: Codes) -> Array | None:
+        """Return its victims, with the trigger if there is one."""
+        rows = victims(self.attack, labels, self.aim)
+        if self.attack.triggered:
+            return self.aim.stamped(self.attack, inputs[rows])
+        return inputs[rows] if rows.size else None

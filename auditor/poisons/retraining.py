@@ -11,7 +11,7 @@ from auditor.domain.recipes import Lesson, Recipe
 from auditor.domain.subjects import Progress
 from auditor.domain.tasks import Array, Floats
 from auditor.poisons.neighbourhoods import Codes
-from auditor.poisons.plants import Aim, Attack, Plant, plant, victims
+from auditor.poisons.plants import Plant, Sower
 from auditor.shadows.training import LOGISTIC, train_stack
 
 Decide = Callable[[Floats], Codes]
@@ -30,35 +30,40 @@ class Trial:
     training: tuple[Array, Codes]
     tested: tuple[Array, Codes]
     classes: int
-    attacks: tuple[Attack, ...]
+    sowers: Mapping[str, Sower]
     rates: tuple[float, ...]
     repeats: int
-    aim: Aim
     seed: int
+
+    @property
+    def attacks(self) -> tuple[str, ...]:
+        """What is tried."""
+        return tuple(self.sowers)
 
     def counts(self, made: Plant) -> list[int]:
         """Return how many rows are planted at each rate: as many as there are, at most."""
         rows = len(self.training[1])
         return [min(len(made.labels), max(1, round(rate * rows))) for rate in self.rates]
 
-    def plants(self, repeat: int) -> dict[Attack, Plant]:
+    @property
+    def most(self) -> int:
+        """How many rows are poisoned at the largest rate."""
+        return max(1, round(self.rates[-1] * len(self.training[1])))
+
+    def plants(self, repeat: int) -> dict[str, Plant]:
         """Return the poison of one repeat."""
-        most = max(1, round(self.rates[-1] * len(self.training[1])))
         return {
-            attack: plant(attack, self.training, self.aim, most, self.seed + repeat)
-            for attack in self.attacks
+            attack: sower.sow(self.training, self.most, self.seed + repeat)
+            for attack, sower in self.sowers.items()
         }
 
     def asked(self) -> dict[str, Array]:
         """Return what is asked of a trained model: the clean rows, and each attack's victims."""
-        inputs, labels = self.tested
-        found = {CLEAN: inputs}
-        for attack in self.attacks:
-            rows = victims(attack, labels, self.aim)
-            if attack.triggered:
-                found[attack] = self.aim.stamped(attack, inputs[rows])
-            elif rows.size:
-                found[attack] = inputs[rows]
+        found = {CLEAN: self.tested[0]}
+        for attack, sower in self.sowers.items():
+            rows = sower.asked(*self.tested)
+            if rows is not None:
+                found[attack] = rows
         return found
 
     @property
@@ -144,7 +149,7 @@ Key = tuple[str, int, int]
 
 
 def _masks(
-    trial: Trial, plants: Sequence[Mapping[Attack, Plant]], ends: NDArray[np.intp]
+    trial: Trial, plants: Sequence[Mapping[str, Plant]], ends: NDArray[np.intp]
 ) -> tuple[NDArray[np.bool_], list[Key | None]]:
     """Return which rows of clean ones and all poison each model sees, and which model it is."""
     rows = len(trial.training[1])
@@ -170,7 +175,7 @@ def _masks(
 def _told(
     trial: Trial, clean: Sequence[Mapping[str, Codes]], poisoned: Mapping[Key, Mapping[str, Codes]]
 ) -> Told:
-    def joined(attack: Attack, name: str) -> Codes:
+    def joined(attack: str, name: str) -> Codes:
         places, repeats = range(len(trial.rates)), range(trial.repeats)
         return np.stack([
             np.stack([poisoned[attack, place, repeat][name] for repeat in repeats])

@@ -35,7 +35,7 @@ def evasion_classes() -> Mapping[str, Untyped]:
 
 def version() -> str:
     """Return ART's version. Raises ``MissingExtraError``."""
-    return str(_module("art").__version__)
+    return str(module("art").__version__)
 
 
 @cache
@@ -46,9 +46,22 @@ def classes(kind: str) -> Mapping[str, Untyped]:
     """
     found: dict[str, Untyped] = {}
     for name in MODULES[kind]:
-        exported = vars(_module(name)).items()
+        exported = vars(module(name)).items()
         found.update((key, item) for key, item in exported if inspect.isclass(item))
     return dict(sorted(found.items()))
+
+
+def family(name: str) -> str:
+    """Return of what family an attack is, by ART's own module: ``membership_inference`` or the
+    like, ``extraction``, ``poisoning``; empty where ART exports no such attack.
+
+    Raises ``MissingExtraError``.
+    """
+    for places in MODULES.values():
+        for place in places:
+            if inspect.isclass(vars(module(place)).get(name)):
+                return place.rpartition(".")[2]
+    return ""
 
 
 def requirements(attack: Untyped) -> tuple[tuple[str, ...], ...]:
@@ -72,14 +85,14 @@ def estimator(view: View, classes_count: int) -> Untyped:
     if isinstance(view, TwinView):
         return _twin_class(lens.picture)(view, classes_count, about)
     name = "BlackBoxClassifierNeuralNetwork" if lens.picture else "BlackBoxClassifier"
-    made = getattr(_module(BLACK_BOXES), name)
+    made = getattr(module(BLACK_BOXES), name)
     return made(view.predict, lens.shape, classes_count, preprocessing=None, **about)
 
 
 @cache
 def _twin_class(picture: bool) -> Untyped:  # noqa: FBT001 -- one of two classes
     """Return the class of estimators that have gradients, for pictures or for tables."""
-    classifiers, estimators = _module(CLASSIFIERS), _module(ESTIMATORS)
+    classifiers, estimators = module(CLASSIFIERS), module(ESTIMATORS)
     bases = (
         classifiers.ClassGradientsMixin,
         classifiers.ClassifierMixin,
@@ -118,7 +131,8 @@ _TWIN: Mapping[str, object] = {
 }
 
 
-def _module(name: str) -> Untyped:
+def module(name: str) -> Untyped:
+    """Return one of ART's modules. Raises ``MissingExtraError``."""
     try:
         with silenced():
             return importlib.import_module(name)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from auditor.attacks.threats import Threat
 from auditor.domain.images import image_axes
-from auditor.domain.tasks import Array, Floats
+from auditor.domain.tasks import Array, Floats, InputSpace
 
 Mask = NDArray[np.bool_]
 Shown = NDArray[np.float32]
@@ -40,7 +40,11 @@ class Lens:
     @property
     def shown(self) -> Shown:
         """The clean rows, shown."""
-        exact = np.nan_to_num((self.clean.astype(np.float64) - self.low) / self.unit, nan=MISSING)
+        return self.show(self.clean)
+
+    def show(self, rows: Array) -> Shown:
+        """Return any rows ``[m, ...]`` of the same form, shown."""
+        exact = np.nan_to_num((rows.astype(np.float64) - self.low) / self.unit, nan=MISSING)
         return exact.astype(np.float32).reshape(len(exact), *self.shape)
 
     @property
@@ -86,22 +90,36 @@ class Lens:
 
 
 def lens_over(clean: Array, threat: Threat) -> Lens:
-    """Return the lens for ``[n, ...]`` clean rows under a threat.
+    """Return the lens for ``[n, ...]`` clean rows under a threat."""
+    moves = threat.movable & ~(np.isnan(clean.astype(np.float64)).any(axis=0))
+    return _lens(clean, threat.low, threat.high, moves)
 
-    Where a row lies outside the box, or a coordinate has no finite range, the range is widened to
+
+def lens_within(rows: Array, space: InputSpace | None) -> Lens:
+    """Return the lens for any rows like ``[n, ...]`` ones, all of whose coordinates may change."""
+    shape = rows.shape[1:]
+    nowhere = np.full(shape, np.nan)
+    ends = (nowhere, nowhere) if space is None else (space.low, space.high)
+    low, high = (np.broadcast_to(end, shape).astype(np.float64) for end in ends)
+    return _lens(rows, low, high, np.ones(shape, dtype=np.bool_))
+
+
+def _lens(clean: Array, lowest: Floats, highest: Floats, moves: Mask) -> Lens:
+    """Return a lens of a box.
+
+    Where a row lies outside of it, or a coordinate has no finite range, the range is widened to
     what the rows hold: nothing shown is outside of 0..1.
     """
     exact = clean.astype(np.float64)
     finite = np.isfinite(exact)
     least = np.where(finite, exact, np.inf).min(axis=0, initial=np.inf)
     most = np.where(finite, exact, -np.inf).max(axis=0, initial=-np.inf)
-    low = np.minimum(np.where(np.isfinite(threat.low), threat.low, np.inf), least)
-    high = np.maximum(np.where(np.isfinite(threat.high), threat.high, -np.inf), most)
+    low = np.minimum(np.where(np.isfinite(lowest), lowest, np.inf), least)
+    high = np.maximum(np.where(np.isfinite(highest), highest, -np.inf), most)
     low = np.where(np.isfinite(low), low, 0.0)
     unit = np.where(np.isfinite(high) & (high > low), high - low, 1.0)
     axes = image_axes(clean.shape[1:])
     grey = axes is not None and axes[2] is None
-    moves = threat.movable & ~(np.isnan(exact).any(axis=0))
     return Lens(
         clean=clean,
         low=low,

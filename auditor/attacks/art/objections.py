@@ -1,15 +1,18 @@
 """Why an ART attack gives no figure."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
 from auditor.domain.canonical import Json
 from auditor.domain.readings import Gap, Reason, Scalar
 
+Asked = ParamSpec("Asked")
+Told = TypeVar("Told")
 LONGEST = 200
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
-OWN_CHECKS = "Use the other checks of evasion.*, which need no library."
+OWN_CHECKS = "Use the other checks of the family, which need no library."
 KNOWN = {
     "LossGradientsMixin": "gradients of a loss",
     "ClassGradientsMixin": "gradients of scores",
@@ -65,11 +68,27 @@ def objection_of(gap: Gap) -> Objection:
     return Objection(gap.reason, gap.detail, gap.cure)
 
 
-def unknown(attack: str, known: Sequence[str]) -> Objection:
+def noting(
+    ask: Callable[Asked, Told | Objection],
+) -> tuple[Callable[Asked, Told | None], list[Objection]]:
+    """Return what asks for nothing where there is an objection, and the objections so far."""
+    why: list[Objection] = []
+
+    def asked(*given: Asked.args, **more: Asked.kwargs) -> Told | None:
+        said = ask(*given, **more)
+        if isinstance(said, Objection):
+            why.append(said)
+            return None
+        return said
+
+    return asked, why
+
+
+def unknown(attack: str, known: Sequence[str], kind: str = "evasion attack") -> Objection:
     """Say that ART has no such attack."""
     return Objection(
         Reason.UNSUPPORTED,
-        f"ART has no evasion attack {attack!r}.",
+        f"ART has no {kind} {attack!r}.",
         f"Choose from {', '.join(known)}.",
     )
 

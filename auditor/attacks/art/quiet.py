@@ -33,7 +33,17 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-class _Seeded(np.random.RandomState):
+_GENERATOR = np.random.RandomState
+
+
+class _Kind(type):
+    """Takes every generator of numpy's for one of these: libraries ask what they are given."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, _GENERATOR)
+
+
+class _Seeded(np.random.RandomState, metaclass=_Kind):
     """A generator that takes its seed from numpy's own where it is given none."""
 
     def __init__(self, seed: Any = None) -> None:  # noqa: ANN401 -- whatever numpy takes

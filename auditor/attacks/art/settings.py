@@ -18,11 +18,13 @@ HABITS: Mapping[str, Settings] = {
 """Settings that differ from ART's own where nothing else is said."""
 
 
-def read_settings(lines: Sequence[str]) -> Mapping[str, Settings]:
-    """Return the settings of each attack; a value is JSON, or else a text.
+def read_settings(
+    lines: Sequence[str], check: str = "evasion.art", ours: Sequence[str] = OURS
+) -> Mapping[str, Settings]:
+    """Return the settings of each attack of a ``check``; a value is JSON, or else a text.
 
-    Raises ``PolicyError`` for a line that is none, says a thing twice, or sets what the check
-    decides.
+    Raises ``PolicyError`` for a line that is none, says a thing twice, or sets what is ``ours``:
+    what the check decides.
     """
     found: defaultdict[str, dict[str, Json]] = defaultdict(dict)
     for line in lines:
@@ -30,17 +32,15 @@ def read_settings(lines: Sequence[str]) -> Mapping[str, Settings]:
         attack, dot, name = place.strip().partition(".")
         if not (equals and dot and attack.isidentifier() and name.isidentifier()):
             raise PolicyError(
-                f"evasion.art: the setting {line!r} is not of the form Attack.name=value",
+                f"{check}: the setting {line!r} is not of the form Attack.name=value",
                 cure="Write it as SquareAttack.max_iter=300.",
             )
         if name in found[attack]:
+            raise PolicyError(f"{check}: {attack}.{name} is set twice", cure="Keep one of the two.")
+        if name in ours:
             raise PolicyError(
-                f"evasion.art: {attack}.{name} is set twice", cure="Keep one of the two."
-            )
-        if name in OURS:
-            raise PolicyError(
-                f"evasion.art: {attack}.{name} cannot be set: the check decides it",
-                cure="Set eps and norm of the check; success is any wrong decision.",
+                f"{check}: {attack}.{name} cannot be set: the check decides it",
+                cure="Leave it out; the parameters of the check say the rest.",
             )
         found[attack][name] = _value(text.strip())
     return dict(found)

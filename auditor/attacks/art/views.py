@@ -1,5 +1,6 @@
 """What ART attacks ask a model for, answered by the target or by the twin."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from auditor.attacks.art.lenses import Lens, Shown
 from auditor.attacks.art.meters import Meter
 from auditor.attacks.losses import Aim, Labels, cross_entropy, softmax, untargeted
-from auditor.domain.models import Model, Twin
+from auditor.domain.models import Twin
 from auditor.domain.tasks import Array, Classification, Floats
 
 Numbers = NDArray[np.floating]
@@ -29,11 +30,38 @@ class View(Protocol):
         ...
 
 
+class Answering(Protocol):
+    """A model as far as its answers go: the target, or what stands in for it."""
+
+    def predict(self, inputs: Array) -> Floats:
+        """Return scores of rows as the data holds them."""
+        ...
+
+    def probabilities(self, scores: Floats) -> Floats:
+        """Return ``[n, classes]`` probabilities for scores."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """What answers ``[n, classes]`` probabilities in the target's place."""
+
+    answer: Callable[[Array], Floats]
+
+    def predict(self, inputs: Array) -> Floats:
+        """Return probabilities."""
+        return self.answer(inputs)
+
+    def probabilities(self, scores: Floats) -> Floats:
+        """Return them as they are."""
+        return scores
+
+
 @dataclass(slots=True, eq=False)
 class TargetView:
     """The target, which answers with probabilities."""
 
-    model: Model
+    model: Answering
     task: Classification
     lens: Lens
     meter: Meter

@@ -138,7 +138,8 @@ class Susceptibility:
         if evidence["gap"] is not None:
             return (read_gap(evidence["gap"]),)
         plan = self.plan
-        return Harvest.of(evidence).readings(plan.attacks, plan.rates, confidence)
+        kinds = tuple(map(Attack, plan.attacks))
+        return Harvest.of(evidence).readings(kinds, plan.rates, confidence)
 
 
 CHECK: type[Check] = Susceptibility

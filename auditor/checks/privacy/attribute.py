@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, cast
 
 import numpy as np
@@ -10,18 +10,17 @@ import numpy as np
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
-from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN, WEAK
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.policies import Control
-from auditor.domain.readings import Astray, Bound, Gap, Measurement, Reading, Unit
+from auditor.domain.readings import Bound, Gap, Reading, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import class_names
 from auditor.exposing.attribute_attack import Guesses, Oracle, guess
-from auditor.exposing.attribute_gaps import TOO_FEW, UNLIKE, WHY, no_secret
+from auditor.exposing.attribute_family import Family
+from auditor.exposing.attribute_gaps import no_secret
 from auditor.exposing.attribute_gaps import unread as unread_gap
-from auditor.exposing.attribute_readings import Contest, bounded
 from auditor.exposing.attribute_readings import contests as contests_of
 from auditor.exposing.attribute_secrets import Secret, chosen, secrets
 from auditor.exposing.attribute_sides import Sides, sides
@@ -149,72 +148,13 @@ class Attribute:
         about = cast("Mapping[str, Json]", evidence["about"])
         names = [str(it["name"]) for it in cast("list[Mapping[str, Json]]", evidence["columns"])]
         contests = dict(zip(names, contests_of(evidence), strict=True))
+        family = Family(len(contests), self.level)
         found: list[Reading] = [
-            self._advantage(name, contest, len(contests), confidence, about)
+            family.advantage(contest, {"column": name}, confidence, about)
             for name, contest in contests.items()
         ]
         unread = cast("list[str]", about["unread"])
-        return (*found, *map(unread_gap, unread), self._verdict(contests))
-
-    def _advantage(
-        self,
-        name: str,
-        contest: Contest,
-        family: int,
-        confidence: float,
-        about: Mapping[str, Json],
-    ) -> Reading:
-        params = {"column": name}
-        if not contest.enough:
-            return replace(TOO_FEW, metric="advantage", params=params)
-        unlike = contest.unlike(self.level, family)
-        details = {
-            **contest.rates(),
-            "smallest_shown": contest.smallest(self.level, family),
-            "known_rows": about["known_rows"],
-            "copies": about["copies"],
-            **({"doubt": UNLIKE} if unlike else {}),
-        }
-        return Measurement.of(
-            bounded(contest.leak(confidence, family)),
-            "advantage",
-            Unit.SHARE,
-            bound=Bound.AT_LEAST,
-            params=params,
-            doubted=unlike,
-            astray=Astray.EITHER if unlike else None,
-            details=details,
-        )
-
-    def _verdict(self, contests: Mapping[str, Contest]) -> Reading:
-        """Fold the columns: shown where one is, inconclusive where none could say anything."""
-        family = len(contests)
-        usable = {
-            name: it
-            for name, it in contests.items()
-            if it.enough and not it.unlike(self.level, family)
-        }
-        one_sided = 1 - 2 * self.level
-        leaking = sorted(name for name, it in usable.items() if it.leak(one_sided, family).low > 0)
-        smallest = {name: it.smallest(self.level, family) for name, it in usable.items()}
-        weak = not usable or min(smallest.values()) > WEAK
-        value = SHOWN if leaking else OPEN if weak else NOT_SEEN
-        details: dict[str, Json] = {
-            "columns": cast("Json", leaking),
-            "level": self.level,
-            "power": cast("Json", smallest),
-            **({"reason": WHY} if value == OPEN else {}),
-        }
-        rows = max((int(it.members.size) for it in contests.values()), default=0)
-        method = "one-sided intervals, joint by bonferroni"
-        return Measurement(
-            metric="verdict",
-            value=value,
-            bound=Bound.AT_LEAST,
-            method=method,
-            n=rows,
-            details=details,
-        )
+        return (*found, *map(unread_gap, unread), family.conclusion(contests))
 
 
 def _guessed(subject: Subject, taken: Sides, asked: tuple[Secret, ...]) -> Iterator[Guesses]:

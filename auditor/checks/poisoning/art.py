@@ -1,0 +1,226 @@
+"""What poisoning attacks of the Adversarial Robustness Toolbox do to a model trained again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import ClassVar, cast
+
+from auditor.attacks.art.claims import Allowance
+from auditor.attacks.art.edge import version
+from auditor.attacks.art.inference import desk_over
+from auditor.attacks.art.objections import Objection
+from auditor.attacks.art.poisons import DECIDED, Ground, Poison, poisoned, refusal
+from auditor.attacks.art.settings import read_settings
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Role
+from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap
+from auditor.domain.images import image_axes
+from auditor.domain.policies import Control
+from auditor.domain.readings import Bound, Gap, Reading, Reason, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.errors import PolicyError
+from auditor.poisons.campaigns import Plan, Soil, carry_out
+from auditor.poisons.planted_readings import DROP, SUCCESS, Harvest
+from auditor.poisons.plants import Plant, Sower
+from auditor.poisons.sown import Named, Sown, settled, victims
+
+SECONDS_TO_IMPORT = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Art:
+    """Runs poisoning attacks of the Adversarial Robustness Toolbox (ART, arXiv 1807.01069) by class
+    name, and counts for itself what came of them.
+
+    An attack poisons ``rates`` of the training rows, which are trained on again as
+    ``poisoning.susceptibility`` does: by the owner's recipe, ``repeats`` times with poison and
+    seeds of their own, or without one the last layer alone. ``attack_success_rate`` is the share of
+    evaluation rows that are then decided as the target: with the trigger, or, for an attack that
+    aims at single rows, of ten rows of the source class. What ART says of its success does not
+    count. Gradients are the twin's; where ART asks for a PyTorch module or a support vector machine
+    the attacker teaches a small one of his own, as he would. Poison is brought to what the data can
+    hold first. Every figure is a bound: it may fail a rule, and never passes one.
+
+    ``settings`` are lines of the form ``FeatureCollisionAttack.max_iter=30``. An attack may take
+    ``seconds`` a repeat. One that cannot run here is a Gap with its reason; `docs/art-attacks.md`
+    lists every class. Where none is named, the check is a Gap.
+    """
+
+    attacks: tuple[str, ...] = ("PoisoningAttackBackdoor",)
+    settings: tuple[str, ...] = ()
+    rates: tuple[float, ...] = (0.05,)
+    repeats: int = 2
+    rows: int = 20_000
+    tested: int = 1000
+    retrain: str = "auto"
+    most_queries: int = 1000
+    seconds: float = 120.0
+
+    id: ClassVar[str] = "poisoning.art"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "What poison of the Adversarial Robustness Toolbox does"
+    needs: ClassVar[frozenset[Need]] = frozenset(
+        {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.TRAINING}
+    )
+    wants: ClassVar[frozenset[Need]] = frozenset({Need.RECIPE, Need.SPACE, Need.TWIN})
+    uses: ClassVar[tuple[str, ...]] = ()
+    modules: ClassVar[Mapping[str, str]] = {"art": "art"}
+    coordinates: ClassVar[frozenset[str]] = frozenset({"attack", "rate", "retrained"})
+    emits: ClassVar[Mapping[str, Metric]] = {
+        SUCCESS: Metric(
+            "Rows that poison turns to the target", Unit.SHARE, Bound.AT_LEAST,
+            higher_is_better=False,
+        ),
+        DROP: Metric(
+            "Accuracy that poison costs", Unit.SHARE, Bound.AT_LEAST, higher_is_better=False
+        ),
+    }  # fmt: skip
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "15(5)"),
+        Control("nist-ai-rmf", "MEASURE 2.7"),
+        Control("nist-ai-100-2", "NISTAML.013"),
+        Control("nist-ai-100-2", "NISTAML.023"),
+        Control("owasp-ml", "ML02"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {"attacks": ()},
+        Budget.CI: {"attacks": ()},  # our own checks say more in less time
+        Budget.FULL: {
+            "attacks": (
+                "GradientMatchingAttack",
+                "HiddenTriggerBackdoorPyTorch",
+                "PoisoningAttackBackdoor",
+                "PoisoningAttackCleanLabelBackdoor",
+            ),
+            "repeats": 3,
+            "seconds": 1800.0,
+        },
+    }
+    grid: ClassVar[Mapping[str, str]] = {"attack": "attacks", "rate": "rates"}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        if not self.rates or not all(0 < rate < 1 for rate in self.rates):
+            raise PolicyError(
+                f"the rates {list(self.rates)} of {self.id} are not shares",
+                cure="Give at least one share of the training rows, as 0.05.",
+            )
+        counts = (self.repeats, self.rows, self.tested, self.most_queries)
+        if min(counts) < 1 or not self.seconds > 0:
+            raise PolicyError(
+                f"{self.id}: counts are at least 1, and seconds above 0", cure="Give such numbers."
+            )
+        if self.retrain not in {"auto", "recipe", "head"}:
+            raise PolicyError(
+                f"{self.id} knows no way {self.retrain!r} to train again",
+                cure="Choose auto, recipe or head.",
+            )
+        read_settings(self.settings, self.id, DECIDED)
+
+    @property
+    def plan(self) -> Plan:
+        """The attacks in one order, the rates from the least."""
+        rates = tuple(sorted(set(self.rates)))
+        names = tuple(sorted(set(self.attacks)))
+        return Plan(names, rates, self.repeats, self.rows, self.tested, self.retrain)
+
+    def cost(self, size: Size) -> Cost:
+        """Say what the last layer's training takes; a recipe takes what it takes."""
+        rows, plan = min(self.rows, size.beside.get(Role.TRAINING.value, 0)), self.plan
+        trained = plan.trainings * rows if self.attacks else 0
+        seconds = SECONDS_TO_IMPORT * bool(self.attacks) + 3e-3 * trained
+        made = self.repeats * len(plan.attacks)
+        return Cost(queries=size.rows + 2 * rows + made * rows, seconds=seconds)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Promise nothing: whom an attack is to turn is known when it runs."""
+        return {}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Poison, train and ask.
+
+        Raises ``MissingExtraError`` where ART is not installed, ``RecipeError``, and what
+        ``Bench.embedding`` raises.
+        """
+        art = version() if self.attacks else ""
+        sowing = _Sowing(self, subject)
+        seen = carry_out(subject, self.plan, sowing) if self.attacks else {"gap": None}
+        told: dict[str, Json] = {
+            "art": art,
+            "attacks": list(self.plan.attacks),
+            "kinds": {name: kind.to_json() for name, kind in sowing.kinds.items()},
+        }
+        return {**seen, "told": told}
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Count what was decided with and without poison."""
+        if evidence["gap"] is not None:
+            return (read_gap(evidence["gap"]),)
+        told = cast("Mapping[str, Json]", evidence["told"])
+        names = cast("list[str]", told["attacks"])
+        if not names:
+            return (_NONE_ASKED,)
+        said = cast("Mapping[str, Mapping[str, Json]]", told["kinds"])
+        kinds = [Named.of(name, said.get(name)) for name in names]
+        return Harvest.of(evidence).readings(kinds, self.plan.rates, confidence)
+
+
+class _Sowing:
+    """Lets attacks poison the training rows of each repeat, before anything is trained."""
+
+    def __init__(self, check: Art, subject: Subject) -> None:
+        self.check, self.subject = check, subject
+        self.given = read_settings(check.settings, check.id, DECIDED)
+        self.kinds: dict[str, Named] = {}
+
+    def __call__(self, soil: Soil) -> tuple[Mapping[str, Sower], Mapping[str, Gap]]:
+        """Return what each attack plants, and why others plant nothing."""
+        found: dict[str, Sower] = {}
+        gaps: dict[str, Gap] = {}
+        for done, name in enumerate(soil.plan.attacks):
+            tick = partial(self.subject.progress, done, len(soil.plan.attacks), name)
+            allowance = Allowance(self.check.most_queries, self.check.seconds, tick)
+            sown = self._sown(name, soil, allowance)
+            if isinstance(sown, Objection):
+                gaps[name] = sown.gap(SUCCESS, {})
+            else:
+                found[name], self.kinds[name] = sown, sown.kind
+        return found, gaps
+
+    def _sown(self, name: str, soil: Soil, allowance: Allowance) -> Sown | Objection:
+        rows, labels = soil.training
+        why = refusal(name, picture=image_axes(rows.shape[1:]) is not None)
+        desk = desk_over(self.subject, allowance)
+        aims = victims(*soil.tested, soil.aim)
+        if why is not None:
+            return why
+        if isinstance(desk, Objection):
+            return desk
+        most = max(1, round(soil.plan.rates[-1] * len(labels)))
+        ground = Ground(rows, labels, aims, soil.aim.source, soil.aim.target, most)
+        plants: dict[int, Plant] = {}
+        last: Poison | None = None
+        for repeat in range(soil.plan.repeats):
+            seed = soil.seed + repeat
+            made = poisoned(name, self.given.get(name, {}), replace(desk, seed=seed), ground)
+            if isinstance(made, Objection):
+                return made
+            plants[seed] = Plant(made.replaced, settled(made.rows, soil.aim, rows), made.labels)
+            last = made
+        if last is None:
+            message = "a campaign has a repeat at least"
+            raise TypeError(message)
+        kind = Named(name, last.trigger is not None, last.aimed, last.sourced)
+        return Sown(kind, soil.aim, plants, last.trigger)
+
+
+_NONE_ASKED = Gap(
+    metric=SUCCESS,
+    reason=Reason.OVER_BUDGET,
+    detail="No attack of the Adversarial Robustness Toolbox is asked for at this budget.",
+    cure="Name some in the policy, checks: {poisoning.art: {attacks: [PoisoningAttackBackdoor]}}.",
+)
+CHECK: type[Check] = Art

@@ -1,0 +1,199 @@
+"""What detectors of the Adversarial Robustness Toolbox flag as poison, and what that is worth."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.attacks.art.attempts import Desk
+from auditor.attacks.art.claims import Allowance
+from auditor.attacks.art.detectors import (
+    DECIDED,
+    MOST,
+    OF_FEATURES,
+    OF_TRAINING,
+    Judge,
+    Suspects,
+    on_stand_in,
+    on_target,
+    refusal,
+)
+from auditor.attacks.art.edge import version
+from auditor.attacks.art.inference import desk_over
+from auditor.attacks.art.objections import Objection, objection_of
+from auditor.attacks.art.settings import Settings, read_settings
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Role
+from auditor.domain.evidence import Evidence, Item
+from auditor.domain.policies import Control
+from auditor.domain.readings import Gap, Reading
+from auditor.domain.subjects import Shard, Subject
+from auditor.domain.tasks import Array, Floats
+from auditor.errors import PolicyError
+from auditor.poisons.flags import EMITS, Copy, aim_of, readings_of, sampled
+
+SECONDS_TO_IMPORT, SECONDS_A_ROW = 5.0, 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class ArtDetectors:
+    """Runs detectors of poison of the Adversarial Robustness Toolbox (ART, arXiv 1807.01069) by
+    class name, and measures what they are worth.
+
+    A detector looks at up to ``rows`` training rows: at what the target's last layer is given
+    (``ActivationDefence``, ``SpectralSignatureDefense``), at its answers (``STRIP``), or at a model
+    that it trains (``RONIDefense``). What it flags, ``flagged_share``, is a claim and always
+    doubted: some detectors flag a fixed quota, whatever the rows are. Beside it stands what the
+    same detector flags of trusted rows, which are the evaluation data.
+
+    What its flags are worth is measured on a copy of the training rows in which we planted a share
+    of ``rate`` ourselves (a patch, or wrong labels where rows are no pictures), with a small
+    network taught on it: ``planted_found`` and ``false_flags``. ``ProvenanceDefense`` asks who
+    brought each row, which only the copy says.
+
+    ``settings`` are lines of the form ``SpectralSignatureDefense.expected_pp_poison=0.05``. A
+    detector may take ``seconds`` a look; one that cannot run here is a Gap with its reason. Where
+    none is named, the check is a Gap. ``poisoning.training_scan`` holds scores against trusted rows
+    and names none where nothing is shown.
+    """
+
+    detectors: tuple[str, ...] = ("ActivationDefence",)
+    settings: tuple[str, ...] = ()
+    rate: float = 0.05
+    rows: int = 1000
+    most_queries: int = 1000
+    seconds: float = 60.0
+
+    id: ClassVar[str] = "poisoning.art_detectors"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "What detectors of the Adversarial Robustness Toolbox flag"
+    needs: ClassVar[frozenset[Need]] = frozenset(
+        {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.TRAINING}
+    )
+    wants: ClassVar[frozenset[Need]] = frozenset({Need.SPACE})
+    uses: ClassVar[tuple[str, ...]] = ()
+    modules: ClassVar[Mapping[str, str]] = {"art": "art"}
+    coordinates: ClassVar[frozenset[str]] = frozenset({"detector"})
+    emits: ClassVar[Mapping[str, Metric]] = EMITS
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "10(3)"),
+        Control("eu-ai-act", "15(5)"),
+        Control("nist-ai-rmf", "MEASURE 2.7"),
+        Control("nist-ai-100-2", "NISTAML.013"),
+        Control("owasp-ml", "ML02"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {"detectors": ()},
+        Budget.CI: {"detectors": ()},  # poisoning.training_scan says more, and is right more often
+        Budget.FULL: {
+            "detectors": ("ActivationDefence", "SpectralSignatureDefense", "STRIP"),
+            "rows": 5000,
+            "seconds": 600.0,
+        },
+    }
+    grid: ClassVar[Mapping[str, str]] = {"detector": "detectors"}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        if min(self.rows, self.most_queries) < 1 or not self.seconds > 0 or not 0 < self.rate < 1:
+            raise PolicyError(
+                f"{self.id}: counts are at least 1, seconds above 0, and the rate is a share",
+                cure="Give such numbers.",
+            )
+        read_settings(self.settings, self.id, DECIDED)
+
+    def cost(self, size: Size) -> Cost:
+        """Return what looking at training and trusted rows takes."""
+        rows = min(self.rows, size.beside.get(Role.TRAINING.value, 0)) + min(self.rows, size.rows)
+        asked = rows * len(set(self.detectors))
+        seconds = SECONDS_TO_IMPORT * bool(self.detectors) + SECONDS_A_ROW * asked
+        return Cost(queries=20 * asked, seconds=seconds)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Promise nothing: what a detector can look at is known when it runs."""
+        return {}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Let each detector look. Raises ``MissingExtraError`` where ART is not installed, and what
+        ``Bench.embedding`` raises.
+        """
+        art = version() if self.detectors else ""
+        given = read_settings(self.settings, self.id, DECIDED)
+        names = tuple(sorted(set(self.detectors)))
+        found: dict[str, Item] = {"about": {"detectors": list(names), "art": art}}
+        for done, name in enumerate(names):
+            tick = partial(subject.progress, done, len(names), name)
+            tick()
+            allowance = Allowance(self.most_queries, self.seconds, tick)
+            seen = self._seen(name, given.get(name, {}), subject, allowance)
+            if isinstance(seen, Objection):
+                found[f"{name}.objection"] = seen.to_json()
+            else:
+                found |= {f"{name}.{key}": item for key, item in seen.items()}
+        return found
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Count flags again."""
+        return readings_of(evidence, confidence)
+
+    def _seen(
+        self, name: str, settings: Settings, subject: Subject, allowance: Allowance
+    ) -> Evidence | Objection:
+        """Return what a detector flags of the copy, of training rows and of trusted ones."""
+        desk, why = desk_over(subject, allowance), refusal(name)
+        if why is not None:
+            return why
+        if isinstance(desk, Objection):
+            return desk
+        most = min(self.rows, MOST.get(name, self.rows))
+        rows, labels, ids = sampled(subject, Role.TRAINING, most)
+        trusted = sampled(subject, Role.EVALUATION, most)[:2]
+        copy = Copy.of(rows, labels, aim_of(subject, labels), self.rate, subject.seed)
+        judge = on_stand_in(name, settings, desk, (copy.rows, copy.labels))
+        flags = judge(Suspects(copy.rows, copy.labels, trusted, copy.origins))
+        if isinstance(flags, Objection):
+            return flags
+        found: dict[str, Item] = {
+            "about": {"attack": copy.attack.value, "given": dict(settings)},
+            "copy_flags": flags,
+            "copy_planted": copy.planted,
+        }
+        looker = self._looker(name, settings, desk, subject, (rows, labels))
+        if isinstance(looker, Objection):
+            return {**found, "gap": looker.to_json()}
+        ours = looker(Suspects(rows, labels, trusted))
+        if isinstance(ours, Objection):
+            return {**found, "gap": ours.to_json()}
+        found |= {"flags": ours, "ids": ids}
+        theirs = looker(Suspects(*trusted, trusted))
+        return found if isinstance(theirs, Objection) else {**found, "trusted_flags": theirs}
+
+    @staticmethod
+    def _looker(
+        name: str, settings: Settings, desk: Desk, subject: Subject,
+        rows: tuple[Array, NDArray[np.int64]],
+    ) -> Judge | Objection:  # fmt: skip
+        """Return how a detector looks at the training rows: at the target where it can."""
+        if name in OF_TRAINING:
+            return on_stand_in(name, settings, desk, rows)
+        bench = subject.bench
+
+        def embed(asked: Array) -> Floats:
+            if isinstance(bench, Gap):
+                raise TypeError(bench.detail)
+            seen = bench.embedding(asked)
+            if isinstance(seen, Gap):
+                raise TypeError(seen.detail)
+            return seen.values.astype(np.float64)
+
+        if name in OF_FEATURES and isinstance(bench, Gap):
+            return objection_of(bench)
+        return on_target(name, settings, desk, embed)
+
+
+CHECK: type[Check] = ArtDetectors

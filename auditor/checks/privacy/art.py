@@ -1,0 +1,244 @@
+"""What attacks of the Adversarial Robustness Toolbox on privacy claim, and what holds of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import ClassVar, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.attacks.art.attempts import Desk
+from auditor.attacks.art.attributes import Column, Rows, Sides, guessed
+from auditor.attacks.art.claims import Allowance
+from auditor.attacks.art.copying import Thief, made_up, stolen
+from auditor.attacks.art.edge import version
+from auditor.attacks.art.inference import DECIDED, Family, desk_over, family_of
+from auditor.attacks.art.membership import Known, learnt
+from auditor.attacks.art.objections import Objection, noting, objection_of
+from auditor.attacks.art.settings import Settings, read_settings
+from auditor.domain.absences import ABSENT
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Role
+from auditor.domain.evidence import Evidence, Item
+from auditor.domain.images import image_axes
+from auditor.domain.policies import Control
+from auditor.domain.readings import Gap, Reading
+from auditor.domain.subjects import Shard, Subject
+from auditor.errors import PolicyError
+from auditor.exposing import claimed_attributes, claimed_copies, claimed_inversions
+from auditor.exposing import claimed_membership as membership
+from auditor.exposing.attribute_secrets import Secret
+from auditor.exposing.claims import EMITS, readings
+
+SECONDS_TO_IMPORT, SECONDS_A_QUERY = 5.0, 2e-4
+Stage: TypeAlias = (
+    membership.Stage | claimed_attributes.Stage | claimed_copies.Stage | claimed_inversions.Stage
+)
+Heard: TypeAlias = Evidence | Objection
+
+
+@dataclass(frozen=True, slots=True)
+class Art:
+    """Runs inference and extraction attacks of the Adversarial Robustness Toolbox (ART, arXiv
+    1807.01069) by class name, and holds what they claim against what we know.
+
+    Attacks on **membership** learn from one half of up to ``rows`` members and as many others, and
+    are judged on the other half, as ``privacy.membership`` judges its own: a leak is ``shown`` only
+    if members and others look alike to whom no model is known, and the same attack, learnt as it
+    is, finds less on stand-ins that saw neither. Attacks on an **attribute** guess up to
+    ``columns`` columns as ``privacy.attribute`` does, and count for what they gain over an imputer
+    that never sees the model. What **extraction** copies is judged on rows that it had no part in,
+    against a copy that true labels taught; the thief is a small network. Rows that **inversion**
+    makes up (``starts`` of each of up to ``classes`` classes) are judged as ``privacy.inversion``
+    judges its own.
+
+    Every figure is a bound: it may fail a rule, and never passes one. ``settings`` are lines of the
+    form ``KnockoffNets.nb_stolen=300``, for the class or its methods. An attack may ask for
+    ``most_queries`` rows a row that it works on, and for ``seconds``; one that needs more, or
+    cannot run here, is a Gap with its reason. `docs/art-attacks.md` lists every class. Where none
+    is named, the check is a Gap.
+    """
+
+    attacks: tuple[str, ...] = ("MembershipInferenceBlackBox",)
+    settings: tuple[str, ...] = ("MIFace.max_iter=100",)
+    rows: int = 2000
+    columns: int = 3
+    classes: int = 10
+    starts: int = 3
+    most_queries: int = 1000
+    seconds: float = 120.0
+
+    id: ClassVar[str] = "privacy.art"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "What attacks of the Adversarial Robustness Toolbox learn"
+    needs: ClassVar[frozenset[Need]] = frozenset(
+        {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL}
+    )
+    wants: ClassVar[frozenset[Need]] = frozenset(
+        {Need.TRAINING, Need.REFERENCE, Need.SPACE, Need.TWIN, Need.GROUPS}
+    )
+    uses: ClassVar[tuple[str, ...]] = ()
+    modules: ClassVar[Mapping[str, str]] = {"art": "art"}
+    coordinates: ClassVar[frozenset[str]] = frozenset({"attack", "column", "queries", "data"})
+    of_labels: ClassVar[frozenset[str]] = frozenset({"auc"})
+    emits: ClassVar[Mapping[str, Metric]] = EMITS
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "15(5)"),
+        Control("nist-ai-rmf", "MEASURE 2.10"),
+        Control("iso-42001", "A.6.2.4"),
+        Control("mitre-atlas", "AML.T0024"),
+        Control("owasp-ml", "ML04"),
+        Control("nist-ai-100-2", "NISTAML.03"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {
+        Budget.SMOKE: {"attacks": ()},
+        Budget.CI: {"attacks": ()},  # our own checks find more in less time
+        Budget.FULL: {
+            "attacks": (
+                "AttributeInferenceBlackBox",
+                "CopycatCNN",
+                "KnockoffNets",
+                "MIFace",
+                "MembershipInferenceBlackBox",
+                "MembershipInferenceBlackBoxRuleBased",
+                "ShadowModels",
+            ),
+            "rows": 10_000,
+            "most_queries": 100_000,
+            "seconds": 1800.0,
+        },
+    }
+    grid: ClassVar[Mapping[str, str]] = {"attack": "attacks"}
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that have no meaning."""
+        counts = (self.rows, self.columns, self.classes, self.starts, self.most_queries)
+        if min(counts) < 1 or not self.seconds > 0:
+            raise PolicyError(
+                "privacy.art: counts are at least 1, and seconds above 0", cure="Give such numbers."
+            )
+        read_settings(self.settings, self.id, DECIDED)
+
+    def cost(self, size: Size) -> Cost:
+        """Return upper bounds, which most attacks do not reach."""
+        members = min(self.rows, size.beside.get(Role.TRAINING.value, 0))
+        asked = (members + min(self.rows, size.rows)) * len(set(self.attacks))
+        most = asked * min(self.most_queries, 1000)
+        seconds = SECONDS_TO_IMPORT * bool(self.attacks) + most * SECONDS_A_QUERY
+        return Cost(queries=asked + most, passes=most, seconds=seconds)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Promise nothing: what an attack needs is known when it runs."""
+        return {}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Run each attack by name. Raises ``MissingExtraError`` where ART is not installed."""
+        art = version() if self.attacks else ""
+        given = read_settings(self.settings, self.id, DECIDED)
+        names = tuple(sorted(set(self.attacks)))
+        found: dict[str, Item] = {"about": {"attacks": list(names), "art": art}}
+        ring = _Ring(self, subject)
+        for done, name in enumerate(names):
+            subject.progress(done, len(names), name)
+            allowance = Allowance(
+                self.most_queries, self.seconds, partial(subject.progress, done, len(names), name)
+            )
+            family, heard = ring.tried(name, given.get(name, {}), allowance)
+            told: dict[str, Json] = {"family": family, "given": dict(given.get(name, {}))}
+            if isinstance(heard, Objection):
+                told["objection"] = heard.to_json()
+            else:
+                found |= {f"{name}.{key}": item for key, item in heard.items()}
+            found[f"{name}.told"] = told
+        return found
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Count again what each attack claimed."""
+        return readings(evidence, confidence)
+
+
+class _Ring:
+    """Where attacks meet what is known of the rows; the stage of each family is set once."""
+
+    def __init__(self, check: Art, subject: Subject) -> None:
+        self.check, self.subject = check, subject
+        self.stages: dict[Family, Stage | Gap] = {}
+
+    def tried(self, name: str, settings: Settings, allowance: Allowance) -> tuple[str, Heard]:
+        """Return the family of an attack, and what was heard of it or why nothing was."""
+        subject = self.subject
+        rows = subject.datasets[Role.EVALUATION].inputs
+        picture = rows is not None and image_axes(rows.shape[1:]) is not None
+        family = family_of(name, picture=picture, twin=not isinstance(subject.twin, Gap))
+        if isinstance(family, Objection):
+            return "", family
+        desk = desk_over(subject, allowance)
+        if isinstance(desk, Objection):
+            return family, desk
+        if family not in self.stages:
+            self.stages[family] = _set(family, subject, self.check)
+        stage = self.stages[family]
+        if isinstance(stage, Gap):
+            return family, objection_of(stage)
+        if isinstance(stage, membership.Stage):
+            return family, _members(name, settings, desk, stage, subject)
+        if isinstance(stage, claimed_attributes.Stage):
+            return family, _columns(name, settings, desk, stage)
+        if isinstance(stage, claimed_copies.Stage):
+            return family, _copy(name, settings, desk, stage)
+        return family, _made(name, settings, desk, stage)
+
+
+def _set(family: Family, subject: Subject, check: Art) -> Stage | Gap:
+    """Set the stage of a family, or say what is lacking."""
+    if family is Family.EXTRACTION:
+        return claimed_copies.Stage.of(subject, check.rows, check.rows)
+    if family is Family.INVERSION:
+        return claimed_inversions.Stage.of(subject, check.classes, check.starts)
+    if Role.TRAINING not in subject.datasets:
+        return ABSENT[Role.TRAINING]
+    if family is Family.ATTRIBUTE:
+        return claimed_attributes.Stage.of(subject, check.rows, check.columns)
+    return membership.Stage.of(subject, check.rows)
+
+
+def _members(
+    name: str, settings: Settings, desk: Desk, stage: membership.Stage, subject: Subject
+) -> Heard:
+    pool, known = stage.pool, stage.known
+    rows = Known(pool.inputs[known], pool.labels[known], pool.member[known])
+    teller = learnt(name, settings, replace(desk, rows=len(known)), rows)
+    if isinstance(teller, Objection):
+        return teller
+    tell, why = noting(teller.tell)
+    return stage.hear(subject, tell) or why[0]
+
+
+def _columns(name: str, settings: Settings, desk: Desk, stage: claimed_attributes.Stage) -> Heard:
+    parts = (stage.taken.known, stage.asked, stage.lent)
+    sides = Sides(*(Rows(it.inputs, it.labels) for it in parts))
+    wide = replace(desk, rows=sum(len(it.labels) for it in parts))
+
+    def guess(secret: Secret) -> NDArray[np.int64] | Objection:
+        return guessed(name, settings, wide, Column(secret.places, secret.levels), sides)
+
+    told, why = noting(guess)
+    return stage.hear(told) or why[0]
+
+
+def _copy(name: str, settings: Settings, desk: Desk, stage: claimed_copies.Stage) -> Heard:
+    thief = Thief(stage.taken.pool, stage.taken.labels)
+    found = stolen(name, settings, replace(desk, rows=len(thief.rows)), thief, stage.held)
+    return found if isinstance(found, Objection) else stage.hear(found.said, found.queries)
+
+
+def _made(name: str, settings: Settings, desk: Desk, stage: claimed_inversions.Stage) -> Heard:
+    starts, aims = stage.starts, stage.campaign.victim.aims
+    found = made_up(name, settings, replace(desk, rows=len(aims)), starts, aims)
+    return found if isinstance(found, Objection) else stage.hear(name, found)
+
+
+CHECK: type[Check] = Art

@@ -1,0 +1,78 @@
+"""Poison that somebody else made, planted and tried as our own is."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from auditor.domain.canonical import Json
+from auditor.domain.tasks import Array, Floats
+from auditor.poisons.neighbourhoods import Codes
+from auditor.poisons.plants import Aim, Plant
+
+VICTIMS = 10
+"""Rows of the source class that an attack without a trigger is to turn, each by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """An attack as far as its readings need to know it."""
+
+    value: str
+    triggered: bool = False
+    aimed: bool = True
+    sourced: bool = True
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the evidence form."""
+        return {"triggered": self.triggered, "aimed": self.aimed, "sourced": self.sourced}
+
+    @classmethod
+    def of(cls, value: str, told: Mapping[str, Json] | None) -> "Named":
+        """Read it back; an attack that planted nothing is any."""
+        return cls(value, **{key: bool(item) for key, item in (told or {}).items()})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sown:
+    """Plants by seed, and the trigger, if there is one, which values of rows are stamped with."""
+
+    kind: Named
+    aim: Aim
+    plants: Mapping[int, Plant]
+    trigger: Callable[[Array], Floats] | None
+
+    def sow(self, training: tuple[Array, Codes], most: int, seed: int) -> Plant:  # noqa: ARG002 -- made before
+        """Return the plant of a seed."""
+        return self.plants[seed]
+
+    def asked(self, inputs: Array, labels: Codes) -> Array | None:
+        """Return the rows that are to be turned, with the trigger if there is one."""
+        if not self.kind.aimed:
+            return None
+        if self.trigger is None:
+            return victims(inputs, labels, self.aim)
+        aim, sourced = self.aim, self.kind.sourced
+        turned = labels == aim.source if sourced else labels != aim.target
+        if not turned.any():
+            return None
+        return settled(self.trigger(inputs[turned]), self.aim, inputs)
+
+
+def victims(inputs: Array, labels: Codes, aim: Aim) -> Array:
+    """Return the first rows of the source class."""
+    found: Array = inputs[labels == aim.source][:VICTIMS]
+    return found
+
+
+def settled(values: Floats, aim: Aim, like: Array) -> Array:
+    """Return values as rows that the data could hold: in range, on their steps, of their type."""
+    found = values
+    if aim.space is not None:
+        shape = like.shape[1:]
+        low, high = (np.broadcast_to(it, shape) for it in (aim.space.low, aim.space.high))
+        found = aim.placed(np.clip(values, low, high))
+    if np.issubdtype(like.dtype, np.integer):
+        found = np.rint(found)
+    made: Array = found.astype(like.dtype)
+    return made
