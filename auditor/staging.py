@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from auditor.auditfiles.privacy_claims import PRIVACY, read_privacy_claim
@@ -15,7 +15,7 @@ from auditor.domain.requests import InputFile
 from auditor.domain.twins import TwinKind, TwinSource
 from auditor.engines.openers import Materials, Staged
 from auditor.errors import AuditFileError
-from auditor.signing.artifacts import stage_artifact
+from auditor.signing.artifacts import measure_as_signed, stage_artifact
 
 MADE_BY = {
     "signature": "Make it with `auditor sign`",
@@ -43,7 +43,7 @@ def stage_all(file: AuditFile, locate: Locate, loaded: LoadedDatasets, root: Pat
         place.mkdir()
     artifact, files = _stage(file, locate, folder)
     parent, given_before = _parent(file, locate, before)
-    signature, signed = _signature(file, locate)
+    signature, signed = _signature(file, locate, folder, artifact)
     twin, given = _twin(file, locate, apart)
     claim, claimed = _privacy_claim(file, locate)
     recipe, taught = _recipe(file, locate, lessons)
@@ -91,7 +91,9 @@ def _parent(
     return Staged(artifact, folder), tuple(InputFile(written, item) for item in files)
 
 
-def _signature(file: AuditFile, locate: Locate) -> tuple[SignatureMaterial, tuple[InputFile, ...]]:
+def _signature(
+    file: AuditFile, locate: Locate, folder: Path, artifact: Artifact | None
+) -> tuple[SignatureMaterial, tuple[InputFile, ...]]:
     found: dict[str, bytes] = {}
     inputs = []
     for name, written in (("signature", file.model.signature), ("key", file.model.key)):
@@ -105,7 +107,19 @@ def _signature(file: AuditFile, locate: Locate) -> tuple[SignatureMaterial, tupl
             )
         found[name] = path.read_bytes()
         inputs.append(InputFile(written, _digested(Path(written).name, found[name])))
-    return SignatureMaterial(found.get("signature"), found.get("key")), tuple(inputs)
+    material = SignatureMaterial(found.get("signature"), found.get("key"))
+    return _measured(material, folder, artifact), tuple(inputs)
+
+
+def _measured(
+    material: SignatureMaterial, folder: Path, artifact: Artifact | None
+) -> SignatureMaterial:
+    """Hash the copy once more where the signer hashed otherwise than the artifact's digest does."""
+    if material.bundle is None or material.key is None or artifact is None:
+        return material
+    main = folder / artifact.files[0].name
+    found = measure_as_signed(main, material.bundle, material.key)
+    return replace(material, measured=found)
 
 
 def _twin(

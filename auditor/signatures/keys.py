@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -102,6 +103,7 @@ class KeySigner:
         return PublicKey(self.key.public_key()).pem
 
 
+@lru_cache(maxsize=64)
 def read_public_key(pem: bytes) -> PublicKey:
     """Read one public key from PEM. Raises ``Refused`` for anything else, with the code KEY."""
     if b"PRIVATE KEY" in pem:

@@ -17,7 +17,7 @@ from auditor.domain.readings import Gap, Measurement, Reason
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Regression
 from auditor.signatures.keys import KeySigner
-from auditor.signatures.oms import sign_files
+from auditor.signatures.signers import sign_files
 
 NOTHING = Gap(reason=Reason.MODEL_CRASHED, detail="The model cannot be opened.", cure="Mend it.")
 SIGNER = KeySigner(ec.derive_private_key(41, ec.SECP256R1()))

@@ -15,7 +15,8 @@ from auditor.errors import ArtifactError
 from auditor.signatures.bundles import seal
 from auditor.signatures.keys import PublicKey, read_public_key
 from auditor.signatures.objections import Code, Grade
-from auditor.signatures.oms import sign_files, verify
+from auditor.signatures.oms import verify
+from auditor.signatures.signers import sign_files
 
 CURVES = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
 

@@ -16,7 +16,8 @@ from signature_forge import key_of
 
 from auditor.signatures.keys import KeySigner
 from auditor.signatures.objections import Code
-from auditor.signatures.oms import sign_files, verify
+from auditor.signatures.oms import verify
+from auditor.signatures.signers import sign_files
 from auditor.signing.artifacts import digest_artifact
 
 pytestmark = [pytest.mark.slow, pytest.mark.fetches]
