@@ -117,11 +117,11 @@ def _keyless(
 ) -> Verification:
     if trusted.trusted_root is None:
         raise _untrusted(Method.KEYLESS)
-    if verify is None:
-        raise Refused(Code.UNSUPPORTED, "keyless signatures cannot be verified here")
     certificate = read_certificate(material.certificate)
     if {certificate.digest, certificate.key_digest} & trusted.revoked.keys():
         raise Refused(Code.REVOKED, "the signer's certificate, or its key, is revoked")
+    if verify is None:
+        raise Refused(Code.UNSUPPORTED, "keyless signatures cannot be verified here")
     identity, payload = verify(raw, trusted)
     if payload != bundle.envelope.payload:
         raise Refused(Code.KEYLESS, "two readers of the bundle see two payloads")
