@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -144,6 +144,13 @@ class Pki:
         top = issue(root, key_of(ec.SECP256R1(), 901).key)
         middle = issue(intermediate, key_of(ec.SECP256R1(), 902).key, top)
         return cls(top, middle, issue(leaf, key_of(curve or ec.SECP256R1(), 903).key, middle))
+
+    @classmethod
+    def lasting(cls, curve: ec.EllipticCurve | None = None) -> "Pki":
+        """One that is good whenever the tests run."""
+        years = timedelta(days=36_500)
+        middle, top = replace(INTERMEDIATE, until=years), replace(ROOT, until=years)
+        return cls.made(Wish(until=years), middle, top, curve)
 
     @property
     def chain(self) -> tuple[Issued, ...]:

@@ -66,7 +66,11 @@ statement_case(
     files=(file_digest("code.py", CONTENTS["config.json"]), *FILES[1:]),
 )
 statement_case("there_are_no_files", Code.MISSING_FILE, lambda _: None, files=())
-statement_case("an_unsorted_manifest", Code.RESOURCE_ORDER, resources(list.reverse))
+
+
+@case(Code.RESOURCE_ORDER)
+def an_unsorted_manifest(forge: Forge) -> Made:
+    return forge.sign(forge.statement(FILES[::-1])), FILES
 
 
 @case(Code.RESOURCE_ORDER)
