@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from threading import Event
 
@@ -83,7 +83,7 @@ def hash_parts(
     """
     stop = Event()
     workers = _workers(tree, parts)
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    threads = max(1, _cores() // workers)
     hasher_of(kind)  # a missing library is told once, and not by every thread
     with opened_folder(tree.folder) as folder:
         one = partial(_hash_part, tree, folder, kind, partial(_advance, stop, advance), threads)
@@ -140,7 +140,13 @@ def stage_artifact(path: Path, destination: Path) -> tuple[FileDigest, ...]:
 def _workers(tree: Tree, parts: Sequence[Part]) -> int:
     if sum(tree.sizes[name] for name in {part.name for part in parts}) < LITTLE:
         return 1
-    return max(1, min(os.cpu_count() or 1, len(parts)))
+    return max(1, min(_cores(), len(parts)))
+
+
+@cache
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def _hash_part(  # noqa: PLR0913, PLR0917 -- the first five are the same for every part

@@ -7,7 +7,7 @@ without following links, below the main file's folder, and must be a regular fil
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,12 +54,9 @@ def find_files(path: Path, leave_out: Iterable[Path] = ()) -> Tree:
     missing or outside the folder: a signature must cover the whole model.
     """
     if path.is_dir():
-        apart, root = {item.resolve() for item in leave_out}, path.resolve()
-        names = [name for name in _walk(path) if root / name not in apart]
-        if not names:
+        stamps = _walk(path, [os.path.realpath(item) for item in leave_out])
+        if not stamps:
             raise ArtifactError(f"{path} holds no file", cure="Name a folder that holds a model.")
-        with opened_folder(path) as folder:
-            stamps = {name: _stamp_below(path, folder, name) for name in names}
         return Tree(path, path, None, stamps)
     with opened_main(path) as main:
         stamps = {utf8(path.name): main.stamp}
@@ -195,20 +192,37 @@ def _open_below(folder: int, name: str) -> int:
         os.close(opened)
 
 
-def _walk(root: Path) -> list[str]:
-    names = []
-    for place, folders, files in os.walk(root, followlinks=False):
-        for name in map(utf8, (*folders, *files)):
-            found = Path(place) / name
-            mode = found.lstat().st_mode
-            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-                kind = "a symbolic link" if stat.S_ISLNK(mode) else "a special file"
-                raise ArtifactError(
-                    f"{found} is {kind}, which cannot be part of a model",
-                    cure="Put the file itself into the folder.",
-                )
-        names += [(Path(place) / name).relative_to(root).as_posix() for name in files]
-    return sorted(names)
+def _walk(root: Path, leave_out: Sequence[str]) -> dict[str, Stamp]:
+    """Stamp every file of a folder, by name; what is no plain file is refused and not passed by."""
+    real = os.path.realpath(root) if leave_out else ""
+    apart = {item[len(real) + 1 :] for item in leave_out if item.startswith(f"{real}/")}
+    found: dict[str, Stamp] = {}
+    waiting = [""]
+    while waiting:
+        below = waiting.pop()
+        try:
+            with os.scandir(root / below) as entries:
+                for entry in entries:
+                    name = below + utf8(entry.name)
+                    if entry.is_symlink() or not (
+                        entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
+                    ):
+                        raise _strange(root / name)
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(f"{name}/")
+                    elif name not in apart:
+                        found[name] = Stamp.of(entry.stat(follow_symlinks=False))
+        except OSError as error:
+            refuse_unread(root / below, error)
+    return {name: found[name] for name in sorted(found)}
+
+
+def _strange(path: Path) -> ArtifactError:
+    kind = "a symbolic link" if path.is_symlink() else "a special file"
+    return ArtifactError(
+        f"{path} is {kind}, which cannot be part of a model",
+        cure="Put the file itself into the folder.",
+    )
 
 
 def _refuse_outside(path: Path, location: str) -> NoReturn:
