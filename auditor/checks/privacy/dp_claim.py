@@ -68,7 +68,7 @@ class DpClaim:
     level: float = 0.05
 
     id: ClassVar[str] = "privacy.dp_claim"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     title: ClassVar[str] = "The claim of differential privacy"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.PRIVACY_CLAIM})
     wants: ClassVar[frozenset[Need]] = frozenset({Need.RECIPE, Need.TRAINING})
