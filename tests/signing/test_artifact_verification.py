@@ -8,9 +8,10 @@ import pytest
 from auditor.domain.steps import StepResult, all_hold
 from auditor.errors import ArtifactError, KeyFileError, SignatureFormatError
 from auditor.signatures.bundles import seal
-from auditor.signatures.signers import sign_files
+from auditor.signatures.serialisations import Hash, Serialisation
+from auditor.signatures.signers import sign_files, sign_model
 from auditor.signatures.trust import Trusted
-from auditor.signing.artifacts import digest_artifact
+from auditor.signing.artifacts import digest_artifact, measure_artifact, measure_as_signed
 from auditor.signing.keys import KeyFiles, load_public_key, load_signer, new_keys
 from auditor.signing.verification import Question, verify_artifact
 
@@ -96,3 +97,21 @@ def test_missing_files_are_named_by_kind(model: Path, signature: Path, keys: Key
         verify_artifact(model, model / "no.sig", trusting(keys.public))
     with pytest.raises(ArtifactError, match=r"no\.onnx"):
         verify_artifact(model / "no.onnx", signature, trusting(keys.public))
+
+
+def test_a_staged_model_is_measured_as_its_signer_hashed_it(keys: KeyFiles, tmp_path: Path) -> None:
+    path = tmp_path / "m.bin"
+    path.write_bytes(bytes(10_000))
+    signer, pem = load_signer(keys.private), keys.public.read_bytes()
+    how = Serialisation(Hash.BLAKE2B, 4096)
+    measured = measure_artifact(path, how)
+    bundle = sign_model(measured, signer, name="m.bin")
+    found = measure_as_signed(path, bundle, pem)
+    assert found is not None
+    assert (found.hash, found.shard, found.digests) == ("blake2b", 4096, measured.digests)
+    # Nothing is hashed for whole files by SHA-256, nor for a signature that does not hold.
+    whole = sign_model(measure_artifact(path), signer, name="m.bin")
+    assert measure_as_signed(path, whole, pem) is None
+    other = new_keys(tmp_path / "other").public.read_bytes()
+    assert measure_as_signed(path, bundle, other) is None
+    assert measure_as_signed(path, b"{}", pem) is None
