@@ -62,10 +62,9 @@ def measure_artifact(
 
     Raises ``ArtifactError`` as ``find_files`` does, and where a file changes meanwhile.
     """
-    apart = tuple(leave_out)
-    tree = find_files(path, apart)
+    tree = find_files(path, leave_out)
     digests = hash_parts(tree, how.parts(tree.sizes), how.hash, advance)
-    refuse_moved(tree, apart)
+    refuse_moved(tree)
     return Measured(tree.sizes, digests, how)
 
 

@@ -14,8 +14,7 @@ import mmap
 import os
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from auditor.errors import ArtifactError, MissingExtraError
 from auditor.signatures.serialisations import Hash
@@ -40,8 +39,7 @@ class Hasher(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(NamedTuple):
     """What changes when a file does; the kernel sets the last of it, and nobody sets it back."""
 
     device: int

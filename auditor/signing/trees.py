@@ -7,7 +7,7 @@ without following links, below the main file's folder, and must be a regular fil
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,13 +31,15 @@ class NotPlainError(ArtifactError):
 class Tree:
     """The files that a model consists of, the main one first, each with its stamp.
 
-    ``main`` is the one file that the user named, ``None`` for a folder.
+    ``main`` is the one file that the user named, ``None`` for a folder; ``apart`` are the names
+    that were left out.
     """
 
     path: Path
     folder: Path
     main: str | None
     stamps: Mapping[str, Stamp]
+    apart: frozenset[str] = frozenset()
 
     @property
     def sizes(self) -> Mapping[str, int]:
@@ -54,10 +56,11 @@ def find_files(path: Path, leave_out: Iterable[Path] = ()) -> Tree:
     missing or outside the folder: a signature must cover the whole model.
     """
     if path.is_dir():
-        stamps = _walk(path, [os.path.realpath(item) for item in leave_out])
+        apart = _below(path, leave_out)
+        stamps = _walk(path, apart)
         if not stamps:
             raise ArtifactError(f"{path} holds no file", cure="Name a folder that holds a model.")
-        return Tree(path, path, None, stamps)
+        return Tree(path, path, None, stamps, apart)
     with opened_main(path) as main:
         stamps = {utf8(path.name): main.stamp}
         locations = main.locations
@@ -68,14 +71,14 @@ def find_files(path: Path, leave_out: Iterable[Path] = ()) -> Tree:
     return Tree(path, path.parent, path.name, stamps)
 
 
-def refuse_moved(tree: Tree, leave_out: Iterable[Path] = ()) -> None:
+def refuse_moved(tree: Tree) -> None:
     """Raise ``ArtifactError`` unless the very same files are still there as they were."""
     try:
-        again = find_files(tree.path, leave_out)
+        again = _walk(tree.path, tree.apart) if tree.main is None else find_files(tree.path).stamps
     except ArtifactError:
         raise refuse_changed(str(tree.path)) from None
-    if again.stamps != tree.stamps:
-        names = sorted(dict(set(again.stamps.items()) ^ set(tree.stamps.items())))
+    if again != tree.stamps:
+        names = sorted(dict(set(again.items()) ^ set(tree.stamps.items())))
         raise refuse_changed(str(tree.folder / names[0]))
 
 
@@ -181,6 +184,8 @@ def _opened(path: Path, descriptor: int) -> Opened:
 
 def _open_below(folder: int, name: str) -> int:
     *above, last = name.split("/")
+    if not above:
+        return os.open(last, _FILE, dir_fd=folder)
     opened = os.dup(folder)
     try:
         for part in above:
@@ -192,24 +197,28 @@ def _open_below(folder: int, name: str) -> int:
         os.close(opened)
 
 
-def _walk(root: Path, leave_out: Sequence[str]) -> dict[str, Stamp]:
+def _below(root: Path, paths: Iterable[Path]) -> frozenset[str]:
+    """Return the names within a folder that paths lead to, links on the way followed."""
+    real = [os.path.realpath(path) for path in paths]
+    above = os.path.realpath(root) + "/" if real else ""
+    return frozenset(path[len(above) :] for path in real if path.startswith(above))
+
+
+def _walk(root: Path, apart: frozenset[str]) -> dict[str, Stamp]:
     """Stamp every file of a folder, by name; what is no plain file is refused and not passed by."""
-    real = os.path.realpath(root) if leave_out else ""
-    apart = {item[len(real) + 1 :] for item in leave_out if item.startswith(f"{real}/")}
+    place = str(root)
     found: dict[str, Stamp] = {}
     waiting = [""]
     while waiting:
         below = waiting.pop()
         try:
-            with os.scandir(root / below) as entries:
+            with os.scandir(f"{place}/{below}") as entries:
                 for entry in entries:
                     name = below + utf8(entry.name)
-                    if entry.is_symlink() or not (
-                        entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
-                    ):
-                        raise _strange(root / name)
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(f"{name}/")
+                    elif not entry.is_file(follow_symlinks=False):
+                        raise _strange(root / name)
                     elif name not in apart:
                         found[name] = Stamp.of(entry.stat(follow_symlinks=False))
         except OSError as error:
