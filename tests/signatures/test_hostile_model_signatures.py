@@ -35,6 +35,16 @@ def test_the_corpus_is_not_thinned_out() -> None:
     assert len(CASES) >= 200
 
 
+def test_every_code_has_a_case() -> None:
+    elsewhere = {
+        Code.UNSIGNED,  # there is no bundle
+        Code.NO_KEY,
+        Code.KEY_HINT,  # a warning
+        Code.CONTRADICTION,  # of records
+    }
+    assert {code for code, _ in CASES.values()} == set(Code) - elsewhere
+
+
 def test_what_the_reference_is_known_to_accept_is_all_in_it() -> None:
     assert ACCEPTED_BY_THE_REFERENCE.keys() <= CASES.keys()
 

@@ -227,3 +227,15 @@ def test_nothing_is_hashed_for_a_signature_that_does_not_hold(model: Path) -> No
     question = Question(Trusted.key(other.public_pem()))
     found, _ = look_at(model, model / "model.sig", question, told.append)
     assert (found.codes, told) == ((Code.KEY,), [])
+
+
+def test_what_is_planted_while_others_are_hashed_is_found(model: Path) -> None:
+    def plant(_: int) -> None:
+        (model / "planted.py").touch()
+
+    question = Question(Trusted.key(SIGNER.public_pem()))
+    with pytest.raises(ArtifactError, match="changed while it was read"):
+        look_at(model, model / "model.sig", question, plant)
+    (model / "planted.py").unlink()
+    with pytest.raises(ArtifactError, match="changed while it was read"):
+        digest_artifact(model, leave_out=(model / "model.sig",), advance=plant)
