@@ -1,7 +1,7 @@
 """Copy what an audit file names into folders of our own, and digest it on the way."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from auditor.domain.twins import TwinKind, TwinSource
 from auditor.engines.openers import Materials, Staged
 from auditor.errors import AuditFileError
 from auditor.handing import stage_generator, stage_shadows
-from auditor.signing.artifacts import stage_artifact
+from auditor.signing.artifacts import measure_as_signed, stage_artifact
 
 MADE_BY = {
     "signature": "Make it with `auditor sign`",
@@ -43,7 +43,7 @@ def stage_all(file: AuditFile, locate: Locate, loaded: LoadedDatasets, root: Pat
     folder, apart, before, lessons, alike, making = places
     artifact, files = _stage(file, locate, folder)
     parent, given_before = _parent(file, locate, before)
-    signature, signed = _signature(file, locate)
+    signature, signed = _signature(file, locate, folder, artifact)
     twin, given = _twin(file, locate, apart)
     claim, claimed = _privacy_claim(file, locate)
     recipe, taught = _recipe(file, locate, lessons)
@@ -102,7 +102,9 @@ def _parent(
     return Staged(artifact, folder), tuple(InputFile(written, item) for item in files)
 
 
-def _signature(file: AuditFile, locate: Locate) -> tuple[SignatureMaterial, tuple[InputFile, ...]]:
+def _signature(
+    file: AuditFile, locate: Locate, folder: Path, artifact: Artifact | None
+) -> tuple[SignatureMaterial, tuple[InputFile, ...]]:
     found: dict[str, bytes] = {}
     inputs = []
     for name, written in (("signature", file.model.signature), ("key", file.model.key)):
@@ -116,7 +118,19 @@ def _signature(file: AuditFile, locate: Locate) -> tuple[SignatureMaterial, tupl
             )
         found[name] = path.read_bytes()
         inputs.append(InputFile(written, _digested(Path(written).name, found[name])))
-    return SignatureMaterial(found.get("signature"), found.get("key")), tuple(inputs)
+    material = SignatureMaterial(found.get("signature"), found.get("key"))
+    return _measured(material, folder, artifact), tuple(inputs)
+
+
+def _measured(
+    material: SignatureMaterial, folder: Path, artifact: Artifact | None
+) -> SignatureMaterial:
+    """Hash the copy once more where the signer hashed otherwise than the artifact's digest does."""
+    if material.bundle is None or material.key is None or artifact is None:
+        return material
+    main = folder / artifact.files[0].name
+    found = measure_as_signed(main, material.bundle, material.key)
+    return replace(material, measured=found)
 
 
 def _twin(

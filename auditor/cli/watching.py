@@ -1,12 +1,22 @@
-"""Show how far an audit is: a live line on a terminal, a line a check elsewhere."""
+"""Show how far a job is: a live line on a terminal; elsewhere a line a check, or nothing."""
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TransferSpeedColumn,
+)
 
 from auditor.domain.checks import Check
 from auditor.domain.readings import Gap, Measurement
@@ -75,3 +85,21 @@ class ConsoleWatch:
         self._console.print(
             f"  {mark} {check.id} on {escape(target)}: {said} ({seconds:.1f} s)", highlight=False
         )
+
+
+@contextmanager
+def hashing(console: Console, total: Callable[[], int]) -> Iterator[Callable[[int], None] | None]:
+    """Show on a terminal how many of all bytes were hashed; ``None`` where nobody watches."""
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (
+        TextColumn("hashing"),
+        BarColumn(bar_width=24),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as live:
+        task = live.add_task("", total=total())
+        yield lambda count: live.advance(task, count)

@@ -44,15 +44,30 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True)
+class MeasuredAsSigned:
+    """Digests by the names of a signature's resources, the hash, and the bytes of a shard."""
+
+    hash: str
+    shard: int | None
+    digests: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that evidence holds."""
+        return {"hash": self.hash, "shard": self.shard, "digests": dict(self.digests)}
+
+
+@dataclass(frozen=True, slots=True)
 class SignatureMaterial:
     """What a signature check needs, as bytes: the bundle, the public key, and nothing opened.
 
     ``None`` means that the audit names no such file: the artifact is unsigned, or nobody said
-    whose signature to trust.
+    whose signature to trust. ``measured`` holds the artifact's digests as the signer took them,
+    where those are not whole files by SHA-256.
     """
 
     bundle: bytes | None = None
     key: bytes | None = None
+    measured: MeasuredAsSigned | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,11 @@ def pae(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(name), name, len(payload), payload)
 
 
+def legacy_pae(payload_type: str, payload: bytes) -> bytes:
+    """Return what version 0.2 of ``model_signing`` signed instead: Python's way to write bytes."""
+    return f"DSSEV1 {len(payload_type)} {payload_type} {len(payload)} {payload!r}".encode()
+
+
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """A payload, its type, and the one signature over both."""

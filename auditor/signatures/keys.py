@@ -2,7 +2,8 @@
 
 import base64
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -41,16 +42,14 @@ class PublicKey:
     """A public key that we can verify with."""
 
     key: ec.EllipticCurvePublicKey
+    pem: bytes = field(init=False)
+    der: bytes = field(init=False)
 
-    @property
-    def pem(self) -> bytes:
-        """The key as PEM (SubjectPublicKeyInfo)."""
-        return self.key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-
-    @property
-    def der(self) -> bytes:
-        """The key as DER (SubjectPublicKeyInfo)."""
-        return self.key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    def __post_init__(self) -> None:
+        """Write the key down as SubjectPublicKeyInfo, in both forms."""
+        info = PublicFormat.SubjectPublicKeyInfo
+        object.__setattr__(self, "pem", self.key.public_bytes(Encoding.PEM, info))
+        object.__setattr__(self, "der", self.key.public_bytes(Encoding.DER, info))
 
     @property
     def identity(self) -> str:
@@ -102,6 +101,7 @@ class KeySigner:
         return PublicKey(self.key.public_key()).pem
 
 
+@lru_cache(maxsize=64)
 def read_public_key(pem: bytes) -> PublicKey:
     """Read one public key from PEM. Raises ``Refused`` for anything else, with the code KEY."""
     if b"PRIVATE KEY" in pem:

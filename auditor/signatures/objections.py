@@ -21,8 +21,7 @@ class Code(StrEnum):
 
     UNSIGNED = "UNSIGNED"
     NO_KEY = "NO_KEY"
-    KEY = "KEY"
-    KEY_HINT = "KEY_HINT"
+    # The bundle and its envelope.
     FORMAT = "FORMAT"
     TOO_LARGE = "TOO_LARGE"
     DUPLICATE_KEY = "DUPLICATE_KEY"
@@ -31,9 +30,34 @@ class Code(StrEnum):
     PAYLOAD_TYPE = "PAYLOAD_TYPE"
     UNSUPPORTED = "UNSUPPORTED"
     SIGNATURE_COUNT = "SIGNATURE_COUNT"
+    LEGACY_KEY = "LEGACY_KEY"
+    # Who signed.
+    METHOD_UNTRUSTED = "METHOD_UNTRUSTED"
+    KEY = "KEY"
+    KEY_HINT = "KEY_HINT"
+    KEY_TIME = "KEY_TIME"
     SIGNATURE = "SIGNATURE"
+    LEGACY_PAE = "LEGACY_PAE"
+    REVOKED = "REVOKED"
+    CERT_FORMAT = "CERT_FORMAT"
+    CERT_ALGORITHM = "CERT_ALGORITHM"
+    CERT_EXTENSION = "CERT_EXTENSION"
+    CERT_CHAIN = "CERT_CHAIN"
+    CERT_ROOT = "CERT_ROOT"
+    CERT_TIME = "CERT_TIME"
+    CERT_ISSUER = "CERT_ISSUER"
+    CERT_CA = "CERT_CA"
+    CERT_KEY_USAGE = "CERT_KEY_USAGE"
+    CERT_EKU = "CERT_EKU"
+    CERT_TLS = "CERT_TLS"
+    NO_IDENTITY = "NO_IDENTITY"
+    IDENTITY = "IDENTITY"
+    KEYLESS = "KEYLESS"
+    # What was signed.
     STATEMENT = "STATEMENT"
+    LEGACY_STATEMENT = "LEGACY_STATEMENT"
     PREDICATE = "PREDICATE"
+    LEGACY_PREDICATE = "LEGACY_PREDICATE"
     SUBJECT = "SUBJECT"
     METHOD = "METHOD"
     HASH_TYPE = "HASH_TYPE"
@@ -41,15 +65,21 @@ class Code(StrEnum):
     IGNORE_PATHS = "IGNORE_PATHS"
     EMPTY = "EMPTY"
     RESOURCE_NAME = "RESOURCE_NAME"
+    PATH_ESCAPE = "PATH_ESCAPE"
     RESOURCE_ORDER = "RESOURCE_ORDER"
     DUPLICATE = "DUPLICATE"
     COLLISION = "COLLISION"
     DIGEST_FORMAT = "DIGEST_FORMAT"
     ROOT = "ROOT"
+    SHARDS = "SHARDS"
     SINGLE_FILE_NAME = "SINGLE_FILE_NAME"
+    # What is there.
     MISSING_FILE = "MISSING_FILE"
     EXTRA_FILE = "EXTRA_FILE"
+    GIT_FILE = "GIT_FILE"
+    GIT_ATTRIBUTES = "GIT_ATTRIBUTES"
     DIGEST_MISMATCH = "DIGEST_MISMATCH"
+    UNMEASURED = "UNMEASURED"
     CONTRADICTION = "CONTRADICTION"
 
 
@@ -92,8 +122,9 @@ class Refused(SignatureFormatError):  # noqa: N818 -- named for what happened, a
 class Verification:
     """What came of looking at a signature; ``verified`` only where no error stands against it.
 
-    ``identity`` names the key whose signature over ``payload`` holds, whatever the payload says;
-    both are ``None`` where no signature was found to hold.
+    ``identity`` names who signed ``payload``: ``key:sha256:`` and the digest of a key, or for a
+    certificate ``email:`` or ``uri:`` and the trusted name that it bears. Both are ``None`` where
+    no signature was found to hold.
     """
 
     objections: tuple[Objection, ...]

@@ -57,6 +57,11 @@ def parse_statement(payload: bytes, predicate_type: str) -> Statement:
     found = read_object(payload, "the signed statement")
     if found.get("_type") != STATEMENT:
         raise Refused(Code.STATEMENT, f"the payload is not a statement of type {STATEMENT}")
+    return read_statement(found, predicate_type)
+
+
+def read_statement(found: Mapping[str, object], predicate_type: str) -> Statement:
+    """Read the members of a statement, whose type the caller has looked at. Raises ``Refused``."""
     kind = found.get("predicateType")
     if kind != predicate_type:
         raise Refused(Code.PREDICATE, f"the predicate is {quoted(kind)}, not {predicate_type}")

@@ -1,52 +1,120 @@
-"""The deployed files of a model: found, digested, and copied while they are digested.
+"""The deployed files of a model: digested where they lie, or copied while they are digested."""
 
-The path that the user names may be a link. What a file names may not: it is opened part by part
-without following links, below the main file's folder, and must be a regular file.
-"""
-
-import errno
 import hashlib
-import io
-import mmap
 import os
-import stat
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cache, partial
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from threading import Event
 
-from auditor.domain.artifacts import FileDigest
-from auditor.errors import ArtifactError
+from auditor.domain.artifacts import FileDigest, MeasuredAsSigned
+from auditor.errors import CancelledError, MissingExtraError
 from auditor.scanning.paths import inside
-from auditor.scanning.wire import external_locations
+from auditor.signatures.manifests import WHOLE
+from auditor.signatures.oms import Measured, open_signature
+from auditor.signatures.profiles import Profile
+from auditor.signatures.serialisations import Hash, Part, Serialisation
+from auditor.signatures.trust import Trusted
+from auditor.signing.hashing import Advance, Stamp, hash_range, hasher_of, refuse_changed
+from auditor.signing.trees import (
+    NotPlainError,
+    Opened,
+    Tree,
+    find_files,
+    opened_below,
+    opened_folder,
+    opened_main,
+    others,
+    refuse_moved,
+    refuse_unread,
+    utf8,
+)
 
-CHUNK = 4 * 2**20
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe must not block us
-_NAMED = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+CHUNK = 2**20
+LITTLE = 4 * 2**20
+"""Models of fewer bytes are hashed in one thread: starting more takes longer."""
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def digest_artifact(path: Path, *, leave_out: Iterable[Path] = ()) -> tuple[FileDigest, ...]:
-    """Digest the files of a model, the main one first: what a signature covers.
+def digest_artifact(
+    path: Path, *, leave_out: Iterable[Path] = (), advance: Advance | None = None
+) -> tuple[FileDigest, ...]:
+    """Digest the files of a model, the main one first, by SHA-256.
 
-    A file ending in ``.onnx`` brings its external-data files; a folder is all regular files in it
-    but ``leave_out`` (its own signature), by name. Raises ``ArtifactError`` for a missing file, a
-    symbolic link or special file in a folder, a malformed ONNX file, and for external data that is
-    missing or outside the folder: a signature must cover the whole model.
+    Raises ``ArtifactError`` as ``find_files`` does, and where a file changes meanwhile.
     """
-    if path.is_dir():
-        apart, root = {item.resolve() for item in leave_out}, path.resolve()
-        names = [name for name in _walk(path) if root / name not in apart]
-        with _folder(path) as folder:
-            return tuple(_take(folder, name, None) for name in names)
-    with _folder(path.parent) as folder:
-        main = _take_main(path, None)
-        names = []
-        for location in _locations(path):
-            names.append(inside(location) or _refuse_outside(path, location))
-        return (main, *(_take(folder, name, None) for name in _others(names, path.name)))
+    measured = measure_artifact(path, leave_out=leave_out, advance=advance)
+    return tuple(
+        FileDigest(name, size, measured.digests[name]) for name, size in measured.sizes.items()
+    )
+
+
+def measure_artifact(
+    path: Path,
+    how: Serialisation = WHOLE,
+    *,
+    leave_out: Iterable[Path] = (),
+    advance: Advance | None = None,
+) -> Measured:
+    """Hash the files of a model as they will be signed.
+
+    Raises ``ArtifactError`` as ``find_files`` does, and where a file changes meanwhile.
+    """
+    tree = find_files(path, leave_out)
+    digests = hash_parts(tree, how.parts(tree.sizes), how.hash, advance)
+    refuse_moved(tree)
+    return Measured(tree.sizes, digests, how)
+
+
+def bytes_of(path: Path, leave_out: Iterable[Path] = ()) -> int:
+    """Return how many bytes a model's files have. Raises ``ArtifactError`` as ``find_files``."""
+    return sum(find_files(path, leave_out).sizes.values())
+
+
+def hash_parts(
+    tree: Tree, parts: Sequence[Part], kind: Hash, advance: Advance | None = None
+) -> dict[str, str]:
+    """Hash parts of a model's files, several at once, and return digests by the parts' labels.
+
+    Raises ``ArtifactError`` where a file is no longer the one that was found.
+    """
+    stop = Event()
+    workers = _workers(tree, parts)
+    threads = max(1, _cores() // workers)
+    hasher_of(kind)  # a missing library is told once, and not by every thread
+    with opened_folder(tree.folder) as folder:
+        one = partial(_hash_part, tree, folder, kind, partial(_advance, stop, advance), threads)
+        if workers == 1:
+            found = [one(part) for part in parts]
+        else:
+            with ThreadPoolExecutor(workers) as pool:
+                try:
+                    found = list(pool.map(one, parts))
+                except BaseException:
+                    stop.set()
+                    pool.shutdown(cancel_futures=True)
+                    raise
+    return {part.label: digest for part, digest in zip(parts, found, strict=True)}
+
+
+def measure_as_signed(path: Path, bundle: bytes, key: bytes) -> MeasuredAsSigned | None:
+    """Hash a model's files as a signature's manifest says, where ``digest_artifact`` does not.
+
+    Returns ``None`` for a signature that does not hold under the key, that needs no more than the
+    files' SHA-256, or whose hash is not installed.
+    """
+    opened = open_signature(bundle, Trusted.key(key), profile=Profile.COMPAT)
+    if opened.how == WHOLE or not opened.verification.verified:
+        return None
+    tree = find_files(path)
+    try:
+        digests = hash_parts(tree, opened.wanted(tree.sizes), opened.how.hash)
+    except MissingExtraError:
+        return None
+    refuse_moved(tree)
+    return MeasuredAsSigned(opened.how.hash.value, opened.how.shard, digests)
 
 
 def stage_artifact(path: Path, destination: Path) -> tuple[FileDigest, ...]:
@@ -54,163 +122,81 @@ def stage_artifact(path: Path, destination: Path) -> tuple[FileDigest, ...]:
 
     So what is digested is what is loaded, whatever happens to the originals. External data that
     leaves the folder, is a link, or is missing is not followed and not copied: scanning the copy
-    reports it. Raises ``ArtifactError`` where the main file is missing or malformed.
+    reports it. Raises ``ArtifactError`` where the main file is missing or malformed, and where a
+    file changes while it is copied.
     """
-    main = _take_main(path, destination)
-    names = [name for name in map(inside, _locations(destination / path.name)) if name]
-    copied = []
-    with _folder(path.parent) as folder:
-        for name in _others(names, path.name):
-            with suppress(_NotPlainError):
-                copied.append(_take(folder, name, destination))
-    return (main, *copied)
+    with opened_main(path) as main:
+        copied = [_copy(main, utf8(path.name), destination)]
+    with opened_main(destination / path.name) as main:
+        names = [name for name in map(inside, main.locations) if name]
+    with opened_folder(path.parent) as folder:
+        for name in others(names, path.name):
+            with suppress(NotPlainError), opened_below(path.parent, folder, name) as opened:
+                copied.append(_copy(opened, name, destination))
+    return tuple(copied)
 
 
-class _NotPlainError(ArtifactError):
-    """What a file names is missing, a link, or no regular file."""
+def _workers(tree: Tree, parts: Sequence[Part]) -> int:
+    if sum(tree.sizes[name] for name in {part.name for part in parts}) < LITTLE:
+        return 1
+    return max(1, min(_cores(), len(parts)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Folder:
-    path: Path
-    descriptor: int
+@cache
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
-@contextmanager
-def _folder(path: Path) -> Iterator[_Folder]:
+def _hash_part(  # noqa: PLR0913, PLR0917 -- the first five are the same for every part
+    tree: Tree, folder: int, kind: Hash, advance: Advance, threads: int, part: Part
+) -> str:
+    if part.name == tree.main:
+        with opened_main(tree.path) as opened:
+            return _hash_opened(opened, tree.stamps[part.name], kind, advance, threads, part)
+    with opened_below(tree.folder, folder, part.name) as opened:
+        return _hash_opened(opened, tree.stamps[part.name], kind, advance, threads, part)
+
+
+def _hash_opened(  # noqa: PLR0913, PLR0917 -- as above
+    opened: Opened, stamp: Stamp, kind: Hash, advance: Advance, threads: int, part: Part
+) -> str:
+    if opened.stamp != stamp:
+        raise refuse_changed(str(opened.path))
+    hasher = hasher_of(kind, threads=threads)
+    end = stamp.size if part.end is None else part.end
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        hash_range(opened.descriptor, hasher, part.start or 0, end, advance)
+        after = Stamp.of(os.fstat(opened.descriptor))
     except OSError as error:
-        _refuse(path, error)
-    try:
-        yield _Folder(path, descriptor)
-    finally:
-        os.close(descriptor)
+        refuse_unread(opened.path, error)
+    if after != stamp:
+        raise refuse_changed(str(opened.path))
+    return hasher.hexdigest()
 
 
-def _walk(root: Path) -> list[str]:
-    names = []
-    for place, folders, files in os.walk(root, followlinks=False):
-        for name in map(_utf8, (*folders, *files)):
-            found = Path(place) / name
-            mode = found.lstat().st_mode
-            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-                kind = "a symbolic link" if stat.S_ISLNK(mode) else "a special file"
-                raise ArtifactError(
-                    f"{found} is {kind}, which cannot be part of a model",
-                    cure="Put the file itself into the folder.",
-                )
-        names += [(Path(place) / name).relative_to(root).as_posix() for name in files]
-    if not names:
-        raise ArtifactError(f"{root} holds no file", cure="Name a folder that holds a model.")
-    return sorted(names)
+def _advance(stop: Event, advance: Advance | None, count: int) -> None:
+    if stop.is_set():
+        raise CancelledError("Another file could not be hashed", cure="See the other error.")
+    if advance is not None:
+        advance(count)
 
 
-def _locations(path: Path) -> tuple[str, ...]:
-    if path.suffix.lower() != ".onnx":
-        return ()
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
-        view = memoryview(raw)
-        try:
-            return external_locations(view, path.name)
-        finally:
-            view.release()
-
-
-def _take_main(path: Path, destination: Path | None) -> FileDigest:
-    try:
-        taken = _read(os.open(path, _NAMED), _utf8(path.name), destination)
-    except OSError as error:
-        _refuse(path, error)
-    if not taken.size:
-        raise ArtifactError(f"{path} is empty", cure="Export the model again.")
-    return taken
-
-
-def _take(folder: _Folder, name: str, destination: Path | None) -> FileDigest:
-    """Read one file below a folder. Raises ``_NotPlainError`` unless it is a plain file there."""
-    try:
-        descriptor = _open_below(folder.descriptor, name)
-    except OSError as error:
-        raise _NotPlainError(
-            f"{folder.path / name} belongs to the model and cannot be read: {error.strerror}",
-            cure="Put the file itself, not a link, beside the model, or export in one file.",
-        ) from None
-    try:
-        return _read(descriptor, name, destination)
-    except OSError as error:
-        _refuse(folder.path / name, error)
-
-
-def _open_below(folder: int, name: str) -> int:
-    *above, last = name.split("/")
-    opened = os.dup(folder)
-    try:
-        for part in above:
-            deeper = os.open(part, _DIRECTORY, dir_fd=opened)
-            os.close(opened)
-            opened = deeper
-        descriptor = os.open(last, _FILE, dir_fd=opened)
-    finally:
-        os.close(opened)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "it is not a regular file")
-    return descriptor
-
-
-def _read(descriptor: int, name: str, destination: Path | None) -> FileDigest:
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file")
-        with _sink(name, destination) as sink:
-            return _copy(file, name, sink)
-
-
-def _copy(source: io.FileIO, name: str, sink: BinaryIO | None) -> FileDigest:
-    hasher, size = hashlib.sha256(), 0
-    view = memoryview(bytearray(CHUNK))
-    while count := source.readinto(view):
-        hasher.update(view[:count])
-        size += count
-        if sink is not None:
-            sink.write(view[:count])
-    return FileDigest(name, size, hasher.hexdigest())
-
-
-@contextmanager
-def _sink(name: str, destination: Path | None) -> Iterator[BinaryIO | None]:
-    if destination is None:
-        yield None
-        return
+def _copy(source: Opened, name: str, destination: Path) -> FileDigest:
+    """Copy an open file; what is hashed is what was written, and not what is read a second time."""
     target = destination / name
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with os.fdopen(os.open(target, _NEW, 0o600), "wb") as file:
-        yield file
-
-
-def _others(names: Iterable[str], main: str) -> list[str]:
-    return sorted(set(names) - {main})
-
-
-def _utf8(name: str) -> str:
+    hasher, size = hashlib.sha256(), 0
+    view = memoryview(bytearray(min(CHUNK, source.stamp.size + 1)))
     try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise ArtifactError(
-            f"The model has a file whose name {name!a} is not UTF-8", cure="Rename the file."
-        ) from None
-    return name
-
-
-def _refuse_outside(path: Path, location: str) -> NoReturn:
-    raise ArtifactError(
-        f"{path} keeps tensors in {location[:80]!r}, outside its own folder",
-        cure="Save the model with its external data beside it.",
-    )
-
-
-def _refuse(path: Path, error: OSError) -> NoReturn:
-    raise ArtifactError(
-        f"{path} cannot be read: {error.strerror}", cure="Name the model's file or folder."
-    ) from None
+        with os.fdopen(os.open(target, _NEW, 0o600), "wb") as sink:
+            while count := os.preadv(source.descriptor, [view], size):
+                hasher.update(view[:count])
+                size += count
+                sink.write(view[:count])
+        after = Stamp.of(os.fstat(source.descriptor))
+    except OSError as error:
+        refuse_unread(source.path, error)
+    if after != source.stamp or size != source.stamp.size:
+        raise refuse_changed(str(source.path))
+    return FileDigest(name, size, hasher.hexdigest())

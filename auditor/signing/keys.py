@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from auditor.errors import KeyFileError
+from auditor.signatures.certificates import Certificate, read_certificates
 from auditor.signatures.keys import CURVES, HASHES, KeySigner, PublicKey, read_public_key
 from auditor.signatures.objections import Refused
 
@@ -60,7 +61,7 @@ def new_keys(home: Path, *, overwrite: bool = False) -> KeyFiles:
 
 def load_signer(path: Path, *, password: bytes | None = None) -> KeySigner:
     """Read a private key. Raises ``KeyFileError`` that says what the file is instead."""
-    pem = read_key(path)
+    pem = read_pem(path)
     if b"PRIVATE KEY" not in pem and b"-----BEGIN" in pem:
         raise KeyFileError(
             f"{path} holds a public key or a certificate; signing takes a private key",
@@ -84,15 +85,25 @@ def load_signer(path: Path, *, password: bytes | None = None) -> KeySigner:
 def load_public_key(path: Path) -> PublicKey:
     """Read a public key. Raises ``KeyFileError`` that says what the file is instead."""
     try:
-        return read_public_key(read_key(path))
+        return read_public_key(read_pem(path))
     except Refused as refused:
         raise KeyFileError(
             f"{path}: {refused.problem}", cure=f"Name a public key, such as {PUBLIC}."
         ) from None
 
 
-def read_key(path: Path) -> bytes:
-    """Return a key file's bytes. Raises ``KeyFileError`` where there is none."""
+def load_certificates(path: Path) -> tuple[Certificate, ...]:
+    """Read a chain or a list of roots. Raises ``KeyFileError`` where the file holds none."""
+    try:
+        return read_certificates(read_pem(path))
+    except Refused as refused:
+        raise KeyFileError(
+            f"{path}: {refused.problem}", cure="Name a file of certificates in PEM form."
+        ) from None
+
+
+def read_pem(path: Path) -> bytes:
+    """Return a key file's bytes. Raises ``KeyFileError`` where there is none, or a huge one."""
     try:
         if not path.is_file():
             raise KeyFileError(f"There is no key file {path}", cure=_MAKE_KEYS)

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from auditor.errors import KeyFileError, LedgerError
 from auditor.ledgers.notes import MemorySigner, NoteKey
-from auditor.signing.keys import read_key, write_key
+from auditor.signing.keys import read_pem, write_key
 
 LEDGER_PRIVATE = "ledger.key"
 LEDGER_PUBLIC = "ledger.pub"
@@ -64,7 +64,7 @@ def load_ledger_signer(home: Path) -> MemorySigner:
     """Read the pair in ``home``. Raises ``KeyFileError`` where its halves are none, or differ."""
     private, public = home / LEDGER_PRIVATE, load_note_key(home / LEDGER_PUBLIC)
     try:
-        key = load_pem_private_key(read_key(private), None)
+        key = load_pem_private_key(read_pem(private), None)
     except (TypeError, ValueError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, Ed25519PrivateKey):
@@ -83,7 +83,7 @@ def load_ledger_signer(home: Path) -> MemorySigner:
 def load_note_key(path: Path) -> NoteKey:
     """Read a public key in the form of signed notes. Raises ``KeyFileError``."""
     try:
-        return NoteKey.parse(read_key(path).decode("ascii", "replace").strip())
+        return NoteKey.parse(read_pem(path).decode("ascii", "replace").strip())
     except LedgerError as error:
         raise KeyFileError(
             f"{path}: {error.problem}",

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from auditor.domain.canonical import Json, canonical, digest, parse
 from auditor.errors import RecordError
-from auditor.signatures.bundles import seal, unseal
+from auditor.signatures.bundles import seal
 from auditor.signatures.keys import Signer
 from auditor.signatures.objections import Code, Objection, Refused, Verification
+from auditor.signatures.opening import unseal
 from auditor.signatures.statements import Statement, SubjectDigest, is_sha256, parse_statement
 
 PREDICATE = "urn:auditor:record:v1"

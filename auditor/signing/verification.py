@@ -1,19 +1,24 @@
 """Verify an artifact against its signature, offline, and say what was looked at step by step."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.domain.steps import Step, StepResult
 from auditor.errors import SignatureFormatError
-from auditor.signatures.objections import Code, Verification
-from auditor.signatures.oms import verify
+from auditor.signatures.objections import Code, Grade, Verification
+from auditor.signatures.oms import Measured, compare, open_signature
+from auditor.signatures.profiles import Profile
 from auditor.signatures.strict import MOST_BYTES
-from auditor.signing.artifacts import digest_artifact
-from auditor.signing.keys import load_public_key
+from auditor.signatures.trust import Moment, Trusted
+from auditor.signing.artifacts import hash_parts
+from auditor.signing.hashing import Advance
+from auditor.signing.keyless import verify_keyless
+from auditor.signing.trees import Tree, find_files, refuse_moved
 
 _BUNDLE, _SIGNATURE, _STATEMENT, _FILES = "bundle", "signature", "statement", "files"
 STEPS: Mapping[str, str] = {
-    _BUNDLE: "one strict Sigstore bundle v0.3 with one signature by a key",
+    _BUNDLE: "one Sigstore bundle v0.3 with one signature",
     _SIGNATURE: "the signature holds under {identity}",
     _STATEMENT: "a model signature (OpenSSF Model Signing 1.0) whose manifest is sound",
     _FILES: "byte for byte, {count} and no other: {names}",
@@ -28,30 +33,95 @@ _OF_BUNDLE = frozenset(
         Code.PAYLOAD_TYPE,
         Code.UNSUPPORTED,
         Code.SIGNATURE_COUNT,
+        Code.CERT_FORMAT,
+        Code.LEGACY_KEY,
     }
 )
-_OF_SIGNATURE = frozenset({Code.KEY, Code.KEY_HINT, Code.SIGNATURE})
-_OF_FILES = frozenset({Code.MISSING_FILE, Code.EXTRA_FILE, Code.DIGEST_MISMATCH})
+_OF_SIGNATURE = frozenset(
+    {
+        Code.METHOD_UNTRUSTED,
+        Code.KEY,
+        Code.KEY_HINT,
+        Code.KEY_TIME,
+        Code.SIGNATURE,
+        Code.LEGACY_PAE,
+        Code.REVOKED,
+        Code.CERT_ALGORITHM,
+        Code.CERT_EXTENSION,
+        Code.CERT_CHAIN,
+        Code.CERT_ROOT,
+        Code.CERT_TIME,
+        Code.CERT_ISSUER,
+        Code.CERT_CA,
+        Code.CERT_KEY_USAGE,
+        Code.CERT_EKU,
+        Code.CERT_TLS,
+        Code.NO_IDENTITY,
+        Code.IDENTITY,
+        Code.KEYLESS,
+    }
+)
+_OF_FILES = frozenset(
+    {
+        Code.MISSING_FILE,
+        Code.EXTRA_FILE,
+        Code.GIT_FILE,
+        Code.GIT_ATTRIBUTES,
+        Code.DIGEST_MISMATCH,
+        Code.UNMEASURED,
+    }
+)
 _SHOWN = 5
 
 
-def verify_artifact(artifact: Path, signature: Path, key: Path) -> tuple[Step, ...]:
-    """Verify a file or folder against a signature file with a public key file.
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to verify by: whom to trust, at which time, how strictly."""
 
-    Raises ``KeyFileError``, ``SignatureFormatError`` or ``ArtifactError`` where one of them cannot
-    be read at all.
+    trusted: Trusted
+    moment: Moment | None = None
+    profile: Profile = Profile.STRICT
+
+
+def verify_artifact(
+    artifact: Path, signature: Path, question: Question, advance: Advance | None = None
+) -> tuple[Step, ...]:
+    """Verify a file or folder against a signature file.
+
+    Raises ``KeyFileError``, ``SignatureFormatError`` or ``ArtifactError`` where something cannot
+    be read at all, or a file changes while it is read.
     """
-    pem = load_public_key(key).pem
-    bundle = read_signature(signature)
-    files = digest_artifact(artifact, leave_out=(signature,))
-    found = verify(bundle, pem, files)
-    names = ", ".join(file.name for file in files[:_SHOWN])
+    found, tree = look_at(artifact, signature, question, advance)
+    names = ", ".join(list(tree.sizes)[:_SHOWN])
     facts = {
         "identity": found.identity or "",
-        "count": f"{len(files)} file" + "s" * (len(files) != 1),
-        "names": names + ", ..." * (len(files) > _SHOWN),
+        "count": f"{len(tree.sizes)} file" + "s" * (len(tree.sizes) != 1),
+        "names": names + ", ..." * (len(tree.sizes) > _SHOWN),
     }
     return _steps(found, facts)
+
+
+def look_at(
+    artifact: Path, signature: Path, question: Question, advance: Advance | None = None
+) -> tuple[Verification, Tree]:
+    """Return what came of verifying, and the files that were looked at.
+
+    Files are hashed only for a signature that holds, and then as its manifest says.
+    """
+    bundle = read_signature(signature)
+    opened = open_signature(
+        bundle,
+        question.trusted,
+        moment=question.moment,
+        profile=question.profile,
+        keyless=verify_keyless,
+    )
+    tree = find_files(artifact, (signature,))
+    if not opened.verification.verified:
+        return opened.verification, tree
+    digests = hash_parts(tree, opened.wanted(tree.sizes), opened.how.hash, advance)
+    refuse_moved(tree)
+    return compare(opened, Measured(tree.sizes, digests, opened.how)), tree
 
 
 def read_signature(path: Path) -> bytes:
@@ -70,9 +140,8 @@ def _steps(found: Verification, facts: Mapping[str, str]) -> tuple[Step, ...]:
     mistakes: dict[str, list[str]] = {name: [] for name in STEPS}
     doubts: dict[str, list[str]] = {name: [] for name in STEPS}
     for objection in found.objections:
-        place = _place(objection.code, found)
-        grave = objection.text in found.mistakes
-        (mistakes if grave else doubts)[place].append(f"{objection.code.value}: {objection.text}")
+        listed = mistakes if objection.grade is Grade.ERROR else doubts
+        listed[_place(objection.code, found)].append(f"{objection.code.value}: {objection.text}")
     steps: list[Step] = []
     for name, words in STEPS.items():
         if any(step.result is StepResult.FAILED for step in steps):
@@ -88,6 +157,6 @@ def _steps(found: Verification, facts: Mapping[str, str]) -> tuple[Step, ...]:
 def _place(code: Code, found: Verification) -> str:
     if code in _OF_SIGNATURE:
         return _SIGNATURE
-    if code in _OF_BUNDLE and found.payload is None:
+    if code in _OF_BUNDLE and (found.payload is None or code is Code.LEGACY_KEY):
         return _BUNDLE
     return _FILES if code in _OF_FILES else _STATEMENT

@@ -25,7 +25,7 @@ from auditor.domain.recipes import Recipe
 from auditor.domain.subjects import Subject
 from auditor.domain.verdicts import Outcome
 from auditor.signatures.keys import KeySigner
-from auditor.signatures.oms import sign_files
+from auditor.signatures.signers import sign_files
 
 RAW = json.dumps(claimed().to_json()).encode()
 FILE = FileDigest("dp_claim.json", len(RAW), sha256(RAW).hexdigest())

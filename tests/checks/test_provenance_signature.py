@@ -6,18 +6,25 @@ from hashlib import sha256
 from typing import cast
 
 import pytest
+from blake3 import blake3
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from auditor.checks.provenance.signature import CHECK
-from auditor.domain.artifacts import Artifact, FileDigest, SignatureMaterial
+from auditor.domain.artifacts import Artifact, FileDigest, MeasuredAsSigned, SignatureMaterial
 from auditor.domain.budgets import Budget
 from auditor.domain.canonical import parse
 from auditor.domain.evidence import Evidence, decode, encode
 from auditor.domain.readings import Gap, Measurement, Reason
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Regression
+from auditor.signatures.bundles import seal
+from auditor.signatures.claims import PREDICATE
 from auditor.signatures.keys import KeySigner
-from auditor.signatures.oms import sign_files
+from auditor.signatures.manifests import Resource, root_digest
+from auditor.signatures.oms import Measured
+from auditor.signatures.serialisations import Hash, Part, Serialisation
+from auditor.signatures.signers import sign_files, sign_model
+from auditor.signatures.statements import Statement, SubjectDigest
 
 NOTHING = Gap(reason=Reason.MODEL_CRASHED, detail="The model cannot be opened.", cure="Mend it.")
 SIGNER = KeySigner(ec.derive_private_key(41, ec.SECP256R1()))
@@ -95,6 +102,57 @@ def test_what_does_not_verify_is_a_no_with_its_code_and_no_identity(
     assert found.value is False
     assert found.details["identity"] is None
     assert code in codes(found)
+
+
+def blake3_signed() -> tuple[bytes, MeasuredAsSigned]:
+    how = Serialisation(Hash.BLAKE3)
+    digests = {item.name: blake3(item.name.encode()).hexdigest() for item in FILES}
+    sizes = {item.name: item.size for item in FILES}
+    bundle = sign_model(Measured(sizes, digests, how), SIGNER, name="model.onnx")
+    return bundle, MeasuredAsSigned("blake3", None, digests)
+
+
+def seen_as(bundle: bytes, measured: MeasuredAsSigned | None) -> Evidence:
+    subject = subject_of(bundle, SIGNER.public_pem(), FILES)
+    material = replace(subject.signature, measured=measured)
+    evidence = CHECK().observe(replace(subject, signature=material), Shard())
+    return {name: decode(encode(item).raw) for name, item in evidence.items()}
+
+
+def test_files_that_were_signed_by_another_hash_are_compared_by_it() -> None:
+    bundle, measured = blake3_signed()
+    assert reading(seen_as(bundle, measured)).value is True
+    other = {**measured.digests, "weights.bin": "0" * 64}
+    found = reading(seen_as(bundle, replace(measured, digests=other)))
+    assert (found.value, codes(found)) == (False, ["DIGEST_MISMATCH"])
+
+
+def test_a_hash_that_is_not_installed_is_a_gap() -> None:
+    (found,) = CHECK().figures(seen_as(blake3_signed()[0], None), 0.95)
+    assert isinstance(found, Gap)
+    assert (found.reason, "auditor[blake3]" in found.cure) == (Reason.NEEDS_EXTRA, True)
+
+
+def test_a_policy_may_set_the_profile() -> None:
+    named = replace(FILES[0], name=".")
+    evidence = observed(bundle=sign_lone(named), files=FILES[:1])
+    (strict,), (compat,) = (CHECK(name).figures(evidence, 0.95) for name in ("strict", "compat"))
+    assert isinstance(strict, Measurement)
+    assert isinstance(compat, Measurement)
+    assert (strict.value, strict.method) == (False, "oms-1.0-key-strict")
+    assert (compat.value, compat.method) == (True, "oms-1.0-key-compat")
+    assert codes(compat) == ["SINGLE_FILE_NAME"]
+
+
+def sign_lone(named: FileDigest) -> bytes:
+    """Sign a model's only file as the reference does, which our own signing refuses."""
+    part = Resource(Part(named.name), named.sha256)
+    subject = SubjectDigest("m", root_digest([part]))
+    predicate = {
+        "serialization": {"method": "files", "hash_type": "sha256", "allow_symlinks": False},
+        "resources": [{"name": ".", "algorithm": "sha256", "digest": named.sha256}],
+    }
+    return seal(Statement((subject,), PREDICATE, predicate).emit(), SIGNER)
 
 
 def test_the_evidence_holds_bundle_and_key_as_people_can_read_them() -> None:

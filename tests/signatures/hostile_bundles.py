@@ -42,13 +42,13 @@ bundle_case(
 )
 bundle_case("no_material", Code.FORMAT, lambda b: b.pop("verificationMaterial"))
 bundle_case(
-    "certificate_in_key_mode",
-    Code.UNSUPPORTED,
+    "certificate_beside_the_key",
+    Code.FORMAT,
     material(lambda m: m.update(x509CertificateChain={"certificates": []})),
 )
 bundle_case(
-    "single_certificate",
-    Code.UNSUPPORTED,
+    "single_certificate_beside_the_key",
+    Code.FORMAT,
     material(lambda m: m.update(certificate={"rawBytes": "AAAA"})),
 )
 bundle_case(
@@ -57,7 +57,7 @@ bundle_case(
     material(lambda m: m.update(tlogEntries=[{"logIndex": "1"}])),
 )
 bundle_case(
-    "key_brought_along", Code.FORMAT, material(lambda m: m["publicKey"].update(rawBytes="AAAA"))
+    "key_brought_along", Code.LEGACY_KEY, material(lambda m: m["publicKey"].update(rawBytes="AAAA"))
 )
 
 
@@ -74,7 +74,7 @@ def payload_type_is_not_the_signed_one(forge: Forge) -> Made:
     return json.dumps(bundle).encode(), FILES
 
 
-@case(Code.SIGNATURE)
+@case(Code.LEGACY_PAE)
 def the_encoding_that_version_0_2_signed(forge: Forge) -> Made:
     payload = json.dumps(forge.statement()).encode()
     bundle = forge.bundle(payload)

@@ -1,4 +1,7 @@
-"""The hostile corpus: how its cases are made. Each gives a bundle, and the files that are there."""
+"""The hostile corpus: how its cases are made.
+
+Each gives a bundle, the files that are there and, but for the forge's own key, whom to trust.
+"""
 
 import json
 from collections.abc import Callable
@@ -7,9 +10,15 @@ from typing import Any
 from signature_forge import FILES, Forge, file_digest
 
 from auditor.domain.artifacts import FileDigest
-from auditor.signatures.objections import Code
+from auditor.signatures.objections import Code, Verification
+from auditor.signatures.oms import Measured, verify
+from auditor.signatures.profiles import Profile
+from auditor.signatures.trust import Moment, Trusted
 
-Made = tuple[bytes, tuple[FileDigest, ...]]
+Made = (
+    tuple[bytes, tuple[FileDigest, ...] | Measured]
+    | tuple[bytes, tuple[FileDigest, ...] | Measured, Trusted]
+)
 Case = Callable[[Forge], Made]
 CASES: dict[str, tuple[Code, Case]] = {}
 EXTRA = file_digest("hook.py", b"import os")
@@ -20,6 +29,15 @@ def register(name: str, code: Code, build: Case) -> None:
     """Add a case; two of one name would hide each other."""
     assert name not in CASES, name
     CASES[name] = (code, build)
+
+
+def looked_at(
+    name: str, forge: Forge, moment: Moment, profile: Profile = Profile.STRICT
+) -> Verification:
+    """Build a case, and verify it."""
+    bundle, files, *trusted = CASES[name][1](forge)
+    trust = trusted[0] if trusted else Trusted.key(forge.pem)
+    return verify(bundle, trust, files, moment=moment, profile=profile)
 
 
 def case(code: Code) -> Callable[[Case], Case]:
@@ -58,7 +76,7 @@ def bundle_case(name: str, code: Code, change: Callable[[dict[str, Any]], object
     register(name, code, build)
 
 
-def name_case(name: str, spelled: str) -> None:
+def name_case(name: str, spelled: str, code: Code = Code.RESOURCE_NAME) -> None:
     """A case in which one resource, root digest and order kept right, has a bad name."""
 
     def build(forge: Forge) -> Made:
@@ -68,7 +86,7 @@ def name_case(name: str, spelled: str) -> None:
         resources.sort(key=lambda item: item["name"])
         return forge.sign(forge.rooted(statement)), FILES
 
-    register(name, Code.RESOURCE_NAME, build)
+    register(name, code, build)
 
 
 def serialization(key: str, value: object) -> Callable[[dict[str, Any]], object]:

@@ -41,13 +41,13 @@ statement_case(
 )
 statement_case(
     "code_is_planted_in_git_hooks",
-    Code.IGNORE_PATHS,
+    Code.GIT_FILE,
     lambda _: None,
     files=(*FILES, file_digest(".git/hooks/post-checkout", b"#!/bin/sh")),
 )
 statement_case(
     "code_is_planted_in_github",
-    Code.IGNORE_PATHS,
+    Code.GIT_FILE,
     lambda _: None,
     files=(*FILES, file_digest(".github/x.py", b"import os")),
 )
@@ -66,7 +66,11 @@ statement_case(
     files=(file_digest("code.py", CONTENTS["config.json"]), *FILES[1:]),
 )
 statement_case("there_are_no_files", Code.MISSING_FILE, lambda _: None, files=())
-statement_case("an_unsorted_manifest", Code.RESOURCE_ORDER, resources(list.reverse))
+
+
+@case(Code.RESOURCE_ORDER)
+def an_unsorted_manifest(forge: Forge) -> Made:
+    return forge.sign(forge.statement(FILES[::-1])), FILES
 
 
 @case(Code.RESOURCE_ORDER)
@@ -108,24 +112,24 @@ def a_dot_for_a_model_of_two_files(forge: Forge) -> Made:
     return forge.sign(forge.statement((lone,))), FILES[:2]
 
 
-name_case("name_climbs_out", "../outside")
-name_case("name_climbs_out_in_the_middle", "a/../../outside")
+name_case("name_climbs_out", "../outside", Code.PATH_ESCAPE)
+name_case("name_climbs_out_in_the_middle", "a/../../outside", Code.PATH_ESCAPE)
 name_case("name_starts_with_dot_slash", "./config.json")
 name_case("name_has_a_dot_inside", "a/./config.json")
 name_case("name_has_two_slashes", "a//config.json")
 name_case("name_ends_in_a_slash", "config.json/")
-name_case("name_is_absolute", "/etc/passwd")
+name_case("name_is_absolute", "/etc/passwd", Code.PATH_ESCAPE)
 name_case("name_is_empty", "")
 name_case("name_is_a_dot_among_others", ".")
-name_case("name_has_a_backslash", "..\\outside")
+name_case("name_has_a_backslash", "..\\outside", Code.PATH_ESCAPE)
 name_case("name_has_a_nul", "config.json\0.png")
 name_case("name_has_a_newline", "config\n.json")
 name_case("name_turns_the_reading_direction", "config\u202enosj.py")
 name_case("name_is_half_a_surrogate_pair", "config\ud800.json")
 
 statement_case(
-    "legacy_predicate",
-    Code.PREDICATE,
+    "legacy_predicate_over_todays_subject",
+    Code.LEGACY_PREDICATE,
     lambda s: s.update(predicateType="https://model_signing/Digests/v0.1"),
 )
 statement_case(
@@ -135,7 +139,7 @@ statement_case(
 )
 statement_case(
     "statement_of_version_0_1",
-    Code.STATEMENT,
+    Code.LEGACY_STATEMENT,
     lambda s: s.update(_type="https://in-toto.io/Statement/v0.1"),
 )
 statement_case("no_predicate", Code.FORMAT, lambda s: s.pop("predicate"))
@@ -174,12 +178,26 @@ statement_case(
     Code.HASH_TYPE,
     resources(lambda r: r[0].update(algorithm="blake2b")),
 )
-statement_case("blake2b_manifest", Code.HASH_TYPE, serialization("hash_type", "blake2b"))
+statement_case("blake2b_over_sha256", Code.HASH_TYPE, serialization("hash_type", "blake2b"))
 statement_case("unknown_hash", Code.HASH_TYPE, serialization("hash_type", "md5"))
-statement_case("shards_of_the_reference", Code.METHOD, serialization("method", "shards"))
+statement_case("shards_without_a_size", Code.FORMAT, serialization("method", "shards"))
 statement_case(
     "shards_of_the_specification", Code.METHOD, serialization("method", "file-shard-1048576")
 )
 statement_case("links_were_followed", Code.SYMLINKS, serialization("allow_symlinks", value=True))
 statement_case("links_flag_is_a_text", Code.FORMAT, serialization("allow_symlinks", "false"))
 statement_case("resources_is_an_object", Code.FORMAT, lambda s: s["predicate"].update(resources={}))
+
+
+@case(Code.LEGACY_PREDICATE)
+def a_manifest_of_version_0_2(forge: Forge) -> Made:
+    subjects = [{"name": item.name, "digest": {"sha256": item.sha256}} for item in FILES]
+    legacy = "https://model_signing/Digests/v0.1"
+    statement = {**forge.statement(), "predicateType": legacy, "predicate": {"unused": "x"}}
+    return forge.sign({**statement, "subject": subjects}), FILES
+
+
+@case(Code.SINGLE_FILE_NAME)
+def a_dot_for_a_model_of_one_file(forge: Forge) -> Made:
+    lone = FileDigest(".", FILES[0].size, FILES[0].sha256)
+    return forge.sign(forge.statement((lone,))), FILES[:1]

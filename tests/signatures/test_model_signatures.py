@@ -15,7 +15,9 @@ from auditor.errors import ArtifactError
 from auditor.signatures.bundles import seal
 from auditor.signatures.keys import PublicKey, read_public_key
 from auditor.signatures.objections import Code, Grade
-from auditor.signatures.oms import sign_files, verify
+from auditor.signatures.oms import verify
+from auditor.signatures.profiles import Profile
+from auditor.signatures.signers import sign_files
 
 CURVES = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
 
@@ -58,11 +60,13 @@ def test_an_identity_is_the_digest_of_the_key_in_der(forge: Forge) -> None:
     assert read_public_key(forge.pem).cosign_hint == base64.b64encode(sha256(der).digest()).decode()
 
 
-def test_a_lone_file_that_the_reference_named_a_dot_is_accepted_with_a_warning(
+def test_a_lone_file_that_the_reference_named_a_dot_is_taken_by_compat_with_a_warning(
     forge: Forge,
 ) -> None:
     lone = FileDigest(".", FILES[1].size, FILES[1].sha256)
-    found = verify(forge.sign(forge.statement((lone,))), forge.pem, FILES[1:2])
+    bundle = forge.sign(forge.statement((lone,)))
+    assert not verify(bundle, forge.pem, FILES[1:2]).verified
+    found = verify(bundle, forge.pem, FILES[1:2], profile=Profile.COMPAT)
     assert found.verified
     assert [(item.code, item.grade) for item in found.objections] == [
         (Code.SINGLE_FILE_NAME, Grade.WARNING)
@@ -73,7 +77,8 @@ def test_a_lone_file_that_the_reference_named_a_dot_must_still_be_the_one_signed
     forge: Forge,
 ) -> None:
     lone = FileDigest(".", FILES[1].size, FILES[1].sha256)
-    found = verify(forge.sign(forge.statement((lone,))), forge.pem, FILES[:1])
+    bundle = forge.sign(forge.statement((lone,)))
+    found = verify(bundle, forge.pem, FILES[:1], profile=Profile.COMPAT)
     assert not found.verified
     assert Code.DIGEST_MISMATCH in found.codes
 

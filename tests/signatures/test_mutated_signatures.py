@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from signature_forge import FILES, Forge, file_digest, key_of
 
 from auditor.domain.artifacts import FileDigest
-from auditor.signatures.oms import sign_files, verify
+from auditor.signatures.oms import verify
+from auditor.signatures.signers import sign_files
 
 SIGNER = key_of(ec.SECP256R1(), 7)
 PEM = SIGNER.public_pem()

@@ -1,116 +1,276 @@
 """The reference tool verifies what we sign, and we verify what it signs.
 
 ``model_signing`` 1.1.1 is installed into an environment of its own; it imports pyOpenSSL without
-saying so.
+saying so. One process of it does all that a test asks, since starting it takes longest.
 """
 
+import json
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import hostile_bundles
+import hostile_certificates
+import hostile_manifests
+import hostile_materials
+import hostile_shards
+import hostile_trust
 import pytest
+from authority_forge import Pki
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from fetching import out_of_reach_skips
-from signature_forge import key_of
+from hostile_corpus import CASES
+from hostile_reference import ACCEPTED_BY_THE_REFERENCE
+from signature_forge import CONTENTS, Forge, key_of
 
 from auditor.signatures.keys import KeySigner
-from auditor.signatures.objections import Code
-from auditor.signatures.oms import sign_files, verify
-from auditor.signing.artifacts import digest_artifact
+from auditor.signatures.objections import Code, Verification
+from auditor.signatures.oms import Measured
+from auditor.signatures.profiles import Profile
+from auditor.signatures.signers import sign_model
+from auditor.signatures.trust import Identity, Moment, Trusted
+from auditor.signing.artifacts import measure_artifact
+from auditor.signing.verification import Question, look_at
 
-pytestmark = [pytest.mark.slow, pytest.mark.fetches]
-PACKAGES = ("model-signing==1.1.1", "pyopenssl")
+pytestmark = [pytest.mark.slow, pytest.mark.fetches, pytest.mark.xdist_group("reference")]
+COLLECTED = (hostile_bundles, hostile_certificates, hostile_manifests, hostile_materials,
+             hostile_shards, hostile_trust)  # fmt: skip
+PACKAGES = ("model-signing==1.1.1", "pyopenssl", "blake3")
 CURVES = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
+ASK = """
+import json, pathlib, sys
+from model_signing import hashing, signing, verifying
+def ask(job):
+    if job["do"] == "sign":
+        config = signing.Config().set_hashing_config(getattr(
+            hashing.Config(), job["use"])(hashing_algorithm=job["hash"], **job["more"]))
+        if job["chain"]:
+            config.use_certificate_signer(private_key=job["key"],
+                signing_certificate=pathlib.Path(job["chain"][0]),
+                certificate_chain=[pathlib.Path(p) for p in job["chain"][1:]])
+        else:
+            config.use_elliptic_key_signer(private_key=job["key"])
+        return config.sign(job["model"], job["signature"])
+    config = verifying.Config().set_ignore_unsigned_files(job["unsigned"])
+    if job["chain"]:
+        config.use_certificate_verifier(certificate_chain=[pathlib.Path(p) for p in job["chain"]])
+    else:
+        config.use_elliptic_key_verifier(public_key=job["key"])
+    config.verify(pathlib.Path(job["model"]), job["signature"])
+said = {}
+for name, job in json.load(sys.stdin).items():
+    try:
+        ask(job)
+        said[name] = "accepted"
+    except Exception as error:
+        said[name] = f"{type(error).__name__}: {error}"[:300]
+print(json.dumps(said))
+"""
+Jobs = dict[str, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tool's program."""
+    """The tool's interpreter."""
     place = tmp_path_factory.mktemp("reference")
     subprocess.run([sys.executable, "-m", "venv", place], check=True)
     pip = [str(place / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"]
     out_of_reach_skips([*pip, *PACKAGES], place)
-    return place / "bin" / "model_signing"
+    return place / "bin" / "python"
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     folder = tmp_path / "credit model"
     (folder / "weights").mkdir(parents=True)
-    (folder / "model.onnx").write_bytes(b"graph")
+    (folder / "model.onnx").write_bytes(b"graph" * 2000)
     (folder / "weights" / "part one.bin").write_bytes(b"1")
     (folder / "weights" / "größe:2.bin").write_bytes(b"2")
     (folder / "empty").touch()
     return folder
 
 
-@pytest.fixture(params=CURVES)
-def signer(request: pytest.FixtureRequest, tmp_path: Path) -> KeySigner:
-    made = key_of(CURVES[request.param], 2026)
-    pem = made.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    (tmp_path / "signer.key").write_bytes(pem)
-    (tmp_path / "signer.pub").write_bytes(made.public_pem())
-    return made
+def told(reference: Path, jobs: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Let the tool do each job, and return what it says of it."""
+    done = subprocess.run(
+        [reference, "-c", ASK],
+        input=json.dumps(jobs, default=str),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    said: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+    return said
 
 
-def accepts(reference: Path, model: Path, signature: Path) -> bool:
-    key = model.parent / "signer.pub"
-    arguments = ["verify", "key", model, "--public_key", key, "--signature", signature]
-    return not subprocess.run([reference, *arguments], capture_output=True, check=False).returncode
+def signing(
+    model: Path, signature: Path, key: Path, chain: Sequence[Path] = (), *, how: str = "sha256",
+    use: str = "use_file_serialization", **more: object,
+) -> dict[str, Any]:  # fmt: skip
+    return {"do": "sign", "model": model, "signature": signature, "key": key, "chain": list(chain),
+            "hash": how, "use": use, "more": more}  # fmt: skip
 
 
-def signed_by(reference: Path, model: Path, signature: Path) -> bytes:
-    key = model.parent / "signer.key"
-    arguments = ["sign", "key", model, "--private_key", key, "--signature", signature]
-    subprocess.run([reference, *arguments], capture_output=True, check=True)
-    return signature.read_bytes()
+def verifying(
+    model: Path, signature: Path, key: Path | None = None, chain: Sequence[Path] = (), *,
+    unsigned: bool = False,
+) -> dict[str, Any]:  # fmt: skip
+    return {"do": "verify", "model": model, "signature": signature, "key": key,
+            "chain": list(chain), "unsigned": unsigned}  # fmt: skip
 
 
-def test_the_reference_accepts_what_we_sign(
-    reference: Path, model: Path, signer: KeySigner
-) -> None:
-    signature = model.parent / "model.sig"
-    signature.write_bytes(sign_files(digest_artifact(model), signer, name=model.name))
-    assert accepts(reference, model, signature)
+def saved(signer: KeySigner, folder: Path, name: str) -> tuple[Path, Path]:
+    """Write both halves of a key."""
+    pem = signer.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    private, public = folder / f"{name}.key", folder / f"{name}.pub"
+    private.write_bytes(pem)
+    public.write_bytes(signer.public_pem())
+    return private, public
+
+
+def look(model: Path, signature: Path, question: Question) -> Verification:
+    return look_at(model, signature, question)[0]
+
+
+def test_keys_of_every_curve_serve_both(reference: Path, model: Path, tmp_path: Path) -> None:
+    jobs: Jobs = {}
+    keys = {}
+    for curve, kind in CURVES.items():
+        signer = key_of(kind, 2026)
+        private, public = saved(signer, tmp_path, curve)
+        keys[curve] = Question(Trusted.key(public.read_bytes()))
+        ours, theirs = tmp_path / f"{curve}.ours", tmp_path / f"{curve}.theirs"
+        ours.write_bytes(sign_model(measure_artifact(model), signer, name=model.name))
+        jobs |= {f"{curve} verifies": verifying(model, ours, public)}
+        jobs |= {f"{curve} signs": signing(model, theirs, private)}
+        jobs |= {f"{curve} by another key": verifying(model, ours, saved(
+            key_of(kind, 9), tmp_path, "other")[1])}  # fmt: skip
+    said = told(reference, jobs)
+    for name, answer in said.items():
+        assert (answer == "accepted") != name.endswith("another key"), (name, answer)
+    for curve, question in keys.items():
+        found = look(model, tmp_path / f"{curve}.theirs", question)
+        assert (found.objections, found.verified) == ((), True)
     (model / "model.onnx").write_bytes(b"other")
-    assert not accepts(reference, model, signature)
+    jobs = {curve: verifying(model, tmp_path / f"{curve}.ours", tmp_path / f"{curve}.pub")
+            for curve in CURVES}  # fmt: skip
+    assert "accepted" not in told(reference, jobs).values()
+    for curve, question in keys.items():
+        found = look(model, tmp_path / f"{curve}.theirs", question)
+        assert found.codes == (Code.DIGEST_MISMATCH,)
 
 
-def test_we_accept_what_the_reference_signs(
-    reference: Path, model: Path, signer: KeySigner
+def test_certificates_of_every_curve_serve_both(
+    reference: Path, model: Path, tmp_path: Path
 ) -> None:
-    signature = model / "model.sig"
-    bundle = signed_by(reference, model, signature)
-    files = digest_artifact(model, leave_out=(signature,))
-    found = verify(bundle, signer.public_pem(), files)
-    assert found.objections == ()
-    assert found.verified
-    (model / "planted.py").touch()
-    planted = digest_artifact(model, leave_out=(signature,))
-    assert Code.EXTRA_FILE in verify(bundle, signer.public_pem(), planted).codes
+    jobs: Jobs = {}
+    questions = {}
+    now = Moment(datetime.now(UTC))
+    for curve, kind in CURVES.items():
+        pki = Pki.lasting(kind)
+        signer = KeySigner(pki.own_key)
+        private, _ = saved(signer, tmp_path, curve)
+        paths = [tmp_path / f"{curve}.{name}.pem" for name in ("leaf", "middle", "root")]
+        for path, item in zip(paths, (*pki.chain, pki.root), strict=True):
+            path.write_bytes(item.pem)
+        questions[curve] = Question(pki.trusted, now)
+        ours, theirs = tmp_path / f"{curve}.ours", tmp_path / f"{curve}.theirs"
+        chain = [item.read for item in pki.chain]
+        ours.write_bytes(sign_model(measure_artifact(model), signer, name="m", chain=chain))
+        jobs |= {f"{curve} verifies": verifying(model, ours, chain=paths[2:])}
+        jobs |= {f"{curve} signs": signing(model, theirs, private, paths[:2])}
+    assert set(told(reference, jobs).values()) == {"accepted"}
+    for curve, question in questions.items():
+        found = look(model, tmp_path / f"{curve}.theirs", question)
+        assert (found.objections, found.verified) == ((), True)
 
 
-def test_we_accept_a_lone_file_that_the_reference_signs_with_a_warning(
-    reference: Path, model: Path, signer: KeySigner
+def test_we_verify_every_serialisation_that_the_reference_signs(
+    reference: Path, model: Path, tmp_path: Path
 ) -> None:
-    lone = model / "empty"
-    lone.write_bytes(b"graph")
-    lone = lone.rename(model.parent / "lone.bin")
-    bundle = signed_by(reference, lone, model.parent / "lone.sig")
-    found = verify(bundle, signer.public_pem(), digest_artifact(lone))
-    assert found.codes == (Code.SINGLE_FILE_NAME,)
-    assert found.verified
+    (model / "empty").unlink()  # the reference signs no shard of an empty file
+    (model / "weights" / "größe:2.bin").unlink()  # and takes no colon in the name of a sharded one
+    signer = key_of(ec.SECP256R1(), 2026)
+    private, public = saved(signer, tmp_path, "signer")
+    hows: Mapping[str, dict[str, Any]] = {
+        "blake2": {"how": "blake2"},
+        "blake3": {"how": "blake3"},
+        "shards": {"use": "use_shard_serialization", "shard_size": 4096},
+        "shards of blake2": {"use": "use_shard_serialization", "shard_size": 5000, "how": "blake2"},
+    }
+    jobs = {name: signing(model, tmp_path / name, private, **how) for name, how in hows.items()}
+    assert set(told(reference, jobs).values()) == {"accepted"}
+    question = Question(Trusted.key(public.read_bytes()))
+    for name in hows:
+        found = look(model, tmp_path / name, question)
+        assert (name, found.objections, found.verified) == (name, (), True)
+    (model / "weights" / "part one.bin").write_bytes(b"3")
+    for name in hows:
+        assert look(model, tmp_path / name, question).codes == (Code.DIGEST_MISMATCH,), name
 
 
-def test_the_reference_passes_over_files_planted_among_gits_and_we_do_not(
-    reference: Path, model: Path, signer: KeySigner
+def test_a_lone_file_that_the_reference_signs_needs_the_profile_compat(
+    reference: Path, model: Path, tmp_path: Path
 ) -> None:
-    signature = model.parent / "model.sig"
-    bundle = signed_by(reference, model, signature)
-    (model / ".github").mkdir()
-    (model / ".github" / "planted.py").write_bytes(b"import os")
-    assert accepts(reference, model, signature)
-    found = verify(bundle, signer.public_pem(), digest_artifact(model))
-    assert Code.IGNORE_PATHS in found.codes
-    assert not found.verified
+    private, public = saved(key_of(ec.SECP256R1(), 2026), tmp_path, "signer")
+    lone, signature = model / "model.onnx", tmp_path / "lone.sig"
+    lone = lone.rename(tmp_path / "lone.bin")
+    assert told(reference, {"": signing(lone, signature, private)}) == {"": "accepted"}
+    trusted = Trusted.key(public.read_bytes())
+    assert not look(lone, signature, Question(trusted)).verified
+    found = look(lone, signature, Question(trusted, profile=Profile.COMPAT))
+    assert (found.codes, found.verified) == ((Code.SINGLE_FILE_NAME,), True)
+
+
+def test_the_reference_sorts_by_parts_of_paths_which_compat_takes(
+    reference: Path, model: Path, tmp_path: Path
+) -> None:
+    (model / "weights.txt").touch()
+    private, public = saved(key_of(ec.SECP256R1(), 2026), tmp_path, "signer")
+    signature = tmp_path / "s.sig"
+    assert told(reference, {"": signing(model, signature, private)}) == {"": "accepted"}
+    trusted = Trusted.key(public.read_bytes())
+    assert look(model, signature, Question(trusted)).codes == (Code.RESOURCE_ORDER,)
+    assert look(model, signature, Question(trusted, profile=Profile.COMPAT)).verified
+
+
+def test_the_reference_accepts_what_the_corpus_says_it_does(
+    reference: Path, tmp_path: Path, forge: Forge
+) -> None:
+    _, public = saved(forge.signer, tmp_path, "forge")
+    jobs: Jobs = {}
+    for name in ACCEPTED_BY_THE_REFERENCE:
+        bundle, files, *trusted = CASES[name][1](forge)
+        place = tmp_path / name
+        model = laid_out(place / "model", name, files)
+        (place / "s.sig").write_bytes(bundle)
+        roots = []
+        if trusted:
+            assert trusted[0].identities == (Identity("email:ml-release@acme.example"),)
+            roots = [place / "root.pem"]
+            roots[0].write_bytes(trusted[0].roots[0])
+        outside = name == "name_climbs_out"
+        jobs[name] = verifying(model, place / "s.sig", public, roots, unsigned=outside)
+    assert told(reference, jobs) == dict.fromkeys(ACCEPTED_BY_THE_REFERENCE, "accepted")
+
+
+def laid_out(model: Path, name: str, files: Any) -> Path:  # noqa: ANN401 -- of either kind
+    """Write the files of a case."""
+    assert not isinstance(files, Measured)
+    for item in files:
+        (model / item.name).parent.mkdir(parents=True, exist_ok=True)
+        (model / item.name).write_bytes(CONTENTS.get(item.name, b"import os"))
+    if name == "name_climbs_out":
+        (model / "config.json").rename(model.parent / "outside")
+    if name == "name_has_two_slashes":
+        (model / "a").mkdir()
+        (model / "config.json").rename(model / "a" / "config.json")
+    if name == "code_is_planted_in_git_hooks":
+        (model / ".git/hooks/post-checkout").write_bytes(b"#!/bin/sh")
+    return model

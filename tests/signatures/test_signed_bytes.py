@@ -7,9 +7,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from signature_forge import Forge
 
-from auditor.signatures.bundles import parse_bundle, unseal
+from auditor.signatures.bundles import parse_bundle, seal
 from auditor.signatures.dsse import pae
 from auditor.signatures.keys import PublicKey
+from auditor.signatures.material import KeyMaterial
+from auditor.signatures.opening import unseal
 from auditor.signatures.statements import Statement, SubjectDigest, parse_statement
 
 
@@ -38,8 +40,11 @@ def test_the_key_accepts_the_signature_of_the_specification() -> None:
 
 
 def test_a_bundle_reads_back_as_written(forge: Forge) -> None:
-    bundle = parse_bundle(forge.sign(forge.statement()))
-    assert parse_bundle(bundle.emit()) == bundle
+    payload = json.dumps(forge.statement()).encode()
+    bundle = parse_bundle(seal(payload, forge.signer, hint="mine"))
+    assert bundle.material == KeyMaterial("mine")
+    assert bundle.envelope.payload == payload
+    assert bundle.envelope == parse_bundle(forge.sign(forge.statement())).envelope
 
 
 def test_a_statement_reads_back_as_written() -> None:

@@ -8,10 +8,12 @@ import pytest
 from auditor.domain.steps import StepResult, all_hold
 from auditor.errors import ArtifactError, KeyFileError, SignatureFormatError
 from auditor.signatures.bundles import seal
-from auditor.signatures.oms import sign_files
-from auditor.signing.artifacts import digest_artifact
-from auditor.signing.keys import KeyFiles, load_signer, new_keys
-from auditor.signing.verification import verify_artifact
+from auditor.signatures.serialisations import Hash, Serialisation
+from auditor.signatures.signers import sign_files, sign_model
+from auditor.signatures.trust import Trusted
+from auditor.signing.artifacts import digest_artifact, measure_artifact, measure_as_signed
+from auditor.signing.keys import KeyFiles, load_public_key, load_signer, new_keys
+from auditor.signing.verification import Question, verify_artifact
 
 
 @pytest.fixture
@@ -36,15 +38,19 @@ def signature(model: Path, keys: KeyFiles) -> Path:
     return path
 
 
+def trusting(key: Path) -> Question:
+    return Question(Trusted.key(load_public_key(key).pem))
+
+
 def results(model: Path, signature: Path, key: Path) -> list[StepResult]:
-    return [step.result for step in verify_artifact(model, signature, key)]
+    return [step.result for step in verify_artifact(model, signature, trusting(key))]
 
 
 HOLDS, FAILED, SKIPPED = StepResult.HOLDS, StepResult.FAILED, StepResult.NOT_CHECKED
 
 
 def test_a_signed_folder_holds_in_every_step(model: Path, signature: Path, keys: KeyFiles) -> None:
-    steps = verify_artifact(model, signature, keys.public)
+    steps = verify_artifact(model, signature, trusting(keys.public))
     assert [step.name for step in steps] == ["bundle", "signature", "statement", "files"]
     assert all_hold(steps)
     assert keys.identity in steps[1].detail
@@ -55,7 +61,7 @@ def test_a_changed_file_fails_the_last_step_and_is_named(
     model: Path, signature: Path, keys: KeyFiles
 ) -> None:
     (model / "b.bin").write_bytes(b"c")
-    steps = verify_artifact(model, signature, keys.public)
+    steps = verify_artifact(model, signature, trusting(keys.public))
     assert [step.result for step in steps] == [HOLDS, HOLDS, HOLDS, FAILED]
     assert "DIGEST_MISMATCH: 'b.bin'" in steps[3].detail
 
@@ -86,8 +92,26 @@ def test_a_bad_manifest_fails_the_third_step_whatever_the_files_say(
 
 def test_missing_files_are_named_by_kind(model: Path, signature: Path, keys: KeyFiles) -> None:
     with pytest.raises(KeyFileError):
-        verify_artifact(model, signature, model / "no.pub")
+        trusting(model / "no.pub")
     with pytest.raises(SignatureFormatError, match=r"no\.sig"):
-        verify_artifact(model, model / "no.sig", keys.public)
+        verify_artifact(model, model / "no.sig", trusting(keys.public))
     with pytest.raises(ArtifactError, match=r"no\.onnx"):
-        verify_artifact(model / "no.onnx", signature, keys.public)
+        verify_artifact(model / "no.onnx", signature, trusting(keys.public))
+
+
+def test_a_staged_model_is_measured_as_its_signer_hashed_it(keys: KeyFiles, tmp_path: Path) -> None:
+    path = tmp_path / "m.bin"
+    path.write_bytes(bytes(10_000))
+    signer, pem = load_signer(keys.private), keys.public.read_bytes()
+    how = Serialisation(Hash.BLAKE2B, 4096)
+    measured = measure_artifact(path, how)
+    bundle = sign_model(measured, signer, name="m.bin")
+    found = measure_as_signed(path, bundle, pem)
+    assert found is not None
+    assert (found.hash, found.shard, found.digests) == ("blake2b", 4096, measured.digests)
+    # Nothing is hashed for whole files by SHA-256, nor for a signature that does not hold.
+    whole = sign_model(measure_artifact(path), signer, name="m.bin")
+    assert measure_as_signed(path, whole, pem) is None
+    other = new_keys(tmp_path / "other").public.read_bytes()
+    assert measure_as_signed(path, bundle, other) is None
+    assert measure_as_signed(path, b"{}", pem) is None

@@ -1,9 +1,9 @@
-"""Whether the artifact's signature holds: OpenSSF Model Signing in key mode, strict profile."""
+"""Whether the artifact's signature holds: OpenSSF Model Signing by a key, in a profile."""
 
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import ClassVar, Literal, cast
 
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.budgets import Budget, Cost, Size
@@ -11,12 +11,14 @@ from auditor.domain.canonical import Json
 from auditor.domain.checks import Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
-from auditor.domain.readings import Measurement, Reading, Unit
+from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.signatures.objections import Code, Objection, Verification
-from auditor.signatures.oms import verify
+from auditor.signatures.oms import Measured, verify
+from auditor.signatures.profiles import Profile
+from auditor.signatures.serialisations import Hash, Serialisation
 
-METHOD = "oms-1.0-key-strict"
+METHOD = "oms-1.0-key-"
 MOST_FINDINGS = 100
 
 
@@ -26,11 +28,14 @@ class Signature:
 
     ``verified`` is false for an unsigned artifact, and for one whose signer nobody named: neither
     is a Gap, as both are facts about the artifact. ``details.identity`` is the key's, and null
-    unless verified. Source: OpenSSF Model Signing 1.0, section 8.
+    unless verified. The profile ``strict`` holds every MUST of the format; ``compat`` takes older
+    habits of signers with a warning. Source: OpenSSF Model Signing 1.0, section 8.
     """
 
+    profile: Literal["strict", "compat"] = "strict"
+
     id: ClassVar[str] = "provenance.signature"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     title: ClassVar[str] = "Signature of the artifact"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.ARTIFACT})
     uses: ClassVar[tuple[str, ...]] = ()
@@ -65,11 +70,13 @@ class Signature:
         """Return the bundle, the key and the files' digests: all that verifying takes."""
         material = subject.signature
         files = () if subject.artifact is None else subject.artifact.files
+        measured = material.measured
         return {
             "signature": {
                 "bundle": _encode(material.bundle),
                 "key": _encode(material.key),
                 "files": [file.to_json() for file in files],
+                **({} if measured is None else {"measured": measured.to_json()}),
             }
         }
 
@@ -77,13 +84,17 @@ class Signature:
         """Verify anew from the evidence alone."""
         seen = cast("Mapping[str, Json]", evidence["signature"])
         files = _read_files(cast("Sequence[Mapping[str, Json]]", seen["files"]))
-        found = _look(_decode(seen["bundle"]), _decode(seen["key"]), files)
+        measured = _read_measured(files, seen.get("measured"))
+        profile = Profile(self.profile)
+        found = _look(_decode(seen["bundle"]), _decode(seen["key"]), measured, profile)
+        if Code.UNMEASURED in found.codes:
+            return (_UNMEASURED,)
         findings = [item.to_json() for item in found.objections[:MOST_FINDINGS]]
         return (
             Measurement(
                 metric="verified",
                 value=found.verified,
-                method=METHOD,
+                method=METHOD + profile,
                 n=len(files),
                 details={
                     "identity": found.identity if found.verified else None,
@@ -94,13 +105,15 @@ class Signature:
         )
 
 
-def _look(bundle: bytes | None, key: bytes | None, files: Sequence[FileDigest]) -> Verification:
+def _look(
+    bundle: bytes | None, key: bytes | None, files: Measured, profile: Profile
+) -> Verification:
     if bundle is None:
         return Verification((Objection(Code.UNSIGNED, "the audit names no signature"),))
     if key is None:
         text = "the artifact is signed, and the audit names no key to verify with"
         return Verification((Objection(Code.NO_KEY, text),))
-    return verify(bundle, key, files)
+    return verify(bundle, key, files, profile=profile)
 
 
 def _encode(raw: bytes | None) -> Json:
@@ -126,5 +139,20 @@ def _read_files(listed: Sequence[Mapping[str, Json]]) -> tuple[FileDigest, ...]:
         for item in listed
     )
 
+
+def _read_measured(files: tuple[FileDigest, ...], value: Json) -> Measured:
+    whole = Measured.of(files)
+    if value is None:
+        return whole
+    found = cast("Mapping[str, Json]", value)
+    how = Serialisation(Hash(str(found["hash"])), cast("int | None", found["shard"]))
+    return Measured(whole.sizes, cast("Mapping[str, str]", found["digests"]), how)
+
+
+_UNMEASURED = Gap(
+    reason=Reason.NEEDS_EXTRA,
+    detail="The signer hashed the files with blake3, which was not installed.",
+    cure="pip install 'auditor[blake3]', and audit again.",
+)
 
 CHECK: type[Signature] = Signature

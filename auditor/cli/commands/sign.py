@@ -1,38 +1,98 @@
 """Sign a model's files with a key."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 from auditor.cli.exits import Exit
+from auditor.cli.watching import hashing
 from auditor.errors import UsageError
 from auditor.settings import Settings
-from auditor.signatures.oms import sign_files
-from auditor.signing.artifacts import digest_artifact
-from auditor.signing.keys import PRIVATE, load_signer, new_keys
+from auditor.signatures.certificates import Certificate
+from auditor.signatures.keys import KeySigner
+from auditor.signatures.serialisations import LEAST_SHARD, Hash, Serialisation
+from auditor.signatures.signers import refuse_unfit, sign_model
+from auditor.signatures.trust import Moment
+from auditor.signing.artifacts import bytes_of, measure_artifact
+from auditor.signing.keys import PRIVATE, load_certificates, load_signer, new_keys
 
 
 @click.command("sign")
 @click.argument("artifact", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The signature file.")
 @click.option("--key", type=click.Path(path_type=Path), help="A private key; default: your own.")
-def command(artifact: Path, out: Path, key: Path | None) -> int:
+@click.option(
+    "--certificate",
+    type=click.Path(path_type=Path),
+    help="The chain (PEM) of the key's certificate, that one first; needs --key.",
+)
+@click.option(
+    "--hash",
+    "kind",
+    type=click.Choice([item.value for item in Hash]),
+    default=Hash.SHA256.value,
+    show_default=True,
+    help="How files are hashed; other tools verify sha256 only.",
+)
+@click.option(
+    "--shard-size",
+    type=click.IntRange(min=LEAST_SHARD),
+    metavar="BYTES",
+    help="Hash pieces of so many bytes, several at once; other tools verify whole files only.",
+)
+def command(  # noqa: PLR0913, PLR0917 -- one argument an option
+    artifact: Path,
+    out: Path,
+    key: Path | None,
+    certificate: Path | None,
+    kind: str,
+    shard_size: int | None,
+) -> int:
     """Sign ARTIFACT, an ONNX file with its external data or a folder (OpenSSF Model Signing)."""
-    private = key or Settings.from_environment().home / PRIVATE
-    if key is None and not private.exists():
-        click.echo(f"First run: made the signing key {new_keys(private.parent).private}")
-    signer = load_signer(private)
-    files = digest_artifact(artifact, leave_out=(out,))
-    bundle = sign_files(files, signer, name=artifact.resolve().name)
+    signer, private = _signer(key, certificate)
+    chain = () if certificate is None else _chain(certificate, signer)
+    how = Serialisation(Hash(kind), shard_size)
+    with hashing(Console(stderr=True), lambda: bytes_of(artifact, (out,))) as advance:
+        measured = measure_artifact(artifact, how, leave_out=(out,), advance=advance)
+    bundle = sign_model(measured, signer, name=artifact.resolve().name, chain=chain)
     try:
         out.write_bytes(bundle)
     except OSError as error:
         raise UsageError(
             f"{out} cannot be written: {error.strerror}", cure="Name another file."
         ) from None
+    _say(artifact, out, signer, private, chain)
+    return Exit.DONE
+
+
+def _signer(key: Path | None, certificate: Path | None) -> tuple[KeySigner, Path]:
+    if certificate is not None and key is None:
+        raise UsageError(
+            "A certificate does not say where its private key lies", cure="Give --key as well."
+        )
+    private = key or Settings.from_environment().home / PRIVATE
+    if key is None and not private.exists():
+        click.echo(f"First run: made the signing key {new_keys(private.parent).private}")
+    return load_signer(private), private
+
+
+def _chain(path: Path, signer: KeySigner) -> tuple[Certificate, ...]:
+    chain = load_certificates(path)
+    refuse_unfit(chain, signer, Moment(datetime.now(UTC)))
+    return chain
+
+
+def _say(
+    artifact: Path, out: Path, signer: KeySigner, private: Path, chain: tuple[Certificate, ...]
+) -> None:
+    if chain:
+        names = ", ".join(chain[0].names) or "nobody: its certificate bears no e-mail or URI"
+        click.echo(f"Signed {artifact} as {names} into {out}")
+        return
     click.echo(f"Signed {artifact} as {signer.identity} into {out}")
     click.echo(
         "Name the public half of that key under model.key in the audit file: "
         f"{private.with_suffix('.pub')}"
     )
-    return Exit.DONE

@@ -1,0 +1,146 @@
+"""What the options of a command say of whom to trust."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from auditor.errors import KeyFileError, UsageError
+from auditor.signatures.profiles import Profile
+from auditor.signatures.trust import Identity, Moment, Trusted, TrustedKey
+from auditor.signing.keys import load_certificates, load_public_key, read_pem
+from auditor.signing.verification import Question
+
+MOST_TRUST_ROOT = 4 * 2**20
+HEX = 64
+_PATH = click.Path(path_type=Path)
+_OPTIONS = (
+    click.option("--key", type=_PATH, help="The public key that you trust."),
+    click.option("--roots", type=_PATH, multiple=True, help="Authorities (PEM) that you trust."),
+    click.option(
+        "--identity",
+        multiple=True,
+        help="Whose certificate: an e-mail address or a URI of its other names. Repeats.",
+    ),
+    click.option("--issuer", help="Who vouched for a keyless identity (OIDC issuer)."),
+    click.option(
+        "--trusted-root", type=_PATH, help="Sigstore's trusted_root.json, for keyless ones."
+    ),
+    click.option(
+        "--revoked",
+        multiple=True,
+        metavar="SHA256",
+        help="A certificate, key or statement that no longer counts. Repeats.",
+    ),
+    click.option(
+        "--at",
+        metavar="TIME",
+        help="When it was signed, if something that you trust proves it; default: now.",
+    ),
+    click.option(
+        "--profile",
+        type=click.Choice([item.value for item in Profile]),
+        default=Profile.STRICT.value,
+        show_default=True,
+        help="compat takes older habits of signers, with warnings.",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TrustOptions:
+    """The options of ``trusted``, as given."""
+
+    key: Path | None
+    roots: tuple[Path, ...]
+    identity: tuple[str, ...]
+    issuer: str | None
+    trusted_root: Path | None
+    revoked: tuple[str, ...]
+    at: str | None
+    profile: str
+
+    @property
+    def key_alone(self) -> bool:
+        """Whether nothing but a key was given."""
+        other = (self.roots, self.identity, self.revoked, self.issuer, self.trusted_root, self.at)
+        return not any(other)
+
+    def question(self) -> Question:
+        """Return by what to verify an artifact. Raises ``UsageError`` and ``KeyFileError``."""
+        return Question(self._trusted(), self._moment(), Profile(self.profile))
+
+    def _trusted(self) -> Trusted:
+        ways = [self.key is not None, bool(self.roots), self.trusted_root is not None]
+        if sum(ways) != 1:
+            raise UsageError(
+                "It must be clear whom to trust, in one way",
+                cure="Give --key, or --roots with --identity, or --trusted-root with --identity "
+                "and --issuer.",
+            )
+        revoked = dict.fromkeys(_digest(item) for item in self.revoked)
+        if self.key is not None:
+            if self.identity or self.issuer is not None:
+                raise UsageError(
+                    "A key has no other identity than itself", cure="Leave --identity out."
+                )
+            key = TrustedKey(load_public_key(self.key).pem)
+            return Trusted(keys=(key,), revoked=revoked)
+        return Trusted(
+            roots=tuple(_roots(path) for path in self.roots),
+            trusted_root=None if self.trusted_root is None else _trust_root(self.trusted_root),
+            identities=self._identities(),
+            revoked=revoked,
+        )
+
+    def _identities(self) -> tuple[Identity, ...]:
+        keyless = self.trusted_root is not None
+        if not self.identity or keyless != (self.issuer is not None):
+            raise UsageError(
+                "Without a name, anyone whom the authority ever vouched for could have signed",
+                cure="Give --identity"
+                + (" and --issuer." if keyless else ", and --issuer only with --trusted-root."),
+            )
+        return tuple(Identity(name, self.issuer) for name in self.identity)
+
+    def _moment(self) -> Moment:
+        if self.at is None:
+            return Moment(datetime.now(UTC))
+        try:
+            return Moment.parse(self.at, proven=True)
+        except ValueError:
+            raise UsageError(
+                f"--at {self.at} is no time", cure="Write it as 2026-01-31T12:00:00Z."
+            ) from None
+
+
+def trust_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say whom to trust; the command takes them as ``**options``."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def _roots(path: Path) -> bytes:
+    load_certificates(path)
+    return read_pem(path)
+
+
+def _trust_root(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MOST_TRUST_ROOT)
+    except OSError as error:
+        raise KeyFileError(
+            f"{path} cannot be read: {error.strerror}", cure="Name a trusted_root.json."
+        ) from None
+
+
+def _digest(text: str) -> str:
+    found = text.removeprefix("key:").removeprefix("sha256:").lower()
+    if len(found) != HEX or set(found) - set("0123456789abcdef"):
+        raise UsageError(f"--revoked {text} is no SHA-256", cure="Give its 64 hexadecimal digits.")
+    return found

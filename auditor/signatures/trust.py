@@ -1,0 +1,94 @@
+"""Whom a verifier believes, and since when no longer: the value that a policy of trust makes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+from auditor.signatures.serialisations import Hash
+
+NOTHING: Mapping[str, "datetime | None"] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The time at which keys and certificates must have been valid.
+
+    ``proven`` says that a trusted clock vouches that the signature is at least that old, as an
+    RFC 3161 token does; otherwise it is the time of looking.
+    """
+
+    at: datetime
+    proven: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a time without a zone: it would mean another moment on another machine."""
+        if self.at.tzinfo is None:
+            raise ValueError("a moment needs a time zone")
+
+    @classmethod
+    def parse(cls, text: str, *, proven: bool = False) -> "Moment":
+        """Read RFC 3339 in UTC (``2026-01-31T12:00:00Z``). Raises ``ValueError``."""
+        if not text.endswith("Z"):
+            raise ValueError(f"{text!r} does not end in Z")
+        return cls(datetime.fromisoformat(text).astimezone(UTC), proven)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A name that a certificate must bear: ``email:a@b.c``, ``uri:https://x``, or either's bare
+    text; ``issuer`` is who vouched for it, which keyless signatures always state.
+    """
+
+    name: str
+    issuer: str | None = None
+
+    def matches(self, name: str) -> bool:
+        """Whether a certificate's name (``email:`` or ``uri:`` and its text) is the one meant."""
+        return name in {self.name, f"email:{self.name}", f"uri:{self.name}"}
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedKey:
+    """A public key as PEM, and the time within which it may sign."""
+
+    pem: bytes
+    not_before: datetime | None = None
+    not_after: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trusted:
+    """Who may sign: keys; certificates of ``identities`` that lead to ``roots``; or keyless
+    signatures of ``identities`` under a pinned Sigstore trust root.
+
+    ``roots`` are certificates as PEM, never the web's. ``trusted_root`` is the JSON text of
+    Sigstore's ``trusted_root.json``. ``revoked`` maps the hexadecimal SHA-256 of a certificate
+    (DER), a key (SubjectPublicKeyInfo) or a signed statement to the time since when it counts for
+    nothing; ``None`` means ever. ``unsigned`` names files of a model that need no signature, and
+    ``hashes`` the hashes that are believed.
+    """
+
+    keys: tuple[TrustedKey, ...] = ()
+    roots: tuple[bytes, ...] = ()
+    trusted_root: bytes | None = None
+    identities: tuple[Identity, ...] = ()
+    revoked: Mapping[str, datetime | None] = field(default_factory=lambda: NOTHING)
+    unsigned: frozenset[str] = frozenset()
+    hashes: frozenset[Hash] = frozenset(Hash)
+
+    @classmethod
+    def key(cls, pem: bytes) -> "Trusted":
+        """Trust one public key, for ever."""
+        return cls(keys=(TrustedKey(pem),))
+
+    def revokes(self, digest: str, moment: Moment | None) -> bool:
+        """Whether what has this digest counts for nothing at that moment.
+
+        Only a proven time makes a signature older than the revocation.
+        """
+        if digest not in self.revoked:
+            return False
+        since = self.revoked[digest]
+        old = moment is not None and moment.proven and since is not None and moment.at < since
+        return not old

@@ -1,0 +1,173 @@
+"""Hash files where they lie: as fast as one core hashes, several at once, and never half of two
+versions.
+
+Large files are mapped into memory in windows, which spares the copy that reading makes. A mapped
+file that is cut short while it is read would end the process, so it is mapped only under a lease:
+the kernel then holds back whoever would write, and tells us. Where no lease is to be had, because
+somebody has the file open for writing or it is another user's, it is read.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import mmap
+import os
+import signal
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol
+
+from auditor.errors import ArtifactError, MissingExtraError
+from auditor.signatures.serialisations import Hash
+
+WINDOW = 64 * 2**20
+CHUNK = 256 * 2**10
+LEAST_MAPPED = 2**20
+"""Smaller files are read: a lease and a mapping cost more than the copy."""
+Advance = Callable[[int], None]
+"""Is told of every so many bytes that were hashed, from any thread."""
+
+
+class Hasher(Protocol):
+    """What hashlib and blake3 have in common."""
+
+    def update(self, data: memoryview | mmap.mmap, /) -> object:
+        """Take more bytes."""
+        ...
+
+    def hexdigest(self) -> str:
+        """Return the digest of all bytes taken."""
+        ...
+
+
+class Stamp(NamedTuple):
+    """What changes when a file does; the kernel sets the last of it, and nobody sets it back."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+    changed: int
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> "Stamp":
+        """Return the stamp of a file."""
+        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def hasher_of(kind: Hash, *, threads: int = 1) -> Hasher:
+    """Return a new hasher. Raises ``MissingExtraError`` where blake3 is not installed."""
+    if kind is Hash.SHA256:
+        return hashlib.sha256(usedforsecurity=True)
+    if kind is Hash.BLAKE2B:
+        return hashlib.blake2b()
+    try:
+        from blake3 import blake3  # noqa: PLC0415 -- an extra
+    except ImportError:
+        raise MissingExtraError(
+            "The model is hashed with blake3, which is not installed",
+            cure="Install it: pip install 'auditor[blake3]'.",
+        ) from None
+    return blake3(max_threads=threads)
+
+
+def hash_range(
+    descriptor: int, hasher: Hasher, start: int, end: int, advance: Advance | None = None
+) -> None:
+    """Hash the bytes from ``start`` up to ``end`` of an open file; the caller compares stamps.
+
+    Raises ``OSError`` where the file ends before ``end``.
+    """
+    told = advance or _nobody
+    place = start
+    if end - start >= LEAST_MAPPED and _lease(descriptor):
+        try:
+            place = _hash_mapped(descriptor, hasher, start, end, told)
+        finally:
+            _release(descriptor)
+    _hash_read(descriptor, hasher, place, end, told)
+
+
+@contextlib.contextmanager
+def mapped(descriptor: int, size: int) -> Iterator[memoryview]:
+    """Show an open file's bytes: mapped under a lease, else as a copy in memory.
+
+    The caller compares stamps: a file that changed meanwhile may be shown shorter.
+    """
+    leased = size > 0 and _lease(descriptor)
+    try:
+        if not leased or os.fstat(descriptor).st_size != size:
+            yield memoryview(_read_whole(descriptor, size))
+            return
+        with (
+            mmap.mmap(descriptor, size, access=mmap.ACCESS_READ) as window,
+            memoryview(window) as view,
+        ):
+            yield view
+    finally:
+        if leased:
+            _release(descriptor)
+
+
+def refuse_changed(name: str) -> ArtifactError:
+    """Return the error for a file that was another one at the end than at the start."""
+    return ArtifactError(
+        f"{name} changed while it was read", cure="Let the model rest, and try again."
+    )
+
+
+def _hash_mapped(descriptor: int, hasher: Hasher, start: int, end: int, told: Advance) -> int:
+    """Hash in windows for as long as nobody asks to write; return up to where."""
+    while start < end and fcntl.fcntl(descriptor, fcntl.F_GETLEASE) == fcntl.F_RDLCK:
+        if os.fstat(descriptor).st_size < end:
+            break  # under the lease this holds for the whole window
+        below = start % mmap.ALLOCATIONGRANULARITY
+        length = min(WINDOW - below, end - start)
+        with mmap.mmap(
+            descriptor, below + length, access=mmap.ACCESS_READ, offset=start - below
+        ) as window:
+            window.madvise(mmap.MADV_SEQUENTIAL)
+            with memoryview(window) as whole, whole[below:] as view:
+                hasher.update(view)
+        start += length
+        told(length)
+    return start
+
+
+def _hash_read(descriptor: int, hasher: Hasher, start: int, end: int, told: Advance) -> None:
+    buffer = memoryview(bytearray(min(CHUNK, max(end - start, 1))))
+    while start < end:
+        count = os.preadv(descriptor, [buffer[: end - start]], start)
+        if not count:
+            raise OSError(0, "it became shorter")
+        hasher.update(buffer[:count])
+        start += count
+        told(count)
+
+
+def _read_whole(descriptor: int, size: int) -> bytearray:
+    found = bytearray(size)
+    view, place = memoryview(found), 0
+    while place < size and (count := os.preadv(descriptor, [view[place:]], place)):
+        place += count
+    view.release()
+    del found[place:]
+    return found
+
+
+def _lease(descriptor: int) -> bool:
+    try:
+        # A signal that is ignored by default: the lease is asked after, and not waited for.
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except (OSError, AttributeError):
+        return False
+    return True
+
+
+def _release(descriptor: int) -> None:
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+
+
+def _nobody(_: int) -> None:
+    """Nobody watches."""

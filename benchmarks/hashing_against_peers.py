@@ -1,0 +1,168 @@
+"""Hashing and verifying signed models, against OpenSSL's own speed and model_signing.
+
+    python benchmarks/hashing_against_peers.py [--environments FOLDER] [--megabytes 1024]
+
+Every round measures each in turn, so that what else the machine does meets all alike; told are the
+median of the rounds' ratios and their range. CPU seconds are those of a whole process over all its
+threads, for the job alone. The limit of a core is what `openssl speed -evp sha256` says of blocks
+of 16 KiB, which never leave the cache. Files are read once before, so that no disk is measured.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric import ec
+from peers import asked, environment
+
+from auditor.signatures.keys import KeySigner
+from auditor.signatures.serialisations import Hash, Serialisation
+from auditor.signatures.signers import sign_model
+from auditor.signatures.trust import Trusted
+from auditor.signing.artifacts import measure_artifact
+from auditor.signing.verification import Question, look_at
+
+SEED = 7
+ROUNDS = 5
+LOOKS = 200
+PACKAGES = ("model-signing==1.1.1", "pyopenssl", "blake3")
+SMALL = {"config.json": 1_000, "model.onnx": 250_000, "weights/part.bin": 49_000}
+HASHING = """
+import json, sys, time
+from model_signing import hashing
+hashing.Config().hash(sys.argv[2])
+spent, begun = time.process_time(), time.perf_counter()
+hashing.Config().use_file_serialization(hashing_algorithm="sha256").hash(sys.argv[1])
+print(json.dumps({"cpu": time.process_time() - spent, "wall": time.perf_counter() - begun}))
+"""
+VERIFYING = """
+import json, sys, time
+from model_signing import verifying
+def look():
+    config = verifying.Config().use_elliptic_key_verifier(public_key=sys.argv[3])
+    config.verify(sys.argv[1], sys.argv[2])
+look()
+spent = time.process_time()
+for _ in range(int(sys.argv[4])):
+    look()
+print(json.dumps({"cpu": time.process_time() - spent}))
+"""
+
+
+def spent(job: Callable[[], object]) -> tuple[float, float]:
+    """Return the CPU and the wall seconds of a job."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    job()
+    return time.process_time() - cpu, time.perf_counter() - wall
+
+
+def limit() -> float:
+    """Return the bytes that OpenSSL hashes in a second of one core."""
+    told = subprocess.run(
+        ["openssl", "speed", "-mr", "-evp", "sha256", "-seconds", "1", "-bytes", "16384"],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = [line for line in told.stdout.splitlines() if line.startswith("+F")]
+    return float(found[-1].split(":")[-1])
+
+
+def write(folder: Path, sizes: dict[str, int]) -> Path:
+    """Write a model of random files."""
+    rng = np.random.default_rng(SEED)
+    for name, size in sizes.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        with (folder / name).open("wb") as file:
+            for begin in range(0, size, 2**24):
+                file.write(rng.bytes(min(2**24, size - begin)))
+    return folder
+
+
+def told(label: str, ratios: list[float], unit: str = "") -> None:
+    """Print a median and its range."""
+    middle, least, most = statistics.median(ratios), min(ratios), max(ratios)
+    print(f"{label:<66} {middle:8.2f}{unit} ({least:.2f} to {most:.2f}, n={len(ratios)})")
+
+
+def hashing(large: Path, small: Path, size: int, peer: Path | None) -> None:
+    """Compare the hashing of a large model."""
+    ours: dict[str, list[float]] = {}
+    for _ in range(ROUNDS):
+        top = limit()
+        cpu, wall = spent(lambda: measure_artifact(large))
+        ours.setdefault("sha256: bytes a CPU second, of OpenSSL's limit", []).append(
+            size / cpu / top
+        )
+        ours.setdefault("sha256: bytes a wall second, of one core's limit", []).append(
+            size / wall / top
+        )
+        fast, _ = spent(lambda: measure_artifact(large, Serialisation(Hash.BLAKE3)))
+        ours.setdefault("blake3: bytes a CPU second, of sha256's", []).append(cpu / fast)
+        theirs = asked(peer, HASHING, large, small)
+        if theirs:
+            name = "CPU seconds of model_signing, of ours"
+            ours.setdefault(name, []).append(theirs["cpu"] / cpu)
+            ours.setdefault("wall seconds of model_signing, of ours", []).append(
+                theirs["wall"] / wall
+            )
+    print(
+        f"\n{size >> 20} MiB in two files, {os.cpu_count()} cores, {limit() / 1e9:.2f} GB/s a core"
+    )
+    for label, ratios in ours.items():
+        told(label, ratios)
+
+
+def verifying(small: Path, signer: KeySigner, peer: Path | None) -> None:
+    """Compare how many small models are verified in a second of one core."""
+    signature, key = small.parent / "small.sig", small.parent / "small.pub"
+    signature.write_bytes(sign_model(measure_artifact(small), signer, name="small"))
+    key.write_bytes(signer.public_pem())
+    question = Question(Trusted.key(signer.public_pem()))
+    rates: list[float] = []
+    ratios: list[float] = []
+
+    def look() -> None:
+        for _ in range(LOOKS):
+            assert look_at(small, signature, question)[0].verified
+
+    for _ in range(ROUNDS):
+        cpu, _ = spent(look)
+        rates.append(LOOKS / cpu)
+        theirs = asked(peer, VERIFYING, small, signature, key, LOOKS)
+        if theirs:
+            ratios.append(theirs["cpu"] / cpu)
+    print(f"\n{sum(SMALL.values())} bytes in {len(SMALL)} files, P-256, whole verifications")
+    told("verifications a CPU second", rates)
+    if ratios:
+        told("CPU seconds of model_signing, of ours", ratios)
+
+
+def main() -> None:
+    """Compare, and print ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--environments", type=Path)
+    parser.add_argument("--megabytes", type=int, default=1024)
+    chosen = parser.parse_args()
+    print(" ".join(sys.argv))
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(scratch)
+        peer = environment(chosen.environments or place, "model_signing", PACKAGES)
+        half = chosen.megabytes << 19
+        large = write(place / "large", {"one.bin": half, "two.bin": half})
+        small = write(place / "small", SMALL)
+        signer = KeySigner(ec.derive_private_key(SEED, ec.SECP256R1()))
+        measure_artifact(large)
+        verifying(small, signer, peer)
+        hashing(large, small, 2 * half, peer)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""A harness for atheris, which looks for inputs by what code they reach.
+
+Run by hand for as long as wanted, `fuzz_with_atheris.py CORPUS -runs=1000000` for instance,
+with atheris and auditor installed. The folder CORPUS is filled with good bundles first.
+"""
+
+import sys
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["auditor.signatures"]):
+    from auditor.signatures import oms
+
+from authority_forge import MOMENT
+from bundle_mutations import BUNDLES, TRUST, means_the_same, says_the_same
+from signature_forge import FILES
+
+from auditor.signatures.profiles import Profile
+
+
+def look(raw: bytes) -> None:
+    """Anything but a verdict is a defect; so is a yes to what says something else."""
+    for profile in Profile:
+        found = oms.verify(raw, TRUST, FILES, moment=MOMENT, profile=profile)
+        if found.verified and not (says_the_same(raw) or means_the_same(raw)):
+            raise AssertionError(found)
+
+
+def main() -> None:
+    corpus = Path(sys.argv[1])
+    for number, raw in enumerate(BUNDLES):
+        (corpus / f"good-{number}.json").write_bytes(raw)
+    atheris.Setup(sys.argv, look)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
