@@ -57,7 +57,10 @@ requestAnimationFrame(() => requestAnimationFrame(() => done(
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.fetches,
-    pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="needs chromium and its driver"),
+    pytest.mark.skipif(
+        CHROMIUM is None or DRIVER is None,
+        reason="needs chromium and its driver (Debian: chromium, chromium-driver)",
+    ),
 ]
 
 
