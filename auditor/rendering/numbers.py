@@ -106,7 +106,9 @@ def figure(measurement: Measurement, limits: Iterable[float] = ()) -> Figure:
         parts += [(ends[0], ROUND_FLOOR), (ends[1], ROUND_CEILING)]
     digits = _digits(scale, parts, tuple(limits))
     texts = [scale.write(number, digits, how) for number, how in parts]
-    interval = f"{texts[1]}{DASH}{texts[2]}" if len(texts) > 1 else ""
+    # A dash between numbers below zero would read as one more sign.
+    between = " to " if any(text.startswith("-") for text in texts[1:]) else DASH
+    interval = between.join(texts[1:])
     return Figure(texts[0], interval, _sureness(measurement, interval=bool(interval)))
 
 

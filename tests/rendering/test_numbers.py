@@ -29,6 +29,7 @@ def as_share(text: str) -> Decimal:
         ),
         (share(0.9756, 0.9565, 0.9878), "98 % (95 %\N{EN DASH}99 %; 95 % confidence, n = 1000, Cl"),
         (share(0.9756, 0.9745, 0.9767), "97.6 % (97.4 %\N{EN DASH}97.7 %; 95 % confidence"),
+        (share(-0.02, -0.05, 0.01), "-2 % (-5 % to 1 %; 95 % confidence"),
         (share(1.0), "100 % (n = 1000)"),
         (share(0.123456), "12.35 % (n = 1000)"),
         (measured("provenance.signature", "verified", value=True, n=1), "yes (n = 1)"),
