@@ -174,10 +174,10 @@ def lineage(
     beside = {"artifact": request.artifact, "parent": request.parent, "recipe": request.recipe}
     edges |= {Edge(record_id, "used", item.digest, role) for role, item in beside.items() if item}
     edges |= {Edge(record_id, "used", item.digest, item.role) for item in request.datasets}
-    edges |= {
-        Edge(record_id, "used", item.identity, f"target:{name}")
-        for name, item in found.fingerprints.items()
-    }
+    papers = [f"sha256:{item.sha256}" for item in request.documents]
+    edges |= {Edge(record_id, "used", item, "document") for item in papers}
+    targets = found.fingerprints.items()
+    edges |= {Edge(record_id, "used", item.identity, f"target:{name}") for name, item in targets}
     edges |= {
         Edge(record_id, "wasDerivedFrom", digest, f"evidence:{item.observation.check}")
         for item in found.results

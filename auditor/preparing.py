@@ -151,6 +151,7 @@ def _request(
         parent=None if staged.materials.parent is None else staged.materials.parent.artifact,
         reference=file.reference,
         recipe=None if staged.materials.recipe is None else staged.materials.recipe.ref,
+        documents=tuple(item.file for item in staged.materials.supply.documents),
     )
 
 

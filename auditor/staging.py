@@ -1,7 +1,7 @@
 """Copy what an audit file names into folders of our own, and digest it on the way."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +12,12 @@ from auditor.domain.auditfiles import AuditFile
 from auditor.domain.privacy_claims import StatedClaim
 from auditor.domain.recipes import RecipeRef, RecipeSource
 from auditor.domain.requests import InputFile
+from auditor.domain.supplies import Given, Part, Supply, SupplyDocument, given_files
 from auditor.domain.twins import TwinKind, TwinSource
 from auditor.engines.openers import Materials, Staged
 from auditor.errors import AuditFileError
 from auditor.signing.artifacts import stage_artifact
+from auditor.supplying import read_documents
 
 MADE_BY = {
     "signature": "Make it with `auditor sign`",
@@ -38,15 +40,14 @@ def stage_all(file: AuditFile, locate: Locate, loaded: LoadedDatasets, root: Pat
     """Copy artifact, twin and recipe below ``root``, each into a folder of its own, and digest
     them.
     """
-    folder, apart, before, lessons = (root / name for name in FOLDERS)
-    for place in (folder, apart, before, lessons):
-        place.mkdir()
+    folder, apart, before, lessons = _folders(root)
     artifact, files = _stage(file, locate, folder)
     parent, given_before = _parent(file, locate, before)
     signature, signed = _signature(file, locate)
     twin, given = _twin(file, locate, apart)
     claim, claimed = _privacy_claim(file, locate)
     recipe, taught = _recipe(file, locate, lessons)
+    documents, papers = _documents(file, locate, artifact)
     materials = Materials(
         artifact=artifact,
         staged=folder,
@@ -64,9 +65,43 @@ def stage_all(file: AuditFile, locate: Locate, loaded: LoadedDatasets, root: Pat
         reference=file.reference,
         recipe=recipe,
         privacy_claim=claim,
+        supply=Supply(documents, _given(artifact, parent, recipe, loaded)),
     )
-    inputs = (*files, *signed, *given, *given_before, *taught, *claimed, *loaded.inputs)
+    inputs = (*files, *signed, *given, *given_before, *taught, *claimed, *papers, *loaded.inputs)
     return StagedFiles(materials, inputs)
+
+
+def _folders(root: Path) -> Iterator[Path]:
+    for name in FOLDERS:
+        (root / name).mkdir()
+        yield root / name
+
+
+def _documents(
+    file: AuditFile, locate: Locate, artifact: Artifact | None
+) -> tuple[tuple[SupplyDocument, ...], tuple[InputFile, ...]]:
+    found = read_documents(file, locate, () if artifact is None else artifact.files)
+    return tuple(item.document for item in found), tuple(item.input for item in found)
+
+
+def _given(
+    artifact: Artifact | None,
+    parent: Staged | None,
+    recipe: RecipeSource | None,
+    loaded: LoadedDatasets,
+) -> tuple[Given, ...]:
+    """List all that documents may speak of: each file, and several files by their one digest."""
+    found: list[Given] = []
+    if artifact is not None:
+        found += given_files(Part.MODEL, artifact.files, artifact.digest)
+    if parent is not None:
+        found += given_files(Part.BASE_MODEL, parent.artifact.files, parent.artifact.digest)
+    if recipe is not None:
+        code = recipe.ref.digest.removeprefix("sha256:")
+        found.append(Given(Part.CODE, recipe.path.name, code))
+    for role, dataset in loaded.datasets.items():
+        found += given_files(Part(role.value), dataset.files, dataset.digest)
+    return tuple(found)
 
 
 def _stage(

@@ -205,10 +205,12 @@ class Workplace:
         """
         self.store.blobs.put(prepared.file.raw)
         self.store.blobs.put(canonical(prepared.policy.document))
-        artifact = prepared.file.model.artifact
+        artifact, found = prepared.file.model.artifact, prepared.request.documents
         for item in prepared.request.inputs:
-            staged = item.path == artifact
-            path = prepared.materials.staged / item.file.name if staged else locate(item.path)
+            path = locate(item.path)
+            if item.path == artifact:
+                beside = path.parent if item.file in found else prepared.materials.staged
+                path = beside / item.file.name
             if path.is_dir():
                 path /= item.file.name.removeprefix(f"{item.path.rstrip('/')}/")
             if self.store.blobs.put_file(path) != f"sha256:{item.file.sha256}":

@@ -36,6 +36,7 @@ class Need(StrEnum):
     CLAIMS = "claims"
     RECIPE = "recipe"
     PRIVACY_CLAIM = "privacy_claim"
+    DOCUMENTS = "documents"
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ def read_request(part: Part) -> AuditRequest:
         parent=_parent(part, name, version),
         reference=read_target(part.part("reference")) if part.value.get("reference") else None,
         recipe=_recipe(part.part("recipe")) if part.value.get("recipe") else None,
+        documents=part.list_of("documents", _file) if part.value.get("documents") else (),
     )
 
 

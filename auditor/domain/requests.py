@@ -58,7 +58,7 @@ class AuditRequest:
     ``artifact`` is ``None`` in a predictions-only audit; then ``name`` and ``version`` still say
     which model made the predictions. Where they were named, ``parent`` is the model that the
     artifact was made from, ``reference`` the target to compare with, ``recipe`` the code that
-    trains.
+    trains, ``documents`` what came with the model and speaks of its parts.
     """
 
     name: str
@@ -78,6 +78,7 @@ class AuditRequest:
     parent: Artifact | None = None
     reference: TargetSpec | None = None
     recipe: RecipeRef | None = None
+    documents: tuple[FileDigest, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -120,4 +121,6 @@ class AuditRequest:
             found["reference"] = self.reference.to_json()
         if self.recipe is not None:
             found["recipe"] = self.recipe.to_json()
+        if self.documents:
+            found["documents"] = [file.to_json() for file in self.documents]
         return found

@@ -18,6 +18,7 @@ from auditor.domain.privacy_claims import StatedClaim
 from auditor.domain.readings import Gap
 from auditor.domain.recipes import Recipe, RecipeSource
 from auditor.domain.subjects import permutation
+from auditor.domain.supplies import Supply
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, InputSpace, Task
 from auditor.domain.twins import TwinSource
@@ -75,7 +76,8 @@ class Materials:
     """All that an audit brings to a target: the staged artifact, the data, the task.
 
     ``parent`` is what the artifact was made from; ``reference`` is where the artifact itself is
-    run to compare with; ``recipe`` is the code that trains as it was trained.
+    run to compare with; ``recipe`` is the code that trains as it was trained; ``supply`` is what
+    came with the artifact and speaks of its parts.
     """
 
     artifact: Artifact | None
@@ -94,6 +96,7 @@ class Materials:
     reference: TargetSpec | None = None
     privacy_claim: StatedClaim | None = None
     recipe: RecipeSource | None = None
+    supply: Supply = field(default_factory=Supply)
 
     @property
     def deployed(self) -> Staged | None:
