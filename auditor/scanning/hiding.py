@@ -1,6 +1,6 @@
 """What an ONNX file carries that its model does not need, or that two readers take differently."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import onnx
 from onnx import TensorProto
@@ -20,7 +20,7 @@ LEAST_HIDDEN = 2**20
 LEAST_NOTED = 2**10
 """Exporters leave small constants behind; from so many numbers on that is worth a note."""
 CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
-BITS = {
+BITS: Mapping[int, int] = {
     TensorProto.UNDEFINED: 0, TensorProto.FLOAT: 32, TensorProto.UINT8: 8, TensorProto.INT8: 8,
     TensorProto.UINT16: 16, TensorProto.INT16: 16, TensorProto.INT32: 32, TensorProto.INT64: 64,
     TensorProto.BOOL: 8, TensorProto.FLOAT16: 16, TensorProto.DOUBLE: 64, TensorProto.UINT32: 32,

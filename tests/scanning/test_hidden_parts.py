@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -55,8 +56,8 @@ def test_real_models_have_nothing_in_them(path: Path) -> None:
 def test_every_kind_of_number_has_the_size_that_its_shape_says(
     tmp_path: Path, dtype: int, count: int
 ) -> None:
-    values = ["a", "b", "c"] if dtype == TensorProto.STRING else [0] * count
-    typed = helper.make_tensor("t", dtype, [count], values)
+    zeros: Any = ["a", "b", "c"] if dtype == TensorProto.STRING else [0] * count
+    typed = helper.make_tensor("t", dtype, [count], zeros)
     assert scan(tmp_path, using(typed)) == []
     if dtype not in {TensorProto.STRING, TensorProto.INT4}:
         raw = numpy_helper.from_array(numpy_helper.to_array(typed), "r")
