@@ -7,6 +7,7 @@ from rendering_records import FAILING, inputs_of
 from auditor.domain.canonical import Json
 from auditor.domain.findings import Finding
 from auditor.domain.readings import Measurement, Unit
+from auditor.domain.record_json import read_record
 from auditor.domain.verdicts import Outcome
 from auditor.rendering.report import render_html
 from auditor.rendering.summary import render_markdown
@@ -51,7 +52,8 @@ def pages(first: Measurement, *others: Measurement) -> tuple[str, str]:
         readings=(place,),
     )
     readings = (*FAILING.readings, first, *others)
-    inputs = inputs_of(replace(FAILING, readings=readings, findings=(finding,)))
+    record = replace(FAILING, readings=readings, findings=(finding,))
+    inputs = inputs_of(read_record(record.canonical()))
     return render_html(inputs), render_markdown(inputs)
 
 
@@ -63,6 +65,14 @@ def test_a_contradicted_input_is_told_with_its_document_and_its_standing() -> No
         assert "training train.csv was given with" in page
         assert "declared by nobody in particular" in page
         assert "Of 4 documents, 3" in page
+
+
+def test_where_nothing_is_vouched_for_the_unsigned_documents_are_why() -> None:
+    unsigned = reading("provenance.lineage/unsigned", 4)
+    page, _ = pages(
+        reading("provenance.lineage/confirmed_signed", 0, inputs=[], in_all=0), unsigned
+    )
+    assert "Of 4 documents, 4 stand under no signature" in page
 
 
 def test_where_every_document_is_signed_nothing_is_said_of_nobody() -> None:

@@ -6,7 +6,7 @@ from typing import TypeAlias
 from auditor.domain.canonical import Json
 from auditor.domain.readings import Measurement
 from auditor.rendering.numbers import count, scalar
-from auditor.rendering.stories.story import Cure, Part, Scene
+from auditor.rendering.stories.story import Cure, Part, Scene, number_of
 
 LINEAGE, ARTIFACT = "provenance.lineage", "provenance.artifact"
 MOST_TOLD = 10
@@ -82,10 +82,11 @@ def _paper(item: Mapping[str, Json]) -> str:
 def _nobody(scene: Scene) -> Iterator[str]:
     """Say that documents without a signature that holds speak for nobody in particular."""
     m = scene.figure(LINEAGE, "unsigned")
-    if m is not None and isinstance(m.value, int) and m.value:
+    unsigned = number_of(m)
+    if m is not None and unsigned:
         yield (
-            f"Of {count(m.n)} documents, {count(m.value)} stand under no signature that was found "
-            "to hold: what they declare is declared by nobody in particular."
+            f"Of {count(m.n)} documents, {count(int(unsigned))} stand under no signature that was "
+            "found to hold: what they declare is declared by nobody in particular."
         )
 
 
