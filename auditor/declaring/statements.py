@@ -6,7 +6,9 @@ https://slsa.dev/spec/v0.2/provenance and the OpenSSF Model Signing specificatio
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+from auditor.declaring.cyclonedx import read_bom
 from auditor.declaring.declarations import (
     SHA256,
     Declaration,
@@ -27,6 +29,7 @@ from auditor.domain.supplies import Part
 TYPES = ("https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1")
 SLSA_V1 = "https://slsa.dev/provenance/v1"
 SLSA_V0_2 = "https://slsa.dev/provenance/v0.2"
+CYCLONEDX = "https://cyclonedx.org/bom"
 MODEL_SIGNATURE = "https://model_signing/signature/v1.0"
 _KINDS = {
     SLSA_V1: Kind.SLSA_V1,
@@ -40,7 +43,8 @@ def read_statement(found: Mapping[str, object]) -> Declaration:
     """Read a statement. Raises ``MalformedError``.
 
     Its subjects are taken for the model's files. What was built from is an input of unsaid kind:
-    SLSA names no role for a material.
+    SLSA names no role for a material. A bill of materials may be the predicate, as signing tools
+    put it there.
     """
     if found.get("_type") not in TYPES:
         raise MalformedError(Fault.VERSION, f"_type is {clean(found.get('_type'))!a}")
@@ -52,6 +56,9 @@ def read_statement(found: Mapping[str, object]) -> Declaration:
     if kind is Kind.MODEL_SIGNATURE:
         return Declaration(kind, bounded(_resources(predicate)))
     subjects = _subjects(found)
+    if predicate_type.startswith(CYCLONEDX):
+        bill = read_bom(predicate)
+        return replace(bill, declared=bounded([*subjects, *bill.declared]))
     if kind is Kind.SLSA_V1:
         materials, about = _slsa_v1(predicate)
     elif kind is Kind.SLSA_V0_2:

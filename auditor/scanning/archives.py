@@ -10,8 +10,9 @@ import numpy as np
 
 from auditor.scanning.pickles import looks_like_pickle, scan_pickle, starts_like_pickle
 from auditor.scanning.streams import STREAMS, unpack
+from auditor.scanning.tars import MAGIC, MAGIC_AT, open_tar
 from auditor.scanning.unsafe import Unsafe, UnsafeCode, shown
-from auditor.scanning.zips import END, MOST_END, MOST_RATIO, open_members
+from auditor.scanning.zips import END, MOST_END, MOST_RATIO, Member, open_members
 
 MOST_DEPTH = 3
 PICKLE_SUFFIXES = frozenset({".pkl", ".pickle", ".joblib"})
@@ -31,7 +32,7 @@ _ZLIB = (b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")
 
 
 def kind_of(raw: bytes, name: str) -> str:
-    """Return what a file is: ``zip``, ``hdf5``, ``npy``, ``pickle``, a compression, ``unknown``."""
+    """Return what a file is: ``zip``, ``tar``, ``hdf5``, ``npy``, ``pickle``, a compression..."""
     for head, kind in _HEADS:
         if raw.startswith(head):
             return kind
@@ -43,6 +44,8 @@ def kind_of(raw: bytes, name: str) -> str:
         return "pickle"
     if suffix in ARCHIVE_SUFFIXES and END in raw[-MOST_END:]:
         return "zip"  # readers look for its end, whatever stands before it
+    if raw[MAGIC_AT : MAGIC_AT + len(MAGIC)] == MAGIC:
+        return "tar"
     if raw[4:8] == b"TFL3":
         return "tflite"
     if raw[8:9] == b"{" and int.from_bytes(raw[:8], "little") <= len(raw):
@@ -57,8 +60,8 @@ def scan_other(raw: bytes, where: str, kind: str, depth: int = 0) -> tuple[Unsaf
     """
     if kind in STREAMS:
         return tuple(_scan_compressed(raw, where, kind, depth))
-    if kind == "zip":
-        return tuple(_scan_zip(raw, where, depth))
+    if kind in _PACKED:
+        return tuple(_scan_members(raw, where, kind, depth))
     scan = _SCANS.get(kind)
     return () if scan is None else tuple(scan(raw, where))
 
@@ -86,12 +89,12 @@ def _scan_npy(raw: bytes, where: str) -> Iterator[Unsafe]:
         yield from scan_pickle(stream.read(), where)
 
 
-def _scan_zip(raw: bytes, where: str, depth: int) -> Iterator[Unsafe]:
+def _scan_members(raw: bytes, where: str, kind: str, depth: int) -> Iterator[Unsafe]:
     if depth >= MOST_DEPTH:
         what = f"archives inside archives, more than {MOST_DEPTH} deep"
         yield Unsafe(UnsafeCode.ARCHIVE_NESTED, where, what)
         return
-    for item in open_members(raw, where):
+    for item in _PACKED[kind](raw, where):
         if isinstance(item, Unsafe):
             yield item
         elif _LAMBDA.search(item.raw):
@@ -125,6 +128,10 @@ def _kind_unpacked(raw: bytes) -> str:
     return "pickle" if kind == "unknown" and starts_like_pickle(raw) else kind
 
 
+_PACKED: Mapping[str, Callable[[bytes, str], Iterator[Unsafe | Member]]] = {
+    "zip": open_members,
+    "tar": open_tar,
+}
 _SCANS: Mapping[str, Callable[[bytes, str], Iterator[Unsafe]]] = {
     "pickle": scan_pickle,
     "npy": _scan_npy,

@@ -17,6 +17,8 @@ from auditor.scanning.unsafe import Unsafe, UnsafeCode, shown
 from auditor.scanning.zips import MOST_MEMBER
 
 ONNX = ".onnx"
+HEAD = 512
+"""Enough first bytes to tell every kind of file, tar archives among them."""
 MOST_ENTRIES = 1000
 MOST_PARSED = 2**31 - 1
 """Protobuf refuses more; larger models keep their weights in external data."""
@@ -74,7 +76,7 @@ def _scan_beside(path: Path, name: str) -> tuple[Unsafe, ...]:
             return ()
         # Weights stay where they lie: only what its first bytes or its name give away is read.
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            head = mapped[:64]
+            head = mapped[:HEAD]
             known = kind_of(head, name) != "unknown" or starts_like_pickle(head)
             if not known and path.suffix.lower() not in ARCHIVE_SUFFIXES:
                 return ()

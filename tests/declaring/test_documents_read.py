@@ -92,6 +92,19 @@ def test_a_bill_of_materials_declares_model_ancestor_and_data(version: str) -> N
     assert told.declaration.about["other_components"] == 1
 
 
+def test_a_bill_of_materials_can_be_signed_as_the_predicate_of_a_statement() -> None:
+    statement = slsa_v1() | {"predicateType": "https://cyclonedx.org/bom", "predicate": bom()}
+    told = read(bundled(statement), key=KEY)
+    assert told.declaration.kind is Kind.CYCLONEDX
+    assert told.signed.standing is Standing.VERIFIED
+    assert declared(told) == [
+        (Part.MODEL, "model.onnx", hexed("model")),
+        *declared(read(dumped(bom()))),
+    ]
+    broken = statement | {"predicate": bom("1.4")}
+    assert codes(read(bundled(broken), key=KEY)) == ["VERSION"]
+
+
 def test_the_only_model_among_the_components_is_the_model() -> None:
     document = bom()
     model = document["metadata"]["component"]

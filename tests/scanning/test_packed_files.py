@@ -7,6 +7,7 @@ import lzma
 import os
 import pickle
 import struct
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -152,6 +153,52 @@ def test_archives_without_end_are_not_followed() -> None:
 
 def test_code_of_torchscript_is_found() -> None:
     assert codes(zipped({"m/code/__torch__.py": b"def forward(self): ..."})) == ["SCRIPT"]
+
+
+def tarred(*members: tuple[str, bytes, bytes], target: str = "") -> bytes:
+    """A tar archive of members by name, kind and content."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for name, kind, raw in members:
+            info = tarfile.TarInfo(name)
+            info.type, info.size, info.linkname = kind, len(raw), target
+            archive.addfile(info, io.BytesIO(raw))
+    return stream.getvalue()
+
+
+FILE = tarfile.REGTYPE
+
+
+@pytest.mark.parametrize(
+    ("raw", "found"),
+    [
+        (tarred((".", tarfile.DIRTYPE, b""), ("./m/w.bin", FILE, b"weights")), []),
+        (tarred(("../evil", FILE, b"1")), ["ARCHIVE_PATH"]),
+        (tarred(("/evil", FILE, b"1")), ["ARCHIVE_PATH"]),
+        (tarred(("a", FILE, b"1"), ("a", FILE, b"2")), ["ARCHIVE_TWICE"]),
+        (tarred(("a", tarfile.SYMTYPE, b""), target="/etc/passwd"), ["ARCHIVE_LINK"]),
+        (tarred(("a", tarfile.LNKTYPE, b""), target="/etc/passwd"), ["ARCHIVE_LINK"]),
+        (tarred(("a", tarfile.FIFOTYPE, b"")), ["ARCHIVE_LINK"]),
+        (tarred(("a.pkl", FILE, PICKLED)), ["PICKLE", "PICKLE_GLOBAL"]),
+        (tarred(("a", FILE, b"1"))[:700], ["UNREADABLE"]),
+    ],
+)
+def test_the_members_of_a_tar_archive_are_looked_at(raw: bytes, found: list[str]) -> None:
+    assert codes(raw, "m.nemo") == found
+
+
+def test_a_compressed_tar_archive_is_looked_into() -> None:
+    raw = gzip.compress(tarred(("../a.pkl", FILE, PICKLED)))
+    kinds = ["COMPRESSED", "ARCHIVE_PATH", "PICKLE", "PICKLE_GLOBAL"]
+    assert codes(raw, "m.tar.gz") == kinds
+
+
+TARRED = tarred(("m/a.pkl", FILE, PICKLED), ("b", tarfile.SYMTYPE, b""), target="a")
+
+
+@given(st.integers(0, len(TARRED) - 1), st.binary(min_size=1, max_size=4))
+def test_no_change_of_a_tar_archive_crashes_the_scan(at: int, value: bytes) -> None:
+    codes(patched(TARRED, at, value))
 
 
 PACKS: dict[str, Callable[[bytes], bytes]] = {
