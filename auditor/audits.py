@@ -197,6 +197,7 @@ def _used(request: AuditRequest) -> Iterator[tuple[str, str]]:
     }
     yield from ((item.digest, role) for role, item in beside.items() if item)
     yield from ((item.digest, item.role) for item in request.datasets)
+    yield from ((f"sha256:{item.sha256}", "document") for item in request.documents)
     if request.shadows is not None:
         yield from ((digest, "shadow") for digest in request.shadows.models)
         yield request.shadows.inclusion, "inclusion"

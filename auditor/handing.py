@@ -1,4 +1,4 @@
-"""Copy what an owner hands over beside the model: ready shadow models, and a generator."""
+"""Take what an owner hands over beside the model: shadow models, a generator, documents."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,14 @@ from auditor.datasets.inclusion import read_inclusion
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.auditfiles import AuditFile, ShadowsSection
 from auditor.domain.datasets import Dataset, Role
+from auditor.domain.recipes import RecipeSource
 from auditor.domain.requests import InputFile
 from auditor.domain.shadows import FEWEST, Include, ShadowsRef
+from auditor.domain.supplies import Given, Part, Supply, given_files
 from auditor.engines.openers import ShadowsSource, Staged
 from auditor.errors import AuditFileError
 from auditor.signing.artifacts import stage_artifact
+from auditor.supplying import read_documents
 
 Inputs = tuple[InputFile, ...]
 ANY = "*.onnx"
@@ -32,6 +35,33 @@ class _Model:
     path: Path
     written: str
     below: str = ""
+
+
+def stage_documents(
+    file: AuditFile,
+    locate: Locate,
+    code: tuple[Artifact | None, Staged | None, RecipeSource | None],
+    datasets: Mapping[Role, Dataset],
+) -> tuple[Supply, Inputs]:
+    """Read the documents that came with the model, and list all that they may speak of.
+
+    ``code`` is the artifact, what it was made from, and the recipe. Raises ``AuditFileError`` for a
+    document that is named and is not there.
+    """
+    artifact, parent, recipe = code
+    found = read_documents(file, locate, () if artifact is None else artifact.files)
+    parts: list[Given] = []
+    if artifact is not None:
+        parts += given_files(Part.MODEL, artifact.files, artifact.digest)
+    if parent is not None:
+        parts += given_files(Part.BASE_MODEL, parent.artifact.files, parent.artifact.digest)
+    if recipe is not None:
+        digest = recipe.ref.digest.removeprefix("sha256:")
+        parts.append(Given(Part.CODE, recipe.path.name, digest))
+    for role, dataset in datasets.items():
+        parts += given_files(Part(role.value), dataset.files, dataset.digest)
+    supply = Supply(tuple(item.document for item in found), tuple(parts))
+    return supply, tuple(item.input for item in found)
 
 
 def stage_generator(file: AuditFile, locate: Locate, folder: Path) -> tuple[Staged | None, Inputs]:

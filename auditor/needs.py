@@ -77,6 +77,8 @@ def _look_for(need: Need, subject: Subject) -> Gap | None:  # noqa: C901 -- one 
             return None if labelled else without_labels(Role.EVALUATION)
         case Need.GROUPS:
             return None if evaluation is not None and evaluation.groups else _NO_GROUPS
+        case Need.DOCUMENTS:
+            return None if subject.supply.documents else _NO_DOCUMENTS
         case Need.PARENT:
             return None if subject.parent.about else NO_PARENT
         case Need.TRAINING | Need.REFERENCE | Need.PRODUCTION | Need.POPULATION | Need.CLAIMS:
@@ -149,6 +151,12 @@ NO_PARENT = Gap(
     reason=Reason.NEEDS_PARENT,
     detail="The audit names no model that this one was made from.",
     cure="Name it under model.parent in the audit file.",
+)
+_NO_DOCUMENTS = Gap(
+    reason=Reason.NEEDS_DOCUMENTS,
+    detail="No document that declares the model's inputs was named, and none lies beside it.",
+    cure="Name SLSA provenance, a CycloneDX bill of materials, Croissant metadata or a model card "
+    "under model.documents in the audit file.",
 )
 _UNDECLARED = {
     **{Need(role.value): gap for role, gap in ABSENT.items()},

@@ -158,6 +158,7 @@ def _request(
         recipe=None if brought.recipe is None else brought.recipe.ref,
         shadows=None if brought.shadows is None else brought.shadows.ref,
         generator=None if brought.generator is None else brought.generator.artifact,
+        documents=tuple(item.file for item in brought.supply.documents),
     )
 
 

@@ -1,6 +1,7 @@
 """Copy what an audit file names into folders of our own, and digest it on the way."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from auditor.domain.requests import InputFile
 from auditor.domain.twins import TwinKind, TwinSource
 from auditor.engines.openers import Materials, Staged
 from auditor.errors import AuditFileError
-from auditor.handing import stage_generator, stage_shadows
+from auditor.handing import stage_documents, stage_generator, stage_shadows
 from auditor.signing.artifacts import measure_as_signed, stage_artifact
 
 MADE_BY = {
@@ -37,10 +38,7 @@ class StagedFiles:
 
 def stage_all(file: AuditFile, locate: Locate, loaded: LoadedDatasets, root: Path) -> StagedFiles:
     """Copy what is named below ``root``, each model into a folder of its own, and digest it."""
-    places = [root / name for name in FOLDERS]
-    for place in places:
-        place.mkdir()
-    folder, apart, before, lessons, alike, making = places
+    folder, apart, before, lessons, alike, making = _folders(root)
     artifact, files = _stage(file, locate, folder)
     parent, given_before = _parent(file, locate, before)
     signature, signed = _signature(file, locate, folder, artifact)
@@ -49,6 +47,7 @@ def stage_all(file: AuditFile, locate: Locate, loaded: LoadedDatasets, root: Pat
     recipe, taught = _recipe(file, locate, lessons)
     shadows, trained = stage_shadows(file, locate, loaded.datasets, alike)
     generator, drawn = stage_generator(file, locate, making)
+    supply, papers = stage_documents(file, locate, (artifact, parent, recipe), loaded.datasets)
     materials = _declared(file, loaded)(
         artifact=artifact,
         staged=folder,
@@ -59,8 +58,9 @@ def stage_all(file: AuditFile, locate: Locate, loaded: LoadedDatasets, root: Pat
         shadows=shadows,
         generator=generator,
         privacy_claim=claim,
+        supply=supply,
     )
-    beside = (*signed, *given, *given_before, *taught, *claimed, *trained, *drawn)
+    beside = (*signed, *given, *given_before, *taught, *claimed, *trained, *drawn, *papers)
     return StagedFiles(materials, (*files, *beside, *loaded.inputs))
 
 
@@ -78,6 +78,12 @@ def _declared(file: AuditFile, loaded: LoadedDatasets) -> partial[Materials]:
         population=file.population,
         reference=file.reference,
     )
+
+
+def _folders(root: Path) -> Iterator[Path]:
+    for name in FOLDERS:
+        (root / name).mkdir()
+        yield root / name
 
 
 def _stage(

@@ -197,9 +197,11 @@ class Workplace:
         """
         self.store.blobs.put(prepared.file.raw)
         self.store.blobs.put(canonical(prepared.policy.document))
-        copies = prepared.materials.copies
+        copies, papers = prepared.materials.copies, prepared.request.documents
         for item in prepared.request.inputs:
             path = copies.get(item.file.sha256) or locate(item.path)
+            if item.path == prepared.file.model.artifact and item.file in papers:
+                path = locate(item.path).parent / item.file.name
             if path.is_dir():
                 path /= item.file.name.removeprefix(f"{item.path.rstrip('/')}/")
             if self.store.blobs.put_file(path) != f"sha256:{item.file.sha256}":

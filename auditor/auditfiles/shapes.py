@@ -14,6 +14,7 @@ from auditor.auditfiles.words import (
     Labels,
     Leave,
     LocalPath,
+    LocalPaths,
     Names,
     Number,
     Paths,
@@ -50,6 +51,7 @@ class ModelShape(Section):
     trust: Unsupported = None
     twin: LocalPath = "auto"
     parent: LocalPath | None = None
+    documents: LocalPaths | None = None
     tags: Names = ()
 
     def section(self) -> ModelSection:
@@ -62,6 +64,7 @@ class ModelShape(Section):
             key=self.key,
             twin=self.twin,
             parent=self.parent,
+            documents=self.documents,
             tags=self.tags,
         )
 

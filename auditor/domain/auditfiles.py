@@ -13,7 +13,8 @@ from auditor.domain.tasks import Output
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSection:
     """The model as declared. Paths are as written; ``artifact`` is ``None`` in a
-    predictions-only audit.
+    predictions-only audit. ``documents`` are those that speak of the model's parts; ``None`` leaves
+    it to what is found beside the artifact.
     """
 
     name: str
@@ -23,6 +24,7 @@ class ModelSection:
     key: str | None = None
     twin: str = "auto"
     parent: str | None = None
+    documents: tuple[str, ...] | None = None
     tags: tuple[str, ...] = ()
 
 

@@ -38,6 +38,7 @@ class Need(StrEnum):
     SHADOWS = "shadows"
     GENERATOR = "generator"
     PRIVACY_CLAIM = "privacy_claim"
+    DOCUMENTS = "documents"
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ class Reason(StrEnum):
     NEEDS_PRODUCTION_DATA = "needs_production_data"
     NEEDS_POPULATION = "needs_population"
     NEEDS_CLAIMS = "needs_claims"
+    NEEDS_DOCUMENTS = "needs_documents"
     NEEDS_RECIPE = "needs_recipe"
     NEEDS_SHADOWS = "needs_shadows"
     NEEDS_GENERATOR = "needs_generator"

@@ -34,6 +34,7 @@ def read_request(part: Part) -> AuditRequest:
         recipe=_recipe(part.part("recipe")) if part.value.get("recipe") else None,
         shadows=_shadows(part.part("shadows")) if part.value.get("shadows") else None,
         generator=_model(part, "generator", name, version),
+        documents=part.list_of("documents", _file) if part.value.get("documents") else (),
     )
 
 

@@ -59,7 +59,8 @@ class AuditRequest:
     ``artifact`` is ``None`` in a predictions-only audit; then ``name`` and ``version`` still say
     which model made the predictions. Where they were named, ``parent`` is the model that the
     artifact was made from, ``reference`` the target to compare with, ``recipe`` the code that
-    trains, ``shadows`` models that were trained so, ``generator`` what makes rows.
+    trains, ``shadows`` models that were trained so, ``generator`` what makes rows, ``documents``
+    what came with the model and speaks of its parts.
     """
 
     name: str
@@ -81,6 +82,7 @@ class AuditRequest:
     recipe: RecipeRef | None = None
     shadows: ShadowsRef | None = None
     generator: Artifact | None = None
+    documents: tuple[FileDigest, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -126,4 +128,6 @@ class AuditRequest:
             found["recipe"] = self.recipe.to_json()
         if self.shadows is not None:
             found["shadows"] = self.shadows.to_json()
+        if self.documents:
+            found["documents"] = [file.to_json() for file in self.documents]
         return found

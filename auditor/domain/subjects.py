@@ -23,6 +23,7 @@ from auditor.domain.privacy_claims import NO_PRIVACY_CLAIM, StatedClaim
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.recipes import NO_RECIPE, Recipe
 from auditor.domain.shadows import NO_SHADOWS, ShadowModels
+from auditor.domain.supplies import Supply
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Classification, Floats, InputSpace, Regression, Task
 
@@ -79,6 +80,7 @@ class Subject:
     because its operators run elsewhere. ``target`` is the target as declared.
     ``recipe`` trains as the artifact was trained, where the owner gives leave; ``shadows`` are
     models that the owner trained so, ``generator`` makes rows as an attacker may know them.
+    ``supply`` is what came with the model and speaks of its parts, and the parts themselves.
     ``claims`` are what the owner says of the model, ``privacy_claim`` what of its training,
     ``population`` whom it is for: the share of
     each level of a column. ``show_examples`` is the owner's leave to keep rows of the data in the
@@ -109,6 +111,7 @@ class Subject:
     claims: Mapping[str, Json] = field(default_factory=dict)
     population: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     privacy_claim: StatedClaim | Gap = NO_PRIVACY_CLAIM
+    supply: Supply = field(default_factory=Supply)
     show_examples: bool = False
     progress: Progress = silent
     clean: dict[Role, Floats] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from auditor.domain.readings import Gap
 from auditor.domain.recipes import Recipe, RecipeSource
 from auditor.domain.shadows import Include, ShadowsRef
 from auditor.domain.subjects import permutation
+from auditor.domain.supplies import Supply
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, InputSpace, Task
 from auditor.domain.twins import TwinSource
@@ -95,7 +96,7 @@ class Materials:
     ``parent`` is what the artifact was made from; ``reference`` is where the artifact itself is
     run to compare with; ``recipe`` is the code that trains as it was trained, ``shadows`` are
     models that were, ``generator`` makes rows; nobody opens it unless a check of the audit
-    ``wants_generator``.
+    ``wants_generator``; ``supply`` is what came with the artifact and speaks of its parts.
     """
 
     artifact: Artifact | None
@@ -117,6 +118,7 @@ class Materials:
     shadows: ShadowsSource | None = None
     generator: Staged | None = None
     wants_generator: bool = True
+    supply: Supply = field(default_factory=Supply)
 
     @property
     def deployed(self) -> Staged | None:

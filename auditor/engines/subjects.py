@@ -73,6 +73,7 @@ def _brought(spec: TargetSpec, materials: Materials) -> partial[Subject]:
         claims=materials.claims,
         population=materials.population,
         privacy_claim=materials.privacy_claim or NO_PRIVACY_CLAIM,
+        supply=materials.supply,
         target=spec,
     )
 

@@ -1,39 +1,22 @@
 """Files that are no ONNX model: told apart by their first bytes, and read without loading them."""
 
 import io
-import lzma
 import re
-import stat
-import struct
 import tokenize
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from auditor.scanning.paths import inside
-from auditor.scanning.pickles import looks_like_pickle, scan_pickle
+from auditor.scanning.pickles import looks_like_pickle, scan_pickle, starts_like_pickle
+from auditor.scanning.streams import STREAMS, unpack
+from auditor.scanning.tars import MAGIC, MAGIC_AT, open_tar
 from auditor.scanning.unsafe import Unsafe, UnsafeCode, shown
+from auditor.scanning.zips import END, MOST_END, MOST_RATIO, Member, open_members
 
-MOST_MEMBER = 2**30
-"""The most bytes of one archive member, or of one pickle, that are read."""
-MOST_RATIO = 1000
-"""Deflate cannot do better than 1032:1, and weights come nowhere near."""
+MOST_DEPTH = 3
 PICKLE_SUFFIXES = frozenset({".pkl", ".pickle", ".joblib"})
-_ENCRYPTED = 0x1
-_BROKEN_ARCHIVE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-    OSError,
-    EOFError,
-)
+ARCHIVE_SUFFIXES = frozenset({".zip", ".pt", ".pth", ".npz", ".keras"})
 _BROKEN_ARRAY = (ValueError, TypeError, SyntaxError, EOFError, OverflowError, tokenize.TokenError)
 _LAMBDA = re.compile(rb'"class_name"\s*:\s*"Lambda"')
 _HEADS: tuple[tuple[bytes, str], ...] = (
@@ -45,12 +28,11 @@ _HEADS: tuple[tuple[bytes, str], ...] = (
     (b"BZh", "bzip2"),
     (b"\xfd7zXZ\x00", "xz"),
 )
-_COMPRESSED = frozenset({"gzip", "bzip2", "xz", "zlib"})
 _ZLIB = (b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")
 
 
 def kind_of(raw: bytes, name: str) -> str:
-    """Return what a file is: ``zip``, ``hdf5``, ``npy``, ``pickle``, a compression, ``unknown``."""
+    """Return what a file is: ``zip``, ``tar``, ``hdf5``, ``npy``, ``pickle``, a compression..."""
     for head, kind in _HEADS:
         if raw.startswith(head):
             return kind
@@ -60,6 +42,10 @@ def kind_of(raw: bytes, name: str) -> str:
     # Pickles of protocol 0 and 1 have no head, so that the name has to tell.
     if looks_like_pickle(raw) or suffix in PICKLE_SUFFIXES:
         return "pickle"
+    if suffix in ARCHIVE_SUFFIXES and END in raw[-MOST_END:]:
+        return "zip"  # readers look for its end, whatever stands before it
+    if raw[MAGIC_AT : MAGIC_AT + len(MAGIC)] == MAGIC:
+        return "tar"
     if raw[4:8] == b"TFL3":
         return "tflite"
     if raw[8:9] == b"{" and int.from_bytes(raw[:8], "little") <= len(raw):
@@ -67,11 +53,15 @@ def kind_of(raw: bytes, name: str) -> str:
     return "unknown"
 
 
-def scan_other(raw: bytes, where: str, kind: str) -> tuple[Unsafe, ...]:
-    """Say what a file that is no ONNX model may do on loading."""
-    if kind in _COMPRESSED:
-        what = f"a {kind} stream, whose content is only seen by those who load it"
-        return (Unsafe(UnsafeCode.COMPRESSED, where, what),)
+def scan_other(raw: bytes, where: str, kind: str, depth: int = 0) -> tuple[Unsafe, ...]:
+    """Say what a file that is no ONNX model may do on loading.
+
+    What is packed is looked into; ``depth`` says inside how many archives the file lies.
+    """
+    if kind in STREAMS:
+        return tuple(_scan_compressed(raw, where, kind, depth))
+    if kind in _PACKED:
+        return tuple(_scan_members(raw, where, kind, depth))
     scan = _SCANS.get(kind)
     return () if scan is None else tuple(scan(raw, where))
 
@@ -99,56 +89,51 @@ def _scan_npy(raw: bytes, where: str) -> Iterator[Unsafe]:
         yield from scan_pickle(stream.read(), where)
 
 
-def _scan_zip(raw: bytes, where: str) -> Iterator[Unsafe]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            seen: set[str] = set()
-            for member in archive.infolist():
-                place = f"{where}!{shown(member.filename)}"
-                yield from _object_to_member(member, place, seen)
-                seen.add(member.filename)
-                yield from _scan_member(archive, member, place)
-    except _BROKEN_ARCHIVE as error:
-        yield Unsafe(UnsafeCode.UNREADABLE, where, f"a malformed zip archive: {shown(error)}")
-
-
-def _object_to_member(member: zipfile.ZipInfo, place: str, seen: set[str]) -> Iterator[Unsafe]:
-    if inside(member.filename.removesuffix("/")) is None:
-        yield Unsafe(UnsafeCode.ARCHIVE_PATH, place, "unpacks outside the folder chosen for it")
-    if member.filename in seen:
-        yield Unsafe(
-            UnsafeCode.ARCHIVE_TWICE, place, "stands twice: readers differ in which counts"
-        )
-    if stat.S_ISLNK(member.external_attr >> 16):
-        yield Unsafe(UnsafeCode.ARCHIVE_LINK, place, "unpacks as a symbolic link")
-
-
-def _scan_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, place: str) -> Iterator[Unsafe]:
-    if member.flag_bits & _ENCRYPTED:
-        yield Unsafe(UnsafeCode.UNREADABLE, place, "is encrypted")
+def _scan_members(raw: bytes, where: str, kind: str, depth: int) -> Iterator[Unsafe]:
+    if depth >= MOST_DEPTH:
+        what = f"archives inside archives, more than {MOST_DEPTH} deep"
+        yield Unsafe(UnsafeCode.ARCHIVE_NESTED, where, what)
         return
-    if member.file_size > MOST_RATIO * max(member.compress_size, 1):
-        yield Unsafe(UnsafeCode.ARCHIVE_BOMB, place, f"unpacks to {member.file_size} bytes")
-        return
-    try:
-        with archive.open(member) as file:
-            raw = file.read(MOST_MEMBER)
-    except _BROKEN_ARCHIVE as error:
-        yield Unsafe(UnsafeCode.UNREADABLE, place, f"cannot be unpacked: {shown(error)}")
-        return
-    if _LAMBDA.search(raw):
-        yield Unsafe(
-            UnsafeCode.LAMBDA_LAYER, place, "a Keras Lambda layer, which holds Python code"
-        )
-        return
-    kind = kind_of(raw, member.filename)
-    if kind != "zip":  # an archive inside an archive is not a model's way to keep weights
-        yield from scan_other(raw, place, kind)
+    for item in _PACKED[kind](raw, where):
+        if isinstance(item, Unsafe):
+            yield item
+        elif _LAMBDA.search(item.raw):
+            what = "a Keras Lambda layer, which holds Python code"
+            yield Unsafe(UnsafeCode.LAMBDA_LAYER, item.place, what)
+        else:
+            yield from scan_other(item.raw, item.place, kind_of(item.raw, item.name), depth + 1)
 
 
+def _scan_compressed(raw: bytes, where: str, kind: str, depth: int) -> Iterator[Unsafe]:
+    what = f"a {kind} stream, whose content is only seen by those who load it"
+    yield Unsafe(UnsafeCode.COMPRESSED, where, what)
+    place = f"{where}!{kind}"
+    if depth >= MOST_DEPTH:
+        what = f"archives inside archives, more than {MOST_DEPTH} deep"
+        yield Unsafe(UnsafeCode.ARCHIVE_NESTED, place, what)
+        return
+    found = unpack(raw, kind)
+    if found.more and len(found.raw) > MOST_RATIO * len(raw):
+        yield Unsafe(UnsafeCode.ARCHIVE_BOMB, place, f"unpacks to over {len(found.raw)} bytes")
+        return
+    if found.more or (found.cut and found.raw):
+        what = "ends early" if found.cut else f"goes on after {len(found.raw)} bytes"
+        yield Unsafe(UnsafeCode.UNREADABLE, place, what)
+    yield from scan_other(found.raw, place, _kind_unpacked(found.raw), depth + 1)
+
+
+def _kind_unpacked(raw: bytes) -> str:
+    """Return what a stream holds; it has no name, and joblib writes pickles into it."""
+    kind = kind_of(raw, "")
+    return "pickle" if kind == "unknown" and starts_like_pickle(raw) else kind
+
+
+_PACKED: Mapping[str, Callable[[bytes, str], Iterator[Unsafe | Member]]] = {
+    "zip": open_members,
+    "tar": open_tar,
+}
 _SCANS: Mapping[str, Callable[[bytes, str], Iterator[Unsafe]]] = {
     "pickle": scan_pickle,
-    "zip": _scan_zip,
     "npy": _scan_npy,
     "hdf5": _scan_hdf5,
 }

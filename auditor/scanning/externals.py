@@ -8,6 +8,7 @@ from pathlib import Path
 import onnx
 
 from auditor.scanning.graphs import PlacedTensor, tensors, text
+from auditor.scanning.hiding import size_of
 from auditor.scanning.paths import MEMORY, inside, linked
 from auditor.scanning.unsafe import Unsafe, UnsafeCode, shown
 
@@ -29,7 +30,7 @@ def external_tensors(model: onnx.ModelProto) -> list[PlacedTensor]:
 
 def location_of(tensor: onnx.TensorProto) -> str:
     """Return an external tensor's path as spelled; empty where it names none."""
-    return _facts(tensor).get("location", "")
+    return facts_of(tensor).get("location", "")
 
 
 def scan_externals(placed: list[PlacedTensor], folder: Path) -> Iterator[Unsafe]:
@@ -45,7 +46,7 @@ def scan_externals(placed: list[PlacedTensor], folder: Path) -> Iterator[Unsafe]
 
 def read_external(tensor: onnx.TensorProto, folder: Path) -> bytes | None:
     """Return the bytes of a tensor that is kept in a file of ``folder``, ``None`` for no such."""
-    facts = _facts(tensor)
+    facts = facts_of(tensor)
     location = facts.get("location", "")
     if _object_to_path(location, folder) or _object_to_range(tensor, folder):
         return None
@@ -71,18 +72,26 @@ def _object_to_path(location: str, folder: Path) -> tuple[UnsafeCode, str] | Non
 
 
 def _object_to_range(tensor: onnx.TensorProto, folder: Path) -> tuple[UnsafeCode, str] | None:
-    facts = _facts(tensor)
+    facts = facts_of(tensor)
     size = _size(folder / facts["location"])
     offset, length = facts.get("offset", "0"), facts.get("length", "0")
     numbers = offset.isascii() and offset.isdecimal() and length.isascii() and length.isdecimal()
     if not numbers or len(offset + length) > 40:  # noqa: PLR2004 -- two numbers of 64 bits
         return UnsafeCode.EXTERNAL_RANGE, "is read at an offset or length that is no number"
-    if size is None or int(offset) + int(length) > size:
+    wanted = int(length) or size_of(tensor) or 0
+    if size is None or int(offset) + wanted > size:
         return UnsafeCode.EXTERNAL_RANGE, f"has {size} bytes, and is read up to a later one"
     return None
 
 
-def _facts(tensor: onnx.TensorProto) -> Mapping[str, str]:
+def is_readable(tensor: onnx.TensorProto, folder: Path) -> bool:
+    """Whether a tensor names a part of a file that is there, in the model's own folder."""
+    location = location_of(tensor)
+    return _object_to_path(location, folder) is None and _object_to_range(tensor, folder) is None
+
+
+def facts_of(tensor: onnx.TensorProto) -> Mapping[str, str]:
+    """Return what an external tensor says of where its data are, as spelled."""
     return {text(entry.key): text(entry.value) for entry in tensor.external_data}
 
 

@@ -23,11 +23,18 @@ from auditor.scanning.graphs import (
     opsets,
     tensors,
     text,
-    used_names,
+)
+from auditor.scanning.hiding import (
+    all_tensors,
+    scan_bytes,
+    scan_control_flow,
+    scan_hidden,
+    scan_shadows,
 )
 from auditor.scanning.integers import integer_weights
 from auditor.scanning.pickles import looks_like_pickle
-from auditor.scanning.unsafe import Unsafe, UnsafeCode, Weight, shown
+from auditor.scanning.ranges import scan_ranges
+from auditor.scanning.unsafe import Unsafe, UnsafeCode, shown
 
 KNOWN_DOMAINS = frozenset(
     {
@@ -44,7 +51,6 @@ PYTHON_OPERATORS = frozenset({"PyOp", "PyCustomOp", "PythonOp", "PythonOpGrad"})
 COMPILED_OPERATORS = frozenset({("com.microsoft", "EPContext")})
 MOST_TEXT = 2**20
 """Descriptions and metadata are for people; a longer one carries something else."""
-LEAST_HIDDEN = 2**20
 _HEADS = ((b"\x7fELF", "a program"), (b"MZ\x90", "a program"), (b"PK\x03\x04", "an archive"))
 
 
@@ -58,7 +64,14 @@ def scan_model(raw: bytes, folder: Path) -> Structure:
         return Structure(kind="onnx", unsafe=(found.to_entry(),))
     external = external_tensors(model)
     found_in = chain(
-        scan_externals(external, folder), _operators(model), _texts(model), _hidden(model)
+        scan_externals(external, folder),
+        scan_ranges(external, folder),
+        _operators(model),
+        _texts(model),
+        scan_hidden(model, all_tensors(model)),
+        scan_shadows(model),
+        scan_control_flow(model),
+        scan_bytes(model, len(raw)),
     )
     counts = sorted(operators(model).items())
     return Structure(
@@ -129,12 +142,3 @@ def _payload(value: bytes) -> str:
             if candidate.startswith(head):
                 return what
     return ""
-
-
-def _hidden(model: onnx.ModelProto) -> Iterator[Unsafe]:
-    used = used_names(model)
-    for item in tensors(model):
-        count = elements(item.tensor)
-        if item.name and item.name not in used and count >= LEAST_HIDDEN:
-            what = f"{count} numbers that no node uses"
-            yield Unsafe(UnsafeCode.HIDDEN_INITIALIZER, item.where, what, Weight.INFO)

@@ -10,12 +10,15 @@ from pathlib import Path
 
 from auditor.domain.artifacts import Structure
 from auditor.errors import ArtifactError
-from auditor.scanning.archives import MOST_MEMBER, kind_of, scan_other
+from auditor.scanning.archives import ARCHIVE_SUFFIXES, kind_of, scan_other
 from auditor.scanning.models import scan_model
 from auditor.scanning.pickles import starts_like_pickle
 from auditor.scanning.unsafe import Unsafe, UnsafeCode, shown
+from auditor.scanning.zips import MOST_MEMBER
 
 ONNX = ".onnx"
+HEAD = 512
+"""Enough first bytes to tell every kind of file, tar archives among them."""
 MOST_ENTRIES = 1000
 MOST_PARSED = 2**31 - 1
 """Protobuf refuses more; larger models keep their weights in external data."""
@@ -73,8 +76,9 @@ def _scan_beside(path: Path, name: str) -> tuple[Unsafe, ...]:
             return ()
         # Weights stay where they lie: only what its first bytes or its name give away is read.
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            head = mapped[:64]
-            if kind_of(head, name) == "unknown" and not starts_like_pickle(head):
+            head = mapped[:HEAD]
+            known = kind_of(head, name) != "unknown" or starts_like_pickle(head)
+            if not known and path.suffix.lower() not in ARCHIVE_SUFFIXES:
                 return ()
             raw = mapped[:MOST_MEMBER]
     return scan_other(raw, name, kind_of(raw, name))

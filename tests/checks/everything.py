@@ -6,16 +6,26 @@ from dataclasses import replace
 import numpy as np
 from privacy_claims import claimed
 from scored_subjects import FILE
+from supply_papers import CARD, GIVEN, bom, dumped, slsa_v1
 from surveyed_subjects import surveyed
 
+from auditor.domain.artifacts import FileDigest
 from auditor.domain.columns import Column
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.privacy_claims import NO_PRIVACY_CLAIM, StatedClaim
 from auditor.domain.subjects import Subject
+from auditor.domain.supplies import Supply, SupplyDocument
 from auditor.domain.tasks import Classification, Regression, Task
 
 ROWS = 240
 POPULATION = {"sex": {"f": 0.5, "m": 0.5}}
+PAPERS = {"slsa.json": dumped(slsa_v1()), "bom.json": dumped(bom()), "README.md": CARD}
+SUPPLY = Supply(
+    tuple(
+        SupplyDocument(FileDigest(name, len(raw), "0" * 64), raw) for name, raw in PAPERS.items()
+    ),
+    GIVEN,
+)
 
 
 def binary() -> Subject:
@@ -49,7 +59,7 @@ def nothing() -> Subject:
     """An audit that names no data at all."""
     subject = binary()
     subject.datasets, subject.claims, subject.population = {}, {}, {}
-    subject.privacy_claim = NO_PRIVACY_CLAIM
+    subject.privacy_claim, subject.supply = NO_PRIVACY_CLAIM, Supply()
     return subject
 
 
@@ -62,7 +72,7 @@ SUBJECTS: Mapping[str, Callable[[], Subject]] = {
 def _subject(task: Task, rows: int) -> Subject:
     datasets = (_dataset(role, task, rows, at) for at, role in enumerate(Role))
     subject = surveyed(*datasets, task=task, claims={"accuracy": 0.9}, population=POPULATION)
-    subject.privacy_claim = StatedClaim(claimed(), FILE)
+    subject.privacy_claim, subject.supply = StatedClaim(claimed(), FILE), SUPPLY
     return subject
 
 

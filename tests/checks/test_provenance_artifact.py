@@ -60,6 +60,7 @@ def test_a_clean_model_counts_nothing(tmp_path: Path) -> None:
         "unsafe_constructs": 0,
         "custom_domains": 0,
         "external_outside": 0,
+        "warnings": 0,
     }
 
 
@@ -68,6 +69,7 @@ def test_a_planted_domain_and_a_path_outside_are_counted(tmp_path: Path) -> None
         "unsafe_constructs": 2,
         "custom_domains": 1,
         "external_outside": 1,
+        "warnings": 0,
     }
 
 
@@ -76,6 +78,7 @@ def test_missing_external_data_is_unsafe_and_not_outside(tmp_path: Path) -> None
         "unsafe_constructs": 1,
         "custom_domains": 0,
         "external_outside": 0,
+        "warnings": 0,
     }
 
 
@@ -100,6 +103,17 @@ def test_what_is_only_worth_a_note_does_not_count() -> None:
     assert isinstance(first, Measurement)
     assert first.value == 0
     assert first.details["notes"] == [note]
+
+
+def test_what_hides_something_is_a_warning_and_not_unsafe(tmp_path: Path) -> None:
+    made = model()
+    made.graph.initializer[0].raw_data += b"hidden"
+    assert counts(tmp_path, made) == {
+        "unsafe_constructs": 0,
+        "custom_domains": 0,
+        "external_outside": 0,
+        "warnings": 1,
+    }
 
 
 def test_a_structure_that_could_not_be_had_is_the_same_gap() -> None:

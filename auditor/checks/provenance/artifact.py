@@ -23,12 +23,14 @@ class ArtifactStructure:
     """Counts what a scan of the artifact's files found; the files were parsed and never loaded.
 
     ``unsafe_constructs`` counts everything that may run code or reach outside the model's folder;
-    ``custom_domains`` and ``external_outside`` are parts of it. Zero means that this scan found
-    none: operators known to be safe may still be used to build a harmful model.
+    ``custom_domains`` and ``external_outside`` are parts of it. ``warnings`` counts what may hide
+    something or what two readers take differently, and runs nothing by itself; control flow and
+    small left-overs are notes in the details. Zero means that this scan found none: operators known
+    to be safe may still be used to build a harmful model.
     """
 
     id: ClassVar[str] = "provenance.artifact"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     title: ClassVar[str] = "Unsafe constructs in the artifact"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.ARTIFACT})
     uses: ClassVar[tuple[str, ...]] = ()
@@ -47,6 +49,12 @@ class ArtifactStructure:
         ),
         "external_outside": Metric(
             "External-data paths that leave the model's folder",
+            Unit.COUNT,
+            higher_is_better=False,
+            exact=True,
+        ),
+        "warnings": Metric(
+            "Places that may hide data or that readers take differently",
             Unit.COUNT,
             higher_is_better=False,
             exact=True,
@@ -90,6 +98,7 @@ class ArtifactStructure:
         unsafe = [item for item in listed if item["weight"] == Weight.UNSAFE]
         custom = [item for item in unsafe if item["code"] in _CUSTOM]
         outside = [item for item in unsafe if item["code"] in OUTSIDE]
+        warnings = [item for item in listed if item["weight"] == Weight.WARNING]
         notes = [dict(item) for item in listed if item["weight"] == Weight.INFO]
         about: dict[str, Json] = {
             "kind": structure["kind"],
@@ -100,6 +109,7 @@ class ArtifactStructure:
             _count("unsafe_constructs", unsafe, about),
             _count("custom_domains", custom, {}),
             _count("external_outside", outside, {}),
+            _count("warnings", warnings, {}),
         )
 
 

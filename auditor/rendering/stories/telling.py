@@ -12,12 +12,19 @@ from auditor.rendering.stories.conclusions import FAMILIES, tell_conclusion
 from auditor.rendering.stories.flips import PARITY, tell_parity
 from auditor.rendering.stories.overflow import SATURATION, tell_saturation
 from auditor.rendering.stories.story import Cure, Part, Scene, Story, Tell
+from auditor.rendering.stories.supplies import ARTIFACT, LINEAGE, tell_artifact, tell_lineage
 from auditor.rendering.stories.variants import VARIANT, tell_variant
 from auditor.rendering.texts import plain_words
 
 HARDWARE = "hardware."
 TELLERS: Mapping[str, Tell] = MappingProxyType(
-    {PARITY: tell_parity, SATURATION: tell_saturation, VARIANT: tell_variant}
+    {
+        PARITY: tell_parity,
+        SATURATION: tell_saturation,
+        VARIANT: tell_variant,
+        LINEAGE: tell_lineage,
+        ARTIFACT: tell_artifact,
+    }
 )
 DECIDED = frozenset({Outcome.PASSED, Outcome.FAILED, Outcome.UNKNOWN, Outcome.WITHSTOOD})
 
@@ -32,7 +39,8 @@ def stories(inputs: RenderedInputs, ordered: Sequence[Finding]) -> Mapping[int, 
     found: dict[int, Story] = {}
     for place, finding in enumerate(ordered, start=1):
         check = finding.measure.split("/", 1)[0]
-        if not check.startswith((HARDWARE, *FAMILIES)) or finding.outcome not in DECIDED:
+        told_of = check in TELLERS or check.startswith((HARDWARE, *FAMILIES))
+        if not told_of or finding.outcome not in DECIDED:
             continue
         anchor = f"finding-{place}"
         other = tell_conclusion if check.startswith(FAMILIES) else _tell_plainly

@@ -1,0 +1,210 @@
+"""Whether what came with a model speaks of what the audit was given: compared digest by digest."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import ClassVar, cast
+
+from auditor.declaring.envelopes import Standing
+from auditor.declaring.matching import Match, Outcome, match_all, undeclared
+from auditor.declaring.reading import Told, read_told
+from auditor.domain.artifacts import FileDigest
+from auditor.domain.budgets import Budget, Cost, Size
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Metric, Need
+from auditor.domain.evidence import Evidence
+from auditor.domain.policies import Control
+from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.subjects import Shard, Subject
+from auditor.domain.supplies import Given, SupplyDocument, read_given
+
+METHOD = "sha256-match"
+MOST_LISTED = 100
+TITLES = {
+    "confirmed": "Declared inputs whose digest is that of something given",
+    "confirmed_signed": "Confirmed inputs that a verified signature vouches for",
+    "contradicted": "Declared inputs in whose place something else was given",
+    "claimed": "Declared inputs that nothing given could be compared with",
+    "undeclared": "Given files that no document declares",
+    "documents": "Documents that came with the model",
+    "unsigned": "Documents whose signature was not found to hold",
+    "malformed": "Documents that could not be read as a whole",
+}
+UP = frozenset({"confirmed", "confirmed_signed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Compares the digests that documents declare with the files that the audit was given.
+
+    Read are in-toto statements, SLSA provenance, CycloneDX bills of materials, Croissant metadata
+    and model cards. A declared input is **confirmed** where something given bears its SHA-256,
+    **contradicted** where what was given in its place or under its name is something else, and
+    **only claimed** where there is nothing to compare. An unsigned document speaks for nobody in
+    particular: what it confirms shows that it belongs to these files, not who says so.
+    ``confirmed_signed`` counts what a signature under ``model.key`` vouches for. With a malformed
+    document among them the counts are doubted, and where nothing could be compared
+    ``contradicted`` is a Gap: silence contradicts nothing, and proves nothing.
+    """
+
+    id: ClassVar[str] = "provenance.lineage"
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = "Declared inputs that the digests confirm"
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.DOCUMENTS})
+    uses: ClassVar[tuple[str, ...]] = ()
+    emits: ClassVar[Mapping[str, Metric]] = {
+        name: Metric(
+            title,
+            Unit.COUNT,
+            higher_is_better=None if name in {"claimed", "documents"} else name in UP,
+            exact=True,
+        )
+        for name, title in TITLES.items()
+    }
+    controls: ClassVar[tuple[Control, ...]] = (
+        Control("eu-ai-act", "25"),
+        Control("eu-ai-act", "Annex IV 2(a)"),
+        Control("eu-ai-act", "Annex IV 2(d)"),
+        Control("nist-ai-rmf", "MAP 4.1"),
+        Control("nist-ai-rmf", "MANAGE 3.1"),
+        Control("iso-42001", "A.10.3"),
+        Control("mitre-atlas", "AML.T0010.003"),
+    )
+    presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
+    grid: ClassVar[Mapping[str, str]] = {}
+
+    def cost(self, size: Size) -> Cost:
+        """Say what observing will spend: the documents are read when figures are made."""
+        return Cost(seconds=0.01)
+
+    def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
+        """Return nothing: counts over all documents have no interval."""
+        return {}
+
+    def observe(self, subject: Subject, shard: Shard) -> Evidence:
+        """Return the documents, the key, and the digests of all that was given."""
+        supply, key = subject.supply, subject.signature.key
+        return {
+            "lineage": {
+                "documents": [_write(item) for item in supply.documents],
+                "key": None if key is None else base64.b64encode(key).decode(),
+                "given": [item.to_json() for item in supply.given],
+            }
+        }
+
+    def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
+        """Read and compare anew from the evidence alone."""
+        seen = cast("Mapping[str, Json]", evidence["lineage"])
+        listed = cast("Sequence[Mapping[str, Json]]", seen["given"])
+        kept = cast("str | None", seen["key"])
+        key = None if kept is None else base64.b64decode(kept)
+        documents = [
+            _read(item) for item in cast("Sequence[Mapping[str, Json]]", seen["documents"])
+        ]
+        told = [(item.file, read_told(item.file.name, item.raw, key)) for item in documents]
+        return _readings(told, tuple(read_given(item) for item in listed))
+
+
+def _readings(
+    documents: Sequence[tuple[FileDigest, Sequence[Told]]], given: Sequence[Given]
+) -> tuple[Reading, ...]:
+    told = [one for _, says in documents for one in says]
+    matches = match_all(told, given)
+    found = {kind: [item for item in matches if item.outcome is kind] for kind in Outcome}
+    confirmed = found[Outcome.CONFIRMED]
+    signed = [item for item in confirmed if item.standing is Standing.VERIFIED]
+    doubted = any(item.malformed for item in told)
+    counts: dict[str, Sequence[Json]] = {
+        "confirmed": _entries(confirmed),
+        "confirmed_signed": _entries(signed),
+        "contradicted": _entries(found[Outcome.CONTRADICTED]),
+        "claimed": _entries(found[Outcome.CLAIMED]),
+        "undeclared": [item.to_json() for item in undeclared(confirmed, given)],
+    }
+    compared = len(matches) - len(counts["claimed"])
+    readings = [
+        _count(name, entries, len(matches), "inputs", doubted=doubted)
+        if compared or name != "contradicted"
+        else _NOTHING_COMPARED
+        for name, entries in counts.items()
+    ]
+    papers: dict[str, Sequence[Json]] = {
+        "documents": [_about(file, says) for file, says in documents],
+        "unsigned": [_standing(item) for item in told if not _holds(item)],
+        "malformed": [_standing(item) for item in told if item.malformed],
+    }
+    of_papers = (_count(name, each, len(told), "documents") for name, each in papers.items())
+    return (*readings, *of_papers)
+
+
+def _count(
+    metric: str, entries: Sequence[Json], n: int, listed: str, *, doubted: bool = False
+) -> Measurement:
+    return Measurement(
+        metric=metric,
+        value=len(entries),
+        method=METHOD,
+        n=n,
+        unit=Unit.COUNT,
+        doubted=doubted,
+        details={listed: list(entries[:MOST_LISTED]), "in_all": len(entries)},
+    )
+
+
+def _entries(matches: Sequence[Match]) -> list[Json]:
+    return [item.to_json() for item in matches]
+
+
+def _holds(item: Told) -> bool:
+    return item.signed.standing is Standing.VERIFIED
+
+
+def _about(file: FileDigest, told: Sequence[Told]) -> Json:
+    says: list[Json] = [_standing(item) for item in told[:MOST_LISTED]]
+    return {"name": file.name, "sha256": file.sha256, "says": says}
+
+
+def _standing(item: Told) -> dict[str, Json]:
+    """Say of a document what it is, who vouches for it, and what is wrong with it."""
+    return {
+        "name": item.name,
+        "kind": item.declaration.kind.value,
+        "signature": item.signed.standing.value,
+        "identity": item.signed.identity,
+        "about": dict(item.declaration.about),
+        "remarks": [remark.to_json() for remark in item.remarks],
+    }
+
+
+def _write(document: SupplyDocument) -> Json:
+    """Keep a document as text where it is text, so that people can read the evidence."""
+    content: Json = None
+    if document.raw is not None:
+        try:
+            content = {"text": document.raw.decode("utf-8")}
+        except UnicodeDecodeError:
+            content = {"base64": base64.b64encode(document.raw).decode()}
+    return {**document.file.to_json(), "content": content}
+
+
+def _read(said: Mapping[str, Json]) -> SupplyDocument:
+    """Read a document back; the digest of one that was kept is worked out anew."""
+    told = cast("Mapping[str, str]", said)
+    content = cast("Mapping[str, str] | None", said["content"])
+    if content is None:
+        file = FileDigest(told["name"], int(cast("int", said["size"])), told["sha256"])
+        return SupplyDocument(file, None)
+    text, coded = content.get("text"), content.get("base64", "")
+    raw = base64.b64decode(coded) if text is None else text.encode()
+    return SupplyDocument(FileDigest(told["name"], len(raw), sha256(raw).hexdigest()), raw)
+
+
+_NOTHING_COMPARED = Gap(
+    reason=Reason.NOT_DEFINED,
+    detail="The documents declare no SHA-256 of anything that the audit was given.",
+    cure="Add documents that declare digests, or name what they speak of in the audit file.",
+    metric="contradicted",
+)
+
+CHECK: type[Lineage] = Lineage

@@ -1,0 +1,133 @@
+"""What an ONNX file carries that its model does not need, or that two readers take differently."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import onnx
+from onnx import TensorProto
+
+from auditor.scanning.graphs import (
+    STANDARD,
+    PlacedTensor,
+    elements,
+    functions,
+    operators,
+    tensors,
+    used_names,
+)
+from auditor.scanning.unsafe import Unsafe, UnsafeCode, Weight, shown
+
+LEAST_HIDDEN = 2**20
+LEAST_NOTED = 2**10
+"""Exporters leave small constants behind; from so many numbers on that is worth a note."""
+CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+BITS: Mapping[int, int] = {
+    TensorProto.UNDEFINED: 0, TensorProto.FLOAT: 32, TensorProto.UINT8: 8, TensorProto.INT8: 8,
+    TensorProto.UINT16: 16, TensorProto.INT16: 16, TensorProto.INT32: 32, TensorProto.INT64: 64,
+    TensorProto.BOOL: 8, TensorProto.FLOAT16: 16, TensorProto.DOUBLE: 64, TensorProto.UINT32: 32,
+    TensorProto.UINT64: 64, TensorProto.COMPLEX64: 64, TensorProto.COMPLEX128: 128,
+    TensorProto.BFLOAT16: 16, TensorProto.FLOAT8E4M3FN: 8, TensorProto.FLOAT8E4M3FNUZ: 8,
+    TensorProto.FLOAT8E5M2: 8, TensorProto.FLOAT8E5M2FNUZ: 8, TensorProto.UINT4: 4,
+    TensorProto.INT4: 4,
+}  # fmt: skip
+"""How many bits a number takes as raw data; of kinds that are not here nothing is said."""
+_COMPLEX = frozenset({TensorProto.COMPLEX64, TensorProto.COMPLEX128})
+_PACKED = 4
+_TYPED = ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
+
+
+def size_of(tensor: onnx.TensorProto) -> int | None:
+    """Return how many bytes a tensor's shape and type say that its raw data have."""
+    bits = BITS.get(tensor.data_type)
+    return None if bits is None else (elements(tensor) * bits + 7) // 8
+
+
+def scan_hidden(model: onnx.ModelProto, placed: Sequence[PlacedTensor]) -> Iterator[Unsafe]:
+    """Yield tensors that nothing reads or that hold other data than their shape says."""
+    used = used_names(model)
+    for item in placed:
+        count = elements(item.tensor)
+        if item.name and item.name not in used and count >= LEAST_NOTED:
+            what = f"{count} numbers that no node uses"
+            weight = Weight.WARNING if count >= LEAST_HIDDEN else Weight.INFO
+            yield Unsafe(UnsafeCode.HIDDEN_INITIALIZER, item.where, what, weight)
+        yield from object_to_size(item)
+
+
+def object_to_size(item: PlacedTensor) -> Iterator[Unsafe]:
+    """Yield what is wrong with the data that a tensor holds itself."""
+    tensor = item.tensor
+    typed = {name: len(getattr(tensor, name)) for name in _TYPED if len(getattr(tensor, name))}
+    raw = len(tensor.raw_data)
+    if tensor.data_location == TensorProto.EXTERNAL:
+        if raw or typed:
+            what = "data in the model file, although it is said to lie elsewhere"
+            yield Unsafe(UnsafeCode.TENSOR_EXCESS, item.where, what, Weight.WARNING)
+        return
+    if len(typed) + bool(raw) > 1:
+        what = "its data are there more than once, and readers differ in which count"
+        yield Unsafe(UnsafeCode.TENSOR_EXCESS, item.where, what, Weight.WARNING)
+        return
+    if raw:
+        yield from beyond(item, raw, size_of(tensor), "bytes")
+    for count in typed.values():
+        yield from beyond(item, count, _entries(tensor), "entries")
+
+
+def beyond(item: PlacedTensor, found: int, wanted: int | None, of: str) -> Iterator[Unsafe]:
+    """Yield an entry where a tensor holds more or less than its shape and type say."""
+    if wanted is None or found == wanted:
+        return
+    code = UnsafeCode.TENSOR_EXCESS if found > wanted else UnsafeCode.TENSOR_SHORT
+    what = f"{found} {of}, where its shape and type say {wanted}"
+    yield Unsafe(code, item.where, what, Weight.WARNING)
+
+
+def _entries(tensor: onnx.TensorProto) -> int | None:
+    bits = BITS.get(tensor.data_type, 8 if tensor.data_type == TensorProto.STRING else None)
+    if bits is None:
+        return None
+    count = elements(tensor) if bits else 0
+    if bits == _PACKED:
+        return (count + 1) // 2
+    return 2 * count if tensor.data_type in _COMPLEX else count
+
+
+def scan_control_flow(model: onnx.ModelProto) -> Iterator[Unsafe]:
+    """Yield a note of every operator that branches or loops, which feed-forward models have not."""
+    for (domain, name), count in sorted(operators(model).items()):
+        if domain == STANDARD and name in CONTROL_FLOW:
+            what = f"{count} node(s) that branch or loop: what runs depends on the input"
+            where = shown(f"{domain}::{name}")
+            yield Unsafe(UnsafeCode.CONTROL_FLOW, where, what, Weight.INFO)
+
+
+def scan_shadows(model: onnx.ModelProto) -> Iterator[Unsafe]:
+    """Yield every function that bears the name of a standard operator."""
+    for domain, name in sorted(functions(model)):
+        known = "" if domain == STANDARD else domain
+        if onnx.defs.has(name, known):
+            what = "a function of the model under the name of an operator that runtimes know"
+            where = shown(f"{domain}::{name}")
+            yield Unsafe(UnsafeCode.FUNCTION_SHADOWS, where, what, Weight.WARNING)
+
+
+def scan_bytes(model: onnx.ModelProto, size: int) -> Iterator[Unsafe]:
+    """Yield bytes of the file that no reader of ONNX uses; the model loses its unknown fields.
+
+    ``size`` is that of the file. A field that stands twice counts once, and what it replaces is
+    bytes that parsing drops.
+    """
+    parsed = model.ByteSize()
+    if size > parsed:
+        what = f"{size - parsed} bytes that parsing drops, as of a field that stands twice"
+        yield Unsafe(UnsafeCode.DROPPED_BYTES, "the file", what, Weight.WARNING)
+    model.DiscardUnknownFields()
+    unknown = parsed - model.ByteSize()
+    if unknown:
+        what = f"{unknown} bytes in fields that ONNX {onnx.__version__} does not know"
+        yield Unsafe(UnsafeCode.UNKNOWN_FIELDS, "the file", what, Weight.WARNING)
+
+
+def all_tensors(model: onnx.ModelProto) -> tuple[PlacedTensor, ...]:
+    """Return every tensor that holds or names data; attributes of other kinds bring empty ones."""
+    return tuple(item for item in tensors(model) if item.name or item.tensor.ByteSize())

@@ -1,0 +1,162 @@
+"""Documents that come with a model are inputs like any other: named or found, digested, kept."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from supply_papers import CARD, bom, dumped, slsa_v1
+
+from auditor.auditfiles.reading import read_audit_file
+from auditor.audits import Found, Origin, lineage
+from auditor.domain.json_parts import Part as JsonPart
+from auditor.domain.request_json import read_request
+from auditor.domain.supplies import Part
+from auditor.errors import AuditFileError, RecordError
+from auditor.preparing import Overrides, Prepared, prepare
+from auditor.reproducing import gather, lay_out
+from auditor.wiring import beside, readers
+
+AUDIT = """\
+apiVersion: auditor/v1
+kind: Audit
+model: {{name: m, artifact: net/model.onnx{more}}}
+task: {{classes: ["no", "yes"]}}
+data:
+  evaluation: {{path: test.npz, labels: y}}
+recipe: {{path: train.py}}
+"""
+
+
+def lay(folder: Path) -> None:
+    """Write a model, data and code."""
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2])
+    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])
+    graph = helper.make_graph([helper.make_node("Softmax", ["x"], ["y"])], "g", [value], [out])
+    (folder / "net").mkdir()
+    onnx.save(helper.make_model(graph), folder / "net" / "model.onnx")
+    np.savez(folder / "test.npz", X=np.zeros((4, 2), np.float32), y=np.array(["no", "yes"] * 2))
+    (folder / "train.py").write_text("def train(X, y, seed): ...\n", encoding="utf-8")
+
+
+@contextmanager
+def prepared(folder: Path, more: str = "") -> Iterator[Prepared]:
+    parts = readers(folder)
+    file = read_audit_file(AUDIT.format(more=more).encode(), "audit.yaml", parts.resolve_target)
+    only = Overrides(only=("provenance.lineage",))
+    with prepare(file, beside(folder / "audit.yaml"), only, parts) as found:
+        yield found
+
+
+def found_names(folder: Path, more: str = "") -> list[str]:
+    with prepared(folder, more) as found:
+        return [item.name for item in found.request.documents]
+
+
+def test_documents_of_well_known_names_are_found_beside_the_artifact(tmp_path: Path) -> None:
+    lay(tmp_path)
+    for name in ("bom.json", "m.cdx.json", "m.intoto.jsonl", "provenance.json", "notes.json"):
+        (tmp_path / "net" / name).write_bytes(dumped(bom()))
+    (tmp_path / "net" / "README.md").write_bytes(CARD)
+    (tmp_path / "bom.json").write_bytes(b"not beside the artifact")
+    (tmp_path / "net" / "croissant.json").symlink_to(tmp_path / "bom.json")
+    os.mkfifo(tmp_path / "net" / "x.cdx.json")
+    known = ["README.md", "bom.json", "m.cdx.json", "m.intoto.jsonl", "provenance.json"]
+    assert found_names(tmp_path) == known
+    assert found_names(tmp_path, ", documents: []") == []
+    assert found_names(tmp_path, ", documents: [bom.json]") == ["bom.json"]
+
+
+def test_a_readme_without_front_matter_is_no_document(tmp_path: Path) -> None:
+    lay(tmp_path)
+    (tmp_path / "net" / "README.md").write_bytes(b"# A model\n")
+    assert found_names(tmp_path) == []
+
+
+def test_a_document_is_an_input_of_the_request_and_of_the_lineage(tmp_path: Path) -> None:
+    lay(tmp_path)
+    raw = dumped(slsa_v1())
+    (tmp_path / "slsa.json").write_bytes(raw)
+    with prepared(tmp_path, ", documents: [slsa.json]") as found:
+        request, supply = found.request, found.materials.supply
+    digest = sha256(raw).hexdigest()
+    assert ("slsa.json", digest) in [(item.path, item.file.sha256) for item in request.inputs]
+    assert [item.raw for item in supply.documents] == [raw]
+    assert read_request(JsonPart(request.to_json(), "request")).documents == request.documents
+    around = type("Around", (), {"tool": {"code": "c"}, "signer": "s"})()
+    edges = lineage("aud-1", request, Found((), {}), around, Origin("now"))
+    assert f"sha256:{digest}" in {edge.destination for edge in edges if edge.role == "document"}
+
+
+def test_all_that_was_given_stands_ready_to_be_compared(tmp_path: Path) -> None:
+    lay(tmp_path)
+    with prepared(tmp_path) as found:
+        given = found.materials.supply.given
+    named = {item.part: item for item in given if item.name}
+    assert set(named) == {Part.MODEL, Part.EVALUATION, Part.CODE}
+    code = (tmp_path / "train.py").read_bytes()
+    assert named[Part.CODE].sha256 == sha256(code).hexdigest()
+
+
+def test_a_request_without_documents_is_what_it_was(tmp_path: Path) -> None:
+    lay(tmp_path)
+    with prepared(tmp_path) as found:
+        assert "documents" not in found.request.to_json()
+
+
+@pytest.mark.parametrize("more", ["", ", documents: [net/bom.json]"])
+def test_the_same_documents_are_found_again_where_the_inputs_are_laid_out(
+    tmp_path: Path, more: str
+) -> None:
+    home, away = tmp_path / "home", tmp_path / "away"
+    home.mkdir()
+    away.mkdir()
+    lay(home)
+    (home / "net" / "bom.json").write_bytes(dumped(bom()))
+    with prepared(home, more) as found:
+        first, file = found.request, found.file
+    index = gather(home)
+    laid = lay_out(first, lambda digest: index[digest].read_bytes(), away)
+    only = Overrides(only=("provenance.lineage",))
+    with prepare(file, laid.locate, only, readers(home)) as again:
+        assert again.request.digest == first.digest
+        assert again.request.documents == first.documents
+
+
+def test_a_record_cannot_be_reproduced_without_its_documents(tmp_path: Path) -> None:
+    home, away = tmp_path / "home", tmp_path / "away"
+    home.mkdir()
+    away.mkdir()
+    lay(home)
+    (home / "net" / "bom.json").write_bytes(dumped(bom()))
+    with prepared(home) as found:
+        request = found.request
+    (home / "net" / "bom.json").unlink()
+    index = gather(home)
+
+    def fetch(digest: str) -> bytes:
+        if digest not in index:
+            raise RecordError(f"nobody has {digest}", cure="Give it.")
+        return index[digest].read_bytes()
+
+    with pytest.raises(RecordError, match="nobody has"):
+        lay_out(request, fetch, away)
+
+
+def test_a_document_that_is_not_there_is_named_by_the_setting(tmp_path: Path) -> None:
+    lay(tmp_path)
+    with pytest.raises(AuditFileError, match=r"model\.documents: gone\.json"):
+        found_names(tmp_path, ", documents: [gone.json]")
+
+
+def test_more_documents_than_anybody_has_are_refused(tmp_path: Path) -> None:
+    lay(tmp_path)
+    for index in range(101):
+        (tmp_path / "net" / f"{index}.cdx.json").write_bytes(b"{}")
+    with pytest.raises(AuditFileError, match="more than 100"):
+        found_names(tmp_path)
