@@ -25,6 +25,7 @@ from auditor.attacks.art.edge import version
 from auditor.attacks.art.inference import desk_over
 from auditor.attacks.art.objections import Objection, objection_of
 from auditor.attacks.art.settings import Settings, read_settings
+from auditor.domain.absences import without_labels
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
@@ -151,6 +152,9 @@ class ArtDetectors:
         if isinstance(desk, Objection):
             return desk
         most = min(self.rows, MOST.get(name, self.rows))
+        known = subject.datasets[Role.TRAINING].labels
+        if known is None or not (known >= 0).any():
+            return objection_of(without_labels(Role.TRAINING))
         rows, labels, ids = sampled(subject, Role.TRAINING, most)
         trusted = sampled(subject, Role.EVALUATION, most)[:2]
         copy = Copy.of(rows, labels, aim_of(subject, labels), self.rate, subject.seed)
