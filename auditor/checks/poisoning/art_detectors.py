@@ -146,15 +146,12 @@ class ArtDetectors:
         self, name: str, settings: Settings, subject: Subject, allowance: Allowance
     ) -> Evidence | Objection:
         """Return what a detector flags of the copy, of training rows and of trusted ones."""
-        desk, why = desk_over(subject, allowance), refusal(name)
+        desk, why = desk_over(subject, allowance), refusal(name) or _unlabelled(subject)
         if why is not None:
             return why
         if isinstance(desk, Objection):
             return desk
         most = min(self.rows, MOST.get(name, self.rows))
-        known = subject.datasets[Role.TRAINING].labels
-        if known is None or not (known >= 0).any():
-            return objection_of(without_labels(Role.TRAINING))
         rows, labels, ids = sampled(subject, Role.TRAINING, most)
         trusted = sampled(subject, Role.EVALUATION, most)[:2]
         copy = Copy.of(rows, labels, aim_of(subject, labels), self.rate, subject.seed)
@@ -198,6 +195,12 @@ class ArtDetectors:
         if name in OF_FEATURES and isinstance(bench, Gap):
             return objection_of(bench)
         return on_target(name, settings, desk, embed)
+
+
+def _unlabelled(subject: Subject) -> Objection | None:
+    labels = subject.datasets[Role.TRAINING].labels
+    known = labels is not None and bool((labels >= 0).any())
+    return None if known else objection_of(without_labels(Role.TRAINING))
 
 
 CHECK: type[Check] = ArtDetectors
