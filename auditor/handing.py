@@ -146,7 +146,7 @@ def _models(section: ShadowsSection, locate: Locate, place: str) -> list[_Model]
 def _counted(name: str) -> list[tuple[int, str]]:
     """Return what puts names into order by the numbers in them: 2 comes before 10."""
     parts = re.split(r"(\d+)", name)
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def _below(folder: str, file: FileDigest) -> FileDigest:
@@ -176,15 +176,17 @@ def _fit(include: Include, models: int, rows: Mapping[Role, int], place: str) ->
 
 def _refuse_twice(staged: Sequence[Staged], place: str) -> None:
     """Refuse a model that stands twice, under another name: copies agree, whatever made them."""
-    seen: dict[str, str] = {}
+    seen: dict[tuple[str, ...], str] = {}
     for item in staged:
         main = item.artifact.files[0]
-        if main.sha256 in seen:
+        # Main files of models whose weights lie beside them are often the same.
+        whole = tuple(file.sha256 for file in item.artifact.files)
+        if whole in seen:
             raise AuditFileError(
-                f"{place}.models: {main.name} is the same file as {seen[main.sha256]}",
+                f"{place}.models: {main.name} is the same file as {seen[whole]}",
                 cure="Name every model once, with its own row of the matrix.",
             )
-        seen[main.sha256] = main.name
+        seen[whole] = main.name
 
 
 def _listed(found: Sequence[int]) -> str:

@@ -39,9 +39,9 @@ def inclusion(
         seen = cosigners(Note.parse(Receipt.parse(raw).note), witnesses)
     except AuditorError as error:
         return Step(NAME, StepResult.FAILED, f"{PROOF}: {error.problem}")
-    silent = [item.name for item in witnesses if item.name not in seen]
+    silent = [item.name for item in witnesses if item not in seen]
     mistakes = [f"{name} did not cosign the checkpoint" for name in silent]
-    return Step.of(NAME, mistakes, _words(found, seen))
+    return Step.of(NAME, mistakes, _words(found, tuple(item.name for item in seen)))
 
 
 def _words(found: Included, seen: tuple[str, ...]) -> str:

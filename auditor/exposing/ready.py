@@ -97,24 +97,26 @@ def _asked(subject: Subject, shadows: ShadowModels, pool: Pool) -> StandIns | Ga
         return Gap(reason=Reason.SHADOWS_FAILED, detail=error.problem, cure=error.cure)
     decisions = [np.concatenate([decided(subject, part) for part in one]) for one in theirs]
     answers = np.stack([first for first, _ in theirs])
-    likely = _likely(subject, pool, answers, include)
+    likely = _likely(subject, pool, answers, shadows)
     found = agreement(ours, np.stack(decisions), alike=likely)
     gap, kind = unlike(found), Shadows(np.stack(chances), include)
     return StandIns({} if gap else {READY_KIND: kind}, gap, found.to_json())
 
 
 def _likely(
-    subject: Subject, pool: Pool, answers: Floats, include: Include
+    subject: Subject, pool: Pool, answers: Floats, shadows: ShadowModels
 ) -> tuple[Likeness, ...]:
     """Return how alike artifact and shadows are in what they say of evaluation rows held back.
 
-    A shadow learnt from the rows of the pool that it saw, and of the others as large a share.
+    What a shadow learnt from counts in full, and not what the pool has of it: rows that all saw,
+    or none, are not in the pool.
     """
     labels = subject.datasets[Role.EVALUATION].labels
     if labels is None or len(pool.held) < LEAST:
         return ()
     said = subject.probabilities(Role.EVALUATION)[pool.held]
-    share = float(include.sum(axis=1).mean() / pool.member.sum())
+    taught = sum(float(rows.sum(axis=1).mean()) for rows in shadows.include.values())
+    share = taught / subject.datasets[Role.TRAINING].rows
     return likeness(marks(said, answers, labels[pool.held]), share)
 
 

@@ -49,8 +49,8 @@ def cosigned_at(text: str, signature: Signature, key: NoteKey) -> int:
     return time
 
 
-def cosigners(note: Note, keys: Sequence[NoteKey]) -> tuple[str, ...]:
-    """Return the names of those among ``keys`` that cosigned a note.
+def cosigners(note: Note, keys: Sequence[NoteKey]) -> tuple[NoteKey, ...]:
+    """Return those among ``keys`` that cosigned a note; a name is no key, and two may share one.
 
     Raises ``LedgerError`` where one of them is named, and its cosignature does not hold.
     """
@@ -59,7 +59,7 @@ def cosigners(note: Note, keys: Sequence[NoteKey]) -> tuple[str, ...]:
         mine = note.by(witness_key(key))
         for item in mine:
             cosigned_at(note.text, item, key)
-        found += [key.name] if mine else []
+        found += [key] if mine else []
     return tuple(found)
 
 

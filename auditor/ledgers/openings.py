@@ -46,9 +46,11 @@ class Opening:
             found = parse(raw)
             leaf, salt, digest, subjects = _members(found)
             opening = cls(Leaf.parse(leaf.encode()), bytes.fromhex(salt), digest, subjects)
+            # A text that UTF-8 cannot write, such as half a surrogate pair, is a ValueError too.
+            opens = opening.leaf.opens(opening.event, opening.salt)
         except (ValueError, RecursionError):
             raise _unopened("what should open it is malformed") from None
-        if len(opening.salt) != SALT or not opening.leaf.opens(opening.event, opening.salt):
+        if len(opening.salt) != SALT or not opens:
             raise _unopened("the digests beside it are not those that it was made of")
         return opening
 

@@ -82,6 +82,12 @@ def load_ledger_signer(home: Path) -> MemorySigner:
 
 def load_note_key(path: Path) -> NoteKey:
     """Read a public key in the form of signed notes. Raises ``KeyFileError``."""
+    if not path.exists():
+        raise KeyFileError(
+            f"There is no key file {path}",
+            cure=f"Name the log's public key or a witness's. A first audit makes {LEDGER_PUBLIC} "
+            "under AUDITOR_HOME.",
+        )
     try:
         return NoteKey.parse(read_pem(path).decode("ascii", "replace").strip())
     except LedgerError as error:

@@ -17,6 +17,7 @@ from auditor.attacks.art.poisons import refusal
 from auditor.checks.poisoning.art import CHECK, Art
 from auditor.checks.poisoning.art_detectors import CHECK as WATCH
 from auditor.checks.poisoning.art_detectors import ArtDetectors
+from auditor.domain.datasets import Role
 from auditor.domain.policies import Limits
 from auditor.domain.readings import Bound, Gap, Reading, Reason
 from auditor.domain.recipes import Lesson
@@ -152,6 +153,17 @@ def test_detectors_that_lack_what_they_look_at_say_so() -> None:
     assert set(detectors()) >= {"ActivationDefence", "RONIDefense", "STRIP"}
 
 
+@pytest.mark.parametrize("labels", [None, np.full(len(DATA.labels), -1)])
+def test_training_rows_without_labels_are_named_as_what_is_missing(labels: Any) -> None:  # noqa: ANN401 -- none or an array
+    known = subject(None)
+    training = replace(known.datasets[Role.TRAINING], labels=labels)
+    bare = replace(known, datasets={**known.datasets, Role.TRAINING: training})
+    (found,) = read(ArtDetectors(detectors=("ActivationDefence",)), bare)
+    assert isinstance(found, Gap)
+    assert found.reason is Reason.NEEDS_LABELS
+    assert "training" in found.detail
+
+
 def test_nothing_is_trained_where_no_attack_can_run_or_none_is_named() -> None:
     recipe = Pretended()
     read(Art(attacks=("BackdoorAttackDGMReDTensorFlowV2",)), subject(recipe))
@@ -167,6 +179,7 @@ def test_poison_comes_again_from_the_same_seed() -> None:
     one, other = Pretended(), Pretended()
     for recipe in (one, other):
         stored(check, subject(recipe))
+    assert one.lessons
     for first, second in zip(one.lessons, other.lessons, strict=True):
         assert np.array_equal(first.inputs, second.inputs)
 

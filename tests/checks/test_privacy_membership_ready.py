@@ -17,7 +17,9 @@ from auditor.domain.shadows import Include
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Array, Floats
 from auditor.errors import ShadowsError
+from auditor.exposing import ready
 from auditor.exposing.verdicts import Said
+from auditor.shadows.likeness import Likeness, Marks, likeness
 from auditor.shadows.stacks import Stack
 from auditor.shadows.training import Settings, train_stack
 
@@ -127,6 +129,28 @@ def test_models_that_are_unlike_the_artifact_do_not_count() -> None:
     assert "rows that none of them learnt from" in gap.detail
     assert not [it for it in found if it.params.get("shadows") == "ready" and it is not gap]
     assert gap.detail == measured(found, "verdict", **ALL).details["ready_shadows"]
+
+
+def test_how_much_shadows_learnt_counts_rows_that_the_pool_leaves_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shares: list[float] = []
+
+    def noting(given: Marks, share: float) -> tuple[Likeness, ...]:
+        shares.append(share)
+        return likeness(given, share)
+
+    monkeypatch.setattr(ready, "likeness", noting)
+    subject = shadowed(leaking())
+    include = {role: rows.copy() for role, rows in subject.shadows.include.items()}
+    include[Role.TRAINING][:, 60:] = True
+    read(replace(subject, shadows=Ready(subject.shadows.stack, include)))
+    rows = subject.datasets[Role.TRAINING].rows
+    learnt = sum(int(part.sum()) for part in include.values()) / len(
+        subject.shadows.stack.weights[0]
+    )
+    assert shares == [pytest.approx(learnt / rows)]
+    assert shares[0] > 1
 
 
 def test_of_too_few_models_lira_is_a_gap_that_says_how_many_would_do() -> None:

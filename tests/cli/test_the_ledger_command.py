@@ -3,12 +3,16 @@
 import shutil
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from auditor.folders import PROOF
+from auditor.ledgers.cosigning import cosign, with_signatures, witness_key
+from auditor.ledgers.notes import MemorySigner, Note
 from auditor.ledgers.openings import open_receipt
 from auditor.ledgers.receipts import Receipt
 from auditor.signing.ledger_keys import load_note_key
@@ -106,6 +110,40 @@ def test_the_ledger_audits_itself_against_what_was_kept_elsewhere(
     ended = auditor("ledger", "verify", "--checkpoint", kept)
     assert ended.code == 1
     assert "the column verdict of record aud-" in ended.said
+
+
+def test_checkpoints_of_one_file_name_are_all_held_against_the_ledger(
+    auditor: Command, audited: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    good, bad = tmp_path / "a" / "checkpoint", tmp_path / "b" / "checkpoint"
+    assert auditor("ledger", "checkpoint", "--out", good).code == 0
+    bad.write_bytes(good.read_bytes().replace(b"\n4\n", b"\n9\n"))
+    for both in ((good, bad), (bad, good)):
+        ended = auditor("ledger", "verify", "--checkpoint", both[0], "--checkpoint", both[1])
+        assert ended.code == 1, ended.said
+
+
+def test_a_record_needs_each_witness_by_its_key_and_not_by_its_name(
+    auditor: Command, verify: Command, audited: Path, home: Path, tmp_path: Path
+) -> None:
+    first, second = (
+        MemorySigner("witness.example/w", Ed25519PrivateKey.from_private_bytes(seed * 32))
+        for seed in (b"v", b"w")
+    )
+    for name, signer in (("first", first), ("second", second)):
+        (tmp_path / name).write_text(f"{witness_key(signer.key)}\n")
+    receipt = Receipt.parse((audited / PROOF).read_bytes())
+    made = cosign(Note.parse(receipt.note).text, 5, first)
+    note = with_signatures(receipt.note, [made])
+    (audited / PROOF).write_bytes(replace(receipt, note=note).emit())
+    known = ("--ledger-key", home / "ledger.pub", "--witness-key", tmp_path / "first")
+    ended = verify(*known)
+    assert ended.code == 0, ended.said
+    ended = verify(*known, "--witness-key", tmp_path / "second")
+    assert ended.code == 1
+    assert "did not cosign" in ended.said
 
 
 def test_a_proof_made_later_leads_to_the_same_entry(

@@ -148,6 +148,12 @@ def test_a_receipt_of_another_leaf_salt_or_key_is_refused() -> None:
         open_receipt(receipt(), stranger.key)
 
 
+def test_what_opens_a_leaf_must_be_text_that_can_be_written() -> None:
+    raw = OPENING.emit().replace(EVENT.digest.encode(), rb"\ud800")
+    with pytest.raises(LedgerError, match="malformed"):
+        Opening.parse(raw)
+
+
 @given(st.integers(0, len(receipt()) - 1), st.integers(1, 255))
 def test_no_byte_of_a_receipt_can_be_another(at: int, by: int) -> None:
     raw = bytearray(receipt())

@@ -150,11 +150,17 @@ def test_a_cosigned_note_names_its_cosigners_and_keeps_each_signature_once() -> 
     note = with_signatures(with_signatures(SIGNED, [made]), [made])
     assert len(Note.parse(note).signatures) == 2
     assert open_checkpoint(note, LOG.key) == POINT
-    assert cosigners(Note.parse(note), [WITNESS.key]) == (WITNESS.name,)
+    assert cosigners(Note.parse(note), [WITNESS.key]) == (WITNESS.key,)
     assert cosigners(Note.parse(SIGNED), [WITNESS.key]) == ()
     false = cosign("other\n", 5, WITNESS)
     with pytest.raises(LedgerError):
         cosigners(Note.parse(with_signatures(SIGNED, [false])), [WITNESS.key])
+
+
+def test_of_two_witnesses_of_one_name_the_one_that_signed_counts() -> None:
+    twin = MemorySigner(WITNESS.name, Ed25519PrivateKey.from_private_bytes(b"v" * 32))
+    note = Note.parse(with_signatures(SIGNED, [cosign(POINT.text(), 5, WITNESS)]))
+    assert cosigners(note, [WITNESS.key, twin.key]) == (WITNESS.key,)
 
 
 def test_an_ordinary_signature_is_no_cosignature() -> None:

@@ -59,3 +59,10 @@ def test_a_signing_key_is_no_ledger_key(home: Path) -> None:
     (home / LEDGER_PRIVATE).write_bytes(signing.private.read_bytes())
     with pytest.raises(KeyFileError, match="not an Ed25519 key"):
         load_ledger_signer(home)
+
+
+def test_who_lacks_a_ledgers_key_is_told_what_makes_one(tmp_path: Path) -> None:
+    with pytest.raises(KeyFileError) as raised:
+        load_note_key(tmp_path / "ledger.pub")
+    assert "first audit" in raised.value.cure
+    assert "keys new" not in raised.value.cure

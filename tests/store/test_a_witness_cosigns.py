@@ -117,7 +117,7 @@ def test_our_checkpoints_are_cosigned_and_the_cosignatures_kept(
     assert failures_under(ledger, running) == ""
     with ledger.ledger() as reader:
         proof = Receipt.parse(receipt(reader, key_event_id("ledger", str(LOG.key))))
-    assert cosigners(Note.parse(proof.note), [running.key]) == (running.key.name,)
+    assert cosigners(Note.parse(proof.note), [running.key]) == (running.key,)
 
 
 def test_who_forgot_what_was_cosigned_asks_again_with_the_size_that_is_answered(

@@ -87,7 +87,7 @@ def test_a_receipt_prefers_a_checkpoint_that_was_cosigned(filled: Store) -> None
         with pytest.raises(LedgerError, match="no entry"):
             receipt(ledger, "r-9")
     assert open_receipt(early, LOG.key).head.size == 7
-    assert cosigners(Note.parse(Receipt.parse(early).note), [WITNESS.key]) == (WITNESS.name,)
+    assert cosigners(Note.parse(Receipt.parse(early).note), [WITNESS.key]) == (WITNESS.key,)
     assert open_receipt(late, LOG.key).head.size == 8
 
 

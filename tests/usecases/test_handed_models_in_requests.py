@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from handed_models import decoder, drawn, handed, write
 from watching import Nobody
@@ -73,6 +74,29 @@ def test_a_pattern_and_a_list_name_the_same_models(folder: Path) -> None:
     ways = (f"[{listed}]", "shadows/shadow-*.onnx")
     one, two = (prepared(folder, SHADOWS.replace("MODELS", it)).request.shadows for it in ways)
     assert one == two
+
+
+def test_models_that_differ_in_the_weights_beside_them_are_different(folder: Path) -> None:
+    listed = []
+    for at in range(11):
+        own = folder / f"apart-{at}"
+        own.mkdir()
+        model = onnx.load(folder / "shadows" / f"shadow-{at}.onnx")
+        onnx.save(
+            model, own / "model.onnx", save_as_external_data=True, location="w", size_threshold=0
+        )
+        listed.append(f"apart-{at}/model.onnx")
+    assert len({(folder / path).read_bytes() for path in listed}) == 1
+    found = prepared(folder, SHADOWS.replace("MODELS", f"[{', '.join(listed)}]")).request.shadows
+    assert found is not None
+    assert len(set(found.models)) == 11
+
+
+def test_names_with_signs_that_only_look_like_numbers_are_put_in_order(folder: Path) -> None:
+    (folder / "shadows" / "shadow-0.onnx").rename(folder / "shadows" / "\u00b21.onnx")
+    found = prepared(folder, SHADOWS.replace("MODELS", "shadows"))
+    assert found.materials.shadows is not None
+    assert len(found.materials.shadows.models) == 11
 
 
 def test_a_request_without_them_says_nothing_of_them(folder: Path) -> None:

@@ -25,6 +25,7 @@ from auditor.attacks.art.edge import version
 from auditor.attacks.art.inference import desk_over
 from auditor.attacks.art.objections import Objection, objection_of
 from auditor.attacks.art.settings import Settings, read_settings
+from auditor.domain.absences import without_labels
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
@@ -145,7 +146,7 @@ class ArtDetectors:
         self, name: str, settings: Settings, subject: Subject, allowance: Allowance
     ) -> Evidence | Objection:
         """Return what a detector flags of the copy, of training rows and of trusted ones."""
-        desk, why = desk_over(subject, allowance), refusal(name)
+        desk, why = desk_over(subject, allowance), refusal(name) or _unlabelled(subject)
         if why is not None:
             return why
         if isinstance(desk, Objection):
@@ -194,6 +195,12 @@ class ArtDetectors:
         if name in OF_FEATURES and isinstance(bench, Gap):
             return objection_of(bench)
         return on_target(name, settings, desk, embed)
+
+
+def _unlabelled(subject: Subject) -> Objection | None:
+    labels = subject.datasets[Role.TRAINING].labels
+    known = labels is not None and bool((labels >= 0).any())
+    return None if known else objection_of(without_labels(Role.TRAINING))
 
 
 CHECK: type[Check] = ArtDetectors

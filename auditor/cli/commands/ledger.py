@@ -61,7 +61,7 @@ def verify(checkpoints: tuple[Path, ...], key: Path | None, witness_keys: tuple[
     known = Known(
         key=load_note_key(key or settings.home / LEDGER_PUBLIC),
         witnesses=tuple(load_note_key(path) for path in witness_keys),
-        checkpoints={path.name: _checkpoint_in(path) for path in checkpoints},
+        checkpoints={str(path): _checkpoint_in(path) for path in checkpoints},
     )
     with _opened(settings) as store:
         steps = tuple(reaudit(store.engine, known))
