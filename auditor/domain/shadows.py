@@ -12,8 +12,9 @@ from auditor.domain.datasets import Role
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.tasks import Array, Floats
 
-FEWEST = 2
-"""Shadow models below which nobody can say whether they are like one another."""
+FEWEST = 3
+"""Shadow models below which nobody can say whether they are like the artifact: of two, a test by
+their scatter sees no difference, however gross."""
 Include = NDArray[np.bool_]
 
 

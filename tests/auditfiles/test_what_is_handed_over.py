@@ -17,7 +17,7 @@ data:
   evaluation: {path: test.npz, labels: y}
   training: {path: train.npz, labels: y}
 """
-GOOD = "shadows: {models: [a.onnx, b.onnx], inclusion: in.npz}\n"
+GOOD = "shadows: {models: [a.onnx, b.onnx, c.onnx], inclusion: in.npz}\n"
 
 
 def read(more: str, head: str = HEAD) -> AuditFile:
@@ -33,7 +33,7 @@ def refused(more: str, head: str = HEAD) -> str:
 def test_shadows_are_listed_or_lie_in_a_folder_and_speak_of_training_rows() -> None:
     listed = read(GOOD).shadows
     assert listed is not None
-    assert (listed.models, listed.inclusion) == (("a.onnx", "b.onnx"), "in.npz")
+    assert (listed.models, listed.inclusion) == (("a.onnx", "b.onnx", "c.onnx"), "in.npz")
     assert listed.rows == (Role.TRAINING,)
     folder = read(
         "shadows: {models: shadows/s-*.onnx, inclusion: in.csv, rows: [evaluation, training]}\n"
@@ -55,8 +55,8 @@ def test_a_generator_is_a_file_and_neither_need_be_named() -> None:
     ("more", "said"),
     [
         (
-            "shadows:\n  models: [a.onnx]\n  inclusion: in.npy\n",
-            "audit.yaml:9: shadows.models lists 1",
+            "shadows:\n  models: [a.onnx, b.onnx]\n  inclusion: in.npy\n",
+            "audit.yaml:9: shadows.models lists 2",
         ),
         (
             "shadows:\n  models:\n    - a.onnx\n    - b.pt\n  inclusion: in.npy\n",

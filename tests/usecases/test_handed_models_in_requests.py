@@ -163,8 +163,8 @@ def test_a_model_that_stands_twice_is_refused(folder: Path) -> None:
 
 
 def test_what_is_not_there_is_named(folder: Path) -> None:
-    more = SHADOWS.replace("MODELS", "[shadows/shadow-0.onnx, gone.onnx]")
-    assert "shadows.models.1: gone.onnx does not exist" in refused(folder, more)
+    more = SHADOWS.replace("MODELS", "[shadows/shadow-0.onnx, shadows/shadow-1.onnx, gone.onnx]")
+    assert "shadows.models.2: gone.onnx does not exist" in refused(folder, more)
     assert "nowhere is no folder" in refused(folder, SHADOWS.replace("MODELS", "nowhere"))
     found = refused(folder, SHADOWS.replace("MODELS", "shadows/x-*.onnx"))
     assert "finds 0 files in shadows" in found
