@@ -159,7 +159,7 @@ def set_aside(held: int) -> str:
     """Say how many evaluation rows are no non-members, and why."""
     if not held:
         return ""
-    return f" {held} more were set aside, to hold retrained models against the artifact."
+    return f" {held} more were set aside, to hold models like the artifact against it."
 
 
 def _too_few(members: int, others: int, held: int) -> Gap:

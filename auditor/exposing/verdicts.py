@@ -210,10 +210,8 @@ def _reasons(unseen: Gate | None, sided: Gate | None, blind: Area) -> tuple[str,
         if gate is None:
             found.append(f"there are no {models}")
         elif gate.area.raised or gate.area.lowered:
-            way = "tells" if gate.area.raised else "mistakes"
-            found.append(
-                f"the attack {way} members from non-members on {models} (area {_ends(gate.area)})"
-            )
+            way = "tells members from" if gate.area.raised else "ranks members below"
+            found.append(f"the attack {way} non-members on {models} (area {_ends(gate.area)})")
     return tuple(found)
 
 
