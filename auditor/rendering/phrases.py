@@ -104,6 +104,7 @@ REASONS: Mapping[Reason, str] = MappingProxyType(
         Reason.NEEDS_GENERATOR: "needs a generator of likely rows",
         Reason.RECIPE_MISMATCH: "the recipe makes other models",
         Reason.RECIPE_FAILED: "the recipe failed",
+        Reason.NEEDS_DOCUMENTS: "needs documents that came with the model",
         Reason.NEEDS_TIMES: "needs to know when each row happened",
         Reason.NEEDS_PARENT: "needs the model that this one was made from",
         Reason.NEEDS_AUTHORISATION: "needs written leave to attack the endpoint",
