@@ -1,6 +1,6 @@
 """poisoning.backdoor on a zoo of clean and backdoored models: what it tells apart, at what cost.
 
-    python benchmarks/backdoor_zoo.py [--clean 12] [--each 3] [--quantised 10] [--first 20]
+    python benchmarks/backdoor_zoo.py [--clean 18] [--each 5] [--quantised 14] [--first 20]
         [--budget ci]
 
 Prints, for twin detectors and for those that ask the target alone, the area under the ROC curve
@@ -230,9 +230,9 @@ VERDICTS = ("shown", "no evidence at this power", "inconclusive")
 def main() -> None:
     """Make the zoo, look at every member, and report."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--clean", type=int, default=12)
-    parser.add_argument("--each", type=int, default=3)
-    parser.add_argument("--quantised", type=int, default=10)
+    parser.add_argument("--clean", type=int, default=18)
+    parser.add_argument("--each", type=int, default=5)
+    parser.add_argument("--quantised", type=int, default=14)
     parser.add_argument("--first", type=int, default=20)
     parser.add_argument("--budget", default="ci", choices=[item.value for item in Budget])
     told = parser.parse_args()
