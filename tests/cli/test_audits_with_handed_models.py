@@ -69,7 +69,7 @@ def test_what_is_handed_over_is_used_recorded_and_runs_again(
 def test_a_generator_of_other_rows_stops_the_audit_and_is_named(
     auditor: Command, tmp_path: Path
 ) -> None:
-    write(tmp_path, handed(shadows=2))
+    write(tmp_path, handed(shadows=3))
     decoder(tmp_path / "generator.onnx", np.zeros((50, 9)) + np.arange(50)[:, None], 3)
     (tmp_path / "audit.yaml").write_text(AUDIT)
     ended = auditor("audit", tmp_path / "audit.yaml", *ONLY, "--out", tmp_path / "out")

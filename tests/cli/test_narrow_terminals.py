@@ -90,10 +90,10 @@ def test_a_suspected_order_of_classes_is_told_under_the_table() -> None:
 @pytest.mark.parametrize(
     ("limits", "low", "high", "said"),
     [
-        (Limits(least=0), -87.0, -0.2, f"(-87.0{DASH}-0.2)"),
+        (Limits(least=0), -87.0, -0.2, "(-87.0 to -0.2)"),
         (Limits(most=2), 2.3, 88.7, f"(2.3{DASH}88.7)"),
-        (Limits(least=0), -87.0, -1e-9, f"{DASH}-0.000000001)"),
-        (None, -87.0, -0.2, f"(-87{DASH}0)"),
+        (Limits(least=0), -87.0, -1e-9, " to -0.000000001)"),
+        (None, -87.0, -0.2, "(-87 to 0)"),
     ],
 )
 def test_no_interval_is_shown_beyond_a_limit_that_it_keeps_off(

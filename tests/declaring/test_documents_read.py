@@ -24,7 +24,7 @@ from auditor.declaring.envelopes import Standing
 from auditor.declaring.reading import Told, read_told
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.supplies import DATASETS, Part
-from auditor.signatures.oms import sign_files
+from auditor.signatures.signers import sign_files
 
 KEY = SIGNER.public_pem()
 
