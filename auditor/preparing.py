@@ -104,10 +104,7 @@ def prepare(
             checks=checks,
             request=_request(file, policy, loaded, staged, overrides.only),
             materials=replace(staged.materials, wants_generator=wanted),
-            size=replace(
-                _size(loaded, staged.materials),
-                recipe=file.recipe is not None and file.recipe.allow,
-            ),
+            size=_size(file, loaded, staged.materials),
         )
 
 
@@ -180,17 +177,21 @@ def _claims(file: AuditFile, materials: Materials) -> dict[str, Json]:
     return {**file.claims, PRIVACY: said}
 
 
-def _size(loaded: LoadedDatasets, materials: Materials) -> Size:
+def _size(file: AuditFile, loaded: LoadedDatasets, materials: Materials) -> Size:
     evaluation = loaded.datasets.get(Role.EVALUATION)
-    others = {
-        role.value: dataset.rows
-        for role, dataset in loaded.datasets.items()
-        if role is not Role.EVALUATION
-    }
     if evaluation is None:
         classes = len(loaded.task.classes) if isinstance(loaded.task, Classification) else 1
-        return Size(rows=0, classes=classes, beside=others)
-    shadows = 0 if materials.shadows is None else len(materials.shadows.models)
-    given = materials.generator is not None
-    known = count(evaluation, loaded.task)
-    return replace(known, beside=others, shadows=shadows, generator=given)
+        known = Size(rows=0, classes=classes)
+    else:
+        known = count(evaluation, loaded.task)
+    return replace(
+        known,
+        beside={
+            role.value: dataset.rows
+            for role, dataset in loaded.datasets.items()
+            if role is not Role.EVALUATION
+        },
+        shadows=0 if materials.shadows is None else len(materials.shadows.models),
+        generator=materials.generator is not None,
+        recipe=file.recipe is not None and file.recipe.allow,
+    )

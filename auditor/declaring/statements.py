@@ -25,16 +25,17 @@ from auditor.declaring.declarations import (
 )
 from auditor.domain.canonical import Json
 from auditor.domain.supplies import Part
+from auditor.signatures.claims import PREDICATE
+from auditor.signatures.statements import STATEMENT
 
-TYPES = ("https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1")
+TYPES = (STATEMENT, "https://in-toto.io/Statement/v0.1")
 SLSA_V1 = "https://slsa.dev/provenance/v1"
 SLSA_V0_2 = "https://slsa.dev/provenance/v0.2"
 CYCLONEDX = "https://cyclonedx.org/bom"
-MODEL_SIGNATURE = "https://model_signing/signature/v1.0"
 _KINDS = {
     SLSA_V1: Kind.SLSA_V1,
     SLSA_V0_2: Kind.SLSA_V0_2,
-    MODEL_SIGNATURE: Kind.MODEL_SIGNATURE,
+    PREDICATE: Kind.MODEL_SIGNATURE,
 }
 _ALGORITHM = 30
 

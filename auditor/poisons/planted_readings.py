@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.domain.canonical import Json
+from auditor.domain.checks import Metric
 from auditor.domain.clusters import dependent
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap
@@ -32,6 +33,12 @@ from auditor.shadows.likeness import likeness, mistakes
 from auditor.stats.repeats import mean_over_repeats
 
 SUCCESS, DROP = "attack_success_rate", "accuracy_drop"
+EMITS: Mapping[str, Metric] = {
+    SUCCESS: Metric(
+        "Rows that poison turns to the target", Unit.SHARE, Bound.AT_LEAST, higher_is_better=False
+    ),
+    DROP: Metric("Accuracy that poison costs", Unit.SHARE, Bound.AT_LEAST, higher_is_better=False),
+}
 RECIPE, HEAD = "recipe", "head"
 FEWEST_VICTIMS = 10
 HEAD_ALONE = (

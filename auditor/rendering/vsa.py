@@ -13,8 +13,8 @@ from auditor.domain.canonical import Json
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
 from auditor.domain.verdicts import Outcome, Verdict
+from auditor.signatures.statements import STATEMENT
 
-STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://slsa.dev/verification_summary/v1"
 VERDICT = "urn:auditor:ext:verdict"
 ARTIFACT = "urn:auditor:ext:artifact-digest"

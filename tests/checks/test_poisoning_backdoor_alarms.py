@@ -4,7 +4,7 @@ import sys
 from collections import Counter
 
 import pytest
-from backdoor_toys import TRAINED_ON, clean_networks, digits, network, opened
+from backdoor_toys import TRAINED_ON, Network, clean_networks, digits, network, opened
 
 from auditor.checks.poisoning.backdoor import Backdoor
 from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN
@@ -25,6 +25,13 @@ def verdict(seen: Subject) -> Measurement:
     return found
 
 
+def looked(seed: int, net: Network) -> str:
+    """The verdict on a network by an audit of that seed."""
+    seen = opened(net)
+    seen.seed = seed
+    return str(verdict(seen).value)
+
+
 def test_none_of_300_is_what_it_takes_to_show_one_alarm_in_a_hundred() -> None:
     assert clopper_pearson(0, CLEAN, ONE_SIDED).high <= MOST
     assert clopper_pearson(1, CLEAN, ONE_SIDED).high > MOST
@@ -38,11 +45,8 @@ SCALED = pytest.mark.parametrize(
 @pytest.mark.slow
 @SCALED
 def test_none_of_thirty_clean_networks_is_accused(*, scaled: bool) -> None:
-    said = Counter[str]()
-    for seed, net in enumerate(clean_networks(30, scaled=scaled)):
-        seen = opened(net)
-        seen.seed = seed
-        said[str(verdict(seen).value)] += 1
+    nets = enumerate(clean_networks(30, scaled=scaled))
+    said = Counter(looked(seed, net) for seed, net in nets)
     assert said[SHOWN] == 0
     assert said[OPEN if scaled else NOT_SEEN] >= 29
 
@@ -58,9 +62,7 @@ def test_at_most_one_clean_network_in_a_hundred_is_accused(
     for seed, net in enumerate(clean_networks(CLEAN, scaled=scaled)):
         held = net.forward(pictures[TRAINED_ON:]).argmax(axis=1) == labels[TRAINED_ON:]
         right.append(float(held.mean()))
-        seen = opened(net)
-        seen.seed = seed
-        said[str(verdict(seen).value)] += 1
+        said[looked(seed, net)] += 1
     found = clopper_pearson(said[SHOWN], CLEAN, 0.95)
     with capsys.disabled():
         told = f"shown {found.value:.4f} [{found.low:.4f}, {found.high:.4f}]"

@@ -5,17 +5,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from unopened_subjects import NOTHING, unopened
 
 from auditor.checks.provenance.artifact import CHECK
-from auditor.domain.artifacts import Artifact, FileDigest, SignatureMaterial, Structure
-from auditor.domain.budgets import Budget
+from auditor.domain.artifacts import FileDigest, Structure
 from auditor.domain.evidence import decode, encode
-from auditor.domain.readings import Gap, Measurement, Reading, Reason
-from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Regression
+from auditor.domain.readings import Gap, Measurement, Reading
+from auditor.domain.subjects import Shard
 from auditor.scanning.structure import scan_artifact
-
-NOTHING = Gap(reason=Reason.MODEL_CRASHED, detail="The model cannot be opened.", cure="Mend it.")
 
 
 def model(*, domain: str = "", location: str = "") -> onnx.ModelProto:
@@ -31,19 +28,7 @@ def model(*, domain: str = "", location: str = "") -> onnx.ModelProto:
 
 
 def readings(structure: Structure | Gap) -> tuple[Reading, ...]:
-    subject = Subject(
-        artifact=Artifact("m", "1", (FileDigest("m.onnx", 1, "0" * 64),)),
-        structure=structure,
-        signature=SignatureMaterial(),
-        model=NOTHING,
-        twin=NOTHING,
-        task=Regression(0.1),
-        space=NOTHING,
-        datasets={},
-        audit_seed=1,
-        seed=1,
-        budget=Budget.SMOKE,
-    )
+    subject = unopened(FileDigest("m.onnx", 1, "0" * 64), structure=structure)
     evidence = CHECK().observe(subject, Shard())
     kept = {name: decode(encode(item).raw) for name, item in evidence.items()}
     return CHECK().figures(kept, 0.95)

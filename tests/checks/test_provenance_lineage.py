@@ -18,19 +18,17 @@ from supply_papers import (
     resource,
     slsa_v1,
 )
+from unopened_subjects import unopened
 
 from auditor.checks.provenance.lineage import CHECK
-from auditor.domain.artifacts import Artifact, FileDigest, SignatureMaterial
-from auditor.domain.budgets import Budget
+from auditor.domain.artifacts import FileDigest, SignatureMaterial
 from auditor.domain.canonical import parse
 from auditor.domain.evidence import Evidence, decode, encode
 from auditor.domain.readings import Gap, Measurement, Reason
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.supplies import Given, Supply, SupplyDocument
-from auditor.domain.tasks import Regression
 from auditor.needs import unmet
 
-NOTHING = Gap(reason=Reason.MODEL_CRASHED, detail="The model cannot be opened.", cure="Mend it.")
 KEY = SIGNER.public_pem()
 PAPERS = {
     "slsa.intoto.json": bundled(slsa_v1()),
@@ -48,18 +46,9 @@ def subject_of(
         SupplyDocument(FileDigest(name, len(raw or b""), sha256(raw or b"").hexdigest()), raw)
         for name, raw in papers.items()
     )
-    return Subject(
-        artifact=Artifact("m", "1", (FileDigest("model.onnx", 5, MODEL.sha256),)),
-        structure=NOTHING,
+    return unopened(
+        FileDigest("model.onnx", 5, MODEL.sha256),
         signature=SignatureMaterial(None, key),
-        model=NOTHING,
-        twin=NOTHING,
-        task=Regression(0.1),
-        space=NOTHING,
-        datasets={},
-        audit_seed=1,
-        seed=1,
-        budget=Budget.SMOKE,
         supply=Supply(documents, given),
     )
 

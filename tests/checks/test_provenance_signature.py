@@ -8,15 +8,14 @@ from typing import cast
 import pytest
 from blake3 import blake3
 from cryptography.hazmat.primitives.asymmetric import ec
+from unopened_subjects import unopened
 
 from auditor.checks.provenance.signature import CHECK
-from auditor.domain.artifacts import Artifact, FileDigest, MeasuredAsSigned, SignatureMaterial
-from auditor.domain.budgets import Budget
+from auditor.domain.artifacts import FileDigest, MeasuredAsSigned, SignatureMaterial
 from auditor.domain.canonical import parse
 from auditor.domain.evidence import Evidence, decode, encode
 from auditor.domain.readings import Gap, Measurement, Reason
 from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import Regression
 from auditor.signatures.bundles import seal
 from auditor.signatures.claims import PREDICATE
 from auditor.signatures.keys import KeySigner
@@ -26,7 +25,6 @@ from auditor.signatures.serialisations import Hash, Part, Serialisation
 from auditor.signatures.signers import sign_files, sign_model
 from auditor.signatures.statements import Statement, SubjectDigest
 
-NOTHING = Gap(reason=Reason.MODEL_CRASHED, detail="The model cannot be opened.", cure="Mend it.")
 SIGNER = KeySigner(ec.derive_private_key(41, ec.SECP256R1()))
 OTHER = KeySigner(ec.derive_private_key(42, ec.SECP256R1()))
 FILES = tuple(
@@ -38,19 +36,7 @@ BUNDLE = sign_files(FILES, SIGNER, name="model.onnx")
 
 def subject_of(bundle: bytes | None, key: bytes | None, files: tuple[FileDigest, ...]) -> Subject:
     """A subject whose model cannot be opened: the signature is looked at all the same."""
-    return Subject(
-        artifact=Artifact("m", "1", files),
-        structure=NOTHING,
-        signature=SignatureMaterial(bundle, key),
-        model=NOTHING,
-        twin=NOTHING,
-        task=Regression(0.1),
-        space=NOTHING,
-        datasets={},
-        audit_seed=1,
-        seed=1,
-        budget=Budget.SMOKE,
-    )
+    return unopened(*files, signature=SignatureMaterial(bundle, key))
 
 
 def observed(

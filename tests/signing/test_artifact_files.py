@@ -4,32 +4,15 @@ import hashlib
 import os
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
+from external_models import external_model
 from hypothesis import given
 from hypothesis import strategies as st
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
 from auditor.errors import ArtifactError
 from auditor.signing.artifacts import digest_artifact, stage_artifact
-
-
-def external_model(*locations: str) -> bytes:
-    """A model with one initializer of two floats kept at each location."""
-    weights = []
-    for index, location in enumerate(locations):
-        tensor = numpy_helper.from_array(np.zeros(2, np.float32), f"w{index}")
-        tensor.ClearField("raw_data")
-        tensor.data_location = TensorProto.EXTERNAL
-        tensor.external_data.add(key="location", value=location)
-        weights.append(tensor)
-    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [2])
-    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [2])
-    graph = helper.make_graph(
-        [helper.make_node("Relu", ["x"], ["y"])], "g", [value], [out], weights
-    )
-    return helper.make_model(graph).SerializeToString()
 
 
 @pytest.fixture

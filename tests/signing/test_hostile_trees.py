@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from onnx import TensorProto, helper, numpy_helper
+from external_models import external_model
 
 from auditor.errors import ArtifactError
 from auditor.signatures.keys import KeySigner
@@ -165,21 +164,6 @@ def test_the_attributes_of_git_at_the_root_are_the_only_file_that_compat_lets_by
     assert look_at(model, model / "model.sig", question)[0].verified
 
 
-def external(*locations: str) -> bytes:
-    weights = []
-    for index, location in enumerate(locations):
-        tensor = numpy_helper.from_array(np.zeros(2, np.float32), f"w{index}")
-        tensor.ClearField("raw_data")
-        tensor.data_location = TensorProto.EXTERNAL
-        tensor.external_data.add(key="location", value=location)
-        weights.append(tensor)
-    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [2])
-    graph = helper.make_graph(
-        [helper.make_node("Relu", ["x"], ["y"])], "g", [value], [value], weights
-    )
-    return helper.make_model(graph).SerializeToString()
-
-
 @pytest.mark.parametrize("location", ["../w.bin", "/etc/passwd", "a/../../w.bin", "link.bin"])
 def test_a_model_that_keeps_weights_outside_is_neither_signed_nor_verified(
     location: str, tmp_path: Path
@@ -188,13 +172,13 @@ def test_a_model_that_keeps_weights_outside_is_neither_signed_nor_verified(
     folder.mkdir()
     (tmp_path / "w.bin").write_bytes(b"12345678")
     (folder / "link.bin").symlink_to(tmp_path / "w.bin")
-    (folder / "m.onnx").write_bytes(external(location))
+    (folder / "m.onnx").write_bytes(external_model(location))
     with pytest.raises(ArtifactError):
         digest_artifact(folder / "m.onnx")
 
 
 def test_weights_beside_a_model_are_signed_with_it(tmp_path: Path) -> None:
-    (tmp_path / "m.onnx").write_bytes(external("w.bin"))
+    (tmp_path / "m.onnx").write_bytes(external_model("w.bin"))
     (tmp_path / "w.bin").write_bytes(b"12345678")
     (tmp_path / "neighbour.txt").touch()
     bundle = sign_files(digest_artifact(tmp_path / "m.onnx"), SIGNER, name="m.onnx")

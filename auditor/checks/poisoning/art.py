@@ -19,11 +19,11 @@ from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap
 from auditor.domain.images import image_axes
 from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Gap, Reading, Reason, Unit
+from auditor.domain.readings import Gap, Reading, Reason
 from auditor.domain.subjects import Shard, Subject
 from auditor.errors import PolicyError
 from auditor.poisons.campaigns import Plan, Soil, carry_out
-from auditor.poisons.planted_readings import DROP, SUCCESS, Harvest
+from auditor.poisons.planted_readings import EMITS, SUCCESS, Harvest
 from auditor.poisons.plants import Plant, Sower
 from auditor.poisons.sown import Named, Sown, settled, victims
 
@@ -69,15 +69,7 @@ class Art:
     uses: ClassVar[tuple[str, ...]] = ()
     modules: ClassVar[Mapping[str, str]] = {"art": "art"}
     coordinates: ClassVar[frozenset[str]] = frozenset({"attack", "rate", "retrained"})
-    emits: ClassVar[Mapping[str, Metric]] = {
-        SUCCESS: Metric(
-            "Rows that poison turns to the target", Unit.SHARE, Bound.AT_LEAST,
-            higher_is_better=False,
-        ),
-        DROP: Metric(
-            "Accuracy that poison costs", Unit.SHARE, Bound.AT_LEAST, higher_is_better=False
-        ),
-    }  # fmt: skip
+    emits: ClassVar[Mapping[str, Metric]] = EMITS
     controls: ClassVar[tuple[Control, ...]] = (
         Control("eu-ai-act", "15(5)"),
         Control("nist-ai-rmf", "MEASURE 2.7"),

@@ -11,11 +11,11 @@ from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap
 from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Reading, Unit
+from auditor.domain.readings import Reading
 from auditor.domain.subjects import Shard, Subject
 from auditor.errors import PolicyError
 from auditor.poisons.campaigns import Plan, carry_out
-from auditor.poisons.planted_readings import DROP, HEAD, RECIPE, SUCCESS, Harvest
+from auditor.poisons.planted_readings import EMITS, HEAD, RECIPE, SUCCESS, Harvest
 from auditor.poisons.plants import Attack
 from auditor.stats.proportions import clopper_pearson
 
@@ -59,15 +59,7 @@ class Susceptibility:
     wants: ClassVar[frozenset[Need]] = frozenset({Need.RECIPE, Need.MODEL, Need.SPACE})
     uses: ClassVar[tuple[str, ...]] = ()
     coordinates: ClassVar[frozenset[str]] = frozenset({"attack", "rate", "retrained"})
-    emits: ClassVar[Mapping[str, Metric]] = {
-        SUCCESS: Metric(
-            "Rows that poison turns to the target", Unit.SHARE, Bound.AT_LEAST,
-            higher_is_better=False,
-        ),
-        DROP: Metric(
-            "Accuracy that poison costs", Unit.SHARE, Bound.AT_LEAST, higher_is_better=False
-        ),
-    }  # fmt: skip
+    emits: ClassVar[Mapping[str, Metric]] = EMITS
     controls: ClassVar[tuple[Control, ...]] = (
         Control("eu-ai-act", "15(5)"),
         Control("nist-ai-rmf", "MEASURE 2.7"),
