@@ -73,7 +73,11 @@ def patched(raw: bytes, at: int, value: bytes) -> bytes:
 PLAIN = zipped({"a.bin": b"weights", "b.bin": b"more weights"})
 
 
-@pytest.mark.parametrize("raw", [PLAIN, streamed({"a": b"1", "b": b"2"}), zipped({})])
+@pytest.mark.parametrize(
+    "raw",
+    [PLAIN, streamed({"a": b"1", "b": b"2"}), zipped({})],
+    ids=["plain", "streamed", "empty"],  # the bytes hold the time, which no name of a test may
+)
 def test_an_archive_as_writers_make_it_is_clean(raw: bytes) -> None:
     assert codes(raw) == []
 
