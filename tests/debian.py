@@ -9,6 +9,8 @@ from fetching import out_of_reach_skips
 
 PATIENT = ("-o", "DPkg::Lock::Timeout=240")
 """Other workers may be installing as well."""
+UPDATE = "for try in 1 2 3 4 5 6; do apt-get -qq update && break; sleep 5; done"
+"""For the lock of the lists, which that option does not speak of, apt-get does not wait."""
 
 
 def installed(packages: Sequence[str], *, shows: Sequence[str | Path]) -> None:
@@ -19,7 +21,7 @@ def installed(packages: Sequence[str], *, shows: Sequence[str | Path]) -> None:
     if all(_there(item) for item in shows):
         return
     command = f"apt-get {' '.join(PATIENT)} -qq -y --no-install-recommends install"
-    words = f"apt-get -qq update && DEBIAN_FRONTEND=noninteractive {command} {' '.join(packages)}"
+    words = f"{UPDATE}; DEBIAN_FRONTEND=noninteractive {command} {' '.join(packages)}"
     leave = [] if os.geteuid() == 0 else ["sudo", "-n"]
     out_of_reach_skips([*leave, "sh", "-c", words], Path.cwd())
     assert all(_there(item) for item in shows), f"{packages} do not bring {shows}"

@@ -21,6 +21,7 @@ from auditor.rendering.askings import asked_gaps, left_out
 from auditor.rendering.numbers import figure
 from auditor.rendering.phrases import limit_values, limits_text
 from auditor.rendering.suspicions import suspicions
+from auditor.rendering.verdicts import because
 from auditor.signing.ledger_keys import LEDGER_PRIVATE
 
 OUTCOMES = {
@@ -56,8 +57,6 @@ def show_record(
     _count(console, len(others))
     for text in suspicions(record):
         console.print(f"[yellow]suspicious[/] {_plain(text)}", highlight=False, soft_wrap=True)
-    if all(item.outcome is Outcome.NOT_APPLICABLE for item in record.findings):
-        console.print("No rule applies to this model: applies_to or every `when` is false.")
     enforced = policy.mode is Mode.ENFORCE
     console.print(
         f"Verdict: {VERDICTS[record.verdict]} under {_plain(policy.name)} {_plain(policy.version)},"
@@ -65,6 +64,7 @@ def show_record(
         + ("" if enforced else f"; the policy's mode is {policy.mode}: nothing is enforced"),
         highlight=False,
     )
+    console.print(because(record), highlight=False, markup=False)
 
 
 def _table(

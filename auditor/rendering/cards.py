@@ -15,7 +15,7 @@ from auditor.rendering.doubting import ASTRAY, why_doubted
 from auditor.rendering.extremes import between
 from auditor.rendering.figures.slicing import worst_place
 from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.numbers import DASH, Figure, count, figure, scalar
+from auditor.rendering.numbers import DASH, Figure, figure, scalar
 from auditor.rendering.phrases import (
     EFFECTS,
     OUTCOMES,
@@ -31,7 +31,7 @@ from auditor.rendering.phrases import (
 )
 from auditor.rendering.plots.gauge import gauge
 from auditor.rendering.plots.svg import Drawing
-from auditor.rendering.remedies import remedy
+from auditor.rendering.remedies import remedy, would_decide_text
 from auditor.rendering.spending import spent
 from auditor.rendering.stories.story import Story
 from auditor.rendering.stories.telling import stories
@@ -142,10 +142,11 @@ def _condition(rule: Rule | None) -> str:
 
 
 def _would_decide(finding: Finding, helps: str) -> str:
-    # What a Gap says would help is the card's remedy already.
+    # What a Gap says would help, or how many rows, may be the card's remedy already.
     needed = finding.would_decide
+    text = would_decide_text(needed)
     told = needed is not None and helps and needed.get("needs") == helps.rstrip(".")
-    return "" if told else would_decide_text(needed)
+    return "" if told or text == helps else text
 
 
 def _headline(
@@ -205,18 +206,6 @@ def _short(finding: Finding, deciding: Measurement | None, words: Figure | None)
     if deciding is None or words is None:
         return "not asked" if finding.outcome is Outcome.NOT_APPLICABLE else "no figure"
     return bound_words(deciding) + words.value
-
-
-def would_decide_text(needed: Mapping[str, Json] | None) -> str:
-    """Say what would turn an unknown into an answer."""
-    if not needed:
-        return ""
-    rows = needed.get("rows")
-    if isinstance(rows, int | float) and not isinstance(rows, bool):
-        return f"About {count(round(rows))} rows would decide it, if the figure stays where it is."
-    if "needs" in needed:
-        return f"What would decide it: {scalar(needed['needs']).rstrip('.')}."
-    return "; ".join(f"{name.replace('_', ' ')}: {scalar(value)}" for name, value in needed.items())
 
 
 def _where(inputs: RenderedInputs, finding: Finding, rule: Rule | None) -> str:

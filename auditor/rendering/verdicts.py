@@ -37,7 +37,7 @@ def verdict_words(inputs: RenderedInputs) -> VerdictWords:
     """Put the record's verdict into words."""
     record = inputs.record
     deciding = required(record.findings)
-    said = [_because(record.verdict, deciding), *_reservations(deciding)]
+    said = [because(record), *_reservations(deciding)]
     said += [words for words in (MODES[inputs.policy.mode], _reduced(inputs)) if words]
     said += suspicions(record)
     return VerdictWords(
@@ -60,7 +60,9 @@ def moment(text: str) -> str:
     return text if when is None else f"{when.day} {when:%B %Y, %H:%M} UTC"
 
 
-def _because(verdict: Verdict, deciding: Sequence[Finding]) -> str:
+def because(record: AuditRecord) -> str:
+    """Say in a sentence or two how many required rules made the verdict what it is."""
+    verdict, deciding = record.verdict, required(record.findings)
     outcomes = [item.outcome for item in deciding]
     failed, open_ = outcomes.count(Outcome.FAILED), outcomes.count(Outcome.UNKNOWN)
     total = len(outcomes) - outcomes.count(Outcome.NOT_APPLICABLE)

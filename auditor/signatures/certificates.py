@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from auditor.signatures.aliases import spellings
 from auditor.signatures.keys import CURVES, HASHES, PublicKey
 from auditor.signatures.objections import Code, Objection, Refused
 
@@ -41,7 +42,7 @@ _UNDERSTOOD = (
 )
 """What may be marked critical: the first four are looked at, the others restrict nothing here."""
 _BROKEN = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension,
-           x509.UnsupportedGeneralNameType, Warning)  # fmt: skip
+           x509.InvalidVersion, x509.UnsupportedGeneralNameType, Warning)  # fmt: skip
 E_ = TypeVar("E_", bound=x509.ExtensionType)
 
 
@@ -54,6 +55,8 @@ class Certificate:
     der: bytes
     digest: str
     key_digest: str
+    aliases: frozenset[str]
+    """The digests of all its spellings, its own among them."""
 
     def extension(self, kind: type[E_]) -> E_ | None:
         """Return an extension, if the certificate has it."""
@@ -90,12 +93,12 @@ def read_certificate(der: bytes) -> Certificate:
             parsed = x509.load_der_x509_certificate(der)
             extensions = parsed.extensions
             key = parsed.public_key()
+            aliases = spellings(parsed, der)
         spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     except _BROKEN:
         raise Refused(Code.CERT_FORMAT, "a certificate cannot be read") from None
-    return Certificate(
-        parsed, extensions, der, hashlib.sha256(der).hexdigest(), hashlib.sha256(spki).hexdigest()
-    )
+    digest, key_digest = (hashlib.sha256(item).hexdigest() for item in (der, spki))
+    return Certificate(parsed, extensions, der, digest, key_digest, aliases)
 
 
 @lru_cache(maxsize=64)

@@ -117,7 +117,7 @@ def _authorities(between: Sequence[Certificate]) -> int:
 
 def _digests(path: Sequence[Certificate]) -> Iterator[str]:
     for item in path:
-        yield item.digest
+        yield from item.aliases
         yield item.key_digest
 
 

@@ -4,6 +4,7 @@ Run by hand for as long as wanted, `fuzz_with_atheris.py CORPUS -runs=1000000` f
 with atheris and auditor installed. The folder CORPUS is filled with good bundles first.
 """
 
+import resource
 import sys
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from signature_forge import FILES
 
 from auditor.signatures.profiles import Profile
 
+MOST_MEMORY = 2 << 30
+"""In bytes. The fuzzer's own limit takes the memory of whoever started it for its own."""
+
 
 def look(raw: bytes) -> None:
     """Anything but a verdict is a defect; so is a yes to what says something else."""
@@ -28,6 +32,7 @@ def look(raw: bytes) -> None:
 
 
 def main() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     corpus = Path(sys.argv[1])
     for number, raw in enumerate(BUNDLES):
         (corpus / f"good-{number}.json").write_bytes(raw)

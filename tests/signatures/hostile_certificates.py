@@ -322,3 +322,14 @@ for place, identity in enumerate(URIS):
         return pki.sign(), FILES, replace(pki.trusted, identities=(identity,))
 
     register(f"trusted_uri_spelled_otherwise_{place}", Code.IDENTITY, spelled_otherwise)
+
+
+def with_byte(der: bytes, place: int, value: int) -> bytes:
+    return der[:place] + bytes([value]) + der[place + 1 :]
+
+
+chain_case(
+    "a_certificate_of_an_unknown_version",
+    Code.CERT_FORMAT,
+    lambda pki: (with_byte(pki.leaf.der, 12, 38), pki.intermediate),
+)

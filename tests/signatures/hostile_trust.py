@@ -5,8 +5,12 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 
-from authority_forge import NOW, Pki
+from authority_forge import NOW, Issued, Pki
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    decode_dss_signature,
+    encode_dss_signature,
+)
 from hostile_corpus import Made, case
 from signature_forge import FILES, Forge, file_digest, key_of
 
@@ -134,6 +138,14 @@ def a_revoked_root(_: Forge) -> Made:
     return pki.sign(), FILES, replace(pki.trusted, revoked={pki.root.read.digest: None})
 
 
+@case(Code.REVOKED)
+def a_revoked_certificate_in_another_spelling(_: Forge) -> Made:
+    """Its authority's signature (r, s) written as (r, n - s), which holds as well."""
+    pki = Pki.made()
+    trusted = replace(pki.trusted, revoked={pki.leaf.read.digest: None})
+    return pki.sign(chain=(respelled(pki.leaf), pki.intermediate)), FILES, trusted
+
+
 @case(Code.HASH_TYPE)
 def a_hash_that_is_not_believed(forge: Forge) -> Made:
     trusted = replace(Trusted.key(forge.pem), hashes=frozenset({Hash.BLAKE3}))
@@ -178,3 +190,13 @@ def keyless(pki: Pki) -> bytes:
     listed = bundle["verificationMaterial"]["x509CertificateChain"]["certificates"]
     bundle["verificationMaterial"] = {"certificate": listed[0], "tlogEntries": [{"logIndex": "1"}]}
     return json.dumps(bundle).encode()
+
+
+def respelled(issued: Issued) -> bytes:
+    """The same certificate under the other signature that everyone can make of an ECDSA one."""
+    parsed = issued.read.parsed
+    r, s = decode_dss_signature(parsed.signature)
+    other = encode_dss_signature(r, ec.SECP256R1().group_order - s)
+    body = issued.der[4:].removesuffix(parsed.signature)
+    body = body[:-2] + bytes([len(other) + 1]) + b"\0" + other
+    return issued.der[:2] + len(body).to_bytes(2) + body

@@ -3,12 +3,14 @@
 import base64
 import json
 
+from authority_forge import MOMENT, Pki
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 from signature_forge import FILES, Forge, file_digest, key_of
 
 from auditor.domain.artifacts import FileDigest
+from auditor.signatures.objections import Code
 from auditor.signatures.oms import verify
 from auditor.signatures.signers import sign_files
 
@@ -21,6 +23,7 @@ SIGNATURE = base64.b64decode(ENVELOPE["signatures"][0]["sig"])
 HINT_PLACE = BUNDLE.index(b'"hint":"') + len(b'"hint":"')
 HINT = range(HINT_PLACE, HINT_PLACE + 64)
 flips = st.integers(1, 255)
+PKI = Pki.made()
 
 
 def flipped(raw: bytes, place: int, by: int) -> bytes:
@@ -113,3 +116,20 @@ def test_the_unchanged_bundle_verifies() -> None:
 
 def test_an_added_empty_file_is_refused() -> None:
     assert not verify(BUNDLE, PEM, (*FILES, file_digest("empty", b""))).verified
+
+
+@given(st.sampled_from(range(len(PKI.chain))), st.integers(0, 2**16), flips)
+def test_a_changed_byte_of_a_certificate_is_refused(which: int, place: int, by: int) -> None:
+    chain = [item.der for item in PKI.chain]
+    chain[which] = flipped(chain[which], place, by)
+    found = verify(PKI.sign(chain=chain), PKI.trusted, FILES, moment=MOMENT)
+    assert not found.verified
+
+
+@given(st.sampled_from(range(len(PKI.chain))), st.integers(1, 255))
+def test_bits_that_no_signature_covers_are_refused(which: int, unused: int) -> None:
+    chain = [item.der for item in PKI.chain]
+    place = len(chain[which]) - len(PKI.chain[which].read.parsed.signature) - 1
+    chain[which] = flipped(chain[which], place, unused)
+    found = verify(PKI.sign(chain=chain), PKI.trusted, FILES, moment=MOMENT)
+    assert [item.code for item in found.objections] == [Code.CERT_FORMAT]
