@@ -12,10 +12,22 @@ from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
 from auditor.errors import AuditorError
-from auditor.folders import BUNDLE, EVIDENCE, KNOWN, PROOF, RECORD, SIGNER, VERDICT, RecordFolder
+from auditor.folders import (
+    BUNDLE,
+    EVIDENCE,
+    KEY_PROOF,
+    KNOWN,
+    PROOF,
+    RECORD,
+    SIGNER,
+    TIMESTAMP,
+    VERDICT,
+    RecordFolder,
+)
 from auditor.inclusion import inclusion
 from auditor.judging.context import context_of
 from auditor.judging.judge import ReadingsAt, judge
+from auditor.keyproofs import key_life
 from auditor.ledgers.notes import NoteKey
 from auditor.measuring import CONFIDENCE, Result, Seen, readings
 from auditor.publishing import rendered, verdict_statement
@@ -24,7 +36,7 @@ from auditor.rendering.schemas import validate_record
 from auditor.signatures.objections import Verification
 from auditor.signing.records import signed_files, verify_record, verify_statement
 
-SHOWN = KNOWN - {RECORD, BUNDLE, VERDICT, SIGNER, EVIDENCE, PROOF}
+SHOWN = KNOWN - {RECORD, BUNDLE, VERDICT, SIGNER, EVIDENCE, PROOF, KEY_PROOF, TIMESTAMP}
 """The files that show a record; their digests are signed with it."""
 
 
@@ -65,6 +77,7 @@ def verify_folder(folder: RecordFolder, verifier: Verifier) -> tuple[Step, ...]:
         _evidence(folder, record),
         *_recomputed(folder, record, verifier),
         inclusion(folder, record, verifier.ledger, verifier.witnesses),
+        key_life(folder, record, verifier.key, verifier.ledger),
     )
 
 
