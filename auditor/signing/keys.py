@@ -144,7 +144,7 @@ def read_pem(path: Path) -> bytes:
 
 
 def write_key(path: Path, content: bytes, *, mode: int) -> None:
-    """Write a key file whole, with its mode from the first byte on. Raises ``OSError``."""
+    """Write a file whole, with its mode from the first byte on. Raises ``OSError``."""
     # A new file under a name of its own, then one rename: nobody sees half a key, and the mode
     # holds from the first byte on.
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
