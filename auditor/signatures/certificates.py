@@ -40,7 +40,7 @@ _UNDERSTOOD = (
     x509.CertificatePolicies,
 )
 """What may be marked critical: the first four are looked at, the others restrict nothing here."""
-_BROKEN = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension,
+_BROKEN = (ValueError, x509.InvalidVersion, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension,
            x509.UnsupportedGeneralNameType, Warning)  # fmt: skip
 _STAMPING = [ExtendedKeyUsageOID.TIME_STAMPING]
 E_ = TypeVar("E_", bound=x509.ExtensionType)
@@ -91,6 +91,8 @@ def read_certificate(der: bytes) -> Certificate:
             parsed = x509.load_der_x509_certificate(der)
             extensions = parsed.extensions
             key = parsed.public_key()
+            _ = (parsed.subject, parsed.issuer, parsed.not_valid_before_utc,
+                 parsed.not_valid_after_utc)  # fmt: skip  # read now, and never a surprise later
         spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     except _BROKEN:
         raise Refused(Code.CERT_FORMAT, "a certificate cannot be read") from None
