@@ -51,7 +51,7 @@ class Authority:
         return self.folder / "root.pem"
 
     @classmethod
-    def made(cls, folder: Path, *, rsa: bool = False) -> "Authority":
+    def made(cls, folder: Path, *, rsa: bool = False, days: int = 3000) -> "Authority":
         folder.mkdir(parents=True)
         (folder / "config").write_text(CONFIG)
         (folder / "serial").write_text("01\n")
@@ -61,13 +61,13 @@ class Authority:
                 "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]  # fmt: skip
             made.openssl("genpkey", "-algorithm", *kind, "-out", f"{name}.key")
         made.openssl("req", "-x509", "-new", "-key", "root.key", "-subj", "/CN=root", "-days",
-                     "3650", "-config", "config", "-extensions", "authority", "-out",
+                     days + 100, "-config", "config", "-extensions", "authority", "-out",
                      "root.pem")  # fmt: skip
         for name, above, use in (("middle", "root", "authority"), ("clock", "middle", "clock")):
             made.openssl("req", "-new", "-key", f"{name}.key", "-subj", f"/CN={name}", "-config",
                          "config", "-out", f"{name}.csr")  # fmt: skip
             made.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{above}.pem", "-CAkey",
-                         f"{above}.key", "-CAcreateserial", "-days", "3000", "-extfile", "config",
+                         f"{above}.key", "-CAcreateserial", "-days", days, "-extfile", "config",
                          "-extensions", use, "-out", f"{name}.pem")  # fmt: skip
         made.bring("middle", "root")
         return made

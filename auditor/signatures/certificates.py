@@ -40,8 +40,8 @@ _UNDERSTOOD = (
     x509.CertificatePolicies,
 )
 """What may be marked critical: the first four are looked at, the others restrict nothing here."""
-_BROKEN = (ValueError, x509.InvalidVersion, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension,
-           x509.UnsupportedGeneralNameType, Warning)  # fmt: skip
+_BROKEN = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension,
+           x509.InvalidVersion, x509.UnsupportedGeneralNameType, Warning)  # fmt: skip
 _STAMPING = [ExtendedKeyUsageOID.TIME_STAMPING]
 E_ = TypeVar("E_", bound=x509.ExtensionType)
 
