@@ -20,7 +20,7 @@ from auditor.cli.key_choices import (
 from auditor.cli.places import own_ledger
 from auditor.cli.showing import show_rows
 from auditor.holding import find_life, identity_of, refuse_ledger_role, revoke, take_into_use
-from auditor.ledgers.key_events import KeyRole
+from auditor.ledgers.key_events import KeyRole, key_event_id
 from auditor.settings import Settings
 from auditor.signatures.keys import read_public_key
 from auditor.wiring import now
@@ -87,6 +87,7 @@ def show(key: str | None, *, pem: bool) -> int:
     name, identity, life = find_key(key, settings, passwords(settings))
     click.echo(f"{name}\n{identity}")
     if life is not None:
+        click.echo(f"{key_event_id(life.role, life.public)} in the ledger")
         show_rows(Console(), ("leaf", "time", "what happened"), life_rows(life, now()))
     return Exit.DONE
 
