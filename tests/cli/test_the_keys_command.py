@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import sleep
@@ -12,6 +13,8 @@ import pytest
 
 from auditor.folders import KEY_PROOF
 from auditor.ledgers.key_events import key_event_id
+from auditor.ledgers.openings import Opening
+from auditor.ledgers.receipts import Receipt
 
 ONLY = ("--only", "quality.accuracy")
 Command = Callable[..., Any]
@@ -121,6 +124,24 @@ def test_a_revoked_key_is_known_offline_only_by_its_proof(
     assert auditor("ledger", "verify").code == code
     unknown = auditor("verify", audited, "--key", audited / "signer.pub")
     assert "not checked key's life no ledger key given" in unknown.said
+
+
+def test_a_proof_whose_document_was_changed_fails(
+    auditor: Command, audited: Path, home: Path
+) -> None:
+    proof_of(auditor, audited, home)
+    whole = Receipt.parse((audited / KEY_PROOF).read_bytes())
+    for old, new in (("in-use", "unused"), ('\\"role\\"', '\\"rule\\"')):
+        extra = whole.extra.replace(old.encode(), new.encode())
+        assert extra != whole.extra
+        (audited / KEY_PROOF).write_bytes(replace(whole, extra=extra).emit())
+        ended = verified(auditor, audited, home)
+        assert (ended.code, "cannot be opened" in ended.said) == (1, True), ended.said
+    opening = Opening.parse(whole.extra)
+    (audited / KEY_PROOF).write_bytes(
+        replace(whole, extra=replace(opening, document=None).emit()).emit()
+    )
+    assert "cannot be read" in verified(auditor, audited, home).said
 
 
 def test_the_proof_of_another_key_fails(auditor: Command, audited: Path, home: Path) -> None:

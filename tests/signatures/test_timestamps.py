@@ -224,6 +224,13 @@ HOSTILE: dict[str, tuple[Code, Callable[[], bytes]]] = {
     "another certificate named": (
         Code.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(named=STRANGER.der))
     ),
+    "another number of the certificate": (
+        Code.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(number=99))
+    ),
+    "another time than was signed": (
+        Code.TIMESTAMP_SIGNATURE,
+        lambda: CLOCK.stamp(DATA).replace(b"20260601000000Z", b"20260530000000Z"),
+    ),
     "two signatures": (Code.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(signatures=2))),
     "no signature": (Code.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(signatures=0))),
     "another type": (Code.TIMESTAMP, lambda: CLOCK.stamp(DATA, Saying(content_type="1.2.3"))),
@@ -283,8 +290,10 @@ def test_a_time_stays_proven_ten_years_after_its_certificate_ended() -> None:
 def test_a_chain_that_was_renewed_too_late_proves_nothing() -> None:
     late = renewed((FIRST, 2026), (SECOND, 2030))
     assert code_of(lambda: proven_moment(late, DATA, ALL, Moment(year(2031)))) == "CERT_TIME"
-    back = renewed((SECOND, 2030), (SECOND, 2029))
-    assert code_of(lambda: proven_moment(back, DATA, ALL, Moment(year(2031)))) == "TIMESTAMP_TIME"
+    back = CLOCK.stamp(DATA)
+    back += CLOCK.stamp(covered_by_next(back, DATA), Saying(at=NOW - timedelta(seconds=1)))
+    found = code_of(lambda: proven_moment(back, DATA, CLOCK.trusted, MOMENT))
+    assert found == "TIMESTAMP_TIME"
 
 
 def test_every_link_of_a_chain_covers_all_before_it() -> None:

@@ -51,6 +51,7 @@ class Saying:
     content_type: str = "1.2.840.113549.1.9.16.1.4"
     extra: bytes = b""
     signatures: int = 1
+    number: int | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Clock:
         covered = write(SET, *attributes)
         certificate = self.signer.certificate
         issuer = write(SEQUENCE, certificate.issuer.public_bytes(),
-                       write_integer(certificate.serial_number))  # fmt: skip
+                       write_integer(saying.number or certificate.serial_number))  # fmt: skip
         how, signature = self.signature(covered, kind)
         return write(SEQUENCE, write_integer(1), issuer, algorithm(kind),
                      write(context(0), *attributes), how, write(OCTETS, signature))  # fmt: skip
