@@ -11,8 +11,9 @@ from auditor.ledgers.key_lives import KeyBook, KeyLife
 from auditor.settings import Settings
 from auditor.signatures.keys import Signer, read_public_key
 from auditor.signatures.trust import Moment
-from auditor.signing.keys import STEMS, KeyFiles, is_locked, load_public_key, new_keys, read_pem
+from auditor.signing.keys import STEMS, KeyFiles, load_public_key, new_keys, read_pem
 from auditor.signing.ledger_keys import LEDGER_PUBLIC, load_note_key, new_ledger_key
+from auditor.signing.locking import is_locked
 from auditor.signing.opening import open_signer, scheme_of
 from auditor.signing.pairs import prepare_next, swap_pairs
 from auditor.signing.passwords import Passwords

@@ -6,20 +6,14 @@ from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    KeySerializationEncryption,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from auditor.errors import KeyFileError
 from auditor.ledgers.key_events import KeyRole
 from auditor.signatures.certificates import Certificate, read_certificates
 from auditor.signatures.keys import CURVES, HASHES, KeySigner, PublicKey, read_public_key
 from auditor.signatures.objections import Refused
+from auditor.signing.locking import is_locked, private_pem
 
 PRIVATE = "signer.key"
 PUBLIC = "signer.pub"
@@ -63,7 +57,7 @@ def new_keys(
             cure="Choose another folder, or move the old pair away first.",
         )
     signer = KeySigner(ec.generate_private_key(ec.SECP256R1()))
-    pem = signer.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, locked_by(password))
+    pem = private_pem(signer.key, password)
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_key(private, pem, mode=0o600)
@@ -74,16 +68,6 @@ def new_keys(
             cure="Set AUDITOR_HOME to a folder that you may write to.",
         ) from None
     return KeyFiles(private, public, signer.identity)
-
-
-def locked_by(password: bytes | None) -> KeySerializationEncryption:
-    """Return how a private key is written: encrypted (PBES2, AES-256) where there is a password."""
-    return NoEncryption() if password is None else BestAvailableEncryption(password)
-
-
-def is_locked(pem: bytes) -> bool:
-    """Whether a private key in PEM form opens with a password alone."""
-    return b"ENCRYPTED" in pem
 
 
 def load_signer(path: Path, *, password: bytes | None = None) -> KeySigner:

@@ -6,15 +6,12 @@ from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PrivateFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from auditor.errors import KeyFileError, LedgerError
 from auditor.ledgers.notes import MemorySigner, NoteKey
-from auditor.signing.keys import is_locked, locked_by, read_pem, write_key, wrong_password
+from auditor.signing.keys import read_pem, write_key, wrong_password
+from auditor.signing.locking import is_locked, private_pem
 from auditor.signing.passwords import NOBODY, Passwords
 
 LEDGER_PRIVATE = "ledger.key"
@@ -48,7 +45,7 @@ def new_ledger_key(home: Path, origin: str, *, password: bytes | None = None) ->
             cure="Set AUDITOR_LEDGER_ORIGIN to a name without spaces and plus signs, such as "
             "ledger.example.org/models.",
         )
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, locked_by(password))
+    pem = private_pem(key, password)
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_key(public, f"{MemorySigner(name, key).key}\n".encode(), mode=0o644)

@@ -14,7 +14,8 @@ from typing import TypeAlias, TypeVar, cast
 from auditor.errors import AuditorError, KeyFileError
 from auditor.signatures.keys import PublicKey, Signer, read_public_key
 from auditor.signatures.objections import Refused
-from auditor.signing.keys import is_locked, load_signer, read_pem
+from auditor.signing.keys import load_signer, read_pem
+from auditor.signing.locking import is_locked
 from auditor.signing.passwords import NOBODY, Passwords
 from auditor.signing.token_uris import SCHEME
 from auditor.signing.tokens import open_token

@@ -86,6 +86,9 @@ def test_openssl_opens_our_locked_keys_and_we_open_its(tmp_path: Path, file: Pat
         ["openssl", "pkey", *words, "-pubout"], check=True, capture_output=True, text=True
     )
     assert shown.stdout == made.public.read_text()
+    parsed = ["openssl", "asn1parse", "-in", str(made.private)]
+    rounds = subprocess.run(parsed, check=True, capture_output=True, text=True).stdout
+    assert f":{600_000:06X}" in rounds
     theirs = tmp_path / "theirs.key"
     command = ["openssl", "pkcs8", "-topk8", "-v2", "aes-256-cbc", *words, "-out", str(theirs)]
     other = tmp_path / "other"  # of one file it reads two lines
