@@ -173,7 +173,7 @@ def find_life(book: KeyBook, named: str) -> KeyLife:
         return found[0]
     raise KeyFileError(
         f"the ledger knows {'several keys' if found else 'no key'} {named[:80]!r}",
-        cure="`auditor keys list` shows the keys that it knows.",
+        cure="`auditor keys list` shows those that it knows; `auditor keys enrol` puts one down.",
     )
 
 

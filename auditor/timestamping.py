@@ -40,7 +40,7 @@ class Stampable:
             answers = folder.read(TIMESTAMP) if there else b""
             return cls(folder.read(BUNDLE), path / TIMESTAMP, answers)
         place = path.with_name(path.name + SUFFIX)
-        return cls(_read(path), place, _read(place) if place.exists() else b"")
+        return cls(read_stampable(path), place, read_stampable(place) if place.exists() else b"")
 
     def query(self, nonce: int, kind: str, policy: str | None) -> Query:
         """Return what an authority is to be asked: a first timestamp, or one more."""
@@ -124,7 +124,9 @@ def look_at_signature(
     Returns the step, and the proven time of a timestamp that holds.
     """
     try:
-        moment = Stampable(_read(signature), place, _read(place)).moment(clocks, now)
+        moment = Stampable(read_stampable(signature), place, read_stampable(place)).moment(
+            clocks, now
+        )
     except AuditorError as error:
         return Step(NAME, StepResult.FAILED, error.problem), None
     return Step(NAME, StepResult.HOLDS, f"{signature.name} {words_of(moment)}"), moment
@@ -135,7 +137,8 @@ def words_of(moment: Moment) -> str:
     return f"was there at {moment.at.strftime('%Y-%m-%dT%H:%M:%SZ')} at the latest"
 
 
-def _read(path: Path) -> bytes:
+def read_stampable(path: Path) -> bytes:
+    """Return a file's bytes. Raises ``UsageError`` where it cannot be read, or is too large."""
     try:
         with path.open("rb") as file:
             found = file.read(MOST_BYTES + 1)

@@ -114,6 +114,11 @@ def test_an_answer_is_carried_by_hand(
     words = ("timestamp", "add", out, "--answer", answer, "--tsa-roots", authority.root)
     ended = auditor(*words, "--request", stale)
     assert (ended.code, "TIMESTAMP_NONCE" in ended.said) == (2, True)
+    ended = auditor(*words, "--request", answer)
+    assert (ended.code, "is no request" in ended.said) == (2, True)
+    nowhere = (*words[:4], tmp_path / "nowhere", *words[5:])
+    ended = auditor(*nowhere)
+    assert (ended.code, "cannot be read" in ended.said) == (2, True)
     assert not (out / TIMESTAMP).exists()
     assert auditor(*words, "--request", query).code == 0
     assert auditor("timestamp", "verify", out, "--tsa-roots", authority.root).code == 0

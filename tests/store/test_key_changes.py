@@ -1,7 +1,7 @@
 """Keys over time: rotated on the old one's word, revoked, expired; what is out of time is named."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -33,11 +33,11 @@ def pem(signer: KeySigner) -> str:
 
 
 @pytest.fixture
-def ledger(sqlite_url: str, home: Path) -> Iterator[Store]:
-    opened = Store.open(sqlite_url, home / "blobs", LOG)
-    note_keys(opened, {"report": pem(OLD)}, at(1))
-    yield opened
-    opened.close()
+def ledger(store: Store) -> Store:
+    """A ledger that knows the old key."""
+    signed = replace(store, signer=LOG)
+    note_keys(signed, {"report": pem(OLD)}, at(1))
+    return signed
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from auditor.signatures.clocks import Clocks
 from auditor.signatures.objections import Refused
 from auditor.signatures.stamp_tokens import open_token
 from auditor.signatures.timestamps import OF_HASH, Query, read_answers
-from auditor.timestamping import Stampable, ask_authority, words_of
+from auditor.timestamping import Stampable, ask_authority, read_stampable, words_of
 
 PATH = click.argument("path", type=click.Path(path_type=Path))
 HASH = click.option("--hash", "kind", type=click.Choice(list(OF_HASH)), default="sha256")
@@ -66,7 +66,7 @@ def add(  # noqa: PLR0913, PLR0917 -- one argument an option
         )
     if answer is not None:
         query = None if request is None else _query(request)
-        moment = found.add(answer.read_bytes(), query, trusted, right_now())
+        moment = found.add(read_stampable(answer), query, trusted, right_now())
     else:
         query = found.query(secrets.randbits(NONCE_BITS), kind, policy)
         moment = found.add(ask_authority(url or "", query.emit()), query, trusted, right_now())
@@ -150,8 +150,9 @@ def _refuse_unmeant(found: Stampable, *, renew: bool) -> None:
 
 def _query(path: Path) -> Query:
     try:
-        return Query.parse(path.read_bytes())
-    except (OSError, Refused) as error:
+        return Query.parse(read_stampable(path))
+    except Refused as refused:
         raise UsageError(
-            f"{path} is no request: {error}", cure="Name what `auditor timestamp request` wrote."
+            f"{path} is no request: {refused.problem}",
+            cure="Name what `auditor timestamp request` wrote.",
         ) from None

@@ -1,12 +1,12 @@
 """The records of a ledger in the order of their leaves, with the time that each was put down at."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from auditor.domain.canonical import digest as digest_of
 from auditor.errors import LedgerError
 from auditor.ledgers.events import EventType, Leaf
 from auditor.store.ledger_tables import LedgerLeafRow, LedgerOpeningRow
@@ -30,21 +30,31 @@ class SignedRecord:
 
 def signed_records(session: Session) -> Iterator[SignedRecord]:
     """Give every record that a leaf names and the store has; what is amiss in rows is not named."""
-    rows = select(RecordRow.digest, RecordRow.bundle)
-    named = {digest_of(as_bytes(bundle)): (name, bundle) for name, bundle in session.execute(rows)}
     leaf, row = LedgerLeafRow, LedgerOpeningRow
     asked = (
-        select(leaf.idx, leaf.body, row.digest)
+        select(leaf.idx, leaf.body, row.subjects)
         .join(row, row.idx == leaf.idx, isouter=True)
         .order_by(leaf.idx)
     )
     latest = ""
-    for index, body, signed in session.execute(asked, execution_options={"yield_per": AT_ONCE}):
+    for index, body, subjects in session.execute(asked, execution_options={"yield_per": AT_ONCE}):
         try:
             read = Leaf.parse(as_bytes(body))
         except LedgerError:
             continue
         latest = max(latest, read.time)
-        found = named.get(signed) if read.type is EventType.RECORD else None
-        if found is not None:
-            yield SignedRecord(index, read.id, latest, found[0], as_bytes(found[1]))
+        name = _record_of(subjects) if read.type is EventType.RECORD else None
+        if name is None:
+            continue
+        bundle = session.scalar(select(RecordRow.bundle).where(RecordRow.digest == name))
+        if bundle is not None:
+            yield SignedRecord(index, read.id, latest, name, as_bytes(bundle))
+
+
+def _record_of(subjects: str | None) -> str | None:
+    try:
+        found = json.loads(subjects or "{}")
+    except ValueError:
+        return None
+    name = found.get("record") if isinstance(found, dict) else None
+    return name if isinstance(name, str) else None
