@@ -21,20 +21,20 @@ def audit_keys(engine: Engine) -> Step:
     """Look at every change to a key, and at which key signed each record when.
 
     A record that a key signed after its end is named, and one that no report key of the ledger
-    signed.
+    signed, unless it is older than all that the ledger knows of keys: what a ledger that began
+    took over may have been signed by a key that was gone by then.
     """
     try:
         with Session(engine) as session:
             book = book_of(key_entries(session.connection()))
-            mistakes = [*book.mistakes, *_rotations(book)]
-            records = 0
-            for record in signed_records(session):
-                records += 1
-                mistakes += _record(record, book)
+            found = [_judged(record, book) for record in signed_records(session)]
     except (AuditorError, ValueError, TypeError) as error:
         return Step(NAME, StepResult.FAILED, f"a row is of no form that auditor writes ({error})")
-    detail = f"{len(book.lives)} keys kept to their roles and times, under {records} records"
-    return Step.of(NAME, mistakes, detail)
+    mistakes = [*book.mistakes, *_rotations(book), *filter(None, found)]
+    old = found.count(None)
+    beside = f", and {old} signed by none of them before it knew any" if old else ""
+    detail = f"{len(book.lives)} keys kept to their roles and times, under {len(found)} records"
+    return Step.of(NAME, mistakes, detail + beside)
 
 
 def _rotations(book: KeyBook) -> Iterator[str]:
@@ -50,15 +50,16 @@ def _rotations(book: KeyBook) -> Iterator[str]:
             yield f"{who} follows another without that one's word: {'; '.join(found.mistakes)}"
 
 
-def _record(record: SignedRecord, book: KeyBook) -> Iterator[str]:
+def _judged(record: SignedRecord, book: KeyBook) -> str | None:
+    """Say what is wrong with the key of a record; nothing where all is well, ``None`` unknown."""
     who = f"the record {record.id} (leaf {record.index})"
     life = signer_of(record.bundle, record.digest, book)
     if life is None:
-        yield f"{who} is signed by no {KeyRole.REPORT} key that the ledger took into use"
-        return
+        first = min((item.begun.index for item in book.lives.values()), default=0)
+        unknown = f"{who} is signed by no {KeyRole.REPORT} key that the ledger took into use"
+        return None if record.index < first else unknown
     late = overdue(life, record.index, record.at)
-    if late:
-        yield f"{who} is signed by the key {identity_of(life)}, which was {late}"
+    return f"{who} is signed by the key {identity_of(life)}, which was {late}" if late else ""
 
 
 def overdue(life: KeyLife, index: int, at: str) -> str:

@@ -151,6 +151,21 @@ def test_a_record_is_as_old_as_the_leaves_before_it(
     assert "r-2" not in found(ledger)
 
 
+def test_what_a_ledger_took_over_may_be_of_a_key_that_was_gone(
+    store: Store, make_record: Make
+) -> None:
+    record = make_record()
+    with store.unit_of_work() as work:
+        work.register(record.request, at(1))
+        work.save(record, sign_record(record.canonical(), None, "m", OTHER))
+        work.happened.clear()  # as a version without a ledger kept them
+    signed = replace(store, signer=LOG)
+    note_keys(signed, {"report": pem(OLD)}, at(2))
+    step = audit_keys(signed.engine)
+    assert step.result is StepResult.HOLDS
+    assert "1 signed by none of them before it knew any" in step.detail
+
+
 def test_a_key_has_one_role(ledger: Store) -> None:
     with pytest.raises(KeyFileError, match="may not be the model key too"):
         note_keys(ledger, {"model": pem(OLD)}, at(2))
