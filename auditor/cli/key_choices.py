@@ -5,7 +5,14 @@ from pathlib import Path
 from auditor.cli.asking import new_password, passwords
 from auditor.cli.places import own_ledger
 from auditor.errors import UsageError
-from auditor.holding import book_of, find_life, identity_of, refuse_ledger_role, rotate
+from auditor.holding import (
+    book_of,
+    find_life,
+    identity_of,
+    refuse_ledger_role,
+    refuse_second_role,
+    rotate,
+)
 from auditor.ledgers.key_events import KeyRole
 from auditor.ledgers.key_lives import KeyBook, KeyLife
 from auditor.settings import Settings
@@ -111,6 +118,7 @@ def rotate_key(
     locked = to is None and (encrypt or is_locked(read_pem(own)))
     password = new_password(settings) if locked else None
     new = open_signer(to or str(prepare_next(home, stem, password)), asked)
+    refuse_second_role(home, role, new.public_pem())
     _put_down(role, old, new, not_after)
     identity = read_public_key(new.public_pem()).identity
     if to is not None:

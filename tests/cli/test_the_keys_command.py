@@ -166,6 +166,10 @@ def test_a_key_has_one_role_from_the_command_line_too(
     assert "is the report key of leaf" in ended.said
     away.write_bytes(kept)
     assert auditor("keys", "enrol", home / "signer.pub", "--role", "trust").code == 2
+    ended = auditor("keys", "enrol", home / "model.pub", "--role", "report")
+    assert "is the model key, and may not be the report key too" in ended.said
+    ended = auditor("keys", "rotate", "--to", home / "model.key")
+    assert "is the model key, and may not be the report key too" in ended.said
 
 
 def test_a_key_with_an_end_signs_until_then(auditor: Command, inside: Path, home: Path) -> None:

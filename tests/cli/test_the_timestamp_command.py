@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509 import load_pem_x509_certificate
 from time_authority import OTHER_POLICY, POLICY, Authority, served
 
 from auditor.folders import BUNDLE, TIMESTAMP
@@ -147,6 +149,10 @@ def test_a_models_signature_is_judged_at_its_proven_time(
     ended = auditor(*asked, "--tsa-roots", authority.root)
     assert ended.code == 0, ended.said
     assert "holds timestamp model.sig was there at" in ended.said
+    clock = load_pem_x509_certificate((authority.folder / "clock.pem").read_bytes())
+    stolen = clock.fingerprint(SHA256()).hex()
+    ended = auditor(*asked, "--tsa-roots", authority.root, "--revoked", stolen)
+    assert (ended.code, "REVOKED" in ended.said) == (1, True)
     Path("model.sig.tsr").rename("elsewhere")
     ended = auditor(*asked, "--tsa-roots", authority.root)
     assert (ended.code, "model.sig.tsr cannot be read" in ended.said) == (1, True)

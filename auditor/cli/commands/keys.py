@@ -19,7 +19,14 @@ from auditor.cli.key_choices import (
 )
 from auditor.cli.places import own_ledger
 from auditor.cli.showing import show_rows
-from auditor.holding import find_life, identity_of, refuse_ledger_role, revoke, take_into_use
+from auditor.holding import (
+    find_life,
+    identity_of,
+    refuse_ledger_role,
+    refuse_second_role,
+    revoke,
+    take_into_use,
+)
 from auditor.ledgers.key_events import KeyRole, key_event_id
 from auditor.settings import Settings
 from auditor.signatures.keys import read_public_key
@@ -117,6 +124,7 @@ def enrol(key: str, role: str, not_after: str | None) -> int:
     """
     settings = Settings.from_environment()
     pem = public_of(key, settings, passwords(settings))
+    refuse_second_role(settings.home, role, pem.encode())
     _take_into_use(role, pem, time_option("--not-after", not_after))
     click.echo(f"{read_public_key(pem.encode()).identity} is in use as a {role} key")
     return Exit.DONE

@@ -91,6 +91,7 @@ def _artifact(
         if trust.at is not None:
             raise UsageError("two times are given", cure="Leave --at out, or --tsa-roots.")
         beside = timestamp or signature.with_name(signature.name + SUFFIX)
+        clocks = replace(clocks, revoked=question.trusted.revoked)
         step, moment = look_at_signature(signature, beside, clocks, right_now())
         timed.append(step)
         question = replace(question, moment=moment or question.moment, beside=(beside,))
