@@ -85,6 +85,12 @@ class SignatureFormatError(InvalidInputError):
     slug = "signature_invalid"
 
 
+class TimestampError(InvalidInputError):
+    """A timestamp is malformed, or proves nothing under the authorities that are trusted."""
+
+    slug = "timestamp_invalid"
+
+
 class TargetError(InvalidInputError):
     """A target is unknown or cannot be opened on this machine."""
 
@@ -185,6 +191,12 @@ class WitnessLostError(AuditorError):
     """A witness of the ledger cannot be reached."""
 
     slug = "witness_lost"
+
+
+class ClockLostError(AuditorError):
+    """A time-stamping authority cannot be reached."""
+
+    slug = "clock_lost"
 
 
 class StoreError(AuditorError):

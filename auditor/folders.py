@@ -17,8 +17,10 @@ VERDICT = "verdict.vsa.json"
 SIGNER = "signer.pub"
 EVIDENCE = "evidence"
 PROOF = "proof.tlog-proof"
+KEY_PROOF = "signer.tlog-proof"
+TIMESTAMP = "timestamp.tsr"
 KNOWN = frozenset(
-    {RECORD, BUNDLE, VERDICT, SIGNER, EVIDENCE, PROOF}
+    {RECORD, BUNDLE, VERDICT, SIGNER, EVIDENCE, PROOF, KEY_PROOF, TIMESTAMP}
     | {"report.html", "summary.md", "results.sarif", "junit.xml", "prov.json", "bom.cdx.json"}
 )
 HEX = re.compile(r"[0-9a-f]{64}")

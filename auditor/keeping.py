@@ -6,15 +6,18 @@ from pathlib import Path
 
 from auditor.domain.records import AuditRecord
 from auditor.errors import KeyFileError, LedgerError
-from auditor.ledgers.key_events import key_event_id, key_in_use
+from auditor.holding import book_of, refuse_ended, signer_of, take_into_use
+from auditor.ledgers.events import EventType
+from auditor.ledgers.key_events import KeyRole
 from auditor.ledgers.openings import Opening
 from auditor.ledgers.receipts import Receipt
 from auditor.signing.ledger_keys import LEDGER_PRIVATE, load_ledger_signer, new_ledger_key
+from auditor.signing.passwords import NOBODY, Passwords
 from auditor.store.ledger_reading import LedgerReader
 from auditor.store.store import Store
 
-LEDGER_ROLE = "ledger"
-REPORT_ROLE = "report"
+LEDGER_ROLE = KeyRole.LEDGER.value
+REPORT_ROLE = KeyRole.REPORT.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +30,17 @@ class Place:
     origin: str
 
 
-def open_kept(place: Place) -> tuple[Store, Path | None]:
+def open_kept(place: Place, passwords: Passwords = NOBODY) -> tuple[Store, Path | None]:
     """Open the store with the key of its ledger; where none was begun, the key is made.
 
-    Returns the store, and the private key's path if it was made now. Raises ``KeyFileError``
+    Returns the store, and the private key's path if it was made now; ``passwords`` open a key that
+    is encrypted. Raises ``KeyFileError``
     where a ledger was begun under a key that is not in ``home``, and like ``Store.open``.
     """
     store = Store.open(place.database, place.blobs)
     try:
         made = _made_key(store, place)
-        return replace(store, signer=load_ledger_signer(place.home)), made
+        return replace(store, signer=load_ledger_signer(place.home, passwords)), made
     except BaseException:
         store.close()
         raise
@@ -59,22 +63,33 @@ def _made_key(store: Store, place: Place) -> Path | None:
 def note_keys(store: Store, keys: Mapping[str, str], at: str) -> None:
     """Put down which public key is in use in which role, once each.
 
-    In a ledger that begins, what the store held before comes first.
+    In a ledger that begins, what the store held before comes first. Raises ``KeyFileError`` for a
+    key that has come to its end, or has another role.
     """
     known = dict(keys)
     if store.signer is not None:
         known[LEDGER_ROLE] = str(store.signer.key)
+    if len(set(known.values())) != len(known):
+        raise KeyFileError("one key is given in two roles", cure="Give each role its own key.")
     with store.unit_of_work() as work:
         work.adopt()
         for role, public in sorted(known.items()):
-            if not work.happened_before(key_event_id(role, public)):
-                event, document = key_in_use(role, public, at)
-                work.append(event, document)
+            take_into_use(work, role, public, at)
 
 
 def enter(store: Store, record: AuditRecord, bundle: bytes) -> bytes:
-    """Keep a signed record, and return its receipt (``proof.tlog-proof``)."""
+    """Keep a signed record, and return its receipt (``proof.tlog-proof``).
+
+    Raises ``KeyFileError`` where its key has come to its end while the audit ran.
+    """
     with store.unit_of_work() as work:
+        life = signer_of(bundle, record.digest, book_of(work.key_entries()))
+        if life is None:
+            raise KeyFileError(
+                f"the record {record.id} is signed by no report key that the ledger knows",
+                cure="Repeat the audit with a key that is in use: `auditor keys list` shows them.",
+            )
+        refuse_ended(life, REPORT_ROLE, record.finished)
         work.save(record, bundle)
     with store.ledger() as ledger:
         return receipt(ledger, record.id)
@@ -94,6 +109,8 @@ def receipt(ledger: LedgerReader, event_id: str) -> bytes:
         )
     entry = found[-1]
     size = ledger.size_for(entry.index)
-    opening = Opening(entry.leaf, entry.salt, entry.event.digest, entry.event.subjects)
+    # Of all documents, only those of keys are for everyone: others may name people.
+    document = entry.document if entry.leaf.type is EventType.KEY_EVENT else None
+    opening = Opening(entry.leaf, entry.salt, entry.event.digest, entry.event.subjects, document)
     proof = ledger.tree(size).inclusion(entry.index)
     return Receipt(entry.index, proof, ledger.checkpoint(size), opening.emit()).emit()

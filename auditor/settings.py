@@ -7,6 +7,7 @@ from pathlib import Path
 
 from auditor.keeping import Place
 from auditor.shipped import user_home
+from auditor.signing.passwords import PASSWORD_FILE
 
 LEDGER_ORIGIN = "auditor-ledger/{key}"
 
@@ -16,11 +17,15 @@ class Settings:
     """Where things are kept. ``home`` holds the keys, the blobs and, by default, the database.
 
     ``ledger_origin`` names a ledger that is begun; ``{key}`` in it stands for its key's digest.
+    ``signer`` names the key that signs records, a path or a URI, where it is not ``signer.key`` in
+    ``home``; ``password_file`` holds the password of keys that are encrypted.
     """
 
     home: Path
     database: str
     ledger_origin: str = LEDGER_ORIGIN
+    signer: str | None = None
+    password_file: Path | None = None
 
     @property
     def blobs(self) -> Path:
@@ -33,15 +38,28 @@ class Settings:
         return self.home / "unfinished"
 
     @property
+    def begun(self) -> str | None:
+        """The database, unless it is a file that is not there yet."""
+        path = self.database.removeprefix("sqlite:///")
+        return None if path != self.database and not Path(path).exists() else self.database
+
+    @property
     def place(self) -> Place:
         """Where the store and its ledger are."""
         return Place(self.database, self.blobs, self.home, self.ledger_origin)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
-        """Read ``AUDITOR_HOME`` (else the user's config folder), ``AUDITOR_DATABASE_URL``, and
-        ``AUDITOR_LEDGER_ORIGIN``.
+        """Read ``AUDITOR_HOME`` (else the user's config folder), ``AUDITOR_DATABASE_URL``,
+        ``AUDITOR_LEDGER_ORIGIN``, ``AUDITOR_SIGNER`` and ``AUDITOR_PASSWORD_FILE``.
         """
         home = user_home(environment)
         database = environment.get("AUDITOR_DATABASE_URL") or f"sqlite:///{home / 'auditor.db'}"
-        return cls(home, database, environment.get("AUDITOR_LEDGER_ORIGIN") or LEDGER_ORIGIN)
+        file = environment.get(PASSWORD_FILE)
+        return cls(
+            home,
+            database,
+            environment.get("AUDITOR_LEDGER_ORIGIN") or LEDGER_ORIGIN,
+            environment.get("AUDITOR_SIGNER") or None,
+            Path(file) if file else None,
+        )

@@ -12,19 +12,34 @@ from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
 from auditor.errors import AuditorError
-from auditor.folders import BUNDLE, EVIDENCE, KNOWN, PROOF, RECORD, SIGNER, VERDICT, RecordFolder
+from auditor.folders import (
+    BUNDLE,
+    EVIDENCE,
+    KEY_PROOF,
+    KNOWN,
+    PROOF,
+    RECORD,
+    SIGNER,
+    TIMESTAMP,
+    VERDICT,
+    RecordFolder,
+)
 from auditor.inclusion import inclusion
 from auditor.judging.context import context_of
 from auditor.judging.judge import ReadingsAt, judge
+from auditor.keyproofs import key_life
 from auditor.ledgers.notes import NoteKey
 from auditor.measuring import CONFIDENCE, Result, Seen, readings
 from auditor.publishing import rendered, verdict_statement
 from auditor.recalling import LoadPolicy, falls_short, load_results, policy_of
 from auditor.rendering.schemas import validate_record
+from auditor.signatures.clocks import Clocks
 from auditor.signatures.objections import Verification
+from auditor.signatures.trust import Moment
 from auditor.signing.records import signed_files, verify_record, verify_statement
+from auditor.timestamping import look_at_time
 
-SHOWN = KNOWN - {RECORD, BUNDLE, VERDICT, SIGNER, EVIDENCE, PROOF}
+SHOWN = KNOWN - {RECORD, BUNDLE, VERDICT, SIGNER, EVIDENCE, PROOF, KEY_PROOF, TIMESTAMP}
 """The files that show a record; their digests are signed with it."""
 
 
@@ -33,7 +48,7 @@ class Verifier:
     """What verifying needs: the checks and the policy reader of this version, and a public key.
 
     With the key of a ledger the proof of inclusion is checked as well, and with those of witnesses
-    who cosigned.
+    who cosigned; with ``clocks`` the timestamp, which must hold ``now``.
     """
 
     checks: Mapping[str, type[Check]]
@@ -42,6 +57,8 @@ class Verifier:
     code: str
     ledger: NoteKey | None = None
     witnesses: tuple[NoteKey, ...] = ()
+    clocks: Clocks | None = None
+    now: Moment | None = None
 
 
 def verify_folder(folder: RecordFolder, verifier: Verifier) -> tuple[Step, ...]:
@@ -56,6 +73,7 @@ def verify_folder(folder: RecordFolder, verifier: Verifier) -> tuple[Step, ...]:
         record = read_record(raw)
     except AuditorError as error:
         return (Step("record", StepResult.FAILED, error.problem), signature)
+    timed, moment = look_at_time(folder, verifier.clocks, verifier.now)
     return (
         Step.of(
             "record", validate_record(parse(raw)), f"{RECORD} is canonical and follows its schema"
@@ -65,6 +83,8 @@ def verify_folder(folder: RecordFolder, verifier: Verifier) -> tuple[Step, ...]:
         _evidence(folder, record),
         *_recomputed(folder, record, verifier),
         inclusion(folder, record, verifier.ledger, verifier.witnesses),
+        timed,
+        key_life(folder, record, verifier.key, verifier.ledger, moment),
     )
 
 

@@ -24,6 +24,7 @@ from auditor.domain.targets import TargetSpec
 from auditor.engines.openers import Openers
 from auditor.errors import AuditFileError, DatasetError, RecordError, StoreError
 from auditor.folders import RecordFolder
+from auditor.holding import report_signer
 from auditor.keeping import REPORT_ROLE, note_keys, open_kept
 from auditor.packs.catalogues import load_catalogues
 from auditor.packs.folders import find_policy
@@ -33,9 +34,10 @@ from auditor.preparing import Prepared, Readers
 from auditor.reproducing import FetchInput, gather
 from auditor.settings import Settings
 from auditor.shipped import code_digest, shipped
-from auditor.signatures.keys import KeySigner
-from auditor.signing.keys import PRIVATE, load_public_key, load_signer, new_keys
+from auditor.signatures.keys import Signer, read_public_key
+from auditor.signing.keys import load_public_key
 from auditor.signing.ledger_keys import load_note_key
+from auditor.signing.passwords import NOBODY, Passwords
 from auditor.store.blobs import BlobStore
 from auditor.store.store import Store
 from auditor.store.unfinished import unfinished
@@ -143,14 +145,16 @@ def fetch_from(blobs: BlobStore, inputs: Path | None) -> FetchInput:
     return fetch
 
 
-def verifier(key: Path, ledger: Path | None = None, witnesses: tuple[Path, ...] = ()) -> Verifier:
-    """Return what verifying needs with the public key at ``key``, and those of a ledger."""
+def verifier(
+    key: Path | bytes, ledger: Path | None = None, witnesses: tuple[Path, ...] = ()
+) -> Verifier:
+    """Return what verifying needs with a public key (a file, or PEM), and those of a ledger."""
     checks = discover()
     catalogues = load_catalogues(shipped("policies"))
     return Verifier(
         checks=checks,
         load_policy=lambda raw, source: load_policy(raw, source, checks, catalogues),
-        key=load_public_key(key).pem,
+        key=key if isinstance(key, bytes) else load_public_key(key).pem,
         code=code_digest(),
         ledger=None if ledger is None else load_note_key(ledger),
         witnesses=tuple(load_note_key(path) for path in witnesses),
@@ -168,7 +172,7 @@ class Workplace:
 
     settings: Settings
     store: Store
-    signer: KeySigner
+    signer: Signer
     made_keys: tuple[Path, ...]
 
     def surroundings(self, keep: Callable[[Blob], None] | None = None) -> Surroundings:
@@ -179,7 +183,7 @@ class Workplace:
             keep=keep or self.keep,
             clock=now,
             tool=tool(),
-            signer=self.signer.identity,
+            signer=read_public_key(self.signer.public_pem()).identity,
         )
 
     def unfinished(self, request: AuditRequest) -> AbstractContextManager[Memory]:
@@ -211,12 +215,13 @@ class Workplace:
 
 
 @contextmanager
-def workplace(settings: Settings) -> Iterator[Workplace]:
-    """Open the store, its ledger and the signer; a first run makes a pair of keys for each."""
-    private = settings.home / PRIVATE
-    made = None if private.exists() else new_keys(settings.home).private
-    signer = load_signer(private)
-    store, made_too = open_kept(settings.place)
+def workplace(settings: Settings, passwords: Passwords = NOBODY) -> Iterator[Workplace]:
+    """Open the store, its ledger and the signer; a first run makes a pair of keys for each.
+
+    ``passwords`` open keys that are encrypted.
+    """
+    signer, made = report_signer(settings.home, settings.signer, passwords)
+    store, made_too = open_kept(settings.place, passwords)
     try:
         note_keys(store, {REPORT_ROLE: signer.public_pem().decode()}, now())
         yield Workplace(settings, store, signer, tuple(filter(None, (made, made_too))))

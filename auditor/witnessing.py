@@ -13,8 +13,8 @@ from auditor.ledgers.cosigning import (
     witness_key,
 )
 from auditor.ledgers.notes import Note, NoteKey, Signature
+from auditor.posting import Answer
 from auditor.store.store import Store
-from auditor.witnesses import Answer
 
 OK, CONFLICT = 200, 409
 REFUSALS = {

@@ -16,7 +16,8 @@ SALT = 32
 DIGEST = "digest"
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _ROLE = re.compile(r"[a-z][a-z0-9_.:-]{0,63}")
-_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
+TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
+"""How times are written: UTC, to the second, so that earlier texts sort before later ones."""
 _MEMBERS = {"after", "digest", "id", "subjects", "time", "type", "v"}
 # For texts, whole numbers, and member names in ASCII, this is the form of RFC 8785.
 _write = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
@@ -89,7 +90,7 @@ class Leaf:
             return "an id that is not 1 to 128 letters, digits and signs"
         if not all(_ROLE.fullmatch(role) and role != DIGEST for role in self.subjects):
             return "a role that is no lower-case word"
-        return "" if _TIME.fullmatch(self.time) else "a time that is not UTC to the second"
+        return "" if TIME.fullmatch(self.time) else "a time that is not UTC to the second"
 
     def entry(self) -> bytes:
         """Return the bytes that the log hashes (RFC 8785)."""

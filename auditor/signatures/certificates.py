@@ -5,7 +5,7 @@ Source: RFC 5280, sections 4.1 and 4.2; OpenSSF Model Signing 1.0, section 4.1.
 
 import hashlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
@@ -43,6 +43,7 @@ _UNDERSTOOD = (
 """What may be marked critical: the first four are looked at, the others restrict nothing here."""
 _BROKEN = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension,
            x509.InvalidVersion, x509.UnsupportedGeneralNameType, Warning)  # fmt: skip
+_STAMPING = [ExtendedKeyUsageOID.TIME_STAMPING]
 E_ = TypeVar("E_", bound=x509.ExtensionType)
 
 
@@ -61,6 +62,11 @@ class Certificate:
     def extension(self, kind: type[E_]) -> E_ | None:
         """Return an extension, if the certificate has it."""
         return next((item.value for item in self.extensions if isinstance(item.value, kind)), None)
+
+    @property
+    def revocable(self) -> frozenset[str]:
+        """The digests by which a revocation may name it: those of all spellings, and its key's."""
+        return self.aliases | {self.key_digest}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -94,6 +100,8 @@ def read_certificate(der: bytes) -> Certificate:
             extensions = parsed.extensions
             key = parsed.public_key()
             aliases = spellings(parsed, der)
+            _ = (parsed.subject, parsed.issuer, parsed.not_valid_before_utc,
+                 parsed.not_valid_after_utc)  # fmt: skip  # read now, and never a surprise later
         spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     except _BROKEN:
         raise Refused(Code.CERT_FORMAT, "a certificate cannot be read") from None
@@ -134,7 +142,20 @@ def object_to_leaf(leaf: Certificate) -> Iterator[Objection]:
         yield Objection(Code.CERT_TLS, text)
 
 
-def object_to_issuer(issuer: Certificate, below: int, who: str) -> Iterator[Objection]:
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What a chain of certificates is for: in words, what the signer's own must be, and which
+    extended uses an authority may be bound to.
+    """
+
+    name: str
+    object_to_leaf: Callable[[Certificate], Iterator[Objection]]
+    authorities: frozenset[x509.ObjectIdentifier]
+
+
+def object_to_issuer(
+    issuer: Certificate, below: int, who: str, purpose: Purpose
+) -> Iterator[Objection]:
     """Yield what speaks against an authority with ``below`` authorities between it and the
     signer.
     """
@@ -148,11 +169,25 @@ def object_to_issuer(issuer: Certificate, below: int, who: str) -> Iterator[Obje
     if usage is None or not usage.key_cert_sign:
         yield Objection(Code.CERT_ISSUER, f"{who} may not sign certificates (keyUsage)")
     extended = issuer.extension(x509.ExtendedKeyUsage)
-    if extended is not None and not frozenset(extended) & _FOR_CODE:
-        yield Objection(Code.CERT_ISSUER, f"{who} is not for signing code (extendedKeyUsage)")
+    if extended is not None and not frozenset(extended) & purpose.authorities:
+        yield Objection(Code.CERT_ISSUER, f"{who} is not for {purpose.name} (extendedKeyUsage)")
     if issuer.extension(x509.NameConstraints) is not None:
         text = f"{who} constrains names, which is not checked here"
         yield Objection(Code.CERT_EXTENSION, text)
+
+
+def object_to_clock(leaf: Certificate) -> Iterator[Objection]:
+    """Yield what speaks against a certificate under which times are stamped (RFC 3161, 2.3)."""
+    constraints = leaf.extension(x509.BasicConstraints)
+    if constraints is not None and constraints.ca:
+        yield Objection(Code.TIMESTAMP_CERT, "it is the certificate of an authority (CA:TRUE)")
+    usage = leaf.extension(x509.KeyUsage)
+    if usage is not None and not (usage.digital_signature or usage.content_commitment):
+        yield Objection(Code.TIMESTAMP_CERT, "it is not for digital signatures (keyUsage)")
+    found = [item for item in leaf.extensions if isinstance(item.value, x509.ExtendedKeyUsage)]
+    if [(item.critical, list(item.value)) for item in found] != [(True, _STAMPING)]:
+        text = "it is not, critically and alone, for time stamping (extendedKeyUsage)"
+        yield Objection(Code.TIMESTAMP_CERT, text)
 
 
 def object_to_any(certificate: Certificate, who: str) -> Iterator[Objection]:
@@ -185,6 +220,9 @@ def _strong_key(certificate: x509.Certificate) -> bool:
             return isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey)
 
 
-_FOR_CODE = frozenset(
-    {ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
-)
+def _any_or(usage: x509.ObjectIdentifier) -> frozenset[x509.ObjectIdentifier]:
+    return frozenset({usage, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
+
+
+CODE = Purpose("signing code", object_to_leaf, _any_or(ExtendedKeyUsageOID.CODE_SIGNING))
+TIME = Purpose("time stamping", object_to_clock, _any_or(ExtendedKeyUsageOID.TIME_STAMPING))

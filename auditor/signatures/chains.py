@@ -10,10 +10,11 @@ from itertools import pairwise
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from auditor.signatures.certificates import (
+    CODE,
     Certificate,
+    Purpose,
     object_to_any,
     object_to_issuer,
-    object_to_leaf,
     read_certificates,
     signed_strongly,
 )
@@ -29,22 +30,24 @@ def object_to_chain(
     Raises ``Refused`` where a trusted root cannot be read.
     """
     roots = [item for pem in trusted.roots for item in read_certificates(pem)]
-    path, found = _anchored(chain, roots)
+    path, found = anchored(chain, roots)
     found += object_to_links(path, moment)
     if any(trusted.revokes(digest, moment) for digest in _digests(path)):
         found.append(Objection(Code.REVOKED, "a certificate of the chain, or its key, is revoked"))
     return found
 
 
-def object_to_links(path: Sequence[Certificate], moment: Moment | None) -> list[Objection]:
+def object_to_links(
+    path: Sequence[Certificate], moment: Moment | None, purpose: Purpose = CODE
+) -> list[Objection]:
     """Return what speaks against certificates that should issue each other, wherever they lead."""
-    found = list(object_to_leaf(path[0]))
+    found = list(purpose.object_to_leaf(path[0]))
     for place, certificate in enumerate(path):
         who = _who(place)
         found += object_to_any(certificate, who)
         found += object_to_time(certificate, moment, who)
         if place:
-            found += object_to_issuer(certificate, _authorities(path[1:place]), who)
+            found += object_to_issuer(certificate, _authorities(path[1:place]), who, purpose)
     for place, (certificate, issuer) in enumerate(pairwise(path)):
         found += _object_to_link(certificate, issuer, place)
     return found
@@ -78,16 +81,17 @@ def trusted_name(leaf: Certificate, trusted: Trusted) -> tuple[str | None, tuple
     return None, (Objection(Code.IDENTITY, f"the signer bears {borne}, which is not trusted"),)
 
 
-def _anchored(
+def anchored(
     chain: Sequence[Certificate], roots: Sequence[Certificate]
 ) -> tuple[list[Certificate], list[Objection]]:
+    """Return a chain up to the trusted root that it leads to, or an objection to its end."""
     known = {root.digest for root in roots}
     for place, certificate in enumerate(chain):
         if place and certificate.digest in known:
             return [*chain[: place + 1]], []
     last = chain[-1]
     for root in roots:
-        if root.digest != last.digest and _issued(last, root):
+        if root.digest != last.digest and issued(last, root):
             return [*chain, root], []
     return [*chain], [Objection(Code.CERT_ROOT, "the chain leads to none of the trusted roots")]
 
@@ -96,13 +100,14 @@ def _object_to_link(
     certificate: Certificate, issuer: Certificate, place: int
 ) -> Iterator[Objection]:
     who = _who(place)
-    if not _issued(certificate, issuer):
+    if not issued(certificate, issuer):
         yield Objection(Code.CERT_CHAIN, f"{who} was not issued by the one after it")
     elif not signed_strongly(certificate):
         yield Objection(Code.CERT_ALGORITHM, f"{who} is signed over a hash that is broken")
 
 
-def _issued(certificate: Certificate, issuer: Certificate) -> bool:
+def issued(certificate: Certificate, issuer: Certificate) -> bool:
+    """Whether one certificate's key signed another, under its name."""
     try:
         certificate.parsed.verify_directly_issued_by(issuer.parsed)
     except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
@@ -117,8 +122,7 @@ def _authorities(between: Sequence[Certificate]) -> int:
 
 def _digests(path: Sequence[Certificate]) -> Iterator[str]:
     for item in path:
-        yield from item.aliases
-        yield item.key_digest
+        yield from item.revocable
 
 
 def _who(place: int) -> str:

@@ -118,7 +118,7 @@ def _keyless(
     if trusted.trusted_root is None:
         raise _untrusted(Method.KEYLESS)
     certificate = read_certificate(material.certificate)
-    if {*certificate.aliases, certificate.key_digest} & trusted.revoked.keys():
+    if certificate.revocable & trusted.revoked.keys():
         raise Refused(Code.REVOKED, "the signer's certificate, or its key, is revoked")
     if verify is None:
         raise Refused(Code.UNSUPPORTED, "keyless signatures cannot be verified here")

@@ -6,20 +6,24 @@ from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from auditor.errors import KeyFileError
+from auditor.ledgers.key_events import KeyRole
 from auditor.signatures.certificates import Certificate, read_certificates
 from auditor.signatures.keys import CURVES, HASHES, KeySigner, PublicKey, read_public_key
 from auditor.signatures.objections import Refused
+from auditor.signing.locking import is_locked, private_pem
 
 PRIVATE = "signer.key"
 PUBLIC = "signer.pub"
+STEMS = {
+    KeyRole.REPORT: "signer",
+    KeyRole.LEDGER: "ledger",
+    KeyRole.MODEL: "model",
+    KeyRole.TRUST: "trust",
+}
+"""How the pair of a role is called in its folder, without ``.key`` and ``.pub``."""
 MOST_BYTES = 64 * 1024
 _MAKE_KEYS = "Make a pair with `auditor keys new`, or name another file."
 
@@ -33,12 +37,19 @@ class KeyFiles:
     identity: str
 
 
-def new_keys(home: Path, *, overwrite: bool = False) -> KeyFiles:
-    """Make a P-256 pair in the folder ``home``: ``signer.key`` (PKCS#8, mode 0600), ``signer.pub``.
+def new_keys(
+    home: Path,
+    *,
+    stem: str = STEMS[KeyRole.REPORT],
+    password: bytes | None = None,
+    overwrite: bool = False,
+) -> KeyFiles:
+    """Make a P-256 pair in the folder ``home``: ``signer.key`` (PKCS#8, mode 0600), ``signer.pub``,
+    or under another ``stem``; the private one is encrypted where a ``password`` is given.
 
     Raises ``KeyFileError`` where one of them exists, unless ``overwrite``, or cannot be written.
     """
-    private, public = home / PRIVATE, home / PUBLIC
+    private, public = home / f"{stem}.key", home / f"{stem}.pub"
     there = next((path for path in (private, public) if path.exists() or path.is_symlink()), None)
     if there is not None and not overwrite:
         raise KeyFileError(
@@ -46,7 +57,7 @@ def new_keys(home: Path, *, overwrite: bool = False) -> KeyFiles:
             cure="Choose another folder, or move the old pair away first.",
         )
     signer = KeySigner(ec.generate_private_key(ec.SECP256R1()))
-    pem = signer.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    pem = private_pem(signer.key, password)
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_key(private, pem, mode=0o600)
@@ -72,10 +83,8 @@ def load_signer(path: Path, *, password: bytes | None = None) -> KeySigner:
     except TypeError:
         raise _password(path, missing=password is None) from None
     except (ValueError, UnsupportedAlgorithm):
-        if password is not None and b"ENCRYPTED" in pem:
-            raise KeyFileError(
-                f"{path} does not open with the given password", cure="Give its own password."
-            ) from None
+        if password is not None and is_locked(pem):
+            raise wrong_password(path) from None
         raise KeyFileError(f"{path} is not a private key in PEM form", cure=_MAKE_KEYS) from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name not in HASHES:
         raise KeyFileError(f"{path} is not an elliptic-curve key on {CURVES}", cure=_MAKE_KEYS)
@@ -119,7 +128,7 @@ def read_pem(path: Path) -> bytes:
 
 
 def write_key(path: Path, content: bytes, *, mode: int) -> None:
-    """Write a key file whole, with its mode from the first byte on. Raises ``OSError``."""
+    """Write a file whole, with its mode from the first byte on. Raises ``OSError``."""
     # A new file under a name of its own, then one rename: nobody sees half a key, and the mode
     # holds from the first byte on.
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
@@ -130,6 +139,13 @@ def write_key(path: Path, content: bytes, *, mode: int) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
+
+
+def wrong_password(path: Path) -> KeyFileError:
+    """Return the error for a locked key that another password locks."""
+    return KeyFileError(
+        f"{path} does not open with the given password", cure="Give its own password."
+    )
 
 
 def _password(path: Path, *, missing: bool) -> KeyFileError:

@@ -6,16 +6,13 @@ from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from auditor.errors import KeyFileError, LedgerError
 from auditor.ledgers.notes import MemorySigner, NoteKey
-from auditor.signing.keys import read_pem, write_key
+from auditor.signing.keys import read_pem, write_key, wrong_password
+from auditor.signing.locking import is_locked, private_pem
+from auditor.signing.passwords import NOBODY, Passwords
 
 LEDGER_PRIVATE = "ledger.key"
 LEDGER_PUBLIC = "ledger.pub"
@@ -24,11 +21,12 @@ KEY_PLACE = "{key}"
 _ORIGIN = re.compile(r"[!-*,-~]{1,200}")  # visible ASCII, but for the plus sign
 
 
-def new_ledger_key(home: Path, origin: str) -> Path:
+def new_ledger_key(home: Path, origin: str, *, password: bytes | None = None) -> Path:
     """Make an Ed25519 pair in ``home``: ``ledger.key`` (PKCS#8, mode 0600), ``ledger.pub`` (vkey).
 
-    ``origin`` names the log for good. Returns the private key's path. Raises ``KeyFileError``
-    where one of the files exists or cannot be written, or the origin is no name.
+    The private one is encrypted where a ``password`` is given. ``origin`` names the log for good.
+    Returns the private key's path. Raises ``KeyFileError`` where one of the files exists or cannot
+    be written, or the origin is no name.
     """
     private, public = home / LEDGER_PRIVATE, home / LEDGER_PUBLIC
     there = next((path for path in (private, public) if path.exists() or path.is_symlink()), None)
@@ -47,7 +45,7 @@ def new_ledger_key(home: Path, origin: str) -> Path:
             cure="Set AUDITOR_LEDGER_ORIGIN to a name without spaces and plus signs, such as "
             "ledger.example.org/models.",
         )
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    pem = private_pem(key, password)
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_key(public, f"{MemorySigner(name, key).key}\n".encode(), mode=0o644)
@@ -60,12 +58,19 @@ def new_ledger_key(home: Path, origin: str) -> Path:
     return private
 
 
-def load_ledger_signer(home: Path) -> MemorySigner:
-    """Read the pair in ``home``. Raises ``KeyFileError`` where its halves are none, or differ."""
+def load_ledger_signer(home: Path, passwords: Passwords = NOBODY) -> MemorySigner:
+    """Read the pair in ``home``; ``passwords`` open a private half that is encrypted.
+
+    Raises ``KeyFileError`` where its halves are none, or differ, or the password is another.
+    """
     private, public = home / LEDGER_PRIVATE, load_note_key(home / LEDGER_PUBLIC)
+    pem = read_pem(private)
+    password = passwords.of(str(private)) if is_locked(pem) else None
     try:
-        key = load_pem_private_key(read_pem(private), None)
+        key = load_pem_private_key(pem, password)
     except (TypeError, ValueError, UnsupportedAlgorithm):
+        if password is not None:
+            raise wrong_password(private) from None
         key = None
     if not isinstance(key, Ed25519PrivateKey):
         raise KeyFileError(

@@ -76,11 +76,15 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to verify by: whom to trust, at which time, how strictly."""
+    """What to verify by: whom to trust, at which time, how strictly.
+
+    ``beside`` are files that lie with the artifact and were looked at apart, as its timestamps.
+    """
 
     trusted: Trusted
     moment: Moment | None = None
     profile: Profile = Profile.STRICT
+    beside: tuple[Path, ...] = ()
 
 
 def verify_artifact(
@@ -116,7 +120,7 @@ def look_at(
         profile=question.profile,
         keyless=verify_keyless,
     )
-    tree = find_files(artifact, (signature,))
+    tree = find_files(artifact, (signature, *question.beside))
     if not opened.verification.verified:
         return opened.verification, tree
     digests = hash_parts(tree, opened.wanted(tree.sizes), opened.how.hash, advance)

@@ -1,15 +1,18 @@
 """Reads the ledger: its head, checkpoints, tiles, entries and proofs."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select
 
 from auditor.errors import LedgerError, StoreError
 from auditor.ledgers.cosigning import with_signatures
-from auditor.ledgers.events import Event, Leaf
+from auditor.ledgers.events import Event, EventType, Leaf
 from auditor.ledgers.growing import RightEdge, levels_of
 from auditor.ledgers.hashing import SIZE
+from auditor.ledgers.key_events import KEYS
 from auditor.ledgers.nodes import Nodes
 from auditor.ledgers.notes import Signature
 from auditor.ledgers.proofs import Head
@@ -32,6 +35,14 @@ _TILE = select(LedgerTileRow.hashes, LedgerTileRow.inner).where(
 _CHECKPOINTS = select(LedgerCheckpointRow.size, LedgerCheckpointRow.note)
 _LATEST = _CHECKPOINTS.order_by(LedgerCheckpointRow.size.desc()).limit(1)
 _LOCKED = _STATE.with_for_update()
+_ENTRIES = select(
+    LedgerLeafRow.idx,
+    LedgerLeafRow.body,
+    LedgerOpeningRow.salt,
+    LedgerOpeningRow.digest,
+    LedgerOpeningRow.subjects,
+    LedgerOpeningRow.document,
+).join(LedgerOpeningRow, LedgerOpeningRow.idx == LedgerLeafRow.idx)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,23 +150,34 @@ class LedgerReader:
         asked = select(row.idx).where(row.event_id == event_id).order_by(row.idx)
         return tuple(self.entry(index) for index in self.connection.scalars(asked))
 
+    def key_entries(self) -> tuple[LedgerEntry, ...]:
+        """Return the entries of all key events, the oldest first."""
+        return key_entries(self.connection)
+
     def entry(self, index: int) -> LedgerEntry:
         """Return one entry."""
-        leaf, row = LedgerLeafRow, LedgerOpeningRow
-        asked = (
-            select(leaf.body, row.salt, row.digest, row.subjects, row.document)
-            .join(row, row.idx == leaf.idx)
-            .where(leaf.idx == index)
-        )
-        found = self.connection.execute(asked).first()
+        found = self.connection.execute(_ENTRIES.where(LedgerLeafRow.idx == index)).first()
         if found is None:
             raise LedgerError(
                 f"the ledger has no leaf {index}, or nothing that opens it",
                 cure="`auditor ledger show` lists what it has.",
             )
-        body, salt, digest, subjects, document = found
-        read = Leaf.parse(body)
-        return LedgerEntry(index, read, body, salt, opened(read, digest, subjects), document)
+        return _entry(found)
+
+
+def key_entries(connection: Connection) -> tuple[LedgerEntry, ...]:
+    """Return the entries of all key events, the oldest first."""
+    row = LedgerOpeningRow
+    named = select(row.idx).where(row.event_id.startswith(KEYS, autoescape=True))
+    asked = _ENTRIES.where(LedgerLeafRow.idx.in_(named)).order_by(LedgerLeafRow.idx)
+    found = (_entry(row) for row in connection.execute(asked))
+    return tuple(item for item in found if item.leaf.type is EventType.KEY_EVENT)
+
+
+def _entry(row: Sequence[Any]) -> LedgerEntry:
+    index, body, salt, digest, subjects, document = row
+    read = Leaf.parse(body)
+    return LedgerEntry(index, read, body, salt, opened(read, digest, subjects), document)
 
 
 def opened(leaf: Leaf, digest: str, subjects: str) -> Event:

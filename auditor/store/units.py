@@ -15,7 +15,8 @@ from auditor.errors import StoreError
 from auditor.ledgers.events import Event
 from auditor.ledgers.occasions import cosignature_kept, record_kept, registration_of
 from auditor.store.adopting import adopted
-from auditor.store.ledger_tables import LedgerCosignatureRow, LedgerOpeningRow
+from auditor.store.ledger_reading import LedgerEntry, head_of, key_entries
+from auditor.store.ledger_tables import LedgerCosignatureRow
 from auditor.store.ledger_writing import Pending
 from auditor.store.lineage import ancestors_of, descendants_of
 from auditor.store.tables import (
@@ -65,11 +66,11 @@ class UnitOfWork:
         """Put what the store held before into a ledger that is still empty."""
         self.happened.extend(adopted(self._session))
 
-    def happened_before(self, event_id: str) -> bool:
-        """Whether the ledger has an entry with that id."""
-        row = LedgerOpeningRow
-        asked = select(row.idx).where(row.event_id == event_id).limit(1)
-        return self._session.scalar(asked) is not None
+    def key_entries(self) -> tuple[LedgerEntry, ...]:
+        """Return the ledger's entries of key events; nobody else appends before the end."""
+        connection = self._session.connection()
+        head_of(connection, lock=True)
+        return key_entries(connection)
 
     def cosigned(self, size: int, line: str, at: str) -> None:
         """Keep a witness's signature line under the checkpoint of ``size`` leaves, once."""

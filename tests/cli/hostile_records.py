@@ -29,7 +29,7 @@ GATE = (
     *("gate", "--artifact", "model.onnx", "--policy", "policy.yaml"),
     *("--record", OUT, "--key", KEY),
 )
-SIGNED = ("verify", "model.onnx", "--signature", "model.sig", "--key", KEY)
+SIGNED = ("verify", "model.onnx", "--signature", "model.sig", "--key", "../home/model.pub")
 
 
 def changed(edit: Callable[[Any], object]) -> Break:
@@ -300,8 +300,8 @@ KEYS = {
         command=(*JUDGE, "--key", KEY),
     ),
     "to sign with that is garbage": Case(
-        ("signer.key", "not a private key", "auditor keys new"),
-        lambda folder: (folder.parent / "home" / "signer.key").write_bytes(b"no"),
+        ("model.key", "not a private key", "auditor keys new"),
+        lambda folder: (folder.parent / "home" / "model.key").write_bytes(b"no"),
         command=("sign", "model.onnx", "--out", "./fresh.sig"),
     ),
     "to sign with that is public": Case(

@@ -15,7 +15,7 @@ def test_an_audit_verifies_its_copy_as_the_signer_hashed_it(
     signed = auditor("sign", example / "model.onnx", "--out", example / "model.sig", *how)
     assert signed.code == 0, signed.said
     file = example / "audit.yaml"
-    named = f"artifact: model.onnx, signature: model.sig, key: {home / 'signer.pub'}"
+    named = f"artifact: model.onnx, signature: model.sig, key: {home / 'model.pub'}"
     file.write_text(file.read_text().replace("artifact: model.onnx", named))
     out = example / "out"
     auditor("audit", file, "--only", "provenance.signature", "--out", out)

@@ -289,7 +289,7 @@ def test_a_signed_artifact_verifies_and_a_changed_one_does_not(
         "--signature",
         example / "model.sig",
         "--key",
-        home / "signer.pub",
+        home / "model.pub",
     )
     assert auditor(*asked).code == 0
     flip(example / "model.onnx")

@@ -13,7 +13,7 @@ from auditor.errors import LedgerError
 from auditor.ledgers.checkpoints import Checkpoint, sign_checkpoint
 from auditor.ledgers.events import Event, EventType, Leaf
 from auditor.ledgers.hashing import leaf_hash, root_of
-from auditor.ledgers.key_events import key_in_use
+from auditor.ledgers.key_events import KeyChange, KeyEvent
 from auditor.ledgers.notes import MemorySigner
 from auditor.ledgers.openings import Opening, open_receipt
 from auditor.ledgers.proofs import Head
@@ -189,7 +189,7 @@ def test_a_receipt_that_is_spelled_otherwise_is_refused(change: object) -> None:
 
 
 def test_a_key_event_names_its_key_in_its_document() -> None:
-    event, document = key_in_use("ledger", str(LOG.key), NOW)
+    event, document = KeyEvent(KeyChange.IN_USE, "ledger", str(LOG.key)).event(NOW)
     assert event.digest == digest(document)
     assert str(LOG.key) in document.decode()
     assert event.leaf(SALT, 0).id.startswith("key-ledger-")

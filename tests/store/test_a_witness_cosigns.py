@@ -136,7 +136,7 @@ def test_who_forgot_what_was_cosigned_asks_again_with_the_size_that_is_answered(
 def test_a_fork_a_rollback_and_a_forged_checkpoint_are_refused(
     running: Running, ledger: Store, tmp_path: Path
 ) -> None:
-    note_keys(ledger, {f"role-{step}": "key" for step in range(6)}, NOW)
+    note_keys(ledger, {f"role-{step}": f"key {step}" for step in range(6)}, NOW)
     cosigned = witness(ledger, running.key, partial(submit, running.url), NOW).size
     fork = sign_checkpoint(
         Checkpoint(LOG.name, Head(9, root_of([leaf_hash(b"%d" % at) for at in range(9)]))), LOG
@@ -155,7 +155,7 @@ def test_a_fork_a_rollback_and_a_forged_checkpoint_are_refused(
         403,
     }
     other = Store.open(f"sqlite:///{tmp_path / 'fork.db'}", tmp_path / "blobs", LOG)
-    note_keys(other, {f"role-{step}": "other" for step in range(9)}, NOW)
+    note_keys(other, {f"role-{step}": f"other {step}" for step in range(9)}, NOW)
     with pytest.raises(LedgerError, match="it saw another ledger"):
         witness(other, running.key, ask, NOW)
     other.close()
@@ -164,7 +164,7 @@ def test_a_fork_a_rollback_and_a_forged_checkpoint_are_refused(
 def test_a_ledger_that_lost_leaves_is_told_so(
     running: Running, ledger: Store, tmp_path: Path
 ) -> None:
-    note_keys(ledger, {f"role-{step}": "key" for step in range(3)}, NOW)
+    note_keys(ledger, {f"role-{step}": f"key {step}" for step in range(3)}, NOW)
     ask = partial(submit, running.url)
     witness(ledger, running.key, ask, NOW)
     older = Store.open(f"sqlite:///{tmp_path / 'old.db'}", tmp_path / "blobs", LOG)

@@ -9,6 +9,7 @@ from rich.console import Console
 from auditor.audits import perform
 from auditor.checks.discovery import discover
 from auditor.cli.exits import exit_for
+from auditor.cli.places import own_workplace
 from auditor.cli.showing import show_made, show_record, show_report
 from auditor.cli.watching import ConsoleWatch
 from auditor.domain.budgets import Budget
@@ -18,8 +19,7 @@ from auditor.folders import BUNDLE, PROOF, RECORD, refuse_strangers, write_folde
 from auditor.keeping import enter
 from auditor.preparing import Overrides, prepare, read_asked
 from auditor.publishing import publication
-from auditor.settings import Settings
-from auditor.wiring import Workplace, beside, read_audit_bytes, readers, workplace
+from auditor.wiring import Workplace, beside, read_audit_bytes, readers
 
 
 @click.command("audit")
@@ -50,7 +50,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     asked_budget = None if budget is None else Budget(budget)
     overrides = Overrides(policy=policy, targets=targets, budget=asked_budget, only=only)
     console = Console()
-    with workplace(Settings.from_environment()) as place:
+    with own_workplace() as place:
         show_made(console, place.made_keys)
         record, chosen = _run(console, place, audit_file, overrides, folder)
     show_record(console, record, chosen, discover())

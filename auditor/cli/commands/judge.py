@@ -6,15 +6,14 @@ import click
 from rich.console import Console
 
 from auditor.cli.exits import exit_for
+from auditor.cli.places import own_workplace
 from auditor.cli.showing import show_made, show_record, show_report
 from auditor.domain.record_json import read_record
 from auditor.folders import BUNDLE, PROOF, RECORD, RecordFolder, refuse_strangers, write_folder
 from auditor.keeping import enter
 from auditor.publishing import publication
 from auditor.rejudging import rejudge
-from auditor.settings import Settings
-from auditor.signing.keys import PUBLIC
-from auditor.wiring import readers, verifier, workplace
+from auditor.wiring import readers, verifier
 
 
 @click.command("judge")
@@ -39,9 +38,9 @@ def command(folder: Path, policy: str, key: Path | None, out: Path | None) -> in
     record = read_record(old.read(RECORD))
     parts = readers(Path.cwd())
     chosen = parts.load_policy(policy)
-    with workplace(Settings.from_environment()) as place:
+    with own_workplace() as place:
         show_made(console, place.made_keys)
-        checker = verifier(key or place.settings.home / PUBLIC)
+        checker = verifier(key or place.signer.public_pem())
         fresh = rejudge(old, record, chosen, checker, place.surroundings())
         files = publication(fresh, chosen, parts.checks, old.evidence, place.signer)
         proof = enter(place.store, fresh, files[BUNDLE])

@@ -10,17 +10,19 @@ import click
 from rich.console import Console
 
 from auditor.cli.exits import Exit
+from auditor.cli.places import own_workplace
 from auditor.cli.showing import show_made, show_rows, show_steps
 from auditor.domain.steps import all_hold
 from auditor.errors import UsageError
 from auditor.keeping import receipt
+from auditor.keyaudits import audit_keys
 from auditor.ledgers.receipts import FIRST_LINE, Receipt
 from auditor.settings import Settings
 from auditor.signing.ledger_keys import LEDGER_PUBLIC, load_note_key
 from auditor.store.ledger_reading import LedgerEntry
 from auditor.store.reaudits.reaudit import Known, reaudit
 from auditor.store.store import Store
-from auditor.wiring import now, workplace
+from auditor.wiring import now
 from auditor.witnesses import submit
 from auditor.witnessing import witness
 
@@ -64,7 +66,7 @@ def verify(checkpoints: tuple[Path, ...], key: Path | None, witness_keys: tuple[
         checkpoints={str(path): _checkpoint_in(path) for path in checkpoints},
     )
     with _opened(settings) as store:
-        steps = tuple(reaudit(store.engine, known))
+        steps = (*reaudit(store.engine, known), audit_keys(store.engine))
     show_steps(Console(), steps)
     return Exit.DONE if all_hold(steps) else Exit.FAILED
 
@@ -119,7 +121,7 @@ def prove(event_id: str, out: Path | None) -> int:
 def ask_witness(url: str, witness_key: Path) -> int:
     """Let the witness at URL (C2SP tlog-witness) cosign the last checkpoint."""
     key = load_note_key(witness_key)
-    with workplace(Settings.from_environment()) as place:
+    with own_workplace() as place:
         show_made(Console(), place.made_keys)
         done = witness(place.store, key, partial(submit, url), now())
     time = datetime.fromtimestamp(done.time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from auditor.audits import perform
 from auditor.cli.exits import Exit
+from auditor.cli.places import own_workplace
 from auditor.cli.showing import show_made, show_steps
 from auditor.cli.watching import ConsoleWatch
 from auditor.domain.record_json import read_record
@@ -15,11 +16,10 @@ from auditor.domain.steps import Step, StepResult, all_hold
 from auditor.folders import RECORD, SIGNER, RecordFolder
 from auditor.preparing import prepare, read_asked
 from auditor.reproducing import compare, lay_out, overrides_of, require_leave_to_train
-from auditor.settings import Settings
 from auditor.targetfiles import require_leave
 from auditor.targets.recipes import sandboxed
 from auditor.verifying import verify_folder
-from auditor.wiring import fetch_from, readers_of, verifier, workplace
+from auditor.wiring import fetch_from, readers_of, verifier
 
 
 @click.command("reproduce")
@@ -48,7 +48,7 @@ def command(folder: Path, inputs: Path | None, *, allow_recipe: bool) -> int:
     require_leave(named, Path.cwd())
     require_leave_to_train(record.request, given=allow_recipe, sandboxed=sandboxed())
     sound = verify_folder(old, verifier(folder / SIGNER))
-    with workplace(Settings.from_environment()) as place, TemporaryDirectory() as scratch:
+    with own_workplace() as place, TemporaryDirectory() as scratch:
         show_made(console, place.made_keys)
         fetch = fetch_from(place.store.blobs, inputs)
         laid = lay_out(record.request, fetch, Path(scratch))

@@ -6,23 +6,31 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from auditor.cli.asking import passwords
 from auditor.cli.exits import Exit
+from auditor.cli.key_choices import known_keys
 from auditor.cli.watching import hashing
 from auditor.errors import UsageError
+from auditor.holding import refuse_ended, refuse_second_role
+from auditor.ledgers.key_events import KeyRole
 from auditor.settings import Settings
 from auditor.signatures.certificates import Certificate
-from auditor.signatures.keys import KeySigner
+from auditor.signatures.keys import Signer, read_public_key
 from auditor.signatures.serialisations import LEAST_SHARD, Hash, Serialisation
 from auditor.signatures.signers import refuse_unfit, sign_model
 from auditor.signatures.trust import Moment
 from auditor.signing.artifacts import bytes_of, measure_artifact
-from auditor.signing.keys import PRIVATE, load_certificates, load_signer, new_keys
+from auditor.signing.keys import STEMS, load_certificates, new_keys
+from auditor.signing.opening import open_signer, scheme_of
+from auditor.wiring import now
 
 
 @click.command("sign")
 @click.argument("artifact", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The signature file.")
-@click.option("--key", type=click.Path(path_type=Path), help="A private key; default: your own.")
+@click.option(
+    "--key", help="A private key: a file, or a URI such as pkcs11:…; default: your model.key."
+)
 @click.option(
     "--certificate",
     type=click.Path(path_type=Path),
@@ -45,7 +53,7 @@ from auditor.signing.keys import PRIVATE, load_certificates, load_signer, new_ke
 def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     artifact: Path,
     out: Path,
-    key: Path | None,
+    key: str | None,
     certificate: Path | None,
     kind: str,
     shard_size: int | None,
@@ -67,32 +75,43 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     return Exit.DONE
 
 
-def _signer(key: Path | None, certificate: Path | None) -> tuple[KeySigner, Path]:
+def _signer(key: str | None, certificate: Path | None) -> tuple[Signer, str]:
     if certificate is not None and key is None:
         raise UsageError(
             "A certificate does not say where its private key lies", cure="Give --key as well."
         )
-    private = key or Settings.from_environment().home / PRIVATE
-    if key is None and not private.exists():
-        click.echo(f"First run: made the signing key {new_keys(private.parent).private}")
-    return load_signer(private), private
+    settings = Settings.from_environment()
+    own = settings.home / f"{STEMS[KeyRole.MODEL]}.key"
+    if key is None and not own.exists():
+        made = new_keys(settings.home, stem=STEMS[KeyRole.MODEL])
+        click.echo(f"First run: made the key for models {made.private}")
+    private = key or str(own)
+    signer = open_signer(private, passwords(settings))
+    refuse_second_role(settings.home, KeyRole.MODEL, signer.public_pem())
+    life = known_keys(settings).lives.get(signer.public_pem().decode())
+    if life is not None:
+        refuse_ended(life, KeyRole.MODEL, now())
+    return signer, private
 
 
-def _chain(path: Path, signer: KeySigner) -> tuple[Certificate, ...]:
+def _chain(path: Path, signer: Signer) -> tuple[Certificate, ...]:
     chain = load_certificates(path)
     refuse_unfit(chain, signer, Moment(datetime.now(UTC)))
     return chain
 
 
 def _say(
-    artifact: Path, out: Path, signer: KeySigner, private: Path, chain: tuple[Certificate, ...]
+    artifact: Path, out: Path, signer: Signer, private: str, chain: tuple[Certificate, ...]
 ) -> None:
     if chain:
         names = ", ".join(chain[0].names) or "nobody: its certificate bears no e-mail or URI"
         click.echo(f"Signed {artifact} as {names} into {out}")
         return
-    click.echo(f"Signed {artifact} as {signer.identity} into {out}")
-    click.echo(
-        "Name the public half of that key under model.key in the audit file: "
-        f"{private.with_suffix('.pub')}"
+    identity = read_public_key(signer.public_pem()).identity
+    click.echo(f"Signed {artifact} as {identity} into {out}")
+    lies = (
+        Path(private).with_suffix(".pub")
+        if scheme_of(private) is None
+        else f"`auditor keys show --pem '{private}'` prints it"
     )
+    click.echo(f"Name the public half of that key under model.key in the audit file: {lies}")

@@ -1,5 +1,6 @@
 """Verify a record's folder, or an artifact's signature, offline."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,16 @@ from rich.console import Console
 
 from auditor.cli.exits import Exit
 from auditor.cli.showing import show_steps
+from auditor.cli.timing import clock_options, clocks_of, right_now
 from auditor.cli.trusting import TrustOptions, trust_options
 from auditor.cli.watching import hashing
 from auditor.domain.steps import Step, all_hold
 from auditor.errors import UsageError
 from auditor.folders import RecordFolder
+from auditor.signatures.clocks import Clocks
 from auditor.signing.artifacts import bytes_of
 from auditor.signing.verification import verify_artifact
+from auditor.timestamping import SUFFIX, look_at_signature
 from auditor.verifying import verify_folder
 from auditor.wiring import verifier
 
@@ -23,6 +27,12 @@ from auditor.wiring import verifier
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--signature", type=click.Path(path_type=Path), help="PATH is an artifact.")
 @trust_options
+@click.option(
+    "--timestamp",
+    type=click.Path(path_type=Path),
+    help="The timestamps of --signature; default: that file with .tsr.",
+)
+@clock_options
 @click.option(
     "--ledger-key",
     type=click.Path(path_type=Path),
@@ -35,41 +45,66 @@ from auditor.wiring import verifier
     multiple=True,
     help="The public key of a witness that must have cosigned; repeats.",
 )
-def command(
+def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     path: Path,
     signature: Path | None,
     ledger_key: Path | None,
     witness_keys: tuple[Path, ...],
+    timestamp: Path | None,
+    tsa_roots: tuple[Path, ...],
+    tsa_policy: tuple[str, ...],
     **options: Any,  # noqa: ANN401 -- click's
 ) -> int:
     """Verify the record in the folder PATH, or the artifact PATH against its --signature.
 
     Say whom to trust: a --key (the only way for a record); or --roots with --identity, for
     certificates; or --trusted-root with --identity and --issuer, for keyless signatures of
-    Sigstore. Needs nothing but the files. Exit code: 0 when every step holds, 1 when one fails.
+    Sigstore. With --tsa-roots the signature must have been there at a proven time, which is when
+    certificates have to be valid. Needs nothing but the files. Exit code: 0
+    when every step holds, 1 when one fails.
     """
     trust = TrustOptions(**options)
+    clocks = clocks_of(tsa_roots, tsa_policy)
+    if timestamp is not None and (signature is None or clocks is None):
+        raise UsageError(
+            "a timestamp's file is named for a signature, and needs who is trusted for the time",
+            cure="Give --signature and --tsa-roots too, or leave --timestamp out.",
+        )
     if signature is None:
-        steps = _record(path, trust, ledger_key, witness_keys)
+        steps = _record(path, trust, clocks, ledger_key, witness_keys)
     elif ledger_key is not None or witness_keys:
         raise UsageError(
             "a ledger holds records, and no artifact's signature",
             cure="Leave --ledger-key and --witness-key out, or --signature.",
         )
     else:
-        steps = _artifact(path, signature, trust)
+        steps = _artifact(path, signature, trust, clocks, timestamp)
     show_steps(Console(), steps)
     return Exit.DONE if all_hold(steps) else Exit.FAILED
 
 
-def _artifact(path: Path, signature: Path, trust: TrustOptions) -> tuple[Step, ...]:
-    question = trust.question()
+def _artifact(
+    path: Path, signature: Path, trust: TrustOptions, clocks: Clocks | None, timestamp: Path | None
+) -> tuple[Step, ...]:
+    question, timed = trust.question(), list[Step]()
+    if clocks is not None:
+        if trust.at is not None:
+            raise UsageError("two times are given", cure="Leave --at out, or --tsa-roots.")
+        beside = timestamp or signature.with_name(signature.name + SUFFIX)
+        clocks = replace(clocks, revoked=question.trusted.revoked)
+        step, moment = look_at_signature(signature, beside, clocks, right_now())
+        timed.append(step)
+        question = replace(question, moment=moment or question.moment, beside=(beside,))
     with hashing(Console(stderr=True), lambda: bytes_of(path, (signature,))) as advance:
-        return verify_artifact(path, signature, question, advance)
+        return (*timed, *verify_artifact(path, signature, question, advance))
 
 
 def _record(
-    path: Path, trust: TrustOptions, ledger_key: Path | None, witness_keys: tuple[Path, ...]
+    path: Path,
+    trust: TrustOptions,
+    clocks: Clocks | None,
+    ledger_key: Path | None,
+    witness_keys: tuple[Path, ...],
 ) -> tuple[Step, ...]:
     if witness_keys and ledger_key is None:
         raise UsageError(
@@ -84,4 +119,5 @@ def _record(
             f"{path} is not a record's folder",
             cure="Name the folder that `auditor audit` wrote, or give --signature for an artifact.",
         )
-    return verify_folder(RecordFolder(path), verifier(trust.key, ledger_key, witness_keys))
+    known = verifier(trust.key, ledger_key, witness_keys)
+    return verify_folder(RecordFolder(path), replace(known, clocks=clocks, now=right_now()))

@@ -1,0 +1,40 @@
+"""Asks whoever sits at the terminal for a password."""
+
+import sys
+
+import click
+
+from auditor.errors import KeyFileError
+from auditor.settings import Settings
+from auditor.signing.passwords import PASSWORD_FILE, Passwords
+
+
+def passwords(settings: Settings) -> Passwords:
+    """Return how passwords are found out: the file that the environment names, else by asking."""
+    return Passwords(settings.password_file, ask_password if sys.stdin.isatty() else None)
+
+
+def ask_password(what: str) -> str:
+    """Ask for the password of ``what``, unseen; only standard error is written to."""
+    asked: str = click.prompt(f"Password of {what}", hide_input=True, err=True)
+    return asked
+
+
+def new_password(settings: Settings) -> bytes:
+    """Return the password that a new key is to have: of the file, else asked for twice.
+
+    Raises ``KeyFileError`` where nobody is there to be asked.
+    """
+    if settings.password_file is None and not sys.stdin.isatty():
+        raise KeyFileError(
+            "a new key is to be encrypted, no password was given, and nobody is there to be asked",
+            cure=f"Name a file whose first line is the password: {PASSWORD_FILE}=FILE.",
+        )
+    return Passwords(settings.password_file, _ask_twice).of("the new key")
+
+
+def _ask_twice(what: str) -> str:
+    asked: str = click.prompt(
+        f"Password of {what}", hide_input=True, confirmation_prompt=True, err=True
+    )
+    return asked

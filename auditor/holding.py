@@ -1,0 +1,192 @@
+"""Hold every key to one role and one life: what the ledger tells of keys, and what it is told."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from auditor.errors import AuditorError, KeyFileError, LedgerError
+from auditor.ledgers.key_events import KeyChange, KeyEvent, KeyRole
+from auditor.ledgers.key_lives import KeyBook, KeyLife, KeyStatus, Placed
+from auditor.signatures.keys import Signer, read_public_key
+from auditor.signatures.objections import Refused
+from auditor.signatures.opening import unseal
+from auditor.signing.keys import PRIVATE, STEMS, new_keys
+from auditor.signing.opening import open_signer
+from auditor.signing.passwords import Passwords
+from auditor.signing.records import RECORD, signed_files
+from auditor.signing.rotations import sign_rotation
+from auditor.store.ledger_reading import LedgerEntry
+from auditor.store.units import UnitOfWork
+
+_VERIFY = "See what `auditor ledger verify` finds."
+
+
+def book_of(entries: Iterable[LedgerEntry]) -> KeyBook:
+    """Return the lives of keys that key events tell, and what makes no sense in them."""
+    book = KeyBook()
+    for entry in entries:
+        try:
+            told = KeyEvent.parse(entry.document or b"")
+        except LedgerError as error:
+            book.mistakes.append(f"leaf {entry.index}: {error.problem}")
+            continue
+        book.add(Placed(entry.index, entry.leaf.time, told))
+    return book
+
+
+def report_signer(
+    home: Path, named: str | None, passwords: Passwords
+) -> tuple[Signer, Path | None]:
+    """Open the key that signs records, by name or in ``home``, where a first run makes it.
+
+    Returns the signer, and the private key's path if it was made now. Raises ``KeyFileError``.
+    """
+    private = home / PRIVATE
+    made = new_keys(home).private if named is None and not private.exists() else None
+    signer = open_signer(named or str(private), passwords)
+    refuse_second_role(home, KeyRole.REPORT, signer.public_pem())
+    return signer, made
+
+
+def take_into_use(
+    work: UnitOfWork, role: str, public: str, at: str, *, not_after: str | None = None
+) -> None:
+    """Put down that a public key came into use in a role, once; ``at`` is now.
+
+    Raises ``KeyFileError`` where the ledger knows it in another role, or it has come to its end.
+    """
+    life = _sound(work).lives.get(public)
+    if life is None:
+        work.append(*KeyEvent(KeyChange.IN_USE, role, public, not_after=not_after).event(at))
+        return
+    refuse_ended(life, role, at)
+    if not_after is not None and not_after != life.not_after:
+        raise KeyFileError(
+            f"the ledger says that the key {identity_of(life)} came into use on "
+            f"{life.begun.time}, until {life.not_after or 'its retirement'}",
+            cure="Give its end when it comes into use; afterwards, rotate or revoke it.",
+        )
+
+
+def refuse_ended(life: KeyLife, role: str, at: str) -> None:
+    """Raise ``KeyFileError`` where a key may not sign in a role at a time."""
+    if life.role != role:
+        raise KeyFileError(
+            f"the key {identity_of(life)} is the {life.role} key of leaf {life.begun.index} of the "
+            f"ledger, and may not be the {role} key too",
+            cure=f"Use a key of its own: `auditor keys new --role {role}`.",
+        )
+    if life.status(at) is not KeyStatus.IN_USE:
+        raise KeyFileError(
+            f"the {role} key {identity_of(life)} may sign no more: it is {life.words(at)}",
+            cure="Use the key that follows it, or make a new one; `auditor keys list` shows all.",
+        )
+
+
+def refuse_second_role(home: Path, role: str, public: bytes) -> None:
+    """Raise ``KeyFileError`` where a key in PEM form is the one of another role in ``home``."""
+    for other, stem in STEMS.items():
+        path = home / f"{stem}.pub"
+        if other != role and path.is_file() and path.read_bytes().strip() == public.strip():
+            raise KeyFileError(
+                f"{path} is the {other} key, and may not be the {role} key too",
+                cure=f"Use a key of its own: `auditor keys new --role {role}`.",
+            )
+
+
+def rotate(  # noqa: PLR0913 -- two keys, their role and two times
+    work: UnitOfWork, role: str, old: Signer, new: Signer, at: str, *, not_after: str | None = None
+) -> None:
+    """Put down that one key follows another, on the old one's word; nothing where that is done.
+
+    Raises ``KeyFileError`` for keys that may not, and for the ledger's own.
+    """
+    refuse_ledger_role(role)
+    before, after = old.public_pem(), new.public_pem()
+    book = _sound(work)
+    life = book.lives.get(before.decode())
+    if life is not None and life.retired and life.retired.told.replaced_by == after.decode():
+        return
+    if life is None:
+        work.append(*KeyEvent(KeyChange.IN_USE, role, before.decode()).event(at))
+    else:
+        refuse_ended(life, role, at)
+    if after.decode() in book.lives or before == after:
+        raise KeyFileError(
+            f"the new {role} key was in use before", cure="Rotate to a key that signed nothing yet."
+        )
+    word = sign_rotation(old, after, role).decode()
+    fresh = KeyEvent(
+        KeyChange.IN_USE, role, after.decode(), not_after, replaces=before.decode(), rotation=word
+    )
+    ended = KeyEvent(KeyChange.RETIRED, role, before.decode(), replaced_by=after.decode())
+    for told in (fresh, ended):
+        work.append(*told.event(at))
+
+
+def revoke(work: UnitOfWork, life: KeyLife, since: str, reason: str, at: str) -> None:
+    """Put down that a key counts for nothing since a time, which has been.
+
+    Raises ``KeyFileError`` where that was said before, or the key is the ledger's own.
+    """
+    refuse_ledger_role(life.role)
+    known = _sound(work).lives[life.public]
+    if known.revoked is not None:
+        raise KeyFileError(
+            f"the key {identity_of(life)} is {known.words(at)}",
+            cure="What the ledger says stays; a trust policy may name an earlier time.",
+        )
+    if since > at:
+        raise KeyFileError(
+            f"{since} has not been yet",
+            cure="Name the time since when the key may be in other hands.",
+        )
+    told = KeyEvent(KeyChange.REVOKED, life.role, life.public, since=since, reason=reason)
+    work.append(*told.event(at))
+
+
+def refuse_ledger_role(role: str) -> None:
+    """Raise ``KeyFileError`` for the ledger's key, which is what the ledger is known by."""
+    if role == KeyRole.LEDGER:
+        raise KeyFileError(
+            "a ledger's key cannot be rotated or revoked: proofs, checkpoints and witnesses know "
+            "the ledger by it",
+            cure="Begin another ledger in a new AUDITOR_HOME, and give its key to all who verify; "
+            "docs/keys.md says how the old one stays provable.",
+        )
+
+
+def signer_of(bundle: bytes, record_digest: str, book: KeyBook) -> KeyLife | None:
+    """Return the ledger's report key that signed exactly this record, if there is one."""
+    for public, life in book.of_role(KeyRole.REPORT).items():
+        try:
+            if signed_files(unseal(bundle, public.encode())).get(RECORD) == record_digest:
+                return life
+        except Refused:
+            continue  # a signed thing of another kind
+    return None
+
+
+def find_life(book: KeyBook, named: str) -> KeyLife:
+    """Return the life of the key with an identity, or the start of one; raises ``KeyFileError``."""
+    found = [item for item in book.lives.values() if identity_of(item).startswith(named)]
+    if len(found) == 1:
+        return found[0]
+    raise KeyFileError(
+        f"the ledger knows {'several keys' if found else 'no key'} {named[:80]!r}",
+        cure="`auditor keys list` shows those that it knows; `auditor keys enrol` puts one down.",
+    )
+
+
+def identity_of(life: KeyLife) -> str:
+    """Return the name of a key: ``key:sha256:…``, or the name of a note's key."""
+    try:
+        return read_public_key(life.public.encode()).identity
+    except AuditorError:
+        return life.public.partition("+")[0][:200]
+
+
+def _sound(work: UnitOfWork) -> KeyBook:
+    book = book_of(work.key_entries())
+    if book.mistakes:
+        raise LedgerError(f"the ledger's key events contradict: {book.mistakes[0]}", cure=_VERIFY)
+    return book

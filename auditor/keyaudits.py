@@ -1,0 +1,73 @@
+"""Whether the keys of a ledger kept to what the ledger says of them."""
+
+from collections.abc import Iterator
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from auditor.domain.steps import Step, StepResult
+from auditor.errors import AuditorError
+from auditor.holding import book_of, identity_of, signer_of
+from auditor.ledgers.key_events import KeyRole
+from auditor.ledgers.key_lives import KeyBook, KeyLife
+from auditor.signing.rotations import verify_rotation
+from auditor.store.ledger_reading import key_entries
+from auditor.store.reaudits.signed import SignedRecord, signed_records
+
+NAME = "keys"
+
+
+def audit_keys(engine: Engine) -> Step:
+    """Look at every change to a key, and at which key signed each record when.
+
+    A record that a key signed after its end is named, and one that no report key of the ledger
+    signed, unless it is older than all that the ledger knows of keys: what a ledger that began
+    took over may have been signed by a key that was gone by then.
+    """
+    try:
+        with Session(engine) as session:
+            book = book_of(key_entries(session.connection()))
+            found = [_judged(record, book) for record in signed_records(session)]
+    except (AuditorError, ValueError, TypeError) as error:
+        return Step(NAME, StepResult.FAILED, f"a row is of no form that auditor writes ({error})")
+    mistakes = [*book.mistakes, *_rotations(book), *filter(None, found)]
+    old = found.count(None)
+    beside = f", and {old} signed by none of them before it knew any" if old else ""
+    detail = f"{len(book.lives)} keys kept to their roles and times, under {len(found)} records"
+    return Step.of(NAME, mistakes, detail + beside)
+
+
+def _rotations(book: KeyBook) -> Iterator[str]:
+    for life in book.lives.values():
+        told = life.begun.told
+        if told.replaces is None or told.rotation is None:
+            continue
+        found = verify_rotation(
+            told.rotation.encode(), told.replaces.encode(), life.public.encode(), life.role
+        )
+        if not found.verified:
+            who = f"leaf {life.begun.index}: the key {identity_of(life)}"
+            yield f"{who} follows another without that one's word: {'; '.join(found.mistakes)}"
+
+
+def _judged(record: SignedRecord, book: KeyBook) -> str | None:
+    """Say what is wrong with the key of a record; nothing where all is well, ``None`` unknown."""
+    who = f"the record {record.id} (leaf {record.index})"
+    life = signer_of(record.bundle, record.digest, book)
+    if life is None:
+        first = min((item.begun.index for item in book.lives.values()), default=0)
+        unknown = f"{who} is signed by no {KeyRole.REPORT} key that the ledger took into use"
+        return None if record.index < first else unknown
+    late = overdue(life, record.index, record.at)
+    return f"{who} is signed by the key {identity_of(life)}, which was {late}" if late else ""
+
+
+def overdue(life: KeyLife, index: int, at: str) -> str:
+    """Say which end of a key came before a leaf of some time; nothing if none did."""
+    if life.since is not None and at >= life.since:
+        return f"revoked since {life.since}"
+    if life.retired is not None and index > life.retired.index:
+        return f"retired by leaf {life.retired.index} on {life.retired.time}"
+    if life.not_after is not None and at > life.not_after:
+        return f"to sign until {life.not_after}"
+    return ""

@@ -1,0 +1,91 @@
+"""What the proof of a key's last change says of a record that the key signed, offline."""
+
+from dataclasses import dataclass
+
+from auditor.domain.records import AuditRecord
+from auditor.domain.steps import Step, StepResult
+from auditor.errors import AuditorError
+from auditor.folders import KEY_PROOF, PROOF, RecordFolder
+from auditor.ledgers.key_events import KeyChange, KeyEvent, KeyRole
+from auditor.ledgers.notes import NoteKey
+from auditor.ledgers.openings import Included, open_receipt
+from auditor.signatures.trust import Moment
+
+NAME = "key's life"
+_LATER = "what happened to it since cannot be known offline"
+
+
+@dataclass(frozen=True, slots=True)
+class _Proven:
+    """A change to the key, at a leaf; the record's own leaf, where it has one; a proven time."""
+
+    told: KeyEvent
+    index: int
+    record: int | None
+    moment: Moment | None
+
+
+def key_life(
+    folder: RecordFolder,
+    record: AuditRecord,
+    key_pem: bytes,
+    ledger: NoteKey | None,
+    moment: Moment | None = None,
+) -> Step:
+    """Look at the proof of what happened to the record's key (``signer.tlog-proof``).
+
+    ``moment`` is a time at which the record's signature is proven to have been there. Only what
+    lies in the folder can be known: without a proof the key may have been revoked long ago.
+    """
+    if not folder.has(KEY_PROOF):
+        missing = "the folder holds no proof of what the ledger says of the key"
+        return Step(NAME, StepResult.NOT_PRESENT, missing)
+    if ledger is None:
+        return Step(NAME, StepResult.NOT_CHECKED, "no ledger key given (--ledger-key)")
+    try:
+        found = open_receipt(folder.read(KEY_PROOF), ledger)
+        told = KeyEvent.parse(found.opening.document or b"")
+        own = _own_leaf(folder, ledger)
+    except AuditorError as error:
+        return Step(NAME, StepResult.FAILED, f"{KEY_PROOF}: {error.problem}")
+    if told.public.encode() != key_pem or told.role != KeyRole.REPORT:
+        return Step(NAME, StepResult.FAILED, f"{KEY_PROOF} is of another key or role")
+    proven = _Proven(told, found.index, own, moment)
+    return Step.of(NAME, _mistakes(proven, record), _words(proven, found))
+
+
+def _own_leaf(folder: RecordFolder, ledger: NoteKey) -> int | None:
+    return open_receipt(folder.read(PROOF), ledger).index if folder.has(PROOF) else None
+
+
+def _mistakes(proven: _Proven, record: AuditRecord) -> list[str]:
+    told = proven.told
+    if told.change is KeyChange.REVOKED and told.since is not None:
+        if proven.moment is not None and _text(proven.moment) < told.since:
+            return []
+        if proven.moment is None and record.finished < told.since and _before(proven):
+            return []
+        return [f"the key was revoked since {told.since}: {told.reason}"]
+    if told.change is KeyChange.RETIRED and not _before(proven):
+        return [f"the key was retired by leaf {proven.index}, and nothing shows the record before"]
+    if told.not_after is not None and record.finished > told.not_after:
+        return [f"the key was to sign until {told.not_after}"]
+    return []
+
+
+def _before(proven: _Proven) -> bool:
+    """Whether the record lies in the ledger before what happened to its key."""
+    return proven.record is not None and proven.record < proven.index
+
+
+def _words(proven: _Proven, found: Included) -> str:
+    told, where = proven.told, f"leaf {proven.index} of {found.head.size}"
+    if told.change is KeyChange.REVOKED:
+        return f"the key was revoked since {told.since} ({where}), and the record is older"
+    if told.change is KeyChange.RETIRED:
+        return f"the key was retired after the record ({where}); {_LATER}"
+    return f"the ledger took the key into use for reports ({where}); {_LATER}"
+
+
+def _text(moment: Moment) -> str:
+    return moment.at.strftime("%Y-%m-%dT%H:%M:%SZ")
