@@ -37,6 +37,12 @@ class Settings:
         """Where the store and its ledger are."""
         return Place(self.database, self.blobs, self.home, self.ledger_origin)
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is a store already, so that looking into it makes none."""
+        path = self.database.removeprefix("sqlite:///")
+        return path == self.database or Path(path).exists()
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
         """Read ``AUDITOR_HOME`` (else the user's config folder), ``AUDITOR_DATABASE_URL``, and

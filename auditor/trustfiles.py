@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from auditor.documents import Document, Place, read_document
@@ -29,10 +28,7 @@ class TrustFile:
     @property
     def files(self) -> tuple[FileDigest, ...]:
         """The files by name, size and digest."""
-        return tuple(
-            FileDigest(name, len(raw), sha256(raw).hexdigest())
-            for name, raw in self.contents.items()
-        )
+        return tuple(FileDigest.of(name, raw) for name, raw in self.contents.items())
 
 
 def load_trust_policy(path: Path) -> TrustFile:

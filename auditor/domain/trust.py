@@ -63,13 +63,14 @@ def read_binding(said: JsonObject) -> Binding:
 class TrustGiven:
     """A trust policy as an audit names it: its document, and when and how it was looked at.
 
-    ``moment`` (UTC, RFC 3339) is when keys and certificates had to be valid; without one nothing
-    that has a time is trusted.
+    ``moment`` (UTC, RFC 3339) is when keys and certificates had to be valid; without one nobody is
+    trusted. ``tags`` are those that the audit file gives the model.
     """
 
     document: JsonObject
     moment: str | None = None
     standing: Standing = Standing.UNKNOWN
+    tags: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
         """Return the evidence form."""
@@ -77,10 +78,13 @@ class TrustGiven:
             "policy": dict(self.document),
             "moment": self.moment,
             "standing": self.standing.value,
+            "tags": list(self.tags),
         }
 
 
 def read_trust_given(said: JsonObject) -> TrustGiven:
     """Return what was given from its evidence form."""
     policy = cast("JsonObject", said["policy"])
-    return TrustGiven(policy, cast("str | None", said["moment"]), Standing(str(said["standing"])))
+    moment = cast("str | None", said["moment"])
+    tags = tuple(cast("list[str]", said["tags"]))
+    return TrustGiven(policy, moment, Standing(str(said["standing"])), tags)

@@ -139,6 +139,13 @@ class LedgerReader:
         asked = select(row.idx).where(row.event_id == event_id).order_by(row.idx)
         return tuple(self.entry(index) for index in self.connection.scalars(asked))
 
+    def find_under(self, prefix: str) -> tuple[LedgerEntry, ...]:
+        """Return the entries whose id begins so, the oldest first."""
+        row = LedgerOpeningRow
+        begins = row.event_id.startswith(prefix, autoescape=True)
+        asked = select(row.idx).where(begins).order_by(row.idx)
+        return tuple(self.entry(index) for index in self.connection.scalars(asked))
+
     def entry(self, index: int) -> LedgerEntry:
         """Return one entry."""
         leaf, row = LedgerLeafRow, LedgerOpeningRow

@@ -12,12 +12,13 @@ def standing_of(policy: TrustRef, accepted: Sequence[TrustRef]) -> Standing:
     """Return how a policy stands to all of its name that were accepted, in any order."""
     if not accepted:
         return Standing.UNKNOWN
-    newest = max(accepted, key=lambda item: item.version)
-    if policy.version > newest.version:
+    newest = max(item.version for item in accepted)
+    if policy.version > newest:
         return Standing.NEWER
-    if policy.version < newest.version:
+    if policy.version < newest:
         return Standing.OLDER
-    return Standing.ACCEPTED if policy.digest == newest.digest else Standing.CHANGED
+    digests = {item.digest for item in accepted if item.version == newest}
+    return Standing.ACCEPTED if digests == {policy.digest} else Standing.CHANGED
 
 
 def object_to_standing(policy: TrustRef, standing: Standing) -> Iterator[Objection]:
