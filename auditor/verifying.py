@@ -32,6 +32,7 @@ SHOWN = KNOWN - {RECORD, BUNDLE, VERDICT, SIGNER, EVIDENCE, PROOF}
 class Verifier:
     """What verifying needs: the checks and the policy reader of this version, and a public key.
 
+    ``highest`` is the assurance that a record of that key may claim; a key alone is good for A0.
     With the key of a ledger the proof of inclusion is checked as well, and with those of witnesses
     who cosigned.
     """
@@ -42,6 +43,7 @@ class Verifier:
     code: str
     ledger: NoteKey | None = None
     witnesses: tuple[NoteKey, ...] = ()
+    highest: Assurance = Assurance.A0
 
 
 def verify_folder(folder: RecordFolder, verifier: Verifier) -> tuple[Step, ...]:
@@ -129,7 +131,9 @@ def _recomputed(folder: RecordFolder, record: AuditRecord, verifier: Verifier) -
     short = [said for item in results if (said := _short(record, item, policy))]
     yield Step.of("parameters", short, "the checks ran as policy and budget ask")
     yield Step.of(
-        "judgement", _judgement(record, readings_at, policy), "the policy gives these findings"
+        "judgement",
+        [*_claimed(record, verifier), *_judgement(record, readings_at, policy)],
+        "the policy gives these findings",
     )
     yield from _shown(folder, record, policy, verifier)
 
@@ -159,6 +163,12 @@ def _short(record: AuditRecord, result: Result, policy: Policy) -> str:
     return falls_short(record, result, policy) if isinstance(result, Seen) else ""
 
 
+def _claimed(record: AuditRecord, verifier: Verifier) -> Iterator[str]:
+    if record.assurance > verifier.highest:
+        shown = verifier.highest.name
+        yield f"ASSURANCE: nothing shows more than {shown}, and it claims {record.assurance.name}"
+
+
 def _judgement(record: AuditRecord, readings_at: ReadingsAt, policy: Policy) -> Iterator[str]:
     findings = judge(
         policy,
@@ -167,8 +177,6 @@ def _judgement(record: AuditRecord, readings_at: ReadingsAt, policy: Policy) -> 
     )
     if record.confidence != CONFIDENCE:
         yield f"it was judged at confidence {record.confidence}, not {CONFIDENCE}"
-    if record.assurance is not Assurance.A0:
-        yield f"nothing in the folder shows more than A0, and it claims {record.assurance.name}"
     if policy.digest != record.request.policy.digest:
         yield f"the policy's digest is {policy.digest}"
     theirs = {(item.rule, item.target): item.to_json() for item in record.findings}

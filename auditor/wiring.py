@@ -144,14 +144,16 @@ def fetch_from(blobs: BlobStore, inputs: Path | None) -> FetchInput:
     return fetch
 
 
-def verifier(key: Path, ledger: Path | None = None, witnesses: tuple[Path, ...] = ()) -> Verifier:
+def verifier(
+    key: Path | bytes, ledger: Path | None = None, witnesses: tuple[Path, ...] = ()
+) -> Verifier:
     """Return what verifying needs with the public key at ``key``, and those of a ledger."""
     checks = discover()
     catalogues = load_catalogues(shipped("policies"))
     return Verifier(
         checks=checks,
         load_policy=lambda raw, source: load_policy(raw, source, checks, catalogues),
-        key=load_public_key(key).pem,
+        key=key if isinstance(key, bytes) else load_public_key(key).pem,
         code=code_digest(),
         ledger=None if ledger is None else load_note_key(ledger),
         witnesses=tuple(load_note_key(path) for path in witnesses),

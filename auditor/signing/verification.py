@@ -7,7 +7,7 @@ from pathlib import Path
 from auditor.domain.steps import Step, StepResult
 from auditor.errors import SignatureFormatError
 from auditor.signatures.objections import Code, Grade, Verification
-from auditor.signatures.oms import Measured, compare, open_signature
+from auditor.signatures.oms import Measured, Opened, compare, open_signature
 from auditor.signatures.profiles import Profile
 from auditor.signatures.strict import MOST_BYTES
 from auditor.signatures.trust import Moment, Trusted
@@ -91,7 +91,11 @@ def verify_artifact(
     Raises ``KeyFileError``, ``SignatureFormatError`` or ``ArtifactError`` where something cannot
     be read at all, or a file changes while it is read.
     """
-    found, tree = look_at(artifact, signature, question, advance)
+    return steps_of(*look_at(artifact, signature, question, advance))
+
+
+def steps_of(found: Verification, tree: Tree) -> tuple[Step, ...]:
+    """Say what came of verifying these files, step by step."""
     names = ", ".join(list(tree.sizes)[:_SHOWN])
     facts = {
         "identity": found.identity or "",
@@ -116,6 +120,13 @@ def look_at(
         profile=question.profile,
         keyless=verify_keyless,
     )
+    return compare_files(artifact, signature, opened, advance)
+
+
+def compare_files(
+    artifact: Path, signature: Path, opened: Opened, advance: Advance | None = None
+) -> tuple[Verification, Tree]:
+    """Compare the files that are there with what an opened signature says, and hash no others."""
     tree = find_files(artifact, (signature,))
     if not opened.verification.verified:
         return opened.verification, tree

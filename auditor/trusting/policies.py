@@ -54,6 +54,13 @@ class SignerRef:
     root: str | None = None
     identity: Identity | None = None
 
+    def __str__(self) -> str:
+        """Name the signer as people read it."""
+        if self.identity is None:
+            return f"the key {self.key}"
+        issuer = "" if self.identity.issuer is None else f" of {self.identity.issuer}"
+        return f"{self.identity.name}{issuer} under {self.root}"
+
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
@@ -103,6 +110,17 @@ class ModelRule:
     def beside(self) -> tuple[Requirement, ...]:
         """What else must have been signed."""
         return tuple(item for item in self.require if item.predicate != PREDICATE)
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """What is asked beyond a signature that holds, in words."""
+        said = {
+            "a trusted time": self.timestamp or self.max_age is not None,
+            f"version {self.min_version} or later": self.min_version is not None,
+            "the model's name in the signature": self.signed_name,
+        }
+        beside = [item.predicate for item in self.beside if not item.optional]
+        return (*(words for words, holds in said.items() if holds), *beside)
 
     def __str__(self) -> str:
         """Name the rule as messages do."""

@@ -6,17 +6,19 @@ from typing import Any
 import click
 from rich.console import Console
 
+from auditor.cli.believing import standing_here, verify_by
 from auditor.cli.exits import Exit
 from auditor.cli.showing import show_steps
-from auditor.cli.trusting import TrustOptions, trust_options
+from auditor.cli.trusting import TrustOptions, read_document, trust_options
 from auditor.cli.watching import hashing
 from auditor.domain.steps import Step, all_hold
 from auditor.errors import UsageError
 from auditor.folders import RecordFolder
 from auditor.signing.artifacts import bytes_of
+from auditor.signing.ruled import verify_by_policy
 from auditor.signing.verification import verify_artifact
-from auditor.verifying import verify_folder
-from auditor.wiring import verifier
+from auditor.trustfiles import load_trust_policy
+from auditor.trusting.asking import Presented
 
 
 @click.command("verify")
@@ -44,9 +46,10 @@ def command(
 ) -> int:
     """Verify the record in the folder PATH, or the artifact PATH against its --signature.
 
-    Say whom to trust: a --key (the only way for a record); or --roots with --identity, for
-    certificates; or --trusted-root with --identity and --issuer, for keyless signatures of
-    Sigstore. Needs nothing but the files. Exit code: 0 when every step holds, 1 when one fails.
+    Say whom to trust: a --key or a --trust policy (the only ways for a record); or --roots with
+    --identity, for certificates; or --trusted-root with --identity and --issuer, for keyless
+    signatures of Sigstore. A trust policy judges an artifact as the --model and --version given.
+    Needs nothing but the files. Exit code: 0 when every step holds, 1 when one fails.
     """
     trust = TrustOptions(**options)
     if signature is None:
@@ -63,9 +66,22 @@ def command(
 
 
 def _artifact(path: Path, signature: Path, trust: TrustOptions) -> tuple[Step, ...]:
+    if trust.trust is not None:
+        return _by_policy(path, signature, trust.trust, trust)
     question = trust.question()
     with hashing(Console(stderr=True), lambda: bytes_of(path, (signature,))) as advance:
         return verify_artifact(path, signature, question, advance)
+
+
+def _by_policy(
+    path: Path, signature: Path, policy_file: Path, trust: TrustOptions
+) -> tuple[Step, ...]:
+    policy = load_trust_policy(policy_file).policy
+    asked = trust.asked(policy)
+    papers = tuple(read_document(item) for item in trust.documents)
+    presented = Presented(None, papers, standing=standing_here(policy))
+    with hashing(Console(stderr=True), lambda: bytes_of(path, (signature,))) as advance:
+        return verify_by_policy(path, signature, asked, presented, advance)
 
 
 def _record(
@@ -75,13 +91,14 @@ def _record(
         raise UsageError(
             "a witness's key says nothing without the ledger's", cure="Give --ledger-key too."
         )
-    if trust.key is None or not trust.key_alone:
+    if not trust.alone or (trust.key is None and trust.trust is None):
         raise UsageError(
-            "A record is verified by the key of its signer alone", cure="Give --key, and no more."
+            "A record is verified by the key of its signer, or by a trust policy, alone",
+            cure="Give --key or --trust, and no more.",
         )
     if not path.is_dir():
         raise UsageError(
             f"{path} is not a record's folder",
             cure="Name the folder that `auditor audit` wrote, or give --signature for an artifact.",
         )
-    return verify_folder(RecordFolder(path), verifier(trust.key, ledger_key, witness_keys))
+    return verify_by(RecordFolder(path), trust.key, trust.trust, ledger_key, witness_keys)
