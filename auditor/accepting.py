@@ -92,7 +92,7 @@ def as_recorded(
     prepared: Prepared, record: AuditRecord, evidence: Callable[[str], bytes]
 ) -> Prepared:
     """Return an audit that looks at its trust policy when, and as known, as a record's did."""
-    seen = _seen(record, evidence)
+    seen = signature_seen(record, evidence)
     given = prepared.materials.signature.trust
     if given is not None:
         said = seen.get("trust")
@@ -114,7 +114,8 @@ def _knowing(
     return replace(prepared, materials=replace(prepared.materials, signature=signature))
 
 
-def _seen(record: AuditRecord, evidence: Callable[[str], bytes]) -> JsonObject:
+def signature_seen(record: AuditRecord, evidence: Callable[[str], bytes]) -> JsonObject:
+    """Return what a record's audit saw of the artifact's signature; nothing where none looked."""
     for item in record.observations:
         if item.check == SIGNATURE_CHECK:
             found = decode(evidence(item.evidence["signature"]))

@@ -100,11 +100,12 @@ def prepare(
         staged = stage_all(file, locate, loaded, Path(root))
         checks = chosen_checks(readers.checks, policy, file.budget, overrides.only)
         wanted = any(would_use(check, Need.GENERATOR) for check in checks)
+        request = _request(file, policy, loaded, staged, overrides.only)
         yield Prepared(
             file=file,
             policy=policy,
             checks=checks,
-            request=_request(file, policy, loaded, staged, overrides.only),
+            request=replace(request, trust=_trust(staged.materials.signature.trust)),
             materials=replace(staged.materials, wants_generator=wanted),
             size=_size(file, loaded, staged.materials),
         )
@@ -158,7 +159,6 @@ def _request(
         shadows=None if brought.shadows is None else brought.shadows.ref,
         generator=None if brought.generator is None else brought.generator.artifact,
         documents=tuple(item.file for item in brought.supply.documents),
-        trust=_trust(brought.signature.trust),
     )
 
 

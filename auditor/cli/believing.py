@@ -4,18 +4,23 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from auditor.accepting import standing_in
+from auditor.accepting import signature_seen, standing_in
+from auditor.domain.artifacts import digest_files
+from auditor.domain.record_json import read_record
 from auditor.domain.steps import Step
 from auditor.domain.trust import Standing
 from auditor.errors import UsageError
-from auditor.folders import BUNDLE, RecordFolder
+from auditor.folders import BUNDLE, RECORD, RecordFolder
 from auditor.settings import Settings
-from auditor.signatures.objections import Grade
+from auditor.signatures.keyless import verify_keyless
+from auditor.signatures.objections import Code, Grade
 from auditor.store.store import Store
 from auditor.trustfiles import load_trust_policy
-from auditor.trusting.asking import When
+from auditor.trusting.asking import Asked, When
 from auditor.trusting.auditors import Vouched, auditor_of
-from auditor.trusting.policies import TrustPolicy
+from auditor.trusting.evidence import read_measured, read_presented
+from auditor.trusting.judging import judge
+from auditor.trusting.policies import Claimed, TrustPolicy
 from auditor.verifying import verify_folder
 from auditor.wiring import verifier
 
@@ -46,6 +51,33 @@ def verify_by(
         return (step,)
     checker = verifier(found.auditor.key.pem, ledger, witnesses)
     return (step, *verify_folder(folder, replace(checker, highest=found.auditor.highest)))
+
+
+def signer_by(folder: RecordFolder, trust: Path) -> tuple[Step, ...]:
+    """Judge by a trust policy, and now, the signature that a record's audit saw of its artifact.
+
+    So a key that was revoked since, or that only the audit file named, opens no gate. A policy
+    without rules says nothing of models. The record must have been verified before.
+    """
+    policy = load_trust_policy(trust).policy
+    record = read_record(folder.read(RECORD))
+    if not policy.rules:
+        return ()
+    seen = signature_seen(record, folder.evidence)
+    if not seen:
+        mistake = f"{Code.UNSIGNED}: the record's audit did not look at the artifact's signature"
+        return (Step.of("signer", [mistake], ""),)
+    request = record.request
+    claimed = Claimed(request.name, request.version, request.tags)
+    asked = Asked(policy, claimed, When(datetime.now(UTC)), verify_keyless)
+    presented = replace(read_presented(seen), standing=standing_here(policy))
+    files, measured = read_measured(seen)
+    found = judge(asked, presented, measured, files)
+    mistakes = [f"{it.code}: {it.text}" for it in found.objections if it.grade is Grade.ERROR]
+    if request.artifact is None or digest_files(files) != request.artifact.digest:
+        mistakes.append(f"{Code.CONTRADICTION}: the audit saw a signature over other files")
+    detail = f"{policy} lets {found.identity} sign {claimed.subject}"
+    return (Step.of("signer", mistakes, detail),)
 
 
 def standing_here(policy: TrustPolicy) -> Standing:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.steps import Step
+from auditor.signatures.keyless import verify_keyless
 from auditor.signatures.manifests import WHOLE
 from auditor.signatures.objections import Grade, Objection
 from auditor.signing.artifacts import hash_parts
 from auditor.signing.hashing import Advance
-from auditor.signing.keyless import verify_keyless
 from auditor.signing.trees import Tree, refuse_moved
 from auditor.signing.verification import compare_files, read_signature, steps_of
 from auditor.trusting.asking import Asked, Presented

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from auditor.domain.steps import Step, StepResult
 from auditor.errors import SignatureFormatError
+from auditor.signatures.keyless import verify_keyless
 from auditor.signatures.objections import Code, Grade, Verification
 from auditor.signatures.oms import Measured, Opened, compare, open_signature
 from auditor.signatures.profiles import Profile
@@ -13,7 +14,6 @@ from auditor.signatures.strict import MOST_BYTES
 from auditor.signatures.trust import Moment, Trusted
 from auditor.signing.artifacts import hash_parts
 from auditor.signing.hashing import Advance
-from auditor.signing.keyless import verify_keyless
 from auditor.signing.trees import Tree, find_files, refuse_moved
 
 _BUNDLE, _SIGNATURE, _STATEMENT, _FILES = "bundle", "signature", "statement", "files"

@@ -4,8 +4,15 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from auditor.domain.artifacts import FileDigest
 from auditor.domain.canonical import Json, JsonObject
 from auditor.domain.trust import TrustGiven, read_binding, read_trust_given
+from auditor.signatures.bundles import parse_bundle
+from auditor.signatures.material import KeylessMaterial
+from auditor.signatures.objections import Refused
+from auditor.signatures.oms import Measured
+from auditor.signatures.profiles import Profile
+from auditor.signatures.serialisations import Hash, Serialisation
 from auditor.signatures.trust import Moment
 from auditor.trusting.asking import Asked, Presented, When
 from auditor.trusting.fields import Place
@@ -48,6 +55,30 @@ def papers_asked(asked: Asked, documents: Sequence[bytes | None]) -> list[Json]:
     if asked.rule is None or not asked.rule.beside:
         return []
     return [write_bytes(raw) for raw in documents if raw is not None and bundles_in(raw)]
+
+
+def is_keyless(bundle: bytes | None) -> bool:
+    """Whether a signature is one of Sigstore without a lasting key."""
+    try:
+        material = None if bundle is None else parse_bundle(bundle, Profile.COMPAT).material
+    except Refused:
+        return False
+    return isinstance(material, KeylessMaterial)
+
+
+def read_measured(seen: JsonObject) -> tuple[tuple[FileDigest, ...], Measured]:
+    """Return a model's files by SHA-256, and as their signer hashed them, from evidence."""
+    listed = cast("Sequence[JsonObject]", seen["files"])
+    files = tuple(
+        FileDigest(str(item["name"]), int(cast("int", item["size"])), str(item["sha256"]))
+        for item in listed
+    )
+    whole, found = Measured.of(files), seen.get("measured")
+    if found is None:
+        return files, whole
+    told = _object(found)
+    how = Serialisation(Hash(str(told["hash"])), cast("int | None", told["shard"]))
+    return files, Measured(whole.sizes, cast("Mapping[str, str]", told["digests"]), how)
 
 
 def read_presented(seen: JsonObject) -> Presented:

@@ -11,7 +11,7 @@ from auditor.domain.canonical import Json
 from auditor.errors import TrustPolicyError
 from auditor.signatures.statements import is_sha256
 
-Place: TypeAlias = "tuple[str | int, ...]"
+Place: TypeAlias = tuple[str | int, ...]
 Where: TypeAlias = Callable[[Place], str]
 """Says of a place in the document where a person finds it, as ``file:line``."""
 E = TypeVar("E", bound=StrEnum)

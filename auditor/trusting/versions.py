@@ -7,9 +7,10 @@ import re
 from typing import TypeAlias
 
 _VERSION = re.compile(
-    r"v?(?P<numbers>\d{1,18}(?:\.\d{1,18})*)(?:-(?P<before>[0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?"
+    r"v?(?P<numbers>\d{1,18}(?:\.\d{1,18})*)(?:-(?P<before>[0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?",
+    re.ASCII,
 )
-Order: TypeAlias = "tuple[tuple[int, ...], bool, tuple[tuple[int, int, str], ...]]"
+Order: TypeAlias = tuple[tuple[int, ...], bool, tuple[tuple[int, int, str], ...]]
 
 
 def order_of(version: str) -> Order | None:

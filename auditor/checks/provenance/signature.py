@@ -1,10 +1,10 @@
 """Whether the artifact's signature holds: OpenSSF Model Signing, by a key or a trust policy."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import ClassVar, Literal, cast
 
-from auditor.domain.artifacts import FileDigest
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Metric, Need
@@ -12,17 +12,19 @@ from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
+from auditor.signatures.keyless import verify_keyless
 from auditor.signatures.objections import Code, Grade, Objection, Verification
 from auditor.signatures.oms import Measured, verify
 from auditor.signatures.profiles import Profile
-from auditor.signatures.serialisations import Hash, Serialisation
 from auditor.trusting.asking import Asked, Presented
 from auditor.trusting.demands import object_to_bindings
 from auditor.trusting.evidence import (
     asked_of,
+    is_keyless,
     papers_asked,
     read_asked,
     read_bytes,
+    read_measured,
     read_presented,
     write_bytes,
 )
@@ -30,6 +32,7 @@ from auditor.trusting.judging import judge
 from auditor.trusting.policies import Claimed
 
 METHOD, BY_POLICY = "oms-1.0-key-", "oms-1.0-trust-"
+EXTRA = "sigstore"
 MOST_FINDINGS = 100
 
 
@@ -92,6 +95,8 @@ class Signature:
             asked = asked_of(material.trust, artifact.name, artifact.version)
             beside["trust"] = material.trust.to_json()
             beside["papers"] = papers_asked(asked, [it.raw for it in subject.supply.documents])
+            if is_keyless(material.bundle) and find_spec(EXTRA) is None:
+                beside["without"] = EXTRA
         return {
             "signature": {
                 "bundle": write_bytes(material.bundle),
@@ -104,8 +109,9 @@ class Signature:
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Verify anew from the evidence alone, at the moment that it names."""
         seen = cast("Mapping[str, Json]", evidence["signature"])
-        files = _read_files(cast("Sequence[Mapping[str, Json]]", seen["files"]))
-        measured = _read_measured(files, seen.get("measured"))
+        if seen.get("without") is not None:
+            return (_WITHOUT,)
+        files, measured = read_measured(seen)
         asked, presented = read_asked(seen), read_presented(seen)
         if asked is None:
             profile = Profile(self.profile)
@@ -113,7 +119,7 @@ class Signature:
             found = _with_bindings(found, seen.get("model"), presented)
         else:
             profile = Profile.STRICT if asked.rule is None else asked.rule.profile
-            found = judge(asked, presented, measured, files)
+            found = judge(replace(asked, keyless=verify_keyless), presented, measured, files)
         if Code.UNMEASURED in found.codes:
             return (_UNMEASURED,)
         return (
@@ -168,22 +174,11 @@ def _about(asked: Asked | None, presented: Presented) -> dict[str, Json]:
     return {"trust": {**asked.policy.ref.to_json(), "standing": standing, "rule": rule}}
 
 
-def _read_files(listed: Sequence[Mapping[str, Json]]) -> tuple[FileDigest, ...]:
-    return tuple(
-        FileDigest(str(item["name"]), int(cast("int", item["size"])), str(item["sha256"]))
-        for item in listed
-    )
-
-
-def _read_measured(files: tuple[FileDigest, ...], value: Json) -> Measured:
-    whole = Measured.of(files)
-    if value is None:
-        return whole
-    found = cast("Mapping[str, Json]", value)
-    how = Serialisation(Hash(str(found["hash"])), cast("int | None", found["shard"]))
-    return Measured(whole.sizes, cast("Mapping[str, str]", found["digests"]), how)
-
-
+_WITHOUT = Gap(
+    reason=Reason.NEEDS_EXTRA,
+    detail="The signature is a keyless one (Sigstore), and sigstore was not installed.",
+    cure="pip install 'auditor[sigstore]', and audit again.",
+)
 _UNMEASURED = Gap(
     reason=Reason.NEEDS_EXTRA,
     detail="The signer hashed the files with blake3, which was not installed.",

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from auditor.cli.believing import verify_by
+from auditor.cli.believing import signer_by, verify_by
 from auditor.cli.exits import Exit
 from auditor.cli.showing import show_steps
 from auditor.domain.artifacts import digest_files
@@ -49,6 +49,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     steps = verify_by(folder, key, trust)
     if all_hold(steps):
         question = Question(digest, chosen, target, identity, limit, datetime.now(UTC))
-        steps = (*steps, *ask(read_record(folder.read(RECORD)), question))
+        signer = () if trust is None else signer_by(folder, trust)
+        steps = (*steps, *signer, *ask(read_record(folder.read(RECORD)), question))
     show_steps(Console(), steps)
     return Exit.DONE if all_hold(steps) else Exit.FAILED
