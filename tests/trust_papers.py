@@ -121,7 +121,7 @@ def payload_digest(bundle: bytes) -> str:
     return sha256(base64.b64decode(envelope["payload"])).hexdigest()
 
 
-def judged(  # noqa: PLR0913
+def judged(
     trust: TrustPolicy,
     bundle: bytes | None = None,
     claimed: Claimed = CREDIT,

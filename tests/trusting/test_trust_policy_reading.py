@@ -93,20 +93,41 @@ MISTAKES: dict[str, tuple[Change, str]] = {
     "an end that is no day": (headed(expires="2027-02-30"), "metadata.expires is"),
     "a name with spaces": (headed(name="Acme models"), "metadata.name is"),
     "no owner": (headed(owner=None), "metadata has no owner"),
-    "a private key": (lambda d: d["keys"]["ci"].update(pem="-----BEGIN PRIVATE KEY-----"), "keys.ci cannot be used"),
+    "a private key": (
+        lambda d: d["keys"]["ci"].update(pem="-----BEGIN PRIVATE KEY-----"),
+        "keys.ci cannot be used",
+    ),
     "no key": (lambda d: d["keys"]["ci"].update(pem="nothing"), "keys.ci cannot be used"),
-    "a key twice": (lambda d: d["keys"].update(again=d["keys"]["ci"]), "keys.again is the same key"),
-    "a key that ends first": (lambda d: d["keys"]["ci"].update(not_before="2026-02-01", not_after="2026-01-01"), "ends before it begins"),
-    "a root of both kinds": (lambda d: d.update(roots={"a": {"pem": "x", "trusted_root": "{}"}}), "roots.a has both"),
-    "a root that is none": (lambda d: d.update(roots={"a": {"pem": "x"}}), "roots.a cannot be used"),
-    "a trust root that is no JSON": (lambda d: d.update(roots={"a": {"trusted_root": "{"}}), "roots.a cannot be used"),
+    "a key twice": (
+        lambda d: d["keys"].update(again=d["keys"]["ci"]),
+        "keys.again is the same key",
+    ),
+    "a key that ends first": (
+        lambda d: d["keys"]["ci"].update(not_before="2026-02-01", not_after="2026-01-01"),
+        "ends before it begins",
+    ),
+    "a root of both kinds": (
+        lambda d: d.update(roots={"a": {"pem": "x", "trusted_root": "{}"}}),
+        "roots.a has both",
+    ),
+    "a root that is none": (
+        lambda d: d.update(roots={"a": {"pem": "x"}}),
+        "roots.a cannot be used",
+    ),
+    "a trust root that is no JSON": (
+        lambda d: d.update(roots={"a": {"trusted_root": "{"}}),
+        "roots.a cannot be used",
+    ),
     "an unknown key": (signers({"key": "releases"}), "names 'releases', which is not under keys"),
     "an unknown root": (signers({"root": "acme", "identity": "a@b"}), "names 'acme'"),
     "a key with an identity": (signers({"key": "release", "identity": "a@b"}), "another identity"),
     "nobody who may sign": (signers(), "names nobody"),
     "no way to sign": (signers({"identity": "a@b"}), "both of a key and a root, or none"),
     "no signature of the model": (ruled(require=[]), "asks for no signature of the model"),
-    "an optional signature": (ruled(require=[{"predicate": PREDICATE, "any_of": [{"key": "release"}], "optional": True}]), "asks for no signature of the model"),
+    "an optional signature": (
+        ruled(require=[{"predicate": PREDICATE, "any_of": [{"key": "release"}], "optional": True}]),
+        "asks for no signature of the model",
+    ),
     "a predicate twice": (ruled(require=[*RULE["require"], *RULE["require"]]), "a second time"),
     "no models": (ruled(models=[]), "is for no model"),
     "brackets in a pattern": (ruled(models=["credit-[ab]"]), "brackets stand for nothing"),
@@ -121,16 +142,28 @@ MISTAKES: dict[str, tuple[Change, str]] = {
     "an unsigned file elsewhere": (ruled(allow_unsigned=["../x"]), "no plain path"),
     "an unsigned pattern": (ruled(allow_unsigned=["*"]), "no plain path"),
     "a revocation that is no digest": (revoking("keys", "ab"), "revoked.keys[0] is 'ab'"),
-    "a revocation of another kind": (lambda d: d.update(revoked={"people": []}), "'people' is no setting"),
-    "a revocation at no time": (revoking("keys", {"sha256": named(RELEASE), "since": "once"}), "since is 'once'"),
+    "a revocation of another kind": (
+        lambda d: d.update(revoked={"people": []}),
+        "'people' is no setting",
+    ),
+    "a revocation at no time": (
+        revoking("keys", {"sha256": named(RELEASE), "since": "once"}),
+        "since is 'once'",
+    ),
     "the same rule twice": (twice(), "is for a model such as 'credit-' "),
     "rules that overlap": (twice(models=["*-risk"]), "is for a model such as 'credit-risk'"),
     "tags tell no rules apart": (twice(tags=["released"]), "is for a model such as"),
-    "who signs models audits": (lambda d: d["auditors"].append({"key": "release"}), "lets release sign records"),
+    "who signs models audits": (
+        lambda d: d["auditors"].append({"key": "release"}),
+        "lets release sign records",
+    ),
     "an auditor twice": (lambda d: d["auditors"].append({"key": "ci"}), "names ci a second time"),
-    "an assurance that is none": (lambda d: d["auditors"][0].update(highest="A4"), "highest is 'A4'"),
+    "an assurance that is none": (
+        lambda d: d["auditors"][0].update(highest="A4"),
+        "highest is 'A4'",
+    ),
     "a role that is none": (lambda d: d["auditors"][0].update(roles=["any"]), "roles[0] is 'any'"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("change", "said"), MISTAKES.values(), ids=MISTAKES)
