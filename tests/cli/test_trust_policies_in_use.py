@@ -90,6 +90,12 @@ def gate(*options: str) -> tuple[str, ...]:
 def test_an_audit_under_an_accepted_policy_is_verified_reproduced_and_gated(
     auditor: Command, place: Path
 ) -> None:
+    # The tag of the audit file is one that the rule asks for.
+    write(place / "trust.yaml", ruled(tags=["released"]))
+    file = place / "audit.yaml"
+    file.write_text(
+        file.read_text().replace("version: 1.0.0,", "version: 1.0.0, tags: [released],")
+    )
     assert accept(auditor, "--key", "owner.pub").code == 0
     audited = auditor("audit", "audit.yaml", "--only", "quality.accuracy", *ONLY)
     assert audited.code == 0, audited.said

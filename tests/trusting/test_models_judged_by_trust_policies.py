@@ -119,7 +119,9 @@ def test_a_key_signature_for_something_else_is_no_signature_of_a_model() -> None
 def test_a_policy_trusts_nobody_from_its_end_on() -> None:
     end = datetime(2027, 1, 1, tzinfo=UTC)
     assert judged(policy(), looked=end - timedelta(seconds=1)).verified
-    assert refused(judged(policy(), looked=end), Code.POLICY_EXPIRED)
+    ended = judged(policy(), looked=end)
+    assert refused(ended, Code.POLICY_EXPIRED)
+    assert ended.identity is None
     # A signature that was stamped in time does not make the policy younger.
     assert refused(judged(policy(), looked=end, stamped=STAMPED), Code.POLICY_EXPIRED)
 
