@@ -1,6 +1,7 @@
 """Certificates and keyless identities as a trust policy names them, each under its own root."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,10 @@ from keyless_forge import ISSUER, WORKFLOW, Sigstore
 from signature_forge import FILES, key_of
 from trust_papers import PREDICATE, Document, judged, policy, ruled
 
+from auditor.declaring.believing import ByPolicy
+from auditor.declaring.believing import Standing as Signing
+from auditor.declaring.reading import read_told
+from auditor.domain.artifacts import FileDigest
 from auditor.domain.trust import Standing
 from auditor.signatures.keyless import verify_keyless
 from auditor.signatures.objections import Code, Verification
@@ -22,6 +27,7 @@ from auditor.trusting.policies import Claimed, TrustPolicy
 
 PKI, SIGSTORE = Pki.made(), Sigstore()
 OTHER_ROOT = issue(ROOT, key_of(ec.SECP256R1(), 911).key)
+TESTS = "https://in-toto.io/attestation/test-result/v0.1"
 ACME = {"root": "acme", "identity": f"email:{EMAIL}"}
 ROOTS: Document = {
     "acme": {"pem": PKI.root.pem.decode()},
@@ -102,3 +108,37 @@ def test_a_keyless_identity_of_another_issuer_or_workflow_is_refused() -> None:
     for other in ({"issuer": "https://accounts.example"}, {"identity": f"uri:{URI}"}):
         assert keyless(signed_by({**BY_WORKFLOW, **other})).codes == (Code.KEYLESS,)
     assert keyless(signed_by(ACME)).codes == (Code.METHOD_UNTRUSTED,)
+
+
+def slsa(files: tuple[FileDigest, ...] = FILES) -> Document:
+    """A plain statement about a model's files."""
+    subjects = [{"name": item.name, "digest": {"sha256": item.sha256}} for item in files]
+    return {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": subjects,
+        "predicateType": TESTS,
+        "predicate": {},
+    }
+
+
+def believing(*any_of: dict[str, str]) -> ByPolicy:
+    model = {"predicate": PREDICATE, "any_of": [ACME]}
+    require = [model, {"predicate": TESTS, "any_of": list(any_of)}]
+    trust = policy(lambda d: d.update(roots=ROOTS), ruled(models=["*"], require=require))
+    return ByPolicy(Asked(trust, Claimed("credit-risk", "1.0"), When(NOW)), Standing.ACCEPTED)
+
+
+def test_a_document_that_a_certificate_signed_counts_where_the_rule_says_so() -> None:
+    (told,) = read_told("tests.json", PKI.sign(slsa()), believing(ACME))
+    assert (told.signed.standing, told.signed.identity) == (Signing.VERIFIED, f"email:{EMAIL}")
+    for other in ({"key": "release"}, {"root": "other", "identity": EMAIL}):
+        (told,) = read_told("tests.json", PKI.sign(slsa()), believing(other))
+        assert told.signed.standing is Signing.REFUSED
+
+
+def test_a_statement_that_a_rule_asks_for_may_be_signed_by_a_certificate() -> None:
+    asked = believing(ACME).asked
+    presented = Presented(PKI.sign(), (PKI.sign(slsa()),), standing=Standing.ACCEPTED)
+    assert judge(asked, presented, Measured.of(FILES), FILES).verified
+    other = replace(presented, papers=(PKI.sign(slsa(FILES[:1])),))
+    assert judge(asked, other, Measured.of(FILES), FILES).codes == (Code.PREDICATE_MISSING,)

@@ -1,15 +1,26 @@
 """A trust policy as a file: the keys beside it belong to it, and every mistake has its line."""
 
 import json
+import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import yaml
-from trust_papers import BUILD, RELEASE, STRANGER, document
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+from trust_papers import BUILD, CI, OWNER, RELEASE, STRANGER, TODAY, document
 
 from auditor.errors import TrustPolicyError
 from auditor.rendering.schemas import mistakes
+from auditor.signatures.objections import Code
 from auditor.trustfiles import load_trust_policy
+from auditor.trusting.reading import HEAD, TOP
+from auditor.trusting.ruling import RULE
+
+YEAR = timedelta(days=365)
 
 
 def written(folder: Path, **keys: object) -> Path:
@@ -80,3 +91,48 @@ def test_a_policy_follows_its_published_schema(tmp_path: Path) -> None:
     assert mistakes("trust-policy", json.loads(json.dumps({**whole, "ruels": []})))
     whole["rules"][0]["require"][0]["any_of"] = [{"root": "acme"}]
     assert mistakes("trust-policy", whole)
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "trust.md").read_text(encoding="utf-8")
+
+
+def test_the_policy_of_the_documentation_is_accepted(tmp_path: Path) -> None:
+    path = tmp_path / "trust.yaml"
+    path.write_text(PAGE.split("```yaml\n")[1].split("```")[0])
+    for name, key in {"ops": RELEASE, "build": BUILD, "ci": CI}.items():
+        (tmp_path / f"{name}.pub").write_bytes(key.public_pem())
+    (tmp_path / "ca.pem").write_bytes(authority())
+    (tmp_path / "trusted_root.json").write_text("{}")
+    read = load_trust_policy(path).policy
+    assert [item.models for item in read.rules] == [("credit-*",)]
+    assert mistakes("trust-policy", yaml.safe_load(dated(path.read_text()))) == []
+
+
+def test_the_documentation_names_every_setting_and_code() -> None:
+    for name in (
+        *TOP,
+        *HEAD,
+        *RULE,
+        "pem",
+        "trusted_root",
+        "since",
+        "highest",
+        "roles",
+        "optional",
+    ):
+        assert name in {"apiVersion", "kind"} or f"`{name}`" in PAGE, name
+    ours = list(Code)[list(Code).index(Code.POLICY_EXPIRED) :]
+    assert len(ours) == 13
+    assert [code for code in ours if f"`{code}`" not in PAGE] == []
+
+
+def authority() -> bytes:
+    """A certificate that signs itself."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Acme")])
+    builder = x509.CertificateBuilder(name, name, OWNER.key.public_key(), 1, TODAY, TODAY + YEAR)
+    return builder.sign(OWNER.key, SHA256()).public_bytes(Encoding.PEM)
+
+
+def dated(text: str) -> str:
+    """Quote the days and times, which YAML would read as such."""
+    return re.sub(r"(\d{4}-\d{2}-\d{2}(T[\d:]+Z)?)", r'"\1"', text)
