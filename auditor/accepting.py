@@ -1,8 +1,9 @@
 """Accept trust policies, each version once and never an older one, and say how one stands."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import cast
 
 from auditor.domain.canonical import Json, JsonObject, canonical, digest
 from auditor.domain.evidence import decode
@@ -16,7 +17,7 @@ from auditor.domain.trust import (
     read_binding,
     read_trust_given,
 )
-from auditor.errors import StoreError
+from auditor.errors import RecordError, StoreError
 from auditor.ledgers.events import Event, EventType
 from auditor.ledgers.key_events import key_event_id, key_in_use
 from auditor.preparing import Prepared
@@ -91,20 +92,29 @@ def inform(prepared: Prepared, store: Store, at: str) -> Prepared:
 def as_recorded(
     prepared: Prepared, record: AuditRecord, evidence: Callable[[str], bytes]
 ) -> Prepared:
-    """Return an audit that looks at its trust policy when, and as known, as a record's did."""
-    seen = signature_seen(record, evidence)
+    """Return an audit that looks at its trust policy when, and as known, as a record's did.
+
+    Raises ``RecordError`` for evidence that is none.
+    """
+    then, bindings = _recorded(record, evidence)
     given = prepared.materials.signature.trust
     if given is not None:
-        said = seen.get("trust")
-        then = read_trust_given(said) if isinstance(said, dict) else None
-        given = replace(
-            given,
-            moment=record.registered if then is None else then.moment,
-            standing=Standing.UNKNOWN if then is None else then.standing,
-        )
-    listed = seen.get("bindings")
-    bindings = [read_binding(item) for item in listed] if isinstance(listed, list) else []
-    return _knowing(prepared, given, tuple(bindings))
+        moment = record.registered if then is None else then.moment
+        standing = Standing.UNKNOWN if then is None else then.standing
+        given = replace(given, moment=moment, standing=standing)
+    return _knowing(prepared, given, bindings)
+
+
+def _recorded(
+    record: AuditRecord, evidence: Callable[[str], bytes]
+) -> tuple[TrustGiven | None, tuple[Binding, ...]]:
+    seen = signature_seen(record, evidence)
+    try:
+        said, listed = seen.get("trust"), cast("Sequence[JsonObject]", seen.get("bindings") or ())
+        then = None if said is None else read_trust_given(cast("JsonObject", said))
+        return then, tuple(read_binding(item) for item in listed)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise _forged() from None
 
 
 def _knowing(
@@ -118,9 +128,19 @@ def signature_seen(record: AuditRecord, evidence: Callable[[str], bytes]) -> Jso
     """Return what a record's audit saw of the artifact's signature; nothing where none looked."""
     for item in record.observations:
         if item.check == SIGNATURE_CHECK:
-            found = decode(evidence(item.evidence["signature"]))
+            try:
+                found = decode(evidence(item.evidence["signature"]))
+            except (KeyError, ValueError):
+                raise _forged() from None
             return found if isinstance(found, dict) else {}
     return {}
+
+
+def _forged() -> RecordError:
+    return RecordError(
+        f"the evidence of {SIGNATURE_CHECK} is not what that check sees",
+        cure="Take the folder as auditor wrote it, unchanged.",
+    )
 
 
 def _object_to_owner(policy: TrustPolicy, pinned: bytes | None, key: bytes | None) -> Iterator[str]:
