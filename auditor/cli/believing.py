@@ -28,7 +28,7 @@ from auditor.wiring import verifier
 def verify_by(
     folder: RecordFolder,
     key: Path | None,
-    trust: Path | None,
+    policy: TrustPolicy | None,
     ledger: Path | None = None,
     witnesses: tuple[Path, ...] = (),
 ) -> tuple[Step, ...]:
@@ -36,13 +36,12 @@ def verify_by(
 
     Raises ``UsageError`` unless just one of them is given.
     """
-    if trust is None and key is not None:
+    if policy is None and key is not None:
         return verify_folder(folder, verifier(key, ledger, witnesses))
-    if trust is None or key is not None:
+    if policy is None or key is not None:
         raise UsageError(
             "It must be clear whose records to believe", cure="Give --key or --trust, one of them."
         )
-    policy = load_trust_policy(trust).policy
     found = auditor_of(
         policy, folder.read(BUNDLE), When(datetime.now(UTC)), standing=standing_here(policy)
     )
@@ -53,16 +52,20 @@ def verify_by(
     return (step, *verify_folder(folder, replace(checker, highest=found.auditor.highest)))
 
 
-def signer_by(folder: RecordFolder, trust: Path) -> tuple[Step, ...]:
+def read_trust(path: Path | None) -> TrustPolicy | None:
+    """Return the trust policy that an option names. Raises ``TrustPolicyError``."""
+    return None if path is None else load_trust_policy(path).policy
+
+
+def signer_by(folder: RecordFolder, policy: TrustPolicy | None) -> tuple[Step, ...]:
     """Judge by a trust policy, and now, the signature that a record's audit saw of its artifact.
 
     So a key that was revoked since, or that only the audit file named, opens no gate. A policy
     without rules says nothing of models. The record must have been verified before.
     """
-    policy = load_trust_policy(trust).policy
-    record = read_record(folder.read(RECORD))
-    if not policy.rules:
+    if policy is None or not policy.rules:
         return ()
+    record = read_record(folder.read(RECORD))
     seen = signature_seen(record, folder.evidence)
     if not seen:
         mistake = f"{Code.UNSIGNED}: the record's audit did not look at the artifact's signature"

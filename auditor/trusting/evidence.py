@@ -2,23 +2,29 @@
 
 import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
 from typing import cast
 
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.canonical import Json, JsonObject
 from auditor.domain.trust import TrustGiven, read_binding, read_trust_given
+from auditor.errors import KeyFileError
 from auditor.signatures.bundles import parse_bundle
+from auditor.signatures.keyless import verify_keyless
 from auditor.signatures.material import KeylessMaterial
-from auditor.signatures.objections import Refused
+from auditor.signatures.objections import Code, Refused
 from auditor.signatures.oms import Measured
 from auditor.signatures.profiles import Profile
 from auditor.signatures.serialisations import Hash, Serialisation
-from auditor.signatures.trust import Moment
+from auditor.signatures.trust import Moment, Trusted
 from auditor.trusting.asking import Asked, Presented, When
 from auditor.trusting.fields import Place
 from auditor.trusting.papers import bundles_in
 from auditor.trusting.policies import Claimed, TrustPolicy
 from auditor.trusting.reading import read_trust_policy
+
+EXTRA = "sigstore"
 
 
 def write_bytes(raw: bytes | None) -> Json:
@@ -57,13 +63,19 @@ def papers_asked(asked: Asked, documents: Sequence[bytes | None]) -> list[Json]:
     return [write_bytes(raw) for raw in documents if raw is not None and bundles_in(raw)]
 
 
-def is_keyless(bundle: bytes | None) -> bool:
-    """Whether a signature is one of Sigstore without a lasting key."""
+def extra_lacking(bundle: bytes | None, documents: Sequence[bytes | None]) -> dict[str, Json]:
+    """Say, as evidence does, that a keyless signature cannot be verified on this machine."""
+    papers = [paper for raw in documents if raw is not None for paper in bundles_in(raw)]
+    keyless = any(_is_keyless(item) for item in (bundle, *papers) if item is not None)
+    return {"without": EXTRA} if keyless and find_spec(EXTRA) is None else {}
+
+
+def verify_pinned(raw: bytes, trusted: Trusted) -> tuple[str, bytes]:
+    """Verify a keyless bundle as ``verify_keyless`` does; a root that cannot be read refuses it."""
     try:
-        material = None if bundle is None else parse_bundle(bundle, Profile.COMPAT).material
-    except Refused:
-        return False
-    return isinstance(material, KeylessMaterial)
+        return verify_keyless(raw, trusted)
+    except KeyFileError as error:
+        raise Refused(Code.KEYLESS, error.problem) from None
 
 
 def read_measured(seen: JsonObject) -> tuple[tuple[FileDigest, ...], Measured]:
@@ -95,11 +107,24 @@ def read_presented(seen: JsonObject) -> Presented:
 
 
 def read_asked(seen: JsonObject) -> Asked | None:
-    """Return what a trust policy was asked, from the evidence of a signature, if one was."""
+    """Return what a trust policy was asked, from the evidence of a check, if one was.
+
+    Keyless signatures are verified, but where they could not be when the evidence was taken.
+    """
     if seen.get("trust") is None:
         return None
     model = cast("Mapping[str, str]", seen["model"])
-    return asked_of(read_trust_given(_object(seen["trust"])), model["name"], model["version"])
+    given = read_trust_given(_object(seen["trust"]))
+    asked = asked_of(given, model["name"], model["version"])
+    return replace(asked, keyless=verify_pinned if seen.get("without") is None else None)
+
+
+def _is_keyless(bundle: bytes) -> bool:
+    try:
+        material = parse_bundle(bundle, Profile.COMPAT).material
+    except Refused:
+        return False
+    return isinstance(material, KeylessMaterial)
 
 
 def _object(value: Json) -> JsonObject:

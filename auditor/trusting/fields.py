@@ -76,7 +76,10 @@ class Fields:
             self.refuse("is no text", cure, name)
         if len(value) > MOST_PEM:
             self.refuse(f"has more than {MOST_PEM} characters", cure, name)
-        return value.encode()
+        try:
+            return value.encode()
+        except UnicodeEncodeError:
+            self.refuse("holds half a character", cure, name)
 
     def whole(self, name: str, cure: str) -> int:
         """Return a setting that is a whole number from 1 on."""

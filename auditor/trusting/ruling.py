@@ -33,7 +33,7 @@ def read_rule(
     if not models:
         found.refuse("is for no model", _MODELS)
     timestamp = found.value.get("timestamp")
-    if timestamp not in {None, "required"}:
+    if timestamp is not None and timestamp != "required":
         found.refuse(
             f"is {timestamp!r}", "Write timestamp: required, or leave it out.", "timestamp"
         )

@@ -6,6 +6,7 @@ Source: Semantic Versioning 2.0.0, section 11, for any count of numbers.
 import re
 from typing import TypeAlias
 
+MOST = 200
 _VERSION = re.compile(
     r"v?(?P<numbers>\d{1,18}(?:\.\d{1,18})*)(?:-(?P<before>[0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?",
     re.ASCII,
@@ -18,7 +19,7 @@ def order_of(version: str) -> Order | None:
 
     Trailing zeros say nothing (1.2 is 1.2.0), nor does what follows a plus sign.
     """
-    found = _VERSION.fullmatch(version)
+    found = _VERSION.fullmatch(version) if len(version) <= MOST else None
     if found is None:
         return None
     numbers = [int(part) for part in found["numbers"].split(".")]

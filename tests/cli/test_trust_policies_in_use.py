@@ -1,5 +1,6 @@
 """A trust policy as people use it: signed, accepted, named in audits, verifications and gates."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -165,6 +166,22 @@ def test_an_auditor_claims_no_more_assurance_than_the_policy_gives_it(
     assert auditor("verify", "out", "--key", "out/signer.pub").code == 1
     write(place / "trust.yaml", lambda d: d["auditors"][0].update(highest="A2"))
     assert auditor("verify", "out", "--trust", "trust.yaml").code == 0
+
+
+def test_forged_evidence_of_a_signature_is_not_looked_at_again(
+    auditor: Command, place: Path
+) -> None:
+    auditor("audit", "audit.yaml", "--only", "quality.accuracy", *ONLY)
+    path = place / "out/record.json"
+    raw = path.read_bytes()
+    (seen,) = [it for it in json.loads(raw)["observations"] if it["check"].startswith("prov")]
+    (digest,) = seen["evidence"].values()
+    for forged in (b"[]", b"{", b'{"trust":{}}', b'{"bindings":[1]}'):
+        other = hashlib.sha256(forged).hexdigest()
+        (place / "out/evidence" / other).write_bytes(forged)
+        path.write_bytes(raw.replace(digest.removeprefix("sha256:").encode(), other.encode()))
+        ended = auditor("reproduce", "out")
+        assert (ended.code, "Internal error" in ended.said) in {(1, False), (2, False)}, ended.said
 
 
 VERIFY = ("verify", "model.onnx", "--signature", "model.sig", "--trust", "trust.yaml")

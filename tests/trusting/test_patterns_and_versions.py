@@ -52,7 +52,9 @@ def test_versions_that_say_the_same_are_equal(one: str, other: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "version", ["", "newest", "1.", "1..2", "-1", "1.0-", "1 ", "\u0661.\u0662"]
+    "version",
+    ["", "newest", "1.", "1..2", "-1", "1.0-", "1 ", "1-" + "9" * 5000, "\u0661.\u0662"],
+    ids=["empty", "word", "dot", "dots", "sign", "hyphen", "space", "endless", "arabic"],
 )
 def test_other_texts_have_no_place_in_the_order(version: str) -> None:
     assert order_of(version) is None

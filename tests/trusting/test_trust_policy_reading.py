@@ -97,6 +97,10 @@ MISTAKES: dict[str, tuple[Change, str]] = {
         lambda d: d["keys"]["ci"].update(pem="-----BEGIN PRIVATE KEY-----"),
         "keys.ci cannot be used",
     ),
+    "half a character": (
+        lambda d: d["keys"]["ci"].update(pem="\ud800"),
+        "keys.ci.pem holds half a character",
+    ),
     "no key": (lambda d: d["keys"]["ci"].update(pem="nothing"), "keys.ci cannot be used"),
     "a key twice": (
         lambda d: d["keys"].update(again=d["keys"]["ci"]),

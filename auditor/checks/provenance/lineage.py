@@ -19,7 +19,7 @@ from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.supplies import Given, SupplyDocument, read_given
 from auditor.domain.trust import read_trust_given
-from auditor.trusting.evidence import read_asked
+from auditor.trusting.evidence import extra_lacking, read_asked
 
 METHOD = "sha256-match"
 MOST_LISTED = 100
@@ -93,6 +93,7 @@ class Lineage:
         if trust is not None and artifact is not None:
             model: Json = {"name": artifact.name, "version": artifact.version}
             believed = {"trust": trust.to_json(), "model": model}
+            believed |= extra_lacking(None, [item.raw for item in supply.documents])
         return {
             "lineage": {
                 "documents": [_write(item) for item in supply.documents],

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from typing import ClassVar, Literal, cast
 
 from auditor.domain.budgets import Budget, Cost, Size
@@ -12,7 +11,6 @@ from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
-from auditor.signatures.keyless import verify_keyless
 from auditor.signatures.objections import Code, Grade, Objection, Verification
 from auditor.signatures.oms import Measured, verify
 from auditor.signatures.profiles import Profile
@@ -20,7 +18,7 @@ from auditor.trusting.asking import Asked, Presented
 from auditor.trusting.demands import object_to_bindings
 from auditor.trusting.evidence import (
     asked_of,
-    is_keyless,
+    extra_lacking,
     papers_asked,
     read_asked,
     read_bytes,
@@ -32,7 +30,6 @@ from auditor.trusting.judging import judge
 from auditor.trusting.policies import Claimed
 
 METHOD, BY_POLICY = "oms-1.0-key-", "oms-1.0-trust-"
-EXTRA = "sigstore"
 MOST_FINDINGS = 100
 
 
@@ -94,9 +91,9 @@ class Signature:
         if artifact is not None and material.trust is not None:
             asked = asked_of(material.trust, artifact.name, artifact.version)
             beside["trust"] = material.trust.to_json()
-            beside["papers"] = papers_asked(asked, [it.raw for it in subject.supply.documents])
-            if is_keyless(material.bundle) and find_spec(EXTRA) is None:
-                beside["without"] = EXTRA
+            papers = papers_asked(asked, [it.raw for it in subject.supply.documents])
+            beside["papers"] = papers
+            beside |= extra_lacking(material.bundle, [read_bytes(item) for item in papers])
         return {
             "signature": {
                 "bundle": write_bytes(material.bundle),
@@ -119,7 +116,7 @@ class Signature:
             found = _with_bindings(found, seen.get("model"), presented)
         else:
             profile = Profile.STRICT if asked.rule is None else asked.rule.profile
-            found = judge(replace(asked, keyless=verify_keyless), presented, measured, files)
+            found = judge(asked, presented, measured, files)
         if Code.UNMEASURED in found.codes:
             return (_UNMEASURED,)
         return (

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from auditor.cli.believing import signer_by, verify_by
+from auditor.cli.believing import read_trust, signer_by, verify_by
 from auditor.cli.exits import Exit
 from auditor.cli.showing import show_steps
 from auditor.domain.artifacts import digest_files
@@ -46,10 +46,11 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     chosen = readers(Path.cwd()).load_policy(policy)
     digest = digest_files(digest_artifact(artifact))
     folder = RecordFolder(record)
-    steps = verify_by(folder, key, trust)
+    believed = read_trust(trust)
+    steps = verify_by(folder, key, believed)
     if all_hold(steps):
         question = Question(digest, chosen, target, identity, limit, datetime.now(UTC))
-        signer = () if trust is None else signer_by(folder, trust)
-        steps = (*steps, *signer, *ask(read_record(folder.read(RECORD)), question))
+        steps = (*steps, *signer_by(folder, believed))
+        steps = (*steps, *ask(read_record(folder.read(RECORD)), question))
     show_steps(Console(), steps)
     return Exit.DONE if all_hold(steps) else Exit.FAILED

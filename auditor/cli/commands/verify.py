@@ -6,7 +6,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from auditor.cli.believing import standing_here, verify_by
+from auditor.cli.believing import read_trust, standing_here, verify_by
 from auditor.cli.exits import Exit
 from auditor.cli.showing import show_steps
 from auditor.cli.trusting import TrustOptions, read_document, trust_options
@@ -101,4 +101,6 @@ def _record(
             f"{path} is not a record's folder",
             cure="Name the folder that `auditor audit` wrote, or give --signature for an artifact.",
         )
-    return verify_by(RecordFolder(path), trust.key, trust.trust, ledger_key, witness_keys)
+    return verify_by(
+        RecordFolder(path), trust.key, read_trust(trust.trust), ledger_key, witness_keys
+    )
