@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.trust import Standing
-from auditor.signatures.objections import Code, Grade, Objection, Verification
+from auditor.signatures.objections import Code, Grade, Objection, Verification, quoted
 from auditor.signatures.oms import Measured, Opened, compare, open_signature
 from auditor.trusting.asking import Asked, Presented
 from auditor.trusting.demands import object_to_claims
@@ -21,7 +21,7 @@ def object_to_policy(asked: Asked, standing: Standing) -> tuple[Objection, ...]:
         *object_to_end(asked.policy, asked.when),
     ]
     if asked.rule is None:
-        said = f"{asked.claimed.name!r} {asked.claimed.version!r}"
+        said = f"{quoted(asked.claimed.name)} {quoted(asked.claimed.version)}"
         text = f"the trust policy {asked.policy} has no rule for {said}, which so is not trusted"
         found.append(Objection(Code.NO_RULE, text))
     return tuple(found)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from auditor.domain.artifacts import FileDigest, digest_files
 from auditor.signatures.bundles import MEDIA_TYPE, parse_bundle
-from auditor.signatures.objections import Code, Grade, Objection, Refused, Verification
+from auditor.signatures.objections import Code, Grade, Objection, Refused, Verification, quoted
 from auditor.signatures.opening import open_bundle
 from auditor.signatures.profiles import Profile
 from auditor.signatures.statements import parse_statement
@@ -70,7 +70,7 @@ def object_to_papers(
         # Statements of other types say nothing of why this one is missing.
         found = [reason for reason in reasons if reason is not None]
         said = f": {found[0]}" if found else ""
-        text = f"there is no statement {wanted.predicate} about this model{said}"
+        text = f"there is no statement {quoted(wanted.predicate)} about this model{said}"
         grade = Grade.WARNING if wanted.optional and not found else Grade.ERROR
         yield Objection(Code.PREDICATE_MISSING, text, grade)
 

@@ -48,7 +48,8 @@ def errors(found: Verification) -> list[Code]:
 
 
 def refused(found: Verification, *codes: Code) -> bool:
-    """Refused with just these codes, and nobody is named as its signer."""
+    """Refused with just these codes, in words that every terminal shows."""
+    assert all(item.text.isascii() and item.text.isprintable() for item in found.objections)
     return not found.verified and errors(found) == list(codes)
 
 
@@ -62,8 +63,8 @@ def test_a_model_that_a_trusted_key_signed_is_verified() -> None:
 
 
 def test_a_model_without_a_rule_is_never_trusted() -> None:
-    found = judged(policy(), claimed=Claimed("lottery", "3.2.0"))
-    assert refused(found, Code.NO_RULE)
+    for name in ("lottery", "Prüfung\n", "credit-"[:-1]):
+        assert refused(judged(policy(), claimed=Claimed(name, "3.2.0")), Code.NO_RULE)
 
 
 def test_an_unsigned_model_is_refused() -> None:
