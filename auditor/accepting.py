@@ -19,7 +19,6 @@ from auditor.domain.trust import (
 )
 from auditor.errors import RecordError, StoreError
 from auditor.ledgers.events import Event, EventType
-from auditor.ledgers.key_events import key_event_id, key_in_use
 from auditor.preparing import Prepared
 from auditor.signatures.objections import Code, Refused
 from auditor.store.ledger_reading import LedgerEntry
@@ -29,7 +28,6 @@ from auditor.trusting.reading import read_trust_policy
 from auditor.trusting.sealing import signed_document, verify_trust_policy
 from auditor.trusting.standings import object_to_standing, standing_of
 
-OWNER_ROLE = "trust-owner"
 SIGNATURE_CHECK = "provenance.signature"
 
 
@@ -174,9 +172,6 @@ def _enter(store: Store, policy: TrustPolicy, bundle: bytes, owner: bytes, at: s
             raise StoreError(
                 f"{policy} was accepted by somebody else meanwhile", cure="Repeat the command."
             )
-        public = owner.decode()
-        if not work.happened_before(key_event_id(OWNER_ROLE, public)):
-            work.append(*key_in_use(OWNER_ROLE, public, at))
         event = Event(EventType.TRUST_POLICY, digest(document), at, subjects, name)
         work.append(event, document)
 

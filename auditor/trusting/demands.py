@@ -76,7 +76,7 @@ def _object_to_age(asked: Asked, rule: ModelRule, presented: Presented) -> Itera
     proven = _proven(asked, presented.bundle)
     if asked.when is None or proven is None or proven.at > asked.when.looked:
         text = "no trusted clock says when it was signed, which the trust policy asks for"
-        yield Objection(Code.TIMESTAMP, text)
+        yield Objection(Code.NO_TIME, text)
     elif rule.max_age is not None and asked.when.looked - proven.at > rule.max_age:
         days = (asked.when.looked - proven.at).days
         text = f"it was signed {days} days ago, and {rule.max_age.days} are allowed"
@@ -84,7 +84,10 @@ def _object_to_age(asked: Asked, rule: ModelRule, presented: Presented) -> Itera
 
 
 def _proven(asked: Asked, bundle: bytes | None) -> Moment | None:
-    """Return a time at or before which no signature that holds can have been made."""
+    """Return the time that a trusted clock vouches for: when it was signed, at the latest.
+
+    Of a keyless signature it is the earliest time that can be meant, so that none looks younger.
+    """
     stamped = None if asked.when is None else asked.when.stamped
     if bundle is None or (stamped is not None and stamped.proven):
         return stamped

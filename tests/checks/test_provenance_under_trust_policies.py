@@ -100,7 +100,7 @@ def test_the_reading_names_signer_policy_and_rule() -> None:
         (given(ANY, standing=Standing.CHANGED), "POLICY_CHANGED"),
         (given(ANY, standing=Standing.NEWER), "POLICY_UNACCEPTED"),
         (given(ruled(models=["*"], min_version="2")), "VERSION_FLOOR"),
-        (given(ruled(models=["*"], timestamp="required")), "TIMESTAMP"),
+        (given(ruled(models=["*"], timestamp="required")), "NO_TIME"),
         (given(ruled(models=["*"], signed_name=True)), "NAME"),
         (given(ruled(models=["*"], tags=["released"])), "NO_RULE"),
         (given(ANY, revoking("keys", named(RELEASE))), "REVOKED"),

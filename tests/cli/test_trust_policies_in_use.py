@@ -202,7 +202,7 @@ FAR = {"models": ["other"], "require": RULE["require"]}
         ),
         ((ruled(signed_name=True),), ("--model", "line", "--version", "2.0"), "NAME"),
         ((ruled(min_version="1.0.1"),), AS_LINE, "VERSION_FLOOR"),
-        ((ruled(timestamp="required"),), AS_LINE, "TIMESTAMP"),
+        ((ruled(timestamp="required"),), AS_LINE, "NO_TIME"),
         ((ruled(timestamp="required"),), (*AS_LINE, "--at", "2026-01-01T00:00:00Z"), ""),
         ((ruled(max_age="30d"),), (*AS_LINE, "--at", "2020-01-01T00:00:00Z"), "TOO_OLD"),
         ((headed(expires="2020-01-01"),), AS_LINE, "POLICY_EXPIRED"),
