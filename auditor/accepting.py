@@ -33,11 +33,19 @@ SIGNATURE_CHECK = "provenance.signature"
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A version of a trust policy that was accepted, its owner's public key as PEM, and when."""
+    """A version of a trust policy that was accepted, and the public key, as PEM, that signed it.
+
+    ``next_owner`` is the key that may sign the next version in its place.
+    """
 
     ref: TrustRef
     owner: bytes
-    at: str
+    next_owner: bytes | None
+
+    @property
+    def owners(self) -> tuple[bytes, ...]:
+        """Whose signature the next version may bear."""
+        return (self.owner,) if self.next_owner is None else (self.owner, self.next_owner)
 
 
 def accepted_of(store: Store, name: str) -> tuple[Accepted, ...]:
@@ -60,18 +68,19 @@ def accept(
 ) -> tuple[Step, ...]:
     """Accept a signed trust policy: pin its owner's key at first use, and enter it in the ledger.
 
-    ``key`` is the owner's, which the first version needs. Nothing is kept unless every step holds.
+    ``key`` is the owner's, which the first version needs. A later one is signed by the same key, or
+    by the one that the last version names as the next owner's. Nothing is kept unless every step
+    holds.
     """
     known = accepted_of(store, policy.name)
-    pinned = known[0].owner if known else key
+    pinned = known[-1].owners if known else tuple(filter(None, [key]))
     owner = Step.of("owner", _object_to_owner(policy, pinned, key), f"of {policy.owner}")
-    steps = [owner, _signature(policy, bundle, pinned)]
+    signature, signer = _signature(policy, bundle, pinned)
+    steps = [owner, signature]
     standing = standing_of(policy.ref, [item.ref for item in known])
     steps.append(_version(policy, standing))
-    if not all_hold(steps) or pinned is None:
-        return tuple(steps)
-    if standing is not Standing.ACCEPTED:
-        _enter(store, policy, bundle, pinned, at)
+    if all_hold(steps) and signer is not None and standing is not Standing.ACCEPTED:
+        _enter(store, policy, bundle, signer, at)
     return tuple(steps)
 
 
@@ -141,19 +150,26 @@ def _forged() -> RecordError:
     )
 
 
-def _object_to_owner(policy: TrustPolicy, pinned: bytes | None, key: bytes | None) -> Iterator[str]:
-    if pinned is None:
+def _object_to_owner(
+    policy: TrustPolicy, pinned: tuple[bytes, ...], key: bytes | None
+) -> Iterator[str]:
+    if not pinned:
         yield f"{Code.POLICY_OWNER}: {policy.name} has no owner yet: give the owner's --key"
-    elif key is not None and key != pinned:
+    elif key is not None and key not in pinned:
         yield f"{Code.POLICY_OWNER}: {policy.name} was accepted before under another owner's key"
 
 
-def _signature(policy: TrustPolicy, bundle: bytes, pinned: bytes | None) -> Step:
-    if pinned is None:
-        return Step("signature", StepResult.NOT_CHECKED, "nobody says whose it must be")
-    found = verify_trust_policy(bundle, policy, pinned)
-    mistakes = [f"{item.code}: {item.text}" for item in found.objections]
-    return Step.of("signature", [] if found.verified else mistakes, f"of {found.identity}")
+def _signature(
+    policy: TrustPolicy, bundle: bytes, pinned: tuple[bytes, ...]
+) -> tuple[Step, bytes | None]:
+    """Look at the signature, and say whose of the pinned keys it is."""
+    if not pinned:
+        step = Step("signature", StepResult.NOT_CHECKED, "nobody says whose it must be")
+        return step, None
+    looked = [(verify_trust_policy(bundle, policy, key), key) for key in pinned]
+    found, key = next((pair for pair in looked if pair[0].verified), looked[0])
+    mistakes = [] if found.verified else [f"{it.code}: {it.text}" for it in found.objections]
+    return Step.of("signature", mistakes, f"of {found.identity}"), key
 
 
 def _version(policy: TrustPolicy, standing: Standing) -> Step:
@@ -187,7 +203,7 @@ def _read(entry: LedgerEntry) -> Accepted:
             cure="See what `auditor ledger verify` finds, and restore the database from a copy.",
         ) from None
     policy = read_trust_policy(document, lambda _: f"leaf {entry.index} of the ledger")
-    return Accepted(policy.ref, owner, entry.leaf.time)
+    return Accepted(policy.ref, owner, policy.next_owner)
 
 
 def _kept(value: object) -> dict[str, str]:

@@ -14,6 +14,7 @@ from auditor.trusting.reading import read_trust_policy
 
 NAMING = {"roots": ("pem", "trusted_root"), "keys": ("pem",)}
 """The settings, by section, that name a file or hold what would be in it."""
+OWNED = ("next_owner",)
 MOST_BYTES = 4 * 2**20
 _BESIDE = "Name a file in the policy's own folder, or write its text out as a block (|)."
 
@@ -47,6 +48,9 @@ def load_trust_policy(path: Path) -> TrustFile:
                 name: _filled(document, (section, name), thing, settings, path, contents)
                 for name, thing in things.items()
             }
+    head = content.get("metadata")
+    if head is not None:
+        content["metadata"] = _filled(document, ("metadata",), head, OWNED, path, contents)
     return TrustFile(read_trust_policy(content, document.where), contents)
 
 

@@ -45,6 +45,12 @@ def _refuse_two_roles(policy: TrustPolicy, top: Fields) -> None:
                 f"is the same key as {owners[key.pem]}", "Name each key once.", *("keys", name)
             )
         owners[key.pem] = name
+    if policy.next_owner in owners:
+        top.refuse(
+            f"is {owners[policy.next_owner]}, which the policy lets sign what it judges",
+            "Give the next owner a pair of its own.",
+            *("metadata", "next_owner"),
+        )
     named = [item.name for item in policy.auditors]
     signers = {
         signer.key for rule in policy.rules for item in rule.require for signer in item.any_of

@@ -89,8 +89,10 @@ def _proven(asked: Asked, bundle: bytes | None) -> Moment | None:
     Of a keyless signature it is the earliest time that can be meant, so that none looks younger.
     """
     stamped = None if asked.when is None else asked.when.stamped
-    if bundle is None or (stamped is not None and stamped.proven):
+    if stamped is not None and stamped.proven:
         return stamped
+    if bundle is None:
+        return None
     try:
         material = parse_bundle(bundle, Profile.COMPAT).material
     except Refused:

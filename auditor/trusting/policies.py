@@ -140,7 +140,8 @@ class Auditor:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustPolicy:
     """All that a trust policy says. ``document`` is what is digested and signed: the policy as
-    written, with the content of every file that it names in the name's place.
+    written, with the content of every file that it names in the name's place. ``next_owner`` is the
+    public key, as PEM, that may sign the next version too.
     """
 
     name: str
@@ -153,6 +154,7 @@ class TrustPolicy:
     rules: tuple[ModelRule, ...] = ()
     auditors: tuple[Auditor, ...] = ()
     bind_versions: bool = False
+    next_owner: bytes | None = None
     document: JsonObject
 
     @property

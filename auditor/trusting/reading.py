@@ -21,7 +21,7 @@ TOP = (
     *("apiVersion", "kind", "metadata", "roots", "keys", "revoked", "bind_versions"),
     *("rules", "auditors", "default"),
 )
-HEAD = ("name", "version", "owner", "expires", "description")
+HEAD = ("name", "version", "owner", "expires", "next_owner", "description")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _PEM = "Name a file beside the policy, or write its text out as a block (|)."
 _LEVELS = {item.name: item for item in Assurance}
@@ -56,6 +56,7 @@ def read_trust_policy(document: JsonObject, where: Where) -> TrustPolicy:
             for at, item in enumerate(top.items("auditors", "List auditors."))
         ),
         bind_versions=top.flag("bind_versions"),
+        next_owner=_next_owner(head),
         document=document,
     )
     refuse_conflicts(policy, top)
@@ -89,6 +90,19 @@ def _expires(head: Fields) -> datetime:
     return found
 
 
+def _next_owner(head: Fields) -> bytes | None:
+    return _public(head, "next_owner") if head.has("next_owner") else None
+
+
+def _public(found: Fields, name: str) -> bytes:
+    pem = found.content(name, _PEM)
+    try:
+        return read_public_key(pem).pem
+    except Refused as refused:
+        cure = "Name a public key, such as signer.pub."
+        found.refuse(f"cannot be used: {refused.problem}", cure, name)
+
+
 def _root(value: Json, name: str, where: Where) -> Root:
     found = Fields.of(value, ("roots", name), where, ("pem", "trusted_root"))
     if found.has("pem") == found.has("trusted_root"):
@@ -111,15 +125,11 @@ def _root(value: Json, name: str, where: Where) -> Root:
 
 def _key(value: Json, name: str, where: Where) -> TrustedKey:
     found = Fields.of(value, ("keys", name), where, ("pem", "not_before", "not_after"))
-    pem = found.content("pem", _PEM)
-    try:
-        public = read_public_key(pem)
-    except Refused as refused:
-        found.refuse(f"cannot be used: {refused.problem}", "Name a public key, such as signer.pub.")
+    pem = _public(found, "pem")
     first, last = found.time("not_before"), found.time("not_after")
     if first is not None and last is not None and first >= last:
         found.refuse("ends before it begins", "Write not_before earlier than not_after.")
-    return TrustedKey(public.pem, first, last)
+    return TrustedKey(pem, first, last)
 
 
 def _revoked(value: Json, where: Where) -> Mapping[str, datetime | None]:

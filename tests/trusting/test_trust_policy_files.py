@@ -37,6 +37,11 @@ def test_a_key_beside_the_policy_is_read_and_digested_with_it(tmp_path: Path) ->
     read = load_trust_policy(written(tmp_path))
     assert read.policy.keys["release"].pem == RELEASE.public_pem()
     assert [item.name for item in read.files] == ["trust.yaml", "release.pub"]
+    with_next = yaml.safe_load((tmp_path / "trust.yaml").read_text())
+    with_next["metadata"]["next_owner"] = "next.pub"
+    (tmp_path / "next.yaml").write_text(yaml.safe_dump(with_next))
+    (tmp_path / "next.pub").write_bytes(STRANGER.public_pem())
+    assert load_trust_policy(tmp_path / "next.yaml").policy.next_owner == STRANGER.public_pem()
     # It is the same policy as the one with the key written out.
     (tmp_path / "inline.yaml").write_text(yaml.safe_dump(document()))
     assert read.policy.digest == load_trust_policy(tmp_path / "inline.yaml").policy.digest

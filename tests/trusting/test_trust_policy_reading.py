@@ -95,13 +95,18 @@ MISTAKES: dict[str, tuple[Change, str]] = {
     "no owner": (headed(owner=None), "metadata has no owner"),
     "a private key": (
         lambda d: d["keys"]["ci"].update(pem="-----BEGIN PRIVATE KEY-----"),
-        "keys.ci cannot be used",
+        "keys.ci.pem cannot be used",
     ),
+    "a next owner who is judged": (
+        lambda d: d["metadata"].update(next_owner=d["keys"]["ci"]["pem"]),
+        "metadata.next_owner is ci",
+    ),
+    "a next owner that is no key": (headed(next_owner="x"), "metadata.next_owner cannot be used"),
     "half a character": (
         lambda d: d["keys"]["ci"].update(pem="\ud800"),
         "keys.ci.pem holds half a character",
     ),
-    "no key": (lambda d: d["keys"]["ci"].update(pem="nothing"), "keys.ci cannot be used"),
+    "no key": (lambda d: d["keys"]["ci"].update(pem="nothing"), "keys.ci.pem cannot be used"),
     "a key twice": (
         lambda d: d["keys"].update(again=d["keys"]["ci"]),
         "keys.again is the same key",

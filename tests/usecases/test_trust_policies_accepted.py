@@ -4,19 +4,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from trust_papers import OWNER, STRANGER, Change, headed, policy, ruled
+from trust_papers import OWNER, STRANGER, Change, headed, policy, ruled, signer
 
 from auditor.accepting import accept, accepted_of, standing_in
 from auditor.domain.steps import Step, StepResult, all_hold
 from auditor.domain.trust import Standing
 from auditor.errors import StoreError
 from auditor.keeping import Place, open_kept
+from auditor.signatures.keys import KeySigner
 from auditor.store.reaudits.reaudit import Known, reaudit
 from auditor.store.store import Store
 from auditor.trusting.policies import TrustPolicy
 from auditor.trusting.sealing import sign_trust_policy
 
 OWNED = OWNER.public_pem()
+NEXT = signer(7006)
 AT = "2026-06-01T00:00:00Z"
 
 
@@ -69,6 +71,34 @@ def test_another_owner_takes_over_nothing(kept: Store) -> None:
     ]
     assert refusals(accept(kept, version(2), theirs, None, AT)) == ["KEY"]
     assert standing_in(kept, version(2)) is Standing.NEWER
+
+
+def following(trust: TrustPolicy, by: KeySigner) -> bytes:
+    return sign_trust_policy(trust, by)
+
+
+def test_the_owner_hands_over_to_the_next_one_whom_a_version_names(kept: Store) -> None:
+    def naming(found: dict[str, dict[str, object]]) -> None:
+        found["metadata"]["next_owner"] = NEXT.public_pem().decode()
+
+    accepting(kept, version(1))
+    assert refusals(accept(kept, version(2), following(version(2), NEXT), None, AT)) == ["KEY"]
+    assert all_hold(accepting(kept, version(2, naming)))
+    third = version(3)
+    assert all_hold(accept(kept, third, following(third, NEXT), NEXT.public_pem(), AT))
+    # Now the new key is the pinned one, and the old one signs no more.
+    assert refusals(accepting(kept, version(4), None)) == ["KEY"]
+    fourth = version(4)
+    assert all_hold(accept(kept, fourth, following(fourth, NEXT), None, AT))
+
+
+def test_a_next_owner_who_is_named_and_signs_nothing_takes_nothing_away(kept: Store) -> None:
+    def naming(found: dict[str, dict[str, object]]) -> None:
+        found["metadata"]["next_owner"] = NEXT.public_pem().decode()
+
+    accepting(kept, version(1, naming))
+    assert all_hold(accepting(kept, version(2), None))
+    assert refusals(accept(kept, version(3), following(version(3), NEXT), None, AT)) == ["KEY"]
 
 
 def test_a_version_never_goes_down(kept: Store) -> None:
