@@ -168,6 +168,37 @@ def test_an_auditor_claims_no_more_assurance_than_the_policy_gives_it(
     assert auditor("verify", "out", "--trust", "trust.yaml").code == 0
 
 
+ASKED = """\
+  - id: signed
+    title: It is signed by whom our trust policy names
+    severity: critical
+    effect: deny
+    measure: provenance.signature/verified
+    require: >-
+      reading.value && reading.details.trust.name == "acme"
+      && reading.details.trust.standing == "accepted"
+    rationale: The audit file's author must not choose whom to trust.
+    remediation: Audit under the accepted trust policy.
+"""
+
+
+@pytest.mark.parametrize(("accepted", "outcome"), [(True, "passed"), (False, "failed")])
+def test_a_policy_may_ask_for_an_accepted_trust_policy(
+    accepted: bool,  # noqa: FBT001
+    outcome: str,
+    auditor: Command,
+    place: Path,
+) -> None:
+    policy = place / "policy.yaml"
+    policy.write_text(policy.read_text() + ASKED)
+    if accepted:
+        accept(auditor, "--key", "owner.pub")
+    auditor("audit", "audit.yaml", *ONLY)
+    record = json.loads((place / "out/record.json").read_bytes())
+    found = {item["rule"]: item["outcome"] for item in record["findings"]}
+    assert found["signed"] == outcome
+
+
 def test_forged_evidence_of_a_signature_is_not_looked_at_again(
     auditor: Command, place: Path
 ) -> None:
