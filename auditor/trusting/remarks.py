@@ -54,3 +54,5 @@ def _loose(policy: TrustPolicy, rule: ModelRule) -> Iterator[str]:
         )
     if rule.min_version is None:
         yield f"{rule} has no min_version: every old version is trusted as the newest is"
+    elif not rule.signed_name:
+        yield f"{rule} has a min_version, and no signed_name that proves which version it is"

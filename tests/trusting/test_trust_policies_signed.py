@@ -171,4 +171,6 @@ def test_a_sound_policy_gives_nothing_to_remark() -> None:
         found["keys"].pop("build")
         found.update(bind_versions=True)  # type: ignore[call-overload]
 
-    assert list(remarks(policy(sound, ruled(min_version="1.0")), TODAY)) == []
+    assert list(remarks(policy(sound, ruled(min_version="1.0", signed_name=True)), TODAY)) == []
+    (said,) = remarks(policy(sound, ruled(min_version="1.0")), TODAY)
+    assert "no signed_name that proves which version" in said
