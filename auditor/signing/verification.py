@@ -143,7 +143,8 @@ def read_signature(path: Path) -> bytes:
     except OSError as error:
         raise SignatureFormatError(
             f"The signature file {path} cannot be read: {error.strerror}",
-            cure="Name the signature file; `auditor sign` makes one.",
+            cure="Name the signature file; `auditor sign` makes one, of a trust policy "
+            "`auditor trust sign`.",
         ) from None
 
 
