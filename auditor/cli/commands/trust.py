@@ -57,8 +57,8 @@ def sign(policy: Path, key: Path, out: Path | None) -> int:
 def accept_policy(policy: Path, key: Path | None, signature: Path | None) -> int:
     """Accept POLICY on this machine, and enter it in the ledger.
 
-    Its owner's key is pinned at the first version. A later one must be signed by the same key, or by
-    the one that the last version names as next_owner, and have a higher number. Exit code: 0
+    Its owner's key is pinned at the first version. A later one must be signed by the same key, or
+    by the one that the last version names as next_owner, and have a higher number. Exit code: 0
     accepted, 1 refused.
     """
     read = load_trust_policy(policy).policy
