@@ -197,6 +197,8 @@ def _used(request: AuditRequest) -> Iterator[tuple[str, str]]:
     }
     yield from ((item.digest, role) for role, item in beside.items() if item)
     yield from ((item.digest, item.role) for item in request.datasets)
+    if request.trust is not None:
+        yield request.trust.digest, "trust_policy"
     yield from ((f"sha256:{item.sha256}", "document") for item in request.documents)
     if request.shadows is not None:
         yield from ((digest, "shadow") for digest in request.shadows.models)

@@ -61,6 +61,12 @@ class PolicyError(InvalidInputError):
     slug = "policy_invalid"
 
 
+class TrustPolicyError(InvalidInputError):
+    """A trust policy, or a file that it names, is missing, malformed or contradicts itself."""
+
+    slug = "trust_policy_invalid"
+
+
 class ConditionError(AuditorError):
     """A policy's condition has no answer for these readings; judging makes it unknown."""
 

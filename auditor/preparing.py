@@ -21,6 +21,7 @@ from auditor.domain.policies import Policy
 from auditor.domain.requests import AuditRequest, DatasetRef, PolicyRef
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Classification
+from auditor.domain.trust import TrustGiven, TrustRef
 from auditor.domain.twins import TwinKind
 from auditor.engines.affording import Allowance
 from auditor.engines.openers import Materials
@@ -28,6 +29,7 @@ from auditor.errors import UsageError
 from auditor.measuring import instantiate
 from auditor.packs.parameters import parameters_for
 from auditor.staging import StagedFiles, stage_all
+from auditor.trusting.evidence import policy_given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +100,12 @@ def prepare(
         staged = stage_all(file, locate, loaded, Path(root))
         checks = chosen_checks(readers.checks, policy, file.budget, overrides.only)
         wanted = any(would_use(check, Need.GENERATOR) for check in checks)
+        request = _request(file, policy, loaded, staged, overrides.only)
         yield Prepared(
             file=file,
             policy=policy,
             checks=checks,
-            request=_request(file, policy, loaded, staged, overrides.only),
+            request=replace(request, trust=_trust(staged.materials.signature.trust)),
             materials=replace(staged.materials, wants_generator=wanted),
             size=_size(file, loaded, staged.materials),
         )
@@ -157,6 +160,10 @@ def _request(
         generator=None if brought.generator is None else brought.generator.artifact,
         documents=tuple(item.file for item in brought.supply.documents),
     )
+
+
+def _trust(given: TrustGiven | None) -> TrustRef | None:
+    return None if given is None else policy_given(given).ref
 
 
 def _datasets(loaded: LoadedDatasets) -> tuple[DatasetRef, ...]:

@@ -39,7 +39,7 @@ class Settings:
 
     @property
     def begun(self) -> str | None:
-        """The database, unless it is a file that is not there yet."""
+        """The database, unless it is a file that is not there yet: looking into it makes none."""
         path = self.database.removeprefix("sqlite:///")
         return None if path != self.database and not Path(path).exists() else self.database
 

@@ -1,8 +1,7 @@
 """Copy what an audit file names into folders of our own, and digest it on the way."""
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -19,12 +18,9 @@ from auditor.domain.twins import TwinKind, TwinSource
 from auditor.engines.openers import Materials, Staged
 from auditor.errors import AuditFileError
 from auditor.handing import stage_documents, stage_generator, stage_shadows
-from auditor.signing.artifacts import measure_as_signed, stage_artifact
+from auditor.signing.artifacts import stage_artifact
+from auditor.vouching import stage_signature
 
-MADE_BY = {
-    "signature": "Make it with `auditor sign`",
-    "key": "Make a pair of keys with `auditor keys new`, and name its public half",
-}
 FOLDERS = ("artifact", "twin", "parent", "recipe", "shadows", "generator")
 
 
@@ -41,7 +37,7 @@ def stage_all(file: AuditFile, locate: Locate, loaded: LoadedDatasets, root: Pat
     folder, apart, before, lessons, alike, making = _folders(root)
     artifact, files = _stage(file, locate, folder)
     parent, given_before = _parent(file, locate, before)
-    signature, signed = _signature(file, locate, folder, artifact)
+    signature, signed = stage_signature(file, locate, folder, artifact)
     twin, given = _twin(file, locate, apart)
     claim, claimed = _privacy_claim(file, locate)
     recipe, taught = _recipe(file, locate, lessons)
@@ -108,37 +104,6 @@ def _parent(
     return Staged(artifact, folder), tuple(InputFile(written, item) for item in files)
 
 
-def _signature(
-    file: AuditFile, locate: Locate, folder: Path, artifact: Artifact | None
-) -> tuple[SignatureMaterial, tuple[InputFile, ...]]:
-    found: dict[str, bytes] = {}
-    inputs = []
-    for name, written in (("signature", file.model.signature), ("key", file.model.key)):
-        if written is None:
-            continue
-        path = locate(written)
-        if not path.is_file():
-            raise AuditFileError(
-                f"{file.source}: model.{name}: {written} does not exist",
-                cure=f"{MADE_BY[name]}, or remove model.{name}.",
-            )
-        found[name] = path.read_bytes()
-        inputs.append(InputFile(written, _digested(Path(written).name, found[name])))
-    material = SignatureMaterial(found.get("signature"), found.get("key"))
-    return _measured(material, folder, artifact), tuple(inputs)
-
-
-def _measured(
-    material: SignatureMaterial, folder: Path, artifact: Artifact | None
-) -> SignatureMaterial:
-    """Hash the copy once more where the signer hashed otherwise than the artifact's digest does."""
-    if material.bundle is None or material.key is None or artifact is None:
-        return material
-    main = folder / artifact.files[0].name
-    found = measure_as_signed(main, material.bundle, material.key)
-    return replace(material, measured=found)
-
-
 def _twin(
     file: AuditFile, locate: Locate, folder: Path
 ) -> tuple[TwinSource, tuple[InputFile, ...]]:
@@ -183,7 +148,7 @@ def _privacy_claim(
                 else f"Write the claim, or remove claims.{PRIVACY}.",
             )
         found[name] = path.read_bytes()
-        inputs.append(InputFile(written, _digested(Path(written).name, found[name])))
+        inputs.append(InputFile(written, FileDigest.of(Path(written).name, found[name])))
     claim = read_privacy_claim(found["path"], section.path)
     material = SignatureMaterial(found.get("signature"), found.get("key"))
     return StatedClaim(claim, inputs[0].file, material), tuple(inputs)
@@ -239,7 +204,3 @@ def _has_functions(file: AuditFile, section: RecipeSection, raw: bytes) -> None:
                 f"{file.source}: recipe.{setting}: {section.path} defines no {name}",
                 cure=f"Define it, or name another function; the file has {there}.",
             )
-
-
-def _digested(name: str, raw: bytes) -> FileDigest:
-    return FileDigest(name, len(raw), hashlib.sha256(raw).hexdigest())

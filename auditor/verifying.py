@@ -47,6 +47,7 @@ SHOWN = KNOWN - {RECORD, BUNDLE, VERDICT, SIGNER, EVIDENCE, PROOF, KEY_PROOF, TI
 class Verifier:
     """What verifying needs: the checks and the policy reader of this version, and a public key.
 
+    ``highest`` is the assurance that a record of that key may claim; a key alone is good for A0.
     With the key of a ledger the proof of inclusion is checked as well, and with those of witnesses
     who cosigned; with ``clocks`` the timestamp, which must hold ``now``.
     """
@@ -59,6 +60,7 @@ class Verifier:
     witnesses: tuple[NoteKey, ...] = ()
     clocks: Clocks | None = None
     now: Moment | None = None
+    highest: Assurance = Assurance.A0
 
 
 def verify_folder(folder: RecordFolder, verifier: Verifier) -> tuple[Step, ...]:
@@ -149,7 +151,9 @@ def _recomputed(folder: RecordFolder, record: AuditRecord, verifier: Verifier) -
     short = [said for item in results if (said := _short(record, item, policy))]
     yield Step.of("parameters", short, "the checks ran as policy and budget ask")
     yield Step.of(
-        "judgement", _judgement(record, readings_at, policy), "the policy gives these findings"
+        "judgement",
+        [*_claimed(record, verifier), *_judgement(record, readings_at, policy)],
+        "the policy gives these findings",
     )
     yield from _shown(folder, record, policy, verifier)
 
@@ -179,6 +183,12 @@ def _short(record: AuditRecord, result: Result, policy: Policy) -> str:
     return falls_short(record, result, policy) if isinstance(result, Seen) else ""
 
 
+def _claimed(record: AuditRecord, verifier: Verifier) -> Iterator[str]:
+    if record.assurance > verifier.highest:
+        shown = verifier.highest.name
+        yield f"ASSURANCE: nothing shows more than {shown}, and it claims {record.assurance.name}"
+
+
 def _judgement(record: AuditRecord, readings_at: ReadingsAt, policy: Policy) -> Iterator[str]:
     findings = judge(
         policy,
@@ -187,8 +197,6 @@ def _judgement(record: AuditRecord, readings_at: ReadingsAt, policy: Policy) -> 
     )
     if record.confidence != CONFIDENCE:
         yield f"it was judged at confidence {record.confidence}, not {CONFIDENCE}"
-    if record.assurance is not Assurance.A0:
-        yield f"nothing in the folder shows more than A0, and it claims {record.assurance.name}"
     if policy.digest != record.request.policy.digest:
         yield f"the policy's digest is {policy.digest}"
     theirs = {(item.rule, item.target): item.to_json() for item in record.findings}

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from auditor import __version__
+from auditor.accepting import inform
 from auditor.audits import Surroundings
 from auditor.checks.discovery import discover
 from auditor.datasets.files import Locate
@@ -186,6 +187,10 @@ class Workplace:
             signer=read_public_key(self.signer.public_pem()).identity,
         )
 
+    def informed(self, prepared: Prepared) -> Prepared:
+        """Return an audit with what the store knows of its model and its trust policy by now."""
+        return inform(prepared, self.store, now())
+
     def unfinished(self, request: AuditRequest) -> AbstractContextManager[Memory]:
         """Open what an interrupted run of the same request, by the same code, had seen."""
         return unfinished(self.settings.unfinished, f"{request.digest} {dict(tool())}")
@@ -204,7 +209,8 @@ class Workplace:
         copies, papers = prepared.materials.copies, prepared.request.documents
         for item in prepared.request.inputs:
             path = copies.get(item.file.sha256) or locate(item.path)
-            if item.path == prepared.file.model.artifact and item.file in papers:
+            beside = item.path == prepared.file.model.artifact and item.file in papers
+            if beside or item.path == prepared.file.model.trust:
                 path = locate(item.path).parent / item.file.name
             if path.is_dir():
                 path /= item.file.name.removeprefix(f"{item.path.rstrip('/')}/")

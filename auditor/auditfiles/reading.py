@@ -144,9 +144,12 @@ def _model_mistakes(shape: AuditShape, *, served: bool) -> Iterator[Mistake]:
             f"is {twin!r}, which is no kind of twin and no {PROGRAM} file",
             cure,
         )
+    if shape.model.trust is not None and shape.model.key is not None:
+        problem = "is set beside model.key: only one of them can say whom to trust"
+        yield ("model", "trust"), problem, "Keep one of the two; a trust policy names keys too."
     if shape.model.artifact is not None:
         return
-    for name in ("signature", "key", "parent"):
+    for name in ("signature", "key", "trust", "parent"):
         if getattr(shape.model, name) is not None:
             problem = "is set, but there is no model.artifact that it could belong to"
             yield ("model", name), problem, "Set model.artifact, or remove it."

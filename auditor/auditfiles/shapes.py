@@ -48,7 +48,7 @@ class ModelShape(Section):
     artifact: LocalPath | None = None
     signature: LocalPath | None = None
     key: LocalPath | None = None
-    trust: Unsupported = None
+    trust: LocalPath | None = None
     twin: LocalPath = "auto"
     parent: LocalPath | None = None
     documents: LocalPaths | None = None
@@ -62,6 +62,7 @@ class ModelShape(Section):
             artifact=self.artifact,
             signature=self.signature,
             key=self.key,
+            trust=self.trust,
             twin=self.twin,
             parent=self.parent,
             documents=self.documents,

@@ -15,6 +15,7 @@ from auditor.domain.policies import Effect, Mode, Policy
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
+from auditor.domain.trust import Binding
 from auditor.domain.verdicts import Outcome, Verdict
 from auditor.judging.words import answer_asked
 from auditor.rendering.askings import asked_gaps, left_out
@@ -161,6 +162,17 @@ def show_made(console: Console, keys: Iterable[Path]) -> None:
     for path in keys:
         what = "ledger" if path.name == LEDGER_PRIVATE else "signing"
         console.print(f"First run: made the {what} key {path}", highlight=False, markup=False)
+
+
+def show_bindings(console: Console, bindings: Iterable[Binding]) -> None:
+    """Say which other bytes have the name and version of what is audited, or the bytes which."""
+    for item in bindings:
+        console.print(
+            f"[yellow]Note[/] {_plain(item.name)} {_plain(item.version)} was registered at "
+            f"{item.registered} for {item.digest}: new bytes need a new version",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def show_steps(console: Console, steps: Iterable[Step]) -> None:

@@ -2,34 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
-from auditor.declaring.declarations import Fault, MalformedError, Remark, clean
+from auditor.declaring.believing import UNSIGNED, Believed, Sealed, Signed
+from auditor.declaring.declarations import Fault, MalformedError, clean
 from auditor.signatures.dsse import Envelope, parse_envelope
-from auditor.signatures.keys import read_public_key
-from auditor.signatures.objections import Grade, Refused
+from auditor.signatures.objections import Refused
 from auditor.signatures.strict import read_object
+from auditor.trusting.papers import as_bundle
 
 BUNDLE = "application/vnd.dev.sigstore.bundle"
 _MATERIALS = ("certificate", "x509CertificateChain")
-
-
-class Standing(StrEnum):
-    """How far the signature of a document is known to hold."""
-
-    VERIFIED = "verified"
-    REFUSED = "refused"
-    NOT_VERIFIED = "not_verified"
-    UNSIGNED = "unsigned"
-
-
-@dataclass(frozen=True, slots=True)
-class Signed:
-    """What came of a signature: ``identity`` is the key's, and only of one that holds."""
-
-    standing: Standing
-    identity: str | None = None
-    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,55 +22,31 @@ class Opened:
     signed: Signed
 
 
-UNSIGNED = Signed(Standing.UNSIGNED)
-
-
-def open_document(found: Mapping[str, object], key: bytes | None) -> Opened:
+def open_document(found: Mapping[str, object], believed: Believed) -> Opened:
     """Take a statement out of its envelope or bundle; what lies in neither is unsigned.
 
-    ``key`` is the public key, in PEM, of the only signer who is believed. Raises
-    ``MalformedError``.
+    ``believed`` says whose signature counts. Raises ``MalformedError``.
     """
     media_type = found.get("mediaType")
     if isinstance(media_type, str) and media_type.startswith(BUNDLE):
-        return _open_bundle(found, key)
+        if "dsseEnvelope" not in found:
+            text = "the bundle signs the digest of a file, and holds no statement"
+            raise MalformedError(Fault.FORMAT, text)
+        material = found.get("verificationMaterial")
+        named = [name for name in _MATERIALS if isinstance(material, dict) and name in material]
+        return _open(found, found["dsseEnvelope"], believed, next(iter(named), None))
     if "payloadType" in found and "signatures" in found:
-        return _open_envelope(found, key)
+        return _open(found, found, believed, None)
     return Opened(found, UNSIGNED)
 
 
-def _open_bundle(found: Mapping[str, object], key: bytes | None) -> Opened:
-    if "dsseEnvelope" not in found:
-        text = "the bundle signs the digest of a file, and holds no statement"
-        raise MalformedError(Fault.FORMAT, text)
-    material = found.get("verificationMaterial")
-    named = [name for name in _MATERIALS if isinstance(material, dict) and name in material]
-    if not named:
-        return _open_envelope(found["dsseEnvelope"], key)
-    text = f"it is signed by a {named[0]}, and the audit names a key at most"
-    remark = Remark("UNSUPPORTED", text, Grade.WARNING)
-    statement = _statement(_envelope(found["dsseEnvelope"]))
-    return Opened(statement, Signed(Standing.NOT_VERIFIED, remarks=(remark,)))
-
-
-def _open_envelope(value: object, key: bytes | None) -> Opened:
+def _open(
+    found: Mapping[str, object], value: object, believed: Believed, certificate: str | None
+) -> Opened:
     envelope = _envelope(value)
-    return Opened(_statement(envelope), _look(envelope, key))
-
-
-def _look(envelope: Envelope, key: bytes | None) -> Signed:
-    if key is None:
-        remark = Remark("NO_KEY", "it is signed, and the audit names no model.key", Grade.WARNING)
-        return Signed(Standing.NOT_VERIFIED, remarks=(remark,))
-    try:
-        public = read_public_key(key)
-    except Refused as refused:
-        remark = Remark(refused.code.value, clean(refused.problem), Grade.WARNING)
-        return Signed(Standing.NOT_VERIFIED, remarks=(remark,))
-    if public.holds(envelope.signature, envelope.signed):
-        return Signed(Standing.VERIFIED, public.identity)
-    text = "its signature does not hold under model.key"
-    return Signed(Standing.REFUSED, remarks=(Remark("SIGNATURE", text, Grade.WARNING),))
+    statement = _statement(envelope)
+    sealed = Sealed(envelope, as_bundle(found) or b"", certificate)
+    return Opened(statement, believed.look(sealed))
 
 
 def _envelope(value: object) -> Envelope:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import unquote, urlsplit
 
+from auditor.declaring.believing import Standing
 from auditor.declaring.declarations import SHA256, Declared
-from auditor.declaring.envelopes import Standing
 from auditor.declaring.reading import Told
 from auditor.domain.canonical import Json
 from auditor.domain.supplies import Given, Part

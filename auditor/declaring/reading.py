@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from auditor.declaring.believing import NOBODY, UNSIGNED, Believed, Signed
 from auditor.declaring.cards import front_matter, read_card
 from auditor.declaring.croissant import is_croissant, read_croissant
 from auditor.declaring.cyclonedx import read_bom
 from auditor.declaring.declarations import Declaration, Fault, Kind, MalformedError, Remark, clean
-from auditor.declaring.envelopes import UNSIGNED, Signed, open_document
+from auditor.declaring.envelopes import open_document
 from auditor.declaring.statements import read_statement
 from auditor.signatures.objections import Grade, Refused
 from auditor.signatures.strict import read_object
@@ -37,8 +38,9 @@ class Told:
         return any(item.grade is Grade.ERROR for item in self.remarks)
 
 
-def read_told(name: str, raw: bytes | None, key: bytes | None = None) -> tuple[Told, ...]:
-    """Read a document; ``raw`` is ``None`` for one that is too large.
+def read_told(name: str, raw: bytes | None, believed: Believed = NOBODY) -> tuple[Told, ...]:
+    """Read a document; ``raw`` is ``None`` for one that is too large. ``believed`` says whose
+    signature counts.
 
     A file of JSON lines, as attestations are bundled, gives one declaration a line. Nothing is
     raised: what cannot be read is a declaration of nothing, with a remark of the grade error.
@@ -47,20 +49,20 @@ def read_told(name: str, raw: bytes | None, key: bytes | None = None) -> tuple[T
         text = f"it has more than {MOST_BYTES} bytes"
         return (_broken(name, Remark(Fault.TOO_LARGE, text)),)
     if not name.lower().endswith(LINES):
-        return (_read(name, raw, key),)
+        return (_read(name, raw, believed),)
     lines = [line for line in raw.split(b"\n") if line.strip()]
     if len(lines) > MOST_LINES:
         return (_broken(name, Remark(Fault.TOO_MANY, f"it has more than {MOST_LINES} lines")),)
     if not lines:
         return (_broken(name, Remark(Fault.FORMAT, "it is empty")),)
-    return tuple(_read(f"{name}:{number}", line, key) for number, line in enumerate(lines, 1))
+    return tuple(_read(f"{name}:{number}", line, believed) for number, line in enumerate(lines, 1))
 
 
-def _read(name: str, raw: bytes, key: bytes | None) -> Told:
+def _read(name: str, raw: bytes, believed: Believed) -> Told:
     try:
         if raw.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] != b"{":
             return Told(name, _read_text(name, raw))
-        opened = open_document(read_object(raw, "the document"), key)
+        opened = open_document(read_object(raw, "the document"), believed)
         return Told(name, _read_json(opened.statement), opened.signed)
     except MalformedError as error:
         return _broken(name, error.remark)

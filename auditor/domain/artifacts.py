@@ -1,9 +1,11 @@
 """The artifact: the deployed bytes under one digest."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from auditor.domain.canonical import Json, digest_json
+from auditor.domain.trust import Binding, TrustGiven
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -13,6 +15,11 @@ class FileDigest:
     name: str
     size: int
     sha256: str
+
+    @classmethod
+    def of(cls, name: str, raw: bytes) -> "FileDigest":
+        """Return the digest of a file's bytes."""
+        return cls(name, len(raw), hashlib.sha256(raw).hexdigest())
 
     def to_json(self) -> dict[str, Json]:
         """Return the form that digests are taken over."""
@@ -61,13 +68,17 @@ class SignatureMaterial:
     """What a signature check needs, as bytes: the bundle, the public key, and nothing opened.
 
     ``None`` means that the audit names no such file: the artifact is unsigned, or nobody said
-    whose signature to trust. ``measured`` holds the artifact's digests as the signer took them,
-    where those are not whole files by SHA-256.
+    whose signature to trust. ``trust`` is the policy that says so instead of a ``key``.
+    ``measured`` holds the artifact's digests as the signer took them, where those are not whole
+    files by SHA-256. ``bindings`` are what was registered before that contradicts the artifact's
+    name and version.
     """
 
     bundle: bytes | None = None
     key: bytes | None = None
     measured: MeasuredAsSigned | None = None
+    trust: TrustGiven | None = None
+    bindings: tuple[Binding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

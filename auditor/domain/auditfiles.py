@@ -14,7 +14,7 @@ from auditor.domain.tasks import Output
 class ModelSection:
     """The model as declared. Paths are as written; ``artifact`` is ``None`` in a
     predictions-only audit. ``documents`` are those that speak of the model's parts; ``None`` leaves
-    it to what is found beside the artifact.
+    it to what is found beside the artifact. ``trust`` is the policy that says who may sign it.
     """
 
     name: str
@@ -22,6 +22,7 @@ class ModelSection:
     artifact: str | None = None
     signature: str | None = None
     key: str | None = None
+    trust: str | None = None
     twin: str = "auto"
     parent: str | None = None
     documents: tuple[str, ...] | None = None

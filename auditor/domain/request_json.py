@@ -7,6 +7,7 @@ from auditor.domain.recipes import RecipeRef
 from auditor.domain.requests import AuditRequest, DatasetRef, InputFile, PolicyRef
 from auditor.domain.shadows import ShadowsRef
 from auditor.domain.target_json import read_target
+from auditor.domain.trust import TrustRef
 
 
 def read_request(part: Part) -> AuditRequest:
@@ -35,6 +36,7 @@ def read_request(part: Part) -> AuditRequest:
         shadows=_shadows(part.part("shadows")) if part.value.get("shadows") else None,
         generator=_model(part, "generator", name, version),
         documents=part.list_of("documents", _file) if part.value.get("documents") else (),
+        trust=_trust(part.part("trust")) if part.value.get("trust") else None,
     )
 
 
@@ -61,6 +63,10 @@ def _recipe(part: Part) -> RecipeRef:
         allowed=part.get("allowed", bool),
         unsandboxed=part.maybe("unsandboxed", bool) or False,
     )
+
+
+def _trust(part: Part) -> TrustRef:
+    return TrustRef(part.get("name", str), part.get("version", int), part.get("digest", str))
 
 
 def _file(part: Part) -> FileDigest:

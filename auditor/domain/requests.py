@@ -9,6 +9,7 @@ from auditor.domain.canonical import Json, digest_json
 from auditor.domain.recipes import RecipeRef
 from auditor.domain.shadows import ShadowsRef
 from auditor.domain.targets import TargetSpec
+from auditor.domain.trust import TrustRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class AuditRequest:
     which model made the predictions. Where they were named, ``parent`` is the model that the
     artifact was made from, ``reference`` the target to compare with, ``recipe`` the code that
     trains, ``shadows`` models that were trained so, ``generator`` what makes rows, ``documents``
-    what came with the model and speaks of its parts.
+    what came with the model and speaks of its parts, ``trust`` who may have signed it.
     """
 
     name: str
@@ -83,6 +84,7 @@ class AuditRequest:
     shadows: ShadowsRef | None = None
     generator: Artifact | None = None
     documents: tuple[FileDigest, ...] = ()
+    trust: TrustRef | None = None
 
     @property
     def digest(self) -> str:
@@ -128,6 +130,8 @@ class AuditRequest:
             found["recipe"] = self.recipe.to_json()
         if self.shadows is not None:
             found["shadows"] = self.shadows.to_json()
+        if self.trust is not None:
+            found["trust"] = self.trust.to_json()
         if self.documents:
             found["documents"] = [file.to_json() for file in self.documents]
         return found

@@ -38,6 +38,8 @@ def _inputs(request: AuditRequest) -> Mapping[str, str]:
     named = {"policy": request.policy.digest}
     if request.artifact is not None:
         named["artifact"] = request.artifact.digest
+    if request.trust is not None:
+        named["trust_policy"] = request.trust.digest
     by_role: dict[str, list[str]] = {}
     for item in request.datasets:
         by_role.setdefault(item.role, []).append(item.digest)

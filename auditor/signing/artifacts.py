@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache, partial
@@ -12,7 +12,10 @@ from threading import Event
 from auditor.domain.artifacts import FileDigest, MeasuredAsSigned
 from auditor.errors import CancelledError, MissingExtraError
 from auditor.scanning.paths import inside
+from auditor.signatures.bundles import parse_bundle
+from auditor.signatures.claims import read_claim
 from auditor.signatures.manifests import WHOLE
+from auditor.signatures.objections import Refused
 from auditor.signatures.oms import Measured, open_signature
 from auditor.signatures.profiles import Profile
 from auditor.signatures.serialisations import Hash, Part, Serialisation
@@ -108,13 +111,34 @@ def measure_as_signed(path: Path, bundle: bytes, key: bytes) -> MeasuredAsSigned
     opened = open_signature(bundle, Trusted.key(key), profile=Profile.COMPAT)
     if opened.how == WHOLE or not opened.verification.verified:
         return None
+    return _measure_as(path, opened.how, opened.wanted)
+
+
+def measure_as_claimed(path: Path, bundle: bytes) -> MeasuredAsSigned | None:
+    """Hash a model's files as a signature says that they were, before anyone knows whose it is.
+
+    Returns ``None`` as ``measure_as_signed`` does, and for what is no signature of a model.
+    """
+    try:
+        payload = parse_bundle(bundle, Profile.COMPAT).envelope.payload
+    except Refused:
+        return None
+    manifest = read_claim(payload, Profile.COMPAT).manifest
+    if manifest is None or manifest.serialisation == WHOLE:
+        return None
+    return _measure_as(path, manifest.serialisation, manifest.serialisation.parts)
+
+
+def _measure_as(
+    path: Path, how: Serialisation, parts: Callable[[Mapping[str, int]], Sequence[Part]]
+) -> MeasuredAsSigned | None:
     tree = find_files(path)
     try:
-        digests = hash_parts(tree, opened.wanted(tree.sizes), opened.how.hash)
+        digests = hash_parts(tree, parts(tree.sizes), how.hash)
     except MissingExtraError:
         return None
     refuse_moved(tree)
-    return MeasuredAsSigned(opened.how.hash.value, opened.how.shard, digests)
+    return MeasuredAsSigned(how.hash.value, how.shard, digests)
 
 
 def stage_artifact(path: Path, destination: Path) -> tuple[FileDigest, ...]:

@@ -1,19 +1,19 @@
 """Verify an artifact against its signature, offline, and say what was looked at step by step."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.domain.steps import Step, StepResult
 from auditor.errors import SignatureFormatError
+from auditor.signatures.keyless import verify_keyless
 from auditor.signatures.objections import Code, Grade, Verification
-from auditor.signatures.oms import Measured, compare, open_signature
+from auditor.signatures.oms import Measured, Opened, compare, open_signature
 from auditor.signatures.profiles import Profile
 from auditor.signatures.strict import MOST_BYTES
 from auditor.signatures.trust import Moment, Trusted
 from auditor.signing.artifacts import hash_parts
 from auditor.signing.hashing import Advance
-from auditor.signing.keyless import verify_keyless
 from auditor.signing.trees import Tree, find_files, refuse_moved
 
 _BUNDLE, _SIGNATURE, _STATEMENT, _FILES = "bundle", "signature", "statement", "files"
@@ -95,7 +95,11 @@ def verify_artifact(
     Raises ``KeyFileError``, ``SignatureFormatError`` or ``ArtifactError`` where something cannot
     be read at all, or a file changes while it is read.
     """
-    found, tree = look_at(artifact, signature, question, advance)
+    return steps_of(*look_at(artifact, signature, question, advance))
+
+
+def steps_of(found: Verification, tree: Tree) -> tuple[Step, ...]:
+    """Say what came of verifying these files, step by step."""
     names = ", ".join(list(tree.sizes)[:_SHOWN])
     facts = {
         "identity": found.identity or "",
@@ -120,7 +124,17 @@ def look_at(
         profile=question.profile,
         keyless=verify_keyless,
     )
-    tree = find_files(artifact, (signature, *question.beside))
+    return compare_files(artifact, (signature, *question.beside), opened, advance)
+
+
+def compare_files(
+    artifact: Path, apart: Sequence[Path], opened: Opened, advance: Advance | None = None
+) -> tuple[Verification, Tree]:
+    """Compare the files that are there with what an opened signature says, and hash no others.
+
+    ``apart`` are the signature and what lies beside it that it cannot speak of.
+    """
+    tree = find_files(artifact, apart)
     if not opened.verification.verified:
         return opened.verification, tree
     digests = hash_parts(tree, opened.wanted(tree.sizes), opened.how.hash, advance)
@@ -136,7 +150,8 @@ def read_signature(path: Path) -> bytes:
     except OSError as error:
         raise SignatureFormatError(
             f"The signature file {path} cannot be read: {error.strerror}",
-            cure="Name the signature file; `auditor sign` makes one.",
+            cure="Name the signature file; `auditor sign` makes one, of a trust policy "
+            "`auditor trust sign`.",
         ) from None
 
 

@@ -154,6 +154,13 @@ class LedgerReader:
         """Return the entries of all key events, the oldest first."""
         return key_entries(self.connection)
 
+    def find_under(self, prefix: str) -> tuple[LedgerEntry, ...]:
+        """Return the entries whose id begins so, the oldest first."""
+        row = LedgerOpeningRow
+        begins = row.event_id.startswith(prefix, autoescape=True)
+        asked = select(row.idx).where(begins).order_by(row.idx)
+        return tuple(self.entry(index) for index in self.connection.scalars(asked))
+
     def entry(self, index: int) -> LedgerEntry:
         """Return one entry."""
         found = self.connection.execute(_ENTRIES.where(LedgerLeafRow.idx == index)).first()

@@ -11,10 +11,12 @@ from auditor.domain.lineage import Edge
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
+from auditor.domain.trust import Binding
 from auditor.errors import StoreError
 from auditor.ledgers.events import Event
 from auditor.ledgers.occasions import cosignature_kept, record_kept, registration_of
 from auditor.store.adopting import adopted
+from auditor.store.bindings import contradictions
 from auditor.store.ledger_reading import LedgerEntry, head_of, key_entries
 from auditor.store.ledger_tables import LedgerCosignatureRow
 from auditor.store.ledger_writing import Pending
@@ -136,6 +138,12 @@ class UnitOfWork:
             .order_by(RecordRow.finished.desc(), RecordRow.digest)
         )
         return tuple(_stored(row) for row in self._session.scalars(asked))
+
+    def contradictions(self, request: AuditRequest) -> tuple[Binding, ...]:
+        """Return what was registered before and binds the model's name, version or bytes
+        otherwise.
+        """
+        return contradictions(self._session, request)
 
     def ancestors(self, of: str) -> tuple[Edge, ...]:
         """Return, in order, every edge on a way from the digest ``of`` to what it came from."""

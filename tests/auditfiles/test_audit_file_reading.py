@@ -322,7 +322,7 @@ def test_every_mistake_is_named_with_its_line_and_its_cure(case: str) -> None:
 @pytest.mark.parametrize(
     ("model", "place", "cure"),
     [
-        ("{name: m, artifact: a, trust: t}", "audit.yaml:3: model.trust", "remove it"),
+        ("{name: m, artifact: a, key: k, trust: t}", "audit.yaml:3: model.trust", "Keep one of"),
         ("{name: m, artifact: a, twin: t.onnx}", "audit.yaml:3: model.twin", "auto"),
         ("{name: m, version: 1.10, artifact: a}", "audit.yaml:3: model.version", "in quotes"),
         ("{artifact: a}", "audit.yaml:3: model.name", "missing"),

@@ -6,6 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from supply_papers import CARD, GIVEN, SIGNER, bom, bundled, croissant, dumped, slsa_v0_2, slsa_v1
 
+from auditor.declaring.believing import ByKey
 from auditor.declaring.matching import match_all
 from auditor.declaring.reading import read_told
 from auditor.domain.canonical import canonical
@@ -30,7 +31,7 @@ JSON = st.recursive(
 
 def looked_at(name: str, raw: bytes) -> None:
     """Read and compare a document, and write down all that came of it as a record would."""
-    told = read_told(name, raw, KEY)
+    told = read_told(name, raw, ByKey(KEY))
     assert told
     canonical([item.to_json() for item in match_all(told, GIVEN)])
     canonical([dict(item.declaration.about) for item in told])

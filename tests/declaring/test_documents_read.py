@@ -19,8 +19,8 @@ from supply_papers import (
     slsa_v1,
 )
 
+from auditor.declaring.believing import ByKey, Standing
 from auditor.declaring.declarations import SHA256, Kind
-from auditor.declaring.envelopes import Standing
 from auditor.declaring.reading import Told, read_told
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.supplies import DATASETS, Part
@@ -30,7 +30,7 @@ KEY = SIGNER.public_pem()
 
 
 def read(raw: bytes, name: str = "paper.json", key: bytes | None = None) -> Told:
-    (found,) = read_told(name, raw, key)
+    (found,) = read_told(name, raw, ByKey(key))
     return found
 
 
@@ -179,7 +179,7 @@ def test_whether_a_signature_holds_is_told_and_the_statement_read_all_the_same(
 
 def test_every_line_of_a_file_of_attestations_is_a_document() -> None:
     raw = enveloped(slsa_v1()) + b"\n" + enveloped(slsa_v0_2(), OTHER) + b"\n"
-    first, second = read_told("all.intoto.jsonl", raw, KEY)
+    first, second = read_told("all.intoto.jsonl", raw, ByKey(KEY))
     assert (first.name, first.signed.standing) == ("all.intoto.jsonl:1", Standing.VERIFIED)
     assert (second.name, second.signed.standing) == ("all.intoto.jsonl:2", Standing.REFUSED)
 

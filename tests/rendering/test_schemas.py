@@ -31,7 +31,7 @@ def broken(change: Change) -> list[str]:
     return validate_record(document)
 
 
-@pytest.mark.parametrize("name", ["record", "audit", "policy"])
+@pytest.mark.parametrize("name", ["record", "audit", "policy", "trust-policy"])
 def test_published_schemas_are_schemas(name: str) -> None:
     schema = json.loads((SCHEMAS / f"{name}-v1.json").read_text(encoding="utf-8"))
     Draft202012Validator.check_schema(schema)

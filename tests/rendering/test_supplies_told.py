@@ -87,7 +87,7 @@ def test_where_every_document_is_signed_nothing_is_said_of_nobody() -> None:
 
 def test_a_document_is_told_with_what_is_wrong_with_it() -> None:
     page, _ = pages(reading("provenance.lineage/unsigned", 1, documents=[PAPER], in_all=1))
-    assert "does not hold with model.key; SIGNATURE: it does not hold." in page
+    assert "does not hold for anybody whom the audit trusts; SIGNATURE: it does not hold." in page
 
 
 def test_what_no_document_declares_is_told_by_its_part() -> None:
@@ -102,3 +102,18 @@ def test_what_was_found_in_the_artifact_is_told_with_its_code_and_place() -> Non
     page, _ = pages(reading("provenance.artifact/unsafe_constructs", 12, found=found))
     assert "PICKLE_GLOBAL: w.bin: imports" in page
     assert "And 2 more, which the record lists." in page
+
+
+def test_what_stands_against_a_signature_is_told_with_the_policy_that_judged_it() -> None:
+    trust: Json = {"name": "acme", "version": 7, "standing": "accepted", "rule": "rules[0] (line)"}
+    finding: Json = {"code": "VERSION_FLOOR", "grade": "error", "text": "1.0 is below 3.2"}
+    judged = reading("provenance.signature/verified", 0, trust=trust, findings=[finding])
+    page, summary = pages(judged)
+    assert "Judged by the trust policy acme 7 (accepted here): rules[0] (line)." in page
+    for told in (page, summary):
+        assert "1.0 is below 3.2." in told
+
+
+def test_a_signature_against_which_nothing_stands_is_not_told_of() -> None:
+    for page in pages(reading("provenance.signature/verified", 1, findings=[])):
+        assert "What was said of the signature" not in page

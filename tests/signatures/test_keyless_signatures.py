@@ -20,10 +20,10 @@ from keyless_forge import ISSUER, SIGNED_AT, WORKFLOW, Sigstore, b64
 from signature_forge import FILES, key_of
 
 from auditor.errors import KeyFileError
+from auditor.signatures.keyless import verify_keyless
 from auditor.signatures.objections import Code, Verification
 from auditor.signatures.oms import Measured, compare, open_signature
 from auditor.signatures.trust import Identity, Trusted
-from auditor.signing.keyless import verify_keyless
 
 SIGSTORE = Sigstore()
 TRUSTED = Trusted(
@@ -163,7 +163,7 @@ def test_a_trust_root_that_is_none_is_the_users_mistake() -> None:
 def test_without_the_extra_the_install_line_is_told() -> None:
     program = (
         "import sys; sys.modules['sigstore'] = None\n"
-        "from auditor.signing.keyless import verify_keyless\n"
+        "from auditor.signatures.keyless import verify_keyless\n"
         "from auditor.signatures.trust import Identity, Trusted\n"
         "from auditor.errors import MissingExtraError\n"
         "trusted = Trusted(trusted_root=b'', identities=(Identity('a', 'b'),))\n"

@@ -182,7 +182,9 @@ def test_certificates_of_every_curve_serve_both(
         questions[curve] = Question(pki.trusted, now)
         ours, theirs = tmp_path / f"{curve}.ours", tmp_path / f"{curve}.theirs"
         chain = [item.read for item in pki.chain]
-        ours.write_bytes(sign_model(measure_artifact(model), signer, name="m", chain=chain))
+        ours.write_bytes(
+            sign_model(measure_artifact(model), signer, name="credit-risk@3.2.1", chain=chain)
+        )
         jobs |= {f"{curve} verifies": verifying(model, ours, chain=paths[2:])}
         jobs |= {f"{curve} signs": signing(model, theirs, private, paths[:2])}
     assert set(told(reference, jobs).values()) == {"accepted"}

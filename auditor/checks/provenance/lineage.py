@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import ClassVar, cast
 
-from auditor.declaring.envelopes import Standing
+from auditor.declaring.believing import Believed, ByKey, ByPolicy, Standing
 from auditor.declaring.matching import Match, Outcome, match_all, undeclared
 from auditor.declaring.reading import Told, read_told
 from auditor.domain.artifacts import FileDigest
@@ -18,6 +18,8 @@ from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.supplies import Given, SupplyDocument, read_given
+from auditor.domain.trust import read_trust_given
+from auditor.trusting.evidence import extra_lacking, read_asked
 
 METHOD = "sha256-match"
 MOST_LISTED = 100
@@ -43,9 +45,10 @@ class Lineage:
     **contradicted** where what was given in its place or under its name is something else, and
     **only claimed** where there is nothing to compare. An unsigned document speaks for nobody in
     particular: what it confirms shows that it belongs to these files, not who says so.
-    ``confirmed_signed`` counts what a signature under ``model.key`` vouches for. With a malformed
-    document among them the counts are doubted, and where nothing could be compared
-    ``contradicted`` is a Gap: silence contradicts nothing, and proves nothing.
+    ``confirmed_signed`` counts what a signature vouches for that is one of ``model.key``, or of
+    those whom the trust policy lets sign documents of that type. With a malformed document among
+    them the counts are doubted, and where nothing could be compared ``contradicted`` is a Gap:
+    silence contradicts nothing, and proves nothing.
     """
 
     id: ClassVar[str] = "provenance.lineage"
@@ -83,13 +86,20 @@ class Lineage:
         return {}
 
     def observe(self, subject: Subject, shard: Shard) -> Evidence:
-        """Return the documents, the key, and the digests of all that was given."""
+        """Return the documents, whom to believe, and the digests of all that was given."""
         supply, key = subject.supply, subject.signature.key
+        trust, artifact = subject.signature.trust, subject.artifact
+        believed: dict[str, Json] = {}
+        if trust is not None and artifact is not None:
+            model: Json = {"name": artifact.name, "version": artifact.version}
+            believed = {"trust": trust.to_json(), "model": model}
+            believed |= extra_lacking(None, [item.raw for item in supply.documents])
         return {
             "lineage": {
                 "documents": [_write(item) for item in supply.documents],
                 "key": None if key is None else base64.b64encode(key).decode(),
                 "given": [item.to_json() for item in supply.given],
+                **believed,
             }
         }
 
@@ -97,13 +107,21 @@ class Lineage:
         """Read and compare anew from the evidence alone."""
         seen = cast("Mapping[str, Json]", evidence["lineage"])
         listed = cast("Sequence[Mapping[str, Json]]", seen["given"])
-        kept = cast("str | None", seen["key"])
-        key = None if kept is None else base64.b64decode(kept)
+        believed = _believed(seen)
         documents = [
             _read(item) for item in cast("Sequence[Mapping[str, Json]]", seen["documents"])
         ]
-        told = [(item.file, read_told(item.file.name, item.raw, key)) for item in documents]
+        told = [(item.file, read_told(item.file.name, item.raw, believed)) for item in documents]
         return _readings(told, tuple(read_given(item) for item in listed))
+
+
+def _believed(seen: Mapping[str, Json]) -> Believed:
+    asked = read_asked(seen)
+    if asked is not None:
+        given = read_trust_given(cast("Mapping[str, Json]", seen["trust"]))
+        return ByPolicy(asked, given.standing)
+    kept = cast("str | None", seen["key"])
+    return ByKey(None if kept is None else base64.b64decode(kept))
 
 
 def _readings(

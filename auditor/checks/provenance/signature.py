@@ -1,11 +1,9 @@
-"""Whether the artifact's signature holds: OpenSSF Model Signing by a key, in a profile."""
+"""Whether the artifact's signature holds: OpenSSF Model Signing, by a key or a trust policy."""
 
-import base64
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, cast
 
-from auditor.domain.artifacts import FileDigest
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Metric, Need
@@ -13,23 +11,38 @@ from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
-from auditor.signatures.objections import Code, Objection, Verification
+from auditor.signatures.objections import Code, Grade, Objection, Verification
 from auditor.signatures.oms import Measured, verify
 from auditor.signatures.profiles import Profile
-from auditor.signatures.serialisations import Hash, Serialisation
+from auditor.trusting.asking import Asked, Presented
+from auditor.trusting.demands import object_to_bindings
+from auditor.trusting.evidence import (
+    asked_of,
+    extra_lacking,
+    papers_asked,
+    read_asked,
+    read_bytes,
+    read_measured,
+    read_presented,
+    write_bytes,
+)
+from auditor.trusting.judging import judge
+from auditor.trusting.policies import Claimed
 
-METHOD = "oms-1.0-key-"
+METHOD, BY_POLICY = "oms-1.0-key-", "oms-1.0-trust-"
 MOST_FINDINGS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Verifies the signature over the artifact's files with the key that the audit names.
+    """Verifies the signature over the artifact's files, by the key or trust policy of the audit.
 
     ``verified`` is false for an unsigned artifact, and for one whose signer nobody named: neither
-    is a Gap, as both are facts about the artifact. ``details.identity`` is the key's, and null
+    is a Gap, as both are facts about the artifact. ``details.identity`` is the signer's, and null
     unless verified. The profile ``strict`` holds every MUST of the format; ``compat`` takes older
-    habits of signers with a warning. Source: OpenSSF Model Signing 1.0, section 8.
+    habits of signers with a warning. Under a trust policy its rule for the model says which profile
+    and what else is asked, and all is judged at the moment of looking, which the evidence keeps.
+    Source: OpenSSF Model Signing 1.0, section 8.
     """
 
     profile: Literal["strict", "compat"] = "strict"
@@ -67,88 +80,102 @@ class Signature:
         return {}
 
     def observe(self, subject: Subject, shard: Shard) -> Evidence:
-        """Return the bundle, the key and the files' digests: all that verifying takes."""
-        material = subject.signature
-        files = () if subject.artifact is None else subject.artifact.files
+        """Return the bundle, whom to trust, and the files' digests: all that verifying takes."""
+        material, artifact = subject.signature, subject.artifact
+        files = () if artifact is None else artifact.files
         measured = material.measured
+        beside: dict[str, Json] = {} if measured is None else {"measured": measured.to_json()}
+        if artifact is not None and (material.trust is not None or material.bindings):
+            beside["model"] = {"name": artifact.name, "version": artifact.version}
+            beside["bindings"] = [item.to_json() for item in material.bindings]
+        if artifact is not None and material.trust is not None:
+            asked = asked_of(material.trust, artifact.name, artifact.version)
+            beside["trust"] = material.trust.to_json()
+            papers = papers_asked(asked, [it.raw for it in subject.supply.documents])
+            beside["papers"] = papers
+            beside |= extra_lacking(material.bundle, [read_bytes(item) for item in papers])
         return {
             "signature": {
-                "bundle": _encode(material.bundle),
-                "key": _encode(material.key),
+                "bundle": write_bytes(material.bundle),
+                "key": write_bytes(material.key),
                 "files": [file.to_json() for file in files],
-                **({} if measured is None else {"measured": measured.to_json()}),
+                **beside,
             }
         }
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
-        """Verify anew from the evidence alone."""
+        """Verify anew from the evidence alone, at the moment that it names."""
         seen = cast("Mapping[str, Json]", evidence["signature"])
-        files = _read_files(cast("Sequence[Mapping[str, Json]]", seen["files"]))
-        measured = _read_measured(files, seen.get("measured"))
-        profile = Profile(self.profile)
-        found = _look(_decode(seen["bundle"]), _decode(seen["key"]), measured, profile)
+        if seen.get("without") is not None:
+            return (_WITHOUT,)
+        files, measured = read_measured(seen)
+        asked, presented = read_asked(seen), read_presented(seen)
+        if asked is None:
+            profile = Profile(self.profile)
+            found = _by_key(presented, read_bytes(seen["key"]), measured, profile)
+            found = _with_bindings(found, seen.get("model"), presented)
+        else:
+            profile = Profile.STRICT if asked.rule is None else asked.rule.profile
+            found = judge(asked, presented, measured, files)
         if Code.UNMEASURED in found.codes:
             return (_UNMEASURED,)
-        findings = [item.to_json() for item in found.objections[:MOST_FINDINGS]]
         return (
             Measurement(
                 metric="verified",
                 value=found.verified,
-                method=METHOD + profile,
+                method=(METHOD if asked is None else BY_POLICY) + profile,
                 n=len(files),
                 details={
                     "identity": found.identity if found.verified else None,
-                    "findings": findings,
+                    "findings": [item.to_json() for item in found.objections[:MOST_FINDINGS]],
                     "findings_in_all": len(found.objections),
+                    **_about(asked, presented),
                 },
             ),
         )
 
 
-def _look(
-    bundle: bytes | None, key: bytes | None, files: Measured, profile: Profile
+def _by_key(
+    presented: Presented, key: bytes | None, files: Measured, profile: Profile
 ) -> Verification:
-    if bundle is None:
+    if presented.bundle is None:
         return Verification((Objection(Code.UNSIGNED, "the audit names no signature"),))
     if key is None:
         text = "the artifact is signed, and the audit names no key to verify with"
         return Verification((Objection(Code.NO_KEY, text),))
-    return verify(bundle, key, files, profile=profile)
+    return verify(presented.bundle, key, files, profile=profile)
 
 
-def _encode(raw: bytes | None) -> Json:
-    """Keep bytes as text where they are text, so that people can read the evidence."""
-    if raw is None:
-        return None
-    try:
-        return {"text": raw.decode("utf-8")}
-    except UnicodeDecodeError:
-        return {"base64": base64.b64encode(raw).decode()}
+def _with_bindings(found: Verification, model: Json, presented: Presented) -> Verification:
+    """Warn of a name and version that other bytes had: only a trust policy makes that a fault."""
+    if model is None:
+        return found
+    told = cast("Mapping[str, str]", model)
+    claimed = Claimed(told["name"], told["version"])
+    same = [item for item in presented.bindings if item.name == claimed.name]
+    doubts = [
+        replace(item, grade=Grade.WARNING)
+        for item in object_to_bindings(
+            claimed, [it for it in same if it.version == claimed.version]
+        )
+    ]
+    return replace(found, objections=(*found.objections, *doubts))
 
 
-def _decode(value: Json) -> bytes | None:
-    if value is None:
-        return None
-    kept = cast("Mapping[str, str]", value)
-    return kept["text"].encode() if "text" in kept else base64.b64decode(kept["base64"])
+def _about(asked: Asked | None, presented: Presented) -> dict[str, Json]:
+    """Say by which trust policy and rule it was judged, and whether that was an accepted one."""
+    if asked is None:
+        return {}
+    standing = presented.standing.value
+    rule = None if asked.rule is None else str(asked.rule)
+    return {"trust": {**asked.policy.ref.to_json(), "standing": standing, "rule": rule}}
 
 
-def _read_files(listed: Sequence[Mapping[str, Json]]) -> tuple[FileDigest, ...]:
-    return tuple(
-        FileDigest(str(item["name"]), int(cast("int", item["size"])), str(item["sha256"]))
-        for item in listed
-    )
-
-
-def _read_measured(files: tuple[FileDigest, ...], value: Json) -> Measured:
-    whole = Measured.of(files)
-    if value is None:
-        return whole
-    found = cast("Mapping[str, Json]", value)
-    how = Serialisation(Hash(str(found["hash"])), cast("int | None", found["shard"]))
-    return Measured(whole.sizes, cast("Mapping[str, str]", found["digests"]), how)
-
-
+_WITHOUT = Gap(
+    reason=Reason.NEEDS_EXTRA,
+    detail="The signature is a keyless one (Sigstore), and sigstore was not installed.",
+    cure="pip install 'auditor[sigstore]', and audit again.",
+)
 _UNMEASURED = Gap(
     reason=Reason.NEEDS_EXTRA,
     detail="The signer hashed the files with blake3, which was not installed.",

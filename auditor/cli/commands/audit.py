@@ -10,7 +10,7 @@ from auditor.audits import perform
 from auditor.checks.discovery import discover
 from auditor.cli.exits import exit_for
 from auditor.cli.places import own_workplace
-from auditor.cli.showing import show_made, show_record, show_report
+from auditor.cli.showing import show_bindings, show_made, show_record, show_report
 from auditor.cli.watching import ConsoleWatch
 from auditor.domain.budgets import Budget
 from auditor.domain.policies import Policy
@@ -70,10 +70,12 @@ def _run(
     parts = readers(audit_file.parent)
     locate = beside(audit_file)
     asked = read_asked(read_audit_bytes(audit_file), audit_file.name, overrides, parts)
-    with prepare(asked, locate, overrides, parts) as prepared:
+    with prepare(asked, locate, overrides, parts) as given:
+        prepared = place.informed(given)
         place.keep_inputs(prepared, locate)
         name = f"{asked.model.name} {asked.model.version}"
         console.print(f"Auditing {name}", highlight=False, markup=False)
+        show_bindings(console, prepared.materials.signature.bindings)
         count = len(prepared.checks) * len(prepared.request.targets)
         with place.unfinished(prepared.request) as memory:
             with ConsoleWatch(console, count) as watch:

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from auditor.cli.believing import read_trust, signer_by, verify_by
 from auditor.cli.exits import Exit
 from auditor.cli.showing import show_steps
 from auditor.domain.artifacts import digest_files
@@ -14,15 +15,15 @@ from auditor.domain.steps import all_hold
 from auditor.folders import RECORD, RecordFolder
 from auditor.gates import Question, ask, parse_age, read_probe
 from auditor.signing.artifacts import digest_artifact
-from auditor.verifying import verify_folder
-from auditor.wiring import readers, verifier
+from auditor.wiring import readers
 
 
 @click.command("gate")
 @click.option("--artifact", type=click.Path(path_type=Path), required=True)
 @click.option("--policy", required=True, help="A pack's name or a policy file.")
 @click.option("--record", type=click.Path(path_type=Path), required=True, help="Its folder.")
-@click.option("--key", type=click.Path(path_type=Path), required=True, help="The public key.")
+@click.option("--key", type=click.Path(path_type=Path), help="The public key that you trust.")
+@click.option("--trust", type=click.Path(path_type=Path), help="A trust policy instead of a key.")
 @click.option("--target", help="The target it will run on; default: all that were audited.")
 @click.option("--fingerprint", type=click.Path(path_type=Path), help="A probe of this target.")
 @click.option("--max-age", help="How old the record may be: 12h, 30d, 4w.")
@@ -30,7 +31,8 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     artifact: Path,
     policy: str,
     record: Path,
-    key: Path,
+    key: Path | None,
+    trust: Path | None,
     target: str | None,
     fingerprint: Path | None,
     max_age: str | None,
@@ -44,9 +46,11 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     chosen = readers(Path.cwd()).load_policy(policy)
     digest = digest_files(digest_artifact(artifact))
     folder = RecordFolder(record)
-    steps = verify_folder(folder, verifier(key))
+    believed = read_trust(trust)
+    steps = verify_by(folder, key, believed)
     if all_hold(steps):
         question = Question(digest, chosen, target, identity, limit, datetime.now(UTC))
+        steps = (*steps, *signer_by(folder, believed))
         steps = (*steps, *ask(read_record(folder.read(RECORD)), question))
     show_steps(Console(), steps)
     return Exit.DONE if all_hold(steps) else Exit.FAILED

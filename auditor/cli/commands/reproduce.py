@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 import click
 from rich.console import Console
 
+from auditor.accepting import as_recorded
 from auditor.audits import perform
 from auditor.cli.exits import Exit
 from auditor.cli.places import own_workplace
@@ -55,7 +56,8 @@ def command(folder: Path, inputs: Path | None, *, allow_recipe: bool) -> int:
         parts = readers_of(record, old)
         overrides = overrides_of(record)
         asked = read_asked(fetch(record.request.audit_file), "audit file", overrides, parts)
-        with prepare(asked, laid.locate, overrides, parts) as prepared:
+        with prepare(asked, laid.locate, overrides, parts) as given:
+            prepared = as_recorded(given, record, old.evidence)
             count = len(prepared.checks) * len(prepared.request.targets)
             with ConsoleWatch(console, count) as watch:
                 fresh = perform(prepared, place.surroundings(), watch)

@@ -22,6 +22,7 @@ from auditor.signatures.trust import Moment
 from auditor.signing.artifacts import bytes_of, measure_artifact
 from auditor.signing.keys import STEMS, load_certificates, new_keys
 from auditor.signing.opening import open_signer, scheme_of
+from auditor.trusting.policies import Claimed
 from auditor.wiring import now
 
 
@@ -36,6 +37,8 @@ from auditor.wiring import now
     type=click.Path(path_type=Path),
     help="The chain (PEM) of the key's certificate, that one first; needs --key.",
 )
+@click.option("--name", help="Name the model in the signature; needs --version.")
+@click.option("--version", "model_version", help="Its version; needs --name.")
 @click.option(
     "--hash",
     "kind",
@@ -55,16 +58,23 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     out: Path,
     key: str | None,
     certificate: Path | None,
+    name: str | None,
+    model_version: str | None,
     kind: str,
     shard_size: int | None,
 ) -> int:
-    """Sign ARTIFACT, an ONNX file with its external data or a folder (OpenSSF Model Signing)."""
+    """Sign ARTIFACT, an ONNX file with its external data or a folder (OpenSSF Model Signing).
+
+    With --name and --version the signature speaks of just that version of that model, which a trust
+    policy may ask for (signed_name); otherwise it names the file or folder.
+    """
+    subject = _subject(artifact, name, model_version)
     signer, private = _signer(key, certificate)
     chain = () if certificate is None else _chain(certificate, signer)
     how = Serialisation(Hash(kind), shard_size)
     with hashing(Console(stderr=True), lambda: bytes_of(artifact, (out,))) as advance:
         measured = measure_artifact(artifact, how, leave_out=(out,), advance=advance)
-    bundle = sign_model(measured, signer, name=artifact.resolve().name, chain=chain)
+    bundle = sign_model(measured, signer, name=subject, chain=chain)
     try:
         out.write_bytes(bundle)
     except OSError as error:
@@ -73,6 +83,16 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
         ) from None
     _say(artifact, out, signer, private, chain)
     return Exit.DONE
+
+
+def _subject(artifact: Path, name: str | None, version: str | None) -> str:
+    if name is None and version is None:
+        return artifact.resolve().name
+    if not name or not version:
+        raise UsageError(
+            "A signature names a model by its name and its version", cure="Give both, or none."
+        )
+    return Claimed(name, version).subject
 
 
 def _signer(key: str | None, certificate: Path | None) -> tuple[Signer, str]:

@@ -1,26 +1,29 @@
 """Verify a record's folder, or an artifact's signature, offline."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 
+from auditor.cli.believing import Asides, read_trust, standing_here, verify_by
 from auditor.cli.exits import Exit
 from auditor.cli.showing import show_steps
 from auditor.cli.timing import clock_options, clocks_of, right_now
-from auditor.cli.trusting import TrustOptions, trust_options
+from auditor.cli.trusting import TrustOptions, read_document, trust_options
 from auditor.cli.watching import hashing
 from auditor.domain.steps import Step, all_hold
 from auditor.errors import UsageError
 from auditor.folders import RecordFolder
 from auditor.signatures.clocks import Clocks
+from auditor.signatures.trust import Moment
 from auditor.signing.artifacts import bytes_of
+from auditor.signing.ruled import verify_by_policy
 from auditor.signing.verification import verify_artifact
 from auditor.timestamping import SUFFIX, look_at_signature
-from auditor.verifying import verify_folder
-from auditor.wiring import verifier
+from auditor.trustfiles import load_trust_policy
+from auditor.trusting.asking import Presented, When
 
 
 @click.command("verify")
@@ -57,11 +60,12 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
 ) -> int:
     """Verify the record in the folder PATH, or the artifact PATH against its --signature.
 
-    Say whom to trust: a --key (the only way for a record); or --roots with --identity, for
-    certificates; or --trusted-root with --identity and --issuer, for keyless signatures of
-    Sigstore. With --tsa-roots the signature must have been there at a proven time, which is when
-    certificates have to be valid. Needs nothing but the files. Exit code: 0
-    when every step holds, 1 when one fails.
+    Say whom to trust: a --key or a --trust policy (the only ways for a record); or --roots with
+    --identity, for certificates; or --trusted-root with --identity and --issuer, for keyless
+    signatures of Sigstore. A trust policy judges an artifact as the --model and --version given.
+    With --tsa-roots the signature must have been there at a proven time, which is when keys and
+    certificates have to be valid. Needs nothing but the files. Exit code: 0 when every step holds,
+    1 when one fails.
     """
     trust = TrustOptions(**options)
     clocks = clocks_of(tsa_roots, tsa_policy)
@@ -86,17 +90,58 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
 def _artifact(
     path: Path, signature: Path, trust: TrustOptions, clocks: Clocks | None, timestamp: Path | None
 ) -> tuple[Step, ...]:
-    question, timed = trust.question(), list[Step]()
+    if trust.trust is not None:
+        return _by_policy(path, signature, trust, trust.trust, clocks, timestamp)
+    question, timed = trust.question(), _Timed()
     if clocks is not None:
-        if trust.at is not None:
-            raise UsageError("two times are given", cure="Leave --at out, or --tsa-roots.")
-        beside = timestamp or signature.with_name(signature.name + SUFFIX)
+        _refuse_two_times(trust)
         clocks = replace(clocks, revoked=question.trusted.revoked)
-        step, moment = look_at_signature(signature, beside, clocks, right_now())
-        timed.append(step)
-        question = replace(question, moment=moment or question.moment, beside=(beside,))
+        timed = _timed(signature, clocks, timestamp)
+        moment = timed.moment or question.moment
+        question = replace(question, moment=moment, beside=timed.beside)
     with hashing(Console(stderr=True), lambda: bytes_of(path, (signature,))) as advance:
-        return (*timed, *verify_artifact(path, signature, question, advance))
+        return (*timed.steps, *verify_artifact(path, signature, question, advance))
+
+
+def _by_policy(  # noqa: PLR0913, PLR0917 -- what the command was given
+    path: Path,
+    signature: Path,
+    trust: TrustOptions,
+    policy_file: Path,
+    clocks: Clocks | None,
+    timestamp: Path | None,
+) -> tuple[Step, ...]:
+    policy = load_trust_policy(policy_file).policy
+    asked, timed = trust.asked(policy), _Timed()
+    if clocks is not None:
+        _refuse_two_times(trust)
+        timed = _timed(signature, replace(clocks, revoked=policy.revoked), timestamp)
+        asked = replace(asked, when=When(right_now().at, timed.moment))
+    papers = tuple(read_document(item) for item in trust.documents)
+    presented = Presented(None, papers, standing=standing_here(policy))
+    with hashing(Console(stderr=True), lambda: bytes_of(path, (signature,))) as advance:
+        found = verify_by_policy(path, (signature, *timed.beside), asked, presented, advance)
+    return (*timed.steps, *found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Timed:
+    """What the timestamps of a signature say, and the file in which they lie."""
+
+    steps: tuple[Step, ...] = ()
+    moment: Moment | None = None
+    beside: tuple[Path, ...] = ()
+
+
+def _timed(signature: Path, clocks: Clocks, timestamp: Path | None) -> _Timed:
+    beside = timestamp or signature.with_name(signature.name + SUFFIX)
+    step, moment = look_at_signature(signature, beside, clocks, right_now())
+    return _Timed((step,), moment, (beside,))
+
+
+def _refuse_two_times(trust: TrustOptions) -> None:
+    if trust.at is not None:
+        raise UsageError("two times are given", cure="Leave --at out, or --tsa-roots.")
 
 
 def _record(
@@ -110,14 +155,19 @@ def _record(
         raise UsageError(
             "a witness's key says nothing without the ledger's", cure="Give --ledger-key too."
         )
-    if trust.key is None or not trust.key_alone:
+    if not trust.alone or (trust.key is None and trust.trust is None):
         raise UsageError(
-            "A record is verified by the key of its signer alone", cure="Give --key, and no more."
+            "A record is verified by the key of its signer, or by a trust policy, alone",
+            cure="Give --key or --trust, and no more.",
         )
     if not path.is_dir():
         raise UsageError(
             f"{path} is not a record's folder",
             cure="Name the folder that `auditor audit` wrote, or give --signature for an artifact.",
         )
-    known = verifier(trust.key, ledger_key, witness_keys)
-    return verify_folder(RecordFolder(path), replace(known, clocks=clocks, now=right_now()))
+    return verify_by(
+        RecordFolder(path),
+        trust.key,
+        read_trust(trust.trust),
+        Asides(ledger_key, witness_keys, clocks),
+    )

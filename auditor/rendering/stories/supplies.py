@@ -1,4 +1,4 @@
-"""What was found in the artifact, and what the documents that came with it say of its inputs."""
+"""What was found in the artifact, who signed it, and what documents say of its inputs."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
@@ -8,12 +8,12 @@ from auditor.domain.readings import Measurement
 from auditor.rendering.numbers import count, scalar
 from auditor.rendering.stories.story import Cure, Part, Scene, number_of
 
-LINEAGE, ARTIFACT = "provenance.lineage", "provenance.artifact"
+LINEAGE, ARTIFACT, SIGNATURE = "provenance.lineage", "provenance.artifact", "provenance.signature"
 MOST_TOLD = 10
 Words: TypeAlias = "Callable[[Scene, Measurement], Iterator[str]]"
 STANDINGS = {
     "verified": "under a signature that holds",
-    "refused": "under a signature that does not hold with model.key",
+    "refused": "under a signature that does not hold for anybody whom the audit trusts",
     "not_verified": "under a signature that nobody could verify",
     "unsigned": "unsigned",
 }
@@ -30,6 +30,11 @@ def tell_artifact(scene: Scene) -> tuple[Sequence[Part], Sequence[Cure]]:
     return _tell(scene, "What was found", _found)
 
 
+def tell_signature(scene: Scene) -> tuple[Sequence[Part], Sequence[Cure]]:
+    """Tell by which trust policy the signature was judged, and what stands against it."""
+    return _tell(scene, "What was said of the signature", _signature)
+
+
 def _tell(scene: Scene, name: str, words: Words) -> tuple[Sequence[Part], Sequence[Cure]]:
     for place in scene.finding.readings:
         m = scene.inputs.record.readings[place]
@@ -44,6 +49,18 @@ def _found(_: Scene, m: Measurement) -> Iterator[str]:
     listed = _entries(m.details.get("found"))
     for item in listed[:MOST_TOLD]:
         yield f"{_text(item, 'code')}: {_text(item, 'where')}: {_text(item, 'what')}."
+    yield from _rest(len(listed))
+
+
+def _signature(_: Scene, m: Measurement) -> Iterator[str]:
+    trust = m.details.get("trust")
+    if isinstance(trust, Mapping):
+        named = f"{_text(trust, 'name')} {_text(trust, 'version')}"
+        rule = _text(trust, "rule") or "none of its rules is for this model"
+        yield f"Judged by the trust policy {named} ({_words(trust, 'standing')} here): {rule}."
+    listed = _entries(m.details.get("findings"))
+    for item in listed[:MOST_TOLD]:
+        yield f"{_text(item, 'code')}: {_text(item, 'text')}."
     yield from _rest(len(listed))
 
 

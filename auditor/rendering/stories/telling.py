@@ -12,7 +12,14 @@ from auditor.rendering.stories.conclusions import FAMILIES, tell_conclusion
 from auditor.rendering.stories.flips import PARITY, tell_parity
 from auditor.rendering.stories.overflow import SATURATION, tell_saturation
 from auditor.rendering.stories.story import Cure, Part, Scene, Story, Tell
-from auditor.rendering.stories.supplies import ARTIFACT, LINEAGE, tell_artifact, tell_lineage
+from auditor.rendering.stories.supplies import (
+    ARTIFACT,
+    LINEAGE,
+    SIGNATURE,
+    tell_artifact,
+    tell_lineage,
+    tell_signature,
+)
 from auditor.rendering.stories.variants import VARIANT, tell_variant
 from auditor.rendering.texts import plain_words
 
@@ -24,6 +31,7 @@ TELLERS: Mapping[str, Tell] = MappingProxyType(
         VARIANT: tell_variant,
         LINEAGE: tell_lineage,
         ARTIFACT: tell_artifact,
+        SIGNATURE: tell_signature,
     }
 )
 DECIDED = frozenset({Outcome.PASSED, Outcome.FAILED, Outcome.UNKNOWN, Outcome.WITHSTOOD})

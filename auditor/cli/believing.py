@@ -1,0 +1,115 @@
+"""Verify a record's folder by a key, or by whom a trust policy lets audit."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from auditor.accepting import signature_seen, standing_in
+from auditor.cli.timing import right_now
+from auditor.domain.artifacts import digest_files
+from auditor.domain.record_json import read_record
+from auditor.domain.steps import Step
+from auditor.domain.trust import Standing
+from auditor.errors import UsageError
+from auditor.folders import BUNDLE, RECORD, RecordFolder
+from auditor.settings import Settings
+from auditor.signatures.clocks import Clocks
+from auditor.signatures.keyless import verify_keyless
+from auditor.signatures.objections import Code, Grade
+from auditor.store.store import Store
+from auditor.timestamping import look_at_time
+from auditor.trustfiles import load_trust_policy
+from auditor.trusting.asking import Asked, When
+from auditor.trusting.auditors import Vouched, auditor_of
+from auditor.trusting.evidence import read_measured, read_presented
+from auditor.trusting.judging import judge
+from auditor.trusting.policies import Claimed, TrustPolicy
+from auditor.verifying import Verifier, verify_folder
+from auditor.wiring import verifier
+
+
+@dataclass(frozen=True, slots=True)
+class Asides:
+    """Whom to believe besides the signer: a ledger's key, its witnesses' keys, and clocks."""
+
+    ledger: Path | None = None
+    witnesses: tuple[Path, ...] = ()
+    clocks: Clocks | None = None
+
+    def verifier(self, key: Path | bytes) -> Verifier:
+        """Return what verifying needs with a public key."""
+        found = verifier(key, self.ledger, self.witnesses)
+        return replace(found, clocks=self.clocks, now=right_now())
+
+
+def verify_by(
+    folder: RecordFolder, key: Path | None, policy: TrustPolicy | None, asides: Asides = Asides()
+) -> tuple[Step, ...]:
+    """Verify a record's folder by a key, or by the auditor of a trust policy who signed it.
+
+    Raises ``UsageError`` unless just one of them is given.
+    """
+    if policy is None and key is not None:
+        return verify_folder(folder, asides.verifier(key))
+    if policy is None or key is not None:
+        raise UsageError(
+            "It must be clear whose records to believe", cure="Give --key or --trust, one of them."
+        )
+    clocks = None if asides.clocks is None else replace(asides.clocks, revoked=policy.revoked)
+    stamped = look_at_time(folder, clocks, right_now())[1]
+    when = When(right_now().at, stamped)
+    found = auditor_of(policy, folder.read(BUNDLE), when, standing=standing_here(policy))
+    step = _trust(policy, found)
+    if found.auditor is None:
+        return (step,)
+    checker = replace(asides, clocks=clocks).verifier(found.auditor.key.pem)
+    return (step, *verify_folder(folder, replace(checker, highest=found.auditor.highest)))
+
+
+def read_trust(path: Path | None) -> TrustPolicy | None:
+    """Return the trust policy that an option names. Raises ``TrustPolicyError``."""
+    return None if path is None else load_trust_policy(path).policy
+
+
+def signer_by(folder: RecordFolder, policy: TrustPolicy | None) -> tuple[Step, ...]:
+    """Judge by a trust policy, and now, the signature that a record's audit saw of its artifact.
+
+    So a key that was revoked since, or that only the audit file named, opens no gate. A policy
+    without rules says nothing of models. The record must have been verified before.
+    """
+    if policy is None or not policy.rules:
+        return ()
+    record = read_record(folder.read(RECORD))
+    seen = signature_seen(record, folder.evidence)
+    if not seen:
+        mistake = f"{Code.UNSIGNED}: the record's audit did not look at the artifact's signature"
+        return (Step.of("signer", [mistake], ""),)
+    request = record.request
+    claimed = Claimed(request.name, request.version, request.tags)
+    asked = Asked(policy, claimed, When(right_now().at), verify_keyless)
+    presented = replace(read_presented(seen), standing=standing_here(policy))
+    files, measured = read_measured(seen)
+    found = judge(asked, presented, measured, files)
+    mistakes = [f"{it.code}: {it.text}" for it in found.objections if it.grade is Grade.ERROR]
+    if request.artifact is None or digest_files(files) != request.artifact.digest:
+        mistakes.append(f"{Code.CONTRADICTION}: the audit saw a signature over other files")
+    detail = f"{policy} lets {found.identity} sign {claimed.subject}"
+    return (Step.of("signer", mistakes, detail),)
+
+
+def standing_here(policy: TrustPolicy) -> Standing:
+    """Return how a trust policy stands to those accepted on this machine; nothing is made there."""
+    settings = Settings.from_environment()
+    if settings.begun is None:
+        return Standing.UNKNOWN
+    store = Store.open(settings.database, settings.blobs)
+    try:
+        return standing_in(store, policy)
+    finally:
+        store.close()
+
+
+def _trust(policy: TrustPolicy, found: Vouched) -> Step:
+    doubts = [f"{it.code}: {it.text}" for it in found.objections if it.grade is Grade.WARNING]
+    who = found.auditor
+    said = "" if who is None else f"{policy}: {who.name} may claim {who.highest.name}"
+    return Step.of("trust", found.mistakes, "; ".join([said, *doubts]))

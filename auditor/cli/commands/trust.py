@@ -1,0 +1,116 @@
+"""Sign, show, lint and accept trust policies: who may sign models, and who may audit them."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from auditor.accepting import accept
+from auditor.cli.believing import standing_here
+from auditor.cli.exits import Exit
+from auditor.cli.showing import show_made, show_rows, show_steps
+from auditor.domain.canonical import canonical
+from auditor.domain.steps import all_hold
+from auditor.errors import UsageError
+from auditor.settings import Settings
+from auditor.signing.keys import load_public_key, load_signer
+from auditor.signing.verification import read_signature
+from auditor.trustfiles import load_trust_policy
+from auditor.trusting.policies import TrustPolicy
+from auditor.trusting.remarks import remarks
+from auditor.trusting.sealing import sign_trust_policy
+from auditor.wiring import now, workplace
+
+SIGNATURE = ".sig"
+_FILE = click.Path(path_type=Path)
+
+
+@click.group("trust")
+def command() -> None:
+    """Sign, show, lint and accept trust policies: who may sign models, and who may audit them."""
+
+
+@command.command("sign")
+@click.argument("policy", type=_FILE)
+@click.option("--key", type=_FILE, required=True, help="The owner's private key.")
+@click.option("--out", type=_FILE, help="The signature file; default: POLICY with .sig.")
+def sign(policy: Path, key: Path, out: Path | None) -> int:
+    """Sign POLICY with its owner's key, which signs nothing else."""
+    read = load_trust_policy(policy).policy
+    signer, target = load_signer(key), out or policy.with_suffix(SIGNATURE)
+    bundle = sign_trust_policy(read, signer)
+    try:
+        target.write_bytes(bundle)
+    except OSError as error:
+        raise UsageError(
+            f"{target} cannot be written: {error.strerror}", cure="Name another file with --out."
+        ) from None
+    click.echo(f"Signed {read} ({read.digest}) as {signer.identity} into {target}")
+    return Exit.DONE
+
+
+@command.command("accept")
+@click.argument("policy", type=_FILE)
+@click.option("--key", type=_FILE, help="The owner's public key; pinned at the first version.")
+@click.option("--signature", type=_FILE, help="Its signature; default: POLICY with .sig.")
+def accept_policy(policy: Path, key: Path | None, signature: Path | None) -> int:
+    """Accept POLICY on this machine, and enter it in the ledger.
+
+    Its owner's key is pinned at the first version. A later one must be signed by the same key, or
+    by the one that the last version names as next_owner, and have a higher number. Exit code: 0
+    accepted, 1 refused.
+    """
+    read = load_trust_policy(policy).policy
+    bundle = read_signature(signature or policy.with_suffix(SIGNATURE))
+    owner = None if key is None else load_public_key(key).pem
+    with workplace(Settings.from_environment()) as place:
+        show_made(Console(), place.made_keys)
+        steps = accept(place.store, read, bundle, owner, now())
+    show_steps(Console(), steps)
+    return Exit.DONE if all_hold(steps) else Exit.FAILED
+
+
+@command.command("show")
+@click.argument("policy", type=_FILE)
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+def show(policy: Path, form: str) -> int:
+    """Show whom POLICY trusts, and how it stands to what was accepted here.
+
+    With --format json the canonical document, whose digest counts.
+    """
+    read = load_trust_policy(policy).policy
+    if form == "json":
+        click.echo(canonical(read.document).decode())
+        return Exit.DONE
+    console = Console()
+    console.print(f"{read} of {read.owner}, until {read.expires:%Y-%m-%dT%H:%M:%SZ}", markup=False)
+    console.print(f"{read.digest}, {standing_here(read).value} here", highlight=False, markup=False)
+    show_rows(console, ("models", "versions", "who may sign", "what else"), _rules(read))
+    if read.auditors:
+        rows = [(it.name, ", ".join(sorted(it.roles)), it.highest.name) for it in read.auditors]
+        show_rows(console, ("auditor", "roles", "highest"), rows)
+    return Exit.DONE
+
+
+@command.command("lint")
+@click.argument("policies", nargs=-1, required=True, type=_FILE)
+def lint(policies: tuple[Path, ...]) -> int:
+    """Say what is wrong or doubtful in POLICIES. Exit code: 0, or 2 where one cannot be used."""
+    for path in policies:
+        found = tuple(remarks(load_trust_policy(path).policy, datetime.now(UTC)))
+        for remark in found or ("nothing to remark",):
+            click.echo(f"{path}: {remark}")
+    return Exit.DONE
+
+
+def _rules(policy: TrustPolicy) -> list[tuple[str, ...]]:
+    return [
+        (
+            ", ".join(rule.models),
+            ", ".join(rule.versions),
+            ", ".join(str(signer) for signer in rule.signature.any_of),
+            "; ".join(rule.asks),
+        )
+        for rule in policy.rules
+    ]

@@ -1,0 +1,61 @@
+"""What a trust policy is asked: about which model, when, and what stands beside it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from auditor.domain.trust import Binding, Standing
+from auditor.signatures.opening import VerifyKeyless
+from auditor.signatures.trust import Moment
+from auditor.trusting.policies import Claimed, ModelRule, TrustPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """The time of looking, and ``stamped``, where a trusted clock vouches for it (RFC 3161), the
+    time of signing. Without that, what a key or a certificate signed counts as signed now.
+    """
+
+    looked: datetime
+    stamped: Moment | None = None
+
+    @property
+    def moment(self) -> Moment:
+        """When keys and certificates must have been valid."""
+        return self.stamped or Moment(self.looked)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A trust policy, the model that it is asked about, and when; ``None`` means that nobody says.
+
+    ``keyless`` is how signatures without a lasting key are verified.
+    """
+
+    policy: TrustPolicy
+    claimed: Claimed
+    when: When | None
+    keyless: VerifyKeyless | None = None
+
+    @property
+    def rule(self) -> ModelRule | None:
+        """The rule for the model."""
+        return self.policy.rule_for(self.claimed)
+
+    @property
+    def moment(self) -> Moment | None:
+        """When keys and certificates must have been valid."""
+        return None if self.when is None else self.when.moment
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """What stands beside a model: its signature, and the bytes of documents that may attest it.
+
+    ``bindings`` contradict its name and version; ``standing`` is that of the trust policy.
+    """
+
+    bundle: bytes | None
+    papers: Sequence[bytes] = ()
+    bindings: Sequence[Binding] = ()
+    standing: Standing = Standing.UNKNOWN

@@ -1,0 +1,189 @@
+"""A trust policy: who may sign which models, which auditors are believed, and up to when."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from auditor.domain.canonical import JsonObject, canonical, digest
+from auditor.domain.policies import Assurance
+from auditor.domain.trust import TrustRef
+from auditor.signatures.claims import PREDICATE
+from auditor.signatures.profiles import Profile
+from auditor.signatures.serialisations import Hash
+from auditor.signatures.trust import Identity, Trusted, TrustedKey
+from auditor.trusting.globs import matches
+
+
+class Role(StrEnum):
+    """What an auditor's key may sign. A key has the roles that the policy gives it, and no more."""
+
+    RECORD = "record"
+    WAIVER = "waiver"
+    APPROVAL = "approval"
+    CHALLENGE = "challenge"
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What is said of a model by whoever hands it over; nothing of it is proven."""
+
+    name: str
+    version: str
+    tags: tuple[str, ...] = ()
+
+    @property
+    def subject(self) -> str:
+        """The name under which a signature speaks of just this version."""
+        return f"{self.name}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """An authority: its certificates as PEM, or the JSON text of a pinned Sigstore trust root."""
+
+    pem: bytes | None = None
+    trusted_root: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignerRef:
+    """One who may sign: a key of the policy, or an identity under a root of it, by their names."""
+
+    key: str | None = None
+    root: str | None = None
+    identity: Identity | None = None
+
+    def __str__(self) -> str:
+        """Name the signer as people read it."""
+        if self.identity is None:
+            return f"the key {self.key}"
+        issuer = "" if self.identity.issuer is None else f" of {self.identity.issuer}"
+        return f"{self.identity.name}{issuer} under {self.root}"
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """A statement of one predicate type that must be there, signed by one of these."""
+
+    predicate: str
+    any_of: tuple[SignerRef, ...]
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRule:
+    """What is asked of the signatures of some models. For each model there is one rule at most.
+
+    ``versions`` and ``tags`` narrow it: a model of these names with another version, or without
+    one of the tags, has no rule. ``min_version`` is the floor below which nothing is trusted any
+    more; ``signed_name`` asks that the signature itself names the model and its version.
+    """
+
+    place: int
+    models: tuple[str, ...]
+    versions: tuple[str, ...] = ("*",)
+    tags: tuple[str, ...] = ()
+    require: tuple[Requirement, ...] = ()
+    profile: Profile = Profile.STRICT
+    hashes: frozenset[Hash] = frozenset(Hash)
+    unsigned: frozenset[str] = frozenset()
+    timestamp: bool = False
+    max_age: timedelta | None = None
+    min_version: str | None = None
+    signed_name: bool = False
+
+    def speaks_of(self, claimed: Claimed) -> bool:
+        """Whether this is the rule for a model."""
+        return (
+            any(matches(pattern, claimed.name) for pattern in self.models)
+            and any(matches(pattern, claimed.version) for pattern in self.versions)
+            and (not self.tags or bool(set(self.tags) & set(claimed.tags)))
+        )
+
+    @property
+    def signature(self) -> Requirement:
+        """Who may sign the model itself."""
+        return next(item for item in self.require if item.predicate == PREDICATE)
+
+    @property
+    def beside(self) -> tuple[Requirement, ...]:
+        """What else must have been signed."""
+        return tuple(item for item in self.require if item.predicate != PREDICATE)
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """What is asked beyond a signature that holds, in words."""
+        said = {
+            "a trusted time": self.timestamp or self.max_age is not None,
+            f"version {self.min_version} or later": self.min_version is not None,
+            "the model's name in the signature": self.signed_name,
+        }
+        beside = [item.predicate for item in self.beside if not item.optional]
+        return (*(words for words, holds in said.items() if holds), *beside)
+
+    def __str__(self) -> str:
+        """Name the rule as messages do."""
+        return f"rules[{self.place}] ({', '.join(self.models)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Auditor:
+    """A key that may sign for audits, and the highest assurance that its records may claim."""
+
+    name: str
+    key: TrustedKey
+    roles: frozenset[Role]
+    highest: Assurance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustPolicy:
+    """All that a trust policy says. ``document`` is what is digested and signed: the policy as
+    written, with the content of every file that it names in the name's place. ``next_owner`` is the
+    public key, as PEM, that may sign the next version too.
+    """
+
+    name: str
+    version: int
+    owner: str
+    expires: datetime
+    roots: Mapping[str, Root] = field(default_factory=dict)
+    keys: Mapping[str, TrustedKey] = field(default_factory=dict)
+    revoked: Mapping[str, datetime | None] = field(default_factory=dict)
+    rules: tuple[ModelRule, ...] = ()
+    auditors: tuple[Auditor, ...] = ()
+    bind_versions: bool = False
+    next_owner: bytes | None = None
+    document: JsonObject
+
+    @property
+    def digest(self) -> str:
+        """Digest of the canonical document."""
+        return digest(canonical(self.document))
+
+    @property
+    def ref(self) -> TrustRef:
+        """Name, version and digest."""
+        return TrustRef(self.name, self.version, self.digest)
+
+    def rule_for(self, claimed: Claimed) -> ModelRule | None:
+        """Return the one rule for a model."""
+        return next((item for item in self.rules if item.speaks_of(claimed)), None)
+
+    def trusted(self, signer: SignerRef, rule: ModelRule) -> Trusted:
+        """Return one signer as the value that verifiers take."""
+        root = Root() if signer.root is None else self.roots[signer.root]
+        return Trusted(
+            keys=() if signer.key is None else (self.keys[signer.key],),
+            roots=() if root.pem is None else (root.pem,),
+            trusted_root=root.trusted_root,
+            identities=() if signer.identity is None else (signer.identity,),
+            revoked=self.revoked,
+            unsigned=rule.unsigned,
+            hashes=rule.hashes,
+        )
+
+    def __str__(self) -> str:
+        """Name the policy as messages do."""
+        return f"{self.name} {self.version}"

@@ -1,0 +1,60 @@
+"""Patterns of names, what two of them have in common, and the order of versions."""
+
+from fnmatch import fnmatchcase
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from auditor.trusting.globs import common, matches
+from auditor.trusting.versions import order_of
+
+PATTERNS = st.text("ab*?", max_size=7)
+TEXTS = st.text("ab", max_size=7)
+
+
+@given(PATTERNS, TEXTS)
+def test_a_pattern_matches_what_the_shell_says(pattern: str, text: str) -> None:
+    assert matches(pattern, text) is fnmatchcase(text, pattern)
+
+
+@given(PATTERNS, PATTERNS, TEXTS)
+def test_what_two_patterns_have_in_common_is_found_and_matches_both(
+    left: str, right: str, text: str
+) -> None:
+    found = common(left, right)
+    if found is None:
+        assert not (matches(left, text) and matches(right, text))
+    else:
+        assert matches(left, found)
+        assert matches(right, found)
+
+
+def test_many_stars_take_no_long_time() -> None:
+    assert not matches("*a" * 60 + "b", "a" * 200)
+    assert common("*a" * 60 + "b", "*a" * 60 + "c") is None
+
+
+IN_ORDER = ("0.9", "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0",
+            "1.0.1", "1.2", "1.10", "2026.11")  # fmt: skip
+
+
+def test_versions_stand_in_their_order() -> None:
+    orders = [order_of(version) for version in IN_ORDER]
+    assert None not in orders
+    assert orders == sorted(orders, key=lambda item: item or ((), False, ()))
+    assert len(set(orders)) == len(orders)
+
+
+@pytest.mark.parametrize(("one", "other"), [("1.2", "1.2.0"), ("v3", "3"), ("1.0+a", "1.0+b")])
+def test_versions_that_say_the_same_are_equal(one: str, other: str) -> None:
+    assert order_of(one) == order_of(other) is not None
+
+
+@pytest.mark.parametrize(
+    "version",
+    ["", "newest", "1.", "1..2", "-1", "1.0-", "1 ", "1-" + "9" * 5000, "\u0661.\u0662"],
+    ids=["empty", "word", "dot", "dots", "sign", "hyphen", "space", "endless", "arabic"],
+)
+def test_other_texts_have_no_place_in_the_order(version: str) -> None:
+    assert order_of(version) is None
