@@ -1,13 +1,14 @@
 """One transaction on the store: what may be written, and what may be asked."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from auditor.domain.canonical import canonical, digest
-from auditor.domain.lineage import Edge
+from auditor.domain.lineage import Activity, Edge, Entity
+from auditor.domain.provenance import provenance_of
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
@@ -17,10 +18,15 @@ from auditor.ledgers.occasions import cosignature_kept, record_kept, registratio
 from auditor.store.adopting import adopted
 from auditor.store.ledger_tables import LedgerCosignatureRow, LedgerOpeningRow
 from auditor.store.ledger_writing import Pending
-from auditor.store.lineage import ancestors_of, descendants_of
+from auditor.store.lineage import (
+    ancestors_of,
+    descendants_of,
+    described,
+    entities_like,
+    keep_lineage,
+)
 from auditor.store.tables import (
     Base,
-    LineageRow,
     RecordRow,
     RecordTargetRow,
     RegistrationRow,
@@ -108,7 +114,8 @@ class UnitOfWork:
             )
         row = record_row(record, bundle)
         self._add(row)
-        self._add(*target_rows(record, row.digest), *lineage_rows(record, row.digest))
+        self._add(*target_rows(record, row.digest))
+        keep_lineage(self._session.connection(), row.digest, provenance_of(record, digest(bundle)))
         self.append(record_kept(record, bundle))
 
     def find_record(self, record_id: str) -> StoredRecord | None:
@@ -136,13 +143,21 @@ class UnitOfWork:
         )
         return tuple(_stored(row) for row in self._session.scalars(asked))
 
-    def ancestors(self, of: str) -> tuple[Edge, ...]:
-        """Return, in order, every edge on a way from the digest ``of`` to what it came from."""
-        return ancestors_of(self._session, of)
+    def ancestors(self, *of: str) -> tuple[Edge, ...]:
+        """Return, in order, every edge on a way from the nodes ``of`` to what they came from."""
+        return ancestors_of(self._session, *of)
 
-    def descendants(self, of: str) -> tuple[Edge, ...]:
-        """Return, in order, every edge on a way to the digest ``of`` from what came of it."""
-        return descendants_of(self._session, of)
+    def descendants(self, *of: str) -> tuple[Edge, ...]:
+        """Return, in order, every edge on a way to the nodes ``of`` from what came of them."""
+        return descendants_of(self._session, *of)
+
+    def entities_like(self, start: str) -> tuple[Entity, ...]:
+        """Return, in order, the entities whose digest begins with the text ``start``."""
+        return entities_like(self._session, start)
+
+    def described(self, names: Sequence[str]) -> tuple[tuple[Entity, ...], tuple[Activity, ...]]:
+        """Return the entities and activities of some nodes, as far as any are known."""
+        return described(self._session, names)
 
     def _row(self, record_id: str) -> RecordRow | None:
         return self._session.scalar(select(RecordRow).where(RecordRow.id == record_id))
@@ -180,18 +195,6 @@ def target_rows(record: AuditRecord, record_digest: str) -> Iterator[RecordTarge
         fingerprint = record.fingerprints.get(target.name)
         identity = None if fingerprint is None else fingerprint.identity
         yield RecordTargetRow(record_digest=record_digest, target=target.name, identity=identity)
-
-
-def lineage_rows(record: AuditRecord, record_digest: str) -> Iterator[LineageRow]:
-    """Return the rows of a record's lineage, in order."""
-    for edge in sorted(set(record.lineage)):
-        yield LineageRow(
-            source=edge.source,
-            relation=edge.relation,
-            destination=edge.destination,
-            role=edge.role,
-            record_digest=record_digest,
-        )
 
 
 def _stored(row: RecordRow) -> StoredRecord:
