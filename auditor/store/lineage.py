@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 
-from sqlalchemy import Connection, Insert, select
+from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -14,7 +14,6 @@ from auditor.store.tables import Base
 
 Column = InstrumentedAttribute[str]
 Row = dict[str, str]
-_INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _AT_ONCE = 500
 
 
@@ -119,8 +118,13 @@ def _edges_on_ways(
 
 def _add(connection: Connection, table: type[Base], rows: Sequence[Row]) -> None:
     """Add rows; those that are there already stay, whoever else is adding them just now."""
-    make = _INSERT[connection.dialect.name]
-    added: Insert = make(table).on_conflict_do_nothing()
+    # Each database has its own INSERT of the name, and both spell the clause alike.
+    on_sqlite = connection.dialect.name == "sqlite"
+    added = (
+        sqlite.insert(table).on_conflict_do_nothing()
+        if on_sqlite
+        else postgresql.insert(table).on_conflict_do_nothing()
+    )
     if rows:
         connection.execute(added, rows)
 

@@ -96,11 +96,11 @@ def _differences(
     whole: bool,
 ) -> Iterator[str]:
     name = table.__tablename__
-    there = {row.id: row for row in session.scalars(select(table).order_by(table.id))}
+    rows = session.connection().execute(select(table.__table__)).mappings()
+    there = {str(row["id"]): dict(row) for row in rows}
     for key in sorted(set(stated) - set(there)):
         yield f"{name}: {key} is missing"
-    for key, row in there.items():
-        columns = {column.name: getattr(row, column.name) for column in table.__table__.columns}
+    for key, columns in sorted(there.items()):
         if key not in stated and whole:
             yield f"{name}: {key} was put in by hand"
         elif key in stated and columns not in stated[key]:
