@@ -75,9 +75,8 @@ class Provenance:
 
 def entity_id(kind: str, digest: str) -> str:
     """Return ``kind:`` and the hexadecimal digest; what is no SHA-256 keeps its own name."""
-    if SHA256.fullmatch(digest):
-        return f"{kind}:{digest.removeprefix('sha256:')}"
-    return digest if digest.startswith(f"{kind}:") else f"{kind}:{digest}"
+    bare = digest.removeprefix(f"{kind}:")
+    return f"{kind}:{bare.removeprefix('sha256:') if SHA256.fullmatch(bare) else bare}"
 
 
 def digest_edges(edges: Iterable[Edge]) -> str:

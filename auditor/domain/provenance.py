@@ -32,7 +32,7 @@ def provenance_of(record: AuditRecord, signature: str | None = None) -> Provenan
     run = _run(record)
     itself = Entity("record", record.digest, attrs=_said(record))
     edges = set(_typed(record, itself.id, run.id))
-    edges.add(Edge(itself.id, "wasGeneratedBy", run.id, "record"))
+    edges.add(Edge(itself.id, "wasGeneratedBy", run.id, run.kind))
     entities = {item.id: item for item in (*_named(record), itself)}
     whole, alone = _files(record)
     for owner, group in whole.items():
@@ -94,7 +94,7 @@ def _named(record: AuditRecord) -> Iterator[Entity]:
         kind = kind_of(edge.role)
         if kind != "record":
             attrs = about.get(_end(edge), {})
-            yield Entity(kind, edge.destination, attrs=attrs)
+            yield Entity(kind, edge.destination.removeprefix(f"{kind}:"), attrs=attrs)
 
 
 def _about(record: AuditRecord) -> Mapping[str, Mapping[str, Json]]:

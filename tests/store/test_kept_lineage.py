@@ -1,7 +1,7 @@
 """Lineage in the store: stated by records, walked both ways, on SQLite and on PostgreSQL."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -118,7 +118,7 @@ def test_an_edge_that_another_version_told_otherwise_is_held_to_the_leaf_alone(
 
 
 @pytest.fixture
-def before_lineage(sqlite_url: str, home: Path) -> Iterator[str]:
+def before_lineage(sqlite_url: str, home: Path) -> str:
     home.mkdir()
     engine = create_engine(sqlite_url)
     config = Config()
@@ -127,7 +127,7 @@ def before_lineage(sqlite_url: str, home: Path) -> Iterator[str]:
         config.attributes["connection"] = connection
         upgrade(config, "0002")
     engine.dispose()
-    yield sqlite_url
+    return sqlite_url
 
 
 def test_records_from_before_state_their_lineage_when_the_store_is_opened(

@@ -107,7 +107,7 @@ def name_of(trace: Trace, node: str) -> str:
     """Return what a node is called, or nothing where only its digest is known."""
     activity = trace.activities.get(node)
     if activity is not None:
-        return f"{activity.name} of {activity.ended}"
+        return f"ended {activity.ended}"
     entity = trace.entities.get(node)
     if entity is None:
         return ""
