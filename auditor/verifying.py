@@ -12,7 +12,17 @@ from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
 from auditor.errors import AuditorError
-from auditor.folders import BUNDLE, EVIDENCE, KNOWN, PROOF, RECORD, SIGNER, VERDICT, RecordFolder
+from auditor.folders import (
+    BUNDLE,
+    CHALLENGES,
+    EVIDENCE,
+    KNOWN,
+    PROOF,
+    RECORD,
+    SIGNER,
+    VERDICT,
+    RecordFolder,
+)
 from auditor.inclusion import inclusion
 from auditor.judging.context import context_of
 from auditor.judging.judge import ReadingsAt, judge
@@ -24,7 +34,7 @@ from auditor.rendering.schemas import validate_record
 from auditor.signatures.objections import Verification
 from auditor.signing.records import signed_files, verify_record, verify_statement
 
-SHOWN = KNOWN - {RECORD, BUNDLE, VERDICT, SIGNER, EVIDENCE, PROOF}
+SHOWN = KNOWN - {RECORD, BUNDLE, VERDICT, SIGNER, EVIDENCE, PROOF, CHALLENGES}
 """The files that show a record; their digests are signed with it."""
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from auditor.domain.canonical import digest
+from auditor.domain.challenges import Challenge
 from auditor.domain.provenance import provenance_of
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
@@ -46,6 +47,17 @@ def tells_of(event: Event, record: AuditRecord, bundle: bytes) -> bool:
     record, and entries from before there was lineage bind none.
     """
     return _without_lineage(event) == _without_lineage(record_kept(record, bundle))
+
+
+def challenge_kept(challenge: Challenge, bundle: bytes) -> Event:
+    """Return the event that a signed challenge to a record was kept."""
+    signed = digest(bundle)
+    subjects = {
+        "record": challenge.record,
+        "examples": challenge.examples,
+        LINEAGE: challenge.provenance(signed).digest,
+    }
+    return Event(EventType.CHALLENGE, signed, challenge.tried, subjects)
 
 
 def cosignature_kept(size: int, line: str, at: str) -> Event:

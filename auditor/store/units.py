@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from auditor.domain.canonical import canonical, digest
+from auditor.domain.challenges import Challenge
 from auditor.domain.lineage import Activity, Edge, Entity
 from auditor.domain.provenance import provenance_of
 from auditor.domain.record_json import read_record
@@ -14,8 +15,14 @@ from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
 from auditor.errors import StoreError
 from auditor.ledgers.events import Event
-from auditor.ledgers.occasions import cosignature_kept, record_kept, registration_of
+from auditor.ledgers.occasions import (
+    challenge_kept,
+    cosignature_kept,
+    record_kept,
+    registration_of,
+)
 from auditor.store.adopting import adopted
+from auditor.store.ledger_reading import challenges_kept
 from auditor.store.ledger_tables import LedgerCosignatureRow, LedgerOpeningRow
 from auditor.store.ledger_writing import Pending
 from auditor.store.lineage import (
@@ -117,6 +124,16 @@ class UnitOfWork:
         self._add(*target_rows(record, row.digest))
         keep_lineage(self._session.connection(), row.digest, provenance_of(record, digest(bundle)))
         self.append(record_kept(record, bundle))
+
+    def challenge(self, challenge: Challenge, bundle: bytes) -> None:
+        """Keep a signed challenge and its lineage for good."""
+        signed = digest(bundle)
+        keep_lineage(self._session.connection(), signed, challenge.provenance(signed))
+        self.append(challenge_kept(challenge, bundle), bundle)
+
+    def challenges_of(self, *records: str) -> tuple[bytes, ...]:
+        """Return the signed challenges of the records with these digests, the oldest first."""
+        return challenges_kept(self._session.connection(), records)
 
     def find_record(self, record_id: str) -> StoredRecord | None:
         """Return the record with that id. Raises ``StoreError`` when its bytes are damaged."""

@@ -8,11 +8,13 @@ from rich.console import Console
 
 from auditor.cli.exits import Exit
 from auditor.cli.showing import show_steps
+from auditor.contested import challenges_against, uncontested
 from auditor.domain.artifacts import digest_files
 from auditor.domain.record_json import read_record
 from auditor.domain.steps import all_hold
 from auditor.folders import RECORD, RecordFolder
 from auditor.gates import Question, ask, parse_age, read_probe
+from auditor.settings import Settings
 from auditor.signing.artifacts import digest_artifact
 from auditor.verifying import verify_folder
 from auditor.wiring import readers, verifier
@@ -26,6 +28,7 @@ from auditor.wiring import readers, verifier
 @click.option("--target", help="The target it will run on; default: all that were audited.")
 @click.option("--fingerprint", type=click.Path(path_type=Path), help="A probe of this target.")
 @click.option("--max-age", help="How old the record may be: 12h, 30d, 4w.")
+@click.option("--strict", is_flag=True, help="Shut at any challenge that holds.")
 def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     artifact: Path,
     policy: str,
@@ -34,19 +37,26 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     target: str | None,
     fingerprint: Path | None,
     max_age: str | None,
+    *,
+    strict: bool,
 ) -> int:
     """Open only for exactly these bytes, on this target, under exactly this policy.
 
-    Exit code: 0 opens the gate, 1 keeps it shut, 2 for input that cannot be used.
+    A challenge in the folder or in the store here that refutes the verdict keeps it shut. Exit
+    code: 0 opens the gate, 1 keeps it shut, 2 for input that cannot be used.
     """
     limit = None if max_age is None else parse_age(max_age)
     identity = None if fingerprint is None else read_probe(fingerprint)
     chosen = readers(Path.cwd()).load_policy(policy)
     digest = digest_files(digest_artifact(artifact))
     folder = RecordFolder(record)
-    steps = verify_folder(folder, verifier(key))
+    checker = verifier(key)
+    steps = verify_folder(folder, checker)
     if all_hold(steps):
         question = Question(digest, chosen, target, identity, limit, datetime.now(UTC))
-        steps = (*steps, *ask(read_record(folder.read(RECORD)), question))
+        found = read_record(folder.read(RECORD))
+        against = challenges_against(found, folder, Settings.from_environment().place)
+        contested = uncontested(found, against, checker.key, strict=strict)
+        steps = (*steps, *ask(found, question), contested)
     show_steps(Console(), steps)
     return Exit.DONE if all_hold(steps) else Exit.FAILED

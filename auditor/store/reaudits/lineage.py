@@ -14,6 +14,8 @@ from auditor.domain.record_json import read_record
 from auditor.errors import AuditorError
 from auditor.ledgers.events import EventType
 from auditor.ledgers.occasions import LINEAGE
+from auditor.signatures.challenges import open_challenge
+from auditor.store.ledger_tables import LedgerOpeningRow
 from auditor.store.lineage import Row, activity_columns, entity_columns
 from auditor.store.lineage_tables import ProvActivityRow, ProvEdgeRow, ProvEntityRow
 from auditor.store.reaudits.walking import Met, as_bytes
@@ -48,7 +50,7 @@ class Statement:
 
 def lineage_mistakes(session: Session, met: Sequence[Met]) -> Iterator[str]:
     """Name every edge, entity and activity that was changed, lost, or put in by hand."""
-    stated = dict(_of_records(session, met))
+    stated = {**dict(_of_records(session, met)), **dict(_of_challenges(session, met))}
     kept: dict[str, list[Edge]] = defaultdict(list)
     row = ProvEdgeRow
     asked = select(row.stated_by, row.source, row.relation, row.destination, row.role)
@@ -78,6 +80,20 @@ def _of_records(session: Session, met: Sequence[Met]) -> Iterator[tuple[str, Sta
         except AuditorError:
             stated = UNREADABLE  # the record itself is named by record_mistakes
         yield row.digest, Statement(f"record {row.id}", stated, told.get(row.digest))
+
+
+def _of_challenges(session: Session, met: Sequence[Met]) -> Iterator[tuple[str, Statement]]:
+    for item in met:
+        if item.event.type is not EventType.CHALLENGE:
+            continue
+        signed, bound = item.event.digest, item.event.subjects.get(LINEAGE)
+        row = LedgerOpeningRow
+        document = session.scalar(select(row.document).where(row.idx == item.index))
+        try:
+            stated = open_challenge(as_bytes(document)).provenance(signed)
+        except AuditorError:
+            stated = UNREADABLE
+        yield signed, Statement(f"the challenge of leaf {item.index}", stated, bound)
 
 
 def _rows(columns: Iterable[Row]) -> Mapping[str, list[Row]]:
