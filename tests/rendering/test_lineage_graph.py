@@ -1,4 +1,4 @@
-"""The lineage as a graph in the report: every thing is in it, nothing runs over, nothing is made up."""
+"""The lineage as a graph in the report: all is in it, nothing runs over, nothing is made up."""
 
 import re
 from dataclasses import replace

@@ -2,26 +2,32 @@
 
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from alembic.command import upgrade
 from alembic.config import Config
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledger_toys import LOG, failures, hands
 from sqlalchemy import create_engine, text
 
 from auditor.domain.canonical import digest
+from auditor.domain.challenges import Challenge, Outcome
 from auditor.domain.lineage import Activity, Edge, Entity, Provenance, entity_id
 from auditor.domain.provenance import provenance_of
 from auditor.domain.records import AuditRecord
 from auditor.ledgers.occasions import LINEAGE
 from auditor.shipped import shipped
+from auditor.signatures.challenges import open_challenge, sign_challenge
+from auditor.signatures.keys import KeySigner
 from auditor.store.lineage import keep_lineage
 from auditor.store.store import Store
 
 Make = Callable[..., AuditRecord]
+SIGNER = KeySigner(ec.derive_private_key(83, ec.SECP256R1()))
 NOW = "2026-01-01T00:00:00Z"
 DATA = entity_id("dataset", digest(b"data"))
 
@@ -183,3 +189,54 @@ def test_an_entity_has_its_own_place_in_each_kind() -> None:
     assert Entity("file", named).id != Entity("document", named).id
     assert Entity("key", "key:ab").id == "key:ab"
     assert Activity("audit", "aud-1", NOW, NOW).id == "audit:aud-1"
+
+
+CHALLENGE = Challenge(
+    record="", record_id="r-1", artifact=None, target="cpu", identity=digest(b"cpu"),
+    examples=digest(b"examples"), trials=(), disproved=(), moved=(), outcome=Outcome.REFUTED,
+    signer="key:sha256:" + "ab" * 32, tried=NOW,
+)  # fmt: skip
+
+
+@pytest.fixture
+def challenged(store: Store, make_record: Make) -> Store:
+    record = make_record()
+    signed = Store(store.engine, store.blobs, LOG)
+    keep(signed, record)
+    told = replace(CHALLENGE, record=record.digest)
+    with signed.unit_of_work() as work:
+        work.challenge(told, sign_challenge(told, SIGNER))
+    return signed
+
+
+def test_a_challenge_is_found_by_its_record_and_in_its_lineage(
+    challenged: Store, make_record: Make
+) -> None:
+    record = make_record()
+    with challenged.unit_of_work() as work:
+        (raw,) = work.challenges_of(record.digest)
+        assert work.challenges_of(digest(b"another")) == ()
+        up = {edge.relation for edge in work.ancestors(entity_id("record", record.digest))}
+    assert open_challenge(raw).record == record.digest
+    assert "wasInvalidatedBy" in up
+    assert failures(challenged) == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            "DELETE FROM prov_edges WHERE relation = 'wasInvalidatedBy'",
+            "prov_edges of the challenge of leaf 2: missing or changed: record:",
+        ),
+        ("UPDATE prov_edges SET role = 'x' WHERE role = 'trial'", "put in or changed by hand"),
+        ("DELETE FROM prov_entities WHERE kind = 'challenge'", "is missing"),
+        ("UPDATE ledger_openings SET document = 'x' WHERE idx = 2", "its document was changed"),
+        ("DELETE FROM ledger_openings WHERE idx = 2", "the opening of leaf 2"),
+    ],
+    ids=["edge", "role", "entity", "document", "opening"],
+)
+def test_a_challenge_cannot_be_taken_out_unseen(challenged: Store, change: str, words: str) -> None:
+    with hands(challenged.engine) as connection:
+        connection.execute(text(change))
+    assert words in failures(challenged)
