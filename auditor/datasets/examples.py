@@ -15,7 +15,8 @@ MOST = 10_000
 """Examples in one file: enough to show a point, and little enough to ask a slow target."""
 _CURE = (
     "Write numpy.savez(FILE, inputs=…, rows=…): inputs [n, …] as the model takes them, rows [n] "
-    "the ids of the evaluation rows that they start from, and labels [n] where you dispute none."
+    "the ids of the evaluation rows that they start from (their numbers from 1 where there are "
+    "no ids), or labels [n] of rows of your own."
 )
 
 
