@@ -1,6 +1,5 @@
 """Lineage in the store: stated by records, walked both ways, on SQLite and on PostgreSQL."""
 
-import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledger_toys import LOG, failures, hands
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, inspect, text
 
 from auditor.domain.canonical import digest
 from auditor.domain.challenges import Challenge, Outcome
@@ -23,6 +22,7 @@ from auditor.ledgers.occasions import LINEAGE
 from auditor.shipped import shipped
 from auditor.signatures.challenges import open_challenge, sign_challenge
 from auditor.signatures.keys import KeySigner
+from auditor.store.database import migrate
 from auditor.store.lineage import keep_lineage
 from auditor.store.store import Store
 
@@ -124,37 +124,41 @@ def test_an_edge_that_another_version_told_otherwise_is_held_to_the_leaf_alone(
 
 
 @pytest.fixture
-def before_lineage(sqlite_url: str, home: Path) -> str:
+def before_lineage(empty_url: str, home: Path) -> str:
     home.mkdir()
-    engine = create_engine(sqlite_url)
+    engine = create_engine(empty_url)
     config = Config()
     config.set_main_option("script_location", str(shipped("alembic")))
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         upgrade(config, "0002")
     engine.dispose()
-    return sqlite_url
+    return empty_url
 
 
-def test_records_from_before_state_their_lineage_when_the_store_is_opened(
+def test_records_from_before_state_their_lineage_when_the_store_is_migrated(
     before_lineage: str, home: Path, make_record: Make
 ) -> None:
     record = make_record()
     request = record.request
-    with sqlite3.connect(home / "auditor.db") as old:
-        body = record.canonical()
-        old.execute("INSERT INTO requests VALUES (?, '{}')", (request.digest,))
-        columns = (
-            record.digest, record.id, request.digest, None, "inconclusive", "A0", "digits-cnn",
-            "1.2.0", "sha256:x", request.policy.digest, NOW, NOW,
-        )  # fmt: skip
-        unreadable = ("sha256:old", "r-0", *columns[2:])
-        marks = ", ".join("?" * 14)
-        for row, raw in ((columns, body), (unreadable, b"{}")):
-            old.execute(f"INSERT INTO records VALUES ({marks})", (*row, raw, b"bundle"))  # noqa: S608
+    columns = {
+        "digest": record.digest, "id": record.id, "request": request.digest,
+        "policy": request.policy.digest, "now": NOW, "body": record.canonical(),
+        "bundle": b"bundle",
+    }  # fmt: skip
+    unreadable = {**columns, "digest": "sha256:old", "id": "r-0", "body": b"{}"}
+    engine = create_engine(before_lineage)
+    with engine.begin() as old:
+        old.execute(text("INSERT INTO requests VALUES (:request, '{}')"), columns)
+        kept = text(
+            "INSERT INTO records VALUES (:digest, :id, :request, NULL, 'fail', 'A0', 'm', '1', "
+            "'sha256:x', :policy, :now, :now, :body, :bundle)"
+        )
+        old.execute(kept, [columns, unreadable])
         edge = "INSERT INTO lineage VALUES (1, 'r-0', 'used', 'sha256:d', 'training', 'sha256:old')"
-        old.execute(edge)
-    old.close()
+        old.execute(text(edge))
+    engine.dispose()
+    migrate(before_lineage)
     store = Store.open(before_lineage, home / "blobs")
     told = provenance_of(record, digest(b"bundle"))
     found = rows(store, "prov_edges")
@@ -163,7 +167,7 @@ def test_records_from_before_state_their_lineage_when_the_store_is_opened(
     ]
     assert [item["source"] for item in found if item["stated_by"] == "sha256:old"] == ["r-0"]
     with store.engine.connect() as connection:
-        assert not connection.dialect.has_table(connection, "lineage")
+        assert "lineage" not in inspect(connection).get_table_names()
     store.close()
 
 
