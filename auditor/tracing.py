@@ -13,6 +13,7 @@ from auditor.domain.record_json import read_record
 from auditor.errors import AuditorError, UsageError
 from auditor.folders import BUNDLE, RECORD, RecordFolder
 from auditor.rendering.lineages.traces import Trace
+from auditor.signatures.challenges import open_challenge
 from auditor.store.units import UnitOfWork
 
 PREFIX = re.compile(r"(?:([a-z][a-z0-9-]*):)?([0-9a-f]{4,64})")
@@ -23,11 +24,19 @@ _CURE = "Name a record's folder or id, a file, or the first digits of a digest."
 
 
 def trace_folder(folder: RecordFolder) -> Trace:
-    """Return what the record in a folder rests on, without any store. Raises ``RecordError``."""
+    """Return what the record in a folder rests on, without any store.
+
+    Challenges that lie in the folder count too. Raises ``RecordError`` for what cannot be read.
+    """
     record = read_record(folder.read(RECORD))
-    stated = provenance_of(record, digest(folder.read(BUNDLE)))
-    root = entity_id("record", record.digest)
-    return Trace.of((root,), stated.edges, stated.entities, stated.activities)
+    told = [provenance_of(record, digest(folder.read(BUNDLE)))]
+    told += [open_challenge(raw).provenance(digest(raw)) for raw in folder.challenges().values()]
+    return Trace.of(
+        (entity_id("record", record.digest),),
+        [edge for item in told for edge in item.edges],
+        [entity for item in told for entity in item.entities],
+        [activity for item in told for activity in item.activities],
+    )
 
 
 def knows(work: UnitOfWork, folder: RecordFolder) -> bool:

@@ -148,6 +148,7 @@ def test_the_document_in_the_folder_shuts_the_gate_elsewhere_too(
     assert auditor("challenge", "out", "--examples", offered).code == 1
     monkeypatch.setenv("AUDITOR_HOME", str(passed / "elsewhere"))
     assert auditor(*GATE).code == 1
+    assert "REFUTED" in auditor("lineage", "out").said
     assert not (passed / "elsewhere").exists()
     for path in (passed / "out" / CHALLENGES).glob("*.json"):
         path.write_bytes(b"{}")

@@ -54,8 +54,10 @@ def _found(what: str, down: bool | None) -> Trace:  # noqa: FBT001 -- three answ
     with store_if_kept(Settings.from_environment().place) as store:
         if store is not None:
             with store.unit_of_work() as work:
-                if folder is None or down or knows(work, RecordFolder(folder)):
+                if folder is None or down:
                     return trace(work, what, down=down)
+                if knows(work, RecordFolder(folder)):
+                    return trace(work, what).joined(trace_folder(RecordFolder(folder)))
     if folder is not None and not down:
         return trace_folder(RecordFolder(folder))
     raise UsageError(

@@ -1,7 +1,7 @@
 """A part of the lineage: all that a thing rests on, or all that rests on it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from auditor.domain.canonical import Json
@@ -39,6 +39,15 @@ class Trace:
             edges=tuple(sorted(set(edges))),
             entities={item.id: item for item in entities},
             activities={item.id: item for item in activities},
+        )
+
+    def joined(self, other: "Trace") -> "Trace":
+        """Return both together; where both know of a thing, as this one tells it."""
+        return replace(
+            self,
+            edges=tuple(sorted({*self.edges, *other.edges})),
+            entities={**other.entities, **self.entities},
+            activities={**other.activities, **self.activities},
         )
 
     @cached_property
