@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from auditor.rendering.plots.svg import Drawing, element, path, rect, shortened, text
 
-WIDTH = 944
+WIDTH, EDGE = 948, 2
 BOX, TALL, GAP, HEAD = 188.0, 42.0, 10.0, 24.0
 BEND, POINT = 30.0, 5.0
 LONGEST_NAME, LONGEST_WORDS = 30, 31
@@ -46,7 +46,7 @@ def layered(
     columns = [[box for box in boxes if box.column == at] for at in range(len(heads))]
     most = max(map(len, columns))
     whole = most * (TALL + GAP) - GAP
-    step = (WIDTH - BOX) / (len(heads) - 1)
+    step = (WIDTH - EDGE - BOX) / (len(heads) - 1)
     corners: dict[str, tuple[float, float]] = {}
     for at, column in enumerate(columns):
         top = HEAD + (whole - (len(column) * (TALL + GAP) - GAP)) / 2
