@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
-from auditor.attacks.counterexamples import Given, Weighed, weigh
+from auditor.attacks.counterexamples import ATTACKS, Given, Weighed, weigh
 from auditor.confronting import given_by
 from auditor.datasets.examples import Examples
 from auditor.domain.challenges import Challenge, Moved, Outcome, Trial
@@ -22,6 +22,7 @@ from auditor.judging.context import context_of
 from auditor.judging.judge import judge
 from auditor.measuring import CONFIDENCE, Result, Seen, readings
 
+ROBUST = "robust_accuracy"
 KEPT = ACCEPTABLE | {Judged.NOT_APPLICABLE}
 
 
@@ -66,6 +67,21 @@ def chosen_target(record: AuditRecord, name: str | None) -> TargetSpec:
             cure=f"Say --target with one of {', '.join(known)}.",
         )
     return known[name]
+
+
+def untried(claims: Claims, target: str) -> tuple[str, ...]:
+    """Return the checks that claim robustness on a target in a way that no example is tried under.
+
+    What they claim is neither refuted nor upheld by a challenge.
+    """
+    seen = [item for item in claims.results if isinstance(item, Seen)]
+    return tuple(
+        item.check.id
+        for item in seen
+        if item.observation.target == target
+        and ROBUST in item.check.emits
+        and item.check.id not in ATTACKS
+    )
 
 
 def try_examples(

@@ -8,17 +8,21 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from test_gates import GOOD
 
-from auditor.challenging import Claims, NotTried, chosen_target, try_examples
+from auditor.challenging import Claims, NotTried, chosen_target, try_examples, untried
+from auditor.checks.evasion.linf import Linf
+from auditor.checks.evasion.tabular import Tabular
+from auditor.checks.quality.accuracy import Accuracy
 from auditor.contested import refuse_contested, uncontested
 from auditor.domain.canonical import digest
 from auditor.domain.challenges import Challenge, Moved, Outcome, Result, Trial, read_challenge
 from auditor.domain.json_parts import Part
 from auditor.domain.policies import Policy
 from auditor.domain.readings import Gap, Reason
-from auditor.domain.records import AuditRecord
+from auditor.domain.records import AuditRecord, Observation
 from auditor.domain.steps import StepResult
 from auditor.domain.targets import Fingerprint
 from auditor.errors import RecordError, UsageError
+from auditor.measuring import Seen
 from auditor.signatures.challenges import open_challenge, sign_challenge
 from auditor.signatures.keys import KeySigner
 
@@ -136,3 +140,14 @@ def test_a_challenge_that_refutes_invalidates_the_record_in_its_lineage() -> Non
     assert "wasInvalidatedBy" in relations[Outcome.REFUTED]
     assert "wasInvalidatedBy" not in relations[Outcome.LOWERED] | relations[Outcome.FAILED]
     assert all("wasInfluencedBy" in found for found in relations.values())
+
+
+def test_robustness_under_which_no_example_is_tried_is_named() -> None:
+    checks = (Tabular(), Linf(), Accuracy())
+    results = tuple(
+        Seen(Observation(target, type(check).id, 1, {}, 1, {}), check, {})
+        for check in checks
+        for target in ("cpu", "edge")
+    )
+    claims = Claims(GOOD, (*results, LOST), cast("Policy", None))
+    assert untried(claims, "cpu") == ("evasion.tabular",)

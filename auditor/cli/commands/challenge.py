@@ -8,7 +8,8 @@ from tempfile import TemporaryDirectory
 import click
 from rich.console import Console
 
-from auditor.challenging import Claims, NotTried, chosen_target, try_examples
+from auditor.attacks.counterexamples import ATTACKS, PROOFS
+from auditor.challenging import Claims, NotTried, chosen_target, try_examples, untried
 from auditor.cli.exits import Exit
 from auditor.cli.showing import show_made, show_rows
 from auditor.cli.texts import printable
@@ -52,7 +53,7 @@ def command(
 
     One that holds is signed, put into FOLDER and into the ledger for good, and keeps a gate shut
     where the policy is not kept without it. Exit code: 0 when none holds, 1 when one does, 3 when
-    this is not the record's target.
+    this is not the record's target, or no example can be tried under what it claims.
     """
     console = Console()
     given, old = read_examples(examples), RecordFolder(folder)
@@ -74,10 +75,20 @@ def command(
             console.print(printable(f"Not tried: {told.reason}. {told.cure}"), markup=False)
             return Exit.INCONCLUSIVE
         _show(console, told)
-        if told.outcome is Outcome.FAILED:
-            return Exit.DONE
-        _keep(place, folder, told, given)
-    return Exit.FAILED
+        if told.outcome is not Outcome.FAILED:
+            _keep(place, folder, told, given)
+            return Exit.FAILED
+    return _left(console, told, untried(claims, spec.name))
+
+
+def _left(console: Console, told: Challenge, beside: tuple[str, ...]) -> Exit:
+    """Say what was not tried; where that is all the robustness there is, nothing was decided."""
+    if not beside:
+        return Exit.DONE
+    names = ", ".join(beside)
+    console.print(f"Not tried: no example is judged under {names} yet.", highlight=False)
+    tried = {item.check for item in told.trials}
+    return Exit.DONE if tried & (ATTACKS | PROOFS) else Exit.INCONCLUSIVE
 
 
 def _claims(old: RecordFolder, record: AuditRecord, checker: Verifier) -> Claims:
@@ -127,8 +138,9 @@ def _show(console: Console, told: Challenge) -> None:
     )
     if len(rows) > SHOWN:
         console.print(f"{len(rows) - SHOWN} more examples are not shown.")
+    tried = dict.fromkeys(item.check for item in told.trials)
     said = {
-        Outcome.FAILED: "No example holds: what the record claims stands.",
+        Outcome.FAILED: f"No example holds under {', '.join(tried)}.",
         Outcome.LOWERED: f"Lowered: {words(told)}.",
         Outcome.REFUTED: f"REFUTED: {words(told)}.",
     }
