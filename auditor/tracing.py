@@ -2,12 +2,12 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from auditor.documents import read_document
 from auditor.domain.canonical import digest, digest_json
-from auditor.domain.lineage import entity_id
+from auditor.domain.lineage import Edge, entity_id
 from auditor.domain.provenance import provenance_of
 from auditor.domain.record_json import read_record
 from auditor.errors import AuditorError, UsageError
@@ -54,9 +54,14 @@ def trace(work: UnitOfWork, asked: str, *, down: bool | None = None) -> Trace:
     if down is None:
         down = not all(root.startswith("record:") for root in roots)
     edges = work.descendants(*roots) if down else work.ancestors(*roots)
-    ends = {end for edge in edges for end in (edge.source, edge.destination)} | set(roots)
-    entities, activities = work.described(sorted(ends))
+    edges = (*edges, *work.invalidations(_ends(edges, roots)))
+    entities, activities = work.described(_ends(edges, roots))
     return Trace.of(roots, edges, entities, activities, down=down)
+
+
+def _ends(edges: Sequence[Edge], roots: Sequence[str]) -> list[str]:
+    ends = {end for edge in edges for end in (edge.source, edge.destination)}
+    return sorted(ends | set(roots))
 
 
 def _roots(work: UnitOfWork, asked: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from auditor.domain.canonical import Json
 from auditor.domain.json_parts import Part
-from auditor.domain.lineage import Activity, Edge, Entity, Provenance, entity_id
+from auditor.domain.lineage import INVALIDATED, Activity, Edge, Entity, Provenance, entity_id
 
 SCHEMA = "auditor/challenge/v1"
 
@@ -172,7 +172,7 @@ class Challenge:
             *(Edge(run.id, "used", entity_id(kind, item), kind) for kind, item in used.items()),
         }
         if self.outcome is Outcome.REFUTED:
-            edges.add(Edge(record, "wasInvalidatedBy", run.id, "trial"))
+            edges.add(Edge(record, INVALIDATED, run.id, "trial"))
         named = (Entity("key", self.signer.removeprefix("key:")), Entity("examples", self.examples))
         return Provenance((itself, *named), (run,), tuple(sorted(edges)))
 

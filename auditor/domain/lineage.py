@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from auditor.domain.canonical import Json, digest_json
 
+INVALIDATED = "wasInvalidatedBy"
+"""The relation of a record to the trial that refuted it."""
 SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 
 

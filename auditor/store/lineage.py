@@ -8,7 +8,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from auditor.domain.canonical import canonical
-from auditor.domain.lineage import Activity, Edge, Entity, Provenance
+from auditor.domain.lineage import INVALIDATED, Activity, Edge, Entity, Provenance
 from auditor.store.lineage_tables import ProvActivityRow, ProvEdgeRow, ProvEntityRow
 from auditor.store.tables import Base
 
@@ -68,6 +68,18 @@ def ancestors_of(session: Session, *names: str) -> tuple[Edge, ...]:
 def descendants_of(session: Session, *names: str) -> tuple[Edge, ...]:
     """Return, in order, every edge on a way to the nodes ``names`` from what came of them."""
     return _edges_on_ways(session, names, near=ProvEdgeRow.destination, far=ProvEdgeRow.source)
+
+
+def invalidations_of(session: Session, names: Sequence[str]) -> tuple[Edge, ...]:
+    """Return, in order, the edges by which any of the nodes was invalidated."""
+    row = ProvEdgeRow
+    found: set[Edge] = set()
+    for part in _parts(names):
+        asked = select(row.source, row.relation, row.destination, row.role).where(
+            row.source.in_(part), row.relation == INVALIDATED
+        )
+        found |= {Edge(*columns) for columns in session.execute(asked)}
+    return tuple(sorted(found))
 
 
 def entities_like(session: Session, start: str) -> tuple[Entity, ...]:

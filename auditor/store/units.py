@@ -30,6 +30,7 @@ from auditor.store.lineage import (
     descendants_of,
     described,
     entities_like,
+    invalidations_of,
     keep_lineage,
 )
 from auditor.store.tables import (
@@ -167,6 +168,10 @@ class UnitOfWork:
     def descendants(self, *of: str) -> tuple[Edge, ...]:
         """Return, in order, every edge on a way to the nodes ``of`` from what came of them."""
         return descendants_of(self._session, *of)
+
+    def invalidations(self, of: Sequence[str]) -> tuple[Edge, ...]:
+        """Return, in order, the edges by which any of the nodes ``of`` was invalidated."""
+        return invalidations_of(self._session, of)
 
     def entities_like(self, start: str) -> tuple[Entity, ...]:
         """Return, in order, the entities whose digest begins with the text ``start``."""

@@ -137,6 +137,7 @@ def test_many_real_examples_refute_the_verdict_and_shut_the_gate_for_good(
     assert auditor("verify", "out", "--key", "out/signer.pub").code == 0
     assert auditor("ledger", "verify").code == 0
     assert "REFUTED" in auditor("lineage", "out").said
+    assert "Records that rest on it: 1 (1 refuted)" in auditor("lineage", "test.csv").said
     assert auditor("judge", "out", "--policy", "policy.yaml", "--out", "again").code == 2
 
 

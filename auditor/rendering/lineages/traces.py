@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from auditor.domain.canonical import Json
-from auditor.domain.lineage import Activity, Edge, Entity
+from auditor.domain.lineage import INVALIDATED, Activity, Edge, Entity
 
 SHORT = 12
 
@@ -57,13 +57,18 @@ class Trace:
         return tuple(sorted(ends | set(self.roots)))
 
     @cached_property
+    def refuted(self) -> frozenset[str]:
+        """The records that a challenge refuted, whatever their verdict was."""
+        return frozenset(edge.source for edge in self.edges if edge.relation == INVALIDATED)
+
+    @cached_property
     def verdicts(self) -> Mapping[str, int]:
-        """How many records of each verdict are among the nodes, the roots left out."""
+        """How many records of each verdict, or refuted, are among the nodes but the roots."""
         found: dict[str, int] = {}
         for node in self.nodes:
             entity = self.entities.get(node)
             if entity is not None and entity.kind == "record" and node not in self.roots:
-                verdict = str(entity.attrs.get("verdict", "unknown"))
+                verdict = verdict_of(self, node) or "unknown"
                 found[verdict] = found.get(verdict, 0) + 1
         return found
 
@@ -134,4 +139,6 @@ def verdict_of(trace: Trace, node: str) -> str:
     entity = trace.entities.get(node)
     if entity is None:
         return ""
+    if node in trace.refuted:
+        return "refuted"
     return str(entity.attrs.get("verdict", "") or entity.attrs.get("outcome", ""))
