@@ -33,7 +33,8 @@ def challenges_against(
         if store is not None:
             work = stack.enter_context(store.unit_of_work())
             kept = work.challenges_of(*_judged_from(record, work))
-            found |= {f"the ledger here ({at})": raw for at, raw in enumerate(kept, start=1)}
+            fresh = [raw for raw in dict.fromkeys(kept) if raw not in found.values()]
+            found |= {f"the ledger here ({at})": raw for at, raw in enumerate(fresh, start=1)}
     return found
 
 
