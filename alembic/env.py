@@ -3,12 +3,15 @@
 from alembic import context
 from sqlalchemy import Connection, create_engine
 
-from auditor.store.ledger_tables import Base
+from auditor.store import ledger_tables, lineage_tables
+
+# Both modules declare their tables to the one base that they share.
+(METADATA,) = {item.Base.metadata for item in (ledger_tables, lineage_tables)}
 
 
 def run(connection: Connection) -> None:
     """Bring the database behind ``connection`` to the revision asked for."""
-    context.configure(connection=connection, target_metadata=Base.metadata)
+    context.configure(connection=connection, target_metadata=METADATA)
     with context.begin_transaction():
         context.run_migrations()
 

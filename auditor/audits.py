@@ -138,7 +138,7 @@ def conclude(judged: Judged, found: Found, around: Surroundings, origin: Origin)
             readings_at,
             context_of(request, around.assurance, CONFIDENCE),
         ),
-        lineage=lineage(record_id, request, found, around, origin),
+        lineage=lineage(record_id, judged, found, around, origin),
         tool=around.tool,
         registered=origin.registered,
         finished=finished,
@@ -159,17 +159,21 @@ def identify(
 
 def lineage(
     record_id: str,
-    request: AuditRequest,
+    judged: Judged,
     found: Found,
     around: Surroundings,
     origin: Origin,
 ) -> tuple[Edge, ...]:
     """Return the edges from a record to everything that it rests on."""
-    edges = {
-        Edge(record_id, "used", str(around.tool["code"]), "code"),
-        Edge(record_id, "wasAttributedTo", around.signer, "signer"),
+    edges = {Edge(record_id, "wasAttributedTo", around.signer, "signer")}
+    edges |= {
+        Edge(record_id, "used", str(around.tool[role]), role) for role in ("code", "environment")
     }
-    edges |= {Edge(record_id, "used", digest, role) for digest, role in _used(request)}
+    edges |= {Edge(record_id, "used", digest, role) for digest, role in _used(judged.request)}
+    edges |= {
+        Edge(record_id, "used", digest, f"catalogue:{name}")
+        for name, digest in judged.policy.catalogues.items()
+    }
     edges |= {
         Edge(record_id, "used", item.identity, f"target:{name}")
         for name, item in found.fingerprints.items()

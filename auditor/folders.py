@@ -19,10 +19,20 @@ EVIDENCE = "evidence"
 PROOF = "proof.tlog-proof"
 KEY_PROOF = "signer.tlog-proof"
 TIMESTAMP = "timestamp.tsr"
-KNOWN = frozenset(
-    {RECORD, BUNDLE, VERDICT, SIGNER, EVIDENCE, PROOF, KEY_PROOF, TIMESTAMP}
-    | {"report.html", "summary.md", "results.sarif", "junit.xml", "prov.json", "bom.cdx.json"}
+CHALLENGES = "challenges"
+APART = frozenset(
+    {RECORD, BUNDLE, VERDICT, SIGNER, EVIDENCE, PROOF, KEY_PROOF, TIMESTAMP, CHALLENGES}
 )
+"""What shows no record: the record, what it rests on, signatures, and what was put there later."""
+KNOWN = APART | {
+    "report.html",
+    "summary.md",
+    "results.sarif",
+    "junit.xml",
+    "prov.json",
+    "bom.cdx.json",
+}
+EXAMPLES = ".npz"
 HEX = re.compile(r"[0-9a-f]{64}")
 MOST_BYTES = 2**30
 """No file of a record is larger; what is, was not written by an audit."""
@@ -75,11 +85,37 @@ class RecordFolder:
         folder = self.path / EVIDENCE
         return tuple(sorted(item.name for item in folder.iterdir())) if folder.is_dir() else ()
 
+    def challenges(self) -> Mapping[str, bytes]:
+        """Return the signed challenges that lie in the folder, by their names."""
+        folder = self.path / CHALLENGES
+        found = sorted(folder.iterdir()) if folder.is_dir() else []
+        names = [f"{CHALLENGES}/{item.name}" for item in found if item.suffix != EXAMPLES]
+        return {name: self.read(name) for name in names}
+
     def strangers(self) -> tuple[str, ...]:
         """Return the names of files that no audit writes."""
         found = [item.name for item in self.path.iterdir() if item.name not in KNOWN]
         found += [f"{EVIDENCE}/{name}" for name in self.evidence_names() if not HEX.fullmatch(name)]
         return tuple(sorted(found))
+
+
+def add_challenge(path: Path, bundle: bytes, examples: bytes) -> Path:
+    """Put a signed challenge and its examples into a record's folder, and return where.
+
+    Raises ``UsageError`` where the folder cannot be written.
+    """
+    named = {bundle: ".sigstore.json", examples: EXAMPLES}
+    try:
+        (path / CHALLENGES).mkdir(exist_ok=True)
+        for raw, suffix in named.items():
+            name = digest_of(raw).removeprefix("sha256:")
+            (path / CHALLENGES / f"{name}{suffix}").write_bytes(raw)
+    except OSError as error:
+        raise UsageError(
+            f"the challenge is in the ledger, and {path} cannot be written: {error.strerror}",
+            cure="Make the folder writable, and try the challenge again.",
+        ) from None
+    return path / CHALLENGES / f"{digest_of(bundle).removeprefix('sha256:')}.sigstore.json"
 
 
 def _unreadable(place: Path, reason: str | None) -> RecordError:

@@ -6,7 +6,7 @@ from auditor.errors import AuditorError
 from auditor.folders import BUNDLE, PROOF, RecordFolder
 from auditor.ledgers.cosigning import cosigners
 from auditor.ledgers.notes import Note, NoteKey
-from auditor.ledgers.occasions import record_kept
+from auditor.ledgers.occasions import tells_of
 from auditor.ledgers.openings import Included, open_receipt
 from auditor.ledgers.receipts import Receipt
 
@@ -34,7 +34,7 @@ def inclusion(
     try:
         raw = folder.read(PROOF)
         found = open_receipt(raw, key)
-        if found.opening.event != record_kept(record, folder.read(BUNDLE)):
+        if not tells_of(found.opening.event, record, folder.read(BUNDLE)):
             return Step(NAME, StepResult.FAILED, f"{PROOF} is of another record or signature")
         seen = cosigners(Note.parse(Receipt.parse(raw).note), witnesses)
     except AuditorError as error:

@@ -1,6 +1,7 @@
 """Keep the ledger: begin it under a key of its own, enter what happened, hand out proofs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,6 +45,20 @@ def open_kept(place: Place, passwords: Passwords = NOBODY) -> tuple[Store, Path 
     except BaseException:
         store.close()
         raise
+
+
+@contextmanager
+def store_if_kept(place: Place) -> Iterator[Store | None]:
+    """Open the store to be asked, if there is one: where nothing was kept, nothing is made."""
+    scheme, found, path = place.database.partition(":///")
+    if found and scheme == "sqlite" and not Path(path).is_file():
+        yield None
+        return
+    store = Store.open(place.database, place.blobs)
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 def _made_key(store: Store, place: Place) -> Path | None:

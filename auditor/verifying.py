@@ -12,18 +12,7 @@ from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
 from auditor.errors import AuditorError
-from auditor.folders import (
-    BUNDLE,
-    EVIDENCE,
-    KEY_PROOF,
-    KNOWN,
-    PROOF,
-    RECORD,
-    SIGNER,
-    TIMESTAMP,
-    VERDICT,
-    RecordFolder,
-)
+from auditor.folders import APART, BUNDLE, KNOWN, RECORD, SIGNER, VERDICT, RecordFolder
 from auditor.inclusion import inclusion
 from auditor.judging.context import context_of
 from auditor.judging.judge import ReadingsAt, judge
@@ -39,7 +28,7 @@ from auditor.signatures.trust import Moment
 from auditor.signing.records import signed_files, verify_record, verify_statement
 from auditor.timestamping import look_at_time
 
-SHOWN = KNOWN - {RECORD, BUNDLE, VERDICT, SIGNER, EVIDENCE, PROOF, KEY_PROOF, TIMESTAMP}
+SHOWN = KNOWN - APART
 """The files that show a record; their digests are signed with it."""
 
 

@@ -23,6 +23,7 @@ from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
 from auditor.domain.targets import TargetSpec
 from auditor.engines.openers import Openers
+from auditor.environments import environment_digest, environment_lock
 from auditor.errors import AuditFileError, DatasetError, RecordError, StoreError
 from auditor.folders import RecordFolder
 from auditor.holding import report_signer
@@ -80,6 +81,7 @@ def tool() -> Mapping[str, Json]:
         "name": "auditor",
         "version": __version__,
         "code": code_digest(),
+        "environment": environment_digest(),
         "python": platform.python_version(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
     }
@@ -177,7 +179,8 @@ class Workplace:
     made_keys: tuple[Path, ...]
 
     def surroundings(self, keep: Callable[[Blob], None] | None = None) -> Surroundings:
-        """Return what an audit needs of the world."""
+        """Return what an audit needs of the world; the lock of its environment is kept."""
+        self.store.blobs.put(environment_lock())
         return Surroundings(
             openers=OPENERS,
             unit_of_work=self.store.unit_of_work,

@@ -61,6 +61,24 @@ def _right(evidence: Evidence) -> Mask:
     return ~goal.reached(cast("Floats", evidence["clean_probabilities"]), labels)
 
 
+def proved_radius(evidence: Evidence) -> Floats:
+    """Return for each row the largest change, in ranges, that the graph itself proves harmless.
+
+    0 where nothing is proved: of a row that is wrong from the start, of a graph without proofs.
+    """
+    settings = cast("Settings", evidence["settings"])
+    right = _right(evidence)
+    if settings["gap"] is not None:
+        return np.zeros(len(right))
+    if settings["kind"] == "trees":
+        lower: Floats = np.where(right, cast("Floats", evidence["proved"]), 0.0)
+        return lower
+    proved = _proved(evidence, str(settings["method"]))
+    budgets = np.array(cast("Sequence[float]", settings["eps"]), dtype=np.float64)
+    largest: Floats = np.max(np.where(proved, budgets[:, None], 0.0), axis=0)
+    return largest
+
+
 def _network(evidence: Evidence, confidence: float) -> list[Reading]:
     """Count the rows whose lead is proved: what is proved of a box is proved of every smaller."""
     settings = cast("Settings", evidence["settings"])

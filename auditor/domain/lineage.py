@@ -1,8 +1,14 @@
-"""Lineage: edges between digests."""
+"""Lineage: edges between digests, and what stands at their ends (W3C PROV-DM)."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
-from auditor.domain.canonical import Json
+from auditor.domain.canonical import Json, digest_json
+
+INVALIDATED = "wasInvalidatedBy"
+"""The relation of a record to the trial that refuted it."""
+SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -22,3 +28,59 @@ class Edge:
             "destination": self.destination,
             "role": self.role,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A thing by its digest (``prov:Entity``); ``uri`` is where it was said to lie, if anywhere."""
+
+    kind: str
+    digest: str
+    uri: str = ""
+    attrs: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """The kind and the digest: one file may be a document and a data set as well."""
+        return entity_id(self.kind, self.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """Something that was done (``prov:Activity``), from ``started`` to ``ended`` (UTC)."""
+
+    kind: str
+    name: str
+    started: str
+    ended: str
+    attrs: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """The kind and the name under which it is known."""
+        return f"{self.kind}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What one signed document states of where things come from."""
+
+    entities: tuple[Entity, ...]
+    activities: tuple[Activity, ...]
+    edges: tuple[Edge, ...]
+
+    @property
+    def digest(self) -> str:
+        """The one digest of the set of edges, which the ledger binds."""
+        return digest_edges(self.edges)
+
+
+def entity_id(kind: str, digest: str) -> str:
+    """Return ``kind:`` and the hexadecimal digest; what is no SHA-256 keeps its own name."""
+    bare = digest.removeprefix(f"{kind}:")
+    return f"{kind}:{bare.removeprefix('sha256:') if SHA256.fullmatch(bare) else bare}"
+
+
+def digest_edges(edges: Iterable[Edge]) -> str:
+    """Return the digest of a set of edges: over the canonical list, in their order."""
+    return digest_json([edge.to_json() for edge in sorted(set(edges))])

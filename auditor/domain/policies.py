@@ -104,7 +104,8 @@ class Policy:
     """A named, versioned list of rules; never empty.
 
     ``document`` is the whole policy as parsed, over which ``digest`` is taken; ``source`` names
-    the file for messages and is no part of the digest.
+    the file for messages and is no part of the digest. ``catalogues`` are the digests of the
+    catalogues whose controls its rules cite, by framework.
     """
 
     name: str
@@ -122,3 +123,4 @@ class Policy:
     least_evidence: str = "native"
     valid_for_days: int | None = None
     mode: Mode = Mode.ENFORCE
+    catalogues: Mapping[str, str] = field(default_factory=dict)

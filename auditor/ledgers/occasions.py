@@ -1,11 +1,17 @@
 """The events that an audit brings about: a request is registered, a record is kept."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from auditor.domain.canonical import digest
+from auditor.domain.challenges import Challenge
+from auditor.domain.provenance import provenance_of
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
 from auditor.ledgers.events import Event, EventType
+
+LINEAGE = "lineage"
+"""The role of the digest of all edges that a document states."""
 
 
 def registration_of(request: AuditRequest, at: str) -> Event:
@@ -18,20 +24,50 @@ def registration_of(request: AuditRequest, at: str) -> Event:
 
 
 def record_kept(record: AuditRecord, bundle: bytes) -> Event:
-    """Return the event that a signed record was kept; ``bundle`` carries its signature."""
+    """Return the event that a signed record was kept; ``bundle`` carries its signature.
+
+    The digest of its edges is a subject, so that none of them can be taken out of a store.
+    """
+    signature = digest(bundle)
     subjects = {
         "record": record.digest,
         "request": record.request.digest,
+        LINEAGE: provenance_of(record, signature).digest,
         **_inputs(record.request),
     }
     if record.derived_from is not None:
         subjects["derived_from"] = record.derived_from
-    return Event(EventType.RECORD, digest(bundle), record.finished, subjects, record.id)
+    return Event(EventType.RECORD, signature, record.finished, subjects, record.id)
+
+
+def tells_of(event: Event, record: AuditRecord, bundle: bytes) -> bool:
+    """Whether an event is that of this record and signature.
+
+    What is bound of lineage is for a store's audit: another version may tell more of the same
+    record, and entries from before there was lineage bind none.
+    """
+    return _without_lineage(event) == _without_lineage(record_kept(record, bundle))
+
+
+def challenge_kept(challenge: Challenge, bundle: bytes) -> Event:
+    """Return the event that a signed challenge to a record was kept."""
+    signed = digest(bundle)
+    subjects = {
+        "record": challenge.record,
+        "examples": challenge.examples,
+        LINEAGE: challenge.provenance(signed).digest,
+    }
+    return Event(EventType.CHALLENGE, signed, challenge.tried, subjects)
 
 
 def cosignature_kept(size: int, line: str, at: str) -> Event:
     """Return the event that a witness cosigned the checkpoint of ``size`` leaves."""
     return Event(EventType.COSIGNATURE, digest(f"{size}\n{line}".encode()), at)
+
+
+def _without_lineage(event: Event) -> Event:
+    subjects = {role: item for role, item in event.subjects.items() if role != LINEAGE}
+    return replace(event, subjects=subjects)
 
 
 def _inputs(request: AuditRequest) -> Mapping[str, str]:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StrictStr
 
 from auditor.documents import Strict, read_document, validate
+from auditor.domain.canonical import digest
 from auditor.errors import PolicyError
 
 SUBFOLDER = "catalogues"
@@ -17,7 +18,8 @@ SUBFOLDER = "catalogues"
 class Catalogue:
     """The controls of one framework in one version, by reference, with their titles.
 
-    ``source`` says where the titles were read, ``verified`` the day on which that was done.
+    ``source`` says where the titles were read, ``verified`` the day on which that was done,
+    ``digest`` which bytes it was read from.
     """
 
     framework: str
@@ -26,6 +28,7 @@ class Catalogue:
     source: str
     verified: str
     controls: Mapping[str, str]
+    digest: str
 
 
 class _MetadataShape(Strict):
@@ -66,5 +69,11 @@ def read_catalogue(raw: bytes, source: str) -> Catalogue:
     shape = validate(read_document(raw, source, PolicyError), _CatalogueShape, PolicyError)
     about = shape.metadata
     return Catalogue(
-        about.framework, about.title, about.version, about.source, about.verified, shape.controls
+        about.framework,
+        about.title,
+        about.version,
+        about.source,
+        about.verified,
+        shape.controls,
+        digest(raw),
     )

@@ -57,6 +57,8 @@ def _draft(raw: bytes, source: str, checks: Checks, catalogues: Catalogues) -> D
 
 def _policy(draft: Draft) -> Policy:
     shape, about = draft.shape, draft.shape.metadata
+    rules = tuple(_rule(draft.entry(index)) for index in range(len(shape.rules)))
+    cited = {control.framework for rule in rules for control in rule.controls}
     return Policy(
         name=about.name,
         version=about.version,
@@ -64,7 +66,7 @@ def _policy(draft: Draft) -> Policy:
         digest=digest_json(draft.document.content),
         document=draft.document.content,
         source=draft.document.source,
-        rules=tuple(_rule(draft.entry(index)) for index in range(len(shape.rules))),
+        rules=rules,
         params=shape.params,
         checks=shape.checks,
         applies_to=about.applies_to,
@@ -73,6 +75,7 @@ def _policy(draft: Draft) -> Policy:
         least_evidence=about.least_evidence,
         valid_for_days=None if about.valid_for is None else int(about.valid_for[:-1]),
         mode=about.mode,
+        catalogues={name: item.digest for name, item in draft.catalogues.items() if name in cited},
     )
 
 

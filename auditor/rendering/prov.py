@@ -1,20 +1,20 @@
 """Lineage as W3C PROV-JSON.
 
-Source: W3C member submission PROV-JSON (2013) over PROV-DM. The record's id is both the audit
-(an activity) and what came of it (an entity) in lineage edges; PROV keeps the two apart, so a node
-that stands in both places is split: the activity's name ends in ``-run``.
+Source: W3C member submission PROV-JSON (2013) over PROV-DM.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
+from typing import cast
 from urllib.parse import quote
 
 from auditor.domain.canonical import Json
-from auditor.domain.lineage import Edge
+from auditor.domain.lineage import Activity, Edge, Entity
+from auditor.domain.provenance import provenance_of
 from auditor.domain.records import AuditRecord
 
-DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+NODE = re.compile(r"[a-z][a-z0-9-]*:[0-9a-f]{64}")
 PREFIXES: Mapping[str, str] = MappingProxyType(
     {"auditor": "urn:auditor:", "sha256": "urn:auditor:sha256:"}
 )
@@ -26,50 +26,83 @@ RELATIONS: Mapping[str, tuple[str, str, str, str]] = MappingProxyType(
         "wasAttributedTo": ("entity", "prov:entity", "agent", "prov:agent"),
         "wasAssociatedWith": ("activity", "prov:activity", "agent", "prov:agent"),
         "wasInformedBy": ("activity", "prov:informed", "activity", "prov:informant"),
+        "wasInvalidatedBy": ("entity", "prov:entity", "activity", "prov:activity"),
+        "hadMember": ("entity", "prov:collection", "entity", "prov:entity"),
         "specializationOf": ("entity", "prov:specificEntity", "entity", "prov:generalEntity"),
     }
 )
 """Relation to the kind and the role of its source, and of its destination."""
 INFLUENCE = ("entity", "prov:influencee", "entity", "prov:influencer")
 """What any other relation is shown as: PROV's most general one."""
+WITH_ROLE = frozenset({"used", "wasGeneratedBy", "wasInvalidatedBy"})
+Document = dict[str, dict[str, Json]]
 
 
 def render_prov(record: AuditRecord) -> Mapping[str, Json]:
     """Return the record's lineage; its own digest joins it, which no edge inside can name."""
-    audit = record.id
-    edges = [
-        *record.lineage,
-        Edge(audit, "wasGeneratedBy", audit, "audit"),
-        Edge(record.digest, "specializationOf", audit, "record"),
-    ]
-    document: dict[str, dict[str, Json]] = {"prefix": dict(PREFIXES)}
+    stated = provenance_of(record)
+    return prov_document(stated.entities, stated.activities, stated.edges)
+
+
+def prov_document(
+    entities: Iterable[Entity], activities: Iterable[Activity], edges: Iterable[Edge]
+) -> Mapping[str, Json]:
+    """Return a PROV-JSON document of edges and of what is known of their ends."""
+    document: Document = {"prefix": dict(PREFIXES)}
+    deeds = tuple(activities)
+    done = frozenset(item.id for item in deeds)
     for index, edge in enumerate(sorted(set(edges)), start=1):
-        _relate(document, edge, f"_:r{index}")
-    run = document.setdefault("activity", {})
-    run[_name(audit, "activity")] = {
-        "prov:startTime": record.registered,
-        "prov:endTime": record.finished,
-        "prov:label": f"audit of {record.request.name} {record.request.version}",
-    }
+        _relate(document, edge, f"_:r{index}", done)
+    for entity in entities:
+        _place(document, entity.id, done).update(_told(entity))
+    for deed in deeds:
+        _place(document, deed.id, done).update(
+            {
+                "prov:startTime": deed.started,
+                "prov:endTime": deed.ended,
+                "prov:label": f"{deed.kind} of {deed.attrs.get('model', 'a record')}",
+            }
+        )
     return document
 
 
-def _relate(document: dict[str, dict[str, Json]], edge: Edge, key: str) -> None:
-    relation = edge.relation if edge.relation in RELATIONS else "wasInfluencedBy"
+def _told(entity: Entity) -> Iterator[tuple[str, Json]]:
+    yield "auditor:kind", entity.kind
+    for name, value in entity.attrs.items():
+        if isinstance(value, str | int):
+            yield f"auditor:{name}", value
+    if entity.uri:
+        yield "prov:location", entity.uri
+
+
+def _relate(document: Document, edge: Edge, key: str, done: frozenset[str]) -> None:
     source, source_role, target, target_role = RELATIONS.get(edge.relation, INFLUENCE)
-    subject, object_ = _name(edge.source, source), _name(edge.destination, target)
-    document.setdefault(source, {}).setdefault(subject, {})
-    label: Json = {} if target == "agent" else {"prov:label": edge.role}
-    known = document.setdefault(target, {})
-    if not known.get(object_):
-        known[object_] = label
-    body: dict[str, Json] = {source_role: subject, target_role: object_}
-    if relation in {"used", "wasGeneratedBy"}:
+    ends = (_section(edge.source, done), _section(edge.destination, done))
+    relation = edge.relation
+    if relation not in RELATIONS or ends != (source, target):
+        # What PROV does not let these two be to each other is still an influence.
+        relation, (_, source_role, _, target_role) = "wasInfluencedBy", INFLUENCE
+    for node in (edge.source, edge.destination):
+        _place(document, node, done)
+    body: dict[str, Json] = {source_role: _name(edge.source), target_role: _name(edge.destination)}
+    if relation in WITH_ROLE:
         body["prov:role"] = edge.role
     document.setdefault(relation, {})[key] = body
 
 
-def _name(node: str, kind: str) -> str:
-    if DIGEST.fullmatch(node):
-        return node
-    return f"auditor:{quote(node, safe='')}{'-run' if kind == 'activity' else ''}"
+def _section(node: str, done: frozenset[str]) -> str:
+    if node in done:
+        return "activity"
+    return "agent" if node.startswith("key:") else "entity"
+
+
+def _place(document: Document, node: str, done: frozenset[str]) -> dict[str, Json]:
+    section = document.setdefault(_section(node, done), {})
+    return cast("dict[str, Json]", section.setdefault(_name(node), {}))
+
+
+def _name(node: str) -> str:
+    """Return a name that is the same whoever writes it: the digest, or the node's own id."""
+    if NODE.fullmatch(node) and not node.startswith("key:"):
+        return f"sha256:{node.partition(':')[2]}"
+    return f"auditor:{quote(node, safe='')}"

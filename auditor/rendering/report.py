@@ -15,6 +15,7 @@ from auditor.rendering.doubting import doubt_cure
 from auditor.rendering.examples import galleries
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.lacking import gap_rows
+from auditor.rendering.lineages.graph import lineage_graph
 from auditor.rendering.measurements import MOST_ROWS, measurement_rows
 from auditor.rendering.panels import sections
 from auditor.rendering.phrases import MEANINGS, OUTCOMES
@@ -80,6 +81,7 @@ def _rest(inputs: RenderedInputs) -> Mapping[str, object]:
         "measurements": rows[:MOST_ROWS],
         "more_measurements": len(rows) - len(rows[:MOST_ROWS]),
         "edges": edge_rows(inputs),
+        "lineage": lineage_graph(inputs.record),
         "glossary": glossary(),
         "record_digest": inputs.record.digest,
         "short": short,

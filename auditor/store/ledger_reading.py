@@ -1,7 +1,7 @@
 """Reads the ledger: its head, checkpoints, tiles, entries and proofs."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -190,6 +190,20 @@ def _entry(row: Sequence[Any]) -> LedgerEntry:
 def opened(leaf: Leaf, digest: str, subjects: str) -> Event:
     """Return the event that an opening says a leaf stands for."""
     return Event(leaf.type, digest, leaf.time, json.loads(subjects), leaf.id)
+
+
+def challenges_kept(connection: Connection, records: Collection[str]) -> tuple[bytes, ...]:
+    """Return the documents of all challenges to records of these digests, the oldest first."""
+    row = LedgerOpeningRow
+    start = f"{EventType.CHALLENGE.value}-"
+    asked = select(row.subjects, row.document).where(
+        row.event_id.startswith(start, autoescape=True)
+    )
+    return tuple(
+        document or b""  # what is missing cannot be read, and shuts a gate as well
+        for subjects, document in connection.execute(asked.order_by(row.idx))
+        if json.loads(subjects).get("record") in records
+    )
 
 
 def head_of(connection: Connection, *, lock: bool = False) -> Head:

@@ -1,41 +1,146 @@
-"""Walks lineage: what a digest came from, and what came from it."""
+"""Keeps lineage, and walks it: what a thing came from, and what came of it."""
 
-from sqlalchemy import select
+import json
+from collections.abc import Iterable, Iterator, Sequence
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from auditor.domain.lineage import Edge
-from auditor.store.tables import LineageRow
+from auditor.domain.canonical import canonical
+from auditor.domain.lineage import INVALIDATED, Activity, Edge, Entity, Provenance
+from auditor.store.lineage_tables import ProvActivityRow, ProvEdgeRow, ProvEntityRow
+from auditor.store.tables import Base
 
 Column = InstrumentedAttribute[str]
+Row = dict[str, str]
+_AT_ONCE = 500
 
 
-def ancestors_of(session: Session, digest: str) -> tuple[Edge, ...]:
-    """Return, in order, every edge on a way from ``digest`` to what it came from.
+def keep_lineage(connection: Connection, stated_by: str, stated: Provenance) -> None:
+    """Keep what the document of the digest ``stated_by`` states; what is known stays as it is."""
+    _add(connection, ProvEntityRow, [entity_columns(item) for item in stated.entities])
+    _add(connection, ProvActivityRow, [activity_columns(item) for item in stated.activities])
+    _add(connection, ProvEdgeRow, [edge_columns(item, stated_by) for item in stated.edges])
+
+
+def entity_columns(entity: Entity) -> Row:
+    """Return the row of an entity."""
+    return {
+        "id": entity.id,
+        "kind": entity.kind,
+        "digest": entity.digest,
+        "uri": entity.uri,
+        "attrs": canonical(entity.attrs).decode(),
+    }
+
+
+def activity_columns(activity: Activity) -> Row:
+    """Return the row of an activity."""
+    return {
+        "id": activity.id,
+        "kind": activity.kind,
+        "started": activity.started,
+        "ended": activity.ended,
+        "attrs": canonical(activity.attrs).decode(),
+    }
+
+
+def edge_columns(edge: Edge, stated_by: str) -> Row:
+    """Return the row of an edge, but for its number."""
+    return {
+        "source": edge.source,
+        "relation": edge.relation,
+        "destination": edge.destination,
+        "role": edge.role,
+        "stated_by": stated_by,
+    }
+
+
+def ancestors_of(session: Session, *names: str) -> tuple[Edge, ...]:
+    """Return, in order, every edge on a way from the nodes ``names`` to what they came from.
 
     Relations of W3C PROV point from what came later to what was there before.
     """
-    return _edges_on_ways(session, digest, near=LineageRow.source, far=LineageRow.destination)
+    return _edges_on_ways(session, names, near=ProvEdgeRow.source, far=ProvEdgeRow.destination)
 
 
-def descendants_of(session: Session, digest: str) -> tuple[Edge, ...]:
-    """Return, in order, every edge on a way to ``digest`` from what came of it."""
-    return _edges_on_ways(session, digest, near=LineageRow.destination, far=LineageRow.source)
+def descendants_of(session: Session, *names: str) -> tuple[Edge, ...]:
+    """Return, in order, every edge on a way to the nodes ``names`` from what came of them."""
+    return _edges_on_ways(session, names, near=ProvEdgeRow.destination, far=ProvEdgeRow.source)
 
 
-def _edges_on_ways(session: Session, digest: str, near: Column, far: Column) -> tuple[Edge, ...]:
-    first = select(far.label("digest")).where(near == digest)
+def invalidations_of(session: Session, names: Sequence[str]) -> tuple[Edge, ...]:
+    """Return, in order, the edges by which any of the nodes was invalidated."""
+    row = ProvEdgeRow
+    found: set[Edge] = set()
+    for part in _parts(names):
+        asked = select(row.source, row.relation, row.destination, row.role).where(
+            row.source.in_(part), row.relation == INVALIDATED
+        )
+        found |= {Edge(*columns) for columns in session.execute(asked)}
+    return tuple(sorted(found))
+
+
+def entities_like(session: Session, start: str) -> tuple[Entity, ...]:
+    """Return, in order, the entities whose digest begins with the text ``start``."""
+    row = ProvEntityRow
+    asked = select(row).where(row.digest.startswith(start, autoescape=True)).order_by(row.id)
+    return tuple(map(_entity, session.scalars(asked)))
+
+
+def described(
+    session: Session, names: Sequence[str]
+) -> tuple[tuple[Entity, ...], tuple[Activity, ...]]:
+    """Return the entities and activities of some nodes, as far as anything is known of them."""
+    entities: list[Entity] = []
+    activities: list[Activity] = []
+    for part in _parts(names):
+        things = select(ProvEntityRow).where(ProvEntityRow.id.in_(part))
+        entities += map(_entity, session.scalars(things))
+        deeds = select(ProvActivityRow).where(ProvActivityRow.id.in_(part))
+        activities += map(_activity, session.scalars(deeds))
+    return tuple(entities), tuple(activities)
+
+
+def _entity(row: ProvEntityRow) -> Entity:
+    return Entity(row.kind, row.digest, row.uri, json.loads(row.attrs))
+
+
+def _activity(row: ProvActivityRow) -> Activity:
+    name = row.id.removeprefix(f"{row.kind}:")
+    return Activity(row.kind, name, row.started, row.ended, json.loads(row.attrs))
+
+
+def _edges_on_ways(
+    session: Session, names: Sequence[str], near: Column, far: Column
+) -> tuple[Edge, ...]:
+    first = select(far.label("name")).where(near.in_(names))
     reached = first.cte("reached", recursive=True)
-    # UNION, not UNION ALL: no digest is walked from twice, so that a cycle comes to an end.
-    reached = reached.union(select(far).join(reached, near == reached.c.digest))
-    row = LineageRow
+    # UNION, not UNION ALL: no node is walked from twice, so that a cycle comes to an end.
+    reached = reached.union(select(far).join(reached, near == reached.c.name))
+    row = ProvEdgeRow
     asked = (
         select(row.source, row.relation, row.destination, row.role)
-        .where((near == digest) | near.in_(select(reached.c.digest)))
+        .where(near.in_(names) | near.in_(select(reached.c.name)))
         .distinct()
     )
-    return tuple(
-        sorted(
-            Edge(source, relation, destination, role)
-            for source, relation, destination, role in session.execute(asked)
-        )
+    return tuple(sorted(Edge(*found) for found in session.execute(asked)))
+
+
+def _add(connection: Connection, table: type[Base], rows: Sequence[Row]) -> None:
+    """Add rows; those that are there already stay, whoever else is adding them just now."""
+    # Each database has its own INSERT of the name, and both spell the clause alike.
+    on_sqlite = connection.dialect.name == "sqlite"
+    added = (
+        sqlite.insert(table).on_conflict_do_nothing()
+        if on_sqlite
+        else postgresql.insert(table).on_conflict_do_nothing()
     )
+    if rows:
+        connection.execute(added, rows)
+
+
+def _parts(names: Sequence[str]) -> Iterator[Iterable[str]]:
+    for start in range(0, len(names), _AT_ONCE):
+        yield names[start : start + _AT_ONCE]

@@ -1,6 +1,6 @@
 """The tables of the store. Rows are only ever added: triggers refuse every other change."""
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, MetaData, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, LargeBinary, MetaData, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -70,19 +70,3 @@ class RecordTargetRow(Base):
     record_digest: Mapped[str] = mapped_column(ForeignKey("records.digest"), primary_key=True)
     target: Mapped[str] = mapped_column(primary_key=True)
     identity: Mapped[str | None]
-
-
-class LineageRow(Base):
-    """An edge of lineage, as one record states it."""
-
-    __tablename__ = "lineage"
-    __table_args__ = (
-        UniqueConstraint("record_digest", "source", "relation", "destination", "role"),
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    source: Mapped[str] = mapped_column(index=True)
-    relation: Mapped[str]
-    destination: Mapped[str] = mapped_column(index=True)
-    role: Mapped[str]
-    record_digest: Mapped[str] = mapped_column(ForeignKey("records.digest"))

@@ -1,29 +1,42 @@
 """One transaction on the store: what may be written, and what may be asked."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from auditor.domain.canonical import canonical, digest
-from auditor.domain.lineage import Edge
+from auditor.domain.challenges import Challenge
+from auditor.domain.lineage import Activity, Edge, Entity
+from auditor.domain.provenance import provenance_of
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
 from auditor.domain.trust import Binding
 from auditor.errors import StoreError
 from auditor.ledgers.events import Event
-from auditor.ledgers.occasions import cosignature_kept, record_kept, registration_of
+from auditor.ledgers.occasions import (
+    challenge_kept,
+    cosignature_kept,
+    record_kept,
+    registration_of,
+)
 from auditor.store.adopting import adopted
 from auditor.store.bindings import contradictions
-from auditor.store.ledger_reading import LedgerEntry, head_of, key_entries
+from auditor.store.ledger_reading import LedgerEntry, challenges_kept, head_of, key_entries
 from auditor.store.ledger_tables import LedgerCosignatureRow
 from auditor.store.ledger_writing import Pending
-from auditor.store.lineage import ancestors_of, descendants_of
+from auditor.store.lineage import (
+    ancestors_of,
+    descendants_of,
+    described,
+    entities_like,
+    invalidations_of,
+    keep_lineage,
+)
 from auditor.store.tables import (
     Base,
-    LineageRow,
     RecordRow,
     RecordTargetRow,
     RegistrationRow,
@@ -111,8 +124,19 @@ class UnitOfWork:
             )
         row = record_row(record, bundle)
         self._add(row)
-        self._add(*target_rows(record, row.digest), *lineage_rows(record, row.digest))
+        self._add(*target_rows(record, row.digest))
+        keep_lineage(self._session.connection(), row.digest, provenance_of(record, digest(bundle)))
         self.append(record_kept(record, bundle))
+
+    def challenge(self, challenge: Challenge, bundle: bytes) -> None:
+        """Keep a signed challenge and its lineage for good."""
+        signed = digest(bundle)
+        keep_lineage(self._session.connection(), signed, challenge.provenance(signed))
+        self.append(challenge_kept(challenge, bundle), bundle)
+
+    def challenges_of(self, *records: str) -> tuple[bytes, ...]:
+        """Return the signed challenges of the records with these digests, the oldest first."""
+        return challenges_kept(self._session.connection(), records)
 
     def find_record(self, record_id: str) -> StoredRecord | None:
         """Return the record with that id. Raises ``StoreError`` when its bytes are damaged."""
@@ -145,13 +169,25 @@ class UnitOfWork:
         """
         return contradictions(self._session, request)
 
-    def ancestors(self, of: str) -> tuple[Edge, ...]:
-        """Return, in order, every edge on a way from the digest ``of`` to what it came from."""
-        return ancestors_of(self._session, of)
+    def ancestors(self, *of: str) -> tuple[Edge, ...]:
+        """Return, in order, every edge on a way from the nodes ``of`` to what they came from."""
+        return ancestors_of(self._session, *of)
 
-    def descendants(self, of: str) -> tuple[Edge, ...]:
-        """Return, in order, every edge on a way to the digest ``of`` from what came of it."""
-        return descendants_of(self._session, of)
+    def descendants(self, *of: str) -> tuple[Edge, ...]:
+        """Return, in order, every edge on a way to the nodes ``of`` from what came of them."""
+        return descendants_of(self._session, *of)
+
+    def invalidations(self, of: Sequence[str]) -> tuple[Edge, ...]:
+        """Return, in order, the edges by which any of the nodes ``of`` was invalidated."""
+        return invalidations_of(self._session, of)
+
+    def entities_like(self, start: str) -> tuple[Entity, ...]:
+        """Return, in order, the entities whose digest begins with the text ``start``."""
+        return entities_like(self._session, start)
+
+    def described(self, names: Sequence[str]) -> tuple[tuple[Entity, ...], tuple[Activity, ...]]:
+        """Return the entities and activities of some nodes, as far as any are known."""
+        return described(self._session, names)
 
     def _row(self, record_id: str) -> RecordRow | None:
         return self._session.scalar(select(RecordRow).where(RecordRow.id == record_id))
@@ -189,18 +225,6 @@ def target_rows(record: AuditRecord, record_digest: str) -> Iterator[RecordTarge
         fingerprint = record.fingerprints.get(target.name)
         identity = None if fingerprint is None else fingerprint.identity
         yield RecordTargetRow(record_digest=record_digest, target=target.name, identity=identity)
-
-
-def lineage_rows(record: AuditRecord, record_digest: str) -> Iterator[LineageRow]:
-    """Return the rows of a record's lineage, in order."""
-    for edge in sorted(set(record.lineage)):
-        yield LineageRow(
-            source=edge.source,
-            relation=edge.relation,
-            destination=edge.destination,
-            role=edge.role,
-            record_digest=record_digest,
-        )
 
 
 def _stored(row: RecordRow) -> StoredRecord:

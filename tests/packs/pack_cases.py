@@ -91,6 +91,7 @@ CATALOGUES = {
         "https://owasp.org",
         "2026-11",
         {"ML01": "Input Manipulation"},
+        "sha256:" + "ca" * 32,
     )
 }
 

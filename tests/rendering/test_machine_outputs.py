@@ -154,6 +154,8 @@ def test_every_edge_of_the_record_is_in_the_lineage() -> None:
     relations = {name: len(items) for name, items in document.items() if name.startswith("was")}
     assert relations == {"wasGeneratedBy": 1, "wasAttributedTo": 1, "wasDerivedFrom": 1}
     assert len(document["used"]) == 2
+    named = document["entity"][FAILING.digest]
+    assert (named["auditor:kind"], named["auditor:verdict"]) == ("record", "fail")
 
 
 @every_record

@@ -190,7 +190,7 @@ def test_missing_evidence_leaves_the_examples_out() -> None:
 def test_every_drawing_has_a_name_a_description_and_its_figures_as_a_table() -> None:
     page = page_of(FAILING)
     drawings = [a for tag, a in page.elements if tag == "svg" and a.get("class") == "plot"]
-    assert len(drawings) == 5 + 6
+    assert len(drawings) == 5 + 6 + 1
     assert all(a["role"] == "img" and a["aria-labelledby"] for a in drawings)
     assert page.text().count("The same as a table") == 6
 

@@ -121,7 +121,7 @@ def make_record() -> Callable[..., AuditRecord]:
             observations=(),
             readings=(),
             findings=(),
-            lineage=(Edge("record", "wasDerivedFrom", "data", "evaluation"),),
+            lineage=(Edge("r-1", "used", digest(b"data"), "evaluation"),),
             tool={"version": "0.1.0"},
             registered="2026-01-01T00:00:00Z",
             finished="2026-01-01T00:01:00Z",

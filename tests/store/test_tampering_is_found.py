@@ -24,7 +24,12 @@ DELETED = {
     "registrations": ("id = 1", "is missing from registrations (1)"),
     "records": ("id = 'r-1'", "the record r-1 (leaf 3) is missing from records"),
     "record_targets": ("target = 'lost'", "record_targets of record r-1: missing or changed"),
-    "lineage": ("1 = 1", "lineage of record r-1: missing or changed"),
+    "prov_entities": ("kind = 'file'", f"prov_entities: file:{'ab' * 32} is missing"),
+    "prov_activities": ("id = 'audit:r-2'", "prov_activities: audit:r-2 is missing"),
+    "prov_edges": (
+        "role = 'evaluation' AND stated_by = (SELECT digest FROM records WHERE id = 'r-1')",
+        "prov_edges of record r-1: missing or changed: audit:r-1 used dataset:",
+    ),
     "ledger_leaves": ("idx = 3", "leaf 3 is missing from ledger_leaves"),
     "ledger_openings": ("idx = 3", "the opening of leaf 3 (r-1) is missing"),
     "ledger_tiles": ("level = 0", "tile/0/000 is missing from ledger_tiles"),
@@ -53,7 +58,18 @@ CHANGED = {
         "record_targets SET identity = 'x' WHERE target = 'cpu'",
         "record_targets of record r-1: put in or changed by hand: identity 'x'",
     ),
-    "lineage": ("lineage SET role = 'x'", "lineage of record r-1: put in or changed by hand"),
+    "an edge": (
+        "prov_edges SET role = 'x' WHERE role = 'evaluation'",
+        "prov_edges of record r-1: put in or changed by hand: audit:r-1 used dataset:",
+    ),
+    "an entity": (
+        "prov_entities SET attrs = '{}' WHERE kind = 'dataset'",
+        "was changed: no document states it so",
+    ),
+    "an activity": (
+        "prov_activities SET ended = '2026-01-02T00:00:00Z' WHERE id = 'audit:r-1'",
+        "prov_activities: audit:r-1 was changed",
+    ),
     "a leaf": ("ledger_leaves SET body = 'x' WHERE idx = 3", "leaf 3 was changed: it is not what"),
     "a salt": ("ledger_openings SET salt = 'x' WHERE idx = 3", "the opening of leaf 3 (r-1) was"),
     "an opened digest": (
@@ -111,7 +127,22 @@ BY_HAND = {
         "record_targets of record r-1: put in or changed by hand",
     ),
     "a target of nothing": ("record_targets VALUES ('x', 'gpu', NULL)", "of a record x that is"),
-    "lineage of nothing": ("lineage VALUES (99, 'a', 'used', 'b', 'c', 'x')", "lineage has rows"),
+    "an edge": (
+        "prov_edges SELECT 99, 'a:1', 'used', 'b:2', 'c', digest FROM records WHERE id = 'r-1'",
+        "prov_edges of record r-1: put in or changed by hand: a:1 used b:2 as c",
+    ),
+    "an edge of nothing": (
+        "prov_edges VALUES (99, 'a:1', 'used', 'b:2', 'c', 'x')",
+        "prov_edges has 1 edges of a document x that is not there",
+    ),
+    "an entity": (
+        "prov_entities VALUES ('a:1', 'a', '1', '', '{}')",
+        "prov_entities: a:1 was put in by hand",
+    ),
+    "an activity": (
+        "prov_activities VALUES ('a:1', 'a', 'then', 'now', '{}')",
+        "prov_activities: a:1 was put in by hand",
+    ),
     "a leaf": ("ledger_leaves VALUES (8, 'x')", "leaf 8: an entry is no event"),
     "a leaf far away": ("ledger_leaves VALUES (2000000000, 'x')", "and nothing before it"),
     "an opening": (

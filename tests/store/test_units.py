@@ -6,12 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
-from auditor.domain.lineage import Edge
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest, PolicyRef
 from auditor.errors import StoreError
@@ -19,6 +16,15 @@ from auditor.store.store import Store
 
 Make = Callable[..., AuditRecord]
 NOW = "2026-01-01T00:00:00Z"
+COLUMNS = {
+    "requests": "body",
+    "registrations": "registered",
+    "records": "verdict",
+    "record_targets": "identity",
+    "prov_entities": "attrs",
+    "prov_activities": "ended",
+    "prov_edges": "role",
+}
 
 
 def count(store: Store, table: str) -> int:
@@ -129,16 +135,13 @@ def test_a_target_that_never_opened_has_no_identity(store: Store, make_record: M
     assert identities == {"cpu": record.fingerprints["cpu"].identity, "lost": None}
 
 
-@pytest.mark.parametrize(
-    "table", ["requests", "registrations", "records", "record_targets", "lineage"]
-)
+@pytest.mark.parametrize("table", COLUMNS)
 @pytest.mark.parametrize("verb", ["UPDATE", "DELETE", "TRUNCATE"])
 def test_nothing_is_ever_changed_or_deleted(
     store: Store, make_record: Make, table: str, verb: str
 ) -> None:
     keep(store, make_record())
-    column = {"requests": "body", "registrations": "registered", "records": "verdict"}.get(table)
-    column = column or {"record_targets": "identity", "lineage": "role"}[table]
+    column = COLUMNS[table]
     statement = {
         "UPDATE": f"UPDATE {table} SET {column} = 'other'",  # noqa: S608 -- our own names
         "DELETE": f"DELETE FROM {table}",  # noqa: S608 -- our own names
@@ -175,51 +178,6 @@ def test_a_record_damaged_in_the_database_is_named(store: Store, make_record: Ma
         connection.execute(text("UPDATE records SET body = :body"), {"body": b"{}"})
     with pytest.raises(StoreError, match="r-1 is damaged"), store.unit_of_work() as unit:
         unit.find_record("r-1")
-
-
-def test_lineage_is_walked_both_ways_through_every_record(store: Store, make_record: Make) -> None:
-    raw = Edge("clean", "wasDerivedFrom", "raw", "data")
-    train = Edge("model", "used", "clean", "training")
-    audit = Edge("audit", "used", "model", "artifact")
-    aside = Edge("other", "used", "raw", "data")
-    keep(
-        store,
-        make_record(id="a", lineage=(raw, train)),
-        make_record(id="b", lineage=(audit, train, aside)),
-    )
-    with store.unit_of_work() as unit:
-        assert unit.ancestors("audit") == (audit, raw, train)
-        assert unit.ancestors("clean") == (raw,)
-        assert unit.ancestors("raw") == ()
-        assert unit.descendants("clean") == (audit, train)
-        assert unit.descendants("raw") == (audit, raw, train, aside)
-
-
-def walk(edges: set[tuple[int, int]], start: int) -> set[tuple[int, int]]:
-    reached, fresh = {start}, {start}
-    while fresh:
-        fresh = {far for near, far in edges if near in fresh} - reached
-        reached |= fresh
-    return {edge for edge in edges if edge[0] in reached}
-
-
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(edges=st.sets(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=12))
-def test_lineage_is_all_that_can_be_reached_and_cycles_end(
-    store: Store, make_record: Make, edges: set[tuple[int, int]]
-) -> None:
-    # Other examples share the store, so each one's nodes carry the name of its own record.
-    name = f"record-{count(store, 'records')}"
-    graph = {
-        (near, far): Edge(f"{name}/{near}", "used", f"{name}/{far}", "x") for near, far in edges
-    }
-    keep(store, make_record(id=name, lineage=tuple(graph.values())))
-    mirrored = {(far, near) for near, far in edges}
-    with store.unit_of_work() as unit:
-        assert set(unit.ancestors(f"{name}/0")) == {graph[edge] for edge in walk(edges, 0)}
-        assert set(unit.descendants(f"{name}/0")) == {
-            graph[near, far] for far, near in walk(mirrored, 0)
-        }
 
 
 def test_many_writers_at_once_all_get_through(store: Store, asked: AuditRequest) -> None:

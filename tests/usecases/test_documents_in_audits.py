@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from auditor.domain.request_json import read_request
 from auditor.domain.supplies import Part
 from auditor.errors import AuditFileError, RecordError
 from auditor.preparing import Overrides, Prepared, prepare
+from auditor.rejudging import Rejudged
 from auditor.reproducing import gather, lay_out
 from auditor.wiring import beside, readers
 
@@ -83,13 +85,18 @@ def test_a_document_is_an_input_of_the_request_and_of_the_lineage(tmp_path: Path
     raw = dumped(slsa_v1())
     (tmp_path / "slsa.json").write_bytes(raw)
     with prepared(tmp_path, ", documents: [slsa.json]") as found:
-        request, supply = found.request, found.materials.supply
+        request, supply, policy = found.request, found.materials.supply, found.policy
     digest = sha256(raw).hexdigest()
     assert ("slsa.json", digest) in [(item.path, item.file.sha256) for item in request.inputs]
     assert [item.raw for item in supply.documents] == [raw]
     assert read_request(JsonPart(request.to_json(), "request")).documents == request.documents
-    around = type("Around", (), {"tool": {"code": "c"}, "signer": "s"})()
-    edges = lineage("aud-1", request, Found((), {}), around, Origin("now"))
+    around = type("Around", (), {"tool": {"code": "c", "environment": "e"}, "signer": "s"})()
+    cited = {"owasp-ml": "sha256:" + "ca" * 32}
+    judged = Rejudged(request, replace(policy, catalogues=cited))
+    edges = lineage("aud-1", judged, Found((), {}), around, Origin("now"))
+    assert ("catalogue:owasp-ml", cited["owasp-ml"]) in {
+        (edge.role, edge.destination) for edge in edges
+    }
     assert f"sha256:{digest}" in {edge.destination for edge in edges if edge.role == "document"}
 
 

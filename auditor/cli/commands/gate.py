@@ -9,11 +9,13 @@ from rich.console import Console
 from auditor.cli.believing import read_trust, signer_by, verify_by
 from auditor.cli.exits import Exit
 from auditor.cli.showing import show_steps
+from auditor.contested import challenges_against, uncontested
 from auditor.domain.artifacts import digest_files
 from auditor.domain.record_json import read_record
 from auditor.domain.steps import all_hold
-from auditor.folders import RECORD, RecordFolder
+from auditor.folders import RECORD, SIGNER, RecordFolder
 from auditor.gates import Question, ask, parse_age, read_probe
+from auditor.settings import Settings
 from auditor.signing.artifacts import digest_artifact
 from auditor.wiring import readers
 
@@ -27,6 +29,7 @@ from auditor.wiring import readers
 @click.option("--target", help="The target it will run on; default: all that were audited.")
 @click.option("--fingerprint", type=click.Path(path_type=Path), help="A probe of this target.")
 @click.option("--max-age", help="How old the record may be: 12h, 30d, 4w.")
+@click.option("--strict", is_flag=True, help="Shut at any challenge that holds.")
 def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     artifact: Path,
     policy: str,
@@ -36,10 +39,13 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     target: str | None,
     fingerprint: Path | None,
     max_age: str | None,
+    *,
+    strict: bool,
 ) -> int:
     """Open only for exactly these bytes, on this target, under exactly this policy.
 
-    Exit code: 0 opens the gate, 1 keeps it shut, 2 for input that cannot be used.
+    A challenge in the folder or in the store here that refutes the verdict keeps it shut. Exit
+    code: 0 opens the gate, 1 keeps it shut, 2 for input that cannot be used.
     """
     limit = None if max_age is None else parse_age(max_age)
     identity = None if fingerprint is None else read_probe(fingerprint)
@@ -50,7 +56,9 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     steps = verify_by(folder, key, believed)
     if all_hold(steps):
         question = Question(digest, chosen, target, identity, limit, datetime.now(UTC))
-        steps = (*steps, *signer_by(folder, believed))
-        steps = (*steps, *ask(read_record(folder.read(RECORD)), question))
+        found = read_record(folder.read(RECORD))
+        against = challenges_against(found, folder, Settings.from_environment().place)
+        contested = uncontested(found, against, folder.read(SIGNER), strict=strict)
+        steps = (*steps, *signer_by(folder, believed), *ask(found, question), contested)
     show_steps(Console(), steps)
     return Exit.DONE if all_hold(steps) else Exit.FAILED

@@ -8,6 +8,7 @@ from rich.console import Console
 from auditor.cli.exits import exit_for
 from auditor.cli.places import own_workplace
 from auditor.cli.showing import show_made, show_record, show_report
+from auditor.contested import challenges_against, refuse_contested
 from auditor.domain.record_json import read_record
 from auditor.folders import BUNDLE, PROOF, RECORD, RecordFolder, refuse_strangers, write_folder
 from auditor.keeping import enter
@@ -41,6 +42,7 @@ def command(folder: Path, policy: str, key: Path | None, out: Path | None) -> in
     with own_workplace() as place:
         show_made(console, place.made_keys)
         checker = verifier(key or place.signer.public_pem())
+        refuse_contested(record, challenges_against(record, old, place.settings.place))
         fresh = rejudge(old, record, chosen, checker, place.surroundings())
         files = publication(fresh, chosen, parts.checks, old.evidence, place.signer)
         proof = enter(place.store, fresh, files[BUNDLE])

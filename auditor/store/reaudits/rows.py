@@ -17,13 +17,12 @@ from auditor.store.ledger_tables import LedgerCheckpointRow, LedgerCosignatureRo
 from auditor.store.reaudits.walking import Met, as_bytes
 from auditor.store.tables import (
     Base,
-    LineageRow,
     RecordRow,
     RecordTargetRow,
     RegistrationRow,
     RequestRow,
 )
-from auditor.store.units import lineage_rows, record_row, target_rows
+from auditor.store.units import record_row, target_rows
 
 
 def request_mistakes(session: Session, met: Sequence[Met]) -> Iterator[str]:
@@ -66,10 +65,9 @@ def record_mistakes(session: Session, met: Sequence[Met]) -> Iterator[str]:
         yield from _changed(session, row)
     for name in sorted(set(told) - there):
         yield f"the record {told[name].event.id} (leaf {told[name].index}) is missing from records"
-    for table in (RecordTargetRow, LineageRow):
-        for name in session.scalars(select(table.record_digest).distinct()):
-            if name not in there:
-                yield f"{table.__tablename__} has rows of a record {name} that is not there"
+    for name in session.scalars(select(RecordTargetRow.record_digest).distinct()):
+        if name not in there:
+            yield f"record_targets has rows of a record {name} that is not there"
 
 
 def _changed(session: Session, row: RecordRow) -> Iterator[str]:
@@ -85,16 +83,10 @@ def _changed(session: Session, row: RecordRow) -> Iterator[str]:
     for column in sorted(expected):
         if expected[column] != found[column]:
             yield f"the column {column} of record {row.id} was changed to {found[column]!r}"
-    beside: tuple[tuple[type[RecordTargetRow | LineageRow], Iterator[Base]], ...] = (
-        (RecordTargetRow, target_rows(record, row.digest)),
-        (LineageRow, lineage_rows(record, row.digest)),
-    )
-    for table, rows in beside:
-        wanted = Counter(_shown(item) for item in rows)
-        kept = session.scalars(select(table).where(table.record_digest == row.digest))
-        yield from _differences(
-            f"{table.__tablename__} of record {row.id}", wanted, Counter(map(_shown, kept))
-        )
+    wanted = Counter(map(_shown, target_rows(record, row.digest)))
+    beside = select(RecordTargetRow).where(RecordTargetRow.record_digest == row.digest)
+    kept = Counter(map(_shown, session.scalars(beside)))
+    yield from _differences(f"record_targets of record {row.id}", wanted, kept)
 
 
 def cosignature_mistakes(

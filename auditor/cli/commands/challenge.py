@@ -1,0 +1,156 @@
+"""Try counterexamples on a record's target, and hold what it claims against them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+from rich.console import Console
+
+from auditor.attacks.counterexamples import ATTACKS, PROOFS
+from auditor.challenging import Claims, NotTried, chosen_target, try_examples, untried
+from auditor.cli.exits import Exit
+from auditor.cli.showing import show_made, show_rows
+from auditor.cli.texts import printable
+from auditor.confronting import opened
+from auditor.contested import challenges_against, examples_of, words
+from auditor.datasets.examples import Examples, read_examples
+from auditor.domain.canonical import digest
+from auditor.domain.challenges import REASONS, Challenge, Outcome, Result
+from auditor.domain.record_json import read_record
+from auditor.domain.records import AuditRecord
+from auditor.domain.steps import StepResult
+from auditor.errors import RecordError
+from auditor.folders import RECORD, SIGNER, RecordFolder, add_challenge
+from auditor.preparing import Prepared, prepare, read_asked
+from auditor.recalling import load_results, policy_of
+from auditor.reproducing import FetchInput, lay_out, overrides_of
+from auditor.settings import Settings
+from auditor.signatures.challenges import sign_challenge
+from auditor.targetfiles import require_leave
+from auditor.verifying import Verifier, verify_folder
+from auditor.wiring import OPENERS, Workplace, fetch_from, now, readers_of, verifier, workplace
+
+SHOWN = 40
+PATH = click.Path(path_type=Path)
+
+
+@click.command("challenge")
+@click.argument("folder", type=PATH)
+@click.option("--examples", type=PATH, required=True, help="An .npz: inputs, with rows or labels.")
+@click.option("--key", type=PATH, help="The record's public key; default: its own signer.pub.")
+@click.option("--target", help="The target of the record to try them on, where it has several.")
+@click.option(
+    "--inputs",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A folder in which the inputs lie, found by digest; default: AUDITOR_HOME.",
+)
+def command(
+    folder: Path, examples: Path, key: Path | None, target: str | None, inputs: Path | None
+) -> int:
+    """Try counterexamples against the record in FOLDER, on its target.
+
+    One that holds is signed, put into FOLDER and into the ledger for good, and keeps a gate shut
+    where the policy is not kept without it. Exit code: 0 when none holds, 1 when one does, 3 when
+    this is not the record's target, or no example can be tried under what it claims.
+    """
+    console = Console()
+    given, old = read_examples(examples), RecordFolder(folder)
+    record = read_record(old.read(RECORD))
+    require_leave(record.request.targets, Path.cwd())
+    spec = chosen_target(record, target)
+    claims = _claims(old, record, verifier(key or folder / SIGNER))
+    with workplace(Settings.from_environment()) as place:
+        show_made(console, place.made_keys)
+        fetch = fetch_from(place.store.blobs, inputs)
+        against = challenges_against(record, old, place.settings.place)
+        earlier = examples_of(against.values(), old, place.store.blobs)
+        with (
+            _prepared(old, record, fetch) as prepared,
+            opened(prepared, spec, OPENERS) as subject,
+        ):
+            told = try_examples(claims, (*earlier, given), subject, place.signer.identity, now())
+        if isinstance(told, NotTried):
+            console.print(printable(f"Not tried: {told.reason}. {told.cure}"), markup=False)
+            return Exit.INCONCLUSIVE
+        _show(console, told)
+        if told.outcome is not Outcome.FAILED:
+            _keep(place, folder, told, given)
+            return Exit.FAILED
+    return _left(console, told, untried(claims, spec.name))
+
+
+def _left(console: Console, told: Challenge, beside: tuple[str, ...]) -> Exit:
+    """Say what was not tried; where that is all the robustness there is, nothing was decided."""
+    if not beside:
+        return Exit.DONE
+    names = ", ".join(beside)
+    console.print(f"Not tried: no example is judged under {names} yet.", highlight=False)
+    tried = {item.check for item in told.trials}
+    return Exit.DONE if tried & (ATTACKS | PROOFS) else Exit.INCONCLUSIVE
+
+
+def _claims(old: RecordFolder, record: AuditRecord, checker: Verifier) -> Claims:
+    """Return what a record claims; raises ``RecordError`` unless its folder verifies."""
+    failed = [step for step in verify_folder(old, checker) if step.result is StepResult.FAILED]
+    if failed:
+        raise RecordError(
+            f"{old.path} does not verify: {failed[0].name}: {failed[0].detail}",
+            cure="Take the folder as auditor wrote it, and the key of its signer.",
+        )
+    results = load_results(old, record, checker.checks)
+    return Claims(record, results, policy_of(old, record, checker.load_policy))
+
+
+@contextmanager
+def _prepared(old: RecordFolder, record: AuditRecord, fetch: FetchInput) -> Iterator[Prepared]:
+    """Lay out the record's own inputs, and prepare its audit again. Raises ``RecordError``."""
+    with TemporaryDirectory() as scratch:
+        laid = lay_out(record.request, fetch, Path(scratch))
+        parts, overrides = readers_of(record, old), overrides_of(record)
+        asked = read_asked(fetch(record.request.audit_file), "audit file", overrides, parts)
+        with prepare(asked, laid.locate, overrides, parts) as prepared:
+            if prepared.request.digest != record.request.digest:
+                raise RecordError(
+                    "the inputs make another request than the record's",
+                    cure="Give the very inputs of the audit with --inputs.",
+                )
+            yield prepared
+
+
+def _show(console: Console, told: Challenge) -> None:
+    """Show each example under the claim that says most, then what it comes to."""
+    rows = [
+        (
+            str(item.example),
+            item.row or "-",
+            item.check,
+            "-" if item.distance is None else f"{item.distance:.4g}",
+            "-" if item.eps is None else f"{item.eps:.4g}",
+            item.decided,
+            "holds" if item.result is Result.HOLDS else REASONS[item.result],
+        )
+        for item in told.furthest
+    ]
+    show_rows(
+        console, ("example", "row", "claim", "distance", "eps", "decided", "result"), rows[:SHOWN]
+    )
+    if len(rows) > SHOWN:
+        console.print(f"{len(rows) - SHOWN} more examples are not shown.")
+    tried = dict.fromkeys(item.check for item in told.trials)
+    said = {
+        Outcome.FAILED: f"No example holds under {', '.join(tried)}.",
+        Outcome.LOWERED: f"Lowered: {words(told)}.",
+        Outcome.REFUTED: f"REFUTED: {words(told)}.",
+    }
+    console.print(printable(said[told.outcome]), markup=False, highlight=False, soft_wrap=True)
+
+
+def _keep(place: Workplace, folder: Path, told: Challenge, given: Examples) -> None:
+    bundle = sign_challenge(told, place.signer)
+    place.store.blobs.put(given.raw)
+    with place.store.unit_of_work() as work:
+        work.challenge(told, bundle)
+    where = add_challenge(folder, bundle, given.raw)
+    click.echo(f"Kept: {where}, and in the ledger ({digest(bundle)})")

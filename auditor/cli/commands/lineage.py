@@ -1,0 +1,89 @@
+"""Show what a record rests on, and which verdicts rest on a file, a data set or a policy."""
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from auditor.cli.exits import Exit
+from auditor.cli.texts import printable
+from auditor.errors import UsageError
+from auditor.folders import RECORD, RecordFolder
+from auditor.keeping import store_if_kept
+from auditor.rendering.lineages.dot import render_dot
+from auditor.rendering.lineages.traces import Trace
+from auditor.rendering.lineages.tree import Line, tree_lines
+from auditor.rendering.prov import prov_document
+from auditor.settings import Settings
+from auditor.tracing import knows, trace, trace_folder
+
+FORMATS = ("text", "json", "dot", "prov")
+TONES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow", "refuted": "bold red"}
+
+
+@click.command("lineage")
+@click.argument("what", metavar="RECORD|DIGEST|FILE")
+@click.option("--up", "way", flag_value="up", help="What it rests on; the default for a record.")
+@click.option("--down", "way", flag_value="down", help="What rests on it; the default otherwise.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
+def command(what: str, way: str | None, form: str) -> int:
+    """Show the lineage of a record (its folder or id), of a file, or of a digest.
+
+    The first digits of a digest are enough where they are unambiguous, with the kind before them
+    or not: 4f2a09, dataset:4f2a. What a record in a folder rests on is told without a store too.
+    """
+    found = _found(what, None if way is None else way == "down")
+    if form == "text":
+        _show(Console(), found)
+    elif form == "dot":
+        click.echo(render_dot(found), nl=False)
+    else:
+        told = (
+            found.to_json()
+            if form == "json"
+            else prov_document(found.entities.values(), found.activities.values(), found.edges)
+        )
+        click.echo(json.dumps(told, indent=2, sort_keys=True))
+    return Exit.DONE
+
+
+def _found(what: str, down: bool | None) -> Trace:  # noqa: FBT001 -- three answers, by position
+    folder = Path(what) if (Path(what) / RECORD).is_file() else None
+    with store_if_kept(Settings.from_environment().place) as store:
+        if store is not None:
+            with store.unit_of_work() as work:
+                if folder is None or down:
+                    return trace(work, what, down=down)
+                if knows(work, RecordFolder(folder)):
+                    return trace(work, what).joined(trace_folder(RecordFolder(folder)))
+    if folder is not None and not down:
+        return trace_folder(RecordFolder(folder))
+    raise UsageError(
+        "no store is kept here, and only one that keeps records knows what rests on a thing",
+        cure="Set AUDITOR_HOME to that of the audits, or name a record's folder without --down.",
+    )
+
+
+def _show(console: Console, found: Trace) -> None:
+    for line in tree_lines(found):
+        console.print(_written(line), highlight=False, soft_wrap=True)
+    if found.down:
+        told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(found.verdicts.items()))
+        count = sum(found.verdicts.values())
+        console.print(f"Records that rest on it: {count}{f' ({told})' if told else ''}")
+
+
+def _written(line: Line) -> str:
+    told = f"{line.node} {line.words}".replace("-", "_")
+    said = line.role.replace("-", "_") in told
+    role = "" if said else f"{_plain(line.role)}: "
+    tone = TONES.get(line.verdict, "bold")
+    verdict = f" [{tone}]{_plain(line.verdict.upper())}[/]" if line.verdict else ""
+    words = f" {_plain(line.words)}" if line.words else ""
+    return f"[dim]{line.stem}[/]{role}[cyan]{_plain(line.node)}[/]{words}{verdict}"
+
+
+def _plain(text: str) -> str:
+    return escape(printable(text))

@@ -1,0 +1,125 @@
+"""Challenges stand against a record, and against all that is judged from it, for good."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+
+from auditor.datasets.examples import Examples, parse_examples
+from auditor.domain.canonical import digest as digest_of
+from auditor.domain.challenges import Challenge, Outcome
+from auditor.domain.lineage import entity_id
+from auditor.domain.records import AuditRecord
+from auditor.domain.steps import Step
+from auditor.errors import RecordError
+from auditor.folders import CHALLENGES, EXAMPLES, RecordFolder
+from auditor.keeping import Place, store_if_kept
+from auditor.signatures.challenges import open_challenge, signed_with
+from auditor.store.blobs import BlobStore
+from auditor.store.units import UnitOfWork
+
+NAME = "challenges"
+
+
+def challenges_against(
+    record: AuditRecord, folder: RecordFolder, place: Place
+) -> Mapping[str, bytes]:
+    """Return the signed challenges in a record's folder and in the store here, by where they lie.
+
+    What is judged again rests on the same evidence, so that challenges to the record that it was
+    judged from count as well. Raises ``StoreError`` for a store that cannot be read.
+    """
+    found = dict(folder.challenges())
+    with ExitStack() as stack:
+        store = stack.enter_context(store_if_kept(place))
+        if store is not None:
+            work = stack.enter_context(store.unit_of_work())
+            kept = work.challenges_of(*_judged_from(record, work))
+            fresh = [raw for raw in dict.fromkeys(kept) if raw not in found.values()]
+            found |= {f"the ledger here ({at})": raw for at, raw in enumerate(fresh, start=1)}
+    return found
+
+
+def _judged_from(record: AuditRecord, work: UnitOfWork) -> Iterator[str]:
+    """Yield the digests of a record and of all that it was judged from."""
+    yield record.digest
+    if record.derived_from is not None:
+        yield record.derived_from
+    for edge in work.ancestors(entity_id("record", record.digest)):
+        kind, _, value = edge.destination.partition(":")
+        if kind == "record" and edge.relation == "wasDerivedFrom":
+            yield f"sha256:{value}"
+
+
+def uncontested(
+    record: AuditRecord, found: Mapping[str, bytes], key: bytes, *, strict: bool
+) -> Step:
+    """Hold a record against the challenges that were found.
+
+    One that refutes the verdict shuts the gate, under ``strict`` also one that lowers a figure;
+    so does one that cannot be read, or that is of another record: it was put there for a reason.
+    """
+    mistakes = [
+        mistake
+        for where, raw in found.items()
+        if (mistake := _objection(record, where, raw, key, strict=strict))
+    ]
+    count = f"{len(found)} challenges leave the verdict as it is" if found else "none is known here"
+    return Step.of(NAME, mistakes, count)
+
+
+def _objection(record: AuditRecord, where: str, raw: bytes, key: bytes, *, strict: bool) -> str:
+    try:
+        told = open_challenge(raw)
+    except RecordError as error:
+        return f"{where}: {error.problem}"
+    inside = where.startswith(f"{NAME}/")
+    if inside and told.record not in {record.digest, record.derived_from}:
+        return f"{where} is a challenge to another record, {told.record_id}"
+    if told.outcome is Outcome.FAILED or (told.outcome is Outcome.LOWERED and not strict):
+        return ""
+    who = "the record's own signer" if signed_with(raw, key) else told.signer
+    return f"{where}: {words(told)} on {told.target}, tried by {who} at {told.tried}"
+
+
+def words(challenge: Challenge) -> str:
+    """Say in a sentence what a challenge came to."""
+    count = len(challenge.holding)
+    held = f"{count} {'example holds' if count == 1 else 'examples hold'}"
+    moved = [f"{item.rule} was {item.was} and is {item.now}" for item in challenge.moved]
+    moved += [f"what {check} proved is false" for check in challenge.disproved]
+    return f"{held}; {', '.join(moved) or 'figures are lower, and every rule comes out as before'}"
+
+
+def examples_of(
+    found: Iterable[bytes], folder: RecordFolder, blobs: BlobStore
+) -> tuple[Examples, ...]:
+    """Return the examples of earlier challenges, each file once: a new one counts on from there.
+
+    Raises ``RecordError`` for a challenge that cannot be read, or whose examples are not at hand.
+    """
+    digests = dict.fromkeys(open_challenge(raw).examples for raw in found)
+    return tuple(_examples(digest, folder, blobs) for digest in digests)
+
+
+def _examples(digest: str, folder: RecordFolder, blobs: BlobStore) -> Examples:
+    name = f"{CHALLENGES}/{digest.removeprefix('sha256:')}{EXAMPLES}"
+    if folder.has(name) and digest_of(folder.read(name)) == digest:
+        return parse_examples(folder.read(name), name)
+    if not blobs.has(digest):
+        raise RecordError(
+            f"the examples {digest} of an earlier challenge lie neither whole in the folder nor "
+            "in the store here",
+            cure=f"Put them into {folder.path} as {name}.",
+        )
+    return parse_examples(blobs.get(digest), name)
+
+
+def refuse_contested(record: AuditRecord, found: Mapping[str, bytes]) -> None:
+    """Refuse to judge again what a challenge stands against: the evidence lacks what it showed.
+
+    Raises ``RecordError``.
+    """
+    for where in found:
+        raise RecordError(
+            f"the record {record.id} was challenged ({where}), which its evidence does not count",
+            cure="Run the audit again.",
+        )

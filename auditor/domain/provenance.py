@@ -1,0 +1,159 @@
+"""The whole lineage of a record: what its signed edges name, what that is made of, who signed."""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from auditor.domain.artifacts import FileDigest, digest_files
+from auditor.domain.canonical import Json
+from auditor.domain.lineage import Activity, Edge, Entity, Provenance, entity_id
+from auditor.domain.records import AuditRecord
+from auditor.domain.requests import AuditRequest
+
+KINDS: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("parent", "generator", "shadow"), "artifact"),
+        **dict.fromkeys(("evaluation", "training", "reference", "production"), "dataset"),
+        "signer": "key",
+    }
+)
+"""What stands in a role, where it is not named after the role itself."""
+FROM_THE_RECORD = frozenset({"wasDerivedFrom", "wasAttributedTo"})
+"""Relations of the record itself; all others are those of the run that made it."""
+Group = tuple[FileDigest, ...]
+
+
+def provenance_of(record: AuditRecord, signature: str | None = None) -> Provenance:
+    """Return what a record states: a pure function of its bytes, and of its signature's digest.
+
+    Every edge that the record lists is there, from the record or from the run that made it. Files
+    hang below what they make up together; a file that makes up nothing was used by itself.
+    ``signature`` is the digest of the bundle that signs the record.
+    """
+    run = _run(record)
+    itself = Entity("record", record.digest, attrs=_said(record))
+    edges = set(_typed(record, itself.id, run.id))
+    edges.add(Edge(itself.id, "wasGeneratedBy", run.id, run.kind))
+    entities = {item.id: item for item in (*_named(record), itself)}
+    whole, alone = _files(record)
+    for owner, group in whole.items():
+        edges |= {Edge(owner, "hadMember", _file_id(file), file.name) for file in group}
+    edges |= {Edge(run.id, "used", _file_id(file), "input") for file in alone}
+    places = {item.file: item.path for item in record.request.inputs}
+    for file in (*(file for group in whole.values() for file in group), *alone):
+        entities.setdefault(_file_id(file), _file(file, places.get(file, "")))
+    if signature is not None:
+        entities[entity_id("signature", signature)] = Entity("signature", signature)
+        edges |= set(_signed(record, itself.id, entity_id("signature", signature)))
+    ordered = tuple(entities[key] for key in sorted(entities))
+    return Provenance(ordered, (run,), tuple(sorted(edges)))
+
+
+def kind_of(role: str) -> str:
+    """Return what kind of thing stands in a role; what follows a colon only tells them apart."""
+    head = role.partition(":")[0]
+    return KINDS.get(head, head.replace("_", "-"))
+
+
+def _run(record: AuditRecord) -> Activity:
+    """Return what made the record. Judging again began when nobody wrote down: it has an end."""
+    again = record.derived_from is not None
+    started = record.finished if again else record.registered
+    about: Mapping[str, Json] = {"model": f"{record.request.name} {record.request.version}"}
+    return Activity("judging" if again else "audit", record.id, started, record.finished, about)
+
+
+def _said(record: AuditRecord) -> Mapping[str, Json]:
+    request = record.request
+    return {
+        "id": record.id,
+        "verdict": record.verdict.value,
+        "model": f"{request.name} {request.version}",
+        "policy": f"{request.policy.name} {request.policy.version}",
+        "finished": record.finished,
+    }
+
+
+def _typed(record: AuditRecord, itself: str, run: str) -> Iterator[Edge]:
+    known = {edge.destination: _end(edge) for edge in record.lineage}
+    for edge in record.lineage:
+        own = itself if edge.relation in FROM_THE_RECORD else run
+        source = known.get(edge.source, entity_id("entity", edge.source))
+        yield Edge(
+            own if edge.source == record.id else source, edge.relation, _end(edge), edge.role
+        )
+
+
+def _end(edge: Edge) -> str:
+    return entity_id(kind_of(edge.role), edge.destination)
+
+
+def _named(record: AuditRecord) -> Iterator[Entity]:
+    """Yield everything that the record names, but for other records, which tell of themselves."""
+    about = _about(record)
+    for edge in record.lineage:
+        kind = kind_of(edge.role)
+        if kind != "record":
+            attrs = about.get(_end(edge), {})
+            yield Entity(kind, edge.destination.removeprefix(f"{kind}:"), attrs=attrs)
+
+
+def _about(record: AuditRecord) -> Mapping[str, Mapping[str, Json]]:
+    request, tool = record.request, record.tool
+    policy = request.policy
+    found: dict[str, Mapping[str, Json]] = {
+        entity_id("policy", policy.digest): {"name": policy.name, "version": policy.version},
+        entity_id("code", str(tool.get("code"))): {"version": tool.get("version")},
+        entity_id("environment", str(tool.get("environment"))): {
+            "python": tool.get("python"),
+            "packages": tool.get("packages"),
+        },
+    }
+    for model in (request.artifact, request.parent, request.generator):
+        if model is not None:
+            name = entity_id("artifact", model.digest)
+            found[name] = {"name": model.name, "version": model.version}
+    for item in request.datasets:
+        found[entity_id("dataset", item.digest)] = {"rows": item.rows}
+    for place in record.fingerprints.values():
+        found[entity_id("target", place.identity)] = {"emulated": place.emulated}
+    return found
+
+
+def _files(record: AuditRecord) -> tuple[Mapping[str, Group], Group]:
+    """Return the files of what is made of them, by its id, and those that are part of nothing."""
+    owners = {edge.destination: _end(edge) for edge in record.lineage}
+    whole: dict[str, Group] = {}
+    alone: dict[FileDigest, None] = {}
+    for group in _groups(record.request):
+        owner = owners.get(digest_files(group))
+        if owner is not None:
+            whole[owner] = group
+        else:
+            alone |= dict.fromkeys(file for file in group if f"sha256:{file.sha256}" not in owners)
+    members = {file for group in whole.values() for file in group}
+    return whole, tuple(file for file in alone if file not in members)
+
+
+def _groups(request: AuditRequest) -> Iterator[Group]:
+    """Yield the files that were named together: those of a model, those under one path."""
+    for model in (request.artifact, request.parent, request.generator):
+        if model is not None:
+            yield model.files
+    for path in dict.fromkeys(item.path for item in request.inputs):
+        yield tuple(item.file for item in request.inputs if item.path == path)
+
+
+def _signed(record: AuditRecord, itself: str, signature: str) -> Iterator[Edge]:
+    yield Edge(itself, "wasInfluencedBy", signature, "signature")
+    for edge in record.lineage:
+        if edge.role == "signer":
+            yield Edge(signature, "wasAttributedTo", _end(edge), edge.role)
+
+
+def _file_id(file: FileDigest) -> str:
+    return entity_id("file", f"sha256:{file.sha256}")
+
+
+def _file(file: FileDigest, path: str) -> Entity:
+    about: Mapping[str, Json] = {"name": file.name, "size": file.size}
+    return Entity("file", f"sha256:{file.sha256}", path, about)
