@@ -17,8 +17,15 @@ VERDICT = "verdict.vsa.json"
 SIGNER = "signer.pub"
 EVIDENCE = "evidence"
 PROOF = "proof.tlog-proof"
+KEY = "disclosure.key"
+ROWS = "rows"
+OPENINGS = "openings"
+ERASURE = "erasure.tlog-proof"
+DISCLOSURE = frozenset({KEY, ROWS, OPENINGS, ERASURE})
+"""What opens committed evidence, whole or in part; no record names it, so that it can go."""
 KNOWN = frozenset(
     {RECORD, BUNDLE, VERDICT, SIGNER, EVIDENCE, PROOF}
+    | DISCLOSURE
     | {"report.html", "summary.md", "results.sarif", "junit.xml", "prov.json", "bom.cdx.json"}
 )
 HEX = re.compile(r"[0-9a-f]{64}")
@@ -70,13 +77,20 @@ class RecordFolder:
 
     def evidence_names(self) -> tuple[str, ...]:
         """Return the names of the files that lie in the evidence folder."""
-        folder = self.path / EVIDENCE
+        return self.names_in(EVIDENCE)
+
+    def names_in(self, name: str) -> tuple[str, ...]:
+        """Return the names of the files that lie in a folder of the record's."""
+        folder = self.path / name
         return tuple(sorted(item.name for item in folder.iterdir())) if folder.is_dir() else ()
 
     def strangers(self) -> tuple[str, ...]:
         """Return the names of files that no audit writes."""
         found = [item.name for item in self.path.iterdir() if item.name not in KNOWN]
-        found += [f"{EVIDENCE}/{name}" for name in self.evidence_names() if not HEX.fullmatch(name)]
+        for folder in (EVIDENCE, ROWS, OPENINGS):
+            found += [
+                f"{folder}/{name}" for name in self.names_in(folder) if not HEX.fullmatch(name)
+            ]
         return tuple(sorted(found))
 
 

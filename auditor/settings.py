@@ -7,6 +7,7 @@ from pathlib import Path
 
 from auditor.keeping import Place
 from auditor.shipped import user_home
+from auditor.store.secrets import SecretStore
 
 LEDGER_ORIGIN = "auditor-ledger/{key}"
 
@@ -26,6 +27,11 @@ class Settings:
     def blobs(self) -> Path:
         """Folder of the content-addressed inputs and evidence."""
         return self.home / "blobs"
+
+    @property
+    def secrets(self) -> SecretStore:
+        """The keys of records whose evidence is committed, in a folder of their own."""
+        return SecretStore(self.home / "disclosure")
 
     @property
     def unfinished(self) -> Path:

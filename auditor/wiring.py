@@ -10,9 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from auditor import __version__
-from auditor.audits import Surroundings
+from auditor.audits import Surroundings, ignore
 from auditor.checks.discovery import discover
 from auditor.datasets.files import Locate
+from auditor.disclosing.sealing import Sealed
 from auditor.domain.canonical import Json, canonical
 from auditor.domain.checks import Check
 from auditor.domain.evidence import Blob
@@ -171,7 +172,9 @@ class Workplace:
     signer: KeySigner
     made_keys: tuple[Path, ...]
 
-    def surroundings(self, keep: Callable[[Blob], None] | None = None) -> Surroundings:
+    def surroundings(
+        self, keep: Callable[[Blob], None] | None = None, note: Callable[[Sealed], None] = ignore
+    ) -> Surroundings:
         """Return what an audit needs of the world."""
         return Surroundings(
             openers=OPENERS,
@@ -180,6 +183,7 @@ class Workplace:
             clock=now,
             tool=tool(),
             signer=self.signer.identity,
+            note=note,
         )
 
     def unfinished(self, request: AuditRequest) -> AbstractContextManager[Memory]:

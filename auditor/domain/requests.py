@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.budgets import Budget
 from auditor.domain.canonical import Json, digest_json
+from auditor.domain.disclosures import Disclosure
 from auditor.domain.recipes import RecipeRef
 from auditor.domain.shadows import ShadowsRef
 from auditor.domain.targets import TargetSpec
@@ -60,7 +61,8 @@ class AuditRequest:
     which model made the predictions. Where they were named, ``parent`` is the model that the
     artifact was made from, ``reference`` the target to compare with, ``recipe`` the code that
     trains, ``shadows`` models that were trained so, ``generator`` what makes rows, ``documents``
-    what came with the model and speaks of its parts.
+    what came with the model and speaks of its parts. Where rows are to be withheld later
+    (``disclosure``), its data are named by hidden digests.
     """
 
     name: str
@@ -83,6 +85,7 @@ class AuditRequest:
     shadows: ShadowsRef | None = None
     generator: Artifact | None = None
     documents: tuple[FileDigest, ...] = ()
+    disclosure: Disclosure | None = None
 
     @property
     def digest(self) -> str:
@@ -130,4 +133,6 @@ class AuditRequest:
             found["shadows"] = self.shadows.to_json()
         if self.documents:
             found["documents"] = [file.to_json() for file in self.documents]
+        if self.disclosure is not None:
+            found["disclosure"] = self.disclosure.value
         return found

@@ -35,6 +35,7 @@ class EventType(StrEnum):
     KEY_EVENT = "key-event"
     CHALLENGE = "challenge"
     COSIGNATURE = "cosignature"
+    ERASURE = "erasure"
 
 
 @dataclass(frozen=True, slots=True)

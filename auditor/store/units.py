@@ -116,6 +116,11 @@ class UnitOfWork:
         row = self._row(record_id)
         return None if row is None else _stored(row)
 
+    def find_record_by_digest(self, digest: str) -> StoredRecord | None:
+        """Return the record with that digest. Raises ``StoreError`` when its bytes are damaged."""
+        row = self._session.get(RecordRow, digest)
+        return None if row is None else _stored(row)
+
     def records_of(
         self, artifact_digest: str | None, policy_digest: str, target: str
     ) -> tuple[StoredRecord, ...]:
@@ -135,6 +140,15 @@ class UnitOfWork:
             .order_by(RecordRow.finished.desc(), RecordRow.digest)
         )
         return tuple(_stored(row) for row in self._session.scalars(asked))
+
+    def names_blob(self, digest: str) -> bool:
+        """Whether a record names a blob among its evidence, or a request among its inputs."""
+        edge = select(LineageRow.id).where(LineageRow.destination == digest).limit(1)
+        if self._session.scalar(edge) is not None:
+            return True
+        bare = digest.removeprefix("sha256:")
+        asked = select(RequestRow.digest).where(RequestRow.body.contains(bare, autoescape=True))
+        return self._session.scalar(asked.limit(1)) is not None
 
     def ancestors(self, of: str) -> tuple[Edge, ...]:
         """Return, in order, every edge on a way from the digest ``of`` to what it came from."""

@@ -7,13 +7,23 @@ from rich.console import Console
 
 from auditor.cli.exits import exit_for
 from auditor.cli.showing import show_made, show_record, show_report
+from auditor.disclosing.secrets import Secret
 from auditor.domain.record_json import read_record
-from auditor.folders import BUNDLE, PROOF, RECORD, RecordFolder, refuse_strangers, write_folder
+from auditor.folders import (
+    BUNDLE,
+    KEY,
+    PROOF,
+    RECORD,
+    RecordFolder,
+    refuse_strangers,
+    write_folder,
+)
 from auditor.keeping import enter
 from auditor.publishing import publication
 from auditor.rejudging import rejudge
 from auditor.settings import Settings
 from auditor.signing.keys import PUBLIC
+from auditor.unsealing import carried, secret_of
 from auditor.wiring import readers, verifier, workplace
 
 
@@ -44,6 +54,11 @@ def command(folder: Path, policy: str, key: Path | None, out: Path | None) -> in
         checker = verifier(key or place.settings.home / PUBLIC)
         fresh = rejudge(old, record, chosen, checker, place.surroundings())
         files = publication(fresh, chosen, parts.checks, old.evidence, place.signer)
+        secret = secret_of(old, record)
+        if secret is not None:
+            opened = carried(old, fresh, secret)
+            place.settings.secrets.put(fresh.digest, Secret.parse(opened[KEY]))
+            files |= opened
         proof = enter(place.store, fresh, files[BUNDLE])
         write_folder(target, {**files, PROOF: proof})
     show_record(console, fresh, chosen, parts.checks)

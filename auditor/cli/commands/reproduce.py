@@ -10,14 +10,18 @@ from auditor.audits import perform
 from auditor.cli.exits import Exit
 from auditor.cli.showing import show_made, show_steps
 from auditor.cli.watching import ConsoleWatch
+from auditor.disclosing.secrets import Secret, reveal
 from auditor.domain.record_json import read_record
+from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult, all_hold
+from auditor.errors import RecordError
 from auditor.folders import RECORD, SIGNER, RecordFolder
-from auditor.preparing import prepare, read_asked
+from auditor.preparing import concealed, prepare, read_asked
 from auditor.reproducing import compare, lay_out, overrides_of, require_leave_to_train
 from auditor.settings import Settings
 from auditor.targetfiles import require_leave
 from auditor.targets.recipes import sandboxed
+from auditor.unsealing import secret_of
 from auditor.verifying import verify_folder
 from auditor.wiring import fetch_from, readers_of, verifier, workplace
 
@@ -47,18 +51,21 @@ def command(folder: Path, inputs: Path | None, *, allow_recipe: bool) -> int:
     named = (*record.request.targets, *(() if reference is None else (reference,)))
     require_leave(named, Path.cwd())
     require_leave_to_train(record.request, given=allow_recipe, sandboxed=sandboxed())
+    secret = _key(old, record)
     sound = verify_folder(old, verifier(folder / SIGNER))
     with workplace(Settings.from_environment()) as place, TemporaryDirectory() as scratch:
         show_made(console, place.made_keys)
         fetch = fetch_from(place.store.blobs, inputs)
-        laid = lay_out(record.request, fetch, Path(scratch))
+        request = record.request if secret is None else reveal(record.request, secret)
+        laid = lay_out(request, fetch, Path(scratch))
         parts = readers_of(record, old)
         overrides = overrides_of(record)
         asked = read_asked(fetch(record.request.audit_file), "audit file", overrides, parts)
         with prepare(asked, laid.locate, overrides, parts) as prepared:
             count = len(prepared.checks) * len(prepared.request.targets)
+            ready = prepared if secret is None else concealed(prepared, secret.key)[0]
             with ConsoleWatch(console, count) as watch:
-                fresh = perform(prepared, place.surroundings(), watch)
+                fresh = perform(ready, place.surroundings(), watch)
     broken = [f"{step.name}: {step.detail}" for step in sound if step.result is StepResult.FAILED]
     steps = (
         Step.of("record", broken, "verifies under its own signer.pub"),
@@ -66,3 +73,17 @@ def command(folder: Path, inputs: Path | None, *, allow_recipe: bool) -> int:
     )
     show_steps(console, steps)
     return Exit.DONE if all_hold(steps) else Exit.FAILED
+
+
+def _key(folder: RecordFolder, record: AuditRecord) -> Secret | None:
+    """Return the key of a record that has one. Raises ``RecordError`` where it is withheld."""
+    if record.request.disclosure is None:
+        return None
+    secret = secret_of(folder, record)
+    if secret is None:
+        raise RecordError(
+            f"{folder.path} withholds the key under which the record names its data, so that "
+            "nobody can tell whether other data are the same",
+            cure="Reproduce the folder that has `disclosure.key`.",
+        )
+    return secret

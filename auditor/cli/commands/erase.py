@@ -1,0 +1,55 @@
+"""Erase the evidence of a record for good; the record, its signature and its proofs stay."""
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from auditor.cli.exits import Exit
+from auditor.cli.showing import show_made
+from auditor.domain.record_json import read_record
+from auditor.domain.records import AuditRecord
+from auditor.erasing import erase, erased_files
+from auditor.errors import StoreError, UsageError
+from auditor.folders import RECORD, RecordFolder, write_folder
+from auditor.settings import Settings
+from auditor.wiring import Workplace, now, workplace
+
+
+@click.command("erase")
+@click.argument("record")
+@click.option("--yes", is_flag=True, help="Do not ask. Nothing that is erased comes back.")
+def command(record: str, *, yes: bool) -> int:
+    """Destroy the key of RECORD, and the evidence and data in the store that nothing else needs.
+
+    RECORD is an id, or a record's folder, which then loses its rows too. The record must have been
+    audited with `disclosure: rows`. Copies that were handed out are in others' hands.
+    """
+    console = Console()
+    folder = RecordFolder(Path(record)) if Path(record).is_dir() else None
+    name = record if folder is None else read_record(folder.read(RECORD)).id
+    if not yes and not click.confirm(f"Erase the evidence of {name} for good?"):
+        raise UsageError("nothing was erased", cure="Say yes, or give --yes.")
+    with workplace(Settings.from_environment()) as place:
+        show_made(console, place.made_keys)
+        done = erase(place.store, place.settings.secrets, _kept(place, name), now())
+    if folder is not None:
+        write_folder(folder.path, erased_files(folder, done.proof))
+    console.print(
+        f"Erased the evidence of {name}: {done.removed} blobs removed, {done.kept} stay because "
+        "other records need them.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return Exit.DONE
+
+
+def _kept(place: Workplace, name: str) -> AuditRecord:
+    with place.store.unit_of_work() as work:
+        stored = work.find_record(name)
+    if stored is None:
+        raise StoreError(
+            f"the store has no record {name[:80]!r}",
+            cure="Name a record's id or folder, and the store that it is in (AUDITOR_HOME).",
+        )
+    return stored.read()
