@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from auditor.disclosing.commitments import Commitment, Place, commit
 from auditor.disclosing.openings import Opening, open_all
 from auditor.disclosing.rows import Form
-from auditor.disclosing.secrets import Secret
+from auditor.disclosing.secrets import Secret, reveal
 from auditor.domain.evidence import Item, decode, encode
 from auditor.domain.records import AuditRecord, Observation
 from auditor.errors import AuditorError, RecordError
@@ -69,9 +69,10 @@ def secret_of(folder: RecordFolder, record: AuditRecord) -> Secret | None:
     if KEY not in held:
         return None
     secret = Secret.parse(folder.read(KEY))
-    named = committed(record)
-    if set(secret.blobs) != named:
+    hidden = {f"sha256:{item.file.sha256}" for item in record.request.inputs}
+    if set(secret.blobs) != committed(record) or not set(secret.inputs) <= hidden:
         raise RecordError(f"{KEY} is the key of another record", cure=_CURE)
+    reveal(record.request, secret)
     return secret
 
 

@@ -35,9 +35,11 @@ def command(record: str, *, yes: bool) -> int:
         done = erase(place.store, place.settings.secrets, _kept(place, name), now())
     if folder is not None:
         write_folder(folder.path, erased_files(folder, done.proof))
+    others = len(done.records) - 1
+    shared = f" So was that of {others} records judged from it." if others else ""
     console.print(
         f"Erased the evidence of {name}: {done.removed} blobs removed, {done.kept} stay because "
-        "other records need them.",
+        f"other records need them.{shared} Folders that hold copies are left as they are.",
         highlight=False,
         soft_wrap=True,
     )

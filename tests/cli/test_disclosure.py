@@ -1,0 +1,295 @@
+"""Rows of a record's evidence are withheld: seen to be, counted, and not to be guessed."""
+
+import hashlib
+import json
+import shutil
+from base64 import b64decode
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import numpy as np
+import pytest
+from disclosed_folders import HIDDEN, ONLY, named
+
+from auditor.checks.discovery import discover
+from auditor.domain.artifacts import FileDigest, digest_files
+from auditor.domain.evidence import encode
+from auditor.domain.readings import Measurement, Reading
+from auditor.domain.record_json import read_record
+from auditor.domain.steps import StepResult
+from auditor.folders import RecordFolder
+from auditor.withholding import figures, look
+
+Command = Callable[..., Any]
+CHECKS = discover()
+
+
+def everything(folder: Path) -> bytes:
+    """All bytes of a folder, those of rows as they are, and the names of its files."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            found += [path.name.encode(), path.read_bytes()]
+    for path in sorted((folder / "openings").glob("*")):
+        rows = json.loads(path.read_bytes())["rows"]
+        found += [b64decode(row[1]) for row in rows if isinstance(row, list)]
+    return b"\n".join(found)
+
+
+def labels(folder: Path) -> list[str]:
+    return [line.rsplit(",", 1)[1] for line in (folder / "test.csv").read_text().split()[1:]]
+
+
+def tried(folder: Path, row: int, guess: str) -> Iterator[str]:
+    """Every digest that a plain record would have if the label of one row were ``guess``."""
+    lines = (folder / "test.csv").read_text().splitlines()
+    lines[row + 1] = f"{lines[row + 1].rsplit(',', 1)[0]},{guess}"
+    raw = ("\n".join(lines) + "\n").encode()
+    file = FileDigest("test.csv", len(raw), hashlib.sha256(raw).hexdigest())
+    known = ["no", "yes"]
+    codes = [known.index(line.rsplit(",", 1)[1]) for line in lines[1:]]
+    yield file.sha256
+    yield digest_files((file,)).removeprefix("sha256:")
+    yield encode(np.array(codes, dtype=np.int64)).digest.removeprefix("sha256:")
+
+
+def told(folder: Path, row: int) -> set[str]:
+    """The labels of one row that a folder's own bytes confirm to who knows all other rows."""
+    seen = everything(folder)
+    return {
+        guess
+        for guess in ("no", "yes")
+        for digest in tried(folder.parent, row, guess)
+        if digest.encode() in seen
+    }
+
+
+def test_a_withheld_label_can_be_tried_out_in_a_plain_record_and_not_in_a_disclosed_one(
+    auditor: Command, disclosed: Path
+) -> None:
+    plain = (disclosed / "audit.yaml").read_text().replace("disclosure: rows\n", "")
+    (disclosed / "plain.yaml").write_text(plain)
+    assert auditor("audit", "plain.yaml", *ONLY, "--out", "plain").code == 0
+    for row in (1, 5, 200):
+        truth = labels(disclosed)[row]
+        shutil.rmtree(disclosed / "plain" / "evidence")  # the digests in the record are enough
+        (disclosed / "plain" / "evidence").mkdir()
+        assert told(disclosed / "plain", row) == {truth}
+        assert told(disclosed / "part", row) == set()
+
+
+def test_nothing_in_the_folder_names_a_withheld_row(disclosed: Path) -> None:
+    plain, wide = (name.encode() for name in ('"r200"', "r200"))
+    wide = wide.decode().encode("utf-32-le")
+    part, full = everything(disclosed / "part"), everything(disclosed / "full")
+    assert wide in full
+    assert wide not in part
+    assert "r199".encode("utf-32-le") in part
+    assert plain not in part
+    assert b"r200" not in (disclosed / "full" / "record.json").read_bytes()
+    assert b"r200" not in (disclosed / "full" / "report.html").read_bytes()
+
+
+def test_the_key_and_what_it_opens_stay_behind(disclosed: Path) -> None:
+    key = json.loads((disclosed / "full" / "disclosure.key").read_bytes())
+    part = everything(disclosed / "part")
+    assert key["key"].encode() not in part
+    for hidden in (*key["blobs"].values(), *(one["sha256"] for one in key["inputs"].values())):
+        assert hidden.removeprefix("sha256:").encode() not in part
+    assert not (disclosed / "part" / "rows").exists()
+
+
+def test_a_folder_with_its_key_is_verified_as_any_other(disclosed: Path, verify: Command) -> None:
+    ended = verify("full")
+    assert ended.code == 0, ended.said
+    assert "nothing is withheld" in ended.said
+    assert "holds figures" in ended.said
+
+
+def test_what_is_withheld_is_seen_and_counted_and_never_called_right(
+    disclosed: Path, verify: Command
+) -> None:
+    ended = verify("part")
+    assert ended.code == 3, ended.said
+    assert "quality.accuracy on cpu: 3 of 240 rows withheld" in ended.said
+    assert "fairness.groups on cpu: all of it withheld" in ended.said
+    assert "withheld figures 0 of 39 readings recomputed, not checked: " in ended.said
+    assert "withheld judgement not checked" in ended.said
+    for kept in ("signature", "files", "evidence", "parameters", "verdict", "renderings"):
+        assert f"holds {kept}" in ended.said
+
+
+def test_what_the_shown_rows_allow_is_said(disclosed: Path, verify: Command) -> None:
+    """Worked out from the signed figure and the labels of the rows that are left."""
+    record = read_record((disclosed / "full" / "record.json").read_bytes())
+    (signed,) = (one.value for one in record.readings if told_of(one))
+    assert isinstance(signed, float)
+    right = correct(disclosed)
+    shown = [right[at] for at in range(240) if f"r{at}" not in HIDDEN]
+    low, high = sum(shown) / 240, (sum(shown) + 3) / 240
+    assert low <= signed <= high
+    said = (
+        f"accuracy of quality.accuracy on cpu is {sum(shown) / 237:.6g} on the 237 rows shown, and "
+        f"between {low:.6g} and {high:.6g} on all; {signed:.6g} is signed"
+    )
+    assert said in verify("part").said
+
+
+def told_of(reading: Reading) -> TypeGuard[Measurement]:
+    """Whether a reading is the one accuracy over all rows."""
+    asked = reading.check == "quality.accuracy" and isinstance(reading, Measurement)
+    return asked and reading.metric == "accuracy"
+
+
+def correct(folder: Path) -> list[bool]:
+    """Which rows the model of the example decides rightly, by its own formula."""
+    found = []
+    for line in (folder / "test.csv").read_text().split()[1:]:
+        _, a, b, _, _, label = line.split(",")
+        found.append((6 * float(a) + 4 * float(b) - 5 >= 0) == (label == "yes"))
+    return found
+
+
+def test_a_signed_share_that_the_shown_rows_rule_out_is_a_lie(disclosed: Path) -> None:
+    part = RecordFolder(disclosed / "part")
+    record = read_record(part.read("record.json"))
+    remains = look(part, record, CHECKS)
+    assert figures(record, remains).result is StepResult.WITHHELD
+
+    def lied(**changes: Any) -> str:  # noqa: ANN401 -- fields of a measurement
+        readings = tuple(
+            replace(one, **changes) if told_of(one) else one for one in record.readings
+        )
+        step = figures(replace(record, readings=readings), remains)
+        assert step.result is StepResult.FAILED
+        return step.detail
+
+    assert "cannot be 0.975" in lied(value=234 / 240)
+    assert "cannot be 0.5:" in lied(value=0.5)
+    assert "cannot be 0.87:" in lied(value=0.87)  # no number of 240 rows
+    assert "is said of 1000 rows, and 240 were bound" in lied(n=1000)
+    assert "rests on no evidence" in lied(check="quality.errors")
+
+
+def test_an_opening_that_is_gone_is_counted_and_no_crime(disclosed: Path, verify: Command) -> None:
+    for path in (disclosed / "part" / "openings").iterdir():
+        path.unlink()
+    ended = verify("part")
+    assert ended.code == 3
+    assert "quality.accuracy on cpu: all of it withheld" in ended.said
+
+
+def test_rows_can_be_shown_alone(auditor: Command, disclosed: Path, verify: Command) -> None:
+    ended = auditor("disclose", "full", "--rows", "ids.txt", "--out", "few")
+    assert ended.code == 0, ended.said
+    assert "237" in ended.out
+    assert "quality.accuracy on cpu: 237 of 240 rows withheld" in verify("few").said
+
+
+def test_more_rows_can_be_withheld_later_and_none_come_back(
+    auditor: Command, disclosed: Path, verify: Command
+) -> None:
+    (disclosed / "more.txt").write_text("r7\n")
+    assert auditor("disclose", "part", "--withhold", "more.txt", "--out", "less").code == 0
+    assert "quality.accuracy on cpu: 4 of 240 rows withheld" in verify("less").said
+    (disclosed / "back.txt").write_text("r1\n")
+    assert auditor("disclose", "part", "--rows", "back.txt", "--out", "x").code == 2
+
+
+def test_disclosing_gives_the_same_bytes_each_time(auditor: Command, disclosed: Path) -> None:
+    assert auditor("disclose", "full", "--withhold", "ids.txt", "--out", "again").code == 0
+    assert everything(disclosed / "again") == everything(disclosed / "part")
+
+
+def test_evidence_that_is_not_by_row_is_shown_on_the_owners_word_alone(
+    auditor: Command, disclosed: Path, verify: Command
+) -> None:
+    also = ("--also", "fairness.groups")
+    ended = auditor("disclose", "full", "--withhold", "ids.txt", *also, "--out", "wide")
+    assert ended.code == 0
+    said = verify("wide").said
+    assert "fairness.groups on cpu" not in said
+    assert "withheld figures 22 of 39 readings recomputed" in said
+    assert "3 of 240 rows withheld" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("full", "--withhold", "none.txt"), "the evidence names no row 'r999'"),
+        (("full", "--withhold", "empty.txt"), "no row is named"),
+        (("full", "--withhold", "missing.txt"), "missing.txt cannot be read"),
+        (("full",), "rows are named in one way"),
+        (("full", "--withhold", "ids.txt", "--rows", "ids.txt"), "rows are named in one way"),
+        (("full", "--withhold", "ids.txt", "--also", "ghost"), "the record has nothing of 'ghost'"),
+    ],
+    ids=["unknown", "empty", "missing", "neither", "both", "ghost"],
+)
+def test_who_names_rows_wrongly_is_told(
+    auditor: Command, disclosed: Path, arguments: Sequence[str], reason: str
+) -> None:
+    (disclosed / "none.txt").write_text("r1\nr999\n")
+    (disclosed / "empty.txt").write_text("\n")
+    ended = auditor("disclose", *arguments, "--out", "other")
+    assert ended.code == 2
+    assert reason in ended.said
+    assert not (disclosed / "other").exists()
+
+
+def test_a_plain_record_cannot_withhold_rows(auditor: Command, finished: Path) -> None:
+    (finished / "ids.txt").write_text("r1\n")
+    ended = auditor("disclose", "out", "--withhold", "ids.txt", "--out", "part")
+    assert ended.code == 2
+    assert "Audit with `disclosure: rows`" in ended.said
+
+
+def test_a_report_that_shows_rows_withholds_none(auditor: Command, disclosed: Path) -> None:
+    with (disclosed / "audit.yaml").open("a") as file:
+        file.write("show_examples: true\n")
+    ended = auditor("audit", "audit.yaml", "--out", "shown")
+    assert ended.code == 2
+    assert "a report that shows rows withholds none" in ended.said
+
+
+def test_a_gate_opens_for_the_whole_folder_and_not_for_a_part(
+    auditor: Command, disclosed: Path, home: Path
+) -> None:
+    asked = ("gate", "--artifact", "model.onnx", "--policy", "policy.yaml")
+    key = ("--key", home / "signer.pub")
+    assert auditor(*asked, "--record", "full", *key).code == 0
+    assert auditor(*asked, "--record", "part", *key).code == 1
+
+
+def test_only_the_whole_folder_is_reproduced_and_judged(
+    auditor: Command, disclosed: Path, verify: Command
+) -> None:
+    assert auditor("reproduce", "full").code == 0
+    ended = auditor("reproduce", "part")
+    assert ended.code == 2
+    assert "withholds the key under which the record names its data" in ended.said
+    changed = (disclosed / "policy.yaml").read_text().replace("0.6", "0.7")
+    (disclosed / "other.yaml").write_text(changed)
+    assert auditor("judge", "full", "--policy", "other.yaml", "--out", "judged").code == 0
+    assert verify("judged").code == 0
+    ended = auditor("judge", "part", "--policy", "other.yaml", "--out", "x")
+    assert ended.code == 2
+    assert "part withholds evidence of" in ended.said
+
+
+def test_two_records_of_one_audit_have_no_digest_of_rows_in_common(
+    auditor: Command, disclosed: Path
+) -> None:
+    assert auditor("audit", "audit.yaml", *ONLY, "--out", "second").code == 0
+    first, second = (
+        {named(disclosed / folder, item) for item in ("ids", "labels", "task")}
+        for folder in ("full", "second")
+    )
+    assert not first & second
+    keys = [
+        json.loads((disclosed / folder / "disclosure.key").read_bytes())
+        for folder in ("full", "second")
+    ]
+    assert keys[0]["key"] != keys[1]["key"]
+    assert sorted(keys[0]["blobs"].values()) == sorted(keys[1]["blobs"].values())
