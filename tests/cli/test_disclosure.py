@@ -115,7 +115,7 @@ def test_what_is_withheld_is_seen_and_counted_and_never_called_right(
     assert ended.code == 3, ended.said
     assert "quality.accuracy on cpu: 3 of 240 rows withheld" in ended.said
     assert "fairness.groups on cpu: all of it withheld" in ended.said
-    assert "withheld figures 0 of 39 readings recomputed, not checked: " in ended.said
+    assert "withheld figures 0 of 27 readings recomputed, not checked: " in ended.said
     assert "withheld judgement not checked" in ended.said
     for kept in ("signature", "files", "evidence", "parameters", "verdict", "renderings"):
         assert f"holds {kept}" in ended.said
@@ -211,7 +211,7 @@ def test_evidence_that_is_not_by_row_is_shown_on_the_owners_word_alone(
     assert ended.code == 0
     said = verify("wide").said
     assert "fairness.groups on cpu" not in said
-    assert "withheld figures 22 of 39 readings recomputed" in said
+    assert "withheld figures 22 of 27 readings recomputed" in said
     assert "3 of 240 rows withheld" in said
 
 

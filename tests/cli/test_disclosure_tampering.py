@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from disclosed_folders import FULLY, PARTLY, Change
 
-from auditor.domain.steps import StepResult, all_hold
+from auditor.domain.steps import StepResult
 from auditor.folders import RecordFolder
 from auditor.verifying import Verifier, verify_folder
 from auditor.wiring import verifier
@@ -30,14 +30,18 @@ def failures(known: dict[str, Verifier], disclosed: Path) -> Callable[[str, Chan
         folder = disclosed / name
         if not known:
             known["key"] = verifier(folder / "signer.pub")
-        sound = verify_folder(RecordFolder(folder), known["key"])
-        assert all(step.result is not StepResult.FAILED for step in sound)
         act(folder)
         steps = verify_folder(RecordFolder(folder), known["key"])
-        assert not all_hold(steps)
         return "; ".join(step.detail for step in steps if step.result is StepResult.FAILED)
 
     return look
+
+
+@pytest.mark.parametrize("name", ["part", "full"])
+def test_what_is_not_changed_is_not_refused(
+    failures: Callable[[str, Change], str], name: str
+) -> None:
+    assert not failures(name, lambda folder: None)
 
 
 @pytest.mark.parametrize("change", PARTLY)
