@@ -12,6 +12,8 @@ from typing import Any, TypeGuard
 import numpy as np
 import pytest
 from disclosed_folders import HIDDEN, ONLY, named
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from auditor.checks.discovery import discover
 from auditor.domain.artifacts import FileDigest, digest_files
@@ -19,7 +21,9 @@ from auditor.domain.evidence import encode
 from auditor.domain.readings import Measurement, Reading
 from auditor.domain.record_json import read_record
 from auditor.domain.steps import StepResult
-from auditor.folders import RecordFolder
+from auditor.errors import AuditorError
+from auditor.folders import RecordFolder, write_folder
+from auditor.redacting import Choice, redact
 from auditor.withholding import figures, look
 
 Command = Callable[..., Any]
@@ -293,3 +297,27 @@ def test_two_records_of_one_audit_have_no_digest_of_rows_in_common(
     ]
     assert keys[0]["key"] != keys[1]["key"]
     assert sorted(keys[0]["blobs"].values()) == sorted(keys[1]["blobs"].values())
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sets(st.integers(0, 239), min_size=1), st.data())
+def test_any_rows_can_be_withheld_and_no_byte_of_what_is_shown_can_be_changed(
+    disclosed: Path, rows: set[int], data: st.DataObject
+) -> None:
+    full, any_rows = RecordFolder(disclosed / "full"), disclosed / "any"
+    record = read_record(full.read("record.json"))
+    choice = Choice(frozenset(f"r{row}" for row in rows))
+    write_folder(any_rows, redact(full, record, CHECKS, choice).files)
+    remains = look(RecordFolder(any_rows), record, CHECKS)
+    assert figures(record, remains).result is StepResult.WITHHELD
+    (accuracy,) = (one for one in remains if one.observation.check == "quality.accuracy")
+    assert accuracy.rows == (len(rows), 240)
+    assert len(np.asarray(accuracy.evidence["ids"])) == 240 - len(rows)
+    places = sorted((any_rows / "openings").iterdir())
+    places += [any_rows / "evidence" / path.name for path in places]
+    path = data.draw(st.sampled_from(places))
+    raw = bytearray(path.read_bytes())
+    raw[data.draw(st.integers(0, len(raw) - 1))] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(bytes(raw))
+    with pytest.raises(AuditorError):
+        look(RecordFolder(any_rows), record, CHECKS)

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 import click
 from rich.console import Console
 
-from auditor.audits import perform
+from auditor.audits import Surroundings, perform
 from auditor.cli.exits import Exit
 from auditor.cli.showing import show_made, show_steps
 from auditor.cli.watching import ConsoleWatch
@@ -14,17 +14,18 @@ from auditor.disclosing.secrets import Secret, reveal
 from auditor.domain.evidence import Blob
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
+from auditor.domain.requests import AuditRequest
 from auditor.domain.steps import Step, StepResult, all_hold
 from auditor.errors import RecordError
 from auditor.folders import RECORD, SIGNER, RecordFolder
-from auditor.preparing import concealed, prepare, read_asked
+from auditor.preparing import Prepared, concealed, prepare, read_asked
 from auditor.reproducing import compare, lay_out, overrides_of, require_leave_to_train
 from auditor.settings import Settings
 from auditor.targetfiles import require_leave
 from auditor.targets.recipes import sandboxed
 from auditor.unsealing import secret_of
 from auditor.verifying import verify_folder
-from auditor.wiring import fetch_from, readers_of, verifier, workplace
+from auditor.wiring import Workplace, fetch_from, readers_of, verifier, workplace
 
 
 @click.command("reproduce")
@@ -57,18 +58,14 @@ def command(folder: Path, inputs: Path | None, *, allow_recipe: bool) -> int:
     with workplace(Settings.from_environment()) as place, TemporaryDirectory() as scratch:
         show_made(console, place.made_keys)
         fetch = fetch_from(place.store.blobs, inputs)
-        request = record.request if secret is None else reveal(record.request, secret)
-        laid = lay_out(request, fetch, Path(scratch))
+        laid = lay_out(_inputs(record, secret), fetch, Path(scratch))
         parts = readers_of(record, old)
         overrides = overrides_of(record)
         asked = read_asked(fetch(record.request.audit_file), "audit file", overrides, parts)
         with prepare(asked, laid.locate, overrides, parts) as prepared:
             count = len(prepared.checks) * len(prepared.request.targets)
-            ready = prepared if secret is None else concealed(prepared, secret.key)[0]
-            # Rows that may be erased one day are kept once, and not again by every repetition.
-            around = place.surroundings() if secret is None else place.surroundings(_leave)
             with ConsoleWatch(console, count) as watch:
-                fresh = perform(ready, around, watch)
+                fresh = perform(*_as_sealed(prepared, place, secret), watch)
     broken = [f"{step.name}: {step.detail}" for step in sound if step.result is StepResult.FAILED]
     steps = (
         Step.of("record", broken, "verifies under its own signer.pub"),
@@ -90,6 +87,23 @@ def _key(folder: RecordFolder, record: AuditRecord) -> Secret | None:
             cure="Reproduce the folder that has `disclosure.key`.",
         )
     return secret
+
+
+def _inputs(record: AuditRecord, secret: Secret | None) -> AuditRequest:
+    """Return the record's request with the digests by which its inputs can be found."""
+    return record.request if secret is None else reveal(record.request, secret)
+
+
+def _as_sealed(
+    prepared: Prepared, place: Workplace, secret: Secret | None
+) -> tuple[Prepared, Surroundings]:
+    """Return the audit as it was sealed, and what it needs.
+
+    Rows that may be erased one day are kept once, and not again by every repetition.
+    """
+    if secret is None:
+        return prepared, place.surroundings()
+    return concealed(prepared, secret.key)[0], place.surroundings(_leave)
 
 
 def _leave(_blob: Blob) -> None:
