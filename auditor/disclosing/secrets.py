@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from auditor.disclosing.commitments import KEY
-from auditor.domain.artifacts import FileDigest
+from auditor.domain.artifacts import FileDigest, digest_files
 from auditor.domain.canonical import canonical, parse
 from auditor.domain.disclosures import Disclosure
 from auditor.domain.json_parts import Part
@@ -44,11 +44,11 @@ class Secret:
     def parse(cls, raw: bytes) -> "Secret":
         """Read the JSON. Raises ``RecordError``."""
         try:
-            part = Part(parse(raw), "the record's key")
-            found = _read(part)
+            found = _read(Part(parse(raw), "the record's key"))
+            sound = found is not None and found.emit() == raw
         except (ValueError, RecursionError, RecordError):
-            found = None
-        if found is None or found.emit() != raw:
+            found, sound = None, False
+        if found is None or not sound:
             raise RecordError(
                 "the record's key is not of its form",
                 cure="Take it as auditor wrote it, or leave it out.",
@@ -62,16 +62,16 @@ def conceal(
     """Return a request that names its data by hidden digests, and what opens them.
 
     ``paths`` are those of data files, as the audit file writes them. A plain digest of a file
-    lets whoever has all of it but one value try out that value; so does its size.
+    lets whoever has all of it but one value try out that value; so does its size. The name of a
+    picture may be its label.
     """
     opened: dict[str, FileDigest] = {}
     inputs = []
     for item in request.inputs:
         hidden = item
         if item.path in paths:
-            name = hide(key, f"sha256:{item.file.sha256}")
-            file = replace(item.file, size=0, sha256=name.removeprefix("sha256:"))
-            hidden, opened[name] = InputFile(item.path, file), item.file
+            file = _hidden(item.file, key)
+            hidden, opened[f"sha256:{file.sha256}"] = InputFile(item.path, file), item.file
         inputs.append(hidden)
     datasets = tuple(replace(one, digest=hide(key, one.digest)) for one in request.datasets)
     asked = replace(request, inputs=tuple(inputs), datasets=datasets, disclosure=Disclosure.ROWS)
@@ -92,16 +92,22 @@ def hide(key: bytes, digest: str) -> str:
     return "sha256:" + hmac.digest(key, _DATA + digest.encode(), "sha256").hex()
 
 
+def _hidden(file: FileDigest, key: bytes) -> FileDigest:
+    """Return what stands for a file, of whose name, size and bytes it tells nothing."""
+    name = hide(key, digest_files((file,))).removeprefix("sha256:")
+    return FileDigest(name, 0, name)
+
+
 def _own(file: FileDigest, secret: Secret) -> FileDigest:
     own = secret.inputs.get(f"sha256:{file.sha256}")
     if own is None:
         return file
-    if hide(secret.key, f"sha256:{own.sha256}") != f"sha256:{file.sha256}":
+    if _hidden(own, secret.key) != file:
         raise RecordError(
-            f"the record's key does not stand for the input {file.name}",
+            f"the record's key does not stand for the input {own.name}",
             cure="Take the folder as auditor wrote it, unchanged.",
         )
-    return replace(file, size=own.size, sha256=own.sha256)
+    return own
 
 
 def _read(part: Part) -> Secret | None:
