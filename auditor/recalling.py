@@ -115,13 +115,12 @@ def _load(
 
 def _unsealed(folder: RecordFolder, observation: Observation, secret: Secret | None) -> Evidence:
     found = unseal(folder, observation, secret)
-    evidence = {name: one.item for name, one in found.items() if one.item is not None}
-    if len(evidence) < len(found) or any(one.withheld for one in found.values()):
+    if not all(one.whole for one in found.values()):
         raise RecordError(
             f"{folder.path} withholds evidence of {observation.check} on {observation.target}",
             cure="Ask the record's author for the folder with its key, in which every row lies.",
         )
-    return evidence
+    return {name: one.item for name, one in found.items()}
 
 
 def _decoded(folder: RecordFolder, name: str, digest: str) -> Item:

@@ -91,7 +91,7 @@ def _openings(
     hidden = _hidden(items, choice)
     told = by_row(check)
     for name, one in items.items():
-        if one.item is None:
+        if not one.shown:
             continue
         if one.one_leaf:
             if name in told.apart or check.id in choice.also:
@@ -109,7 +109,7 @@ def _hidden(items: Mapping[str, Unsealed], choice: Choice) -> frozenset[int] | N
 def _ids(items: Mapping[str, Unsealed]) -> Sequence[str]:
     """Return the ids of the rows, with nothing in place of those that are withheld already."""
     found = items.get(IDS)
-    if found is None or found.item is None or found.one_leaf:
+    if found is None or not found.shown or found.one_leaf:
         return ()
     named = found.item.tolist() if isinstance(found.item, np.ndarray) else found.item
     shown = iter(named if isinstance(named, Sequence) else ())

@@ -17,26 +17,27 @@ _CURE = "Take the folder as auditor wrote it, unchanged."
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Unsealed:
-    """One item of evidence as far as it is shown; ``item`` is ``None`` where nothing of it is.
+    """One item of evidence as far as it is ``shown``; ``item`` may be null in itself.
 
-    ``withheld`` are the numbers of the rows that ``item`` lacks, where there is one.
+    ``withheld`` are the numbers of the rows that a shown ``item`` lacks.
     """
 
     place: Place
     commitment: Commitment
     item: "Item | None"
-    withheld: frozenset[int]
+    withheld: frozenset[int] = frozenset()
+    shown: bool = True
     opening: Opening | None = None
 
     @property
     def whole(self) -> bool:
         """Whether all of it is shown."""
-        return self.item is not None and not self.withheld
+        return self.shown and not self.withheld
 
     @property
     def lacking(self) -> int:
         """How many of its rows are withheld."""
-        return self.commitment.header.leaves if self.item is None else len(self.withheld)
+        return len(self.withheld) if self.shown else self.commitment.header.leaves
 
     @property
     def one_leaf(self) -> bool:
@@ -47,7 +48,7 @@ class Unsealed:
         """Return what opens it. Raises ``RecordError`` where nothing of it is shown."""
         if self.opening is not None:
             return self.opening
-        if secret is None or self.item is None:
+        if secret is None or not self.shown:
             raise RecordError(f"nothing of {self.place.item} is shown", cure=_CURE)
         return open_all(secret.key, self.place, self.item, self.commitment)
 
@@ -99,7 +100,7 @@ def unseal(
     observation do not withhold the same rows.
     """
     found = {name: _item(folder, seen, name, secret) for name in seen.evidence}
-    by_row = [one for one in found.values() if one.item is not None and not one.one_leaf]
+    by_row = [one for one in found.values() if one.shown and not one.one_leaf]
     if len({one.withheld for one in by_row}) > 1:
         raise RecordError(
             f"the evidence of {seen.check} on {seen.target} withholds other rows in one place than "
@@ -124,16 +125,16 @@ def _item(folder: RecordFolder, seen: Observation, name: str, secret: Secret | N
     key = digest.removeprefix("sha256:")
     try:
         if secret is not None:
-            return Unsealed(place, bound, _by_key(folder, place, bound, secret), frozenset())
+            return Unsealed(place, bound, _by_key(folder, place, bound, secret))
         if not folder.has(f"{OPENINGS}/{key}"):
-            return Unsealed(place, bound, None, frozenset())
+            return Unsealed(place, bound, None, shown=False)
         opening = Opening.parse(folder.read(f"{OPENINGS}/{key}"))
         item = opening.item(bound)
     except AuditorError as error:
         raise RecordError(
             f"{name} of {seen.check} on {seen.target}: {error.problem}", cure=error.cure
         ) from None
-    return Unsealed(place, bound, item, opening.withheld, opening)
+    return Unsealed(place, bound, item, opening.withheld, opening=opening)
 
 
 def _by_key(folder: RecordFolder, place: Place, bound: Commitment, secret: Secret) -> Item:

@@ -148,7 +148,7 @@ def _committed(folder: RecordFolder, record: AuditRecord, verifier: Verifier) ->
         yield Step("rows", StepResult.FAILED, error.problem)
         return
     yield withheld(remains, erased=erased)
-    yield figures(record, remains)
+    yield from figures(record, remains)
     yield _parameters(record, [Seen(one.observation, one.check, {}) for one in remains], policy)
     yield Step("judgement", StepResult.WITHHELD, "not checked: findings rest on withheld figures")
     yield from _shown(folder, record, policy, verifier)

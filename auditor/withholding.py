@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from auditor.disclosing.sealing import count_rows
-from auditor.domain.canonical import Json
+from auditor.domain.canonical import Json, digest_json
 from auditor.domain.checks import Check
 from auditor.domain.evidence import Evidence
 from auditor.domain.readings import Gap, Measurement, Reading
@@ -40,12 +40,12 @@ class Remains:
     @property
     def evidence(self) -> Evidence:
         """The items that are shown, with the rows that are shown."""
-        return {name: one.item for name, one in self.items.items() if one.item is not None}
+        return {name: one.item for name, one in self.items.items() if one.shown}
 
     @property
     def rows(self) -> tuple[int, int]:
         """How many rows are withheld, and of how many; ``(0, 0)`` where no rows are shown."""
-        by_row = [one for one in self.items.values() if one.item is not None and not one.one_leaf]
+        by_row = [one for one in self.items.values() if one.shown and not one.one_leaf]
         return (by_row[0].lacking, by_row[0].commitment.header.leaves) if by_row else (0, 0)
 
     @property
@@ -54,14 +54,13 @@ class Remains:
         return all(one.whole for one in self.items.values())
 
     @property
-    def words(self) -> str:
+    def lacking(self) -> str:
         """Say how much is withheld."""
         lacking, rows = self.rows
         if not self.evidence:
-            return f"{self.name}: all of it withheld"
-        beside = sum(one.item is None for one in self.items.values())
-        more = f", and {beside} items of other form" if beside else ""
-        return f"{self.name}: {lacking} of {rows} rows withheld{more}"
+            return "all withheld"
+        beside = any(not one.shown for one in self.items.values())
+        return f"{lacking} of {rows} rows withheld" + (" and what goes by no row" * beside)
 
 
 @dataclass(slots=True)
@@ -70,8 +69,7 @@ class _Told:
 
     mistakes: list[str] = field(default_factory=list)
     again: int = 0
-    open: list[str] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
+    bounds: list[Step] = field(default_factory=list)
 
 
 def look(
@@ -97,12 +95,14 @@ def withheld(remains: Sequence[Remains], *, erased: bool) -> Step:
         return Step("rows", StepResult.WITHHELD, detail)
     if not lacking:
         return Step.of("rows", [], "every row is shown, and is the one that the record binds")
-    said = "; ".join(one.words for one in lacking)
-    detail = f"what is shown is what the record binds; {said}"
-    return Step("rows", StepResult.WITHHELD, detail)
+    named: dict[str, list[str]] = {}
+    for one in lacking:
+        named.setdefault(one.lacking, []).append(one.name)
+    said = "; ".join(f"{how}: {', '.join(names)}" for how, names in named.items())
+    return Step("rows", StepResult.WITHHELD, f"what is shown is what the record binds. {said}")
 
 
-def figures(record: AuditRecord, remains: Sequence[Remains]) -> Step:
+def figures(record: AuditRecord, remains: Sequence[Remains]) -> tuple[Step, ...]:
     """Compute again what can be computed from what is shown, and say what is left open.
 
     A share of rows that are counted one by one lies between what it is if none of the withheld
@@ -117,14 +117,10 @@ def figures(record: AuditRecord, remains: Sequence[Remains]) -> Step:
         else:
             _bounded(one, signed, told)
     detail = f"{told.again} of {len(record.readings)} readings recomputed"
-    if told.mistakes:
-        return Step("figures", StepResult.FAILED, "; ".join(told.mistakes))
-    if not told.open:
-        return Step.of("figures", [], detail)
-    more = "".join(f"; {line}" for line in told.said)
-    return Step(
-        "figures", StepResult.WITHHELD, f"{detail}, not checked: {', '.join(told.open)}{more}"
-    )
+    if told.mistakes or all(one.whole for one in remains):
+        return (Step.of("figures", told.mistakes, detail),)
+    rest = "; the others are not checked, for they rest on what is withheld"
+    return (Step("figures", StepResult.WITHHELD, detail + rest), *told.bounds)
 
 
 def _unfounded(record: AuditRecord, remains: Sequence[Remains]) -> Iterator[str]:
@@ -147,7 +143,6 @@ def _again(one: Remains, signed: Sequence[Reading], told: _Told) -> None:
 
 def _bounded(one: Remains, signed: Sequence[Reading], told: _Told) -> None:
     """Say what the shown rows leave possible."""
-    told.open.append(one.name)
     counted = by_row(one.check).counted
     mine = {
         _at(item): item
@@ -157,31 +152,31 @@ def _bounded(one: Remains, signed: Sequence[Reading], told: _Told) -> None:
     for theirs in signed:
         known = mine.get(_at(theirs))
         if isinstance(theirs, Measurement) and known is not None:
-            said = _between(one, known, theirs, told)
-            told.said += [said] if said else []
+            _between(one, known, theirs, told)
 
 
-def _between(one: Remains, known: Measurement, signed: Measurement, told: _Told) -> str:
+def _between(one: Remains, known: Measurement, signed: Measurement, told: _Told) -> None:
     lacking, rows = one.rows
     shown = rows - lacking
     if not isinstance(known.value, float) or not isinstance(signed.value, float):
-        return ""
+        return
     least, count = round(known.value * shown), round(signed.value * rows)
     most = least + lacking
     name = f"{_words(signed)} of {one.name}"
     if known.n != shown:
-        return ""  # it speaks of clusters of rows, which may be withheld in part
+        return  # it speaks of clusters of rows, which may be withheld in part
+    limits = f"between {least / rows:.6g} and {most / rows:.6g}"
     if signed.n != rows:
         told.mistakes.append(f"{name} is said of {signed.n} rows, and {rows} were bound")
     elif abs(signed.value * rows - count) > SLACK or not least <= count <= most:
         told.mistakes.append(
-            f"{name} cannot be {signed.value:.6g}: with the rows that are shown it lies between "
-            f"{least / rows:.6g} and {most / rows:.6g}"
+            f"{name} cannot be {signed.value:.6g}: with the rows that are shown it lies {limits}"
         )
-    return (
-        f"{name} is {known.value:.6g} on the {shown} rows shown, and between {least / rows:.6g} "
-        f"and {most / rows:.6g} on all; {signed.value:.6g} is signed"
-    )
+    else:
+        detail = (
+            f"{name}, signed as {signed.value:.6g}, is {known.value:.6g} on the {shown} rows shown"
+        )
+        told.bounds.append(Step.of("bounds", [], f"{detail} and lies {limits}"))
 
 
 def _readings(one: Remains) -> tuple[Reading, ...] | None:
@@ -200,9 +195,8 @@ def _core(reading: Reading) -> dict[str, Json]:
 
 
 def _at(reading: Reading) -> tuple[str, str, str]:
-    if isinstance(reading, Gap):
-        return (reading.metric, "", "")
-    return (reading.metric, str(sorted(reading.params.items())), str(sorted(reading.slice.items())))
+    place = {} if isinstance(reading, Gap) else dict(reading.slice)
+    return (reading.metric, digest_json(dict(reading.params)), digest_json(place))
 
 
 def _words(reading: Measurement) -> str:

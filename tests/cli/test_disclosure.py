@@ -117,9 +117,9 @@ def test_what_is_withheld_is_seen_and_counted_and_never_called_right(
 ) -> None:
     ended = verify("part")
     assert ended.code == 3, ended.said
-    assert "quality.accuracy on cpu: 3 of 240 rows withheld" in ended.said
-    assert "fairness.groups on cpu: all of it withheld" in ended.said
-    assert "withheld figures 0 of 27 readings recomputed, not checked: " in ended.said
+    assert "3 of 240 rows withheld: quality.accuracy on cpu" in ended.said
+    assert "all withheld: fairness.groups on cpu" in ended.said
+    assert "withheld figures 0 of 27 readings recomputed; the others are not checked" in ended.said
     assert "withheld judgement not checked" in ended.said
     for kept in ("signature", "files", "evidence", "parameters", "verdict", "renderings"):
         assert f"holds {kept}" in ended.said
@@ -134,9 +134,10 @@ def test_what_the_shown_rows_allow_is_said(disclosed: Path, verify: Command) -> 
     shown = [right[at] for at in range(240) if f"r{at}" not in HIDDEN]
     low, high = sum(shown) / 240, (sum(shown) + 3) / 240
     assert low <= signed <= high
+    found = sum(shown) / 237
     said = (
-        f"accuracy of quality.accuracy on cpu is {sum(shown) / 237:.6g} on the 237 rows shown, and "
-        f"between {low:.6g} and {high:.6g} on all; {signed:.6g} is signed"
+        f"accuracy of quality.accuracy on cpu, signed as {signed:.6g}, is {found:.6g} on the 237 "
+        f"rows shown and lies between {low:.6g} and {high:.6g}"
     )
     assert said in verify("part").said
 
@@ -160,13 +161,13 @@ def test_a_signed_share_that_the_shown_rows_rule_out_is_a_lie(disclosed: Path) -
     part = RecordFolder(disclosed / "part")
     record = read_record(part.read("record.json"))
     remains = look(part, record, CHECKS)
-    assert figures(record, remains).result is StepResult.WITHHELD
+    assert figures(record, remains)[0].result is StepResult.WITHHELD
 
     def lied(**changes: Any) -> str:  # noqa: ANN401 -- fields of a measurement
         readings = tuple(
             replace(one, **changes) if told_of(one) else one for one in record.readings
         )
-        step = figures(replace(record, readings=readings), remains)
+        (step,) = figures(replace(record, readings=readings), remains)
         assert step.result is StepResult.FAILED
         return step.detail
 
@@ -182,14 +183,26 @@ def test_an_opening_that_is_gone_is_counted_and_no_crime(disclosed: Path, verify
         path.unlink()
     ended = verify("part")
     assert ended.code == 3
-    assert "quality.accuracy on cpu: all of it withheld" in ended.said
+    assert "all withheld: fairness.groups on cpu, quality.accuracy on cpu" in ended.said
+
+
+def test_what_is_nothing_in_itself_is_shown_and_not_withheld(
+    auditor: Command, disclosed: Path, verify: Command
+) -> None:
+    assert auditor("audit", "audit.yaml", "--only", "hardware.memory", "--out", "none").code in {
+        0,
+        3,
+    }
+    secret = json.loads((disclosed / "none" / "disclosure.key").read_bytes())
+    assert encode(None).digest in secret["blobs"].values()
+    assert verify("none").code == 0
 
 
 def test_rows_can_be_shown_alone(auditor: Command, disclosed: Path, verify: Command) -> None:
     ended = auditor("disclose", "full", "--rows", "ids.txt", "--out", "few")
     assert ended.code == 0, ended.said
     assert "237" in ended.out
-    assert "quality.accuracy on cpu: 237 of 240 rows withheld" in verify("few").said
+    assert "237 of 240 rows withheld: quality.accuracy on cpu" in verify("few").said
 
 
 def test_more_rows_can_be_withheld_later_and_none_come_back(
@@ -197,7 +210,7 @@ def test_more_rows_can_be_withheld_later_and_none_come_back(
 ) -> None:
     (disclosed / "more.txt").write_text("r7\n")
     assert auditor("disclose", "part", "--withhold", "more.txt", "--out", "less").code == 0
-    assert "quality.accuracy on cpu: 4 of 240 rows withheld" in verify("less").said
+    assert "4 of 240 rows withheld: quality.accuracy on cpu" in verify("less").said
     (disclosed / "back.txt").write_text("r1\n")
     assert auditor("disclose", "part", "--rows", "back.txt", "--out", "x").code == 2
 
@@ -309,7 +322,7 @@ def test_any_rows_can_be_withheld_and_no_byte_of_what_is_shown_can_be_changed(
     choice = Choice(frozenset(f"r{row}" for row in rows))
     write_folder(any_rows, redact(full, record, CHECKS, choice).files)
     remains = look(RecordFolder(any_rows), record, CHECKS)
-    assert figures(record, remains).result is StepResult.WITHHELD
+    assert figures(record, remains)[0].result is StepResult.WITHHELD
     (accuracy,) = (one for one in remains if one.observation.check == "quality.accuracy")
     assert accuracy.rows == (len(rows), 240)
     assert len(np.asarray(accuracy.evidence["ids"])) == 240 - len(rows)
