@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from auditor.disclosing.secrets import Secret
 from auditor.domain.records import AuditRecord
-from auditor.errors import RecordError
+from auditor.errors import RecordError, StoreError
 from auditor.folders import DISCLOSURE, ERASURE, RecordFolder
 from auditor.keeping import receipt
 from auditor.ledgers.occasions import erasure_id, erasure_of
@@ -31,7 +31,8 @@ def erase(store: Store, secrets: SecretStore, record: AuditRecord, at: str) -> E
 
     Records judged from the same evidence share its key, and are erased with it. What was destroyed
     already is noted if that is still to be done, so that an erasure that broke off can be
-    repeated. Raises ``RecordError`` where nothing of the record was ever sealed.
+    repeated. Raises ``RecordError`` where nothing of the record was ever sealed, ``StoreError``
+    where its key never was here: nothing is noted that was not done.
     """
     if record.request.disclosure is None:
         raise RecordError(
@@ -39,6 +40,11 @@ def erase(store: Store, secrets: SecretStore, record: AuditRecord, at: str) -> E
             cure="Only what was audited with `disclosure: rows` can be erased.",
         )
     secret = secrets.get(record.digest)
+    if secret is None and not secrets.destroyed(record.digest):
+        raise StoreError(
+            f"the key of record {record.id} is not in {secrets.root}",
+            cure="Erase it with the AUDITOR_HOME in which it was audited.",
+        )
     shared = _shared(secrets, secret) if secret is not None else ()
     names = tuple(dict.fromkeys((record.digest, *shared)))
     blobs = _blobs(secret)
@@ -81,9 +87,11 @@ def _remove(
     store: Store, secrets: SecretStore, blobs: frozenset[str], names: tuple[str, ...]
 ) -> int:
     """Remove the blobs that no other record or request needs, and return how many."""
-    others = (secrets.get(name) for name in secrets.records() if name not in names)
-    needed = frozenset[str]().union(*(_blobs(other) for other in others))
+    others = [name for name in secrets.records() if name not in names]
     with store.unit_of_work() as work:
+        # A key without a record is what an audit left that broke off: it needs nothing.
+        kept = [name for name in others if work.find_record_by_digest(name) is not None]
+        needed = frozenset[str]().union(*(_blobs(secrets.get(name)) for name in kept))
         free = [name for name in sorted(blobs - needed) if not work.names_blob(name)]
     for name in free:
         store.blobs.remove(name)

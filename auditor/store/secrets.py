@@ -40,17 +40,18 @@ class SecretStore:
         """Return a record's key, or ``None`` where there is none. Raises ``RecordError`` too."""
         place = self._place(record)
         try:
-            return Secret.parse(place.read_bytes()) if place.exists() else None
+            raw = place.read_bytes() if place.exists() else b""
         except OSError as error:
             raise _refused(place, error) from None
+        return Secret.parse(raw) if raw else None
 
     def records(self) -> Iterator[str]:
         """Yield the digests of the records whose keys are here, in order."""
-        if self.root.is_dir():
-            yield from (f"sha256:{place.name}" for place in sorted(self.root.iterdir()))
+        places = sorted(self.root.iterdir()) if self.root.is_dir() else []
+        yield from (f"sha256:{place.name}" for place in places if place.stat().st_size)
 
     def destroy(self, record: str) -> None:
-        """Overwrite a record's key and remove it; one that is not there stays away."""
+        """Overwrite a record's key; an empty file stays, and says that it was here."""
         place = self._place(record)
         try:
             if not place.exists():
@@ -59,10 +60,15 @@ class SecretStore:
                 file.write(bytes(place.stat().st_size))
                 file.flush()
                 os.fsync(file.fileno())
-            place.unlink()
-            _settle(self.root)
+                file.truncate(0)
+                os.fsync(file.fileno())
         except OSError as error:
             raise _refused(place, error) from None
+
+    def destroyed(self, record: str) -> bool:
+        """Whether a record's key was here and was destroyed."""
+        place = self._place(record)
+        return place.exists() and not place.stat().st_size
 
     def _place(self, record: str) -> Path:
         return self.root / record.removeprefix("sha256:")

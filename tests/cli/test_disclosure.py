@@ -334,3 +334,27 @@ def test_any_rows_can_be_withheld_and_no_byte_of_what_is_shown_can_be_changed(
     path.write_bytes(bytes(raw))
     with pytest.raises(AuditorError):
         look(RecordFolder(any_rows), record, CHECKS)
+
+
+ATTACKS = (
+    *("evasion.l0", "evasion.l1", "evasion.l2", "evasion.linf", "evasion.linf_query"),
+    *("evasion.transfer", "evasion.universal", "hardware.parity", "quality.calibration"),
+)
+
+
+@pytest.mark.slow
+def test_rows_are_withheld_of_every_check_that_goes_by_row(
+    auditor: Command, disclosed: Path, verify: Command
+) -> None:
+    only = [word for check in ATTACKS for word in ("--only", check)]
+    assert auditor("audit", "audit.yaml", *only, "--out", "attacked").code in {0, 3}
+    assert verify("attacked").code == 0
+    (disclosed / "some.txt").write_text("\n".join(f"r{row}" for row in range(0, 240, 2)))
+    asked = ("disclose", "attacked", "--withhold", "some.txt", "--out", "half")
+    assert auditor(*asked).code == 0
+    ended = verify("half")
+    assert ended.code == 3, ended.said
+    assert "all withheld" not in ended.said
+    assert all(f"{check} on cpu" in ended.said for check in ATTACKS)
+    shares = ("clean_accuracy (norm l2)", "robust_accuracy (eps 0.1, norm linf)", "flip_rate")
+    assert all(f"bounds {share}" in ended.said for share in shares)

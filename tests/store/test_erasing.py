@@ -121,6 +121,24 @@ def test_an_erasure_that_broke_off_before_it_was_noted_is_finished(kept: Kept) -
         assert len(ledger.find("erasure:r-1")) == 1
 
 
+def test_what_an_audit_left_that_broke_off_needs_nothing(kept: Kept) -> None:
+    record = kept.add("r-1", KEYS[0])
+    secret = kept.secrets.get(record.digest)
+    assert secret is not None
+    kept.secrets.put("sha256:" + "ab" * 32, replace(secret, key=KEYS[1]))
+    assert erase(kept.store, kept.secrets, record, NOW).removed == 2
+
+
+def test_nothing_is_noted_where_the_key_never_was(kept: Kept, tmp_path: Path) -> None:
+    record = kept.add("r-1", KEYS[0])
+    with pytest.raises(StoreError, match="the key of record r-1 is not in"):
+        erase(kept.store, SecretStore(tmp_path / "elsewhere"), record, NOW)
+    with kept.store.ledger() as ledger:
+        assert not ledger.find("erasure:r-1")
+    assert kept.secrets.get(record.digest) is not None
+    assert kept.has(encode(LABELS).raw)
+
+
 def test_what_another_record_needs_stays_until_it_is_erased_too(kept: Kept) -> None:
     first, second = kept.add("r-1", KEYS[0]), kept.add("r-2", KEYS[1])
     done = erase(kept.store, kept.secrets, first, NOW)
@@ -200,8 +218,9 @@ def test_a_key_is_its_owners_alone_and_leaves_nothing_behind(home: Path) -> None
     other = home / "link"
     other.hardlink_to(place)  # what still reaches the same bytes
     secrets.destroy("sha256:" + "ab" * 32)
-    assert not place.exists()
-    assert not other.read_bytes().strip(b"\0")
+    assert secrets.destroyed("sha256:" + "ab" * 32)
+    assert not list(secrets.records())
+    assert not other.read_bytes()
 
 
 def test_a_damaged_key_is_named(home: Path) -> None:
