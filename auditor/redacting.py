@@ -1,6 +1,6 @@
 """From a record's folder to one that withholds rows: files in, files out, nothing signed anew."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,7 +68,7 @@ def redact(
         )
     secret = secret_of(folder, record)
     seen = [(one, unseal(folder, one, secret)) for one in record.observations]
-    _refuse_unknown(choice, [_ids(items) for _, items in seen], record)
+    _refuse_unknown(choice, {name for _, items in seen for name in _named(items)}, record)
     files = dict(_beside(folder))
     told: dict[str, tuple[int, int]] = {}
     for one, items in seen:
@@ -117,6 +117,14 @@ def _ids(items: Mapping[str, Unsealed]) -> Sequence[str]:
     return ["" if at in found.withheld else str(next(shown)) for at in range(count)]
 
 
+def _named(items: Mapping[str, Unsealed]) -> Iterator[str]:
+    """Yield every id that evidence names, also where it goes by no row and is withheld whole."""
+    for name, one in items.items():
+        if one.shown and (name == IDS or name.endswith(f"_{IDS}")):
+            listed = one.item.tolist() if isinstance(one.item, np.ndarray) else one.item
+            yield from map(str, listed if isinstance(listed, Sequence) else ())
+
+
 def _beside(folder: RecordFolder) -> Iterator[tuple[str, bytes]]:
     for place in sorted(folder.path.iterdir()):
         if place.name not in {EVIDENCE, ROWS, OPENINGS, KEY}:
@@ -125,9 +133,8 @@ def _beside(folder: RecordFolder) -> Iterator[tuple[str, bytes]]:
         yield f"{EVIDENCE}/{name}", folder.read(f"{EVIDENCE}/{name}")
 
 
-def _refuse_unknown(choice: Choice, listed: Sequence[Sequence[str]], record: AuditRecord) -> None:
-    known = {name for names in listed for name in names}
-    strange = sorted(choice.rows - known)
+def _refuse_unknown(choice: Choice, known: Collection[str], record: AuditRecord) -> None:
+    strange = sorted(choice.rows.difference(known))
     if strange or not choice.rows:
         problem = f"the evidence names no row {strange[0]!r}" if strange else "no row is named"
         raise UsageError(problem, cure="Write one id a line, as the `id` column has it.")

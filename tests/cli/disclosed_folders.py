@@ -24,6 +24,18 @@ def named(folder: Path, item: str, check: str = ACCURACY) -> str:
     return digest.removeprefix("sha256:")
 
 
+def everything(folder: Path) -> bytes:
+    """All bytes of a folder, those of rows as they are, and the names of its files."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            found += [path.name.encode(), path.read_bytes()]
+    for path in sorted((folder / "openings").glob("*")):
+        rows = json.loads(path.read_bytes())["rows"]
+        found += [b64decode(row[1]) for row in rows if isinstance(row, list)]
+    return b"\n".join(found)
+
+
 def opening(folder: Path, item: str = "labels") -> Path:
     return folder / "openings" / named(folder, item)
 
