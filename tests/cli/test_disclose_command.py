@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from disclosed_folders import ONLY, everything, named
 
+from auditor.domain.evidence import encode
+
 Command = Callable[..., Any]
 
 
@@ -69,15 +71,20 @@ def test_who_names_rows_wrongly_is_told(
     assert not (disclosed / "other").exists()
 
 
-def test_a_row_of_a_check_that_goes_by_none_is_withheld_with_all_of_it(
+def test_checks_that_go_by_no_row_are_withheld_whole(
     auditor: Command, disclosed: Path, verify: Command
 ) -> None:
-    only = ("--only", "hardware.determinism")
+    only = ("--only", "hardware.determinism", "--only", "hardware.memory")
     assert auditor("audit", "audit.yaml", *only, "--out", "other").code in {0, 3}
+    secret = json.loads((disclosed / "other" / "disclosure.key").read_bytes())
+    assert encode(None).digest in secret["blobs"].values()
+    assert verify("other").code == 0  # what is null in itself is not withheld
     place = disclosed / "other" / "rows" / named(disclosed / "other", "ids", "hardware.determinism")
     (disclosed / "one.txt").write_text(str(np.load(place)[0]))
     assert auditor("disclose", "other", "--withhold", "one.txt", "--out", "less").code == 0
-    assert "all withheld: hardware.determinism on cpu" in verify("less").said
+    assert (
+        "all withheld: hardware.determinism on cpu, hardware.memory on cpu" in verify("less").said
+    )
 
 
 def test_a_plain_record_cannot_withhold_rows(auditor: Command, finished: Path) -> None:
