@@ -108,3 +108,22 @@ def test_nothing_is_erased_without_a_yes(
     monkeypatch.setattr("click.termui.visible_prompt_func", lambda _: "n")
     assert auditor("erase", "full").code == 2
     assert verify("full").code == 0
+
+
+def test_a_folder_that_cannot_be_cleared_stops_the_erasure_before_it_begins(
+    auditor: Command, disclosed: Path, verify: Command
+) -> None:
+    (disclosed / "full" / "notes.txt").write_text("mine")
+    assert auditor("erase", "full", "--yes").code == 2
+    (disclosed / "full" / "notes.txt").unlink()
+    assert verify("full").code == 0
+    assert auditor("disclose", "full", "--withhold", "ids.txt", "--out", "again").code == 0
+
+
+def test_a_folder_whose_record_is_not_the_stores_erases_nothing(
+    auditor: Command, disclosed: Path, home: Path
+) -> None:
+    path = disclosed / "full" / "record.json"
+    path.write_bytes(path.read_bytes().replace(b'"seed":3', b'"seed":4'))
+    assert auditor("erase", "full", "--yes").code == 4
+    assert all(place.stat().st_size for place in (home / "disclosure").iterdir())

@@ -11,7 +11,7 @@ from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.erasing import erase, erased_files
 from auditor.errors import StoreError, UsageError
-from auditor.folders import RECORD, RecordFolder, write_folder
+from auditor.folders import RECORD, RecordFolder, refuse_strangers, write_folder
 from auditor.settings import Settings
 from auditor.wiring import Workplace, now, workplace
 
@@ -27,12 +27,13 @@ def command(record: str, *, yes: bool) -> int:
     """
     console = Console()
     folder = RecordFolder(Path(record)) if Path(record).is_dir() else None
-    name = record if folder is None else read_record(folder.read(RECORD)).id
+    held = None if folder is None else _held(folder)
+    name = record if held is None else held.id
     if not yes and not click.confirm(f"Erase the evidence of {name} for good?"):
         raise UsageError("nothing was erased", cure="Say yes, or give --yes.")
     with workplace(Settings.from_environment()) as place:
         show_made(console, place.made_keys)
-        done = erase(place.store, place.settings.secrets, _kept(place, name), now())
+        done = erase(place.store, place.settings.secrets, _kept(place, name, held), now())
     if folder is not None:
         write_folder(folder.path, erased_files(folder, done.proof))
     others = len(done.records) - 1
@@ -46,12 +47,18 @@ def command(record: str, *, yes: bool) -> int:
     return Exit.DONE
 
 
-def _kept(place: Workplace, name: str) -> AuditRecord:
+def _held(folder: RecordFolder) -> AuditRecord:
+    """Return the record in a folder that can be written anew. Raises ``UsageError``."""
+    refuse_strangers(folder.path)
+    return read_record(folder.read(RECORD))
+
+
+def _kept(place: Workplace, name: str, held: AuditRecord | None) -> AuditRecord:
     with place.store.unit_of_work() as work:
         stored = work.find_record(name)
-    if stored is None:
+    if stored is None or (held is not None and held.digest != stored.digest):
         raise StoreError(
-            f"the store has no record {name[:80]!r}",
+            f"the store has no record {name[:80]!r}, or another one of that name",
             cure="Name a record's id or folder, and the store that it is in (AUDITOR_HOME).",
         )
     return stored.read()
