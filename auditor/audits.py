@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Protocol
 
+from auditor.disclosing.sealing import Sealed, seal
 from auditor.domain.canonical import Json, digest_json
 from auditor.domain.evidence import Blob
 from auditor.domain.lineage import Edge
@@ -35,9 +36,16 @@ class Registrar(Protocol):
         ...
 
 
+def ignore(_sealed: Sealed) -> None:
+    """Take no note of what a commitment stands for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What an audit needs of the world: targets, a store, a clock, and who it runs as."""
+    """What an audit needs of the world: targets, a store, a clock, and who it runs as.
+
+    ``note`` is told what each commitment of a record stands for, which the record does not say.
+    """
 
     openers: Openers
     unit_of_work: Callable[[], AbstractContextManager[Registrar]]
@@ -46,6 +54,7 @@ class Surroundings:
     tool: Mapping[str, Json]
     signer: str
     assurance: Assurance = Assurance.A0
+    note: Callable[[Sealed], None] = ignore
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +92,27 @@ def perform(
         results.extend(observed)
         if fingerprint is not None:
             fingerprints[spec.name] = fingerprint
-    found = Found(tuple(results), fingerprints)
+    found = Found(_sealed(results, prepared.key, around), fingerprints)
     return conclude(prepared, found, around, Origin(registered))
+
+
+def _sealed(
+    results: Sequence[Result], key: bytes | None, around: Surroundings
+) -> tuple[Result, ...]:
+    """Let observations name commitments from here on, where the record has a key for that."""
+    if key is None:
+        return tuple(results)
+    found: list[Result] = []
+    for result in results:
+        if not isinstance(result, Seen):
+            found.append(result)
+            continue
+        sealed, parts = seal(result, key)
+        for part in parts:
+            around.keep(Blob(part.commitment.digest, part.commitment.emit()))
+            around.note(part)
+        found.append(sealed)
+    return tuple(found)
 
 
 def _observe(

@@ -20,17 +20,18 @@ PROOF = "proof.tlog-proof"
 KEY_PROOF = "signer.tlog-proof"
 TIMESTAMP = "timestamp.tsr"
 CHALLENGES = "challenges"
-APART = frozenset(
-    {RECORD, BUNDLE, VERDICT, SIGNER, EVIDENCE, PROOF, KEY_PROOF, TIMESTAMP, CHALLENGES}
-)
+KEY = "disclosure.key"
+ROWS = "rows"
+OPENINGS = "openings"
+ERASURE = "erasure.tlog-proof"
+DISCLOSURE = frozenset({KEY, ROWS, OPENINGS, ERASURE})
+"""What opens committed evidence, whole or in part; no record names it, so that it can go."""
+APART = DISCLOSURE | {
+    *(RECORD, BUNDLE, VERDICT, SIGNER, EVIDENCE, PROOF, KEY_PROOF, TIMESTAMP, CHALLENGES)
+}
 """What shows no record: the record, what it rests on, signatures, and what was put there later."""
 KNOWN = APART | {
-    "report.html",
-    "summary.md",
-    "results.sarif",
-    "junit.xml",
-    "prov.json",
-    "bom.cdx.json",
+    *("report.html", "summary.md", "results.sarif", "junit.xml", "prov.json", "bom.cdx.json")
 }
 EXAMPLES = ".npz"
 HEX = re.compile(r"[0-9a-f]{64}")
@@ -82,7 +83,11 @@ class RecordFolder:
 
     def evidence_names(self) -> tuple[str, ...]:
         """Return the names of the files that lie in the evidence folder."""
-        folder = self.path / EVIDENCE
+        return self.names_in(EVIDENCE)
+
+    def names_in(self, name: str) -> tuple[str, ...]:
+        """Return the names of the files that lie in a folder of the record's."""
+        folder = self.path / name
         return tuple(sorted(item.name for item in folder.iterdir())) if folder.is_dir() else ()
 
     def challenges(self) -> Mapping[str, bytes]:
@@ -95,7 +100,10 @@ class RecordFolder:
     def strangers(self) -> tuple[str, ...]:
         """Return the names of files that no audit writes."""
         found = [item.name for item in self.path.iterdir() if item.name not in KNOWN]
-        found += [f"{EVIDENCE}/{name}" for name in self.evidence_names() if not HEX.fullmatch(name)]
+        for folder in (EVIDENCE, ROWS, OPENINGS):
+            found += [
+                f"{folder}/{name}" for name in self.names_in(folder) if not HEX.fullmatch(name)
+            ]
         return tuple(sorted(found))
 
 

@@ -3,11 +3,11 @@
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
 from auditor.errors import AuditorError
-from auditor.folders import BUNDLE, PROOF, RecordFolder
+from auditor.folders import BUNDLE, ERASURE, PROOF, RecordFolder
 from auditor.ledgers.cosigning import cosigners
 from auditor.ledgers.notes import Note, NoteKey
-from auditor.ledgers.occasions import tells_of
-from auditor.ledgers.openings import Included, open_receipt
+from auditor.ledgers.occasions import notes_erasure, tells_of
+from auditor.ledgers.openings import Included, Opening, open_receipt
 from auditor.ledgers.receipts import Receipt
 
 NAME = "inclusion proof"
@@ -42,6 +42,24 @@ def inclusion(
     silent = [item.name for item in witnesses if item not in seen]
     mistakes = [f"{name} did not cosign the checkpoint" for name in silent]
     return Step.of(NAME, mistakes, _words(found, tuple(item.name for item in seen)))
+
+
+def erasure(folder: RecordFolder, record: AuditRecord, key: NoteKey | None) -> Step:
+    """Look at the proof that what could open this record's evidence was destroyed."""
+    name = "erasure"
+    try:
+        raw = folder.read(ERASURE)
+        opening = Opening.parse(Receipt.parse(raw).extra)
+        if not notes_erasure(opening.event, record):
+            return Step(name, StepResult.FAILED, f"{ERASURE} is of another record")
+        if key is None:
+            detail = f"{opening.event.time}, as the folder says; no ledger key given (--ledger-key)"
+            return Step(name, StepResult.NOT_CHECKED, detail)
+        found = open_receipt(raw, key)
+    except AuditorError as error:
+        return Step(name, StepResult.FAILED, f"{ERASURE}: {error.problem}")
+    detail = f"{opening.event.time}: leaf {found.index} of {found.head.size} of {found.origin}"
+    return Step(name, StepResult.HOLDS, detail)
 
 
 def _words(found: Included, seen: tuple[str, ...]) -> str:

@@ -9,6 +9,7 @@ from auditor.attacks.masking.doubts import doubt
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, speaks_of_scores
 from auditor.domain.conclusions import is_open
+from auditor.domain.disclosures import without_rows
 from auditor.domain.evidence import Evidence
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat
 from auditor.domain.records import AuditRecord, Observation
@@ -99,6 +100,7 @@ def _figures(seen: Seen, confidence: float) -> list[Reading]:
                 repeat=reading.repeat if origin.deterministic else Repeat.INTERVAL,
                 doubted=reading.doubted or is_open(reading) or not origin.deterministic,
                 evidence=tuple(sorted(set(origin.evidence.values()))),
+                details=without_rows(reading.details) if origin.committed else reading.details,
             )
         )
     if not placed:

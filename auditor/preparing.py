@@ -11,6 +11,7 @@ from auditor.auditfiles.reading import ResolveTarget, read_audit_file
 from auditor.datasets.counting import count
 from auditor.datasets.files import Locate
 from auditor.datasets.loading import LoadedDatasets, load_datasets
+from auditor.disclosing.secrets import Secret, conceal
 from auditor.domain.auditfiles import AuditFile
 from auditor.domain.budgets import Budget, Size
 from auditor.domain.canonical import Json, digest
@@ -53,7 +54,10 @@ class Readers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """An audit that is ready to run: what was asked, by which policy, with which materials."""
+    """An audit that is ready to run: what was asked, by which policy, with which materials.
+
+    ``key`` is the record's own where rows of its evidence can be withheld.
+    """
 
     file: AuditFile
     policy: Policy
@@ -61,6 +65,7 @@ class Prepared:
     request: AuditRequest
     materials: Materials
     size: Size
+    key: bytes | None = None
 
     def wants_twin(self, spec: TargetSpec, model: Model) -> bool:
         """Whether a check that the target can bear would use a twin, and the owner allows one."""
@@ -109,6 +114,16 @@ def prepare(
             materials=replace(staged.materials, wants_generator=wanted),
             size=_size(file, loaded, staged.materials),
         )
+
+
+def concealed(prepared: Prepared, key: bytes) -> tuple[Prepared, Secret]:
+    """Return an audit whose record can withhold rows under ``key``, and what is kept apart of it.
+
+    From here on its request names data by digests that nobody can try out.
+    """
+    paths = {section.path for section in prepared.file.data.values()}
+    request, secret = conceal(prepared.request, paths, key)
+    return replace(prepared, request=request, key=key), secret
 
 
 def chosen_checks(

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
+from auditor.disclosing.secrets import Secret
 from auditor.domain.canonical import Json, canonical, parse
 from auditor.domain.checks import Check
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
 from auditor.errors import BrokenCheckError
-from auditor.folders import BUNDLE, EVIDENCE, RECORD, SIGNER, VERDICT
+from auditor.folders import BUNDLE, EVIDENCE, KEY, RECORD, ROWS, SIGNER, VERDICT
 from auditor.rendering.everything import render_all
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.schemas import validate_record
@@ -51,6 +52,15 @@ def publication(
         files[f"{EVIDENCE}/{name.removeprefix('sha256:')}"] = blob(name)
     files[f"{EVIDENCE}/{policy.digest.removeprefix('sha256:')}"] = canonical(policy.document)
     return files
+
+
+def openers(secret: Secret, blob: ReadBlob) -> dict[str, bytes]:
+    """Return the files that open committed evidence: the record's key, and the rows themselves."""
+    rows = {
+        f"{ROWS}/{name.removeprefix('sha256:')}": blob(plain)
+        for name, plain in sorted(secret.blobs.items())
+    }
+    return {KEY: secret.emit(), **rows}
 
 
 def rendered(

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from tokenize import TokenError
 
+from auditor.disclosing.secrets import Secret
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check
-from auditor.domain.evidence import Item, decode
+from auditor.domain.evidence import Evidence, Item, decode
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord, Observation
 from auditor.domain.subjects import Shard, derive_seed
@@ -22,6 +23,7 @@ from auditor.measuring import (
     results_of,
 )
 from auditor.packs.parameters import parameters_for
+from auditor.unsealing import secret_of, unseal
 
 DAMAGED = (
     *(ValueError, EOFError, RecursionError, MemoryError, OverflowError),
@@ -36,10 +38,11 @@ def load_results(
 ) -> tuple[Result, ...]:
     """Load every observation with its evidence, in the order of the record's readings.
 
-    Raises ``RecordError`` for missing or damaged evidence, ``BrokenCheckError`` when a check is
-    not installed at the version that observed.
+    Raises ``RecordError`` for missing, damaged or withheld evidence, ``BrokenCheckError`` when a
+    check is not installed at the version that observed.
     """
-    seen = [_load(folder, item, checks) for item in record.observations]
+    secret = secret_of(folder, record)
+    seen = [_load(folder, item, checks, secret) for item in record.observations]
     return results_of(record, seen)
 
 
@@ -80,9 +83,8 @@ def _covers(observed: Json, asked: Json) -> bool:
     return isinstance(asked, list) and all(value in held for value in asked)
 
 
-def _load(
-    folder: RecordFolder, observation: Observation, checks: Mapping[str, type[Check]]
-) -> Seen:
+def check_of(observation: Observation, checks: Mapping[str, type[Check]]) -> Check:
+    """Return the check that observed. Raises ``BrokenCheckError`` where it is not installed."""
     check = checks.get(observation.check)
     if check is None or check.version != observation.version:
         has = "no such check" if check is None else f"version {check.version}"
@@ -90,12 +92,35 @@ def _load(
             f"{observation.check} version {observation.version} saw this, and here is {has}",
             cure="Use the version of auditor that made it.",
         )
-    evidence = {
-        name: _decoded(folder, name, digest) for name, digest in observation.evidence.items()
-    }
-    seen = Seen(observation, instantiate(check, observation.params), evidence)
+    return instantiate(check, observation.params)
+
+
+def _load(
+    folder: RecordFolder,
+    observation: Observation,
+    checks: Mapping[str, type[Check]],
+    secret: Secret | None,
+) -> Seen:
+    check = check_of(observation, checks)
+    named = observation.evidence.items()
+    evidence: Evidence = (
+        _unsealed(folder, observation, secret)
+        if observation.committed
+        else {name: _decoded(folder, name, digest) for name, digest in named}
+    )
+    seen = Seen(observation, check, evidence)
     _refuse_forged(seen)
     return seen
+
+
+def _unsealed(folder: RecordFolder, observation: Observation, secret: Secret | None) -> Evidence:
+    found = unseal(folder, observation, secret)
+    if not all(one.whole for one in found.values()):
+        raise RecordError(
+            f"{folder.path} withholds evidence of {observation.check} on {observation.target}",
+            cure="Ask the record's author for the folder with its key, in which every row lies.",
+        )
+    return {name: one.item for name, one in found.items()}
 
 
 def _decoded(folder: RecordFolder, name: str, digest: str) -> Item:

@@ -8,6 +8,7 @@ from pathlib import Path
 from auditor.keeping import Place
 from auditor.shipped import user_home
 from auditor.signing.passwords import PASSWORD_FILE
+from auditor.store.secrets import SecretStore
 
 LEDGER_ORIGIN = "auditor-ledger/{key}"
 
@@ -31,6 +32,11 @@ class Settings:
     def blobs(self) -> Path:
         """Folder of the content-addressed inputs and evidence."""
         return self.home / "blobs"
+
+    @property
+    def secrets(self) -> SecretStore:
+        """The keys of records whose evidence is committed, in a folder of their own."""
+        return SecretStore(self.home / "disclosure")
 
     @property
     def unfinished(self) -> Path:

@@ -12,8 +12,8 @@ from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
 from auditor.errors import AuditorError
-from auditor.folders import APART, BUNDLE, KNOWN, RECORD, SIGNER, VERDICT, RecordFolder
-from auditor.inclusion import inclusion
+from auditor.folders import APART, BUNDLE, ERASURE, KNOWN, RECORD, SIGNER, VERDICT, RecordFolder
+from auditor.inclusion import erasure, inclusion
 from auditor.judging.context import context_of
 from auditor.judging.judge import ReadingsAt, judge
 from auditor.keyproofs import key_life
@@ -27,6 +27,8 @@ from auditor.signatures.objections import Verification
 from auditor.signatures.trust import Moment
 from auditor.signing.records import signed_files, verify_record, verify_statement
 from auditor.timestamping import look_at_time
+from auditor.unsealing import committed, secret_of, strangers
+from auditor.withholding import figures, look, withheld
 
 SHOWN = KNOWN - APART
 """The files that show a record; their digests are signed with it."""
@@ -109,8 +111,9 @@ def _evidence(folder: RecordFolder, record: AuditRecord) -> Step:
     named = {digest for item in record.observations for digest in item.evidence.values()}
     named.add(record.request.policy.digest)
     mistakes = [mistake for digest in sorted(named) if (mistake := _damage(folder, digest))]
-    strangers = set(folder.evidence_names()) - {item.removeprefix("sha256:") for item in named}
-    mistakes += [f"evidence/{name} is not named in the record" for name in sorted(strangers)]
+    unnamed = set(folder.evidence_names()) - {item.removeprefix("sha256:") for item in named}
+    mistakes += [f"evidence/{name} is not named in the record" for name in sorted(unnamed)]
+    mistakes += strangers(folder, record)
     return Step.of(
         "evidence", mistakes, f"{len(named)} blobs have the digests that the record names"
     )
@@ -125,6 +128,35 @@ def _damage(folder: RecordFolder, digest: str) -> str:
 
 
 def _recomputed(folder: RecordFolder, record: AuditRecord, verifier: Verifier) -> Iterator[Step]:
+    if committed(record):
+        yield from _committed(folder, record, verifier)
+    else:
+        yield from _from_evidence(folder, record, verifier)
+
+
+def _committed(folder: RecordFolder, record: AuditRecord, verifier: Verifier) -> Iterator[Step]:
+    """Take the way of a plain record where all rows are shown, and say what is left elsewhere."""
+    erased = folder.has(ERASURE)
+    try:
+        if secret_of(folder, record) is not None:
+            yield Step.of("rows", [], "nothing is withheld: the folder has the record's key")
+            yield from _from_evidence(folder, record, verifier)
+            return
+        remains = look(folder, record, verifier.checks)
+        policy = policy_of(folder, record, verifier.load_policy)
+    except AuditorError as error:
+        yield Step("rows", StepResult.FAILED, error.problem)
+        return
+    yield withheld(remains, erased=erased)
+    yield from figures(record, remains)
+    yield _parameters(record, [Seen(one.observation, one.check, {}) for one in remains], policy)
+    yield Step("judgement", StepResult.WITHHELD, "not checked: findings rest on withheld figures")
+    yield from _shown(folder, record, policy, verifier)
+    if erased:
+        yield erasure(folder, record, verifier.ledger)
+
+
+def _from_evidence(folder: RecordFolder, record: AuditRecord, verifier: Verifier) -> Iterator[Step]:
     try:
         results = load_results(folder, record, verifier.checks)
         policy = policy_of(folder, record, verifier.load_policy)
@@ -137,8 +169,7 @@ def _recomputed(folder: RecordFolder, record: AuditRecord, verifier: Verifier) -
         _figures(record, readings_at(CONFIDENCE)),
         f"{len(record.readings)} readings recomputed",
     )
-    short = [said for item in results if (said := _short(record, item, policy))]
-    yield Step.of("parameters", short, "the checks ran as policy and budget ask")
+    yield _parameters(record, results, policy)
     yield Step.of(
         "judgement",
         [*_claimed(record, verifier), *_judgement(record, readings_at, policy)],
@@ -166,6 +197,11 @@ def _figures(record: AuditRecord, again: Sequence[Reading]) -> Iterator[str]:
     for index, (mine, theirs) in enumerate(zip(again, record.readings, strict=False)):
         if mine.to_json() != theirs.to_json():
             yield f"reading {index} ({theirs.check}) is not what its evidence gives"
+
+
+def _parameters(record: AuditRecord, results: Sequence[Result], policy: Policy) -> Step:
+    short = [said for item in results if (said := _short(record, item, policy))]
+    return Step.of("parameters", short, "the checks ran as policy and budget ask")
 
 
 def _short(record: AuditRecord, result: Result, policy: Policy) -> str:

@@ -1,48 +1,34 @@
 """The one place where parts meet: which edges an audit on this machine uses."""
 
 import platform
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from auditor import __version__
-from auditor.accepting import inform
-from auditor.audits import Surroundings
 from auditor.checks.discovery import discover
 from auditor.datasets.files import Locate
-from auditor.domain.canonical import Json, canonical
+from auditor.domain.canonical import Json
 from auditor.domain.checks import Check
-from auditor.domain.evidence import Blob
-from auditor.domain.memories import Memory
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
-from auditor.domain.requests import AuditRequest
 from auditor.domain.targets import TargetSpec
 from auditor.engines.openers import Openers
-from auditor.environments import environment_digest, environment_lock
-from auditor.errors import AuditFileError, DatasetError, RecordError, StoreError
+from auditor.environments import environment_digest
+from auditor.errors import AuditFileError, RecordError, StoreError
 from auditor.folders import RecordFolder
-from auditor.holding import report_signer
-from auditor.keeping import REPORT_ROLE, note_keys, open_kept
 from auditor.packs.catalogues import load_catalogues
 from auditor.packs.folders import find_policy
 from auditor.packs.loading import lint_policy, load_policy
 from auditor.packs.remarks import Remark
-from auditor.preparing import Prepared, Readers
+from auditor.preparing import Readers
 from auditor.reproducing import FetchInput, gather
-from auditor.settings import Settings
 from auditor.shipped import code_digest, shipped
-from auditor.signatures.keys import Signer, read_public_key
 from auditor.signing.keys import load_public_key
 from auditor.signing.ledger_keys import load_note_key
-from auditor.signing.passwords import NOBODY, Passwords
 from auditor.store.blobs import BlobStore
-from auditor.store.store import Store
-from auditor.store.unfinished import unfinished
 from auditor.targetfiles import read_targets
 from auditor.targets.benches import open_bench
 from auditor.targets.cascades import join_cascade
@@ -167,75 +153,6 @@ def verifier(
 def beside(path: Path) -> Locate:
     """Return how paths in an audit file are found: relative to it; absolute ones hold too."""
     return lambda written: path.parent / written
-
-
-@dataclass(frozen=True, slots=True)
-class Workplace:
-    """What runs on this machine share: settings, the store, and the signer."""
-
-    settings: Settings
-    store: Store
-    signer: Signer
-    made_keys: tuple[Path, ...]
-
-    def surroundings(self, keep: Callable[[Blob], None] | None = None) -> Surroundings:
-        """Return what an audit needs of the world; the lock of its environment is kept."""
-        self.store.blobs.put(environment_lock())
-        return Surroundings(
-            openers=OPENERS,
-            unit_of_work=self.store.unit_of_work,
-            keep=keep or self.keep,
-            clock=now,
-            tool=tool(),
-            signer=read_public_key(self.signer.public_pem()).identity,
-        )
-
-    def informed(self, prepared: Prepared) -> Prepared:
-        """Return an audit with what the store knows of its model and its trust policy by now."""
-        return inform(prepared, self.store, now())
-
-    def unfinished(self, request: AuditRequest) -> AbstractContextManager[Memory]:
-        """Open what an interrupted run of the same request, by the same code, had seen."""
-        return unfinished(self.settings.unfinished, f"{request.digest} {dict(tool())}")
-
-    def keep(self, blob: Blob) -> None:
-        """Keep a blob of evidence."""
-        self.store.blobs.put(blob.raw)
-
-    def keep_inputs(self, prepared: Prepared, locate: Locate) -> None:
-        """Keep what an audit was given, so that it can be reproduced from its record.
-
-        Raises ``DatasetError`` when a file changed after it was digested.
-        """
-        self.store.blobs.put(prepared.file.raw)
-        self.store.blobs.put(canonical(prepared.policy.document))
-        copies, papers = prepared.materials.copies, prepared.request.documents
-        for item in prepared.request.inputs:
-            path = copies.get(item.file.sha256) or locate(item.path)
-            beside = item.path == prepared.file.model.artifact and item.file in papers
-            if beside or item.path == prepared.file.model.trust:
-                path = locate(item.path).parent / item.file.name
-            if path.is_dir():
-                path /= item.file.name.removeprefix(f"{item.path.rstrip('/')}/")
-            if self.store.blobs.put_file(path) != f"sha256:{item.file.sha256}":
-                raise DatasetError(
-                    f"{item.path} changed while it was read", cure="Let it rest, and try again."
-                )
-
-
-@contextmanager
-def workplace(settings: Settings, passwords: Passwords = NOBODY) -> Iterator[Workplace]:
-    """Open the store, its ledger and the signer; a first run makes a pair of keys for each.
-
-    ``passwords`` open keys that are encrypted.
-    """
-    signer, made = report_signer(settings.home, settings.signer, passwords)
-    store, made_too = open_kept(settings.place, passwords)
-    try:
-        note_keys(store, {REPORT_ROLE: signer.public_pem().decode()}, now())
-        yield Workplace(settings, store, signer, tuple(filter(None, (made, made_too))))
-    finally:
-        store.close()
 
 
 def read_audit_bytes(path: Path) -> bytes:

@@ -59,6 +59,7 @@ def read_audit_file(raw: bytes, source: str, resolve_target: ResolveTarget) -> A
         claims=_without_privacy(shape),
         population=population_of(shape.population),
         show_examples=shape.show_examples,
+        disclosure=shape.disclosure,
         reference=_reference(document, shape.reference, resolve_target),
         privacy=privacy_section(shape.claims),
         recipe=None if shape.recipe is None else shape.recipe.section(),
@@ -77,6 +78,9 @@ def _mistakes(shape: AuditShape, *, served: bool) -> Iterator[Mistake]:
     yield from recipe_mistakes(shape)
     yield from shadow_mistakes(shape)
     yield from generator_mistakes(shape)
+    if shape.disclosure is not None and shape.show_examples:
+        problem = "is set beside show_examples, and a report that shows rows withholds none"
+        yield ("disclosure",), problem, "Keep one of the two."
 
 
 def _without_privacy(shape: AuditShape) -> dict[str, Json]:

@@ -37,6 +37,7 @@ from auditor.domain.auditfiles import (
 )
 from auditor.domain.budgets import Budget
 from auditor.domain.datasets import Role
+from auditor.domain.disclosures import Disclosure
 from auditor.domain.tasks import Output
 
 
@@ -238,3 +239,4 @@ class AuditShape(Section):
     budget: Budget = Budget.CI
     seed: Whole = 7
     show_examples: Flag = False
+    disclosure: Disclosure | None = None

@@ -7,7 +7,8 @@ from auditor.cli.asking import passwords
 from auditor.keeping import note_keys, open_kept
 from auditor.settings import Settings
 from auditor.store.store import Store
-from auditor.wiring import Workplace, now, workplace
+from auditor.wiring import now
+from auditor.workplaces import Workplace, workplace
 
 
 def own_workplace() -> AbstractContextManager[Workplace]:

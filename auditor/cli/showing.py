@@ -43,6 +43,7 @@ STEPS = {
     StepResult.FAILED: "[bold red]failed[/]",
     StepResult.NOT_PRESENT: "[dim]not present[/]",
     StepResult.NOT_CHECKED: "[yellow]not checked[/]",
+    StepResult.WITHHELD: "[bold yellow]withheld[/]",
 }
 LEFT_OUT = "not run: left out by --only"
 WORST_FIRST = list(OUTCOMES)

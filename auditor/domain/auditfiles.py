@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from auditor.domain.budgets import Budget
 from auditor.domain.canonical import Json
 from auditor.domain.datasets import Role
+from auditor.domain.disclosures import Disclosure
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Output
 
@@ -138,6 +139,8 @@ class AuditFile:
     ``population`` maps a column to the share of each of its levels among those whom the model is
     for; a name such as ``sex, race`` joins columns, and its levels are joined alike.
 
+    Where ``disclosure`` is set, rows of the evidence can be withheld later.
+
     ``reference`` is where the artifact is run to compare with, where the owner names a target.
     """
 
@@ -154,6 +157,7 @@ class AuditFile:
     claims: Mapping[str, Json] = field(default_factory=dict)
     population: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     show_examples: bool = False
+    disclosure: Disclosure | None = None
     reference: TargetSpec | None = None
     privacy: PrivacySection | None = None
     recipe: RecipeSection | None = None

@@ -9,7 +9,8 @@ from auditor.errors import RecordError
 def refuse_inconsistent(record: AuditRecord, content: Json, raw: bytes) -> None:
     """Raise ``RecordError`` unless ``record``, read from ``content``, gives the bytes ``raw``.
 
-    Also where its confidence is no level, or a finding names a reading that is not there.
+    Also where its confidence is no level, a finding names a reading that is not there, or some
+    evidence is committed and some is not.
     """
     if not 0 < record.confidence < 1:
         raise wrong("record.json.confidence", "between 0 and 1")
@@ -18,6 +19,9 @@ def refuse_inconsistent(record: AuditRecord, content: Json, raw: bytes) -> None:
         if not set(finding.readings) <= set(there):
             place = f"record.json.findings[{index}].readings"
             raise wrong(place, f"a list of places among the {len(there)} readings")
+    sealed = record.request.disclosure is not None
+    if any(seen.committed is not sealed for seen in record.observations):
+        raise wrong("record.json.observations", "committed as the request asks, all or none")
     try:
         exact, known = canonical(content) == raw, record.canonical() == raw
     except ValueError as error:

@@ -100,6 +100,7 @@ def _observation(part: Part) -> Observation:
         evidence={name: str(item) for name, item in evidence.items()},
         deterministic=part.get("deterministic", bool),
         labels_only=bool(part.maybe("labels_only", bool)),
+        committed=bool(part.maybe("committed", bool)),
     )
 
 

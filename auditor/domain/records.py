@@ -21,7 +21,8 @@ class Observation:
 
     A model that is not ``deterministic`` gave other scores for the same rows: one lucky draw
     proves nothing, so all that was seen of it is doubted. One that gives ``labels_only`` says
-    nothing of how sure it is.
+    nothing of how sure it is. Evidence that is ``committed`` is named by hiding commitments, whose
+    rows can be withheld.
     """
 
     target: str
@@ -32,9 +33,10 @@ class Observation:
     evidence: Mapping[str, str]
     deterministic: bool = True
     labels_only: bool = False
+    committed: bool = False
 
     def to_json(self) -> dict[str, Json]:
-        """Return the record's form; that there are labels only is said where it is so."""
+        """Return the record's form; what is seldom so is said where it is so."""
         return {
             "target": self.target,
             "check": self.check,
@@ -44,6 +46,7 @@ class Observation:
             "evidence": dict(self.evidence),
             "deterministic": self.deterministic,
             **({"labels_only": True} if self.labels_only else {}),
+            **({"committed": True} if self.committed else {}),
         }
 
 

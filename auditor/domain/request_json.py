@@ -2,6 +2,7 @@
 
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.budgets import Budget
+from auditor.domain.disclosures import Disclosure
 from auditor.domain.json_parts import Part
 from auditor.domain.recipes import RecipeRef
 from auditor.domain.requests import AuditRequest, DatasetRef, InputFile, PolicyRef
@@ -37,6 +38,7 @@ def read_request(part: Part) -> AuditRequest:
         generator=_model(part, "generator", name, version),
         documents=part.list_of("documents", _file) if part.value.get("documents") else (),
         trust=_trust(part.part("trust")) if part.value.get("trust") else None,
+        disclosure=part.choice("disclosure", Disclosure) if part.value.get("disclosure") else None,
     )
 
 

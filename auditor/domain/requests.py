@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.budgets import Budget
 from auditor.domain.canonical import Json, digest_json
+from auditor.domain.disclosures import Disclosure
 from auditor.domain.recipes import RecipeRef
 from auditor.domain.shadows import ShadowsRef
 from auditor.domain.targets import TargetSpec
@@ -61,7 +62,8 @@ class AuditRequest:
     which model made the predictions. Where they were named, ``parent`` is the model that the
     artifact was made from, ``reference`` the target to compare with, ``recipe`` the code that
     trains, ``shadows`` models that were trained so, ``generator`` what makes rows, ``documents``
-    what came with the model and speaks of its parts, ``trust`` who may have signed it.
+    what came with the model and speaks of its parts, ``trust`` who may have signed it. Where rows
+    are to be withheld later (``disclosure``), its data are named by hidden digests.
     """
 
     name: str
@@ -85,6 +87,7 @@ class AuditRequest:
     generator: Artifact | None = None
     documents: tuple[FileDigest, ...] = ()
     trust: TrustRef | None = None
+    disclosure: Disclosure | None = None
 
     @property
     def digest(self) -> str:
@@ -134,4 +137,6 @@ class AuditRequest:
             found["trust"] = self.trust.to_json()
         if self.documents:
             found["documents"] = [file.to_json() for file in self.documents]
+        if self.disclosure is not None:
+            found["disclosure"] = self.disclosure.value
         return found

@@ -12,6 +12,7 @@ class StepResult(StrEnum):
     FAILED = "failed"
     NOT_PRESENT = "not present"
     NOT_CHECKED = "not checked"
+    WITHHELD = "withheld"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,9 @@ class Step:
 
 
 def all_hold(steps: Iterable[Step]) -> bool:
-    """Whether something was checked and nothing failed; silence is not success."""
+    """Whether something was checked and nothing failed; silence is not success.
+
+    What cannot be checked because rows are withheld does not hold.
+    """
     results = {step.result for step in steps}
-    return StepResult.HOLDS in results and StepResult.FAILED not in results
+    return StepResult.HOLDS in results and not results & {StepResult.FAILED, StepResult.WITHHELD}

@@ -36,6 +36,7 @@ class EventType(StrEnum):
     KEY_EVENT = "key-event"
     CHALLENGE = "challenge"
     COSIGNATURE = "cosignature"
+    ERASURE = "erasure"
 
 
 @dataclass(frozen=True, slots=True)

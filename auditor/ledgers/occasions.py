@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from auditor.domain.canonical import digest
+from auditor.domain.canonical import canonical, digest
 from auditor.domain.challenges import Challenge
 from auditor.domain.provenance import provenance_of
 from auditor.domain.records import AuditRecord
@@ -63,6 +63,23 @@ def challenge_kept(challenge: Challenge, bundle: bytes) -> Event:
 def cosignature_kept(size: int, line: str, at: str) -> Event:
     """Return the event that a witness cosigned the checkpoint of ``size`` leaves."""
     return Event(EventType.COSIGNATURE, digest(f"{size}\n{line}".encode()), at)
+
+
+def erasure_of(record: AuditRecord, at: str) -> tuple[Event, bytes]:
+    """Return the event that what opens a record's evidence was destroyed, and its document."""
+    document = canonical({"erased": "evidence", "record": record.digest})
+    subjects = {"record": record.digest}
+    return Event(EventType.ERASURE, digest(document), at, subjects, erasure_id(record)), document
+
+
+def erasure_id(record: AuditRecord) -> str:
+    """Return the id under which the ledger notes a record's erasure."""
+    return f"{EventType.ERASURE}:{record.id}"
+
+
+def notes_erasure(event: Event, record: AuditRecord) -> bool:
+    """Whether an event is the erasure of this very record."""
+    return event == erasure_of(record, event.time)[0]
 
 
 def _without_lineage(event: Event) -> Event:

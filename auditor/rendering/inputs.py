@@ -43,9 +43,12 @@ class RenderedInputs:
         return None if found is None else found.emits.get(metric)
 
     def evidence(self, observation: Observation, name: str) -> "Item | None":
-        """Return one item that an observation stored, or ``None`` where it is not at hand."""
+        """Return one item that an observation stored, or ``None`` where it is not at hand.
+
+        Committed evidence never is: what shows a record stays true when rows are withheld.
+        """
         digest = observation.evidence.get(name)
-        if digest is None:
+        if digest is None or observation.committed:
             return None
         try:
             return decode(self.blob(digest))

@@ -24,8 +24,8 @@ class BlobStore:
     """A folder in which bytes are found by what they are, and are what their name says.
 
     Blobs lie at ``root/<first two hex digits>/<all hex digits>``, are written whole or not at all,
-    and are never changed. Every method raises ``StoreError`` for what is not a digest and for
-    what the file system refuses.
+    and are never changed; only an erasure removes some. Every method raises ``StoreError`` for
+    what is not a digest and for what the file system refuses.
     """
 
     root: Path
@@ -65,6 +65,14 @@ class BlobStore:
                 cure="Restore that file from a copy, or remove it and repeat the audit.",
             )
         return raw
+
+    def remove(self, digest: str) -> None:
+        """Remove a blob; one that is not there stays away."""
+        place = self._place(digest)
+        with _explained(place):
+            place.unlink(missing_ok=True)
+            if place.parent.is_dir():
+                _settle(place.parent)
 
     def path(self, digest: str) -> Path:
         """Return where a blob lies. Raises ``StoreError`` when it is missing."""

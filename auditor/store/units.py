@@ -1,6 +1,6 @@
 """One transaction on the store: what may be written, and what may be asked."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -25,7 +25,7 @@ from auditor.ledgers.occasions import (
 from auditor.store.adopting import adopted
 from auditor.store.bindings import contradictions
 from auditor.store.ledger_reading import LedgerEntry, challenges_kept, head_of, key_entries
-from auditor.store.ledger_tables import LedgerCosignatureRow
+from auditor.store.ledger_tables import LedgerCosignatureRow, LedgerOpeningRow
 from auditor.store.ledger_writing import Pending
 from auditor.store.lineage import (
     ancestors_of,
@@ -35,13 +35,8 @@ from auditor.store.lineage import (
     invalidations_of,
     keep_lineage,
 )
-from auditor.store.tables import (
-    Base,
-    RecordRow,
-    RecordTargetRow,
-    RegistrationRow,
-    RequestRow,
-)
+from auditor.store.record_rows import record_row, target_rows
+from auditor.store.tables import Base, RecordRow, RecordTargetRow, RegistrationRow, RequestRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +81,12 @@ class UnitOfWork:
         connection = self._session.connection()
         head_of(connection, lock=True)
         return key_entries(connection)
+
+    def happened_before(self, event_id: str) -> bool:
+        """Whether the ledger has an entry with that id."""
+        row = LedgerOpeningRow
+        asked = select(row.idx).where(row.event_id == event_id).limit(1)
+        return self._session.scalar(asked) is not None
 
     def cosigned(self, size: int, line: str, at: str) -> None:
         """Keep a witness's signature line under the checkpoint of ``size`` leaves, once."""
@@ -143,6 +144,11 @@ class UnitOfWork:
         row = self._row(record_id)
         return None if row is None else _stored(row)
 
+    def find_record_by_digest(self, digest: str) -> StoredRecord | None:
+        """Return the record with that digest. Raises ``StoreError`` when its bytes are damaged."""
+        row = self._session.get(RecordRow, digest)
+        return None if row is None else _stored(row)
+
     def records_of(
         self, artifact_digest: str | None, policy_digest: str, target: str
     ) -> tuple[StoredRecord, ...]:
@@ -168,6 +174,14 @@ class UnitOfWork:
         otherwise.
         """
         return contradictions(self._session, request)
+
+    def names_blob(self, digest: str) -> bool:
+        """Whether a record names a blob among its evidence, or a request among its inputs."""
+        if entities_like(self._session, digest):
+            return True
+        bare = digest.removeprefix("sha256:")
+        asked = select(RequestRow.digest).where(RequestRow.body.contains(bare, autoescape=True))
+        return self._session.scalar(asked.limit(1)) is not None
 
     def ancestors(self, *of: str) -> tuple[Edge, ...]:
         """Return, in order, every edge on a way from the nodes ``of`` to what they came from."""
@@ -195,36 +209,6 @@ class UnitOfWork:
     def _add(self, *rows: Base) -> None:
         self._session.add_all(rows)
         self._session.flush()
-
-
-def record_row(record: AuditRecord, bundle: bytes) -> RecordRow:
-    """Return the row of a record: all of it follows from the record and its signature."""
-    request = record.request
-    body = record.canonical()
-    return RecordRow(
-        digest=digest(body),
-        id=record.id,
-        request_digest=request.digest,
-        derived_from=record.derived_from,
-        verdict=record.verdict.value,
-        assurance=record.assurance.name,
-        model_name=request.name,
-        model_version=request.version,
-        artifact_digest=None if request.artifact is None else request.artifact.digest,
-        policy_digest=request.policy.digest,
-        registered=record.registered,
-        finished=record.finished,
-        body=body,
-        bundle=bundle,
-    )
-
-
-def target_rows(record: AuditRecord, record_digest: str) -> Iterator[RecordTargetRow]:
-    """Return the rows of the targets that a record speaks of."""
-    for target in record.request.targets:
-        fingerprint = record.fingerprints.get(target.name)
-        identity = None if fingerprint is None else fingerprint.identity
-        yield RecordTargetRow(record_digest=record_digest, target=target.name, identity=identity)
 
 
 def _stored(row: RecordRow) -> StoredRecord:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from disclosed_folders import HIDDEN, ONLY
 from onnx import TensorProto, helper, numpy_helper
 
 from auditor.cli.main import main
@@ -139,3 +140,33 @@ def finished(auditor: Command, inside: Path, home: Path, kept: Path) -> Path:
     shutil.copytree(kept / "example", inside, dirs_exist_ok=True)
     shutil.copytree(kept / "home", home, dirs_exist_ok=True)
     return inside
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the one audit that all tests here look at is kept, once there is one."""
+    return tmp_path_factory.mktemp("made")
+
+
+@pytest.fixture
+def disclosed(auditor: Command, inside: Path, home: Path, made: Path) -> Path:
+    """The folder with a committed record (`full`), and one of which rows are withheld (`part`)."""
+    if not any(made.iterdir()):
+        with (inside / "audit.yaml").open("a") as file:
+            file.write("disclosure: rows\n")
+        assert auditor("audit", "audit.yaml", *ONLY, "--out", "full").code == 0
+        (inside / "ids.txt").write_text("\n".join(HIDDEN))
+        assert auditor("disclose", "full", "--withhold", "ids.txt", "--out", "part").code == 0
+        shutil.copytree(inside, made / "example")
+        shutil.copytree(home, made / "home")
+    shutil.copytree(made / "example", inside, dirs_exist_ok=True)
+    shutil.copytree(made / "home", home, dirs_exist_ok=True)
+    return inside
+
+
+@pytest.fixture
+def verify(auditor: Command, home: Path) -> Command:
+    def call(folder: str, *more: object) -> Ended:
+        return auditor("verify", folder, "--key", home / "signer.pub", *more)
+
+    return call

@@ -18,7 +18,8 @@ from auditor.folders import RECORD, RecordFolder
 from auditor.preparing import prepare, read_asked
 from auditor.reproducing import lay_out, overrides_of
 from auditor.settings import Settings
-from auditor.wiring import OPENERS, fetch_from, readers_of, workplace
+from auditor.wiring import OPENERS, fetch_from, readers_of
+from auditor.workplaces import workplace
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from auditor.packs.catalogues import load_catalogues
 from auditor.packs.loading import load_policy
 from auditor.settings import Settings
 from auditor.shipped import shipped
-from auditor.wiring import workplace
+from auditor.workplaces import workplace
 
 
 def test_every_distribution_is_in_the_lock_in_its_canonical_form() -> None:

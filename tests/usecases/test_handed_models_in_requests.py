@@ -18,7 +18,8 @@ from auditor.preparing import Overrides, Prepared, prepare
 from auditor.rendering.schemas import validate_record
 from auditor.reproducing import lay_out
 from auditor.settings import Settings
-from auditor.wiring import beside, fetch_from, readers, workplace
+from auditor.wiring import beside, fetch_from, readers
+from auditor.workplaces import workplace
 
 AUDIT = """\
 apiVersion: auditor/v1

@@ -16,7 +16,8 @@ from auditor.errors import AuditFileError
 from auditor.preparing import Overrides, Prepared, prepare
 from auditor.rendering.schemas import validate_record
 from auditor.settings import Settings
-from auditor.wiring import OPENERS, beside, readers, workplace
+from auditor.wiring import OPENERS, beside, readers
+from auditor.workplaces import workplace
 
 AUDIT = """\
 apiVersion: auditor/v1

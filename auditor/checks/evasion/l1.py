@@ -9,12 +9,14 @@ from auditor.attacks.bouts import bout_cost, fight, robustness_metrics
 from auditor.attacks.curves import best_half_width, readings
 from auditor.attacks.norms import Norm
 from auditor.attacks.suites import Suite, suite
+from auditor.attacks.trials import ATTACKED
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
 from auditor.domain.readings import Reading, Unit
+from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Shard, Subject
 
 
@@ -72,6 +74,7 @@ class L1:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
+    by_row: ClassVar[ByRow] = ATTACKED
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

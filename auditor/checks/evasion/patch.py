@@ -13,7 +13,7 @@ from auditor.attacks.curves import best_half_width, readings
 from auditor.attacks.norms import Norm
 from auditor.attacks.patches import campaign
 from auditor.attacks.suites import Suite, suite
-from auditor.attacks.trials import describe
+from auditor.attacks.trials import ATTACKED, describe
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
@@ -21,6 +21,7 @@ from auditor.domain.evidence import Evidence
 from auditor.domain.images import image_axes
 from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Shard, Subject
 from auditor.errors import PolicyError
 
@@ -89,6 +90,7 @@ class Patch:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"side": "side"}
+    by_row: ClassVar[ByRow] = ATTACKED
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

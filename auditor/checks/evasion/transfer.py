@@ -13,13 +13,14 @@ from auditor.attacks.curves import best_half_width, readings
 from auditor.attacks.offline import gap_of, halves, too_few
 from auditor.attacks.surrogates import Lesson
 from auditor.attacks.transfer import carry, distil
-from auditor.attacks.trials import describe
+from auditor.attacks.trials import ATTACKED, describe
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
 from auditor.domain.readings import Reading
+from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Shard, Subject
 
 SECONDS_A_LESSON_ROW = 1e-4
@@ -79,6 +80,7 @@ class Transfer:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
+    by_row: ClassVar[ByRow] = ATTACKED
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

@@ -11,7 +11,7 @@ from auditor.attacks.bouts import SECONDS_A_PASS, robustness_metrics
 from auditor.attacks.curves import best_half_width, readings
 from auditor.attacks.offline import gap_of, halves, too_few
 from auditor.attacks.tallies import recount
-from auditor.attacks.trials import describe
+from auditor.attacks.trials import ATTACKED, describe
 from auditor.attacks.universal import Fit, fooled_alone, spread
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
@@ -19,6 +19,7 @@ from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Measurement, Reading
+from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Shard, Subject
 
 
@@ -78,6 +79,7 @@ class Universal:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
+    by_row: ClassVar[ByRow] = ATTACKED
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

@@ -23,6 +23,7 @@ from auditor.domain.datasets import UNKNOWN, Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
 from auditor.domain.readings import Reading
+from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Shard, Subject
 from auditor.stats.multiplicity import benjamini_hochberg, holm
 from auditor.stats.recalibration import Recalibration
@@ -64,6 +65,10 @@ class GroupCalibration:
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
+    by_row: ClassVar[ByRow] = ByRow(
+        each=frozenset({"clusters", "happened", "ids", "stated"}),
+        apart=frozenset({"columns", "task"}),
+    )
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

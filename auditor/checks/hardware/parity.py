@@ -12,6 +12,7 @@ from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Reading, Reason
+from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Shard, Subject
 from auditor.stats.proportions import clopper_pearson
 
@@ -49,6 +50,11 @@ class Parity:
         Budget.FULL: {"rows": 20_000},
     }
     grid: ClassVar[Mapping[str, str]] = {}
+    by_row: ClassVar[ByRow] = ByRow(
+        each=frozenset({"after", "before", "decided", "expected", "ids", "labels"}),
+        apart=frozenset({"classes", "reference"}),
+        counted=frozenset({"flip_rate"}),
+    )
 
     def cost(self, size: Size) -> Cost:
         """Score the rows once; a whole dataset's scores are shared with other checks."""

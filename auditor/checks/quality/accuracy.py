@@ -17,6 +17,7 @@ from auditor.domain.evidence import Evidence
 from auditor.domain.intervals import Interval
 from auditor.domain.policies import Control
 from auditor.domain.readings import Reading, Unit
+from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Classification, Floats
 from auditor.stats.proportions import clopper_pearson, mean_of_proportions
@@ -55,6 +56,11 @@ class Accuracy:
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
+    by_row: ClassVar[ByRow] = ByRow(
+        each=frozenset({"clusters", "decided", "ids", "labels", "probabilities"}),
+        apart=frozenset({"task"}),
+        counted=frozenset({"accuracy"}),
+    )
 
     def cost(self, size: Size) -> Cost:
         """Score every row once; other checks of the same audit share the scores."""

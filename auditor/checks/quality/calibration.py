@@ -17,6 +17,7 @@ from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
 from auditor.domain.readings import Reading
+from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Shard, Subject, permutation
 from auditor.domain.tasks import Floats
 from auditor.stats.halving import first_half
@@ -56,6 +57,12 @@ class Calibration:
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
+    by_row: ClassVar[ByRow] = ByRow(
+        each=frozenset(
+            {"clusters", "happened", "ids", "labels", "learnt", "probabilities", "stated"}
+        ),
+        apart=frozenset({"seed", "task"}),
+    )
 
     def cost(self, size: Size) -> Cost:
         """Score every row once; other checks of the same audit share the scores."""

@@ -16,6 +16,7 @@ from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import too_few
 from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Floats, Regression
 from auditor.stats.differences import share
@@ -58,6 +59,11 @@ class Errors:
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
+    by_row: ClassVar[ByRow] = ByRow(
+        each=frozenset({"clusters", "ids", "predicted", "truth"}),
+        apart=frozenset({"task"}),
+        counted=frozenset({"within_tolerance"}),
+    )
 
     def cost(self, size: Size) -> Cost:
         """Score every row once; other checks of the same audit share the scores."""

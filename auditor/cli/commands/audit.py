@@ -1,7 +1,9 @@
 """Audit a model as an audit file says, and write the signed report."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from secrets import token_bytes
 
 import click
 from rich.console import Console
@@ -12,14 +14,18 @@ from auditor.cli.exits import exit_for
 from auditor.cli.places import own_workplace
 from auditor.cli.showing import show_bindings, show_made, show_record, show_report
 from auditor.cli.watching import ConsoleWatch
+from auditor.disclosing.commitments import KEY
+from auditor.disclosing.sealing import Sealed
+from auditor.disclosing.secrets import Secret
 from auditor.domain.budgets import Budget
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
 from auditor.folders import BUNDLE, PROOF, RECORD, refuse_strangers, write_folder
 from auditor.keeping import enter
-from auditor.preparing import Overrides, prepare, read_asked
-from auditor.publishing import publication
-from auditor.wiring import Workplace, beside, read_audit_bytes, readers
+from auditor.preparing import Overrides, Prepared, concealed, prepare, read_asked
+from auditor.publishing import openers, publication
+from auditor.wiring import beside, read_audit_bytes, readers
+from auditor.workplaces import Workplace
 
 
 @click.command("audit")
@@ -73,17 +79,32 @@ def _run(
     with prepare(asked, locate, overrides, parts) as given:
         prepared = place.informed(given)
         place.keep_inputs(prepared, locate)
+        ready, secret = _ready(prepared)
         name = f"{asked.model.name} {asked.model.version}"
         console.print(f"Auditing {name}", highlight=False, markup=False)
         show_bindings(console, prepared.materials.signature.bindings)
         count = len(prepared.checks) * len(prepared.request.targets)
         with place.unfinished(prepared.request) as memory:
+            noted: list[Sealed] = []
+            around = place.surroundings(note=noted.append)
             with ConsoleWatch(console, count) as watch:
-                record = perform(prepared, place.surroundings(), watch, memory)
+                record = perform(ready, around, watch, memory)
             blob = place.store.blobs.get
             files = publication(record, prepared.policy, parts.checks, blob, place.signer)
+            if secret is not None:
+                named = {item.commitment.digest: item.plain for item in noted}
+                secret = replace(secret, blobs=named)
+                place.settings.secrets.put(record.digest, secret)
+                files |= openers(secret, blob)
             _write(console, place, record, files, folder)
     return record, prepared.policy
+
+
+def _ready(prepared: Prepared) -> tuple[Prepared, Secret | None]:
+    """Give the record a key of its own, where rows of its evidence are to be withheld."""
+    if prepared.file.disclosure is None:
+        return prepared, None
+    return concealed(prepared, token_bytes(KEY))
 
 
 def _write(

@@ -11,6 +11,7 @@ from rich.console import Console
 from auditor.attacks.counterexamples import ATTACKS, PROOFS
 from auditor.challenging import Claims, NotTried, chosen_target, try_examples, untried
 from auditor.cli.exits import Exit
+from auditor.cli.places import own_workplace
 from auditor.cli.showing import show_made, show_rows
 from auditor.cli.texts import printable
 from auditor.confronting import opened
@@ -26,11 +27,11 @@ from auditor.folders import RECORD, SIGNER, RecordFolder, add_challenge
 from auditor.preparing import Prepared, prepare, read_asked
 from auditor.recalling import load_results, policy_of
 from auditor.reproducing import FetchInput, lay_out, overrides_of
-from auditor.settings import Settings
 from auditor.signatures.challenges import sign_challenge
 from auditor.targetfiles import require_leave
 from auditor.verifying import Verifier, verify_folder
-from auditor.wiring import OPENERS, Workplace, fetch_from, now, readers_of, verifier, workplace
+from auditor.wiring import OPENERS, fetch_from, now, readers_of, verifier
+from auditor.workplaces import Workplace
 
 SHOWN = 40
 PATH = click.Path(path_type=Path)
@@ -61,7 +62,7 @@ def command(
     require_leave(record.request.targets, Path.cwd())
     spec = chosen_target(record, target)
     claims = _claims(old, record, verifier(key or folder / SIGNER))
-    with workplace(Settings.from_environment()) as place:
+    with own_workplace() as place:
         show_made(console, place.made_keys)
         fetch = fetch_from(place.store.blobs, inputs)
         against = challenges_against(record, old, place.settings.place)
@@ -70,7 +71,7 @@ def command(
             _prepared(old, record, fetch) as prepared,
             opened(prepared, spec, OPENERS) as subject,
         ):
-            told = try_examples(claims, (*earlier, given), subject, place.signer.identity, now())
+            told = try_examples(claims, (*earlier, given), subject, place.identity, now())
         if isinstance(told, NotTried):
             console.print(printable(f"Not tried: {told.reason}. {told.cure}"), markup=False)
             return Exit.INCONCLUSIVE

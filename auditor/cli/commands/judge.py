@@ -9,11 +9,21 @@ from auditor.cli.exits import exit_for
 from auditor.cli.places import own_workplace
 from auditor.cli.showing import show_made, show_record, show_report
 from auditor.contested import challenges_against, refuse_contested
+from auditor.disclosing.secrets import Secret
 from auditor.domain.record_json import read_record
-from auditor.folders import BUNDLE, PROOF, RECORD, RecordFolder, refuse_strangers, write_folder
+from auditor.folders import (
+    BUNDLE,
+    KEY,
+    PROOF,
+    RECORD,
+    RecordFolder,
+    refuse_strangers,
+    write_folder,
+)
 from auditor.keeping import enter
 from auditor.publishing import publication
 from auditor.rejudging import rejudge
+from auditor.unsealing import carried, secret_of
 from auditor.wiring import readers, verifier
 
 
@@ -45,6 +55,11 @@ def command(folder: Path, policy: str, key: Path | None, out: Path | None) -> in
         refuse_contested(record, challenges_against(record, old, place.settings.place))
         fresh = rejudge(old, record, chosen, checker, place.surroundings())
         files = publication(fresh, chosen, parts.checks, old.evidence, place.signer)
+        secret = secret_of(old, record)
+        if secret is not None:
+            opened = carried(old, fresh, secret)
+            place.settings.secrets.put(fresh.digest, Secret.parse(opened[KEY]))
+            files |= opened
         proof = enter(place.store, fresh, files[BUNDLE])
         write_folder(target, {**files, PROOF: proof})
     show_record(console, fresh, chosen, parts.checks)

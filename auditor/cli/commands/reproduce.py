@@ -7,20 +7,27 @@ import click
 from rich.console import Console
 
 from auditor.accepting import as_recorded
-from auditor.audits import perform
+from auditor.audits import Surroundings, perform
 from auditor.cli.exits import Exit
 from auditor.cli.places import own_workplace
 from auditor.cli.showing import show_made, show_steps
 from auditor.cli.watching import ConsoleWatch
+from auditor.disclosing.secrets import Secret, reveal
+from auditor.domain.evidence import Blob
 from auditor.domain.record_json import read_record
+from auditor.domain.records import AuditRecord
+from auditor.domain.requests import AuditRequest
 from auditor.domain.steps import Step, StepResult, all_hold
+from auditor.errors import RecordError
 from auditor.folders import RECORD, SIGNER, RecordFolder
-from auditor.preparing import prepare, read_asked
+from auditor.preparing import Prepared, concealed, prepare, read_asked
 from auditor.reproducing import compare, lay_out, overrides_of, require_leave_to_train
 from auditor.targetfiles import require_leave
 from auditor.targets.recipes import sandboxed
+from auditor.unsealing import secret_of
 from auditor.verifying import verify_folder
 from auditor.wiring import fetch_from, readers_of, verifier
+from auditor.workplaces import Workplace
 
 
 @click.command("reproduce")
@@ -48,11 +55,12 @@ def command(folder: Path, inputs: Path | None, *, allow_recipe: bool) -> int:
     named = (*record.request.targets, *(() if reference is None else (reference,)))
     require_leave(named, Path.cwd())
     require_leave_to_train(record.request, given=allow_recipe, sandboxed=sandboxed())
+    secret = _key(old, record)
     sound = verify_folder(old, verifier(folder / SIGNER))
     with own_workplace() as place, TemporaryDirectory() as scratch:
         show_made(console, place.made_keys)
         fetch = fetch_from(place.store.blobs, inputs)
-        laid = lay_out(record.request, fetch, Path(scratch))
+        laid = lay_out(_inputs(record, secret), fetch, Path(scratch))
         parts = readers_of(record, old)
         overrides = overrides_of(record)
         asked = read_asked(fetch(record.request.audit_file), "audit file", overrides, parts)
@@ -60,7 +68,7 @@ def command(folder: Path, inputs: Path | None, *, allow_recipe: bool) -> int:
             prepared = as_recorded(given, record, old.evidence)
             count = len(prepared.checks) * len(prepared.request.targets)
             with ConsoleWatch(console, count) as watch:
-                fresh = perform(prepared, place.surroundings(), watch)
+                fresh = perform(*_as_sealed(prepared, place, secret), watch)
     broken = [f"{step.name}: {step.detail}" for step in sound if step.result is StepResult.FAILED]
     steps = (
         Step.of("record", broken, "verifies under its own signer.pub"),
@@ -68,3 +76,38 @@ def command(folder: Path, inputs: Path | None, *, allow_recipe: bool) -> int:
     )
     show_steps(console, steps)
     return Exit.DONE if all_hold(steps) else Exit.FAILED
+
+
+def _key(folder: RecordFolder, record: AuditRecord) -> Secret | None:
+    """Return the key of a record that has one. Raises ``RecordError`` where it is withheld."""
+    if record.request.disclosure is None:
+        return None
+    secret = secret_of(folder, record)
+    if secret is None:
+        raise RecordError(
+            f"{folder.path} withholds the key under which the record names its data, so that "
+            "nobody can tell whether other data are the same",
+            cure="Reproduce the folder that has `disclosure.key`.",
+        )
+    return secret
+
+
+def _inputs(record: AuditRecord, secret: Secret | None) -> AuditRequest:
+    """Return the record's request with the digests by which its inputs can be found."""
+    return record.request if secret is None else reveal(record.request, secret)
+
+
+def _as_sealed(
+    prepared: Prepared, place: Workplace, secret: Secret | None
+) -> tuple[Prepared, Surroundings]:
+    """Return the audit as it was sealed, and what it needs.
+
+    Rows that may be erased one day are kept once, and not again by every repetition.
+    """
+    if secret is None:
+        return prepared, place.surroundings()
+    return concealed(prepared, secret.key)[0], place.surroundings(_leave)
+
+
+def _leave(_blob: Blob) -> None:
+    """Keep nothing."""

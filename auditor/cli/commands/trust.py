@@ -9,18 +9,18 @@ from rich.console import Console
 from auditor.accepting import accept
 from auditor.cli.believing import standing_here
 from auditor.cli.exits import Exit
+from auditor.cli.places import own_workplace
 from auditor.cli.showing import show_made, show_rows, show_steps
 from auditor.domain.canonical import canonical
 from auditor.domain.steps import all_hold
 from auditor.errors import UsageError
-from auditor.settings import Settings
 from auditor.signing.keys import load_public_key, load_signer
 from auditor.signing.verification import read_signature
 from auditor.trustfiles import load_trust_policy
 from auditor.trusting.policies import TrustPolicy
 from auditor.trusting.remarks import remarks
 from auditor.trusting.sealing import sign_trust_policy
-from auditor.wiring import now, workplace
+from auditor.wiring import now
 
 SIGNATURE = ".sig"
 _FILE = click.Path(path_type=Path)
@@ -64,7 +64,7 @@ def accept_policy(policy: Path, key: Path | None, signature: Path | None) -> int
     read = load_trust_policy(policy).policy
     bundle = read_signature(signature or policy.with_suffix(SIGNATURE))
     owner = None if key is None else load_public_key(key).pem
-    with workplace(Settings.from_environment()) as place:
+    with own_workplace() as place:
         show_made(Console(), place.made_keys)
         steps = accept(place.store, read, bundle, owner, now())
     show_steps(Console(), steps)

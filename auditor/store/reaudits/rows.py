@@ -15,6 +15,7 @@ from auditor.ledgers.notes import Note, NoteKey, Signature
 from auditor.ledgers.occasions import cosignature_kept
 from auditor.store.ledger_tables import LedgerCheckpointRow, LedgerCosignatureRow
 from auditor.store.reaudits.walking import Met, as_bytes
+from auditor.store.record_rows import record_row, target_rows
 from auditor.store.tables import (
     Base,
     RecordRow,
@@ -22,7 +23,6 @@ from auditor.store.tables import (
     RegistrationRow,
     RequestRow,
 )
-from auditor.store.units import record_row, target_rows
 
 
 def request_mistakes(session: Session, met: Sequence[Met]) -> Iterator[str]:

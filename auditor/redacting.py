@@ -1,0 +1,145 @@
+"""From a record's folder to one that withholds rows: files in, files out, nothing signed anew."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from auditor.disclosing.openings import Opening
+from auditor.disclosing.secrets import Secret
+from auditor.domain.checks import Check
+from auditor.domain.records import AuditRecord
+from auditor.domain.rows import IDS, by_row
+from auditor.errors import RecordError, UsageError
+from auditor.folders import EVIDENCE, KEY, OPENINGS, ROWS, RecordFolder
+from auditor.recalling import check_of
+from auditor.unsealing import Unsealed, secret_of, unseal
+
+FEW = 20
+"""Where fewer rows are withheld, who knows all others can try out what the figures say of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which rows are withheld, by their ids, and of which checks all else is shown beside.
+
+    ``rows`` are those that are withheld, or where ``shows`` is set, those that alone are shown.
+    """
+
+    rows: frozenset[str]
+    shows: bool = False
+    also: frozenset[str] = frozenset()
+
+    def withholds(self, row: str) -> bool:
+        """Whether the row of that id is withheld."""
+        return (row in self.rows) is not self.shows
+
+
+@dataclass(frozen=True, slots=True)
+class Redacted:
+    """A folder's files, and how many rows each check withholds, of how many."""
+
+    files: Mapping[str, bytes]
+    withheld: Mapping[str, tuple[int, int]]
+
+    @property
+    def fewest(self) -> int:
+        """The least number of rows that any check withholds which withholds some."""
+        return min((count for count, _ in self.withheld.values() if count), default=0)
+
+
+def redact(
+    folder: RecordFolder,
+    record: AuditRecord,
+    checks: Mapping[str, type[Check]],
+    choice: Choice,
+) -> Redacted:
+    """Return a record's files without its key, and with openings of the rows that are shown.
+
+    A row that is withheld is withheld in every item of every check that names it. Items that are
+    not by row are shown where their check says that they tell of none, or ``choice`` names it.
+    Raises ``RecordError`` where evidence is not committed, or not what was bound; ``UsageError``
+    for rows and checks that the evidence does not name.
+    """
+    if record.request.disclosure is None:
+        raise RecordError(
+            f"the record {record.id} binds its evidence as a whole, so that no row can be withheld",
+            cure="Audit with `disclosure: rows` in the audit file.",
+        )
+    secret = secret_of(folder, record)
+    seen = [(one, unseal(folder, one, secret)) for one in record.observations]
+    _refuse_unknown(choice, {name for _, items in seen for name in _named(items)}, record)
+    files = dict(_beside(folder))
+    told: dict[str, tuple[int, int]] = {}
+    for one, items in seen:
+        for opening in _openings(check_of(one, checks), items, secret, choice):
+            name = opening.commitment.removeprefix("sha256:")
+            files[f"{OPENINGS}/{name}"] = opening.emit()
+        hidden = _hidden(items, choice)
+        if hidden is not None:
+            told[f"{one.check} on {one.target}"] = (len(hidden), len(_ids(items)))
+    return Redacted(files, told)
+
+
+def _openings(
+    check: Check,
+    items: Mapping[str, Unsealed],
+    secret: Secret | None,
+    choice: Choice,
+) -> Iterator[Opening]:
+    """Yield what opens the items of one observation; without ids no row of them is shown."""
+    hidden = _hidden(items, choice)
+    told = by_row(check)
+    for name, one in items.items():
+        if not one.shown:
+            continue
+        if one.one_leaf:
+            if name in told.apart or check.id in choice.also:
+                yield one.opened(secret)
+        elif hidden is not None:
+            yield one.opened(secret).withhold(hidden)
+
+
+def _hidden(items: Mapping[str, Unsealed], choice: Choice) -> frozenset[int] | None:
+    names = _ids(items)
+    found = frozenset(at for at, name in enumerate(names) if choice.withholds(name))
+    return found if names else None
+
+
+def _ids(items: Mapping[str, Unsealed]) -> Sequence[str]:
+    """Return the ids of the rows, with nothing in place of those that are withheld already."""
+    found = items.get(IDS)
+    if found is None or not found.shown or found.one_leaf:
+        return ()
+    named = found.item.tolist() if isinstance(found.item, np.ndarray) else found.item
+    shown = iter(named if isinstance(named, Sequence) else ())
+    count = found.commitment.header.leaves
+    return ["" if at in found.withheld else str(next(shown)) for at in range(count)]
+
+
+def _named(items: Mapping[str, Unsealed]) -> Iterator[str]:
+    """Yield every id that evidence names, also where it goes by no row and is withheld whole."""
+    for name, one in items.items():
+        if one.shown and (name == IDS or name.endswith(f"_{IDS}")):
+            listed = one.item.tolist() if isinstance(one.item, np.ndarray) else one.item
+            yield from map(str, listed if isinstance(listed, Sequence) else ())
+
+
+def _beside(folder: RecordFolder) -> Iterator[tuple[str, bytes]]:
+    for place in sorted(folder.path.iterdir()):
+        if place.name not in {EVIDENCE, ROWS, OPENINGS, KEY}:
+            yield place.name, folder.read(place.name)
+    for name in folder.evidence_names():
+        yield f"{EVIDENCE}/{name}", folder.read(f"{EVIDENCE}/{name}")
+
+
+def _refuse_unknown(choice: Choice, known: Collection[str], record: AuditRecord) -> None:
+    strange = sorted(choice.rows.difference(known))
+    if strange or not choice.rows:
+        problem = f"the evidence names no row {strange[0]!r}" if strange else "no row is named"
+        raise UsageError(problem, cure="Write one id a line, as the `id` column has it.")
+    others = sorted(choice.also - {one.check for one in record.observations})
+    if others:
+        raise UsageError(
+            f"the record has nothing of {others[0]!r}", cure="Name a check of the record."
+        )

@@ -1,0 +1,71 @@
+"""Whatever is done to a folder of which rows are withheld, or to one with its key, is told."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from disclosed_folders import FULLY, PARTLY, Change
+
+from auditor.domain.steps import StepResult
+from auditor.folders import RecordFolder
+from auditor.verifying import Verifier, verify_folder
+from auditor.wiring import verifier
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def known() -> dict[str, Verifier]:
+    """What verifies, made once: it depends on the signer's key alone."""
+    return {}
+
+
+@pytest.fixture
+def failures(known: dict[str, Verifier], disclosed: Path) -> Callable[[str, Change], str]:
+    """Change a copy of a folder and return what fails, in words."""
+
+    def look(name: str, act: Change) -> str:
+        folder = disclosed / name
+        if not known:
+            known["key"] = verifier(folder / "signer.pub")
+        act(folder)
+        steps = verify_folder(RecordFolder(folder), known["key"])
+        return "; ".join(step.detail for step in steps if step.result is StepResult.FAILED)
+
+    return look
+
+
+@pytest.mark.parametrize("name", ["part", "full"])
+def test_what_is_not_changed_is_not_refused(
+    failures: Callable[[str, Change], str], name: str
+) -> None:
+    assert not failures(name, lambda folder: None)
+
+
+@pytest.mark.parametrize("change", PARTLY)
+def test_what_is_changed_in_a_folder_with_withheld_rows_is_refused(
+    failures: Callable[[str, Change], str], change: str
+) -> None:
+    act, reason = PARTLY[change]
+    assert reason in failures("part", act)
+
+
+@pytest.mark.parametrize("change", FULLY)
+def test_what_is_changed_in_a_folder_with_its_key_is_refused(
+    failures: Callable[[str, Change], str], change: str
+) -> None:
+    act, reason = FULLY[change]
+    assert reason in failures("full", act)
+
+
+def test_a_plain_record_takes_no_key_and_no_openings(finished: Path, auditor: Command) -> None:
+    for name in ("disclosure.key", "openings/" + "ab" * 32, "rows/" + "ab" * 32):
+        folder = finished / "tampered"
+        shutil.copytree(finished / "out", folder)
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x")
+        ended = auditor("verify", folder, "--key", folder / "signer.pub")
+        assert ended.code == 1, (name, ended.said)
+        shutil.rmtree(folder)
