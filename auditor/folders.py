@@ -14,12 +14,16 @@ from auditor.errors import RecordError, UsageError
 RECORD = "record.json"
 BUNDLE = "record.sigstore.json"
 VERDICT = "verdict.vsa.json"
+SVR = "verdict.svr.json"
+RESULTS = "test-result.json"
 SIGNER = "signer.pub"
 EVIDENCE = "evidence"
 PROOF = "proof.tlog-proof"
+LEDGER = "ledger.pub"
 KNOWN = frozenset(
-    {RECORD, BUNDLE, VERDICT, SIGNER, EVIDENCE, PROOF}
+    {RECORD, BUNDLE, VERDICT, SVR, RESULTS, SIGNER, EVIDENCE, PROOF, LEDGER}
     | {"report.html", "summary.md", "results.sarif", "junit.xml", "prov.json", "bom.cdx.json"}
+    | {"openlineage.json", "VERIFY.md", "verify.py"}
 )
 HEX = re.compile(r"[0-9a-f]{64}")
 MOST_BYTES = 2**30

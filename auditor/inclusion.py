@@ -3,7 +3,7 @@
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
 from auditor.errors import AuditorError
-from auditor.folders import BUNDLE, PROOF, RecordFolder
+from auditor.folders import BUNDLE, LEDGER, PROOF, RecordFolder
 from auditor.ledgers.cosigning import cosigners
 from auditor.ledgers.notes import Note, NoteKey
 from auditor.ledgers.occasions import record_kept
@@ -31,6 +31,8 @@ def inclusion(
         return Step(NAME, StepResult.FAILED, f"{missing}, and a ledger key was given")
     if key is None:
         return Step(NAME, StepResult.NOT_CHECKED, "no ledger key given (--ledger-key)")
+    if folder.has(LEDGER) and folder.read(LEDGER) != f"{key}\n".encode():
+        return Step(NAME, StepResult.FAILED, f"{LEDGER} is not the ledger key given")
     try:
         raw = folder.read(PROOF)
         found = open_receipt(raw, key)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from auditor.domain.records import AuditRecord
 from auditor.errors import KeyFileError, LedgerError
+from auditor.folders import LEDGER, PROOF
 from auditor.ledgers.key_events import key_event_id, key_in_use
 from auditor.ledgers.openings import Opening
 from auditor.ledgers.receipts import Receipt
@@ -78,6 +79,12 @@ def enter(store: Store, record: AuditRecord, bundle: bytes) -> bytes:
         work.save(record, bundle)
     with store.ledger() as ledger:
         return receipt(ledger, record.id)
+
+
+def entered(store: Store, record: AuditRecord, bundle: bytes) -> Mapping[str, bytes]:
+    """Keep a signed record, and return what its folder says of the ledger: proof and key."""
+    proof = {PROOF: enter(store, record, bundle)}
+    return proof if store.signer is None else {**proof, LEDGER: f"{store.signer.key}\n".encode()}
 
 
 def receipt(ledger: LedgerReader, event_id: str) -> bytes:
