@@ -73,17 +73,17 @@ def note_keys(store: Store, keys: Mapping[str, str], at: str) -> None:
                 work.append(event, document)
 
 
-def enter(store: Store, record: AuditRecord, bundle: bytes) -> bytes:
-    """Keep a signed record, and return its receipt (``proof.tlog-proof``)."""
+def entered(store: Store, record: AuditRecord, bundle: bytes) -> Mapping[str, bytes]:
+    """Keep a signed record, and return what its folder holds of the ledger."""
     with store.unit_of_work() as work:
         work.save(record, bundle)
+    return ledger_files(store, record.id)
+
+
+def ledger_files(store: Store, record_id: str) -> Mapping[str, bytes]:
+    """Return the proof that the store's ledger holds a record, and the ledger's public key."""
     with store.ledger() as ledger:
-        return receipt(ledger, record.id)
-
-
-def entered(store: Store, record: AuditRecord, bundle: bytes) -> Mapping[str, bytes]:
-    """Keep a signed record, and return what its folder says of the ledger: proof and key."""
-    proof = {PROOF: enter(store, record, bundle)}
+        proof = {PROOF: receipt(ledger, record_id)}
     return proof if store.signer is None else {**proof, LEDGER: f"{store.signer.key}\n".encode()}
 
 

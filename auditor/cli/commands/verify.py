@@ -1,4 +1,4 @@
-"""Verify a record's folder, or an artifact's signature, offline."""
+"""Verify a record's folder or bundle, or an artifact's signature, offline."""
 
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from auditor.cli.watching import hashing
 from auditor.domain.steps import Step, all_hold
 from auditor.errors import UsageError
 from auditor.folders import RecordFolder
+from auditor.packing import unpacked
 from auditor.signing.artifacts import bytes_of
 from auditor.signing.verification import verify_artifact
 from auditor.verifying import verify_folder
@@ -42,7 +43,7 @@ def command(
     witness_keys: tuple[Path, ...],
     **options: Any,  # noqa: ANN401 -- click's
 ) -> int:
-    """Verify the record in the folder PATH, or the artifact PATH against its --signature.
+    """Verify the record in the folder or bundle PATH, or the artifact PATH against --signature.
 
     Say whom to trust: a --key (the only way for a record); or --roots with --identity, for
     certificates; or --trusted-root with --identity and --issuer, for keyless signatures of
@@ -79,9 +80,13 @@ def _record(
         raise UsageError(
             "A record is verified by the key of its signer alone", cure="Give --key, and no more."
         )
+    parts = verifier(trust.key, ledger_key, witness_keys)
+    if path.is_file() and path.suffix == ".zip":
+        with unpacked(path) as folder:
+            return verify_folder(folder, parts)
     if not path.is_dir():
         raise UsageError(
-            f"{path} is not a record's folder",
+            f"{path} is not a record's folder, nor a bundle.zip of one",
             cure="Name the folder that `auditor audit` wrote, or give --signature for an artifact.",
         )
-    return verify_folder(RecordFolder(path), verifier(trust.key, ledger_key, witness_keys))
+    return verify_folder(RecordFolder(path), parts)
