@@ -11,7 +11,8 @@ from auditor.rendering.attested import ReadBeside, read_beside
 from auditor.rendering.svr import svr_statement
 from auditor.rendering.testresults import results_statement
 from auditor.rendering.vsa import vsa_statement
-from auditor.signatures.objections import Code, Verification
+from auditor.signatures.objections import Code, Refused, Verification
+from auditor.signatures.strict import read_object, write_object
 from auditor.signing.records import verify_statement
 
 Write = Callable[[AuditRecord, Policy, ReadBeside], Mapping[str, Json]]
@@ -49,7 +50,8 @@ def attestations(
         if not same_code and not folder.has(name):
             yield Step(NAMES[name], StepResult.NOT_PRESENT, f"the folder holds no {name}")
             continue
-        found = verify_statement(folder.read(name), expected, key)
+        raw = folder.read(name)
+        found = verify_statement(raw, expected, key)
         if (
             not same_code
             and found.codes == (Code.CONTRADICTION,)
@@ -58,7 +60,7 @@ def attestations(
             detail = f"another version of auditor worded {name}; it speaks of the same and agrees"
             yield Step(NAMES[name], StepResult.NOT_CHECKED, detail)
             continue
-        mistakes = [f"{name}: {item}" for item in objections(found)]
+        mistakes = [f"{name}: {item}" for item in (*objections(found), *respelled(raw))]
         yield Step.of(NAMES[name], mistakes, f"{name} attests {record.verdict.value}")
 
 
@@ -77,6 +79,16 @@ def _agree(record: AuditRecord, found: Verification, expected: Mapping[str, Json
     same = all(said.get(member) == expected[member] for member in ("subject", "predicateType"))
     about = record.digest.removeprefix("sha256:").encode() in raw
     return same and about and all(theirs.get(member) == mine.get(member) for member in DECIDED)
+
+
+def respelled(bundle: bytes) -> list[str]:
+    """Say that a bundle is spelled otherwise than auditor does, though it may say the same."""
+    try:
+        if write_object(read_object(bundle, "it")) == bundle:
+            return []
+    except Refused as refused:
+        return [refused.problem]
+    return ["it is not spelled as auditor writes bundles"]
 
 
 def objections(verification: Verification) -> list[str]:

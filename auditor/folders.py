@@ -80,6 +80,8 @@ class RecordFolder:
     def strangers(self) -> tuple[str, ...]:
         """Return the names of files that no audit writes."""
         found = [item.name for item in self.path.iterdir() if item.name not in KNOWN]
+        if (self.path / EVIDENCE).is_symlink():
+            found.append(EVIDENCE)
         found += [f"{EVIDENCE}/{name}" for name in self.evidence_names() if not HEX.fullmatch(name)]
         return tuple(sorted(found))
 

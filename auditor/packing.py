@@ -120,7 +120,7 @@ def _members(file: BinaryIO) -> list[Member]:
     file.seek(start)
     raw = file.read(length)
     members = list(_entries(raw, count))
-    if (members[-1].end if members else 0) != start or _directory(members, start) != raw + end:
+    if not members or members[-1].end != start or _directory(members, start) != raw + end:
         _refuse("it holds bytes that belong to no file")
     for item in members:
         file.seek(item.offset)

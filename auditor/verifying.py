@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
-from auditor.attesting import NAMES, attestations, objections
+from auditor.attesting import NAMES, attestations, objections, respelled
 from auditor.domain.canonical import digest, parse
 from auditor.domain.checks import Check
 from auditor.domain.policies import Assurance, Policy
@@ -52,7 +52,7 @@ def verify_folder(folder: RecordFolder, verifier: Verifier) -> tuple[Step, ...]:
     """
     raw = folder.read(RECORD)
     found = verify_record(folder.read(BUNDLE), raw, verifier.key, files=SHOWN)
-    signature = _signature(found)
+    signature = _signature(found, folder.read(BUNDLE))
     try:
         record = read_record(raw)
     except AuditorError as error:
@@ -69,8 +69,10 @@ def verify_folder(folder: RecordFolder, verifier: Verifier) -> tuple[Step, ...]:
     )
 
 
-def _signature(found: Verification) -> Step:
+def _signature(found: Verification, bundle: bytes) -> Step:
     mistakes = [f"{BUNDLE} and {RECORD}: {item}" for item in objections(found)]
+    if not mistakes:
+        mistakes = [f"{BUNDLE}: {item}" for item in respelled(bundle)]
     return Step.of("signature", mistakes, f"{BUNDLE} signs {RECORD} with the key given")
 
 

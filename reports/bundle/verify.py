@@ -82,7 +82,7 @@ def files_of_folder(path: Path) -> Files:
     """Return a folder's files; no link is followed, and nothing but regular files is opened."""
     found: Files = {}
     for prefix in ("", "evidence/"):
-        for item in os.scandir(path / prefix) if (path / prefix).is_dir() else ():
+        for item in sorted((path / prefix).iterdir()) if (path / prefix).is_dir() else ():
             name = prefix + item.name
             if item.is_symlink():
                 refuse("LINK", f"{name!a} is a link")
@@ -92,7 +92,7 @@ def files_of_folder(path: Path) -> Files:
                 refuse("PATH", f"{name!a} is no file of a record")
             if item.stat().st_size > MOST_BYTES:
                 refuse("TOO_LARGE", f"{name} is larger than any file of a record")
-            found[name] = partial(pieces_of_file, path / name)
+            found[name] = partial(pieces_of_file, item)
     return found
 
 
@@ -116,7 +116,7 @@ def files_of_zip(path: Path) -> Files:
             refuse("ZIP", "it is no ZIP, or something follows it")
         count, length, start = struct.unpack("<H2L", end[10:20])
         tail = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, length, start, 0)
-        if start + length + 22 != size or tail != end or length > MOST_BYTES:
+        if not 0 < length < MOST_BYTES or start + length + 22 != size or tail != end:
             refuse("ZIP", "its end is not the one that auditor writes")
         file.seek(start)
         raw, at, offset, last = file.read(length), 0, 0, ""

@@ -1,0 +1,214 @@
+"""A stranger verifies a bundle with one file and a key, and finds out whoever touched it."""
+
+import importlib.util
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from forged_exports import Exports, Files, forged_archives, forged_files, forged_folders
+
+from auditor.folders import LEDGER, SIGNER
+from auditor.packing import pack
+from auditor.shipped import shipped
+
+Command = Callable[..., Any]
+SCRIPT = shipped("reports") / "bundle" / "verify.py"
+EVERY = 9
+"""Of all forgeries, the share that the slower verifier looks at in the fast test."""
+
+
+def loaded() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("offline_verifier", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+OFFLINE = loaded()
+
+
+def files_in(folder: Path) -> Files:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def written(files: Files, folder: Path) -> Path:
+    for name, raw in files.items():
+        place = folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(raw)
+    return folder
+
+
+@pytest.fixture
+def exports(auditor: Command, finished: Path, kept: Path) -> Exports:
+    """Three records of the finished audit's signer, made once."""
+    folders = [kept / name for name in ("first", "twin", "failing")]
+    if not folders[0].exists():
+        shutil.copytree(finished / "out", folders[0])
+        policy = (finished / "policy.yaml").read_text()
+        (finished / "strict.yaml").write_text(policy.replace("at_least: 0.6", "at_least: 0.999"))
+        for name, folder, code in (("policy", folders[1], 0), ("strict", folders[2], 1)):
+            ended = auditor("judge", "out", "--policy", f"{name}.yaml", "--out", folder)
+            assert ended.code == code, ended.said
+    return Exports(*(files_in(folder) for folder in folders))
+
+
+@pytest.fixture
+def trusted(finished: Path, home: Path) -> tuple[str, ...]:
+    """The options that name the owner's keys, which lie elsewhere."""
+    assert finished
+    return ("--key", str(home / SIGNER), "--ledger-key", str(home / LEDGER))
+
+
+Verified = tuple[int, list[dict[str, str]]]
+
+
+@pytest.fixture
+def offline(capsys: pytest.CaptureFixture[str]) -> Callable[..., Verified]:
+    """The single file, in this process: exit code and steps."""
+
+    def run(*words: object) -> Verified:
+        code = OFFLINE.main([*map(str, words), "--json"])
+        said = json.loads(capsys.readouterr().out)
+        assert said["holds"] == (code == 0)
+        return code, said["steps"]
+
+    return run
+
+
+def refused(ended: Verified) -> str:
+    """The code of the first step that failed; every one has one, and something was looked at."""
+    code, steps = ended
+    failed = [step for step in steps if step["result"] == "failed"]
+    assert code == 1
+    assert all(step["code"].isupper() and step["detail"] for step in failed), steps
+    return failed[0]["code"]
+
+
+def test_a_bundle_and_its_folder_hold_step_by_step(
+    offline: Callable[..., Verified], exports: Exports, trusted: tuple[str, ...], tmp_path: Path,
+    inside: Path,
+) -> None:  # fmt: skip
+    (tmp_path / "b.zip").write_bytes(pack(exports.good))
+    for place in (tmp_path / "b.zip", written(exports.good, tmp_path / "folder")):
+        code, steps = offline(place, *trusted, "--artifact", inside / "model.onnx")
+        assert code == 0
+        results = {step["name"]: step["result"] for step in steps}
+        asked = ("paths", "key", "signature", "files", "evidence", "record", "verdict",
+                 "properties", "test result", "ledger", "artifact")  # fmt: skip
+        assert results == {**dict.fromkeys(asked, "ok"), "figures": "not checked"}
+
+
+def test_a_failing_record_verifies_too_and_says_that_it_fails(
+    offline: Callable[..., Verified], exports: Exports, trusted: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "b.zip").write_bytes(pack(exports.failing))
+    code, steps = offline(tmp_path / "b.zip", *trusted)
+    assert code == 0
+    assert next(step for step in steps if step["name"] == "record")["detail"].startswith(
+        "the verdict fail "
+    )
+
+
+def test_the_key_in_a_bundle_is_never_trusted(
+    offline: Callable[..., Verified], exports: Exports, tmp_path: Path
+) -> None:
+    (tmp_path / "b.zip").write_bytes(pack(exports.good))
+    assert refused(offline(tmp_path / "b.zip")) == "NOT_TRUSTED"
+    folder = written(exports.good, tmp_path / "folder")
+    assert refused(offline(folder, "--key", folder / SIGNER)) == "NOT_TRUSTED"
+
+
+def test_without_a_ledger_key_the_ledger_is_said_to_be_unchecked(
+    offline: Callable[..., Verified], exports: Exports, trusted: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "b.zip").write_bytes(pack(exports.good))
+    code, steps = offline(tmp_path / "b.zip", *trusted[:2])
+    assert code == 0
+    assert {step["name"] for step in steps if step["result"] == "not checked"} == {
+        "figures", "ledger"
+    }  # fmt: skip
+
+
+def test_another_model_is_not_the_one_that_was_audited(
+    offline: Callable[..., Verified], exports: Exports, trusted: tuple[str, ...], tmp_path: Path,
+    inside: Path,
+) -> None:  # fmt: skip
+    (tmp_path / "b.zip").write_bytes(pack(exports.good))
+    words = (tmp_path / "b.zip", *trusted, "--artifact", inside / "test.csv")
+    assert refused(offline(*words)) == "ARTIFACT"
+
+
+def test_no_forged_file_gets_past_the_single_verifier(
+    offline: Callable[..., Verified], exports: Exports, trusted: tuple[str, ...], tmp_path: Path
+) -> None:
+    forged = forged_files(exports)
+    assert len(forged) >= 150
+    for number, (name, files) in enumerate(forged.items()):
+        place = tmp_path / f"{number}.zip"
+        place.write_bytes(pack(files))
+        assert refused(offline(place, *trusted)), name
+        place.unlink()
+
+
+def test_no_forged_archive_gets_past_either_verifier(
+    auditor: Command, offline: Callable[..., Verified], exports: Exports,
+    trusted: tuple[str, ...], tmp_path: Path,
+) -> None:  # fmt: skip
+    place = tmp_path / "forged.zip"
+    forged = forged_archives(exports)
+    assert len(forged) >= 30
+    for name, raw in forged.items():
+        place.write_bytes(raw)
+        assert refused(offline(place, *trusted)) in {"ZIP", "PATH", "DUPLICATE"}, name
+        ended = auditor("verify", place, *trusted)
+        assert (ended.code, "bundle cannot be read" in ended.said) == (2, True), (name, ended.said)
+    assert {path.name for path in tmp_path.iterdir()} == {"forged.zip", "example", "home"}
+
+
+def test_no_forged_folder_gets_past_either_verifier(
+    auditor: Command, offline: Callable[..., Verified], exports: Exports,
+    trusted: tuple[str, ...], tmp_path: Path,
+) -> None:  # fmt: skip
+    for number, name in enumerate(forged_folders(tmp_path)):
+        root = tmp_path / str(number)
+        folder = written(exports.good, root / "folder")
+        forged_folders(root)[name](folder)
+        assert refused(offline(folder, *trusted)) in {"LINK", "PATH", "TOO_LARGE"}, name
+        assert auditor("verify", folder, *trusted).code in {1, 2}, name
+        shutil.rmtree(root)
+
+
+def refused_too(
+    auditor: Command, exports: Exports, trusted: tuple[str, ...], place: Path, every: int
+) -> None:
+    """Hold one of so many forgeries against `auditor verify`, which looks further."""
+    for number, (name, files) in enumerate(forged_files(exports).items()):
+        if number % every == 0:
+            place.write_bytes(pack(files))
+            ended = auditor("verify", place, *trusted)
+            assert ended.code in {1, 2}, (name, ended.said)
+            assert "Internal error" not in ended.said, name
+
+
+def test_some_forged_files_are_refused_by_auditor_as_well(
+    auditor: Command, exports: Exports, trusted: tuple[str, ...], tmp_path: Path
+) -> None:
+    refused_too(auditor, exports, trusted, tmp_path / "forged.zip", EVERY)
+
+
+@pytest.mark.slow
+def test_every_forged_file_is_refused_by_auditor_as_well(
+    auditor: Command, exports: Exports, trusted: tuple[str, ...], tmp_path: Path
+) -> None:
+    refused_too(auditor, exports, trusted, tmp_path / "forged.zip", 1)
