@@ -186,7 +186,8 @@ def _renderings(
     files = rendered(record, policy, verifier.checks, folder.evidence)
     changed = [name for name, raw in files.items() if not _shows(folder, name, raw)]
     if changed and record.tool.get("code") != verifier.code:
-        detail = f"another version of auditor rendered {', '.join(changed)}, and signed them"
+        there = ", ".join(name for name in changed if folder.has(name)) or "none of its files"
+        detail = f"another version of auditor rendered {there} in its own way, and signed that"
         return Step("renderings", StepResult.NOT_CHECKED, detail)
     mistakes = [f"{name} does not show this record" for name in changed]
     return Step.of("renderings", mistakes, "rendering this record again gives the same files")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from auditor.domain.canonical import canonical
 from auditor.rendering.bom import render_bom
-from auditor.rendering.guide import VERIFIER, offline_verifier, render_guide
+from auditor.rendering.guide import GUIDE, VERIFIER, offline_verifier, render_guide
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.junit import render_junit
 from auditor.rendering.openlineage import render_openlineage
@@ -24,7 +24,7 @@ def render_all(inputs: RenderedInputs) -> Mapping[str, bytes]:
         "prov.json": canonical(render_prov(inputs.record)) + b"\n",
         "bom.cdx.json": canonical(render_bom(inputs.record)) + b"\n",
         "openlineage.json": canonical(render_openlineage(inputs.record)) + b"\n",
-        "VERIFY.md": _text(render_guide(inputs)),
+        GUIDE: _text(render_guide(inputs)),
         VERIFIER: offline_verifier(),
     }
 

@@ -11,6 +11,7 @@ from auditor.rendering.summary import escape_markdown
 from auditor.shipped import shipped
 
 FOLDER = "bundle"
+GUIDE = "VERIFY.md"
 VERIFIER = "verify.py"
 
 

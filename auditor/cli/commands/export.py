@@ -13,6 +13,7 @@ from auditor.folders import LEDGER, SIGNER, RecordFolder
 from auditor.keeping import ledger_files
 from auditor.packing import pack
 from auditor.publishing import publication
+from auditor.rendering.guide import GUIDE
 from auditor.settings import Settings
 from auditor.signing.keys import PUBLIC
 from auditor.wiring import verifier, workplace
@@ -40,7 +41,8 @@ def command(record: str, out: Path) -> int:
         raise UsageError(
             f"{out} cannot be written: {error.strerror}", cure="Name another file with --out."
         ) from None
-    click.echo(f"Packed {len(files)} files into {out}; it says itself how to verify it: VERIFY.md")
+    told = f"; {GUIDE} in it says how anyone can verify it" if GUIDE in files else ""
+    click.echo(f"Packed {len(files)} files into {out}{told}")
     return Exit.DONE
 
 
