@@ -2,14 +2,28 @@
 
 import importlib.util
 import json
+import os
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-from forged_exports import Exports, Files, forged_archives, forged_files, forged_folders
+from debian import installed
+from fetching import out_of_reach_skips
+from forged_exports import (
+    STRANGER,
+    Exports,
+    Files,
+    flipped,
+    forged_archives,
+    forged_files,
+    forged_folders,
+)
 
 from auditor.folders import LEDGER, SIGNER
 from auditor.packing import pack
@@ -212,3 +226,82 @@ def test_every_forged_file_is_refused_by_auditor_as_well(
     auditor: Command, exports: Exports, trusted: tuple[str, ...], tmp_path: Path
 ) -> None:
     refused_too(auditor, exports, trusted, tmp_path / "forged.zip", 1)
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An interpreter that has `cryptography`, and nothing of this package."""
+    folder = tmp_path_factory.mktemp("bare")
+    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+    python = folder / "venv" / "bin" / "python"
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    out_of_reach_skips([*map(str, install), "cryptography"], folder)
+    return python
+
+
+@pytest.mark.slow
+@pytest.mark.fetches
+def test_the_verifier_in_a_bundle_needs_nothing_but_cryptography(
+    bare: Path, exports: Exports, trusted: tuple[str, ...], tmp_path: Path
+) -> None:
+    script = written({"verify.py": exports.good["verify.py"]}, tmp_path / "alone") / "verify.py"
+    (tmp_path / "b.zip").write_bytes(pack(exports.good))
+
+    def run(*words: object) -> subprocess.CompletedProcess[str]:
+        command = [bare, "-I", script, *map(str, words)]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    absent = subprocess.run([bare, "-I", "-c", "import auditor"], check=False, capture_output=True)
+    assert absent.returncode == 1
+    good = run("b.zip", *trusted)
+    assert (good.returncode, good.stderr) == (0, "")
+    assert good.stdout.endswith("Every step that was asked for holds.\n")
+    forged = forged_files(exports)
+    for name in (
+        "report.html changed",
+        "everything signed by a stranger",
+        "a proof with another salt",
+    ):
+        (tmp_path / "f.zip").write_bytes(pack(forged[name]))
+        bad = run("f.zip", *trusted)
+        assert (bad.returncode, bad.stderr) == (1, ""), name
+        assert bad.stdout.endswith("It does not verify.\n")
+    for words in (["nowhere.zip"], ["b.zip", "--key", script], ["b.zip", "--key", "nowhere.pub"]):
+        ended = run(*words)
+        assert ended.returncode == 2
+        assert ended.stderr.startswith("error: ")
+
+
+@pytest.mark.slow
+@pytest.mark.fetches
+@pytest.mark.parametrize("which", ["good", "failing"])
+def test_every_command_of_the_guide_works_as_it_stands(
+    bare: Path, exports: Exports, home: Path, inside: Path, tmp_path: Path, which: str
+) -> None:
+    installed(["jq", "openssl", "cosign"], shows=["jq", "openssl", "cosign"])
+    folder = written(getattr(exports, which), tmp_path / "folder")
+    guide = (folder / "VERIFY.md").read_text()
+    blocks = re.findall(r"^```sh\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 7
+    keys = {"KEY": str(home / SIGNER), "MODEL": str(inside / "model.onnx")}
+    told = {**os.environ, **keys, "PATH": f"{bare.parent}:{os.environ['PATH']}"}
+
+    def run() -> subprocess.CompletedProcess[str]:
+        command = ["bash", "-euo", "pipefail", "-c", "\n".join(blocks)]
+        return subprocess.run(
+            command, cwd=folder, env=told, capture_output=True, text=True, check=False
+        )
+
+    done = run()
+    assert done.returncode == 0, done.stderr
+    said = done.stdout + done.stderr
+    assert said.count("Verified OK") == 7  # by OpenSSL four times, by cosign three
+    (digest,) = re.findall(r"^([0-9a-f]{64})  -$", said, re.MULTILINE)
+    assert f"this prints `{digest}`" in guide
+    for name in ("record.json", "report.html", exports.evidence[0]):
+        raw = (folder / name).read_bytes()
+        (folder / name).write_bytes(flipped(raw))
+        assert run().returncode != 0, name
+        (folder / name).write_bytes(raw)
+    told["KEY"] = str(written({"k.pub": STRANGER.public_pem()}, tmp_path) / "k.pub")
+    assert run().returncode != 0
