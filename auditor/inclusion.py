@@ -31,13 +31,13 @@ def inclusion(
         return Step(NAME, StepResult.FAILED, f"{missing}, and a ledger key was given")
     if key is None:
         return Step(NAME, StepResult.NOT_CHECKED, "no ledger key given (--ledger-key)")
-    if folder.has(LEDGER) and folder.read(LEDGER) != f"{key}\n".encode():
-        return Step(NAME, StepResult.FAILED, f"{LEDGER} is not the ledger key given")
     try:
         raw = folder.read(PROOF)
         found = open_receipt(raw, key)
         if found.opening.event != record_kept(record, folder.read(BUNDLE)):
             return Step(NAME, StepResult.FAILED, f"{PROOF} is of another record or signature")
+        if folder.has(LEDGER) and folder.read(LEDGER) != f"{key}\n".encode():
+            return Step(NAME, StepResult.FAILED, f"{LEDGER} is not the ledger key given")
         seen = cosigners(Note.parse(Receipt.parse(raw).note), witnesses)
     except AuditorError as error:
         return Step(NAME, StepResult.FAILED, f"{PROOF}: {error.problem}")
