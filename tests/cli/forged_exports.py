@@ -9,6 +9,7 @@ import struct
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,81 @@ def forged_files(of: Exports) -> dict[str, Files]:
     return found
 
 
+def told_lies(of: Exports, signer: KeySigner) -> dict[str, Files]:
+    """What the owner of the key may sign and nobody should believe: one lie each.
+
+    The ledger knows nothing of these signatures.
+    """
+    bad, found = of.failing, dict[str, Files]()
+
+    def told(name: str, edit: Callable[[Any], object], files: Files = bad) -> Files:
+        return {**files, name: seal(edited(payload_of(files[name]), edit), signer)}
+
+    for what, name, edit in (
+        ("a verdict that passes", VERDICT, _passed),
+        ("a property that passes", SVR, _passed),
+        ("a result that passes", RESULTS, _passed),
+        ("no failed test", RESULTS, lambda said: said["predicate"].update(failedTests=[])),
+        ("another word for the verdict", SVR, _another_word),
+        ("no inputs", VERDICT, lambda said: said["predicate"].update(inputAttestations=[])),
+        ("another policy", VERDICT, lambda said: said["predicate"].pop("policy")),
+        ("no subjects", RESULTS, lambda said: said.update(subject=[])),
+        ("another subject", VERDICT, lambda said: said["subject"][0].update(name="x")),
+        ("a subject more", SVR, lambda said: said["subject"].append(said["subject"][0])),
+        ("another type", RESULTS, lambda said: said.update(predicateType="urn:x")),
+        ("another kind of statement", VERDICT, lambda said: said.update(_type="urn:x")),
+        ("another id", BUNDLE, lambda said: said["predicate"].update(id="aud-x")),
+        ("another model", BUNDLE, lambda said: said["subject"][1].update(name="x")),
+        ("a file twice", BUNDLE, lambda said: said["subject"].append(said["subject"][-1])),
+        ("a file that is never signed", BUNDLE, _signs_its_key),
+        ("a file that is not there", BUNDLE, _signs_what_is_not_there),
+    ):
+        found[f"{name} with {what}"] = told(name, edit)
+    for name in (BUNDLE, *NAMES):
+        twice = b'{"_type":"x",' + payload_of(bad[name])[1:]
+        found[f"{name} with a member twice in what is signed"] = {**bad, name: seal(twice, signer)}
+    found["a verdict that does not follow from the findings"] = _relabelled(bad, signer)
+    return found
+
+
+def _passed(statement: Any) -> None:  # noqa: ANN401 -- JSON
+    """Let any of the three statements say that all is well."""
+    said = statement["predicate"]
+    passing = {"verificationResult": "PASSED", "verifiedLevels": ["AUDITOR_ASSURANCE_A0"],
+               "result": "PASSED", "failedTests": [],
+               "properties": ["AUDITOR_VERDICT_PASS", "AUDITOR_ASSURANCE_A0"]}  # fmt: skip
+    said.update({key: item for key, item in passing.items() if key in said})
+    said["urn:auditor:ext:verdict"] = "pass"
+
+
+def _another_word(statement: Any) -> None:  # noqa: ANN401 -- JSON
+    statement["predicate"]["urn:auditor:ext:verdict"] = "inconclusive"
+
+
+def _signs_its_key(statement: Any) -> None:  # noqa: ANN401 -- JSON
+    statement["subject"].append({"name": SIGNER, "digest": {"sha256": "0" * 64}})
+
+
+def _signs_what_is_not_there(statement: Any) -> None:  # noqa: ANN401 -- JSON
+    statement["subject"].append({"name": "more.json", "digest": {"sha256": "0" * 64}})
+
+
+def _relabelled(files: Files, signer: KeySigner) -> Files:
+    """A failing record that says pass, and everything else that says so with it."""
+    record = edited(files[RECORD], lambda found: found.update(verdict="pass"))
+    old, new = (sha256(raw).hexdigest().encode() for raw in (files[RECORD], record))
+    again = {**files, RECORD: record}
+    for name in (BUNDLE, *NAMES):
+        payload = payload_of(files[name]).replace(old, new)
+        change = _says_pass if name == BUNDLE else _passed
+        again[name] = seal(edited(payload, change), signer)
+    return again
+
+
+def _says_pass(statement: Any) -> None:  # noqa: ANN401 -- JSON
+    statement["predicate"]["verdict"] = "pass"
+
+
 def zipped(files: Mapping[str, bytes], edit: Callable[[str, zipfile.ZipInfo], object] | None = None,
            kind: int = zipfile.ZIP_STORED) -> bytes:  # fmt: skip
     """A ZIP as other programs write it; ``edit`` may change what is said of a member."""
@@ -242,6 +318,9 @@ def forged_archives(of: Exports) -> dict[str, bytes]:
         "half of it": good[: len(good) // 2],
         "nothing at all": b"",
         "nothing but an end": b"PK\x05\x06" + bytes(18),
+        "an entry more than there are": _counted(good, 1),
+        "an entry fewer than there are": _counted(good, -1),
+        "a directory that begins later": _counted(good, 0, begins=4),
         "an end that promises much": good[:-12] + struct.pack("<H2LH", 65535, 2**31, 2**31, 0)[:12],
         "no archive": of.good[RECORD],
         "a member twice": _doubled(of.good),
@@ -253,6 +332,13 @@ def forged_archives(of: Exports) -> dict[str, bytes]:
         "two that share their bytes": _shared(of.good),
     }
     return found
+
+
+def _counted(raw: bytes, more: int, begins: int = 0) -> bytes:
+    """An end that says other things of the directory than what is there."""
+    count, length, start = struct.unpack("<H2L", raw[-12:-2])
+    fields = (count + more, count + more, length - begins, start + begins, 0)
+    return raw[:-14] + struct.pack("<2H2LH", *fields)
 
 
 def _link(info: zipfile.ZipInfo) -> None:

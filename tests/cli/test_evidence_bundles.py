@@ -23,11 +23,13 @@ from forged_exports import (
     forged_archives,
     forged_files,
     forged_folders,
+    told_lies,
 )
 
 from auditor.folders import LEDGER, SIGNER
 from auditor.packing import pack
 from auditor.shipped import shipped
+from auditor.signing.keys import load_signer
 
 Command = Callable[..., Any]
 SCRIPT = shipped("reports") / "bundle" / "verify.py"
@@ -175,6 +177,18 @@ def test_no_forged_file_gets_past_the_single_verifier(
         place.unlink()
 
 
+def test_no_lie_that_the_owner_signed_gets_past_either_verifier(
+    auditor: Command, offline: Callable[..., Verified], exports: Exports,
+    trusted: tuple[str, ...], tmp_path: Path, home: Path,
+) -> None:  # fmt: skip
+    place, key = tmp_path / "told.zip", trusted[:2]
+    for name, files in told_lies(exports, load_signer(home / "signer.key")).items():
+        place.write_bytes(pack(files))
+        assert refused(offline(place, *key)), name
+        ended = auditor("verify", place, *key)
+        assert ended.code in {1, 2}, (name, ended.said)
+
+
 def test_no_forged_archive_gets_past_either_verifier(
     auditor: Command, offline: Callable[..., Verified], exports: Exports,
     trusted: tuple[str, ...], tmp_path: Path,
@@ -184,7 +198,7 @@ def test_no_forged_archive_gets_past_either_verifier(
     assert len(forged) >= 30
     for name, raw in forged.items():
         place.write_bytes(raw)
-        assert refused(offline(place, *trusted)) in {"ZIP", "PATH", "DUPLICATE"}, name
+        assert refused(offline(place, *trusted)) in {"ZIP", "PATH", "DUPLICATE", "FORMAT"}, name
         ended = auditor("verify", place, *trusted)
         assert (ended.code, "bundle cannot be read" in ended.said) == (2, True), (name, ended.said)
     assert {path.name for path in tmp_path.iterdir()} == {"forged.zip", "example", "home"}
