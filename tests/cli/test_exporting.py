@@ -38,6 +38,16 @@ def test_the_same_record_gives_the_same_bytes_from_the_folder_and_from_the_store
     assert raw[0] == raw[1] == raw[2]
 
 
+def test_a_record_that_was_judged_again_comes_out_of_the_store_too(
+    auditor: Command, finished: Path
+) -> None:
+    assert auditor("judge", "out", "--policy", "policy.yaml", "--out", "judged").code == 0
+    for source, packed in (("judged", "a.zip"), (record_id(finished / "judged"), "b.zip")):
+        ended = auditor("export", source, "--out", packed)
+        assert ended.code == 0, ended.said
+    assert (finished / "a.zip").read_bytes() == (finished / "b.zip").read_bytes()
+
+
 def test_a_bundle_holds_the_whole_folder_and_nothing_else(auditor: Command, finished: Path) -> None:
     assert auditor("export", "out", "--out", "b.zip").code == 0
     with zipfile.ZipFile(finished / "b.zip") as archive:

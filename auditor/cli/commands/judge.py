@@ -7,6 +7,7 @@ from rich.console import Console
 
 from auditor.cli.exits import exit_for
 from auditor.cli.showing import show_made, show_record, show_report
+from auditor.domain.canonical import canonical
 from auditor.domain.record_json import read_record
 from auditor.folders import BUNDLE, RECORD, RecordFolder, refuse_strangers, write_folder
 from auditor.keeping import entered
@@ -43,6 +44,7 @@ def command(folder: Path, policy: str, key: Path | None, out: Path | None) -> in
         show_made(console, place.made_keys)
         checker = verifier(key or place.settings.home / PUBLIC)
         fresh = rejudge(old, record, chosen, checker, place.surroundings())
+        place.store.blobs.put(canonical(chosen.document))
         files = publication(fresh, chosen, parts.checks, old.evidence, place.signer)
         kept = entered(place.store, fresh, files[BUNDLE])
         write_folder(target, {**files, **kept})
