@@ -73,18 +73,28 @@ def note_keys(store: Store, keys: Mapping[str, str], at: str) -> None:
                 work.append(event, document)
 
 
-def entered(store: Store, record: AuditRecord, bundle: bytes) -> Mapping[str, bytes]:
-    """Keep a signed record, and return what its folder holds of the ledger."""
+def enter(store: Store, record: AuditRecord, bundle: bytes) -> bytes:
+    """Keep a signed record, and return its receipt (``proof.tlog-proof``)."""
     with store.unit_of_work() as work:
         work.save(record, bundle)
-    return ledger_files(store, record.id)
+    with store.ledger() as ledger:
+        return receipt(ledger, record.id)
+
+
+def entered(store: Store, record: AuditRecord, bundle: bytes) -> Mapping[str, bytes]:
+    """Keep a signed record, and return what its folder holds of the ledger."""
+    return _with_key(store, enter(store, record, bundle))
 
 
 def ledger_files(store: Store, record_id: str) -> Mapping[str, bytes]:
-    """Return the proof that the store's ledger holds a record, and the ledger's public key."""
+    """Return a fresh proof that the store's ledger holds a record, and the ledger's public key."""
     with store.ledger() as ledger:
-        proof = {PROOF: receipt(ledger, record_id)}
-    return proof if store.signer is None else {**proof, LEDGER: f"{store.signer.key}\n".encode()}
+        return _with_key(store, receipt(ledger, record_id))
+
+
+def _with_key(store: Store, proof: bytes) -> Mapping[str, bytes]:
+    key = {} if store.signer is None else {LEDGER: f"{store.signer.key}\n".encode()}
+    return {PROOF: proof, **key}
 
 
 def receipt(ledger: LedgerReader, event_id: str) -> bytes:

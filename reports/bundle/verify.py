@@ -41,7 +41,8 @@ STATEMENTS = {
     "verdict.svr.json": ("properties", "https://in-toto.io/attestation/svr/v0.2"),
     "test-result.json": ("test result", "https://in-toto.io/attestation/test-result/v0.1"),
 }
-UNSIGNED = {RECORD, BUNDLE, SIGNER, PROOF, LEDGER, *STATEMENTS}
+BESIDE = {"timestamp.tsr": "when it was signed", "signer.tlog-proof": "how long its key was in use"}
+UNSIGNED = {RECORD, BUNDLE, SIGNER, PROOF, LEDGER, *STATEMENTS, *BESIDE}
 PREDICATE, STATEMENT = "urn:auditor:record:v1", "https://in-toto.io/Statement/v1"
 IN_TOTO = "application/vnd.in-toto+json"
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -461,8 +462,8 @@ def verify(place: Path, key: Key | None, ledger: LedgerKey | None, artifacts: li
     for path in artifacts:
         tried(steps, "artifact", check_artifact, record, path)
     left = {"figures": "computing them again from the evidence takes `auditor verify`"}
-    if ledger is None:
-        left["ledger"] = "no --ledger-key was given"
+    left |= {} if ledger else {"ledger": "no --ledger-key was given"}
+    left |= {name: f"{what}: `auditor verify`" for name, what in BESIDE.items() if name in files}
     return steps + [Step(name, "not checked", "", text) for name, text in left.items()]
 
 
