@@ -46,13 +46,13 @@ UNSIGNED = {RECORD, BUNDLE, SIGNER, PROOF, LEDGER, *STATEMENTS, *BESIDE}
 PREDICATE, STATEMENT = "urn:auditor:record:v1", "https://in-toto.io/Statement/v1"
 IN_TOTO = "application/vnd.in-toto+json"
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
-EXT = "urn:auditor:ext:"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}|evidence/[0-9a-f]{64}")
 MOST_BYTES, PIECE = 2**30, 2**20
 CURVES = {"secp256r1": hashes.SHA256(), "secp384r1": hashes.SHA384(), "secp521r1": hashes.SHA512()}
 Object = Dict[str, Any]  # a member of a wrong kind fails the step that looks at it
 Files = Dict[str, Callable[[], Iterator[bytes]]]
 Key = Tuple[ec.EllipticCurvePublicKey, bytes, str, str]  # with its PEM, its name and its hint
+Steps = List["Step"]
 LedgerKey = Tuple[ed25519.Ed25519PublicKey, str, str, str]  # with its text, its name and its id
 
 
@@ -288,8 +288,8 @@ def check_evidence(files: Files, record: Object) -> str:
 
 def check_record(record: Object) -> str:
     """Fold the findings of the denying rules again."""
-    seen = {item["outcome"] for item in record["findings"] if item["effect"] == "deny"}
-    seen -= {"not_applicable"}
+    found = {item["outcome"] for item in record["findings"] if item["effect"] == "deny"}
+    seen = found - {"not_applicable"}
     kept = bool(seen) and seen <= {"passed", "withstood", "waived"}
     verdict = "fail" if "failed" in seen else "pass" if kept else "inconclusive"
     if (record["schema"], record["verdict"]) != ("auditor/record/v1", verdict):
@@ -316,7 +316,8 @@ def check_statement(files: Files, name: str, record: Object, key: Key) -> str:
         "properties": {"AUDITOR_VERDICT_PASS" in mine.get("properties", ())},
         "test result": {mine.get("result") in ("PASSED", "WARNED"), mine.get("failedTests") == []},
     }
-    if green[STATEMENTS[name][0]] != {passes} or mine[EXT + "verdict"] != record["verdict"]:
+    word = mine["urn:auditor:ext:verdict"]
+    if green[STATEMENTS[name][0]] != {passes} or word != record["verdict"]:
         refuse("VERDICT", f"{name} does not say what the record does")
     named = {record["digest"], record["request"]["policy"]["digest"][-64:]}
     if not all(f'{{"sha256":"{digest}"}}'.encode() in written(mine) for digest in named):
@@ -421,15 +422,12 @@ def check_artifact(record: Object, path: Path) -> str:
     return f"{path.name!a} is a file of the model that was audited"
 
 
-Steps = List[Step]
-
-
 def tried(steps: Steps, name: str, look: Callable[..., Any], *given: Any) -> Any:  # noqa: ANN401
     """Take one step, and return what it found; whatever is malformed fails it."""
-    found, step = None, Step(name, "ok", "", "")
+    found = None
     try:
         found = look(*given)
-        step = step._replace(detail=found if isinstance(found, str) else "")
+        step = Step(name, "ok", "", found if isinstance(found, str) else "")
     except Refused as refused:
         step = Step(name, "failed", *refused.args)
     except Exception as error:  # noqa: BLE001 -- whatever it is, the step fails
@@ -442,11 +440,10 @@ def verify(place: Path, key: Key | None, ledger: LedgerKey | None, artifacts: li
     """Look at everything that can be looked at without auditor, step by step."""
     steps: Steps = []
     files = tried(steps, "paths", files_of_folder if place.is_dir() else files_of_zip, place)
-    if files is None:
+    if not files:
         return steps
     text = f"only {SIGNER} in it says who signed: get the owner's key, and give it with --key"
-    told = Step("key", "ok", "", key[2]) if key else Step("key", "failed", "NOT_TRUSTED", text)
-    steps.append(told)
+    steps.append(Step("key", *(("ok", "", key[2]) if key else ("failed", "NOT_TRUSTED", text))))
     held = key or tried(steps, SIGNER, lambda: read_key(read(files, SIGNER)))
     found = held and tried(steps, "signature", signed_record, files, held)
     if not found:
@@ -477,13 +474,16 @@ def main(arguments: list[str] | None = None) -> int:
     words.add_argument("--json", action="store_true", help="say it for machines")
     asked = words.parse_args(arguments)
     try:
-        inside = asked.key and asked.place.resolve() in asked.key.resolve().parents
-        key = read_key(asked.key.read_bytes()) if asked.key and not inside else None
+        given = [path.resolve().parents if path else () for path in (asked.key, asked.ledger_key)]
+        inside = [asked.place.resolve() in parents for parents in given]
+        if inside[1]:
+            refuse("NOT_TRUSTED", f"{LEDGER} in it proves nothing: get the key from its owner")
+        key = read_key(asked.key.read_bytes()) if asked.key and not inside[0] else None
         ledger = read_ledger_key(asked.ledger_key.read_bytes()) if asked.ledger_key else None
         if not asked.place.is_dir() and not asked.place.is_file():
             refuse("PATH", f"{asked.place} is no folder and no file")
     except (Refused, OSError, ValueError) as error:
-        print(f"error: {error.args[-1]}", file=sys.stderr)
+        print(f"error: {error.args[-1] if isinstance(error, Refused) else error}", file=sys.stderr)
         return 2
     steps = verify(asked.place, key, ledger, asked.artifact)
     holds = all(step.result != "failed" for step in steps)

@@ -145,6 +145,15 @@ def test_the_key_in_a_bundle_is_never_trusted(
     assert refused(offline(folder, "--key", folder / SIGNER)) == "NOT_TRUSTED"
 
 
+def test_neither_is_the_ledger_key_in_a_folder(
+    exports: Exports, trusted: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = written(exports.good, tmp_path / "folder")
+    words = [str(folder), *trusted[:2], "--ledger-key", str(folder / LEDGER)]
+    assert OFFLINE.main(words) == 2
+    assert "from its owner" in capsys.readouterr().err
+
+
 def test_without_a_ledger_key_the_ledger_is_said_to_be_unchecked(
     offline: Callable[..., Verified], exports: Exports, trusted: tuple[str, ...], tmp_path: Path
 ) -> None:

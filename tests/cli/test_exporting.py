@@ -1,6 +1,7 @@
 """A record is handed over in one file: the same bytes every time, and only where it verifies."""
 
 import ast
+import re
 import shutil
 import sys
 import zipfile
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.errors import RecordError, UsageError
-from auditor.folders import LEDGER, PROOF, RECORD, RecordFolder
+from auditor.folders import KNOWN, LEDGER, PROOF, RECORD, RecordFolder
 from auditor.packing import pack, unpacked
 from auditor.rendering.guide import offline_verifier
 
@@ -149,6 +150,14 @@ def test_what_is_unpacked_is_gone_afterwards(tmp_path: Path) -> None:
         assert isinstance(folder, RecordFolder)
         assert folder.read("a") == b"1"
     assert not folder.path.exists()
+
+
+def test_the_page_on_publishing_names_every_file_and_every_code() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "publishing.md").read_text()
+    assert {name for name in KNOWN if f"`{name}" not in page} == set()
+    codes = set(re.findall(r'refuse\(\s*"([A-Z_]+)"', offline_verifier().decode()))
+    assert len(codes) > 10
+    assert {code for code in codes | {"NOT_TRUSTED"} if f"`{code}`" not in page} == set()
 
 
 def test_the_single_verifier_keeps_its_own_rules() -> None:
