@@ -13,12 +13,14 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from debian import installed
 from fetching import out_of_reach_skips
 from forged_exports import (
     STRANGER,
     Exports,
     Files,
+    by,
     flipped,
     forged_archives,
     forged_files,
@@ -29,6 +31,7 @@ from forged_exports import (
 from auditor.folders import LEDGER, SIGNER
 from auditor.packing import pack
 from auditor.shipped import shipped
+from auditor.signatures.keys import KeySigner
 from auditor.signing.keys import load_signer
 
 Command = Callable[..., Any]
@@ -134,6 +137,19 @@ def test_a_failing_record_verifies_too_and_says_that_it_fails(
     assert next(step for step in steps if step["name"] == "record")["detail"].startswith(
         "the verdict fail "
     )
+
+
+@pytest.mark.parametrize("curve", [ec.SECP256R1, ec.SECP384R1, ec.SECP521R1])
+def test_signatures_of_every_curve_are_verified(
+    offline: Callable[..., Verified], exports: Exports, tmp_path: Path,
+    curve: type[ec.EllipticCurve],
+) -> None:  # fmt: skip
+    signer = KeySigner(ec.derive_private_key(99, curve()))
+    key = written({"k.pub": signer.public_pem()}, tmp_path) / "k.pub"
+    (tmp_path / "b.zip").write_bytes(pack(by(signer, exports.good)))
+    assert offline(tmp_path / "b.zip", "--key", key)[0] == 0
+    (tmp_path / "b.zip").write_bytes(pack(exports.good))
+    assert refused(offline(tmp_path / "b.zip", "--key", key)) == "SIGNATURE"
 
 
 def test_the_key_in_a_bundle_is_never_trusted(
