@@ -16,14 +16,14 @@ BUNDLE = "record.sigstore.json"
 VERDICT = "verdict.vsa.json"
 SVR = "verdict.svr.json"
 RESULTS = "test-result.json"
+LEDGER = "ledger.pub"
 SIGNER = "signer.pub"
 EVIDENCE = "evidence"
 PROOF = "proof.tlog-proof"
-LEDGER = "ledger.pub"
 KNOWN = frozenset(
-    {RECORD, BUNDLE, VERDICT, SVR, RESULTS, SIGNER, EVIDENCE, PROOF, LEDGER}
+    {RECORD, BUNDLE, VERDICT, SIGNER, EVIDENCE, PROOF}
     | {"report.html", "summary.md", "results.sarif", "junit.xml", "prov.json", "bom.cdx.json"}
-    | {"openlineage.json", "VERIFY.md", "verify.py"}
+    | {SVR, RESULTS, LEDGER, "openlineage.json", "VERIFY.md", "verify.py"}
 )
 HEX = re.compile(r"[0-9a-f]{64}")
 MOST_BYTES = 2**30
