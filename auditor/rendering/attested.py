@@ -21,6 +21,7 @@ SIGNATURE = "provenance.signature"
 LINEAGE = "provenance.lineage"
 VERDICT = "urn:auditor:ext:verdict"
 RECORD = "urn:auditor:ext:record"
+PAYLOAD = "model.sig#payload"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def subjects(record: AuditRecord, beside: ReadBeside) -> Sequence[Json]:
     found: list[Json] = [{"name": file.name, "digest": {"sha256": file.sha256}} for file in files]
     found.append({"name": whole, "digest": {"sha256": root}})
     if beside.payload is not None:
-        found.append({"name": "model.sig#payload", "digest": digest_set(beside.payload)})
+        found.append({"name": PAYLOAD, "digest": digest_set(beside.payload)})
     return found
 
 

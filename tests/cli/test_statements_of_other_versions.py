@@ -64,6 +64,21 @@ def test_another_wording_is_not_checked_if_it_agrees_and_is_refused_of_the_same_
     assert steps(finished / "out", home, code=None)[NAMES[name]] is StepResult.FAILED
 
 
+def test_an_earlier_version_that_did_not_name_the_models_signature_still_verifies(
+    auditor: Callable[..., Any], finished: Path, home: Path
+) -> None:
+    audit = finished / "audit.yaml"
+    named = f"artifact: model.onnx, signature: model.sig, key: {home / SIGNER}"
+    audit.write_text(audit.read_text().replace("artifact: model.onnx", named))
+    only = ("--only", "quality.accuracy", "--only", "provenance.signature", "--out", "signed")
+    assert auditor("audit", audit, *only).code == 0
+    verdict = finished / "signed" / VERDICT
+    sign_again(verdict, home, lambda said: said["subject"].pop())
+    sign_again(verdict, home, lambda said: said["predicate"]["inputAttestations"].pop())
+    assert steps(finished / "signed", home)["verdict"] is StepResult.NOT_CHECKED
+    assert steps(finished / "signed", home, code=None)["verdict"] is StepResult.FAILED
+
+
 LIES: tuple[tuple[str, Edit], ...] = (
     (VERDICT, lambda said: said["predicate"].update(verificationResult="FAILED")),
     (VERDICT, lambda said: said["predicate"].pop("policy")),
