@@ -14,6 +14,9 @@ from auditor.errors import RecordError, UsageError
 RECORD = "record.json"
 BUNDLE = "record.sigstore.json"
 VERDICT = "verdict.vsa.json"
+SVR = "verdict.svr.json"
+RESULTS = "test-result.json"
+LEDGER = "ledger.pub"
 SIGNER = "signer.pub"
 EVIDENCE = "evidence"
 PROOF = "proof.tlog-proof"
@@ -27,11 +30,13 @@ ERASURE = "erasure.tlog-proof"
 DISCLOSURE = frozenset({KEY, ROWS, OPENINGS, ERASURE})
 """What opens committed evidence, whole or in part; no record names it, so that it can go."""
 APART = DISCLOSURE | {
-    *(RECORD, BUNDLE, VERDICT, SIGNER, EVIDENCE, PROOF, KEY_PROOF, TIMESTAMP, CHALLENGES)
+    *(RECORD, BUNDLE, VERDICT, SVR, RESULTS, SIGNER, LEDGER, EVIDENCE, PROOF),
+    *(KEY_PROOF, TIMESTAMP, CHALLENGES),
 }
 """What shows no record: the record, what it rests on, signatures, and what was put there later."""
 KNOWN = APART | {
-    *("report.html", "summary.md", "results.sarif", "junit.xml", "prov.json", "bom.cdx.json")
+    *("report.html", "summary.md", "results.sarif", "junit.xml", "prov.json", "bom.cdx.json"),
+    *("openlineage.json", "VERIFY.md", "verify.py"),
 }
 EXAMPLES = ".npz"
 HEX = re.compile(r"[0-9a-f]{64}")
@@ -101,6 +106,8 @@ class RecordFolder:
         """Return the names of files that no audit writes."""
         found = [item.name for item in self.path.iterdir() if item.name not in KNOWN]
         for folder in (EVIDENCE, ROWS, OPENINGS):
+            if (self.path / folder).is_symlink():
+                found.append(folder)
             found += [
                 f"{folder}/{name}" for name in self.names_in(folder) if not HEX.fullmatch(name)
             ]

@@ -3,7 +3,7 @@
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
 from auditor.errors import AuditorError
-from auditor.folders import BUNDLE, ERASURE, PROOF, RecordFolder
+from auditor.folders import BUNDLE, ERASURE, LEDGER, PROOF, RecordFolder
 from auditor.ledgers.cosigning import cosigners
 from auditor.ledgers.notes import Note, NoteKey
 from auditor.ledgers.occasions import notes_erasure, tells_of
@@ -36,6 +36,8 @@ def inclusion(
         found = open_receipt(raw, key)
         if not tells_of(found.opening.event, record, folder.read(BUNDLE)):
             return Step(NAME, StepResult.FAILED, f"{PROOF} is of another record or signature")
+        if folder.has(LEDGER) and folder.read(LEDGER) != f"{key}\n".encode():
+            return Step(NAME, StepResult.FAILED, f"{LEDGER} is not the ledger key given")
         seen = cosigners(Note.parse(Receipt.parse(raw).note), witnesses)
     except AuditorError as error:
         return Step(NAME, StepResult.FAILED, f"{PROOF}: {error.problem}")

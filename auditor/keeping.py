@@ -7,6 +7,7 @@ from pathlib import Path
 
 from auditor.domain.records import AuditRecord
 from auditor.errors import KeyFileError, LedgerError
+from auditor.folders import LEDGER, PROOF
 from auditor.holding import book_of, refuse_ended, signer_of, take_into_use
 from auditor.ledgers.events import EventType
 from auditor.ledgers.key_events import KeyRole
@@ -108,6 +109,22 @@ def enter(store: Store, record: AuditRecord, bundle: bytes) -> bytes:
         work.save(record, bundle)
     with store.ledger() as ledger:
         return receipt(ledger, record.id)
+
+
+def entered(store: Store, record: AuditRecord, bundle: bytes) -> Mapping[str, bytes]:
+    """Keep a signed record, and return what its folder holds of the ledger."""
+    return _with_key(store, enter(store, record, bundle))
+
+
+def ledger_files(store: Store, record_id: str) -> Mapping[str, bytes]:
+    """Return a fresh proof that the store's ledger holds a record, and the ledger's public key."""
+    with store.ledger() as ledger:
+        return _with_key(store, receipt(ledger, record_id))
+
+
+def _with_key(store: Store, proof: bytes) -> Mapping[str, bytes]:
+    key = {} if store.signer is None else {LEDGER: f"{store.signer.key}\n".encode()}
+    return {PROOF: proof, **key}
 
 
 def receipt(ledger: LedgerReader, event_id: str) -> bytes:

@@ -2,17 +2,17 @@
 
 from collections.abc import Callable, Mapping
 
+from auditor.attesting import statements
 from auditor.disclosing.secrets import Secret
-from auditor.domain.canonical import Json, canonical, parse
+from auditor.domain.canonical import canonical, parse
 from auditor.domain.checks import Check
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
 from auditor.errors import BrokenCheckError
-from auditor.folders import BUNDLE, EVIDENCE, KEY, RECORD, ROWS, SIGNER, VERDICT
+from auditor.folders import BUNDLE, EVIDENCE, KEY, RECORD, ROWS, SIGNER
 from auditor.rendering.everything import render_all
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.schemas import validate_record
-from auditor.rendering.vsa import vsa_statement
 from auditor.signatures.keys import Signer
 from auditor.signing.records import sign_record, sign_statement
 
@@ -43,10 +43,11 @@ def publication(
     files = {
         RECORD: raw,
         BUNDLE: sign_record(raw, digest, request.name, signer, files=shown),
-        VERDICT: sign_statement(verdict_statement(record, policy), signer),
         SIGNER: signer.public_pem(),
         **shown,
     }
+    for name, statement in statements(record, policy, blob).items():
+        files[name] = sign_statement(statement, signer)
     evidence = {item for seen in record.observations for item in seen.evidence.values()}
     for name in sorted(evidence):
         files[f"{EVIDENCE}/{name.removeprefix('sha256:')}"] = blob(name)
@@ -79,8 +80,3 @@ def rendered(
             show_examples=record.request.show_examples,
         )
     )
-
-
-def verdict_statement(record: AuditRecord, policy: Policy) -> Mapping[str, Json]:
-    """Return the statement (SLSA VSA v1) that attests the record's verdict."""
-    return vsa_statement(record, policy)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
+from auditor.attesting import attestations, objections, respelled
 from auditor.domain.canonical import digest, parse
 from auditor.domain.checks import Check
 from auditor.domain.policies import Assurance, Policy
@@ -12,20 +13,20 @@ from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
 from auditor.errors import AuditorError
-from auditor.folders import APART, BUNDLE, ERASURE, KNOWN, RECORD, SIGNER, VERDICT, RecordFolder
+from auditor.folders import APART, BUNDLE, ERASURE, KNOWN, RECORD, SIGNER, RecordFolder
 from auditor.inclusion import erasure, inclusion
 from auditor.judging.context import context_of
 from auditor.judging.judge import ReadingsAt, judge
 from auditor.keyproofs import key_life
 from auditor.ledgers.notes import NoteKey
 from auditor.measuring import CONFIDENCE, Result, Seen, readings
-from auditor.publishing import rendered, verdict_statement
+from auditor.publishing import rendered
 from auditor.recalling import LoadPolicy, falls_short, load_results, policy_of
 from auditor.rendering.schemas import validate_record
 from auditor.signatures.clocks import Clocks
 from auditor.signatures.objections import Verification
 from auditor.signatures.trust import Moment
-from auditor.signing.records import signed_files, verify_record, verify_statement
+from auditor.signing.records import signed_files, verify_record
 from auditor.timestamping import look_at_time
 from auditor.unsealing import committed, secret_of, strangers
 from auditor.withholding import figures, look, withheld
@@ -61,7 +62,7 @@ def verify_folder(folder: RecordFolder, verifier: Verifier) -> tuple[Step, ...]:
     """
     raw = folder.read(RECORD)
     found = verify_record(folder.read(BUNDLE), raw, verifier.key, files=SHOWN)
-    signature = _signature(found)
+    signature = _signature(found, folder.read(BUNDLE))
     try:
         record = read_record(raw)
     except AuditorError as error:
@@ -81,8 +82,10 @@ def verify_folder(folder: RecordFolder, verifier: Verifier) -> tuple[Step, ...]:
     )
 
 
-def _signature(found: Verification) -> Step:
+def _signature(found: Verification, bundle: bytes) -> Step:
     mistakes = [f"{BUNDLE} and {RECORD}: {item}" for item in objections(found)]
+    if not mistakes:
+        mistakes = [f"{BUNDLE}: {item}" for item in respelled(bundle)]
     return Step.of("signature", mistakes, f"{BUNDLE} signs {RECORD} with the key given")
 
 
@@ -95,16 +98,14 @@ def _folder(folder: RecordFolder, found: Verification, key: bytes) -> Step:
         for name, known in signed.items()
         if name in SHOWN and digest(folder.read(name)) != known
     ]
-    mistakes += [f"{name} is not signed" for name in sorted(SHOWN - set(signed))]
+    # What an earlier version did not write yet is neither there nor signed.
+    mistakes += [
+        f"{name} is not signed" for name in sorted(SHOWN - set(signed)) if folder.has(name)
+    ]
     if folder.read(SIGNER) != key:
         mistakes.append(f"{SIGNER} is not the key given")
-    return Step.of("files", mistakes, f"{', '.join(sorted(SHOWN))} are the ones that were signed")
-
-
-def objections(verification: Verification) -> list[str]:
-    """Return what stands against a signature, with its codes; nothing when it holds."""
-    found = [f"{item.code}: {item.text}" for item in verification.objections]
-    return [] if verification.verified else found or ["no signature holds"]
+    shown = sorted(SHOWN & set(signed))
+    return Step.of("files", mistakes, f"{', '.join(shown)} are the ones that were signed")
 
 
 def _evidence(folder: RecordFolder, record: AuditRecord) -> Step:
@@ -182,7 +183,8 @@ def _shown(
     folder: RecordFolder, record: AuditRecord, policy: Policy, verifier: Verifier
 ) -> Iterator[Step]:
     try:
-        yield _attestation(folder, record, policy, verifier.key)
+        same = record.tool.get("code") == verifier.code
+        yield from attestations(folder, record, policy, verifier.key, same_code=same)
         yield _renderings(folder, record, policy, verifier)
     except AuditorError:
         raise
@@ -231,20 +233,18 @@ def _judgement(record: AuditRecord, readings_at: ReadingsAt, policy: Policy) -> 
             yield f"rule {place[0]} on {place[1]} comes out otherwise"
 
 
-def _attestation(folder: RecordFolder, record: AuditRecord, policy: Policy, key: bytes) -> Step:
-    expected = verdict_statement(record, policy)
-    found = objections(verify_statement(folder.read(VERDICT), expected, key))
-    mistakes = [f"{VERDICT}: {item}" for item in found]
-    return Step.of("verdict", mistakes, f"{VERDICT} attests {record.verdict.value}")
-
-
 def _renderings(
     folder: RecordFolder, record: AuditRecord, policy: Policy, verifier: Verifier
 ) -> Step:
     files = rendered(record, policy, verifier.checks, folder.evidence)
-    changed = [name for name, raw in files.items() if folder.read(name) != raw]
+    changed = [name for name, raw in files.items() if not _shows(folder, name, raw)]
     if changed and record.tool.get("code") != verifier.code:
-        detail = f"another version of auditor rendered {', '.join(changed)}, and signed them"
+        there = ", ".join(name for name in changed if folder.has(name)) or "none of its files"
+        detail = f"another version of auditor rendered {there} in its own way, and signed that"
         return Step("renderings", StepResult.NOT_CHECKED, detail)
     mistakes = [f"{name} does not show this record" for name in changed]
     return Step.of("renderings", mistakes, "rendering this record again gives the same files")
+
+
+def _shows(folder: RecordFolder, name: str, raw: bytes) -> bool:
+    return folder.has(name) and folder.read(name) == raw

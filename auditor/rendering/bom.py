@@ -1,4 +1,4 @@
-"""A CycloneDX 1.6 ML-BOM: the model, its files, its data, and its figures as a model card.
+"""A CycloneDX 1.6 ML-BOM: the model, its files, its data, its figures, and what they attest.
 
 Source: https://cyclonedx.org/docs/1.6/json/. The serial number is derived from the record, so
 that the same record gives the same bytes.
@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from auditor.domain.canonical import Json
 from auditor.domain.readings import Measurement
 from auditor.domain.records import AuditRecord
-from auditor.rendering.numbers import DASH
+from auditor.rendering.conformance import MODEL, declarations, standards
+from auditor.rendering.numbers import DASH, exact
 from auditor.rendering.phrases import coordinates
 
-MODEL = "model"
 MOST_METRICS = 2_000
 
 
@@ -37,6 +37,8 @@ def render_bom(record: AuditRecord) -> Mapping[str, Json]:
         "dependencies": [
             {"ref": MODEL, "dependsOn": [f"data-{at}" for at in range(len(datasets))]}
         ],
+        "definitions": {"standards": standards(record)},
+        "declarations": declarations(record),
     }
 
 
@@ -121,19 +123,13 @@ def _metric(m: Measurement) -> dict[str, Json]:
     bound = "" if m.bound.value == "estimate" else f" {DASH} {m.bound.value.replace('_', ' ')}"
     written: dict[str, Json] = {
         "type": f"{m.check}/{m.metric}{f' ({where})' if where else ''}{bound}",
-        "value": _text(m.value),
+        "value": exact(m.value),
         "slice": f"target {m.target}" + (f", {coordinates({}, m.slice)}" if m.slice else ""),
     }
     if m.low is not None and m.high is not None:
-        ends = {"lowerBound": _text(m.low), "upperBound": _text(m.high)}
+        ends = {"lowerBound": exact(m.low), "upperBound": exact(m.high)}
         written["confidenceInterval"] = ends
     return written
-
-
-def _text(value: float | bool | str | None) -> str:  # noqa: FBT001 -- a value to write, not a switch
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value if isinstance(value, str) else repr(value)
 
 
 def _properties(named: Mapping[str, str | None]) -> list[Json]:

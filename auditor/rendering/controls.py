@@ -1,6 +1,7 @@
 """Controls of published frameworks, by name: an id alone says little, and ids rot."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -22,6 +23,16 @@ FRAMEWORKS: Mapping[str, str] = MappingProxyType(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class PinnedCatalogue:
+    """A framework as its pinned catalogue names it, and its controls' titles by reference."""
+
+    title: str
+    version: str
+    source: str
+    controls: Mapping[str, str]
+
+
 def control_name(control: Control) -> str:
     """Name a control with its framework, as a reader would look it up."""
     framework = FRAMEWORKS.get(control.framework, control.framework)
@@ -32,7 +43,13 @@ def control_name(control: Control) -> str:
 
 def control_title(control: Control) -> str:
     """Return what the pinned catalogue says that a control is about, or nothing."""
-    return _titles().get((control.framework, control.ref), "")
+    found = catalogue_of(control.framework)
+    return "" if found is None else found.controls.get(control.ref, "")
+
+
+def catalogue_of(framework: str) -> PinnedCatalogue | None:
+    """Return the pinned catalogue of a framework, or ``None`` where there is none."""
+    return _catalogues().get(framework)
 
 
 def control_chip(control: Control) -> str:
@@ -42,10 +59,15 @@ def control_chip(control: Control) -> str:
 
 
 @lru_cache(maxsize=1)
-def _titles() -> Mapping[tuple[str, str], str]:
-    found: dict[tuple[str, str], str] = {}
+def _catalogues() -> Mapping[str, PinnedCatalogue]:
+    found: dict[str, PinnedCatalogue] = {}
     for path in sorted((shipped("policies") / "catalogues").glob("*.yaml")):
         catalogue = yaml.safe_load(path.read_text(encoding="utf-8"))
-        framework = catalogue["metadata"]["framework"]
-        found.update({(framework, ref): str(t) for ref, t in catalogue["controls"].items()})
+        about, controls = catalogue["metadata"], catalogue["controls"]
+        found[about["framework"]] = PinnedCatalogue(
+            title=about["title"],
+            version=about["version"],
+            source=about["source"],
+            controls={ref: str(title) for ref, title in controls.items()},
+        )
     return found

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 
 from auditor.domain.canonical import canonical
 from auditor.rendering.bom import render_bom
+from auditor.rendering.guide import GUIDE, VERIFIER, offline_verifier, render_guide
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.junit import render_junit
+from auditor.rendering.openlineage import render_openlineage
 from auditor.rendering.prov import render_prov
 from auditor.rendering.report import render_html
 from auditor.rendering.sarif import render_sarif
@@ -21,6 +23,9 @@ def render_all(inputs: RenderedInputs) -> Mapping[str, bytes]:
         "junit.xml": render_junit(inputs.record),
         "prov.json": canonical(render_prov(inputs.record)) + b"\n",
         "bom.cdx.json": canonical(render_bom(inputs.record)) + b"\n",
+        "openlineage.json": canonical(render_openlineage(inputs.record)) + b"\n",
+        GUIDE: _text(render_guide(inputs)),
+        VERIFIER: offline_verifier(),
     }
 
 

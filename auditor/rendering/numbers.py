@@ -128,6 +128,13 @@ def scalar(value: Json) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def exact(value: float | bool | str | None) -> str:  # noqa: FBT001 -- a value to write, not a switch
+    """Write a figure for machines: every digit that it has."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else repr(value)
+
+
 def count(value: int) -> str:
     """Write a whole number; a comma earns its place from five digits on."""
     return f"{value:,}" if abs(value) >= COMMA_FROM else str(value)

@@ -5,7 +5,6 @@ verdict is ``FAILED``, because the format has no third answer and a gate must st
 extension fields, named by URIs as the format asks, say which it was.
 """
 
-import hashlib
 from collections.abc import Mapping
 from urllib.parse import quote
 
@@ -13,53 +12,51 @@ from auditor.domain.canonical import Json
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
 from auditor.domain.verdicts import Outcome, Verdict
+from auditor.rendering.attested import (
+    NOTHING,
+    VERDICT,
+    ReadBeside,
+    digest_set,
+    policy_uri,
+    subjects,
+    verifier_id,
+)
 from auditor.signatures.statements import STATEMENT
 
 PREDICATE = "https://slsa.dev/verification_summary/v1"
-VERDICT = "urn:auditor:ext:verdict"
 ARTIFACT = "urn:auditor:ext:artifact-digest"
 WAIVED = "urn:auditor:ext:waived-rules"
 VALID_FOR = "urn:auditor:ext:valid-for-days"
 
 
 def vsa_statement(
-    record: AuditRecord, policy: Policy, *, signed_payload: str | None = None
+    record: AuditRecord, policy: Policy, beside: ReadBeside = NOTHING
 ) -> Mapping[str, Json]:
-    """Return the in-toto statement, unsigned.
+    """Return the in-toto statement, unsigned, about the subjects that ``subjects`` names.
 
-    Subjects are each deployed file, then the model as a whole by its OMS root (SHA-256 over the
-    concatenated digests of its files, OpenSSF Model Signing 1.0), then, where ``signed_payload``
-    gives its digest, the payload of the model's own signature, which binds the files' names. A
-    predictions-only audit speaks of the record alone.
+    Its input attestations are the record, and what was read beside the model: the model's
+    signature, whether it holds or not, and the documents that came with it.
     """
-    request = record.request
-    name = f"{request.name}@{request.version}"
     return {
         "_type": STATEMENT,
-        "subject": _subjects(record, name, signed_payload),
+        "subject": subjects(record, beside),
         "predicateType": PREDICATE,
-        "predicate": _predicate(record, policy),
+        "predicate": _predicate(record, policy, beside),
     }
 
 
-def _predicate(record: AuditRecord, policy: Policy) -> dict[str, Json]:
+def _predicate(record: AuditRecord, policy: Policy, beside: ReadBeside) -> dict[str, Json]:
     request = record.request
     return {
         "verifier": {
-            "id": f"urn:auditor:key:{_signer(record)}",
+            "id": verifier_id(record),
             "version": {"auditor": str(record.tool.get("version", "unknown"))},
         },
         "timeVerified": record.finished,
         "resourceUri": f"pkg:generic/{quote(request.name, safe='')}"
         f"@{quote(request.version, safe='')}",
-        "policy": {
-            "uri": f"urn:auditor:policy:{quote(policy.name, safe='')}"
-            f":{quote(policy.version, safe='')}",
-            "digest": _digest(request.policy.digest),
-        },
-        "inputAttestations": [
-            {"uri": f"urn:auditor:record:{record.id}", "digest": _digest(record.digest)}
-        ],
+        "policy": {"uri": policy_uri(policy), "digest": digest_set(request.policy.digest)},
+        "inputAttestations": _inputs(record, beside),
         "verificationResult": "PASSED" if record.verdict is Verdict.PASS else "FAILED",
         "verifiedLevels": _levels(record),
         "slsaVersion": "1.1",
@@ -67,19 +64,15 @@ def _predicate(record: AuditRecord, policy: Policy) -> dict[str, Json]:
     }
 
 
-def _subjects(record: AuditRecord, name: str, signed_payload: str | None) -> list[Json]:
-    artifact = record.request.artifact
-    if artifact is None:
-        return [{"name": "record.json", "digest": _digest(record.digest)}]
-    files = sorted(artifact.files)
-    root = hashlib.sha256(b"".join(bytes.fromhex(file.sha256) for file in files)).hexdigest()
-    subjects: list[Json] = [
-        {"name": file.name, "digest": {"sha256": file.sha256}} for file in files
-    ]
-    subjects.append({"name": name, "digest": {"sha256": root}})
-    if signed_payload is not None:
-        subjects.append({"name": "model.sig#payload", "digest": _digest(signed_payload)})
-    return subjects
+def _inputs(record: AuditRecord, beside: ReadBeside) -> list[Json]:
+    named = {f"urn:auditor:record:{record.id}": record.digest}
+    if beside.signature is not None:
+        named["urn:auditor:model-signature"] = beside.signature
+    inputs: list[Json] = [{"uri": uri, "digest": digest_set(item)} for uri, item in named.items()]
+    for document in beside.documents:
+        uri = f"urn:auditor:document:{quote(document.name, safe='')}"
+        inputs.append({"uri": uri, "digest": {"sha256": document.sha256}})
+    return inputs
 
 
 def _levels(record: AuditRecord) -> list[Json]:
@@ -97,12 +90,3 @@ def _extensions(record: AuditRecord, policy: Policy) -> dict[str, Json]:
     if policy.valid_for_days is not None:
         said[VALID_FOR] = policy.valid_for_days
     return said
-
-
-def _signer(record: AuditRecord) -> str:
-    named = next((edge.destination for edge in record.lineage if edge.role == "signer"), "unknown")
-    return quote(named.removeprefix("key:"), safe=":")
-
-
-def _digest(text: str) -> dict[str, Json]:
-    return {"sha256": text.removeprefix("sha256:")}

@@ -90,11 +90,9 @@ def _contradictions(
         # Nothing that another document says is held against this statement.
         return (Objection(Code.DIGEST_MISMATCH, f"{RECORD} is not what was signed"),)
     found = []
-    artifact = _artifact_digest(record)
+    artifact = _artifact(record)
     of_artifact = 0 if artifact is None else 1
-    if [item.sha256 for item in rest[:of_artifact]] != (
-        [] if artifact is None else [_hex(artifact)]
-    ):
+    if rest[:of_artifact] != (() if artifact is None else (artifact,)):
         text = "the signed artifact is not the one that the record speaks of"
         found.append(Objection(Code.SUBJECT, text))
     names = [item.name for item in rest[of_artifact:]]
@@ -112,10 +110,10 @@ def _summary(record: bytes) -> dict[str, object]:
     return {"verdict": found.get("verdict"), "policy": policy.get("digest"), "id": found.get("id")}
 
 
-def _artifact_digest(record: bytes) -> str | None:
+def _artifact(record: bytes) -> SubjectDigest | None:
     artifact = _mapping(_mapping(_read(record), "request"), "artifact")
-    found = artifact.get("digest")
-    return found if isinstance(found, str) else None
+    found, name = artifact.get("digest"), artifact.get("name")
+    return SubjectDigest(str(name), _hex(found)) if isinstance(found, str) else None
 
 
 def _read(record: bytes) -> Mapping[str, Json]:

@@ -1,5 +1,6 @@
 """An audit with documents beside the model: kept, judged, verified, and reproduced with them."""
 
+import base64
 import json
 from collections.abc import Callable
 from hashlib import sha256
@@ -68,3 +69,25 @@ def test_a_record_is_reproduced_with_the_documents_that_were_kept(
     ended = auditor("reproduce", example / "out")
     assert ended.code == 0, ended.said
     assert "8 readings equal" in ended.said
+
+
+def test_the_published_verdict_names_what_was_read_beside_the_model(
+    auditor: Command, example: Path, home: Path
+) -> None:
+    declare(example, "model.onnx", "test.csv")
+    signature = example / "model.sig"
+    assert auditor("sign", example / "model.onnx", "--out", signature).code == 0
+    audit = example / "audit.yaml"
+    named = f"artifact: model.onnx, signature: model.sig, key: {home / 'signer.pub'}"
+    audit.write_text(audit.read_text().replace("artifact: model.onnx", named))
+    only = (*ONLY, "--only", "provenance.signature")
+    auditor("audit", audit, *only, "--out", example / "out")
+    bundle = json.loads((example / "out" / "verdict.vsa.json").read_bytes())
+    said = json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]))
+    digests = [item["digest"]["sha256"] for item in said["predicate"]["inputAttestations"]]
+    read = ("out/record.json", "model.sig", "bom.json")
+    assert digests == [sha256((example / name).read_bytes()).hexdigest() for name in read]
+    payload = json.loads(signature.read_bytes())["dsseEnvelope"]["payload"]
+    whole = {item["name"]: item["digest"]["sha256"] for item in said["subject"]}
+    assert whole["model.sig#payload"] == sha256(base64.b64decode(payload)).hexdigest()
+    assert auditor("verify", example / "out", "--key", home / "signer.pub").code == 0

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from auditor.folders import BUNDLE, EVIDENCE, PROOF, RECORD, SIGNER, VERDICT
+from auditor.attesting import NAMES
+from auditor.folders import BUNDLE, EVIDENCE, LEDGER, PROOF, RECORD, SIGNER
 
 RENDERED = (
     "report.html",
@@ -16,6 +17,9 @@ RENDERED = (
     "junit.xml",
     "prov.json",
     "bom.cdx.json",
+    "openlineage.json",
+    "VERIFY.md",
+    "verify.py",
 )
 STRICT = "at_least: 0.6"
 ONLY = ("--only", "quality.accuracy", "--only", "provenance.signature")
@@ -38,7 +42,7 @@ def audited(auditor: Command, example: Path) -> Path:
 
 def test_an_audit_writes_every_file_of_the_contract(audited: Path) -> None:
     written = {path.name for path in audited.iterdir()}
-    assert written == {RECORD, BUNDLE, VERDICT, SIGNER, EVIDENCE, PROOF, *RENDERED}
+    assert written == {RECORD, BUNDLE, *NAMES, SIGNER, EVIDENCE, PROOF, LEDGER, *RENDERED}
 
 
 def test_an_audit_says_where_its_keys_and_its_report_are(
@@ -80,7 +84,7 @@ def test_an_unbroken_record_verifies(auditor: Command, audited: Path) -> None:
     assert "not checked inclusion proof" in ended.said
 
 
-@pytest.mark.parametrize("name", [RECORD, BUNDLE, VERDICT, *RENDERED])
+@pytest.mark.parametrize("name", [RECORD, BUNDLE, *NAMES, *RENDERED])
 def test_one_flipped_byte_of_any_file_is_found_and_named(
     auditor: Command, audited: Path, name: str
 ) -> None:

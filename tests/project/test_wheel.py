@@ -21,6 +21,11 @@ WRITTEN = {
     "verdict.vsa.json",
     "prov.json",
     "bom.cdx.json",
+    "openlineage.json",
+    "verdict.svr.json",
+    "test-result.json",
+    "VERIFY.md",
+    "verify.py",
     "signer.pub",
     "evidence",
 }

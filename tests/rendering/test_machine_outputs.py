@@ -15,6 +15,7 @@ from rendering_records import EVERY_RECORD, FAILING, HOSTILE, PASSING, SILENT, i
 from auditor.domain.policies import Effect
 from auditor.domain.records import AuditRecord
 from auditor.domain.verdicts import Outcome, Verdict
+from auditor.rendering.attested import ReadBeside
 from auditor.rendering.everything import render_all
 from auditor.rendering.junit import render_junit
 from auditor.rendering.summary import escape_markdown, render_markdown
@@ -128,7 +129,7 @@ def test_only_a_pass_is_attested_as_passed(record: AuditRecord) -> None:
 
 def test_the_statement_speaks_of_each_file_the_model_as_a_whole_and_its_signature() -> None:
     payload = "sha256:" + "ab" * 32
-    statement = vsa_statement(FAILING, records.POLICY, signed_payload=payload)
+    statement = vsa_statement(FAILING, records.POLICY, ReadBeside(payload=payload))
     subjects = json.loads(json.dumps(statement))["subject"]
     assert [item["name"] for item in subjects] == [
         "model.onnx",
@@ -144,6 +145,8 @@ def test_lineage_survives_a_foreign_reader(record: AuditRecord) -> None:
     document = ProvDocument.deserialize(content=written, format="json")
     again = ProvDocument.deserialize(content=document.serialize(format="json"), format="json")
     assert again == document
+    edges = [item for item in document.get_records() if item.is_relation()]
+    assert len(edges) == len(set(record.lineage)) + 2
     kinds = [set(json.loads(written).get(kind, ())) for kind in ("entity", "activity", "agent")]
     for first, second in pairwise([*kinds, kinds[0]]):
         assert not first & second

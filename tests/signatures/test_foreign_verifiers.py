@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import attested_records
 import pytest
 from authority_forge import Pki
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -95,6 +96,18 @@ def cases(curves: Mapping[str, ec.EllipticCurve] = CURVES) -> dict[str, tuple[by
     return found
 
 
+def statements(curves: Mapping[str, ec.EllipticCurve] = CURVES) -> dict[str, tuple[bytes, bytes]]:
+    """What is signed about a record, with keys; of each kind a good one and two bad ones."""
+    found = {}
+    for name, curve in curves.items():
+        signer, other = key_of(curve, 4_242), key_of(curve, 4_243)
+        for file, raw in attested_records.bundles(signer).items():
+            found[f"good {file} {name}"] = (raw, signer.public_pem())
+            found[f"altered {file} {name}"] = (altered(raw), signer.public_pem())
+            found[f"by another key {file} {name}"] = (raw, other.public_pem())
+    return found
+
+
 def expect(said: Mapping[str, str]) -> None:
     for name, answer in said.items():
         assert (answer == "accepted") == name.startswith("good"), (name, answer)
@@ -125,7 +138,8 @@ def test_securesystemslib_verifies_our_envelopes(tmp_path: Path) -> None:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     out_of_reach_skips([*pip, "--no-deps", "--target", "lib", "securesystemslib==1.6.0"], tmp_path)
     command: list[object] = [sys.executable, "-c", SECURESYSTEMSLIB]
-    expect(asked(command, cases(), tmp_path, {"PYTHONPATH": str(tmp_path / "lib")}))
+    jobs = {**cases(), **statements()}
+    expect(asked(command, jobs, tmp_path, {"PYTHONPATH": str(tmp_path / "lib")}))
 
 
 def test_the_verifier_of_npm_accepts_key_bundles_and_refuses_chains(tmp_path: Path) -> None:
@@ -136,7 +150,9 @@ def test_the_verifier_of_npm_accepts_key_bundles_and_refuses_chains(tmp_path: Pa
     chain = [item.read for item in pki.chain]
     chained = sign_model(Measured.of(FILES), signer, name="model", chain=chain)
     # It knows SHA-256 alone, and so no signature of a larger curve.
-    jobs = {**cases({"P-256": CURVES["P-256"]}), "chain": (chained, signer.public_pem())}
+    known = {"P-256": CURVES["P-256"]}
+    chain_job = {"chain": (chained, signer.public_pem())}
+    jobs = {**cases(known), **statements(known), **chain_job}
     expect(asked(["node", "-e", JAVASCRIPT], jobs, tmp_path))
 
 
@@ -193,3 +209,12 @@ def test_cosign_accepts_any_statement_that_we_seal(cosign: Judge) -> None:
     jobs = {"good": (seal(statement.emit(), signer), signer.public_pem())}
     assert cosign(jobs, b"abc", kind) == {"good": "accepted"}
     assert cosign(jobs, b"abd", kind) != {"good": "accepted"}
+
+
+def test_cosign_accepts_every_statement_about_a_record(cosign: Judge) -> None:
+    jobs = statements({"P-256": CURVES["P-256"]})
+    for file, kind in attested_records.TYPES.items():
+        of_file = {name: job for name, job in jobs.items() if file in name}
+        assert len(of_file) == 3
+        expect(cosign(of_file, attested_records.ROOT, kind))
+        assert "accepted" not in cosign(of_file, b"another model", kind).values()

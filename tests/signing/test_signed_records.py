@@ -25,7 +25,10 @@ def record_of(**changes: object) -> dict[str, Any]:
     return {
         "id": "01",
         "verdict": "fail",
-        "request": {"artifact": {"digest": ARTIFACT}, "policy": {"digest": "sha256:" + "cd" * 32}},
+        "request": {
+            "artifact": {"digest": ARTIFACT, "name": "credit"},
+            "policy": {"digest": "sha256:" + "cd" * 32},
+        },
         **changes,
     }
 

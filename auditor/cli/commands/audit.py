@@ -20,8 +20,8 @@ from auditor.disclosing.secrets import Secret
 from auditor.domain.budgets import Budget
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
-from auditor.folders import BUNDLE, PROOF, RECORD, refuse_strangers, write_folder
-from auditor.keeping import enter
+from auditor.folders import BUNDLE, RECORD, refuse_strangers, write_folder
+from auditor.keeping import entered
 from auditor.preparing import Overrides, Prepared, concealed, prepare, read_asked
 from auditor.publishing import openers, publication
 from auditor.wiring import beside, read_audit_bytes, readers
@@ -117,5 +117,5 @@ def _write(
     if (folder / RECORD).exists():
         console.print(f"Replacing the earlier record in {folder}", highlight=False, markup=False)
     # Kept and entered first: nothing is published that the store or the ledger could forget.
-    proof = enter(place.store, record, files[BUNDLE])
-    write_folder(folder, {**files, PROOF: proof})
+    kept = entered(place.store, record, files[BUNDLE])
+    write_folder(folder, {**files, **kept})

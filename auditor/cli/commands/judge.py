@@ -10,17 +10,10 @@ from auditor.cli.places import own_workplace
 from auditor.cli.showing import show_made, show_record, show_report
 from auditor.contested import challenges_against, refuse_contested
 from auditor.disclosing.secrets import Secret
+from auditor.domain.canonical import canonical
 from auditor.domain.record_json import read_record
-from auditor.folders import (
-    BUNDLE,
-    KEY,
-    PROOF,
-    RECORD,
-    RecordFolder,
-    refuse_strangers,
-    write_folder,
-)
-from auditor.keeping import enter
+from auditor.folders import BUNDLE, KEY, RECORD, RecordFolder, refuse_strangers, write_folder
+from auditor.keeping import entered
 from auditor.publishing import publication
 from auditor.rejudging import rejudge
 from auditor.unsealing import carried, secret_of
@@ -54,14 +47,15 @@ def command(folder: Path, policy: str, key: Path | None, out: Path | None) -> in
         checker = verifier(key or place.signer.public_pem())
         refuse_contested(record, challenges_against(record, old, place.settings.place))
         fresh = rejudge(old, record, chosen, checker, place.surroundings())
+        place.store.blobs.put(canonical(chosen.document))
         files = publication(fresh, chosen, parts.checks, old.evidence, place.signer)
         secret = secret_of(old, record)
         if secret is not None:
             opened = carried(old, fresh, secret)
             place.settings.secrets.put(fresh.digest, Secret.parse(opened[KEY]))
             files |= opened
-        proof = enter(place.store, fresh, files[BUNDLE])
-        write_folder(target, {**files, PROOF: proof})
+        kept = entered(place.store, fresh, files[BUNDLE])
+        write_folder(target, {**files, **kept})
     show_record(console, fresh, chosen, parts.checks)
     show_report(console, target)
     return exit_for(fresh.verdict, chosen.mode)

@@ -1,4 +1,4 @@
-"""Verify a record's folder, or an artifact's signature, offline."""
+"""Verify a record's folder or bundle, or an artifact's signature, offline."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from auditor.cli.watching import hashing
 from auditor.domain.steps import Step
 from auditor.errors import UsageError
 from auditor.folders import RecordFolder
+from auditor.packing import unpacked
 from auditor.signatures.clocks import Clocks
 from auditor.signatures.trust import Moment
 from auditor.signing.artifacts import bytes_of
@@ -58,7 +59,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     tsa_policy: tuple[str, ...],
     **options: Any,  # noqa: ANN401 -- click's
 ) -> int:
-    """Verify the record in the folder PATH, or the artifact PATH against its --signature.
+    """Verify the record in the folder or bundle PATH, or the artifact PATH against --signature.
 
     Say whom to trust: a --key or a --trust policy (the only ways for a record); or --roots with
     --identity, for certificates; or --trusted-root with --identity and --issuer, for keyless
@@ -160,14 +161,14 @@ def _record(
             "A record is verified by the key of its signer, or by a trust policy, alone",
             cure="Give --key or --trust, and no more.",
         )
+    asides = Asides(ledger_key, witness_keys, clocks)
+    believed = (trust.key, read_trust(trust.trust), asides)
+    if path.is_file() and path.suffix == ".zip":
+        with unpacked(path) as folder:
+            return verify_by(folder, *believed)
     if not path.is_dir():
         raise UsageError(
-            f"{path} is not a record's folder",
+            f"{path} is not a record's folder, nor a bundle.zip of one",
             cure="Name the folder that `auditor audit` wrote, or give --signature for an artifact.",
         )
-    return verify_by(
-        RecordFolder(path),
-        trust.key,
-        read_trust(trust.trust),
-        Asides(ledger_key, witness_keys, clocks),
-    )
+    return verify_by(RecordFolder(path), *believed)

@@ -1,0 +1,107 @@
+"""The statements about a record, each signed in a file of its own, and whether a folder's hold."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from auditor.domain.canonical import Json, parse
+from auditor.domain.policies import Policy
+from auditor.domain.records import AuditRecord
+from auditor.domain.steps import Step, StepResult
+from auditor.folders import RESULTS, SVR, VERDICT, RecordFolder
+from auditor.rendering.attested import PAYLOAD, ReadBeside, read_beside
+from auditor.rendering.svr import svr_statement
+from auditor.rendering.testresults import results_statement
+from auditor.rendering.vsa import vsa_statement
+from auditor.signatures.objections import Code, Refused, Verification
+from auditor.signatures.strict import read_object, write_object
+from auditor.signing.records import verify_statement
+
+Write = Callable[[AuditRecord, Policy, ReadBeside], Mapping[str, Json]]
+WRITERS: Mapping[str, Write] = {
+    VERDICT: vsa_statement,
+    SVR: svr_statement,
+    RESULTS: results_statement,
+}
+"""How the statement in each file is written."""
+NAMES: Mapping[str, str] = {VERDICT: "verdict", SVR: "properties", RESULTS: "test result"}
+"""What the step that verifies each file is called."""
+
+DECIDED = ("verificationResult", "verifiedLevels", "policy", "properties", "result", "failedTests")
+"""Members of the predicates that say what was decided."""
+
+
+def statements(
+    record: AuditRecord, policy: Policy, blob: Callable[[str], bytes]
+) -> Mapping[str, Mapping[str, Json]]:
+    """Return the statement that each file has to carry: pure functions of what is signed."""
+    beside = read_beside(record, blob)
+    return {name: write(record, policy, beside) for name, write in WRITERS.items()}
+
+
+def attestations(
+    folder: RecordFolder, record: AuditRecord, policy: Policy, key: bytes, *, same_code: bool
+) -> Iterator[Step]:
+    """Hold each statement in a folder against what the record has it say.
+
+    Another version of auditor may word one otherwise, or not write it yet: then the step says
+    that it was not checked, unless the signature is bad or it speaks of something else. Raises
+    ``RecordError`` where a file is missing that this version writes.
+    """
+    for name, expected in statements(record, policy, folder.evidence).items():
+        if name != VERDICT and not same_code and not folder.has(name):
+            yield Step(NAMES[name], StepResult.NOT_PRESENT, f"the folder holds no {name}")
+            continue
+        raw = folder.read(name)
+        found = verify_statement(raw, expected, key)
+        if (
+            not same_code
+            and found.codes == (Code.CONTRADICTION,)
+            and _agree(record, found, expected)
+        ):
+            detail = f"another version of auditor worded {name}; it speaks of the same and agrees"
+            yield Step(NAMES[name], StepResult.NOT_CHECKED, detail)
+            continue
+        mistakes = [f"{name}: {item}" for item in (*objections(found), *respelled(raw))]
+        yield Step.of(NAMES[name], mistakes, f"{name} attests {record.verdict.value}")
+
+
+def _agree(record: AuditRecord, found: Verification, expected: Mapping[str, Json]) -> bool:
+    """Whether a signed statement is about this record, of the same kind, and decides the same."""
+    raw = found.payload or b""
+    try:
+        said = parse(raw)
+    except (ValueError, RecursionError):
+        return False
+    mine, theirs = expected["predicate"], said.get("predicate") if isinstance(said, Mapping) else 0
+    if not (
+        isinstance(said, Mapping) and isinstance(mine, Mapping) and isinstance(theirs, Mapping)
+    ):
+        return False
+    same = said.get("predicateType") == expected["predicateType"]
+    same = same and _subjects(said) == _subjects(expected)
+    about = record.digest.removeprefix("sha256:").encode() in raw
+    return same and about and all(theirs.get(member) == mine.get(member) for member in DECIDED)
+
+
+def _subjects(statement: Mapping[str, Json]) -> list[Json]:
+    """Return what a statement speaks of, but for what not every version names."""
+    named = statement.get("subject")
+    listed = named if isinstance(named, list) else []
+    return [
+        item for item in listed if not (isinstance(item, Mapping) and item.get("name") == PAYLOAD)
+    ]
+
+
+def respelled(bundle: bytes) -> list[str]:
+    """Say that a bundle is spelled otherwise than auditor does, though it may say the same."""
+    try:
+        if write_object(read_object(bundle, "it")) == bundle:
+            return []
+    except Refused as refused:
+        return [refused.problem]
+    return ["it is not spelled as auditor writes bundles"]
+
+
+def objections(verification: Verification) -> list[str]:
+    """Return what stands against a signature, with its codes; nothing when it holds."""
+    found = [f"{item.code}: {item.text}" for item in verification.objections]
+    return [] if verification.verified else found or ["no signature holds"]

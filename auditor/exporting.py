@@ -1,0 +1,44 @@
+"""What goes into an evidence bundle, as files by name: from a folder, or from the store."""
+
+from collections.abc import Callable, Mapping
+
+from auditor.domain.policies import Policy
+from auditor.domain.records import AuditRecord
+from auditor.domain.steps import StepResult
+from auditor.errors import RecordError
+from auditor.folders import BUNDLE, EVIDENCE, KNOWN, RecordFolder
+from auditor.store.units import StoredRecord
+from auditor.verifying import Verifier, verify_folder
+
+Publish = Callable[[AuditRecord, Policy], Mapping[str, bytes]]
+
+
+def folder_files(folder: RecordFolder, verifier: Verifier) -> Mapping[str, bytes]:
+    """Return every file of a record's folder.
+
+    Raises ``RecordError`` unless the folder verifies: nobody should hand over what does not.
+    """
+    failed = [step for step in verify_folder(folder, verifier) if step.result is StepResult.FAILED]
+    if failed:
+        raise RecordError(
+            f"{folder.path} does not verify: {failed[0].name}: {failed[0].detail}",
+            cure="Take the folder as auditor wrote it, unchanged.",
+        )
+    names = [name for name in sorted(KNOWN - {EVIDENCE}) if folder.has(name)]
+    names += [f"{EVIDENCE}/{name}" for name in folder.evidence_names()]
+    return {name: folder.read(name) for name in names}
+
+
+def stored_files(stored: StoredRecord, publish: Publish, policy: Policy) -> Mapping[str, bytes]:
+    """Return the files of a record that the store keeps, published again.
+
+    Raises ``RecordError`` where they would not be the ones that were signed: another version of
+    auditor shows a record otherwise, and another key signs otherwise.
+    """
+    files = publish(stored.read(), policy)
+    if files[BUNDLE] != stored.bundle:
+        raise RecordError(
+            f"record {stored.read().id} was published by another version of auditor, or key",
+            cure="Export the folder that was written then.",
+        )
+    return files

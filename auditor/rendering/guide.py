@@ -1,0 +1,60 @@
+"""How whoever holds a record's folder verifies it alone: a page of commands, and one script."""
+
+import hashlib
+from functools import lru_cache
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from auditor.domain.canonical import Json
+from auditor.rendering.inputs import RenderedInputs
+from auditor.rendering.summary import escape_markdown
+from auditor.shipped import shipped
+
+FOLDER = "bundle"
+GUIDE = "VERIFY.md"
+VERIFIER = "verify.py"
+
+
+def render_guide(inputs: RenderedInputs) -> str:
+    """Return ``VERIFY.md``, with the record's own digests.
+
+    Commands hold digests and fixed names alone: no name that somebody chose gets into a shell.
+    """
+    return _page().render(_told(inputs))
+
+
+def offline_verifier() -> bytes:
+    """Return ``verify.py``, which needs nothing of this package."""
+    return (shipped("reports") / FOLDER / VERIFIER).read_bytes()
+
+
+def _told(inputs: RenderedInputs) -> dict[str, Json]:
+    record, script = inputs.record, offline_verifier()
+    request, artifact = record.request, record.request.artifact
+    files = () if artifact is None else sorted(artifact.files)
+    policy = request.policy
+    return {
+        "record": record.digest.removeprefix("sha256:"),
+        "verdict": record.verdict.value,
+        "model": escape_markdown(f"{request.name} {request.version}"),
+        "policy": escape_markdown(f"{policy.name} {policy.version}"),
+        "policy_digest": policy.digest.removeprefix("sha256:"),
+        "finished": record.finished,
+        "signer": escape_markdown(inputs.signer),
+        "files": [(escape_markdown(item.name), item.sha256) for item in files],
+        "signed": ".subject[]" if artifact is None else ".subject[0], .subject[2:][]",
+        "version": escape_markdown(str(record.tool.get("version", "unknown"))),
+        "verifier": hashlib.sha256(script).hexdigest(),
+        "verifier_lines": script.count(b"\n"),
+    }
+
+
+@lru_cache(maxsize=1)
+def _page() -> Template:
+    # Markdown, not HTML: what may be hostile is escaped for it where it is told.
+    pages = Environment(  # noqa: S701
+        loader=FileSystemLoader(shipped("reports") / FOLDER),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    return pages.get_template("VERIFY.md.j2")

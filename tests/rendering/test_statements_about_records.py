@@ -1,0 +1,183 @@
+"""What the statements beside a verdict say: nothing undecided, forced or waived may look passed."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import rendering_records as records
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
+from rendering_records import EVERY_RECORD, FAILING, OPEN, PASSING, POLICY, SILENT
+
+from auditor.domain.artifacts import FileDigest
+from auditor.domain.canonical import digest
+from auditor.domain.evidence import encode
+from auditor.domain.findings import Finding
+from auditor.domain.policies import Effect
+from auditor.domain.records import AuditRecord, Observation
+from auditor.domain.verdicts import Outcome, Verdict
+from auditor.rendering.attested import NOTHING, ReadBeside, read_beside
+from auditor.rendering.svr import svr_statement
+from auditor.rendering.testresults import results_statement
+from auditor.rendering.vsa import vsa_statement
+from auditor.signatures.keys import KeySigner
+from auditor.signatures.oms import Measured
+from auditor.signatures.signers import sign_model
+
+every_record = pytest.mark.parametrize("record", EVERY_RECORD.values(), ids=EVERY_RECORD)
+
+
+def plain(statement: object) -> Any:  # noqa: ANN401 -- JSON
+    return json.loads(json.dumps(statement))
+
+
+def properties(record: AuditRecord) -> list[str]:
+    found: list[str] = plain(svr_statement(record, POLICY))["predicate"]["properties"]
+    return found
+
+
+def results(record: AuditRecord) -> dict[str, Any]:
+    found: dict[str, Any] = plain(results_statement(record, POLICY))["predicate"]
+    return found
+
+
+def with_outcomes(outcomes: Iterable[tuple[Outcome, Effect]]) -> AuditRecord:
+    """A record with one rule for each outcome, on one target."""
+    base = FAILING.findings[0]
+    found: list[Finding] = [
+        replace(base, rule=f"rule-{place}", outcome=outcome, effect=effect)
+        for place, (outcome, effect) in enumerate(outcomes)
+    ]
+    return replace(FAILING, findings=tuple(found))
+
+
+outcomes = st.lists(st.tuples(st.sampled_from(Outcome), st.sampled_from(Effect)), max_size=6)
+
+
+@given(outcomes)
+def test_a_result_is_passed_or_warned_only_where_the_verdict_is_pass(
+    seen: list[tuple[Outcome, Effect]],
+) -> None:
+    record = with_outcomes(seen)
+    said = results(record)
+    passes = record.verdict is Verdict.PASS
+    assert (said["result"] in {"PASSED", "WARNED"}) == passes
+    # Readers look at the list alone, too.
+    assert (said["failedTests"] == []) == passes
+    assert (said["result"] == "PASSED") == (passes and not said["warnedTests"])
+
+
+@given(outcomes)
+def test_every_rule_that_was_asked_is_in_one_list(seen: list[tuple[Outcome, Effect]]) -> None:
+    said = results(with_outcomes(seen))
+    lists = [said["passedTests"], said["warnedTests"], said["failedTests"]]
+    listed = [name for names in lists for name in names if name != "verdict"]
+    asked = [
+        f"rule-{place} on cpu"
+        for place, (outcome, _) in enumerate(seen)
+        if outcome is not Outcome.NOT_APPLICABLE
+    ]
+    assert sorted(listed) == asked
+    kept = {Outcome.PASSED, Outcome.WITHSTOOD}
+    assert len(said["passedTests"]) == sum(outcome in kept for outcome, _ in seen)
+
+
+@given(outcomes)
+def test_the_verdict_is_a_property_on_a_pass_alone(seen: list[tuple[Outcome, Effect]]) -> None:
+    record = with_outcomes(seen)
+    found = properties(record)
+    assert ("AUDITOR_VERDICT_PASS" in found) == (record.verdict is Verdict.PASS)
+    passed = [place for place, (outcome, _) in enumerate(seen) if outcome is Outcome.PASSED]
+    rules = [item for item in found if item.startswith("AUDITOR_RULE_PASSED:")]
+    assert rules == [f"AUDITOR_RULE_PASSED:rule-{place}" for place in passed]
+
+
+def test_a_rule_that_passed_on_one_of_two_targets_is_no_property() -> None:
+    one = replace(FAILING.findings[0], outcome=Outcome.PASSED)
+    other = replace(one, target="cpu-4", outcome=Outcome.UNKNOWN)
+    assert properties(replace(FAILING, findings=(one, other))) == []
+    assert properties(replace(FAILING, findings=(one, replace(other, outcome=Outcome.PASSED))))
+
+
+def test_how_long_a_pass_is_good_for_is_a_property() -> None:
+    policy = replace(POLICY, valid_for_days=90)
+    found = plain(svr_statement(PASSING, policy))["predicate"]["properties"]
+    assert "AUDITOR_VALID_FOR_90_DAYS" in found
+    assert "AUDITOR_ASSURANCE_A0" in found
+    failing = plain(svr_statement(FAILING, policy))["predicate"]["properties"]
+    assert "AUDITOR_VALID_FOR_90_DAYS" not in failing
+
+
+def test_what_withstood_and_what_is_not_decided_are_told_apart() -> None:
+    said = results(PASSING)
+    assert said["result"] == "WARNED"  # a waiver is no clean pass
+    assert said["warnedTests"] == ["fair-selection on cpu"]
+    assert said["urn:auditor:ext:withstood-tests"] == ["robust-linf on cpu"]
+    assert results(OPEN)["urn:auditor:ext:undecided-tests"] == [
+        "fair-selection on cpu",
+        "private on cpu",
+    ]
+    assert results(SILENT)["failedTests"] == ["verdict"]
+
+
+@every_record
+@pytest.mark.parametrize("write", [vsa_statement, svr_statement, results_statement])
+def test_a_statement_names_its_record_its_policy_and_the_same_subjects(
+    record: AuditRecord,
+    write: Any,  # noqa: ANN401 -- any of the three
+) -> None:
+    statement = plain(write(record, POLICY))
+    said = json.dumps(statement["predicate"])
+    assert record.digest.removeprefix("sha256:") in said
+    assert record.request.policy.digest.removeprefix("sha256:") in said
+    assert statement["predicate"]["urn:auditor:ext:verdict"] == record.verdict.value
+    assert statement["subject"] == plain(vsa_statement(record, POLICY))["subject"]
+
+
+def signed_record(*, holds: bool) -> tuple[AuditRecord, dict[str, bytes], bytes]:
+    """A record whose model is signed and came with a document, with its evidence."""
+    signer = KeySigner(ec.derive_private_key(77, ec.SECP256R1()))
+    bundle = sign_model(Measured.of((records.MODEL_FILE,)), signer, name="model.onnx")
+    kept = encode({"bundle": {"text": bundle.decode()}, "key": None, "files": []})
+    looked = {"provenance.signature": {"signature": kept.digest}, "provenance.lineage": {}}
+    seen = tuple(
+        Observation("cpu", check, 1, {}, 1, evidence) for check, evidence in looked.items()
+    )
+    readings = tuple(
+        replace(item, value=holds) if item.check == "provenance.signature" else item
+        for item in FAILING.readings
+    )
+    request = replace(FAILING.request, documents=(FileDigest("bom cdx.json", 9, "cd" * 32),))
+    record = replace(FAILING, observations=seen, readings=readings, request=request)
+    return record, {kept.digest: kept.raw}, bundle
+
+
+def test_the_verdict_names_the_signature_and_the_documents_that_were_read() -> None:
+    record, blobs, bundle = signed_record(holds=True)
+    beside = read_beside(record, blobs.__getitem__)
+    inputs = plain(vsa_statement(record, POLICY, beside))["predicate"]["inputAttestations"]
+    assert inputs[1:] == [
+        {
+            "uri": "urn:auditor:model-signature",
+            "digest": {"sha256": digest(bundle).removeprefix("sha256:")},
+        },
+        {"uri": "urn:auditor:document:bom%20cdx.json", "digest": {"sha256": "cd" * 32}},
+    ]
+
+
+def test_only_a_signature_that_holds_becomes_a_subject() -> None:
+    for holds in (True, False):
+        record, blobs, _ = signed_record(holds=holds)
+        beside = read_beside(record, blobs.__getitem__)
+        named = [item["name"] for item in plain(vsa_statement(record, POLICY, beside))["subject"]]
+        assert ("model.sig#payload" in named) == holds
+        assert beside.signature is not None
+
+
+def test_what_no_check_looked_at_is_no_input() -> None:
+    record, _, _ = signed_record(holds=True)
+    unseen = replace(record, observations=())
+    assert read_beside(unseen, {}.__getitem__) == NOTHING == ReadBeside()
