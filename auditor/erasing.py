@@ -61,14 +61,7 @@ def erase(store: Store, secrets: SecretStore, record: AuditRecord, at: str) -> E
 
 def erased_files(folder: RecordFolder, proof: bytes) -> Mapping[str, bytes]:
     """Return the files of a folder without what opens its evidence, and with the ledger's proof."""
-    files = {
-        place.name: folder.read(place.name)
-        for place in sorted(folder.path.iterdir())
-        if place.is_file() and place.name not in DISCLOSURE
-    }
-    for name in folder.evidence_names():
-        files[f"evidence/{name}"] = folder.read(f"evidence/{name}")
-    return {**files, ERASURE: proof}
+    return {**folder.files(DISCLOSURE), ERASURE: proof}
 
 
 def _shared(secrets: SecretStore, secret: Secret) -> tuple[str, ...]:

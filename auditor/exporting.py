@@ -6,7 +6,7 @@ from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import StepResult
 from auditor.errors import RecordError
-from auditor.folders import BUNDLE, EVIDENCE, KNOWN, RecordFolder
+from auditor.folders import BUNDLE, KEY, RecordFolder
 from auditor.store.units import StoredRecord
 from auditor.verifying import Verifier, verify_folder
 
@@ -16,7 +16,8 @@ Publish = Callable[[AuditRecord, Policy], Mapping[str, bytes]]
 def folder_files(folder: RecordFolder, verifier: Verifier) -> Mapping[str, bytes]:
     """Return every file of a record's folder.
 
-    Raises ``RecordError`` unless the folder verifies: nobody should hand over what does not.
+    Raises ``RecordError`` unless the folder verifies: nobody should hand over what does not, nor
+    the key of evidence that is to be shown in part.
     """
     failed = [step for step in verify_folder(folder, verifier) if step.result is StepResult.FAILED]
     if failed:
@@ -24,9 +25,12 @@ def folder_files(folder: RecordFolder, verifier: Verifier) -> Mapping[str, bytes
             f"{folder.path} does not verify: {failed[0].name}: {failed[0].detail}",
             cure="Take the folder as auditor wrote it, unchanged.",
         )
-    names = [name for name in sorted(KNOWN - {EVIDENCE}) if folder.has(name)]
-    names += [f"{EVIDENCE}/{name}" for name in folder.evidence_names()]
-    return {name: folder.read(name) for name in names}
+    if folder.has(KEY):
+        raise RecordError(
+            f"{folder.path} holds {KEY}, which would give away every row and lets none be erased",
+            cure="Choose what is shown with `auditor disclose`, and export the folder it writes.",
+        )
+    return folder.files()
 
 
 def stored_files(stored: StoredRecord, publish: Publish, policy: Policy) -> Mapping[str, bytes]:

@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ KEY = "disclosure.key"
 ROWS = "rows"
 OPENINGS = "openings"
 ERASURE = "erasure.tlog-proof"
+FOLDERS = frozenset({EVIDENCE, CHALLENGES, ROWS, OPENINGS})
 DISCLOSURE = frozenset({KEY, ROWS, OPENINGS, ERASURE})
 """What opens committed evidence, whole or in part; no record names it, so that it can go."""
 APART = DISCLOSURE | {
@@ -94,6 +95,13 @@ class RecordFolder:
         """Return the names of the files that lie in a folder of the record's."""
         folder = self.path / name
         return tuple(sorted(item.name for item in folder.iterdir())) if folder.is_dir() else ()
+
+    def files(self, apart: Collection[str] = ()) -> dict[str, bytes]:
+        """Return every file of a record by its name, but for those and the folders ``apart``."""
+        names = [name for name in sorted(KNOWN - FOLDERS - {*apart}) if self.has(name)]
+        for place in sorted(FOLDERS - {*apart}):
+            names += [f"{place}/{name}" for name in self.names_in(place)]
+        return {name: self.read(name) for name in names}
 
     def challenges(self) -> Mapping[str, bytes]:
         """Return the signed challenges that lie in the folder, by their names."""

@@ -11,7 +11,7 @@ from auditor.domain.checks import Check
 from auditor.domain.records import AuditRecord
 from auditor.domain.rows import IDS, by_row
 from auditor.errors import RecordError, UsageError
-from auditor.folders import EVIDENCE, KEY, OPENINGS, ROWS, RecordFolder
+from auditor.folders import KEY, OPENINGS, ROWS, RecordFolder
 from auditor.recalling import check_of
 from auditor.unsealing import Unsealed, secret_of, unseal
 
@@ -69,7 +69,7 @@ def redact(
     secret = secret_of(folder, record)
     seen = [(one, unseal(folder, one, secret)) for one in record.observations]
     _refuse_unknown(choice, {name for _, items in seen for name in _named(items)}, record)
-    files = dict(_beside(folder))
+    files = folder.files({ROWS, OPENINGS, KEY})
     told: dict[str, tuple[int, int]] = {}
     for one, items in seen:
         for opening in _openings(check_of(one, checks), items, secret, choice):
@@ -123,14 +123,6 @@ def _named(items: Mapping[str, Unsealed]) -> Iterator[str]:
         if one.shown and (name == IDS or name.endswith(f"_{IDS}")):
             listed = one.item.tolist() if isinstance(one.item, np.ndarray) else one.item
             yield from map(str, listed if isinstance(listed, Sequence) else ())
-
-
-def _beside(folder: RecordFolder) -> Iterator[tuple[str, bytes]]:
-    for place in sorted(folder.path.iterdir()):
-        if place.name not in {EVIDENCE, ROWS, OPENINGS, KEY}:
-            yield place.name, folder.read(place.name)
-    for name in folder.evidence_names():
-        yield f"{EVIDENCE}/{name}", folder.read(f"{EVIDENCE}/{name}")
 
 
 def _refuse_unknown(choice: Choice, known: Collection[str], record: AuditRecord) -> None:

@@ -41,12 +41,17 @@ STATEMENTS = {
     "verdict.svr.json": ("properties", "https://in-toto.io/attestation/svr/v0.2"),
     "test-result.json": ("test result", "https://in-toto.io/attestation/test-result/v0.1"),
 }
-BESIDE = {"timestamp.tsr": "when it was signed", "signer.tlog-proof": "how long its key was in use"}
+LATER = ("timestamp.tsr", "signer.tlog-proof", "challenges")
+OPENERS = ("openings", "rows", "disclosure.key", "erasure.tlog-proof")
+BESIDE = {**dict.fromkeys(LATER, "put there later"), **dict.fromkeys(OPENERS, "committed rows")}
+FOLDERS = ("evidence", "openings", "rows", "challenges")
 UNSIGNED = {RECORD, BUNDLE, SIGNER, PROOF, LEDGER, *STATEMENTS, *BESIDE}
 PREDICATE, STATEMENT = "urn:auditor:record:v1", "https://in-toto.io/Statement/v1"
 IN_TOTO = "application/vnd.in-toto+json"
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}|evidence/[0-9a-f]{64}")
+HEX = "[0-9a-f]{64}"
+PLACES = f"(evidence|openings|rows)/{HEX}|challenges/{HEX}" + r"\.(sigstore\.json|npz)"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}|" + PLACES)
 MOST_BYTES, PIECE = 2**30, 2**20
 CURVES = {"secp256r1": hashes.SHA256(), "secp384r1": hashes.SHA384(), "secp521r1": hashes.SHA512()}
 Object = Dict[str, Any]  # a member of a wrong kind fails the step that looks at it
@@ -82,12 +87,12 @@ def sha256(raw: bytes) -> str:
 def files_of_folder(path: Path) -> Files:
     """Return a folder's files; no link is followed, and nothing but regular files is opened."""
     found: Files = {}
-    for prefix in ("", "evidence/"):
+    for prefix in ("", *(f"{name}/" for name in FOLDERS)):
         for item in sorted((path / prefix).iterdir()) if (path / prefix).is_dir() else ():
             name = prefix + item.name
             if item.is_symlink():
                 refuse("LINK", f"{name!a} is a link")
-            if name == "evidence" and item.is_dir():
+            if name in FOLDERS and item.is_dir():
                 continue
             if not item.is_file() or not NAME.fullmatch(name):
                 refuse("PATH", f"{name!a} is no file of a record")
@@ -277,7 +282,7 @@ def check_evidence(files: Files, record: Object) -> str:
     """Hold every piece of evidence, and the policy, against the digests in the record."""
     named = {digest for seen in record["observations"] for digest in seen["evidence"].values()}
     named = {item.split(":")[1] for item in named | {record["request"]["policy"]["digest"]}}
-    held = {name.split("/")[1] for name in files if "/" in name}
+    held = {name.split("/")[1] for name in files if name.startswith("evidence/")}
     if held - named:
         refuse("EXTRA", f"the record does not name evidence/{min(held - named)}")
     for item in sorted(named):
@@ -378,6 +383,7 @@ def opening_of(files: Files, record: Object, opening: Object) -> bytes:
     for place, role in enumerate(roles):
         many = f".{roles[:place].count(role)}" if roles.count(role) > 1 else ""
         told[f"data.{role}{many}"] = request["datasets"][place]["digest"]
+    told["lineage"] = opening["subjects"].get("lineage")  # of the store's edges, for its own audit
     told = {role: item for role, item in told.items() if item is not None}
 
     def salted(role: str, digest: str) -> str:
@@ -460,7 +466,8 @@ def verify(place: Path, key: Key | None, ledger: LedgerKey | None, artifacts: li
         tried(steps, "artifact", check_artifact, record, path)
     left = {"figures": "computing them again from the evidence takes `auditor verify`"}
     left |= {} if ledger else {"ledger": "no --ledger-key was given"}
-    left |= {name: f"{what}: `auditor verify`" for name, what in BESIDE.items() if name in files}
+    there = {name.split("/")[0] for name in files}
+    left |= {name: f"{what}: `auditor verify`" for name, what in BESIDE.items() if name in there}
     return steps + [Step(name, "not checked", "", text) for name, text in left.items()]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from auditor.cli.exits import Exit
+from auditor.cli.places import own_workplace
 from auditor.errors import UsageError
 from auditor.exporting import folder_files, stored_files
 from auditor.folders import LEDGER, SIGNER, RecordFolder
@@ -14,9 +15,8 @@ from auditor.keeping import ledger_files
 from auditor.packing import pack
 from auditor.publishing import publication
 from auditor.rendering.guide import GUIDE
-from auditor.settings import Settings
 from auditor.signing.keys import PUBLIC
-from auditor.wiring import verifier, workplace
+from auditor.wiring import verifier
 
 
 @click.command("export")
@@ -54,7 +54,7 @@ def _in_folder(path: Path) -> Mapping[str, bytes]:
 
 
 def _in_store(record_id: str) -> Mapping[str, bytes]:
-    with workplace(Settings.from_environment()) as place:
+    with own_workplace() as place:
         with place.store.unit_of_work() as work:
             stored = work.find_record(record_id)
         if stored is None:
