@@ -78,7 +78,7 @@ def test_the_published_verdict_names_what_was_read_beside_the_model(
     signature = example / "model.sig"
     assert auditor("sign", example / "model.onnx", "--out", signature).code == 0
     audit = example / "audit.yaml"
-    named = f"artifact: model.onnx, signature: model.sig, key: {home / 'signer.pub'}"
+    named = f"artifact: model.onnx, signature: model.sig, key: {home / 'model.pub'}"
     audit.write_text(audit.read_text().replace("artifact: model.onnx", named))
     only = (*ONLY, "--only", "provenance.signature")
     auditor("audit", audit, *only, "--out", example / "out")

@@ -68,7 +68,7 @@ def test_an_earlier_version_that_did_not_name_the_models_signature_still_verifie
     auditor: Callable[..., Any], finished: Path, home: Path
 ) -> None:
     audit = finished / "audit.yaml"
-    named = f"artifact: model.onnx, signature: model.sig, key: {home / SIGNER}"
+    named = f"artifact: model.onnx, signature: model.sig, key: {home / 'model.pub'}"
     audit.write_text(audit.read_text().replace("artifact: model.onnx", named))
     only = ("--only", "quality.accuracy", "--only", "provenance.signature", "--out", "signed")
     assert auditor("audit", audit, *only).code == 0
