@@ -18,7 +18,9 @@ from auditor.domain.trust import (
     read_trust_given,
 )
 from auditor.errors import RecordError, StoreError
+from auditor.holding import take_into_use
 from auditor.ledgers.events import Event, EventType
+from auditor.ledgers.key_events import KeyRole
 from auditor.preparing import Prepared
 from auditor.signatures.objections import Code, Refused
 from auditor.store.ledger_reading import LedgerEntry
@@ -70,7 +72,7 @@ def accept(
 
     ``key`` is the owner's, which the first version needs. A later one is signed by the same key, or
     by the one that the last version names as the next owner's. Nothing is kept unless every step
-    holds.
+    holds. Raises ``KeyFileError`` for a key that the ledger knows in another role, or ended.
     """
     known = accepted_of(store, policy.name)
     pinned = known[-1].owners if known else tuple(filter(None, [key]))
@@ -188,6 +190,7 @@ def _enter(store: Store, policy: TrustPolicy, bundle: bytes, owner: bytes, at: s
             raise StoreError(
                 f"{policy} was accepted by somebody else meanwhile", cure="Repeat the command."
             )
+        take_into_use(work, KeyRole.TRUST, owner.decode(), at)
         event = Event(EventType.TRUST_POLICY, digest(document), at, subjects, name)
         work.append(event, document)
 

@@ -41,6 +41,7 @@ KNOWN = APART | {
 }
 EXAMPLES = ".npz"
 HEX = re.compile(r"[0-9a-f]{64}")
+CHALLENGED = re.compile(HEX.pattern + r"\.(sigstore\.json|npz)")
 MOST_BYTES = 2**30
 """No file of a record is larger; what is, was not written by an audit."""
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -113,11 +114,12 @@ class RecordFolder:
     def strangers(self) -> tuple[str, ...]:
         """Return the names of files that no audit writes."""
         found = [item.name for item in self.path.iterdir() if item.name not in KNOWN]
-        for folder in (EVIDENCE, ROWS, OPENINGS):
+        for folder in sorted(FOLDERS):
+            form = CHALLENGED if folder == CHALLENGES else HEX
             if (self.path / folder).is_symlink():
                 found.append(folder)
             found += [
-                f"{folder}/{name}" for name in self.names_in(folder) if not HEX.fullmatch(name)
+                f"{folder}/{name}" for name in self.names_in(folder) if not form.fullmatch(name)
             ]
         return tuple(sorted(found))
 

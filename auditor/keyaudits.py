@@ -5,16 +5,20 @@ from collections.abc import Iterator
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
 from auditor.errors import AuditorError
 from auditor.holding import book_of, identity_of, signer_of
 from auditor.ledgers.key_events import KeyRole
-from auditor.ledgers.key_lives import KeyBook, KeyLife
+from auditor.ledgers.key_lives import KeyBook, KeyLife, KeyStatus
 from auditor.signing.rotations import verify_rotation
 from auditor.store.ledger_reading import key_entries
 from auditor.store.reaudits.signed import SignedRecord, signed_records
+from auditor.store.store import Store
 
-NAME = "keys"
+NAME, SIGNER_KEY = "keys", "signer's key"
+MOST = 2**63
+"""Comes after every leaf."""
 
 
 def audit_keys(engine: Engine) -> Step:
@@ -35,6 +39,25 @@ def audit_keys(engine: Engine) -> Step:
     beside = f", and {old} signed by none of them before it knew any" if old else ""
     detail = f"{len(book.lives)} keys kept to their roles and times, under {len(found)} records"
     return Step.of(NAME, mistakes, detail + beside)
+
+
+def signer_here(store: Store, record: AuditRecord, key: bytes) -> Step:
+    """Hold the key of a record against what the ledger here says of it by now.
+
+    A record that the ledger does not have, or put down after the key's end, was not shown to be
+    older than that end.
+    """
+    with store.ledger() as ledger:
+        life = book_of(ledger.key_entries()).lives.get(key.decode())
+        found = ledger.find(record.id)
+    if life is None:
+        return Step(SIGNER_KEY, StepResult.NOT_CHECKED, "the ledger here knows nothing of this key")
+    index = found[-1].index if found else MOST
+    late = overdue(life, index, record.finished)
+    if not late and life.revoked is not None and index > life.revoked.index:
+        late = f"revoked by leaf {life.revoked.index}, and nothing shows the record before"
+    mistakes = [f"the key {identity_of(life)} was {late}"] if late else []
+    return Step.of(SIGNER_KEY, mistakes, f"the ledger here says that it was {KeyStatus.IN_USE}")
 
 
 def _rotations(book: KeyBook) -> Iterator[str]:

@@ -17,11 +17,20 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO, NoReturn
 
 from auditor.errors import RecordError, UsageError
-from auditor.folders import CHALLENGES, EVIDENCE, MOST_BYTES, OPENINGS, ROWS, RecordFolder
+from auditor.folders import (
+    CHALLENGED,
+    CHALLENGES,
+    EVIDENCE,
+    HEX,
+    MOST_BYTES,
+    OPENINGS,
+    ROWS,
+    RecordFolder,
+)
 
 NAME = re.compile(
-    rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,99}}|({EVIDENCE}|{OPENINGS}|{ROWS})/[0-9a-f]{{64}}"
-    rf"|{CHALLENGES}/[0-9a-f]{{64}}\.(sigstore\.json|npz)"
+    rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,99}}|({EVIDENCE}|{OPENINGS}|{ROWS})/{HEX.pattern}"
+    rf"|{CHALLENGES}/{CHALLENGED.pattern}"
 )
 """What a member may be called: no path that leads anywhere else, nor one that only looks alike."""
 MOST_FILES = 2**16 - 1

@@ -56,8 +56,8 @@ def read_beside(record: AuditRecord, blob: Callable[[str], bytes]) -> ReadBeside
 
 def _bundle(record: AuditRecord, blob: Callable[[str], bytes]) -> bytes | None:
     named = next((item for item in record.observations if item.check == SIGNATURE), None)
-    if named is None:
-        return None
+    if named is None or named.committed:
+        return None  # what is committed may be withheld, and is named nowhere else
     seen = cast("Mapping[str, Json]", decode(blob(named.evidence["signature"])))
     kept = cast("Mapping[str, str] | None", seen["bundle"])
     if kept is None:

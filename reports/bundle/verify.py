@@ -380,6 +380,7 @@ def opening_of(files: Files, record: Object, opening: Object) -> bytes:
     told = {"record": f"sha256:{record['digest']}", "request": request_digest(record)}
     told |= {"policy": request["policy"]["digest"], "artifact": request["artifact"]["digest"]}
     told["derived_from"] = record["derived_from"]
+    told["trust_policy"] = (request.get("trust") or {}).get("digest")
     for place, role in enumerate(roles):
         many = f".{roles[:place].count(role)}" if roles.count(role) > 1 else ""
         told[f"data.{role}{many}"] = request["datasets"][place]["digest"]

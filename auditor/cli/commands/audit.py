@@ -90,11 +90,13 @@ def _run(
             with ConsoleWatch(console, count) as watch:
                 record = perform(ready, around, watch, memory)
             blob = place.store.blobs.get
-            files = publication(record, prepared.policy, parts.checks, blob, place.signer)
             if secret is not None:
+                # Kept before anything else can go wrong: it alone knows what is to be erased.
                 named = {item.commitment.digest: item.plain for item in noted}
                 secret = replace(secret, blobs=named)
                 place.settings.secrets.put(record.digest, secret)
+            files = publication(record, prepared.policy, parts.checks, blob, place.signer)
+            if secret is not None:
                 files |= openers(secret, blob)
             _write(console, place, record, files, folder)
     return record, prepared.policy

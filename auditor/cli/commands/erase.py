@@ -6,15 +6,15 @@ import click
 from rich.console import Console
 
 from auditor.cli.exits import Exit
-from auditor.cli.places import own_workplace
-from auditor.cli.showing import show_made
+from auditor.cli.places import own_ledger
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.erasing import erase, erased_files
 from auditor.errors import StoreError, UsageError
 from auditor.folders import RECORD, RecordFolder, refuse_strangers, write_folder
+from auditor.settings import Settings
+from auditor.store.store import Store
 from auditor.wiring import now
-from auditor.workplaces import Workplace
 
 
 @click.command("erase")
@@ -32,9 +32,9 @@ def command(record: str, *, yes: bool) -> int:
     name = record if held is None else held.id
     if not yes and not click.confirm(f"Erase the evidence of {name} for good?"):
         raise UsageError("nothing was erased", cure="Say yes, or give --yes.")
-    with own_workplace() as place:
-        show_made(console, place.made_keys)
-        done = erase(place.store, place.settings.secrets, _kept(place, name, held), now())
+    with own_ledger() as store:
+        secrets = Settings.from_environment().secrets
+        done = erase(store, secrets, _kept(store, name, held), now())
     if folder is not None:
         write_folder(folder.path, erased_files(folder, done.proof))
     others = len(done.records) - 1
@@ -54,8 +54,8 @@ def _held(folder: RecordFolder) -> AuditRecord:
     return read_record(folder.read(RECORD))
 
 
-def _kept(place: Workplace, name: str, held: AuditRecord | None) -> AuditRecord:
-    with place.store.unit_of_work() as work:
+def _kept(store: Store, name: str, held: AuditRecord | None) -> AuditRecord:
+    with store.unit_of_work() as work:
         stored = work.find_record(name)
     if stored is None or (held is not None and held.digest != stored.digest):
         raise StoreError(

@@ -12,9 +12,12 @@ from auditor.cli.showing import show_steps
 from auditor.contested import challenges_against, uncontested
 from auditor.domain.artifacts import digest_files
 from auditor.domain.record_json import read_record
-from auditor.domain.steps import all_hold
+from auditor.domain.records import AuditRecord
+from auditor.domain.steps import Step, all_hold
 from auditor.folders import RECORD, SIGNER, RecordFolder
 from auditor.gates import Question, ask, parse_age, read_probe
+from auditor.keeping import store_if_kept
+from auditor.keyaudits import signer_here
 from auditor.settings import Settings
 from auditor.signing.artifacts import digest_artifact
 from auditor.wiring import readers
@@ -59,6 +62,13 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
         found = read_record(folder.read(RECORD))
         against = challenges_against(found, folder, Settings.from_environment().place)
         contested = uncontested(found, against, folder.read(SIGNER), strict=strict)
-        steps = (*steps, *signer_by(folder, believed), *ask(found, question), contested)
+        steps = (*steps, *signer_by(folder, believed), *_signer(found, folder))
+        steps = (*steps, *ask(found, question), contested)
     show_steps(Console(), steps)
     return Exit.DONE if all_hold(steps) else Exit.FAILED
+
+
+def _signer(record: AuditRecord, folder: RecordFolder) -> tuple[Step, ...]:
+    """Ask the ledger here, if there is one, what became of the key that the record verified by."""
+    with store_if_kept(Settings.from_environment().place) as store:
+        return () if store is None else (signer_here(store, record, folder.read(SIGNER)),)

@@ -7,14 +7,21 @@ import click
 from rich.console import Console
 
 from auditor.accepting import accept
+from auditor.cli.asking import passwords
 from auditor.cli.believing import standing_here
 from auditor.cli.exits import Exit
-from auditor.cli.places import own_workplace
-from auditor.cli.showing import show_made, show_rows, show_steps
+from auditor.cli.key_choices import known_keys
+from auditor.cli.places import own_ledger
+from auditor.cli.showing import show_rows, show_steps
 from auditor.domain.canonical import canonical
 from auditor.domain.steps import all_hold
 from auditor.errors import UsageError
-from auditor.signing.keys import load_public_key, load_signer
+from auditor.holding import refuse_ended, refuse_second_role
+from auditor.ledgers.key_events import KeyRole
+from auditor.settings import Settings
+from auditor.signatures.keys import read_public_key
+from auditor.signing.keys import STEMS, load_public_key
+from auditor.signing.opening import open_signer
 from auditor.signing.verification import read_signature
 from auditor.trustfiles import load_trust_policy
 from auditor.trusting.policies import TrustPolicy
@@ -33,12 +40,22 @@ def command() -> None:
 
 @command.command("sign")
 @click.argument("policy", type=_FILE)
-@click.option("--key", type=_FILE, required=True, help="The owner's private key.")
+@click.option("--key", help="The owner's private key, or a URI such as pkcs11:; default: yours.")
 @click.option("--out", type=_FILE, help="The signature file; default: POLICY with .sig.")
-def sign(policy: Path, key: Path, out: Path | None) -> int:
-    """Sign POLICY with its owner's key, which signs nothing else."""
+def sign(policy: Path, key: str | None, out: Path | None) -> int:
+    """Sign POLICY with its owner's key, which signs nothing else.
+
+    Your own lies in AUDITOR_HOME as trust.key (`auditor keys new --role trust`).
+    """
     read = load_trust_policy(policy).policy
-    signer, target = load_signer(key), out or policy.with_suffix(SIGNATURE)
+    settings = Settings.from_environment()
+    named = key or str(settings.home / f"{STEMS[KeyRole.TRUST]}.key")
+    signer, target = open_signer(named, passwords(settings)), out or policy.with_suffix(SIGNATURE)
+    public = signer.public_pem()
+    refuse_second_role(settings.home, KeyRole.TRUST, public)
+    life = known_keys(settings).lives.get(public.decode())
+    if life is not None:
+        refuse_ended(life, KeyRole.TRUST, now())
     bundle = sign_trust_policy(read, signer)
     try:
         target.write_bytes(bundle)
@@ -46,7 +63,7 @@ def sign(policy: Path, key: Path, out: Path | None) -> int:
         raise UsageError(
             f"{target} cannot be written: {error.strerror}", cure="Name another file with --out."
         ) from None
-    click.echo(f"Signed {read} ({read.digest}) as {signer.identity} into {target}")
+    click.echo(f"Signed {read} ({read.digest}) as {read_public_key(public).identity} into {target}")
     return Exit.DONE
 
 
@@ -64,9 +81,8 @@ def accept_policy(policy: Path, key: Path | None, signature: Path | None) -> int
     read = load_trust_policy(policy).policy
     bundle = read_signature(signature or policy.with_suffix(SIGNATURE))
     owner = None if key is None else load_public_key(key).pem
-    with own_workplace() as place:
-        show_made(Console(), place.made_keys)
-        steps = accept(place.store, read, bundle, owner, now())
+    with own_ledger() as store:
+        steps = accept(store, read, bundle, owner, now())
     show_steps(Console(), steps)
     return Exit.DONE if all_hold(steps) else Exit.FAILED
 
