@@ -39,6 +39,11 @@ class Stampable:
             there = folder.has(TIMESTAMP)
             answers = folder.read(TIMESTAMP) if there else b""
             return cls(folder.read(BUNDLE), path / TIMESTAMP, answers)
+        if path.suffix == SUFFIX:
+            raise UsageError(
+                f"{path} holds timestamps, and does not say of what",
+                cure="Name what they are over: the record's folder, or the file beside it.",
+            )
         place = path.with_name(path.name + SUFFIX)
         return cls(read_stampable(path), place, read_stampable(place) if place.exists() else b"")
 

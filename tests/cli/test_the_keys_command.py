@@ -186,3 +186,40 @@ def test_the_ledgers_own_key_is_for_good(auditor: Command, inside: Path) -> None
         ended = auditor("keys", *words)
         assert ended.code == 2
         assert "Begin another ledger" in ended.said
+
+
+def test_a_gate_asks_the_ledger_here_what_became_of_the_records_key(
+    auditor: Command, audited: Path
+) -> None:
+    asked = ("gate", "--artifact", "model.onnx", "--policy", "policy.yaml", "--record", audited,
+             "--key", audited / "signer.pub")  # fmt: skip
+    opened = auditor(*asked)
+    assert (opened.code, "signer's key the ledger here" in opened.said) == (0, True), opened.said
+    revoked = ("--since", "2020-01-01T00:00:00Z", "--reason", "stolen")
+    assert auditor("keys", "revoke", audited / "signer.pub", *revoked).code == 0
+    shut = auditor(*asked)
+    assert (shut.code, "revoked since 2020-01-01" in shut.said) == (1, True), shut.said
+
+
+def test_a_gate_takes_no_record_that_came_after_the_end_of_its_key_or_from_elsewhere(
+    auditor: Command, audited: Path, home: Path
+) -> None:
+    asked = ("gate", "--artifact", "model.onnx", "--policy", "policy.yaml", "--record", audited,
+             "--key", audited / "signer.pub")  # fmt: skip
+    # A ledger that knows the key and its end, and not the record.
+    for path in home.glob("*.db*"):
+        path.unlink()
+    assert auditor("keys", "enrol", audited / "signer.pub", "--role", "report").code == 0
+    sleep(1.1)  # so that the record says that it is older
+    since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    lost = ("--since", since, "--reason", "lost")
+    assert auditor("keys", "revoke", audited / "signer.pub", *lost).code == 0
+    shut = auditor(*asked)
+    assert (shut.code, "nothing shows the record before" in shut.said) == (1, True), shut.said
+
+
+def test_what_no_challenge_is_called_is_a_stranger(auditor: Command, audited: Path) -> None:
+    (audited / "challenges").mkdir()
+    (audited / "challenges" / "evil.exe").write_bytes(b"MZ")
+    ended = auditor("verify", audited, "--key", audited / "signer.pub")
+    assert (ended.code, "challenges/evil.exe" in ended.said) == (1, True), ended.said

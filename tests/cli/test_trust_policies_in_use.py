@@ -3,6 +3,8 @@
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -378,3 +380,59 @@ def test_show_gives_the_document_whose_digest_counts(auditor: Command, place: Pa
     shown = auditor("trust", "show", "trust.yaml", "--format", "json")
     found = json.loads(shown.out)
     assert found["keys"]["release"]["pem"].encode() == RELEASE.public_pem()
+
+
+def test_the_verifier_without_auditor_follows_the_ledger_under_a_trust_policy(
+    auditor: Command, place: Path, home: Path
+) -> None:
+    accept(auditor, "--key", "owner.pub")
+    auditor("audit", "audit.yaml", "--only", "quality.accuracy", *ONLY)
+    keys = ("--key", home / "signer.pub", "--ledger-key", home / "ledger.pub")
+    script = [sys.executable, "-I", place / "out" / "verify.py", place / "out", *keys]
+    ended = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert (ended.returncode, "in the ledger" in ended.stdout) == (0, True), ended.stdout
+
+
+def test_an_audit_that_can_withhold_rows_names_no_signature_in_what_it_publishes(
+    auditor: Command, place: Path
+) -> None:
+    accept(auditor, "--key", "owner.pub")
+    with (place / "audit.yaml").open("a") as file:
+        file.write("disclosure: rows\n")
+    ended = auditor("audit", "audit.yaml", "--only", "quality.accuracy", *ONLY)
+    assert ended.code == 0, ended.said
+    assert auditor("verify", "out", "--key", "out/signer.pub").code == 0
+    held = hashlib.sha256((place / "model.sig").read_bytes()).hexdigest()
+    assert held not in (place / "out" / "verdict.vsa.json").read_text()
+
+
+def test_the_owners_key_has_one_role_and_an_end(auditor: Command, place: Path, home: Path) -> None:
+    # The key that signs records here, and one that the ledger knows as a model's.
+    ended = auditor("trust", "sign", "trust.yaml", "--key", home / "signer.key")
+    assert (ended.code, "is the report key" in ended.said) == (2, True), ended.said
+    assert auditor("keys", "enrol", "owner.pub", "--role", "model").code == 0
+    ended = auditor("trust", "sign", "trust.yaml", "--key", "owner.key")
+    assert (ended.code, "may not be the trust key too" in ended.said) == (2, True), ended.said
+
+
+def test_a_trust_key_that_was_revoked_signs_no_policy_and_one_it_signed_is_not_accepted(
+    auditor: Command, place: Path
+) -> None:
+    assert auditor("trust", "sign", "trust.yaml", "--key", "owner.key").code == 0
+    assert auditor("keys", "enrol", "owner.pub", "--role", "trust").code == 0
+    lost = ("--since", "2020-01-01T00:00:00Z", "--reason", "lost")
+    assert auditor("keys", "revoke", "owner.pub", *lost).code == 0
+    ended = auditor("trust", "accept", "trust.yaml", "--key", "owner.pub")
+    assert (ended.code, "may sign no more" in ended.said) == (2, True), ended.said
+    ended = auditor("trust", "sign", "trust.yaml", "--key", "owner.key")
+    assert (ended.code, "may sign no more" in ended.said) == (2, True), ended.said
+
+
+def test_a_locked_key_of_ones_own_signs_a_trust_policy(
+    auditor: Command, place: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "password").write_text("secret\n")
+    monkeypatch.setenv("AUDITOR_PASSWORD_FILE", str(place / "password"))
+    assert auditor("keys", "new", "--encrypt", "--role", "trust").code == 0
+    assert auditor("trust", "sign", "trust.yaml").code == 0
+    assert auditor("trust", "accept", "trust.yaml", "--key", home / "trust.pub").code == 0

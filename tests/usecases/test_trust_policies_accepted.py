@@ -48,7 +48,7 @@ def test_an_accepted_policy_stands_and_is_an_event_of_the_ledger(kept: Store) ->
     with kept.ledger() as ledger:
         entries = [ledger.entry(index) for index in range(ledger.head().size)]
     types = [item.leaf.type.value for item in entries]
-    assert types == ["trust-policy"]
+    assert types == ["key-event", "trust-policy"]
     assert entries[-1].event.subjects["trust_policy"] == version(1).digest
     assert kept.signer is not None
     assert all_hold(reaudit(kept.engine, Known(kept.signer.key)))
