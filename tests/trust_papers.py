@@ -4,11 +4,15 @@ import base64
 import json
 from collections.abc import Callable
 from copy import deepcopy
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.trust import Standing
@@ -119,6 +123,15 @@ def provenance(
 def payload_digest(bundle: bytes) -> str:
     envelope = json.loads(bundle)["dsseEnvelope"]
     return sha256(base64.b64decode(envelope["payload"])).hexdigest()
+
+
+def authority() -> bytes:
+    """A certificate that signs itself."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Acme")])
+    builder = x509.CertificateBuilder(
+        name, name, OWNER.key.public_key(), 1, TODAY, TODAY + timedelta(days=365)
+    )
+    return builder.sign(OWNER.key, SHA256()).public_bytes(Encoding.PEM)
 
 
 def judged(
