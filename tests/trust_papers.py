@@ -6,12 +6,13 @@ from collections.abc import Callable
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
 from auditor.domain.artifacts import FileDigest
@@ -40,6 +41,14 @@ def signer(number: int) -> KeySigner:
 
 
 RELEASE, BUILD, CI, OWNER, STRANGER = map(signer, (7001, 7002, 7003, 7004, 7005))
+
+
+def save(key: KeySigner, path: Path) -> None:
+    """Write a pair of keys: the private one at the path, the public one beside it."""
+    path.parent.mkdir(exist_ok=True)
+    private = key.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(private)
+    path.with_suffix(".pub").write_bytes(key.public_pem())
 
 
 def named(key: KeySigner) -> str:
