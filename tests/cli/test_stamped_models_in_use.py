@@ -99,6 +99,7 @@ def test_a_stamped_model_is_audited_verified_gated_and_reproduced_by_the_kept_ti
     auditor: Command, place: Path
 ) -> None:
     write(clocked(policies=[POLICY]), REQUIRED)
+    assert f"clocks: tsa under {POLICY}" in auditor("trust", "show", "trust.yaml").said
     naming(signature="model.sig", trust="trust.yaml")
     audited = auditor("audit", "audit.yaml", *ONLY)
     assert audited.code == 0, audited.said

@@ -88,6 +88,8 @@ def test_a_policy_follows_its_published_schema(tmp_path: Path) -> None:
     whole = yaml.safe_load(written(tmp_path).read_text())
     assert mistakes("trust-policy", whole) == []
     assert mistakes("trust-policy", json.loads(json.dumps({**whole, "ruels": []})))
+    for clocks in ({"roots": []}, {"policies": ["1.2.3"]}, {"roots": ["a"], "policies": ["1.02"]}):
+        assert mistakes("trust-policy", {**whole, "clocks": clocks})
     whole["rules"][0]["require"][0]["any_of"] = [{"root": "acme"}]
     assert mistakes("trust-policy", whole)
 
