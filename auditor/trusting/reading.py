@@ -56,10 +56,7 @@ def read_trust_policy(document: JsonObject, where: Where) -> TrustPolicy:
             read_rule(Fields({}, ("rules", at), where), item, keys, roots)
             for at, item in enumerate(top.items("rules", "List rules."))
         ),
-        auditors=tuple(
-            _auditor(item, at, keys, where)
-            for at, item in enumerate(top.items("auditors", "List auditors."))
-        ),
+        auditors=_auditors(top, keys, where),
         bind_versions=top.flag("bind_versions"),
         next_owner=_next_owner(head),
         document=document,
@@ -185,6 +182,11 @@ def _revocation(lists: Fields, item: Json, kind: str, at: int) -> tuple[str, dat
     if found.has("reason"):
         found.text("reason", "Write one line, or remove it.")
     return found.digest(found.value.get("sha256"), "sha256"), found.time("since")
+
+
+def _auditors(top: Fields, keys: Mapping[str, TrustedKey], where: Where) -> tuple[Auditor, ...]:
+    listed = enumerate(top.items("auditors", "List auditors."))
+    return tuple(_auditor(item, at, keys, where) for at, item in listed)
 
 
 def _auditor(value: Json, at: int, keys: Mapping[str, TrustedKey], where: Where) -> Auditor:
