@@ -10,12 +10,11 @@ from auditor.posting import NoAnswerError, is_address, post
 from auditor.signatures.clocks import Clocks, covered_by_next, proven_moment, refuse_other
 from auditor.signatures.objections import Refused
 from auditor.signatures.strict import MOST_BYTES
-from auditor.signatures.timestamps import Query, as_answer
+from auditor.signatures.timestamps import SUFFIX, Query, as_answer
 from auditor.signatures.trust import Moment
 from auditor.signing.keys import write_key
 
 NAME = "timestamp"
-SUFFIX = ".tsr"
 OK = 200
 MOST_ANSWER = 2**18
 QUERY_TYPE = "application/timestamp-query"
@@ -139,7 +138,7 @@ def look_at_signature(
 
 def words_of(moment: Moment) -> str:
     """Say what a proven time means."""
-    return f"was there at {moment.at.strftime('%Y-%m-%dT%H:%M:%SZ')} at the latest"
+    return f"was there at {moment} at the latest"
 
 
 def read_stampable(path: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""Take what vouches for a model: its signature, and the key or the trust policy to verify it by."""
+"""Take what vouches for a model: its signature, its timestamps, and whom to verify it by."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +9,8 @@ from auditor.domain.auditfiles import AuditFile
 from auditor.domain.requests import InputFile
 from auditor.domain.trust import TrustGiven
 from auditor.errors import AuditFileError
+from auditor.signatures.der import MOST_BYTES
+from auditor.signatures.timestamps import SUFFIX
 from auditor.signing.artifacts import measure_as_claimed, measure_as_signed
 from auditor.trustfiles import load_trust_policy
 
@@ -35,9 +37,32 @@ def stage_signature(
         if written is not None:
             found[name] = _there(file, name, written, locate).read_bytes()
             inputs.append(InputFile(written, FileDigest.of(Path(written).name, found[name])))
+    timestamps, stamped = _timestamps(file, locate)
     trust, beside = _trust(file, locate)
-    material = SignatureMaterial(found.get("signature"), found.get("key"), trust=trust)
-    return _measured(material, folder, artifact), (*inputs, *beside)
+    material = SignatureMaterial(
+        found.get("signature"), found.get("key"), trust=trust, timestamps=timestamps
+    )
+    return _measured(material, folder, artifact), (*inputs, *stamped, *beside)
+
+
+def _timestamps(file: AuditFile, locate: Locate) -> tuple[bytes | None, Inputs]:
+    """Read the timestamps beside the signature, if any: an input under the signature's own path."""
+    written = file.model.signature
+    if written is None:
+        return None, ()
+    signature = locate(written)
+    path = signature.with_name(signature.name + SUFFIX)
+    if not path.is_file():
+        return None, ()
+    with path.open("rb") as opened:
+        raw = opened.read(MOST_BYTES + 1)
+    if len(raw) > MOST_BYTES:
+        raise AuditFileError(
+            f"{file.source}: model.signature: {written}{SUFFIX} has more than {MOST_BYTES} bytes, "
+            "and is no file of timestamps",
+            cure="Make it with `auditor timestamp add`, or remove it.",
+        )
+    return raw, (InputFile(written, FileDigest.of(Path(written).name + SUFFIX, raw)),)
 
 
 def _trust(file: AuditFile, locate: Locate) -> tuple[TrustGiven | None, Inputs]:

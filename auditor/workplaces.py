@@ -75,10 +75,11 @@ class Workplace:
         self.store.blobs.put(prepared.file.raw)
         self.store.blobs.put(canonical(prepared.policy.document))
         copies, papers = prepared.materials.copies, prepared.request.documents
+        model = prepared.file.model
         for item in prepared.request.inputs:
             path = copies.get(item.file.sha256) or locate(item.path)
-            beside = item.path == prepared.file.model.artifact and item.file in papers
-            if beside or item.path == prepared.file.model.trust:
+            beside = item.path == model.artifact and item.file in papers
+            if beside or item.path in {model.trust, model.signature}:
                 path = locate(item.path).parent / item.file.name
             if path.is_dir():
                 path /= item.file.name.removeprefix(f"{item.path.rstrip('/')}/")

@@ -4,11 +4,16 @@ import base64
 import json
 from collections.abc import Callable
 from copy import deepcopy
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.trust import Standing
@@ -36,6 +41,14 @@ def signer(number: int) -> KeySigner:
 
 
 RELEASE, BUILD, CI, OWNER, STRANGER = map(signer, (7001, 7002, 7003, 7004, 7005))
+
+
+def save(key: KeySigner, path: Path) -> None:
+    """Write a pair of keys: the private one at the path, the public one beside it."""
+    path.parent.mkdir(exist_ok=True)
+    private = key.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(private)
+    path.with_suffix(".pub").write_bytes(key.public_pem())
 
 
 def named(key: KeySigner) -> str:
@@ -119,6 +132,15 @@ def provenance(
 def payload_digest(bundle: bytes) -> str:
     envelope = json.loads(bundle)["dsseEnvelope"]
     return sha256(base64.b64decode(envelope["payload"])).hexdigest()
+
+
+def authority() -> bytes:
+    """A certificate that signs itself."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Acme")])
+    builder = x509.CertificateBuilder(
+        name, name, OWNER.key.public_key(), 1, TODAY, TODAY + timedelta(days=365)
+    )
+    return builder.sign(OWNER.key, SHA256()).public_bytes(Encoding.PEM)
 
 
 def judged(

@@ -10,7 +10,7 @@ from auditor.domain.record_json import read_record
 from auditor.domain.steps import Step
 from auditor.domain.trust import Standing
 from auditor.errors import UsageError
-from auditor.folders import BUNDLE, RECORD, RecordFolder
+from auditor.folders import BUNDLE, RECORD, TIMESTAMP, RecordFolder
 from auditor.settings import Settings
 from auditor.signatures.clocks import Clocks
 from auditor.signatures.keyless import verify_keyless
@@ -54,7 +54,7 @@ def verify_by(
         raise UsageError(
             "It must be clear whose records to believe", cure="Give --key or --trust, one of them."
         )
-    clocks = None if asides.clocks is None else replace(asides.clocks, revoked=policy.revoked)
+    clocks = _clocks(folder, policy, asides)
     stamped = look_at_time(folder, clocks, right_now())[1]
     when = When(right_now().at, stamped)
     found = auditor_of(policy, folder.read(BUNDLE), when, standing=standing_here(policy))
@@ -63,6 +63,13 @@ def verify_by(
         return (step,)
     checker = replace(asides, clocks=clocks).verifier(found.auditor.key.pem)
     return (step, *verify_folder(folder, replace(checker, highest=found.auditor.highest)))
+
+
+def _clocks(folder: RecordFolder, policy: TrustPolicy, asides: Asides) -> Clocks | None:
+    """Return whose timestamps to believe: those named, who want one, else those of the policy."""
+    if asides.clocks is not None:
+        return replace(asides.clocks, revoked=policy.revoked)
+    return policy.clocks if folder.has(TIMESTAMP) else None
 
 
 def read_trust(path: Path | None) -> TrustPolicy | None:

@@ -71,7 +71,7 @@ class SignatureMaterial:
     whose signature to trust. ``trust`` is the policy that says so instead of a ``key``.
     ``measured`` holds the artifact's digests as the signer took them, where those are not whole
     files by SHA-256. ``bindings`` are what was registered before that contradicts the artifact's
-    name and version.
+    name and version. ``timestamps`` are those over the bundle that lay beside it (RFC 3161).
     """
 
     bundle: bytes | None = None
@@ -79,6 +79,7 @@ class SignatureMaterial:
     measured: MeasuredAsSigned | None = None
     trust: TrustGiven | None = None
     bindings: tuple[Binding, ...] = ()
+    timestamps: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ HASHES: Mapping[str, str] = {
 OF_HASH = {name: oid for oid, name in HASHES.items()}
 GRANTED = frozenset({0, 1})
 MOST_TOKENS = 64
+SUFFIX = ".tsr"
+"""What is added to a file's name for the file of its timestamps."""
 _TRUE = b"\xff"
 
 

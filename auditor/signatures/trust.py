@@ -33,6 +33,10 @@ class Moment:
             raise ValueError(f"{text!r} does not end in Z")
         return cls(datetime.fromisoformat(text).astimezone(UTC), proven)
 
+    def __str__(self) -> str:
+        """Write it as RFC 3339 in UTC, to the second."""
+        return self.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:

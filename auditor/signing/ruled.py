@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from auditor.domain.artifacts import FileDigest
-from auditor.domain.steps import Step
+from auditor.domain.steps import Step, StepResult
 from auditor.signatures.keyless import verify_keyless
 from auditor.signatures.manifests import WHOLE
 from auditor.signatures.objections import Grade, Objection
@@ -15,8 +15,9 @@ from auditor.signing.trees import Tree, refuse_moved
 from auditor.signing.verification import compare_files, read_signature, steps_of
 from auditor.trusting.asking import Asked, Presented
 from auditor.trusting.judging import conclude, object_to_policy, open_by_rule
+from auditor.trusting.stamping import stamp
 
-TRUST, DEMANDS = "trust", "demands"
+TRUST, TIMESTAMP, DEMANDS = "trust", "timestamp", "demands"
 
 
 def verify_by_policy(
@@ -39,16 +40,30 @@ def verify_by_policy(
     if rule is None or any(item.grade is Grade.ERROR for item in against):
         return (trust,)
     bundle = read_signature(apart[0])
+    presented = replace(presented, bundle=bundle)
+    asked, doubts = stamp(asked, presented)
     opened = open_by_rule(asked, rule, bundle)
     compared, tree = compare_files(artifact, apart, opened, advance)
-    steps = (trust, *steps_of(compared, tree))
+    steps = (trust, *_timestamp(asked, presented, doubts), *steps_of(compared, tree))
     if not compared.verified:
         return steps
     files = _digests(tree) if rule.beside else ()
-    found = conclude(asked, rule, compared, replace(presented, bundle=bundle), files)
+    found = conclude(asked, rule, compared, presented, files)
     beyond = found.objections[len(compared.objections) :]
     asks = ", ".join(rule.asks) or "nothing more"
     return (*steps, _step(DEMANDS, beyond, f"the rule asks for {asks}"))
+
+
+def _timestamp(asked: Asked, presented: Presented, doubts: Sequence[Objection]) -> tuple[Step, ...]:
+    """Say what the timestamps prove; where nobody asked, those that prove nothing fail nothing."""
+    if presented.timestamps is None:
+        return ()
+    if doubts and all(item.grade is not Grade.ERROR for item in doubts):
+        said = "; ".join(f"{it.code}: {it.text}" for it in doubts)
+        return (Step(TIMESTAMP, StepResult.NOT_CHECKED, f"the rule asks for no time, and {said}"),)
+    stamped = None if asked.when is None else asked.when.stamped
+    words = "" if stamped is None else f"the signature was there at {stamped} at the latest"
+    return (_step(TIMESTAMP, doubts, words),)
 
 
 def _digests(tree: Tree) -> tuple[FileDigest, ...]:

@@ -24,6 +24,11 @@ class When:
         """When keys and certificates must have been valid."""
         return self.stamped or Moment(self.looked)
 
+    @property
+    def unstamped(self) -> "When":
+        """The time of looking alone."""
+        return When(self.looked)
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -52,10 +57,12 @@ class Asked:
 class Presented:
     """What stands beside a model: its signature, and the bytes of documents that may attest it.
 
-    ``bindings`` contradict its name and version; ``standing`` is that of the trust policy.
+    ``bindings`` contradict its name and version; ``standing`` is that of the trust policy;
+    ``timestamps`` are the bytes of the file of timestamps over the signature.
     """
 
     bundle: bytes | None
     papers: Sequence[bytes] = ()
     bindings: Sequence[Binding] = ()
     standing: Standing = Standing.UNKNOWN
+    timestamps: bytes | None = None

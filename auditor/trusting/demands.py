@@ -6,6 +6,7 @@ from dataclasses import replace
 from auditor.domain.trust import Binding
 from auditor.signatures.bundles import parse_bundle
 from auditor.signatures.certificates import read_certificate
+from auditor.signatures.clocks import SKEW
 from auditor.signatures.material import KeylessMaterial
 from auditor.signatures.objections import Code, Grade, Objection, Refused, quoted
 from auditor.signatures.profiles import Profile
@@ -71,10 +72,10 @@ def _object_to_version(rule: ModelRule, claimed: Claimed) -> Iterator[Objection]
 
 
 def _object_to_age(asked: Asked, rule: ModelRule, presented: Presented) -> Iterator[Objection]:
-    if not rule.timestamp and rule.max_age is None:
+    if not rule.timed:
         return
     proven = _proven(asked, presented.bundle)
-    if asked.when is None or proven is None or proven.at > asked.when.looked:
+    if asked.when is None or proven is None or proven.at > asked.when.looked + SKEW:
         text = "no trusted clock says when it was signed, which the trust policy asks for"
         yield Objection(Code.NO_TIME, text)
     elif rule.max_age is not None and asked.when.looked - proven.at > rule.max_age:
@@ -86,11 +87,16 @@ def _object_to_age(asked: Asked, rule: ModelRule, presented: Presented) -> Itera
 def _proven(asked: Asked, bundle: bytes | None) -> Moment | None:
     """Return the time that a trusted clock vouches for: when it was signed, at the latest.
 
-    Of a keyless signature it is the earliest time that can be meant, so that none looks younger.
+    Of a keyless signature it is the earliest time that can be meant, so that none looks younger,
+    nor does one that was stamped later.
     """
     stamped = None if asked.when is None else asked.when.stamped
-    if stamped is not None and stamped.proven:
-        return stamped
+    known = [item for item in (stamped, _logged(bundle)) if item is not None and item.proven]
+    return min(known, key=lambda item: item.at, default=None)
+
+
+def _logged(bundle: bytes | None) -> Moment | None:
+    """Return the time that a keyless signature brings along."""
     if bundle is None:
         return None
     try:

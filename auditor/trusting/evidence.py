@@ -102,6 +102,7 @@ def read_presented(seen: JsonObject) -> Presented:
         bundle=read_bytes(seen["bundle"]),
         papers=tuple(raw for item in papers if (raw := read_bytes(item)) is not None),
         bindings=tuple(read_binding(item) for item in bindings),
+        timestamps=read_bytes(seen.get("timestamps")),
         **({} if given is None else {"standing": read_trust_given(_object(given)).standing}),
     )
 

@@ -11,6 +11,7 @@ from auditor.trusting.asking import Asked, Presented
 from auditor.trusting.demands import object_to_claims
 from auditor.trusting.papers import alternatives, distance, object_to_papers
 from auditor.trusting.policies import ModelRule
+from auditor.trusting.stamping import stamp
 from auditor.trusting.standings import object_to_end, object_to_standing
 
 
@@ -45,13 +46,18 @@ def conclude(
     presented: Presented,
     files: Sequence[FileDigest],
 ) -> Verification:
-    """Add what the rule asks beyond a signature that holds over these files."""
+    """Add what the rule asks beyond a signature that holds over these files.
+
+    Statements beside it are judged when they are looked at: a time that is proven of the model's
+    signature says nothing of when they were signed.
+    """
     if compared.payload is None or not compared.verified:
         return compared
+    now = replace(asked, when=None if asked.when is None else asked.when.unstamped)
     found = (
         *compared.objections,
         *object_to_claims(asked, rule, compared.payload, presented),
-        *object_to_papers(asked, rule, presented.papers, files, compared.payload),
+        *object_to_papers(now, rule, presented.papers, files, compared.payload),
     )
     return replace(compared, objections=found)
 
@@ -70,7 +76,8 @@ def judge(
     if presented.bundle is None:
         unsigned = Objection(Code.UNSIGNED, "the audit names no signature")
         return Verification((*against, unsigned))
-    opened = open_by_rule(asked, rule, presented.bundle)
+    timed, doubts = stamp(asked, presented)
+    opened = open_by_rule(timed, rule, presented.bundle)
     compared = compare(opened, measured)
-    found = conclude(asked, rule, compared, presented, files)
-    return replace(found, objections=(*against, *found.objections))
+    found = conclude(timed, rule, compared, presented, files)
+    return replace(found, objections=(*against, *doubts, *found.objections))

@@ -9,6 +9,7 @@ from auditor.domain.canonical import JsonObject, canonical, digest
 from auditor.domain.policies import Assurance
 from auditor.domain.trust import TrustRef
 from auditor.signatures.claims import PREDICATE
+from auditor.signatures.clocks import Clocks
 from auditor.signatures.profiles import Profile
 from auditor.signatures.serialisations import Hash
 from auditor.signatures.trust import Identity, Trusted, TrustedKey
@@ -112,10 +113,15 @@ class ModelRule:
         return tuple(item for item in self.require if item.predicate != PREDICATE)
 
     @property
+    def timed(self) -> bool:
+        """Whether a trusted clock must say when the model was signed."""
+        return self.timestamp or self.max_age is not None
+
+    @property
     def asks(self) -> tuple[str, ...]:
         """What is asked beyond a signature that holds, in words."""
         said = {
-            "a trusted time": self.timestamp or self.max_age is not None,
+            "a trusted time": self.timed,
             f"version {self.min_version} or later": self.min_version is not None,
             "the model's name in the signature": self.signed_name,
         }
@@ -141,7 +147,8 @@ class Auditor:
 class TrustPolicy:
     """All that a trust policy says. ``document`` is what is digested and signed: the policy as
     written, with the content of every file that it names in the name's place. ``next_owner`` is the
-    public key, as PEM, that may sign the next version too.
+    public key, as PEM, that may sign the next version too. ``clock_roots`` names those of ``roots``
+    whose timestamps are believed, under ``clock_policies`` (with dots) alone where there are any.
     """
 
     name: str
@@ -149,6 +156,8 @@ class TrustPolicy:
     owner: str
     expires: datetime
     roots: Mapping[str, Root] = field(default_factory=dict)
+    clock_roots: tuple[str, ...] = ()
+    clock_policies: frozenset[str] = frozenset()
     keys: Mapping[str, TrustedKey] = field(default_factory=dict)
     revoked: Mapping[str, datetime | None] = field(default_factory=dict)
     rules: tuple[ModelRule, ...] = ()
@@ -166,6 +175,12 @@ class TrustPolicy:
     def ref(self) -> TrustRef:
         """Name, version and digest."""
         return TrustRef(self.name, self.version, self.digest)
+
+    @property
+    def clocks(self) -> Clocks | None:
+        """Whose timestamps are believed; what is revoked counts for them too."""
+        found = tuple(pem for it in self.clock_roots if (pem := self.roots[it].pem) is not None)
+        return Clocks(found, self.clock_policies, self.revoked) if found else None
 
     def rule_for(self, claimed: Claimed) -> ModelRule | None:
         """Return the one rule for a model."""

@@ -18,11 +18,13 @@ from auditor.trusting.ruling import read_rule
 
 API, KIND = "auditor/v1", "TrustPolicy"
 TOP = (
-    *("apiVersion", "kind", "metadata", "roots", "keys", "revoked", "bind_versions"),
-    *("rules", "auditors", "default"),
+    *("apiVersion", "kind", "metadata", "roots", "keys", "clocks", "revoked"),
+    *("bind_versions", "rules", "auditors", "default"),
 )
 HEAD = ("name", "version", "owner", "expires", "next_owner", "description")
+CLOCKS = ("roots", "policies")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_OID = re.compile(r"[0-2](\.(0|[1-9]\d{0,38})){1,32}", re.ASCII)
 _PEM = "Name a file beside the policy, or write its text out as a block (|)."
 _LEVELS = {item.name: item for item in Assurance}
 
@@ -39,22 +41,22 @@ def read_trust_policy(document: JsonObject, where: Where) -> TrustPolicy:
         head.text("description", "Write one line, or remove it.")
     roots = {name: _root(value, name, where) for name, value in top.named("roots").items()}
     keys = {name: _key(value, name, where) for name, value in top.named("keys").items()}
+    clock_roots, clock_policies = _clocks(top.value.get("clocks"), roots, where)
     policy = TrustPolicy(
         name=_name(head),
         version=head.whole("version", "Write a whole number, and a higher one at every change."),
         owner=head.text("owner", "Name who answers for it."),
         expires=_expires(head),
         roots=roots,
+        clock_roots=clock_roots,
+        clock_policies=clock_policies,
         keys=keys,
         revoked=_revoked(top.value.get("revoked"), where),
         rules=tuple(
             read_rule(Fields({}, ("rules", at), where), item, keys, roots)
             for at, item in enumerate(top.items("rules", "List rules."))
         ),
-        auditors=tuple(
-            _auditor(item, at, keys, where)
-            for at, item in enumerate(top.items("auditors", "List auditors."))
-        ),
+        auditors=_auditors(top, keys, where),
         bind_versions=top.flag("bind_versions"),
         next_owner=_next_owner(head),
         document=document,
@@ -123,6 +125,30 @@ def _root(value: Json, name: str, where: Where) -> Root:
     return Root(trusted_root=text)
 
 
+def _clocks(
+    value: Json, roots: Mapping[str, Root], where: Where
+) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Return the names of the roots of time-stamping authorities, and their policies with dots."""
+    if value is None:
+        return (), frozenset()
+    found = Fields.of(value, ("clocks",), where, CLOCKS)
+    cure = "Write roots: [NAME], with the authority's certificates as pem under roots."
+    names = found.texts("roots", cure)
+    if not names:
+        found.refuse("names no authority", cure)
+    for at, name in enumerate(names):
+        if name not in roots or roots[name].pem is None:
+            found.refuse(f"names {name!r}, which is no pem under roots", cure, "roots", at)
+    cure = 'Write policies: ["1.2.3.4"], or leave it out for any.'
+    policies = found.texts("policies", cure)
+    if found.has("policies") and not policies:
+        found.refuse("lists no policy", cure, "policies")
+    for at, policy in enumerate(policies):
+        if not _OID.fullmatch(policy):
+            found.refuse(f"is {policy!r}, which is no OID", cure, "policies", at)
+    return names, frozenset(policies)
+
+
 def _key(value: Json, name: str, where: Where) -> TrustedKey:
     found = Fields.of(value, ("keys", name), where, ("pem", "not_before", "not_after"))
     pem = _public(found, "pem")
@@ -156,6 +182,11 @@ def _revocation(lists: Fields, item: Json, kind: str, at: int) -> tuple[str, dat
     if found.has("reason"):
         found.text("reason", "Write one line, or remove it.")
     return found.digest(found.value.get("sha256"), "sha256"), found.time("since")
+
+
+def _auditors(top: Fields, keys: Mapping[str, TrustedKey], where: Where) -> tuple[Auditor, ...]:
+    listed = enumerate(top.items("auditors", "List auditors."))
+    return tuple(_auditor(item, at, keys, where) for at, item in listed)
 
 
 def _auditor(value: Json, at: int, keys: Mapping[str, TrustedKey], where: Where) -> Auditor:

@@ -31,7 +31,8 @@ def _unused(policy: TrustPolicy) -> Iterator[str]:
     keys = {item.key for item in signers} | {item.name for item in policy.auditors}
     for name in sorted(policy.keys.keys() - keys):
         yield f"keys.{name} is trusted for nothing: name it in a rule, or remove it"
-    for name in sorted(policy.roots.keys() - {item.root for item in signers}):
+    roots = {item.root for item in signers} | {*policy.clock_roots}
+    for name in sorted(policy.roots.keys() - roots):
         yield f"roots.{name} is trusted for nothing: name it in a rule, or remove it"
 
 
@@ -45,6 +46,13 @@ def _spent(policy: TrustPolicy, now: datetime) -> Iterator[str]:
 
 
 def _loose(policy: TrustPolicy, rule: ModelRule) -> Iterator[str]:
+    roots = [item.root for item in rule.signature.any_of]
+    logged = all(it is not None and policy.roots[it].trusted_root is not None for it in roots)
+    if rule.timed and not logged and policy.clocks is None:
+        yield (
+            f"{rule} asks for a trusted time, and the policy names no clocks: only keyless "
+            "signatures bring one along"
+        )
     if rule.profile is Profile.COMPAT:
         yield f"{rule} takes older habits of signers (profile: compat)"
     if not rule.signed_name and not policy.bind_versions:

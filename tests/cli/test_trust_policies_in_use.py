@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import yaml
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from trust_papers import (
     BUILD,
     CI,
@@ -27,6 +26,7 @@ from trust_papers import (
     provenance,
     revoking,
     ruled,
+    save,
 )
 
 from auditor.checks.discovery import discover
@@ -35,20 +35,12 @@ from auditor.domain.policies import Assurance
 from auditor.domain.record_json import read_record
 from auditor.folders import RecordFolder, write_folder
 from auditor.publishing import publication
-from auditor.signatures.keys import KeySigner
 from auditor.wiring import policy_named
 
 Command = Callable[..., Any]
 LASTING = headed(expires="2999-01-01")
 LINE = ruled(models=["line"])
 ONLY = ("--only", "provenance.signature", "--out", "out")
-
-
-def save(key: KeySigner, path: Path) -> None:
-    path.parent.mkdir(exist_ok=True)
-    private = key.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path.write_bytes(private)
-    path.with_suffix(".pub").write_bytes(key.public_pem())
 
 
 def write(path: Path, *changes: Change) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from trust_papers import Document, document, judged, named, ruled, signer
+from trust_papers import Document, authority, document, judged, named, ruled, signer
 
 from auditor.errors import TrustPolicyError
 from auditor.trusting.reading import read_trust_policy
@@ -13,7 +13,8 @@ from auditor.trusting.reading import read_trust_policy
 WHOLE = document(
     ruled(min_version="1.0", max_age="9d", timestamp="required", tags=["a"], hash=["sha256"]),
     lambda d: d.update(
-        roots={"sigstore": {"trusted_root": "{}"}},
+        roots={"sigstore": {"trusted_root": "{}"}, "tsa": {"pem": authority().decode()}},
+        clocks={"roots": ["tsa"], "policies": ["1.2.3"]},
         revoked={"keys": [{"sha256": named(signer(9)), "since": "2026-01-01"}]},
         bind_versions=True,
         default="deny",

@@ -2,25 +2,19 @@
 
 import json
 import re
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
-from trust_papers import BUILD, CI, OWNER, RELEASE, STRANGER, TODAY, document
+from trust_papers import BUILD, CI, RELEASE, STRANGER, authority, document
 
 from auditor.errors import TrustPolicyError
 from auditor.rendering.schemas import mistakes
+from auditor.signatures.clocks import Clocks
 from auditor.signatures.objections import Code
 from auditor.trustfiles import load_trust_policy
-from auditor.trusting.reading import HEAD, TOP
+from auditor.trusting.reading import CLOCKS, HEAD, TOP
 from auditor.trusting.ruling import RULE
-
-YEAR = timedelta(days=365)
 
 
 def written(folder: Path, **keys: object) -> Path:
@@ -94,6 +88,8 @@ def test_a_policy_follows_its_published_schema(tmp_path: Path) -> None:
     whole = yaml.safe_load(written(tmp_path).read_text())
     assert mistakes("trust-policy", whole) == []
     assert mistakes("trust-policy", json.loads(json.dumps({**whole, "ruels": []})))
+    for clocks in ({"roots": []}, {"policies": ["1.2.3"]}, {"roots": ["a"], "policies": ["1.02"]}):
+        assert mistakes("trust-policy", {**whole, "clocks": clocks})
     whole["rules"][0]["require"][0]["any_of"] = [{"root": "acme"}]
     assert mistakes("trust-policy", whole)
 
@@ -106,10 +102,13 @@ def test_the_policy_of_the_documentation_is_accepted(tmp_path: Path) -> None:
     path.write_text(PAGE.split("```yaml\n")[1].split("```")[0])
     for name, key in {"ops": RELEASE, "build": BUILD, "ci": CI}.items():
         (tmp_path / f"{name}.pub").write_bytes(key.public_pem())
-    (tmp_path / "ca.pem").write_bytes(authority())
+    root = authority()
+    for name in ("ca.pem", "tsa.pem"):
+        (tmp_path / name).write_bytes(root)
     (tmp_path / "trusted_root.json").write_text("{}")
     read = load_trust_policy(path).policy
     assert [item.models for item in read.rules] == [("credit-*",)]
+    assert read.clocks == Clocks((root,), frozenset({"1.3.6.1.4.1.99999.1"}), read.revoked)
     assert mistakes("trust-policy", yaml.safe_load(dated(path.read_text()))) == []
 
 
@@ -118,6 +117,7 @@ def test_the_documentation_names_every_setting_and_code() -> None:
         *TOP,
         *HEAD,
         *RULE,
+        *CLOCKS,
         "pem",
         "trusted_root",
         "since",
@@ -129,13 +129,6 @@ def test_the_documentation_names_every_setting_and_code() -> None:
     ours = list(Code)[list(Code).index(Code.POLICY_EXPIRED) :]
     assert len(ours) == 13
     assert [code for code in ours if f"`{code}`" not in PAGE] == []
-
-
-def authority() -> bytes:
-    """A certificate that signs itself."""
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Acme")])
-    builder = x509.CertificateBuilder(name, name, OWNER.key.public_key(), 1, TODAY, TODAY + YEAR)
-    return builder.sign(OWNER.key, SHA256()).public_bytes(Encoding.PEM)
 
 
 def dated(text: str) -> str:

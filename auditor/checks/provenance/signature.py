@@ -28,6 +28,7 @@ from auditor.trusting.evidence import (
 )
 from auditor.trusting.judging import judge
 from auditor.trusting.policies import Claimed
+from auditor.trusting.stamping import stamp
 
 METHOD, BY_POLICY = "oms-1.0-key-", "oms-1.0-trust-"
 MOST_FINDINGS = 100
@@ -42,6 +43,7 @@ class Signature:
     unless verified. The profile ``strict`` holds every MUST of the format; ``compat`` takes older
     habits of signers with a warning. Under a trust policy its rule for the model says which profile
     and what else is asked, and all is judged at the moment of looking, which the evidence keeps.
+    The signature counts as of the time that timestamps beside it prove by the policy's clocks.
     Source: OpenSSF Model Signing 1.0, section 8.
     """
 
@@ -85,6 +87,8 @@ class Signature:
         files = () if artifact is None else artifact.files
         measured = material.measured
         beside: dict[str, Json] = {} if measured is None else {"measured": measured.to_json()}
+        if material.timestamps is not None:
+            beside["timestamps"] = write_bytes(material.timestamps)
         if artifact is not None and (material.trust is not None or material.bindings):
             beside["model"] = {"name": artifact.name, "version": artifact.version}
             beside["bindings"] = [item.to_json() for item in material.bindings]
@@ -163,12 +167,17 @@ def _with_bindings(found: Verification, model: Json, presented: Presented) -> Ve
 
 
 def _about(asked: Asked | None, presented: Presented) -> dict[str, Json]:
-    """Say by which trust policy and rule it was judged, and whether that was an accepted one."""
+    """Say by which trust policy and rule it was judged, whether that was an accepted one, and by
+    when it was signed where a timestamp proves that.
+    """
     if asked is None:
         return {}
     standing = presented.standing.value
     rule = None if asked.rule is None else str(asked.rule)
-    return {"trust": {**asked.policy.ref.to_json(), "standing": standing, "rule": rule}}
+    when = stamp(asked, presented)[0].when
+    stamped = None if when is None or when.stamped is None else str(when.stamped)
+    time = {} if stamped is None else {"stamped": stamped}
+    return {"trust": {**asked.policy.ref.to_json(), "standing": standing, "rule": rule, **time}}
 
 
 _WITHOUT = Gap(

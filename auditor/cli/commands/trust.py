@@ -102,6 +102,11 @@ def show(policy: Path, form: str) -> int:
     console = Console()
     console.print(f"{read} of {read.owner}, until {read.expires:%Y-%m-%dT%H:%M:%SZ}", markup=False)
     console.print(f"{read.digest}, {standing_here(read).value} here", highlight=False, markup=False)
+    if read.clock_roots:
+        under = f" under {', '.join(sorted(read.clock_policies))}" if read.clock_policies else ""
+        console.print(
+            f"clocks: {', '.join(read.clock_roots)}{under}", highlight=False, markup=False
+        )
     show_rows(console, ("models", "versions", "who may sign", "what else"), _rules(read))
     if read.auditors:
         rows = [(it.name, ", ".join(sorted(it.roles)), it.highest.name) for it in read.auditors]

@@ -18,13 +18,15 @@ from auditor.errors import UsageError
 from auditor.folders import RecordFolder
 from auditor.packing import unpacked
 from auditor.signatures.clocks import Clocks
+from auditor.signatures.timestamps import SUFFIX
 from auditor.signatures.trust import Moment
 from auditor.signing.artifacts import bytes_of
 from auditor.signing.ruled import verify_by_policy
 from auditor.signing.verification import verify_artifact
-from auditor.timestamping import SUFFIX, look_at_signature
+from auditor.timestamping import look_at_signature, read_stampable
 from auditor.trustfiles import load_trust_policy
 from auditor.trusting.asking import Presented, When
+from auditor.trusting.policies import TrustPolicy
 
 
 @click.command("verify")
@@ -65,15 +67,16 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     --identity, for certificates; or --trusted-root with --identity and --issuer, for keyless
     signatures of Sigstore. A trust policy judges an artifact as the --model and --version given.
     With --tsa-roots the signature must have been there at a proven time, which is when keys and
-    certificates have to be valid. Needs nothing but the files. Exit code: 0 when every step holds,
-    1 when one fails, 3 where withheld rows leave figures unchecked.
+    certificates have to be valid; without it the clocks of a trust policy are believed, where there
+    is a timestamp. Needs nothing but the files. Exit code: 0 when every step holds, 1 when one
+    fails, 3 where withheld rows leave figures unchecked.
     """
     trust = TrustOptions(**options)
     clocks = clocks_of(tsa_roots, tsa_policy)
-    if timestamp is not None and (signature is None or clocks is None):
+    if timestamp is not None and (signature is None or (clocks is None and trust.trust is None)):
         raise UsageError(
             "a timestamp's file is named for a signature, and needs who is trusted for the time",
-            cure="Give --signature and --tsa-roots too, or leave --timestamp out.",
+            cure="Give --signature too, and --tsa-roots or --trust; or leave --timestamp out.",
         )
     if signature is None:
         steps = _record(path, trust, clocks, ledger_key, witness_keys)
@@ -118,11 +121,34 @@ def _by_policy(  # noqa: PLR0913, PLR0917 -- what the command was given
         _refuse_two_times(trust)
         timed = _timed(signature, replace(clocks, revoked=policy.revoked), timestamp)
         asked = replace(asked, when=When(right_now().at, timed.moment))
-    papers = tuple(read_document(item) for item in trust.documents)
-    presented = Presented(None, papers, standing=standing_here(policy))
+    beside = None if clocks is not None else _beside(signature, trust, policy, timestamp)
+    presented = Presented(
+        None,
+        tuple(read_document(item) for item in trust.documents),
+        standing=standing_here(policy),
+        timestamps=None if beside is None else read_stampable(beside),
+    )
+    apart = (signature, *timed.beside, *(() if beside is None else (beside,)))
     with hashing(Console(stderr=True), lambda: bytes_of(path, (signature,))) as advance:
-        found = verify_by_policy(path, (signature, *timed.beside), asked, presented, advance)
+        found = verify_by_policy(path, apart, asked, presented, advance)
     return (*timed.steps, *found)
+
+
+def _beside(
+    signature: Path, trust: TrustOptions, policy: TrustPolicy, timestamp: Path | None
+) -> Path | None:
+    """Return the timestamps that the policy's own clocks are to be asked of, if there are any."""
+    if timestamp is not None:
+        _refuse_two_times(trust)
+        if policy.clocks is None:
+            raise UsageError(
+                f"the trust policy {policy} names no clocks",
+                cure="Give --tsa-roots, or leave --timestamp out.",
+            )
+        return timestamp
+    found = signature.with_name(signature.name + SUFFIX)
+    asked = policy.clocks is not None and trust.at is None
+    return found if asked and found.is_file() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +168,9 @@ def _timed(signature: Path, clocks: Clocks, timestamp: Path | None) -> _Timed:
 
 def _refuse_two_times(trust: TrustOptions) -> None:
     if trust.at is not None:
-        raise UsageError("two times are given", cure="Leave --at out, or --tsa-roots.")
+        raise UsageError(
+            "two times are given", cure="Leave --at out, or --tsa-roots and --timestamp."
+        )
 
 
 def _record(
