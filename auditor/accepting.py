@@ -1,13 +1,13 @@
 """Accept trust policies, each version once and never an older one, and say how one stands."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import cast
 
 from auditor.domain.canonical import Json, JsonObject, canonical, digest
-from auditor.domain.evidence import decode
-from auditor.domain.records import AuditRecord
+from auditor.domain.evidence import Item, decode
+from auditor.domain.records import AuditRecord, Observation
 from auditor.domain.steps import Step, StepResult, all_hold
 from auditor.domain.trust import (
     Binding,
@@ -18,6 +18,7 @@ from auditor.domain.trust import (
     read_trust_given,
 )
 from auditor.errors import RecordError, StoreError
+from auditor.folders import RecordFolder
 from auditor.holding import take_into_use
 from auditor.ledgers.events import Event, EventType
 from auditor.ledgers.key_events import KeyRole
@@ -29,6 +30,7 @@ from auditor.trusting.policies import TrustPolicy
 from auditor.trusting.reading import read_trust_policy
 from auditor.trusting.sealing import signed_document, verify_trust_policy
 from auditor.trusting.standings import object_to_standing, standing_of
+from auditor.unsealing import secret_of, unseal
 
 SIGNATURE_CHECK = "provenance.signature"
 
@@ -98,14 +100,12 @@ def inform(prepared: Prepared, store: Store, at: str) -> Prepared:
     return _knowing(prepared, given, bindings)
 
 
-def as_recorded(
-    prepared: Prepared, record: AuditRecord, evidence: Callable[[str], bytes]
-) -> Prepared:
+def as_recorded(prepared: Prepared, record: AuditRecord, folder: RecordFolder) -> Prepared:
     """Return an audit that looks at its trust policy when, and as known, as a record's did.
 
     Raises ``RecordError`` for evidence that is none.
     """
-    then, bindings = _recorded(record, evidence)
+    then, bindings = _recorded(record, folder)
     given = prepared.materials.signature.trust
     if given is not None:
         moment = record.registered if then is None else then.moment
@@ -115,9 +115,9 @@ def as_recorded(
 
 
 def _recorded(
-    record: AuditRecord, evidence: Callable[[str], bytes]
+    record: AuditRecord, folder: RecordFolder
 ) -> tuple[TrustGiven | None, tuple[Binding, ...]]:
-    seen = signature_seen(record, evidence)
+    seen = signature_seen(record, folder)
     try:
         said, listed = seen.get("trust"), cast("Sequence[JsonObject]", seen.get("bindings") or ())
         then = None if said is None else read_trust_given(cast("JsonObject", said))
@@ -133,16 +133,31 @@ def _knowing(
     return replace(prepared, materials=replace(prepared.materials, signature=signature))
 
 
-def signature_seen(record: AuditRecord, evidence: Callable[[str], bytes]) -> JsonObject:
-    """Return what a record's audit saw of the artifact's signature; nothing where none looked."""
+def signature_seen(record: AuditRecord, folder: RecordFolder) -> JsonObject:
+    """Return what a record's audit saw of the artifact's signature; nothing where none looked.
+
+    Raises ``RecordError`` for evidence that is none, and for what is withheld.
+    """
     for item in record.observations:
         if item.check == SIGNATURE_CHECK:
             try:
-                found = decode(evidence(item.evidence["signature"]))
+                found = _unsealed(item, record, folder)
             except (KeyError, ValueError):
                 raise _forged() from None
             return found if isinstance(found, dict) else {}
     return {}
+
+
+def _unsealed(seen: Observation, record: AuditRecord, folder: RecordFolder) -> Item:
+    if not seen.committed:
+        return decode(folder.evidence(seen.evidence["signature"]))
+    shown = unseal(folder, seen, secret_of(folder, record))["signature"]
+    if not shown.whole or shown.item is None:
+        raise RecordError(
+            f"{folder.path} withholds what was seen of the artifact's signature",
+            cure="Take the folder that shows it: `auditor disclose --also provenance.signature`.",
+        )
+    return shown.item
 
 
 def _forged() -> RecordError:

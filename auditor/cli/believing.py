@@ -7,10 +7,12 @@ from auditor.accepting import signature_seen, standing_in
 from auditor.cli.timing import right_now
 from auditor.domain.artifacts import digest_files
 from auditor.domain.record_json import read_record
+from auditor.domain.requests import AuditRequest
 from auditor.domain.steps import Step
-from auditor.domain.trust import Standing
+from auditor.domain.trust import Binding, Standing
 from auditor.errors import UsageError
 from auditor.folders import BUNDLE, RECORD, TIMESTAMP, RecordFolder
+from auditor.keeping import store_if_kept
 from auditor.settings import Settings
 from auditor.signatures.clocks import Clocks
 from auditor.signatures.keyless import verify_keyless
@@ -86,14 +88,16 @@ def signer_by(folder: RecordFolder, policy: TrustPolicy | None) -> tuple[Step, .
     if policy is None or not policy.rules:
         return ()
     record = read_record(folder.read(RECORD))
-    seen = signature_seen(record, folder.evidence)
+    seen = signature_seen(record, folder)
     if not seen:
         mistake = f"{Code.UNSIGNED}: the record's audit did not look at the artifact's signature"
         return (Step.of("signer", [mistake], ""),)
     request = record.request
     claimed = Claimed(request.name, request.version, request.tags)
     asked = Asked(policy, claimed, When(right_now().at), verify_keyless)
-    presented = replace(read_presented(seen), standing=standing_here(policy))
+    presented = read_presented(seen)
+    bindings = (*presented.bindings, *_bindings_here(request))
+    presented = replace(presented, standing=standing_here(policy), bindings=bindings)
     files, measured = read_measured(seen)
     found = judge(asked, presented, measured, files)
     mistakes = [f"{it.code}: {it.text}" for it in found.objections if it.grade is Grade.ERROR]
@@ -101,6 +105,15 @@ def signer_by(folder: RecordFolder, policy: TrustPolicy | None) -> tuple[Step, .
         mistakes.append(f"{Code.CONTRADICTION}: the audit saw a signature over other files")
     detail = f"{policy} lets {found.identity} sign {claimed.subject}"
     return (Step.of("signer", mistakes, detail),)
+
+
+def _bindings_here(request: AuditRequest) -> tuple[Binding, ...]:
+    """Return what was registered on this machine and binds the model's name or bytes otherwise."""
+    with store_if_kept(Settings.from_environment().place) as store:
+        if store is None:
+            return ()
+        with store.unit_of_work() as work:
+            return work.contradictions(request)
 
 
 def standing_here(policy: TrustPolicy) -> Standing:

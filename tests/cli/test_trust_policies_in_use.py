@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 import yaml
 from trust_papers import (
@@ -396,6 +397,10 @@ def test_an_audit_that_can_withhold_rows_names_no_signature_in_what_it_publishes
     assert auditor("verify", "out", "--key", "out/signer.pub").code == 0
     held = hashlib.sha256((place / "model.sig").read_bytes()).hexdigest()
     assert held not in (place / "out" / "verdict.vsa.json").read_text()
+    opened = auditor(*gate("--trust", "trust.yaml"))
+    assert (opened.code, "holds signer" in opened.said) == (0, True), opened.said
+    again = auditor("reproduce", "out")
+    assert again.code == 0, again.said
 
 
 def test_the_owners_key_has_one_role_and_an_end(auditor: Command, place: Path, home: Path) -> None:
@@ -428,3 +433,24 @@ def test_a_locked_key_of_ones_own_signs_a_trust_policy(
     assert auditor("keys", "new", "--encrypt", "--role", "trust").code == 0
     assert auditor("trust", "sign", "trust.yaml").code == 0
     assert auditor("trust", "accept", "trust.yaml", "--key", home / "trust.pub").code == 0
+
+
+def test_a_gate_knows_what_was_registered_here_under_the_same_name_and_version(
+    auditor: Command, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    write(place / "trust.yaml", lambda found: found.update(bind_versions=True))
+    accept(auditor, "--key", "owner.pub")
+    # Elsewhere the bytes are the first of their name and version; here, others were before.
+    model = (place / "model.onnx").read_bytes()
+    shutil.copytree(home, tmp_path / "elsewhere")
+    monkeypatch.setenv("AUDITOR_HOME", str(tmp_path / "elsewhere"))
+    auditor("audit", "audit.yaml", "--only", "quality.accuracy", *ONLY)
+    assert auditor(*gate("--trust", "trust.yaml")).code == 0
+    monkeypatch.setenv("AUDITOR_HOME", str(home))
+    other = onnx.load_from_string(model)
+    other.doc_string = "other bytes"
+    onnx.save(other, place / "model.onnx")
+    auditor("audit", "audit.yaml", "--only", "quality.accuracy", "--out", "first")
+    (place / "model.onnx").write_bytes(model)
+    shut = auditor(*gate("--trust", "trust.yaml"))
+    assert (shut.code, "VERSION_BOUND" in shut.said) == (1, True), shut.said

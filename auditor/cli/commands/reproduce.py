@@ -65,7 +65,7 @@ def command(folder: Path, inputs: Path | None, *, allow_recipe: bool) -> int:
         overrides = overrides_of(record)
         asked = read_asked(fetch(record.request.audit_file), "audit file", overrides, parts)
         with prepare(asked, laid.locate, overrides, parts) as given:
-            prepared = as_recorded(given, record, old.evidence)
+            prepared = as_recorded(given, record, old)
             count = len(prepared.checks) * len(prepared.request.targets)
             with ConsoleWatch(console, count) as watch:
                 fresh = perform(*_as_sealed(prepared, place, secret), watch)

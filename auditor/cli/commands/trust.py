@@ -1,5 +1,6 @@
 """Sign, show, lint and accept trust policies: who may sign models, and who may audit them."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -102,11 +103,8 @@ def show(policy: Path, form: str) -> int:
     console = Console()
     console.print(f"{read} of {read.owner}, until {read.expires:%Y-%m-%dT%H:%M:%SZ}", markup=False)
     console.print(f"{read.digest}, {standing_here(read).value} here", highlight=False, markup=False)
-    if read.clock_roots:
-        under = f" under {', '.join(sorted(read.clock_policies))}" if read.clock_policies else ""
-        console.print(
-            f"clocks: {', '.join(read.clock_roots)}{under}", highlight=False, markup=False
-        )
+    for line in _besides(read):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     show_rows(console, ("models", "versions", "who may sign", "what else"), _rules(read))
     if read.auditors:
         rows = [(it.name, ", ".join(sorted(it.roles)), it.highest.name) for it in read.auditors]
@@ -123,6 +121,18 @@ def lint(policies: tuple[Path, ...]) -> int:
         for remark in found or ("nothing to remark",):
             click.echo(f"{path}: {remark}")
     return Exit.DONE
+
+
+def _besides(policy: TrustPolicy) -> Iterator[str]:
+    """Say whose times count, and what no longer does."""
+    if policy.clock_roots:
+        under = (
+            f" under {', '.join(sorted(policy.clock_policies))}" if policy.clock_policies else ""
+        )
+        yield f"clocks: {', '.join(policy.clock_roots)}{under}"
+    for digest, since in sorted(policy.revoked.items()):
+        until = "ever" if since is None else f"{since:%Y-%m-%dT%H:%M:%SZ}"
+        yield f"revoked: {digest} since {until}"
 
 
 def _rules(policy: TrustPolicy) -> list[tuple[str, ...]]:
