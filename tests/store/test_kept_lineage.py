@@ -218,8 +218,8 @@ def test_a_challenge_is_found_by_its_record_and_in_its_lineage(
 ) -> None:
     record = make_record()
     with challenged.unit_of_work() as work:
-        (raw,) = work.challenges_of(record.digest)
-        assert work.challenges_of(digest(b"another")) == ()
+        ((named, raw),) = work.challenges()
+        assert named == record.digest
         up = {edge.relation for edge in work.ancestors(entity_id("record", record.digest))}
     assert open_challenge(raw).record == record.digest
     assert "wasInvalidatedBy" in up

@@ -66,7 +66,7 @@ def command(
         show_made(console, place.made_keys)
         fetch = fetch_from(place.store.blobs, inputs)
         against = challenges_against(record, old, place.settings.place)
-        earlier = examples_of(against.values(), old, place.store.blobs)
+        earlier = examples_of(record, against.values(), old, place.store.blobs)
         with (
             _prepared(old, record, fetch) as prepared,
             opened(prepared, spec, OPENERS) as subject,
