@@ -10,10 +10,11 @@ from auditor.domain.lineage import Edge, entity_id
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step
 from auditor.errors import RecordError
-from auditor.folders import CHALLENGES, EXAMPLES, RecordFolder
+from auditor.folders import EXAMPLES, SIGNED, RecordFolder, challenge_name
 from auditor.keeping import Place, store_if_kept
 from auditor.signatures.challenges import open_challenge, signed_with
 from auditor.store.blobs import BlobStore
+from auditor.store.store import Store
 from auditor.store.units import UnitOfWork
 
 NAME = "challenges"
@@ -45,6 +46,21 @@ def kept_against(record: AuditRecord, work: UnitOfWork) -> tuple[bytes, ...]:
     family = _judged_alike(record, work)
     kept = (raw for named, raw in work.challenges() if named in family or _concerns(record, raw))
     return tuple(dict.fromkeys(kept))
+
+
+def challenge_files(record: AuditRecord, store: Store) -> Mapping[str, bytes]:
+    """Return the signed challenges in a store that count for a record, with their examples.
+
+    They lie as ``auditor challenge`` puts them into a folder. Raises ``RecordError`` for a
+    challenge that cannot be read: without it a gate elsewhere would open.
+    """
+    with store.unit_of_work() as work:
+        kept = kept_against(record, work)
+    files = {challenge_name(digest_of(raw), SIGNED): raw for raw in kept}
+    for digest in {open_challenge(raw).examples for raw in kept}:
+        if store.blobs.has(digest):
+            files[challenge_name(digest, EXAMPLES)] = store.blobs.get(digest)
+    return files
 
 
 def _judged_alike(record: AuditRecord, work: UnitOfWork) -> frozenset[str]:
@@ -143,7 +159,7 @@ def examples_of(
 
 
 def _examples(digest: str, folder: RecordFolder, blobs: BlobStore) -> Examples:
-    name = f"{CHALLENGES}/{digest.removeprefix('sha256:')}{EXAMPLES}"
+    name = challenge_name(digest, EXAMPLES)
     if folder.has(name) and digest_of(folder.read(name)) == digest:
         return parse_examples(folder.read(name), name)
     if not blobs.has(digest):

@@ -215,6 +215,41 @@ def test_examples_that_a_lenient_policy_bears_still_refute_the_record_itself(
     assert gate_of(auditor, "out") == 1
 
 
+def test_a_refuted_record_leaves_the_store_with_its_challenges(
+    auditor: Command, passed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged(auditor, "out", "j1")
+    assert auditor("challenge", "out", "--examples", breaking(passed)).code == 1
+    for name in ("out", "j1"):
+        kept = json.loads((passed / name / RECORD).read_bytes())["id"]
+        assert auditor("export", kept, "--out", f"{name}.zip").code == 0
+        shutil.unpack_archive(passed / f"{name}.zip", passed / f"{name}-unpacked")
+    places = [passed / name / CHALLENGES for name in ("out", "out-unpacked", "j1-unpacked")]
+    first, *others = [{path.name: path.read_bytes() for path in at.iterdir()} for at in places]
+    assert {Path(name).suffix for name in first} == {".json", ".npz"}
+    assert others == [first, first]
+    monkeypatch.setenv("AUDITOR_HOME", str(passed / "elsewhere"))
+    for name in ("out-unpacked", "j1-unpacked"):
+        shut = auditor(*(name if item == "out" else item for item in GATE))
+        assert shut.code == 1
+        assert "robust was withstood" in shut.said
+
+
+def test_a_record_that_keeps_its_rows_apart_is_not_challenged(
+    auditor: Command, inside: Path
+) -> None:
+    (inside / "weak.yaml").write_text(POLICY)
+    with (inside / "audit.yaml").open("a") as file:
+        file.write("disclosure: rows\n")
+    auditor(
+        "audit", "audit.yaml", "--policy", "weak.yaml", "--only", "quality.accuracy", "--out", "out"
+    )
+    offered = offer(inside, inputs=np.zeros((1, 3)), rows=np.array(["r0"]))
+    ended = auditor("challenge", "out", "--examples", offered)
+    assert ended.code == 2
+    assert "disclosure: rows" in ended.err
+
+
 def test_small_challenges_add_up_to_a_large_one(auditor: Command, passed: Path) -> None:
     inputs, rows = standing(passed, 0.1)
     points = crossed(inputs, 0.0999)

@@ -8,6 +8,7 @@ import click
 
 from auditor.cli.exits import Exit
 from auditor.cli.places import own_workplace
+from auditor.contested import challenge_files
 from auditor.errors import UsageError
 from auditor.exporting import folder_files, stored_files
 from auditor.folders import LEDGER, SIGNER, RecordFolder
@@ -63,10 +64,12 @@ def _in_store(record_id: str) -> Mapping[str, bytes]:
                 cure="`auditor ledger show` lists the ids of records.",
             )
         parts, blob = verifier(place.settings.home / PUBLIC), place.store.blobs.get
-        asked = stored.read().request.policy
+        found = stored.read()
+        asked = found.request.policy
         policy = parts.load_policy(blob(asked.digest), f"the policy {asked.name}")
         publish = partial(publication, checks=parts.checks, blob=blob, signer=place.signer)
         return {
             **stored_files(stored, publish, policy),
             **ledger_files(place.store, record_id),
+            **challenge_files(found, place.store),
         }
