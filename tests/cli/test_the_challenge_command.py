@@ -228,8 +228,11 @@ def test_a_refuted_record_leaves_the_store_with_its_challenges(
     first, *others = [{path.name: path.read_bytes() for path in at.iterdir()} for at in places]
     assert {Path(name).suffix for name in first} == {".json", ".npz"}
     assert others == [first, first]
+    assert not (passed / "j1" / CHALLENGES).exists()
+    assert auditor("export", "j1", "--out", "folder.zip").code == 0
+    shutil.unpack_archive(passed / "folder.zip", passed / "folder-unpacked")
     monkeypatch.setenv("AUDITOR_HOME", str(passed / "elsewhere"))
-    for name in ("out-unpacked", "j1-unpacked"):
+    for name in ("out-unpacked", "j1-unpacked", "folder-unpacked"):
         shut = auditor(*(name if item == "out" else item for item in GATE))
         assert shut.code == 1
         assert "robust was withstood" in shut.said
