@@ -132,7 +132,15 @@ def _challenge(claims: Claims, results: Sequence[Result], tried: Tried) -> Chall
         outcome=_outcome(record, findings, trials, disproved),
         signer=tried.signer,
         tried=tried.at,
+        evidence=_contradicted(record, tried.target, trials),
     )
+
+
+def _contradicted(record: AuditRecord, target: str, trials: Sequence[Trial]) -> tuple[str, ...]:
+    """Return the digests of what was seen by the checks under which an example holds."""
+    held = {item.check for item in trials if item.result is Came.HOLDS}
+    seen = (item for item in record.observations if item.target == target and item.check in held)
+    return tuple(sorted({item.basis for item in seen}))
 
 
 def _elsewhere(record: AuditRecord, subject: Subject) -> NotTried | None:

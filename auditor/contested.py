@@ -1,19 +1,20 @@
-"""Challenges stand against a record, and against all that is judged from it, for good."""
+"""Challenges stand for good against a record, and against all that rests on the same evidence."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 
 from auditor.datasets.examples import Examples, parse_examples
 from auditor.domain.canonical import digest as digest_of
 from auditor.domain.challenges import Challenge, Outcome
-from auditor.domain.lineage import entity_id
+from auditor.domain.lineage import Edge, entity_id
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step
 from auditor.errors import RecordError
-from auditor.folders import CHALLENGES, EXAMPLES, RecordFolder
+from auditor.folders import EXAMPLES, SIGNED, RecordFolder, challenge_name
 from auditor.keeping import Place, store_if_kept
 from auditor.signatures.challenges import open_challenge, signed_with
 from auditor.store.blobs import BlobStore
+from auditor.store.store import Store
 from auditor.store.units import UnitOfWork
 
 NAME = "challenges"
@@ -24,29 +25,83 @@ def challenges_against(
 ) -> Mapping[str, bytes]:
     """Return the signed challenges in a record's folder and in the store here, by where they lie.
 
-    What is judged again rests on the same evidence, so that challenges to the record that it was
-    judged from count as well. Raises ``StoreError`` for a store that cannot be read.
+    Those to other records that rest on the same evidence count as well. Raises ``StoreError`` for
+    a store that cannot be read.
     """
     found = dict(folder.challenges())
     with ExitStack() as stack:
         store = stack.enter_context(store_if_kept(place))
         if store is not None:
             work = stack.enter_context(store.unit_of_work())
-            kept = work.challenges_of(*_judged_from(record, work))
-            fresh = [raw for raw in dict.fromkeys(kept) if raw not in found.values()]
+            fresh = [raw for raw in kept_against(record, work) if raw not in found.values()]
             found |= {f"the ledger here ({at})": raw for at, raw in enumerate(fresh, start=1)}
     return found
 
 
-def _judged_from(record: AuditRecord, work: UnitOfWork) -> Iterator[str]:
-    """Yield the digests of a record and of all that it was judged from."""
-    yield record.digest
-    if record.derived_from is not None:
-        yield record.derived_from
-    for edge in work.ancestors(entity_id("record", record.digest)):
-        kind, _, value = edge.destination.partition(":")
-        if kind == "record" and edge.relation == "wasDerivedFrom":
-            yield f"sha256:{value}"
+def kept_against(record: AuditRecord, work: UnitOfWork) -> tuple[bytes, ...]:
+    """Return the signed challenges in a store that count for a record, the oldest first.
+
+    They count by lineage, and by the evidence that they name where the store lacks records between.
+    """
+    family = _judged_alike(record, work)
+    kept = (raw for named, raw in work.challenges() if named in family or _concerns(record, raw))
+    return tuple(dict.fromkeys(kept))
+
+
+def challenge_files(record: AuditRecord, store: Store) -> Mapping[str, bytes]:
+    """Return the signed challenges in a store that count for a record, with their examples.
+
+    They lie as ``auditor challenge`` puts them into a folder. Raises ``RecordError`` for a
+    challenge that cannot be read: without it a gate elsewhere would open.
+    """
+    with store.unit_of_work() as work:
+        kept = kept_against(record, work)
+    files = {challenge_name(digest_of(raw), SIGNED): raw for raw in kept}
+    for digest in {open_challenge(raw).examples for raw in kept}:
+        if store.blobs.has(digest):
+            files[challenge_name(digest, EXAMPLES)] = store.blobs.get(digest)
+    return files
+
+
+def _judged_alike(record: AuditRecord, work: UnitOfWork) -> frozenset[str]:
+    """Return the digests of a record, of all that it was judged from, and all judged from those."""
+    known = {name for name in (record.digest, record.derived_from) if name is not None}
+    nodes = [entity_id("record", name) for name in known]
+    above = [edge.destination for edge in work.ancestors(*nodes) if _is_judging(edge)]
+    below = [edge.source for edge in work.descendants(*nodes, *above) if _is_judging(edge)]
+    return frozenset(known | {f"sha256:{name.partition(':')[2]}" for name in above + below})
+
+
+def _is_judging(edge: Edge) -> bool:
+    ends = (edge.source, edge.destination)
+    return edge.relation == "wasDerivedFrom" and all(name.startswith("record:") for name in ends)
+
+
+def _concerns(record: AuditRecord, raw: bytes) -> bool:
+    try:
+        return rests_on(record, open_challenge(raw))
+    except RecordError:
+        return False  # the ledger says of which record it is, and by that it counts
+
+
+def rests_on(record: AuditRecord, told: Challenge) -> bool:
+    """Whether a record rests on what a challenge contradicts: it or what it was judged from.
+
+    Judging keeps evidence as it is, so that the same of one model on one target tells it.
+    """
+    if told.record in {record.digest, record.derived_from}:
+        return True
+    artifact, found = record.request.artifact, record.fingerprints.get(told.target)
+    same = told.artifact == (None if artifact is None else artifact.digest)
+    return (
+        same
+        and found is not None
+        and told.identity == found.identity
+        and any(
+            seen.target == told.target and seen.basis in told.evidence
+            for seen in record.observations
+        )
+    )
 
 
 def uncontested(
@@ -72,7 +127,7 @@ def _objection(record: AuditRecord, where: str, raw: bytes, key: bytes, *, stric
     except RecordError as error:
         return f"{where}: {error.problem}"
     inside = where.startswith(f"{NAME}/")
-    if inside and told.record not in {record.digest, record.derived_from}:
+    if inside and not rests_on(record, told):
         return f"{where} is a challenge to another record, {told.record_id}"
     if told.outcome is Outcome.FAILED or (told.outcome is Outcome.LOWERED and not strict):
         return ""
@@ -90,18 +145,21 @@ def words(challenge: Challenge) -> str:
 
 
 def examples_of(
-    found: Iterable[bytes], folder: RecordFolder, blobs: BlobStore
+    record: AuditRecord, found: Iterable[bytes], folder: RecordFolder, blobs: BlobStore
 ) -> tuple[Examples, ...]:
     """Return the examples of earlier challenges, each file once: a new one counts on from there.
 
-    Raises ``RecordError`` for a challenge that cannot be read, or whose examples are not at hand.
+    Those to other records on the same evidence were held against another policy: whoever tries
+    their examples here too must not hear that they were counted. Raises ``RecordError`` for a
+    challenge that cannot be read, or whose examples are not at hand.
     """
-    digests = dict.fromkeys(open_challenge(raw).examples for raw in found)
+    told = [open_challenge(raw) for raw in found]
+    digests = dict.fromkeys(item.examples for item in told if item.record == record.digest)
     return tuple(_examples(digest, folder, blobs) for digest in digests)
 
 
 def _examples(digest: str, folder: RecordFolder, blobs: BlobStore) -> Examples:
-    name = f"{CHALLENGES}/{digest.removeprefix('sha256:')}{EXAMPLES}"
+    name = challenge_name(digest, EXAMPLES)
     if folder.has(name) and digest_of(folder.read(name)) == digest:
         return parse_examples(folder.read(name), name)
     if not blobs.has(digest):
@@ -121,5 +179,5 @@ def refuse_contested(record: AuditRecord, found: Mapping[str, bytes]) -> None:
     for where in found:
         raise RecordError(
             f"the record {record.id} was challenged ({where}), which its evidence does not count",
-            cure="Run the audit again.",
+            cure="Run the audit again, with a stronger attack: what is seen again stays refuted.",
         )

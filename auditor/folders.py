@@ -40,6 +40,7 @@ KNOWN = APART | {
     *("openlineage.json", "VERIFY.md", "verify.py"),
 }
 EXAMPLES = ".npz"
+SIGNED = ".sigstore.json"
 HEX = re.compile(r"[0-9a-f]{64}")
 CHALLENGED = re.compile(HEX.pattern + r"\.(sigstore\.json|npz)")
 MOST_BYTES = 2**30
@@ -124,23 +125,27 @@ class RecordFolder:
         return tuple(sorted(found))
 
 
+def challenge_name(digest: str, suffix: str) -> str:
+    """Return where a challenge or its examples lie in a record's folder, by their digest."""
+    return f"{CHALLENGES}/{digest.removeprefix('sha256:')}{suffix}"
+
+
 def add_challenge(path: Path, bundle: bytes, examples: bytes) -> Path:
     """Put a signed challenge and its examples into a record's folder, and return where.
 
     Raises ``UsageError`` where the folder cannot be written.
     """
-    named = {bundle: ".sigstore.json", examples: EXAMPLES}
+    named = {bundle: SIGNED, examples: EXAMPLES}
     try:
         (path / CHALLENGES).mkdir(exist_ok=True)
         for raw, suffix in named.items():
-            name = digest_of(raw).removeprefix("sha256:")
-            (path / CHALLENGES / f"{name}{suffix}").write_bytes(raw)
+            (path / challenge_name(digest_of(raw), suffix)).write_bytes(raw)
     except OSError as error:
         raise UsageError(
             f"the challenge is in the ledger, and {path} cannot be written: {error.strerror}",
             cure="Make the folder writable, and try the challenge again.",
         ) from None
-    return path / CHALLENGES / f"{digest_of(bundle).removeprefix('sha256:')}.sigstore.json"
+    return path / challenge_name(digest_of(bundle), SIGNED)
 
 
 def _unreadable(place: Path, reason: str | None) -> RecordError:

@@ -105,7 +105,9 @@ class Challenge:
     """What was tried against a record, and what it came to; signed by whoever tried it.
 
     ``record``, ``artifact``, ``identity`` (of the target's fingerprint) and ``examples`` (of the
-    file) are digests. ``disproved`` names checks of which a proof is false.
+    file) are digests; ``evidence`` are those of the observations under which an example holds,
+    by which other records that rest on them are known. ``disproved`` names checks of which a proof
+    is false.
     """
 
     record: str
@@ -120,6 +122,7 @@ class Challenge:
     outcome: Outcome
     signer: str
     tried: str
+    evidence: tuple[str, ...] = ()
 
     @property
     def holding(self) -> tuple[int, ...]:
@@ -153,6 +156,7 @@ class Challenge:
             "outcome": self.outcome.value,
             "signer": self.signer,
             "tried": self.tried,
+            "evidence": list(self.evidence),
         }
 
     def provenance(self, signed: str) -> Provenance:
@@ -192,6 +196,8 @@ def read_challenge(part: Part) -> Challenge:
         outcome=part.choice("outcome", Outcome),
         signer=part.get("signer", str),
         tried=part.get("tried", str),
+        # A challenge of an earlier version names none, and counts by its record alone.
+        evidence=part.texts("evidence") if "evidence" in part.value else (),
     )
 
 

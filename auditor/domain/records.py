@@ -35,6 +35,11 @@ class Observation:
     labels_only: bool = False
     committed: bool = False
 
+    @property
+    def basis(self) -> str:
+        """Digest of what was seen: whatever is judged from this observation has it too."""
+        return digest(canonical({"check": self.check, "evidence": dict(self.evidence)}))
+
     def to_json(self) -> dict[str, Json]:
         """Return the record's form; what is seldom so is said where it is so."""
         return {

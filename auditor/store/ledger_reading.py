@@ -1,7 +1,7 @@
 """Reads the ledger: its head, checkpoints, tiles, entries and proofs."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -192,17 +192,17 @@ def opened(leaf: Leaf, digest: str, subjects: str) -> Event:
     return Event(leaf.type, digest, leaf.time, json.loads(subjects), leaf.id)
 
 
-def challenges_kept(connection: Connection, records: Collection[str]) -> tuple[bytes, ...]:
-    """Return the documents of all challenges to records of these digests, the oldest first."""
+def challenges_kept(connection: Connection) -> tuple[tuple[str, bytes], ...]:
+    """Return the record's digest and the document of every challenge, the oldest first."""
     row = LedgerOpeningRow
     start = f"{EventType.CHALLENGE.value}-"
     asked = select(row.subjects, row.document).where(
         row.event_id.startswith(start, autoescape=True)
     )
     return tuple(
-        document or b""  # what is missing cannot be read, and shuts a gate as well
+        # What is missing cannot be read, and shuts a gate as well.
+        (str(json.loads(subjects).get("record")), document or b"")
         for subjects, document in connection.execute(asked.order_by(row.idx))
-        if json.loads(subjects).get("record") in records
     )
 
 

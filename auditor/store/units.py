@@ -135,9 +135,9 @@ class UnitOfWork:
         keep_lineage(self._session.connection(), signed, challenge.provenance(signed))
         self.append(challenge_kept(challenge, bundle), bundle)
 
-    def challenges_of(self, *records: str) -> tuple[bytes, ...]:
-        """Return the signed challenges of the records with these digests, the oldest first."""
-        return challenges_kept(self._session.connection(), records)
+    def challenges(self) -> tuple[tuple[str, bytes], ...]:
+        """Return every signed challenge after the digest of its record, the oldest first."""
+        return challenges_kept(self._session.connection())
 
     def find_record(self, record_id: str) -> StoredRecord | None:
         """Return the record with that id. Raises ``StoreError`` when its bytes are damaged."""

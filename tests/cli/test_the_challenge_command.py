@@ -160,6 +160,99 @@ def test_the_document_in_the_folder_shuts_the_gate_elsewhere_too(
     assert auditor(*GATE).code == 0
 
 
+def judged(auditor: Command, source: str, out: str, policy: str = "weak.yaml") -> None:
+    ended = auditor("judge", source, "--policy", policy, "--out", out, "--key", "out/signer.pub")
+    assert ended.code == 0, ended.said
+
+
+def gate_of(auditor: Command, record: str) -> int:
+    code: int = auditor(*(record if item == "out" else item for item in GATE)).code
+    return code
+
+
+def breaking(folder: Path) -> Path:
+    inputs, rows = standing(folder, 0.1)
+    return offer(folder, inputs=crossed(inputs, 0.0999), rows=np.array(rows))
+
+
+def test_a_challenge_to_a_judged_record_counts_for_all_of_the_same_evidence(
+    auditor: Command, passed: Path
+) -> None:
+    judged(auditor, "out", "j1")
+    judged(auditor, "out", "sibling")
+    assert auditor("challenge", "j1", "--examples", breaking(passed)).code == 1
+    assert [gate_of(auditor, name) for name in ("j1", "out", "sibling")] == [1, 1, 1]
+    for name in ("out", "sibling"):
+        again = auditor("judge", name, "--policy", "weak.yaml", "--out", "j2")
+        assert again.code == 2
+        assert "was challenged" in again.err
+
+
+def test_a_store_that_lacks_the_records_knows_a_challenge_by_its_evidence(
+    auditor: Command, passed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged(auditor, "out", "j1")
+    judged(auditor, "j1", "j2")
+    shutil.copytree(passed / "out", passed / "copy")
+    monkeypatch.setenv("AUDITOR_HOME", str(passed / "elsewhere"))
+    assert gate_of(auditor, "j2") == 0
+    ended = auditor("challenge", "copy", "--examples", breaking(passed), "--inputs", ".")
+    assert ended.code == 1
+    assert [gate_of(auditor, name) for name in ("out", "j1", "j2")] == [1, 1, 1]
+    again = auditor("judge", "j2", "--policy", "weak.yaml", "--key", "out/signer.pub")
+    assert again.code == 2
+    assert "was challenged" in again.err
+
+
+def test_examples_that_a_lenient_policy_bears_still_refute_the_record_itself(
+    auditor: Command, passed: Path
+) -> None:
+    (passed / "lenient.yaml").write_text(POLICY.replace("at_least: 0.68", "at_least: 0.01"))
+    judged(auditor, "out", "lenient", "lenient.yaml")
+    offered = breaking(passed)
+    assert "Lowered" in auditor("challenge", "lenient", "--examples", offered).said
+    assert "REFUTED" in auditor("challenge", "out", "--examples", offered).said
+    assert gate_of(auditor, "out") == 1
+
+
+def test_a_refuted_record_leaves_the_store_with_its_challenges(
+    auditor: Command, passed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged(auditor, "out", "j1")
+    assert auditor("challenge", "out", "--examples", breaking(passed)).code == 1
+    for name in ("out", "j1"):
+        kept = json.loads((passed / name / RECORD).read_bytes())["id"]
+        assert auditor("export", kept, "--out", f"{name}.zip").code == 0
+        shutil.unpack_archive(passed / f"{name}.zip", passed / f"{name}-unpacked")
+    places = [passed / name / CHALLENGES for name in ("out", "out-unpacked", "j1-unpacked")]
+    first, *others = [{path.name: path.read_bytes() for path in at.iterdir()} for at in places]
+    assert {Path(name).suffix for name in first} == {".json", ".npz"}
+    assert others == [first, first]
+    assert not (passed / "j1" / CHALLENGES).exists()
+    assert auditor("export", "j1", "--out", "folder.zip").code == 0
+    shutil.unpack_archive(passed / "folder.zip", passed / "folder-unpacked")
+    monkeypatch.setenv("AUDITOR_HOME", str(passed / "elsewhere"))
+    for name in ("out-unpacked", "j1-unpacked", "folder-unpacked"):
+        shut = auditor(*(name if item == "out" else item for item in GATE))
+        assert shut.code == 1
+        assert "robust was withstood" in shut.said
+
+
+def test_a_record_that_keeps_its_rows_apart_is_not_challenged(
+    auditor: Command, inside: Path
+) -> None:
+    (inside / "weak.yaml").write_text(POLICY)
+    with (inside / "audit.yaml").open("a") as file:
+        file.write("disclosure: rows\n")
+    auditor(
+        "audit", "audit.yaml", "--policy", "weak.yaml", "--only", "quality.accuracy", "--out", "out"
+    )
+    offered = offer(inside, inputs=np.zeros((1, 3)), rows=np.array(["r0"]))
+    ended = auditor("challenge", "out", "--examples", offered)
+    assert ended.code == 2
+    assert "disclosure: rows" in ended.err
+
+
 def test_small_challenges_add_up_to_a_large_one(auditor: Command, passed: Path) -> None:
     inputs, rows = standing(passed, 0.1)
     points = crossed(inputs, 0.0999)

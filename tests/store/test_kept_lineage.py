@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ledger_toys import LOG, failures, hands
 from sqlalchemy import create_engine, inspect, text
 
+from auditor.contested import kept_against
 from auditor.domain.canonical import digest
 from auditor.domain.challenges import Challenge, Outcome
 from auditor.domain.lineage import Activity, Edge, Entity, Provenance, entity_id
@@ -202,6 +203,11 @@ CHALLENGE = Challenge(
 )  # fmt: skip
 
 
+def judged_from(make_record: Make, name: str, of: AuditRecord) -> AuditRecord:
+    edge = Edge(name, "wasDerivedFrom", of.digest, "record")
+    return make_record(id=name, derived_from=of.digest, lineage=(edge,))
+
+
 @pytest.fixture
 def challenged(store: Store, make_record: Make) -> Store:
     record = make_record()
@@ -218,12 +224,32 @@ def test_a_challenge_is_found_by_its_record_and_in_its_lineage(
 ) -> None:
     record = make_record()
     with challenged.unit_of_work() as work:
-        (raw,) = work.challenges_of(record.digest)
-        assert work.challenges_of(digest(b"another")) == ()
+        ((named, raw),) = work.challenges()
+        assert named == record.digest
         up = {edge.relation for edge in work.ancestors(entity_id("record", record.digest))}
     assert open_challenge(raw).record == record.digest
     assert "wasInvalidatedBy" in up
     assert failures(challenged) == ""
+
+
+def test_one_that_names_no_evidence_counts_for_all_that_was_judged_alike(
+    store: Store, make_record: Make
+) -> None:
+    signed = Store(store.engine, store.blobs, LOG)
+    root = make_record()
+    first = judged_from(make_record, "r-1a", root)
+    second = judged_from(make_record, "r-2", first)
+    sibling = judged_from(make_record, "r-1b", root)
+    stranger = make_record(id="s-1")
+    keep(signed, root, first, second, sibling, stranger)
+    told = replace(CHALLENGE, record=second.digest)
+    bundle = sign_challenge(told, SIGNER)
+    with signed.unit_of_work() as work:
+        work.challenge(told, bundle)
+    with signed.unit_of_work() as work:
+        for record in (root, first, second, sibling):
+            assert kept_against(record, work) == (bundle,)
+        assert kept_against(stranger, work) == ()
 
 
 @pytest.mark.parametrize(

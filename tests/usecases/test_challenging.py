@@ -12,7 +12,7 @@ from auditor.challenging import Claims, NotTried, chosen_target, try_examples, u
 from auditor.checks.evasion.linf import Linf
 from auditor.checks.evasion.tabular import Tabular
 from auditor.checks.quality.accuracy import Accuracy
-from auditor.contested import refuse_contested, uncontested
+from auditor.contested import refuse_contested, rests_on, uncontested
 from auditor.domain.canonical import digest
 from auditor.domain.challenges import Challenge, Moved, Outcome, Result, Trial, read_challenge
 from auditor.domain.json_parts import Part
@@ -117,6 +117,31 @@ def test_what_is_judged_from_a_challenged_record_is_no_better() -> None:
 
 def test_a_challenge_to_another_record_was_put_there_for_a_reason() -> None:
     assert "to another record" in shut(challenge(Outcome.LOWERED, digest(b"other")))
+
+
+def test_the_same_evidence_of_one_model_on_one_target_is_known_by_its_digest() -> None:
+    seen = Observation("cpu", "evasion.linf", 1, {}, 1, {"rows": digest(b"rows")})
+    found = replace(GOOD, observations=(seen,))
+    artifact = GOOD.request.artifact
+    told = replace(
+        challenge(Outcome.REFUTED, digest(b"other")),
+        artifact=None if artifact is None else artifact.digest,
+        identity=GOOD.fingerprints["cpu"].identity,
+        evidence=(seen.basis,),
+    )
+    assert rests_on(found, told)
+    assert rests_on(replace(found, observations=(replace(seen, seed=2),)), told)
+    assert not rests_on(replace(found, observations=(replace(seen, check="evasion.l2"),)), told)
+    for other in (
+        replace(told, evidence=()),
+        replace(told, evidence=(digest(b"else"),)),
+        replace(told, artifact=digest(b"another model")),
+        replace(told, identity=digest(b"another machine")),
+        replace(told, target="edge"),
+    ):
+        assert not rests_on(found, other)
+    unnamed = {name: part for name, part in told.to_json().items() if name != "evidence"}
+    assert read_challenge(Part(unnamed, "challenge")) == replace(told, evidence=())
 
 
 def test_what_cannot_be_read_shuts_too() -> None:

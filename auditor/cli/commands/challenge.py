@@ -59,6 +59,7 @@ def command(
     console = Console()
     given, old = read_examples(examples), RecordFolder(folder)
     record = read_record(old.read(RECORD))
+    _refuse_sealed(record)
     require_leave(record.request.targets, Path.cwd())
     spec = chosen_target(record, target)
     claims = _claims(old, record, verifier(key or folder / SIGNER))
@@ -66,7 +67,7 @@ def command(
         show_made(console, place.made_keys)
         fetch = fetch_from(place.store.blobs, inputs)
         against = challenges_against(record, old, place.settings.place)
-        earlier = examples_of(against.values(), old, place.store.blobs)
+        earlier = examples_of(record, against.values(), old, place.store.blobs)
         with (
             _prepared(old, record, fetch) as prepared,
             opened(prepared, spec, OPENERS) as subject,
@@ -90,6 +91,19 @@ def _left(console: Console, told: Challenge, beside: tuple[str, ...]) -> Exit:
     console.print(f"Not tried: no example is judged under {names} yet.", highlight=False)
     tried = {item.check for item in told.trials}
     return Exit.DONE if tried & (ATTACKS | PROOFS) else Exit.INCONCLUSIVE
+
+
+def _refuse_sealed(record: AuditRecord) -> None:
+    """Refuse a record whose rows can be withheld. Raises ``RecordError``.
+
+    A challenge names rows and what is decided of them, and the ledger keeps it for good.
+    """
+    if record.request.disclosure is not None:
+        raise RecordError(
+            f"the record {record.id} keeps its rows apart (`disclosure: rows`), and a challenge "
+            "would name them in the ledger for good",
+            cure="Audit without `disclosure: rows`, and challenge that record.",
+        )
 
 
 def _claims(old: RecordFolder, record: AuditRecord, checker: Verifier) -> Claims:

@@ -8,13 +8,16 @@ import click
 
 from auditor.cli.exits import Exit
 from auditor.cli.places import own_workplace
+from auditor.contested import challenge_files
+from auditor.domain.record_json import read_record
 from auditor.errors import UsageError
 from auditor.exporting import folder_files, stored_files
-from auditor.folders import LEDGER, SIGNER, RecordFolder
-from auditor.keeping import ledger_files
+from auditor.folders import LEDGER, RECORD, SIGNER, RecordFolder
+from auditor.keeping import ledger_files, store_if_kept
 from auditor.packing import pack
 from auditor.publishing import publication
 from auditor.rendering.guide import GUIDE
+from auditor.settings import Settings
 from auditor.signing.keys import PUBLIC
 from auditor.wiring import verifier
 
@@ -50,7 +53,10 @@ def _in_folder(path: Path) -> Mapping[str, bytes]:
     folder = RecordFolder(path)
     folder.read(SIGNER)
     ledger = path / LEDGER if folder.has(LEDGER) else None
-    return folder_files(folder, verifier(path / SIGNER, ledger))
+    files = folder_files(folder, verifier(path / SIGNER, ledger))
+    with store_if_kept(Settings.from_environment().place) as store:
+        kept = {} if store is None else challenge_files(read_record(files[RECORD]), store)
+    return {**kept, **files}
 
 
 def _in_store(record_id: str) -> Mapping[str, bytes]:
@@ -63,10 +69,12 @@ def _in_store(record_id: str) -> Mapping[str, bytes]:
                 cure="`auditor ledger show` lists the ids of records.",
             )
         parts, blob = verifier(place.settings.home / PUBLIC), place.store.blobs.get
-        asked = stored.read().request.policy
+        found = stored.read()
+        asked = found.request.policy
         policy = parts.load_policy(blob(asked.digest), f"the policy {asked.name}")
         publish = partial(publication, checks=parts.checks, blob=blob, signer=place.signer)
         return {
             **stored_files(stored, publish, policy),
             **ledger_files(place.store, record_id),
+            **challenge_files(found, place.store),
         }
