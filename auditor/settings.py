@@ -44,12 +44,6 @@ class Settings:
         return self.home / "unfinished"
 
     @property
-    def begun(self) -> str | None:
-        """The database, unless it is a file that is not there yet: looking into it makes none."""
-        path = self.database.removeprefix("sqlite:///")
-        return None if path != self.database and not Path(path).exists() else self.database
-
-    @property
     def place(self) -> Place:
         """Where the store and its ledger are."""
         return Place(self.database, self.blobs, self.home, self.ledger_origin)

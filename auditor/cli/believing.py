@@ -17,7 +17,6 @@ from auditor.settings import Settings
 from auditor.signatures.clocks import Clocks
 from auditor.signatures.keyless import verify_keyless
 from auditor.signatures.objections import Code, Grade
-from auditor.store.store import Store
 from auditor.timestamping import look_at_time
 from auditor.trustfiles import load_trust_policy
 from auditor.trusting.asking import Asked, When
@@ -118,14 +117,8 @@ def _bindings_here(request: AuditRequest) -> tuple[Binding, ...]:
 
 def standing_here(policy: TrustPolicy) -> Standing:
     """Return how a trust policy stands to those accepted on this machine; nothing is made there."""
-    settings = Settings.from_environment()
-    if settings.begun is None:
-        return Standing.UNKNOWN
-    store = Store.open(settings.database, settings.blobs)
-    try:
-        return standing_in(store, policy)
-    finally:
-        store.close()
+    with store_if_kept(Settings.from_environment().place) as store:
+        return Standing.UNKNOWN if store is None else standing_in(store, policy)
 
 
 def _trust(policy: TrustPolicy, found: Vouched) -> Step:

@@ -13,6 +13,7 @@ from auditor.holding import (
     refuse_second_role,
     rotate,
 )
+from auditor.keeping import store_if_kept
 from auditor.ledgers.key_events import KeyRole
 from auditor.ledgers.key_lives import KeyBook, KeyLife
 from auditor.settings import Settings
@@ -24,7 +25,6 @@ from auditor.signing.locking import is_locked
 from auditor.signing.opening import open_signer, scheme_of
 from auditor.signing.pairs import prepare_next, swap_pairs
 from auditor.signing.passwords import Passwords
-from auditor.store.store import Store
 from auditor.wiring import now
 
 
@@ -59,14 +59,11 @@ def public_of(key: str | None, settings: Settings, asked: Passwords) -> str:
 
 def known_keys(settings: Settings) -> KeyBook:
     """Return what the ledger tells of keys; nothing where none was begun."""
-    if settings.begun is None:
-        return KeyBook()
-    store = Store.open(settings.database, settings.blobs)
-    try:
+    with store_if_kept(settings.place) as store:
+        if store is None:
+            return KeyBook()
         with store.ledger() as ledger:
             return book_of(ledger.key_entries())
-    finally:
-        store.close()
 
 
 def find_key(

@@ -1,6 +1,5 @@
 """What every statement about an audit shares: its subjects, who verified, and by which digests."""
 
-import base64
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from auditor.domain.records import AuditRecord
 from auditor.signatures.bundles import parse_bundle
 from auditor.signatures.objections import Refused
 from auditor.signatures.profiles import Profile
+from auditor.trusting.evidence import read_bytes
 
 SIGNATURE = "provenance.signature"
 LINEAGE = "provenance.lineage"
@@ -59,10 +59,7 @@ def _bundle(record: AuditRecord, blob: Callable[[str], bytes]) -> bytes | None:
     if named is None or named.committed:
         return None  # what is committed may be withheld, and is named nowhere else
     seen = cast("Mapping[str, Json]", decode(blob(named.evidence["signature"])))
-    kept = cast("Mapping[str, str] | None", seen["bundle"])
-    if kept is None:
-        return None
-    return kept["text"].encode() if "text" in kept else base64.b64decode(kept["base64"])
+    return read_bytes(seen["bundle"])
 
 
 def _payload(record: AuditRecord, bundle: bytes | None) -> str | None:
