@@ -4,12 +4,14 @@
 
 Every round measures each in turn, so that what else the machine does meets all alike; told are the
 median of the rounds' ratios and their range. CPU seconds are those of a whole process over all its
-threads, for the job alone. The limit of a core is what `openssl speed -evp sha256` says of blocks
-of 16 KiB, which never leave the cache. Files are read once before, so that no disk is measured.
+threads, for the job alone; of the two commands that sign, for all that a user waits for. The limit
+of a core is what `openssl speed -evp sha256` says of blocks of 16 KiB, which never leave the cache.
+Files are read once before, so that no disk is measured.
 """
 
 import argparse
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from peers import asked, environment
 
@@ -120,6 +123,34 @@ def hashing(large: Path, small: Path, size: int, peer: Path | None) -> None:
         told(label, ratios)
 
 
+def signing(large: Path, size: int, private: Path, peer: Path | None) -> None:
+    """Compare the two commands that sign a large model, each as a process of its own."""
+    if peer is None:
+        return
+    scratch = private.parent
+    key, out = ["--signature", str(scratch / "theirs.sig")], str(scratch / "ours.sig")
+    ours = [str(Path(sys.executable).parent / "auditor"), "sign", str(large), "--key", str(private)]
+    theirs = [str(peer.parent / "model_signing"), "sign", "key", str(large), *key]
+    ratios: dict[str, list[float]] = {}
+    for _ in range(ROUNDS):
+        cpu, wall = commanded([*ours, "--out", out], scratch)
+        more, longer = commanded([*theirs, "--private_key", str(private)], scratch)
+        ratios.setdefault("sign: CPU seconds of model_signing, of ours", []).append(more / cpu)
+        ratios.setdefault("sign: wall seconds of model_signing, of ours", []).append(longer / wall)
+    print(f"\n{size >> 20} MiB in two files, the commands that sign by a key, with sha256")
+    for label, found in ratios.items():
+        told(label, found)
+
+
+def commanded(command: list[str], home: Path) -> tuple[float, float]:
+    """Return the CPU and the wall seconds of a command."""
+    before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    around = {**os.environ, "AUDITOR_HOME": str(home / "home")}
+    subprocess.run(command, check=True, capture_output=True, env=around)  # noqa: S603
+    wall, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall
+
+
 def verifying(small: Path, signer: KeySigner, peer: Path | None) -> None:
     """Compare how many small models are verified in a second of one core."""
     signature, key = small.parent / "small.sig", small.parent / "small.pub"
@@ -162,6 +193,15 @@ def main() -> None:
         measure_artifact(large)
         verifying(small, signer, peer)
         hashing(large, small, 2 * half, peer)
+        private = place / "model.key"
+        private.write_bytes(
+            signer.key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        signing(large, 2 * half, private, peer)
 
 
 if __name__ == "__main__":

@@ -74,7 +74,9 @@ class Climb:
 
     def ask(self) -> Question | None:
         """Ask about the point that each row's climb has reached, until the last was looked at."""
-        return None if self.ascent.iteration > self.steps else one_each(self.ascent.point)
+        return (
+            None if self.ascent.iteration > self.steps else one_each(self.ascent.point, held=True)
+        )
 
     def tell(self, answer: Answer) -> "Climb":
         """Go on from the loss and the gradient there; the last point is only looked at."""

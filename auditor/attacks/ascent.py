@@ -111,16 +111,21 @@ class Ascent:
     def note(self, loss: Floats, gradient: Reals) -> "Ascent":
         """Return the climb with the best point of each row brought up to date."""
         better = loss > self.best_loss
-        grew = loss > self.last_loss
         first = self.iteration == 0
-        return replace(
-            self,
-            best=_either(better, self.point, self.best),
-            best_gradient=_either(better, gradient, self.best_gradient),
-            best_loss=np.where(better, loss, self.best_loss),
-            best_then=loss if first else self.best_then,
+        places = better.nonzero()[0]
+        return Ascent(
+            point=self.point,
+            previous=self.previous,
+            best=_replaced(self.best, places, self.point),
+            best_gradient=_replaced(self.best_gradient, places, gradient),
+            best_loss=_replaced(self.best_loss, places, loss),
             last_loss=loss,
-            rises=self.rises if first else self.rises + grew,
+            best_then=loss if first else self.best_then,
+            size=self.size,
+            rises=self.rises if first else self.rises + (loss > self.last_loss),
+            halved=self.halved,
+            iteration=self.iteration,
+            since=self.since,
         )
 
     def _reconsider(self, gradient: Reals) -> tuple["Ascent", Reals]:
@@ -128,6 +133,7 @@ class Ascent:
         oscillates = self.rises <= RISES_WANTED * (self.iteration - self.since)
         stuck = ~self.halved & (self.best_then >= self.best_loss)
         halve = oscillates | stuck
+        places = halve.nonzero()[0]
         state = replace(
             self,
             size=np.where(halve, self.size / 2, self.size),
@@ -135,9 +141,9 @@ class Ascent:
             best_then=self.best_loss,
             rises=np.zeros_like(self.rises),
             since=self.iteration,
-            point=_either(halve, self.best, self.point),
+            point=_replaced(self.point, places, self.best),
         )
-        return state, _either(halve, self.best_gradient, gradient)
+        return state, _replaced(gradient, places, self.best_gradient)
 
     def _step(self, gradient: Reals, ball: Ball) -> "Ascent":
         """Step along the gradient, and on from there as far as momentum carries."""
@@ -156,15 +162,28 @@ class Ascent:
             moved += drift
             moved += point
             moved = ball.hold(moved)
-        return replace(self, point=moved, previous=point, iteration=self.iteration + 1)
+        return Ascent(
+            point=moved,
+            previous=point,
+            best=self.best,
+            best_gradient=self.best_gradient,
+            best_loss=self.best_loss,
+            last_loss=self.last_loss,
+            best_then=self.best_then,
+            size=self.size,
+            rises=self.rises,
+            halved=self.halved,
+            iteration=self.iteration + 1,
+            since=self.since,
+        )
 
 
-def _either(rows: Mask, these: NDArray[N], those: NDArray[N]) -> NDArray[N]:
-    """Return ``these`` for some rows and ``those`` for the others."""
-    if rows.all():
+def _replaced(those: NDArray[N], places: NDArray[np.int64], these: NDArray[N]) -> NDArray[N]:
+    """Return ``those`` with the rows at some places taken from ``these``."""
+    if len(places) == len(these):
         return these
-    if not rows.any():
+    if not len(places):
         return those
-    kept, places = those.copy(), np.flatnonzero(rows)
+    kept = those.copy()
     kept[places] = these.take(places, axis=0)
     return kept

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import Protocol, Self
 
 import numpy as np
@@ -63,16 +64,26 @@ class Ground:
 class Question:
     """Points to be judged: ``points[i]`` is a wish for the row at place ``rows[i]`` of the state.
 
-    A row may be asked about several times at once, or not at all.
+    A row may be asked about several times at once, or not at all. ``held`` says that the points
+    are the ball's already, as ``Ball.settle`` has it.
     """
 
     points: Reals
     rows: Places
+    held: bool = False
 
 
-def one_each(points: Reals) -> Question:
+@lru_cache(maxsize=64)
+def every(rows: int) -> Places:
+    """Return the places of all of so many rows, not to be changed."""
+    places = np.arange(rows, dtype=np.int64)
+    places.setflags(write=False)
+    return places
+
+
+def one_each(points: Reals, *, held: bool = False) -> Question:
     """Ask about one point a row."""
-    return Question(points, np.arange(len(points), dtype=np.int64))
+    return Question(points, every(len(points)), held)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

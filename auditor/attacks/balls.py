@@ -7,7 +7,18 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.norms import FORGIVEN, TINY, Norm, Reals, between, double, known, size, wide
+from auditor.attacks.norms import (
+    FORGIVEN,
+    TINY,
+    Norm,
+    Reals,
+    between,
+    double,
+    finite,
+    known,
+    size,
+    wide,
+)
 from auditor.attacks.shrinking import nearest
 from auditor.domain.tasks import Array, Floats
 
@@ -27,9 +38,9 @@ class Ball:
     ``lower`` and ``upper`` are what each coordinate can reach alone, ``least`` and ``most`` the
     same in the rows' own type; ``scale`` is its range, 0 where it may not move. ``repair`` brings
     candidates to where they could be real rows. ``exact`` are the clean rows in double precision,
-    ``unit`` is what changes are divided by (``None``: 1 everywhere), ``stepped`` whether any
-    coordinate moves in steps, ``single`` whether single precision does for climbs: candidates have
-    no more, and each coordinate has limits of its own.
+    ``unit`` is what changes are divided by (``None``: 1 everywhere), ``scaled`` whether any range
+    is not 1, ``stepped`` whether any coordinate moves in steps, ``single`` whether single precision
+    does for climbs: candidates have no more, and each coordinate has limits of its own.
     """
 
     clean: Array
@@ -46,6 +57,7 @@ class Ball:
     repair: Repair | None = None
     exact: Floats = field(init=False)
     unit: Floats | None = field(init=False)
+    scaled: bool = field(init=False)
     stepped: bool = field(init=False)
     single: bool = field(init=False)
 
@@ -54,6 +66,7 @@ class Ball:
         unit = np.where(self.scale > 0, self.scale, 1.0)
         object.__setattr__(self, "exact", self.clean.astype(np.float64))
         object.__setattr__(self, "unit", None if (unit == 1).all() else unit)
+        object.__setattr__(self, "scaled", bool((self.scale != 1).any()))
         object.__setattr__(self, "stepped", bool((self.quantum > 0).any()))
         alone = self.norm is Norm.LINF and self.clean.dtype == np.float32
         object.__setattr__(self, "single", alone)
@@ -80,7 +93,7 @@ class Ball:
         inside = between(points, self.lower, self.upper)
         if self.norm is Norm.LINF:
             return inside
-        if np.isnan(inside.sum()):
+        if not finite(inside):
             inside = np.where(np.isnan(inside), self.exact, inside)
         over = size(self.change(inside), self.norm, self.channels) > self.eps * (1 + FORGIVEN)
         if over.all():
@@ -100,29 +113,39 @@ class Ball:
 
     def at(self, change: Reals) -> Floats:
         """Return the points that lie ``change`` ranges away from the clean rows."""
-        moved: Floats = change * self.scale
-        return np.add(self.exact, moved, out=moved)
+        moved: Floats = change * self.scale if self.scaled else double(change)
+        return np.asarray(self.exact + moved)
+
+    def in_ranges(self, gradient: Floats) -> Floats:
+        """Return the slope in ranges of a gradient in the rows' own units; not to be changed."""
+        return gradient * self.scale if self.scaled else gradient
 
     def reach(self) -> tuple[Floats, Floats]:
         """Return the least and the largest change of each coordinate, in ranges."""
         return self.change(self.lower), self.change(self.upper)
 
-    def settle(self, points: Reals) -> Array:
+    def settle(self, points: Reals, *, held: bool = False) -> Array:
         """Return the nearest candidates: inside the ball, on a step, in the rows' own type.
 
         Settling twice changes nothing. A coordinate with no step in reach keeps its clean value.
+        ``held`` says that the points keep the budget, and, in single precision, each coordinate's
+        limits as well.
         """
-        held = self.hold(points)
+        real = self.clean.dtype.kind == "f"
+        if not (held and real and not self.stepped):
+            points = self.hold(points)
+        elif self.single and points.dtype == np.float32:
+            return points if self.repair is None else self.repair(self.clean, points)
         if self.stepped:
-            held = self._on_steps(double(held), self.exact)
-        if not np.isfinite(held.sum()):
-            held = np.where(np.isnan(held), self.exact, held)
-        if np.issubdtype(self.clean.dtype, np.integer):
-            held = np.rint(held)
-        typed: Array = held
-        if held.dtype != np.float32 or not self.single:
+            points = self._on_steps(double(points), self.exact)
+        if not finite(points):
+            points = np.where(np.isnan(points), self.exact, points)
+        if not real and np.issubdtype(self.clean.dtype, np.integer):
+            points = np.rint(points)
+        typed: Array = points
+        if points.dtype != np.float32 or not self.single:
             # A narrower type may round across a limit.
-            typed = between(held.astype(self.clean.dtype), self.least, self.most)
+            typed = between(points.astype(self.clean.dtype), self.least, self.most)
         return typed if self.repair is None else self.repair(self.clean, typed)
 
     def _on_steps(self, points: Floats, exact: Floats) -> Floats:

@@ -35,7 +35,7 @@ def readings(
     if not any(cast("Sequence[int]", settings["movable"])):
         return (_nothing_moves(settings),)
     seen = recount(evidence)
-    place = _place(settings)
+    place = place_of(settings)
     shared = {**effort, **_shared(settings), "rows": len(seen.wrong), **counted(seen, evidence)}
     clean = _share(~seen.wrong, "clean_accuracy", confidence, settings, place, {})
     curve = [
@@ -46,7 +46,7 @@ def readings(
     return (clean, *curve, *costs, _breaking(seen, confidence, settings, named))
 
 
-def _place(settings: Mapping[str, Json]) -> dict[str, Scalar]:
+def place_of(settings: Mapping[str, Json]) -> dict[str, Scalar]:
     """Return the coordinates of a reading: the norm, and the classes where some were asked for."""
     return {"norm": str(settings["norm"]), **asked(settings)}
 
@@ -87,7 +87,7 @@ def _robust(
         "by_class": by_class(seen, kept, confidence),
         "by_group": by_group(groups, kept, confidence),
     }
-    params = {"eps": eps, **_place(settings)}
+    params = {"eps": eps, **place_of(settings)}
     return _share(kept, "robust_accuracy", confidence, settings, params, details)
 
 
@@ -137,7 +137,7 @@ def _breaking(
         "min_breaking_eps",
         Unit.SHARE if norm is Norm.LINF else Unit.NONE,
         bound=Bound.AT_MOST,
-        params=_place(settings),
+        params=place_of(settings),
         repeat=_repeat(settings),
         doubted=not settings["deterministic"],
         details={

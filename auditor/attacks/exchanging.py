@@ -51,7 +51,7 @@ class Exchange:
         """Go on from a proposal that is ahead of the base, or that succeeds in as few places."""
         quest, found, length = self.quest.hear(answer)
         value, cotangent = difference(answer.logits, quest.whole)
-        slope = answer.pull(cotangent) * quest.ball.scale
+        slope = quest.ball.in_ranges(answer.pull(cotangent))
         arrived = found & (length <= self.quest.length)
         taken = arrived | (value > self.value)
         kept = wide(taken, slope)

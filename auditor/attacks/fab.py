@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from auditor.attacks.asking import Answer, Ground, Mask, Question, Source, one_each
-from auditor.attacks.hyperplanes import reach_plane
+from auditor.attacks.hyperplanes import Slopes, reach_plane
 from auditor.attacks.losses import difference
 from auditor.attacks.nearing import Quest
-from auditor.attacks.norms import TINY, flat, size
+from auditor.attacks.norms import TINY, Norm, between, flat, in_parts, size
 from auditor.domain.tasks import Floats
 
 MOST_BIAS = 0.1
@@ -45,7 +45,7 @@ class Crossing:
         quest, found, _ = self.quest.hear(answer)
         if self.iteration < self.steps:
             value, cotangent = difference(answer.logits, quest.aim)
-            slope = answer.pull(cotangent) * quest.ball.scale
+            slope = quest.ball.in_ranges(answer.pull(cotangent))
             change = _ahead(quest, answer.points, found, value, slope)
             return replace(self, quest=quest, change=change, iteration=self.iteration + 1)
         if quest.last:
@@ -62,15 +62,30 @@ def _ahead(quest: Quest, points: Floats, found: Mask, value: Floats, slope: Floa
     """Return the next change: a step to the plane, drawn towards the clean row's own step."""
     low, high, norm = flat(quest.low), flat(quest.high), quest.ball.norm
     here, way = flat(quest.ball.change(points)), flat(slope)
+    ahead = np.empty_like(way)
+    for part in in_parts(way):
+        step = _step(here[part], way[part], low[part], high[part], found[part], value[part], norm)
+        ahead[part] = step
+    return ahead.reshape(slope.shape)
+
+
+def _step(  # noqa: PLR0913, PLR0917 -- where a walk stands, and what it sees
+    here: Floats, way: Floats, low: Floats, high: Floats, found: Mask, value: Floats, norm: Norm
+) -> Floats:
     from_clean = np.einsum("ij,ij->i", way, here) - value
     start = np.where(found, BACK, 1.0)[:, None] * here
     from_start = from_clean - np.einsum("ij,ij->i", way, start)
-    near = reach_plane(from_start, way, low - start, high - start, norm)
-    home = reach_plane(from_clean, way, low, high, norm)
+    seen = Slopes.of(way)
+    near = reach_plane(from_start, seen, low - start, high - start, norm)
+    home = reach_plane(from_clean, seen, low, high, norm)
     far, own = size(near, norm), size(home, norm)
     bias = np.minimum(far / np.maximum(far + own, TINY), MOST_BIAS)[:, None]
-    step = (1 - bias) * (start + OVERSHOOT * near) + bias * OVERSHOOT * home
-    return np.asarray(np.clip(step, low, high).reshape(slope.shape))
+    near *= OVERSHOOT
+    near += start
+    near *= 1 - bias
+    home *= bias * OVERSHOOT
+    near += home
+    return between(near, low, high)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from auditor.attacks.asking import Answer, Ground, Mask, Question, Source, one_each
-from auditor.attacks.balls import Ball
 from auditor.attacks.losses import difference
 from auditor.attacks.nearing import Quest
-from auditor.attacks.norms import TINY, Norm, flat, size, wide
+from auditor.attacks.norms import TINY, Norm, flat, in_parts, size, wide
 from auditor.attacks.shrinking import largest, shrink
 from auditor.domain.tasks import Floats
 
@@ -22,7 +21,8 @@ SPARSER = 1.5
 """An ``l1`` step moves as many coordinates as the change has, divided by this."""
 START = 0.5
 """How far from the clean row a further walk to the same class starts, as a share of the best."""
-DUAL = {Norm.LINF: Norm.L1, Norm.L2: Norm.L2, Norm.L1: Norm.LINF, Norm.L0: Norm.LINF}
+DUAL = {Norm.LINF: Norm.L1, Norm.L2: Norm.L2, Norm.L1: Norm.LINF, Norm.L0: Norm.L2}
+"""How a slope is measured: for ``l0``, of which it says nothing, by its Euclidean length."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,21 +46,23 @@ class Walk:
         return self.quest.best
 
     def ask(self) -> Question:
-        """Ask about the point that each walk has reached."""
-        return one_each(self.quest.ball.at(self.change))
+        """Ask about the point that each walk has reached; more places than allowed may move."""
+        ball = self.quest.ball
+        return one_each(ball.at(self.change), held=ball.norm is not Norm.L0)
 
     def tell(self, answer: Answer) -> "Walk":
         """Move the radius towards the line between success and failure; step along the slope."""
         quest, found, length = self.quest.hear(answer)
         value, cotangent = difference(answer.logits, quest.aim)
-        slope = answer.pull(cotangent) * quest.ball.scale
+        slope = quest.ball.in_ranges(answer.pull(cotangent))
         own = np.where(found, np.minimum(length, self.own), self.own)
         state = replace(self, quest=quest, own=own)
-        radius = state._next_radius(found, value, slope, length)  # noqa: SLF001 -- its own next state
+        dual = np.maximum(size(slope, DUAL[quest.ball.norm]), TINY)
+        radius = state._next_radius(found, value, dual, length)  # noqa: SLF001 -- its own next state
         state = replace(
             state,
             radius=radius,
-            change=state._step(slope, radius),  # noqa: SLF001 -- its own next state
+            change=state._step(slope, dual, radius),  # noqa: SLF001 -- its own next state
             iteration=self.iteration + 1,
         )
         if state.iteration < self.steps or quest.last:
@@ -88,11 +90,11 @@ class Walk:
             iteration=0,
         )
 
-    def _next_radius(self, found: Mask, value: Floats, slope: Floats, length: Floats) -> Floats:
+    def _next_radius(self, found: Mask, value: Floats, dual: Floats, length: Floats) -> Floats:
         """Shrink the ball of a success, widen that of a failure.
 
-        Before the first success the line is estimated by the slope, as where it is a plane. What
-        lies beyond the best success of all walks is of no use.
+        Before the first success the line is estimated by the slope, as where it is a plane, and
+        ``dual`` is the steepest way there. What lies beyond the best success is of no use.
         """
         rate = LAST_SHRINK + (FIRST_SHRINK - LAST_SHRINK) * self._cosine()
         widest = np.minimum(self.quest.length, self.quest.ball.eps)
@@ -102,7 +104,6 @@ class Walk:
             more = np.maximum(self.radius + 1, np.floor(self.radius * (1 + rate)))
             return np.where(found, less, more if self.quest.walk == 0 else np.minimum(more, widest))
         less = np.minimum(self.radius * (1 - rate), self.own)
-        dual = np.maximum(size(slope, DUAL[self.quest.ball.norm]), TINY)
         with np.errstate(over="ignore"):  # where nothing slopes, the line may be anywhere
             plane = length + np.abs(value) / dual
         more = np.where(np.isfinite(self.own), self.radius * (1 + rate), plane)
@@ -110,11 +111,16 @@ class Walk:
             found, less, np.minimum(more, self.quest.ball.eps if self.quest.walk == 0 else widest)
         )
 
-    def _step(self, slope: Floats, radius: Floats) -> Floats:
+    def _step(self, slope: Floats, dual: Floats, radius: Floats) -> Floats:
         """Return the next change: a step along the slope, as long as a share of the radius."""
         ball, low, high = self.quest.ball, self.quest.low, self.quest.high
         share = STRIDE.get(ball.norm, 1.0) * (LAST_STEP + (1 - LAST_STEP) * self._cosine())
-        way = _sparse(slope, self.change, low, high) if ball.norm is Norm.L1 else _unit(slope, ball)
+        if ball.norm is Norm.L1:
+            way = _sparse(slope, self.change, low, high)
+        elif ball.norm is Norm.LINF:
+            way = np.sign(slope)
+        else:
+            way = slope / wide(dual, slope)
         reach = np.ones(len(radius)) if ball.norm is Norm.L0 else radius
         way *= wide(share * reach, slope)
         way += self.change
@@ -124,13 +130,6 @@ class Walk:
         return float((1 + np.cos(np.pi * self.iteration / max(self.steps, 1))) / 2)
 
 
-def _unit(slope: Floats, ball: Ball) -> Floats:
-    """Return the steepest change of norm 1; for ``l0`` that of Euclidean length 1."""
-    if ball.norm is Norm.LINF:
-        return np.sign(slope)
-    return np.asarray(slope / wide(np.maximum(size(slope, Norm.L2), TINY), slope))
-
-
 def _sparse(slope: Floats, change: Floats, low: Floats, high: Floats) -> Floats:
     """Return the step of ``l1`` norm 1 along the steepest coordinates that are free to move.
 
@@ -138,11 +137,21 @@ def _sparse(slope: Floats, change: Floats, low: Floats, high: Floats) -> Floats:
     change has, divided by ``SPARSER`` (Croce & Hein 2021, arXiv 2103.01208, section 4), and no
     more than the root of all.
     """
-    steep = flat(np.abs(slope) * np.where(slope > 0, change < high, change > low))
+    way = np.empty_like(slope)
+    for part in in_parts(slope):
+        way[part] = _sparse_part(slope[part], change[part], low[part], high[part])
+    return way
+
+
+def _sparse_part(slope: Floats, change: Floats, low: Floats, high: Floats) -> Floats:
+    rises, room = slope > 0, change > low
+    room ^= (room ^ (change < high)) & rises  # upwards where it rises, without a choice a number
+    steep = flat(np.abs(slope) * room)
     most, moved = np.sqrt(steep.shape[1]), size(change, Norm.L0)
     count = np.where(moved > 0, np.clip(moved / SPARSER, 1.0, most), most)
     way = slope * (largest(steep, count) & (steep > 0)).reshape(slope.shape)
-    return np.asarray(way / wide(np.maximum(size(way, Norm.L1), TINY), way))
+    way /= wide(np.maximum(size(way, Norm.L1), TINY), way)
+    return way
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,9 +160,13 @@ class Frame:
     def claims(self, rows: Rows, probabilities: Floats) -> Mask:
         """Return for which rows an attack's own model reaches the goal, and remember them."""
         reached = self.goal.reached(probabilities, self.labels[rows])
+        self.claim(rows, reached)
+        return reached
+
+    def claim(self, rows: Rows, reached: Mask) -> None:
+        """Remember for which rows an attack's own model reaches the goal."""
         if reached.any():
             self.claimed[rows[reached]] = True
-        return reached
 
     def submit(self, rows: Rows, points: Reals) -> tuple[Array, Mask, Floats]:
         """Score candidates on the target, settled inside the threat.

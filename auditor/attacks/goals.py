@@ -1,16 +1,18 @@
 """What counts as success: which answers of the target to a row of some label are harmful."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.losses import Aim, Labels, ahead
+from auditor.attacks.losses import Aim, Labels, ahead, softmax
 from auditor.domain.tasks import Classification, Floats, Regression, Task
 from auditor.errors import PolicyError
 
 Mask = NDArray[np.bool_]
+TWO = 2
 
 
 class Goal(Protocol):
@@ -63,6 +65,29 @@ class Harm:
         place = self.task.classes.index(self.task.reject)
         found = (self.task.decide(probabilities) == place) & (labels != place)
         return np.asarray(found, dtype=np.bool_)
+
+
+Claim = Callable[[Floats], Mask]
+"""From a twin's logits to which rows it calls broken."""
+
+
+def claim_of(goal: Goal, labels: Labels) -> Claim:
+    """Return what tells of logits, up to a constant a row, which rows of these labels are broken.
+
+    It is ``goal.reached`` of their softmax, with everything looked up that depends on labels alone.
+    """
+    if not isinstance(goal, Harm):
+        return lambda logits: goal.reached(
+            logits if logits.shape[1] == 1 else softmax(logits), labels
+        )
+    toward = goal.harmful[labels]
+    if goal.task.binary and toward.shape[1] == TWO:
+        place, least = goal.task.positive_index, goal.task.threshold
+        if_so, if_not = toward[:, place].copy(), toward[:, 1 - place].copy()
+        return lambda logits: np.where(softmax(logits)[:, place] >= least, if_so, if_not)
+    flat, first = toward.reshape(-1), np.arange(len(toward)) * toward.shape[1]
+    # Of three classes and more the highest score wins, whatever the softmax is.
+    return lambda logits: flat.take(logits.argmax(axis=1) + first)
 
 
 def any_other(task: Classification) -> Harm:

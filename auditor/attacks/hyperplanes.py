@@ -1,6 +1,7 @@
 """The smallest change inside a box that reaches a plane, in the norms that have one."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,9 +10,33 @@ from auditor.domain.tasks import Floats
 
 NEWTON_STEPS = 100
 SETTLED = 1e-13
+WORTH = 0.6
+"""The share of rows that still move at which the others are left out of the next steps."""
 
 
-def reach_plane(gap: Floats, slope: Floats, low: Floats, high: Floats, norm: Norm) -> Floats:
+@dataclass(frozen=True, slots=True, eq=False)
+class Slopes:
+    """Slopes ``[n, d]`` as planes of one direction share them: their signs, and how steep each is.
+
+    ``steep`` are shares of the row's ``steepest`` coordinate.
+    """
+
+    sign: Floats
+    steep: Floats
+    steepest: Floats
+
+    @classmethod
+    def of(cls, slope: Floats) -> "Slopes":
+        """Look at ``[n, d]`` slopes."""
+        steep = np.abs(slope)
+        steepest = np.maximum(steep.max(axis=1, initial=0.0), TINY)
+        steep /= steepest[:, None]
+        return cls(np.sign(slope), steep, steepest)
+
+
+def reach_plane(
+    gap: Floats, slope: Floats | Slopes, low: Floats, high: Floats, norm: Norm
+) -> Floats:
     """Return each row's smallest change ``v`` with ``slope . v = gap`` and ``low <= v <= high``.
 
     ``gap`` is ``[n]``, all others ``[n, d]``; each box holds 0. Where no change in the box reaches
@@ -19,14 +44,16 @@ def reach_plane(gap: Floats, slope: Floats, low: Floats, high: Floats, norm: Nor
     stay 0. ``norm`` is ``linf``, ``l2`` or ``l1`` (Croce & Hein 2020, arXiv 1907.02044, section
     2.2: the sign of each coordinate is that of its slope, which leaves a problem of one number).
     """
-    way = np.sign(gap)[:, None] * np.sign(slope)
-    room = np.maximum(way * np.where(way > 0, high, low), 0.0)
+    seen = slope if isinstance(slope, Slopes) else Slopes.of(slope)
+    way = np.sign(gap)[:, None] * seen.sign
+    room = np.where(way > 0, high, low)
+    room *= way
+    np.maximum(room, 0.0, out=room)
     # The steepest coordinate counts 1, and no more is asked than the box can give.
-    steepest = np.maximum(np.abs(slope).max(axis=1, initial=0.0), TINY)
-    steep = np.abs(slope) / steepest[:, None]
-    most = (steep * room).sum(axis=1)
-    wanted = np.minimum(np.abs(gap), most * steepest) / steepest
-    return way * _FILLS[norm](np.minimum(wanted, most), steep, room)
+    most = (seen.steep * room).sum(axis=1)
+    wanted = np.minimum(np.abs(gap), most * seen.steepest) / seen.steepest
+    way *= _FILLS[norm](np.minimum(wanted, most), seen.steep, room)
+    return way
 
 
 def _level(gap: Floats, slope: Floats, room: Floats, growth: Floats) -> Floats:
@@ -35,15 +62,22 @@ def _level(gap: Floats, slope: Floats, room: Floats, growth: Floats) -> Floats:
     The sum is concave and piecewise linear in the level, so that Newton's steps from 0 never
     overshoot, and of what is left times the rise each step loses three quarters at least.
     """
-    level, gain = np.zeros(len(gap)), slope * growth
+    level, gain, live = np.zeros(len(gap)), slope * growth, np.arange(len(gap))
+    own, parts = gap, (growth, room, gain, slope)
     for _step in range(NEWTON_STEPS):
-        ahead = level[:, None] * growth
-        rise = np.einsum("ij,ij->i", gain, (ahead < room).astype(np.float64))
-        left = gap - np.einsum("ij,ij->i", slope, np.minimum(ahead, room, out=ahead))
-        step = np.where((rise > 0) & (left > SETTLED * gap), left / np.maximum(rise, TINY), 0.0)
-        if not step.any():
+        grown, most, risen, steep = parts
+        ahead = level[live, None] * grown
+        rise = np.einsum("ij,ij->i", risen, (ahead < most).astype(np.float64))
+        left = own - np.einsum("ij,ij->i", steep, np.minimum(ahead, most, out=ahead))
+        step = np.where((rise > 0) & (left > SETTLED * own), left / np.maximum(rise, TINY), 0.0)
+        moving = step.nonzero()[0]
+        if not len(moving):
             break
-        level = level + step
+        level[live] += step
+        if len(moving) <= len(live) * WORTH:
+            # A row that has come to rest stays there.
+            live, own = live[moving], own[moving]
+            parts = (grown[moving], most[moving], risen[moving], steep[moving])
     return np.minimum(level[:, None] * growth, room)
 
 

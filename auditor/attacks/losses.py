@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,41 @@ Mask = NDArray[np.bool_]
 CLASSES_FOR_DLR = 3
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
+class Side:
+    """A mask ``[n, classes]`` of one side of an aim, and what every look at it asks for again."""
+
+    mask: Mask
+
+    @cached_property
+    def lone(self) -> Labels | None:
+        """The only class of each row; ``None`` where some row has none or several."""
+        counts = np.count_nonzero(self.mask, axis=1)
+        return self.mask.argmax(axis=1) if (counts == 1).all() else None
+
+    @cached_property
+    def places(self) -> Labels | None:
+        """Where the only class of each row stands in flat ``[classes, n]`` scores."""
+        return None if self.lone is None else self.lone * len(self.lone) + np.arange(len(self.lone))
+
+    @cached_property
+    def some(self) -> Mask:
+        """Which rows have a class at all."""
+        return np.asarray(self.mask.any(axis=1))
+
+    @cached_property
+    def full(self) -> bool:
+        """Whether every row has a class."""
+        return bool(self.some.all())
+
+    @cached_property
+    def by_class(self) -> Mask:
+        """The mask as ``[classes, n]``, with every class of a row that has none."""
+        mask = self.mask.T if self.full else self.mask.T | ~self.some
+        return np.ascontiguousarray(mask)
+
+
+@dataclass(frozen=True, eq=False)
 class Aim:
     """Row by row, the classes whose scores an attack raises and lowers: ``[n, classes]`` each.
 
@@ -23,6 +58,23 @@ class Aim:
 
     toward: Mask
     away: Mask
+
+    @cached_property
+    def up(self) -> Side:
+        """The side that is raised."""
+        return Side(self.toward)
+
+    @cached_property
+    def down(self) -> Side:
+        """The side that is lowered."""
+        return Side(self.away)
+
+    @cached_property
+    def slope(self) -> Floats:
+        """1 for what is raised and -1 for what is lowered: ``[n, classes]``, not to be changed."""
+        slope: Floats = self.toward.astype(np.float64) - self.away
+        slope.setflags(write=False)
+        return slope
 
     def take(self, keep: NDArray[np.generic]) -> "Aim":
         """Return the aim of some rows."""
@@ -42,10 +94,7 @@ def untargeted(labels: Labels, classes: int) -> Aim:
 
 def softmax(logits: Floats) -> Floats:
     """Return ``[n, classes]`` probabilities."""
-    scores = _by_class(logits)
-    powers = np.exp(scores - scores.max(axis=0))
-    powers /= powers.sum(axis=0)
-    return np.asarray(powers.T)
+    return np.asarray(_shares(_by_class(logits)).T)
 
 
 def cross_entropy(logits: Floats, aim: Aim) -> tuple[Floats, Floats]:
@@ -57,10 +106,16 @@ def cross_entropy(logits: Floats, aim: Aim) -> tuple[Floats, Floats]:
     the plain score.
     """
     scores = _by_class(logits)
-    up, pulled = _log_sum(scores, _by_class(aim.toward))
-    down, pushed = _log_sum(scores, _by_class(aim.away))
-    pulled -= pushed
-    return up - down, np.asarray(pulled.T)
+    if aim.up.places is not None and aim.down.places is not None:
+        return _apart(scores, aim.up.places, aim.down.places), aim.slope
+    up, pulled = _log_sum(scores, aim.up)
+    if aim.down.places is None:
+        down, pushed = _log_sum(scores, aim.down)
+        pulled -= pushed
+        return up - down, np.asarray(pulled.T)
+    # The sum over one class is its score, and the slope of that is 1.
+    pulled.reshape(-1)[aim.down.places] -= 1.0
+    return up - scores.reshape(-1).take(aim.down.places), np.asarray(pulled.T)
 
 
 def margin(logits: Floats, aim: Aim) -> tuple[Floats, Floats]:
@@ -70,28 +125,30 @@ def margin(logits: Floats, aim: Aim) -> tuple[Floats, Floats]:
     """
     if logits.shape[1] == 1:
         return cross_entropy(logits, aim)
-    rows = np.arange(len(logits))
-    shares = softmax(logits)
-    rival, own = _best(logits, aim.toward), _best(logits, aim.away)
-    value = shares[rows, rival] - shares[rows, own]
-    cotangent = np.zeros_like(shares)
-    cotangent[rows, rival] += 1.0
-    cotangent[rows, own] -= 1.0
-    gradient = shares * (cotangent - value[:, None])
-    return value, gradient
+    scores = _by_class(logits)
+    shares = _shares(scores)
+    rival, own = _best(scores, aim.up), _best(scores, aim.down)
+    value = _apart(shares, rival, own)
+    if aim.up.lone is not None and aim.down.lone is not None:
+        return value, np.asarray((shares * (aim.slope.T - value)).T)
+    cotangent = np.zeros(shares.size)
+    cotangent[rival] += 1.0
+    cotangent[own] -= 1.0
+    return value, np.asarray((shares * (cotangent.reshape(shares.shape) - value)).T)
 
 
 def difference(logits: Floats, aim: Aim) -> tuple[Floats, Floats]:
     """Return ``max_toward z - max_away z`` and its gradient."""
-    rows = np.arange(len(logits))
-    gradient = np.zeros_like(logits)
-    value = np.zeros(len(logits))
-    for mask, sign in ((aim.toward, 1.0), (aim.away, -1.0)):
-        if mask.any():
-            best = _best(logits, mask)
-            gradient[rows, best] += sign
-            value += sign * logits[rows, best]
-    return value, gradient
+    scores = _by_class(logits)
+    if aim.up.places is not None and aim.down.places is not None:
+        return _apart(scores, aim.up.places, aim.down.places), aim.slope
+    gradient, value = np.zeros(scores.size), np.zeros(len(logits))
+    for side, sign in ((aim.up, 1.0), (aim.down, -1.0)):
+        if side.some.any():
+            best = _best(scores, side)
+            gradient[best] += sign
+            value += sign * scores.reshape(-1).take(best)
+    return value, np.asarray(gradient.reshape(scores.shape).T)
 
 
 def dlr(logits: Floats, aim: Aim) -> tuple[Floats, Floats]:
@@ -113,6 +170,7 @@ def dlr(logits: Floats, aim: Aim) -> tuple[Floats, Floats]:
     third = sum((logits[rows, place] for place in lower), np.zeros(len(logits))) / len(lower)
     spread = np.maximum(logits[rows, first] - third, np.finfo(np.float64).tiny)
     value = above / spread
+    gradient = gradient.copy()
     gradient[rows, first] -= value
     for place in lower:
         gradient[rows, place] += value / len(lower)
@@ -132,9 +190,19 @@ def score_margin(scores: Floats, labels: Labels) -> Floats:
     return ahead(scores, untargeted(labels, scores.shape[1]))
 
 
-def _best(logits: Floats, mask: Mask) -> Labels:
-    chosen: Labels = np.where(mask, logits, -np.inf).argmax(axis=1).astype(np.int64)
-    return chosen
+def _apart(scores: Floats, up: Labels, down: Labels) -> Floats:
+    """Return how far the scores at some flat places are above those at others."""
+    flat = scores.reshape(-1)
+    return np.asarray(flat.take(up) - flat.take(down))
+
+
+def _best(scores: Floats, side: Side) -> Labels:
+    """Return where the best class of each row stands in flat ``[classes, n]`` scores."""
+    if side.places is not None:
+        return side.places
+    rows = scores.shape[1]
+    chosen = np.where(side.mask.T, scores, -np.inf).argmax(axis=0)
+    return np.asarray(chosen * rows + np.arange(rows))
 
 
 def _by_class(values: NDArray[N]) -> NDArray[N]:
@@ -142,21 +210,29 @@ def _by_class(values: NDArray[N]) -> NDArray[N]:
     return np.ascontiguousarray(values.T)
 
 
-def _log_sum(scores: Floats, mask: Mask) -> tuple[Floats, Floats]:
-    """Return ``log sum exp`` over a mask and its gradient; zeros for rows with an empty mask.
+def _shares(scores: Floats) -> Floats:
+    """Return the softmax of ``[classes, n]`` scores."""
+    powers: Floats = scores - np.maximum.reduce(scores)
+    np.exp(powers, out=powers)
+    powers /= np.add.reduce(powers)
+    return powers
+
+
+def _log_sum(scores: Floats, side: Side) -> tuple[Floats, Floats]:
+    """Return ``log sum exp`` over a side and its gradient; zeros for rows with no class there.
 
     All are ``[classes, n]``.
     """
-    some: Mask = np.asarray(mask.any(axis=0))
-    chosen = np.where(mask if some.all() else mask | ~some, scores, -np.inf)
-    highest = chosen.max(axis=0)
-    powers = np.exp(chosen - highest)
-    total = powers.sum(axis=0)
+    powers = np.where(side.by_class, scores, -np.inf)
+    highest = np.maximum.reduce(powers)
+    powers -= highest
+    np.exp(powers, out=powers)
+    total = np.add.reduce(powers)
     powers /= total
     value = highest + np.log(total)
-    if some.all():
+    if side.full:
         return value, powers
-    return np.where(some, value, 0.0), np.where(some, powers, 0.0)
+    return np.where(side.some, value, 0.0), np.where(side.some, powers, 0.0)
 
 
 LOSSES: Mapping[str, Loss] = {

@@ -1,7 +1,8 @@
 """Norms of changes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
+from math import isfinite
 from typing import Any, TypeVar
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from auditor.domain.tasks import Array, Floats
 
+NUMBERS_AT_ONCE = 2**15
 TINY = float(np.finfo(np.float64).tiny)
 FORGIVEN = 5e-7
 """By how much of itself a norm may exceed its budget: single precision does not resolve less."""
@@ -40,6 +42,12 @@ def wide(values: NDArray[N], like: Reals) -> NDArray[N]:
     return values.reshape(-1, *[1] * (like.ndim - 1))
 
 
+def in_parts(values: Reals) -> Iterator[slice]:
+    """Return some rows of ``values`` at a time: what is made of them stays in the caches."""
+    rows = max(1, NUMBERS_AT_ONCE // max(1, values[:1].size))
+    return (slice(first, first + rows) for first in range(0, len(values), rows))
+
+
 def double(values: Reals) -> Floats:
     """Return numbers in double precision, as they are where they have it."""
     return values.astype(np.float64, copy=False)
@@ -55,13 +63,21 @@ def between(values: NDArray[N], low: Array, high: Array) -> NDArray[N]:
     return kept
 
 
+def finite(values: Reals) -> bool:
+    """Return whether no value is missing (NaN) or infinite, nor their sum.
+
+    Plain addition is three times as quick as the exact one of ``values.sum()``.
+    """
+    return isfinite(np.einsum("i->", values.reshape(-1)))
+
+
 def known(values: Floats) -> Floats:
     """Return values with 0 where one is missing (NaN) and the largest number where one is infinite.
 
     Arrays without either, as nearly all are, come back as they are: a sum tells them apart at a
     fraction of the price.
     """
-    return values if np.isfinite(values.sum()) else np.nan_to_num(values, nan=0.0)
+    return values if finite(values) else np.nan_to_num(values, nan=0.0)
 
 
 def size(change: Floats, norm: Norm, channels: int | None = None) -> Floats:
@@ -76,7 +92,7 @@ def size(change: Floats, norm: Norm, channels: int | None = None) -> Floats:
         return counts
     found = _SIZES[norm](flat(change))
     # One number that is missing or infinite shows in the norm of its row.
-    return found if np.isfinite(found.sum()) else _SIZES[norm](flat(known(change)))
+    return found if finite(found) else _SIZES[norm](flat(known(change)))
 
 
 def _linf(rows: Floats) -> Floats:

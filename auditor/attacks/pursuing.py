@@ -5,16 +5,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auditor.attacks.asking import Answer, Attack, Ground, Question, Source, State
+from auditor.attacks.asking import Answer, Attack, Ground, Question, Source, State, every
 from auditor.attacks.balls import Ball
 from auditor.attacks.frame import Frame, Mask, Rows
-from auditor.attacks.goals import Goal, Harm
-from auditor.attacks.losses import softmax
+from auditor.attacks.goals import Claim, Harm, claim_of
+from auditor.attacks.norms import finite
 from auditor.domain.models import Twin
 from auditor.domain.tasks import Array, Floats
 
 Tick = Callable[[], None]
 """Called at each question; raises ``CancelledError`` when the user stopped the audit."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Near:
+    """What is asked for again with every question about the same rows."""
+
+    rows: Rows
+    ball: Ball
+    claim: Claim
 
 
 @dataclass(slots=True, eq=False)
@@ -26,7 +35,7 @@ class Pursuit:
     twin: Twin | None
     tick: Tick
     passes: int = 0
-    _near: tuple[Rows, Ball] | None = None
+    _near: "_Near | None" = None
 
     def run(self, rng: np.random.Generator, *, stretch: float = 0.0) -> None:
         """Attack every live row until it breaks, or the attack has asked all it wants or may.
@@ -57,7 +66,7 @@ class Pursuit:
     def _ground(self, rows: Rows, stretch: float) -> Ground:
         frame = self.frame
         return Ground(
-            ball=self._ball(rows),
+            ball=self._at(rows).ball,
             labels=frame.labels[rows],
             goal=frame.goal,
             probabilities=self._heard(frame.clean_probabilities[rows]),
@@ -79,7 +88,7 @@ class Pursuit:
         return gone
 
     def _answer(self, rows: Rows, question: Question) -> Answer:
-        own = rows[question.rows]
+        own = rows if question.rows is every(len(rows)) else rows[question.rows]
         if self.attack.source is Source.TWIN:
             return self._from_twin(own, question)
         points, reached, margin = self.frame.submit(own, question.points)
@@ -91,34 +100,38 @@ class Pursuit:
         if self.twin is None:
             message = f"{self.attack.name} needs a twin"
             raise TypeError(message)
-        twin, points = self.twin, self._ball(own).settle(question.points)
+        twin, points = self.twin, self._at(own).ball.settle(question.points, held=question.held)
         logits = twin.forward(points)
         reached = self._confirm(own, points, logits)
 
         def pull(cotangent: Floats) -> Floats:
             self.passes += len(cotangent)
             gradient = twin.backward(cotangent)
-            return gradient if np.isfinite(gradient.sum()) else np.nan_to_num(gradient)
+            return gradient if finite(gradient) else np.nan_to_num(gradient)
 
         return Answer(points, reached, np.zeros(0), logits, pull)
 
-    def _ball(self, own: Rows) -> Ball:
-        """Return the part of the ball for some rows, which are mostly those asked about before."""
-        if self._near is None or not np.array_equal(self._near[0], own):
-            self._near = own, self.frame.ball.take(own)
-        return self._near[1]
+    def _at(self, own: Rows) -> _Near:
+        """Return what belongs to some rows, which are mostly those asked about before."""
+        near, frame = self._near, self.frame
+        if near is None or not (near.rows is own or np.array_equal(near.rows, own)):
+            claim = claim_of(frame.goal, frame.labels[own])
+            near = self._near = _Near(own, frame.ball.take(own), claim)
+        return near
 
     def _confirm(self, own: Rows, points: Array, logits: Floats) -> Mask:
         """Return which points the target confirms, asking only where the twin calls them broken.
 
         An attack that minimises need not ask about points no nearer than a success it has.
         """
-        claimed = self.frame.claims(own, _as_probabilities(logits, self.frame.goal))
-        if self.attack.minimises and claimed.any():
+        claimed, reached = self._at(own).claim(logits), np.zeros(len(own), dtype=np.bool_)
+        if not claimed.any():
+            return reached
+        self.frame.claim(own, claimed)
+        if self.attack.minimises:
             some = own[claimed]
             distance = self.frame.threat.distance(self.frame.clean[some], points[claimed])
             claimed[claimed] = distance < self.frame.standing.breaking[some]
-        reached = np.zeros(len(own), dtype=np.bool_)
         if claimed.any() and not self.frame.spent(int(claimed.sum())):
             reached[claimed], _ = self.frame.score(own[claimed], points[claimed])
         return reached
@@ -127,12 +140,6 @@ class Pursuit:
         """Let the target judge the best point of rows that the twin never called broken."""
         if self.attack.source is Source.TWIN and len(rows) and not self.frame.spent(len(rows)):
             self.frame.submit(rows, state.best)
-
-
-def _as_probabilities(logits: Floats, goal: Goal) -> Floats:
-    """Return what a goal decides by: of three classes and more the highest score wins anyway."""
-    by_rank = isinstance(goal, Harm) and not goal.task.binary
-    return logits if by_rank or logits.shape[1] == 1 else softmax(logits)
 
 
 def _no_gradient(cotangent: Floats) -> Floats:

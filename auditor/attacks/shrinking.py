@@ -5,13 +5,21 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.norms import FORGIVEN, TINY, Norm, flat, known, size
+from auditor.attacks.norms import (
+    FORGIVEN,
+    NUMBERS_AT_ONCE,
+    TINY,
+    Norm,
+    flat,
+    in_parts,
+    known,
+    size,
+)
 from auditor.domain.tasks import Floats
 
 Mask = NDArray[np.bool_]
 STEPS = 100
 SETTLED = 1e-12
-NUMBERS_AT_ONCE = 2**15
 
 
 def nearest(  # noqa: PLR0913, PLR0917 -- a ball and a box
@@ -55,12 +63,10 @@ def shrink(  # noqa: PLR0913, PLR0917 -- a ball and a box
     one place together (for ``l0``). Some rows go at a time: what is made of them then stays in the
     processor's caches.
     """
-    rows = max(1, NUMBERS_AT_ONCE // max(1, change[:1].size))
-    if len(change) <= rows:
+    if change.size <= NUMBERS_AT_ONCE:
         return _shrunk(change, radius, low, high, norm, channels)
     kept = np.empty_like(change)
-    for first in range(0, len(change), rows):
-        part = slice(first, first + rows)
+    for part in in_parts(change):
         kept[part] = _shrunk(change[part], radius[part], low[part], high[part], norm, channels)
     return kept
 

@@ -42,14 +42,14 @@ class Descent:
         return self.quest.best
 
     def ask(self) -> Question:
-        """Ask about the point that each descent has reached."""
-        return one_each(self.quest.ball.at(self.change))
+        """Ask about the point that each descent has reached; a random start is too dense."""
+        return one_each(self.quest.ball.at(self.change), held=self.iteration > 0)
 
     def tell(self, answer: Answer) -> "Descent":
         """Descend along the slope of the loss and of the soft count; drop what is small."""
         quest, found, _ = self.quest.hear(answer)
         value, cotangent = difference(answer.logits, quest.aim)
-        slope = answer.pull((value < 0)[:, None] * cotangent) * quest.ball.scale
+        slope = quest.ball.in_ranges(answer.pull((value < 0)[:, None] * cotangent))
         state = replace(self, quest=quest)._descend(found, slope)  # noqa: SLF001 -- its own next state
         if state.iteration < self.steps or quest.last:
             return state

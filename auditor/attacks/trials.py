@@ -13,20 +13,8 @@ from auditor.attacks.goals import Error, Goal, Harm
 from auditor.domain.canonical import Json
 from auditor.domain.evidence import Evidence, Item
 from auditor.domain.models import Twin
-from auditor.domain.rows import ByRow
 from auditor.domain.tasks import Classification, Floats, Regression
 
-ATTACKED = ByRow(
-    each=frozenset(
-        {
-            *("ids", "labels", "groups", "distance"),
-            *("adversarial_probabilities", "clean_probabilities"),
-        }
-    ),
-    apart=frozenset({"features", "settings"}),
-    counted=frozenset({"clean_accuracy", "robust_accuracy"}),
-)
-"""What of this evidence goes by the rows that were attacked; crafted inputs are of some."""
 MOST_CRAFTED_BYTES = 4 * 2**20
 """How much of crafted inputs is kept: all of a small model's, a prefix of a large one's."""
 

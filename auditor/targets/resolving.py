@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from auditor.domain.canonical import Json
 from auditor.domain.targets import TargetSpec
 from auditor.errors import TargetError
+from auditor.refusals import SubmissionError
 from auditor.targets.declaring import written_out
 
 NAMED: Mapping[str, TargetSpec] = {"cpu": TargetSpec("cpu")}
@@ -27,3 +28,21 @@ def resolve_target(
             )
         return known[asked]
     return written_out(asked, lambda inner: resolve_target(inner, known))
+
+
+def known_target(asked: str | Mapping[str, Json], known: Mapping[str, TargetSpec]) -> TargetSpec:
+    """Return the target of that name, of those that a service has and no others.
+
+    Raises ``TargetError``, and ``SubmissionError`` for a target that is written out.
+    """
+    if not isinstance(asked, str):
+        raise SubmissionError(
+            "a target is written out in the audit file, and a service has targets of its own",
+            cure=f"Name one of {', '.join(known)}.",
+        )
+    if asked not in known:
+        raise TargetError(
+            f"there is no target {asked!r}",
+            cure=f"Name one of {', '.join(known)}; others are given to a service where it starts.",
+        )
+    return known[asked]

@@ -65,7 +65,10 @@ class TorchTwin:
         """
         self._rows = _as_rows(x).requires_grad_(True)  # noqa: FBT003 -- as torch
         parts = [self.logits(part) for part in _parts(self._rows, self._batch, self._run)]
-        self._logits = torch.cat(parts)[: len(self._rows)]
+        # Each further operator is one more to go back through: a run of its own needs none.
+        self._logits = parts[0] if len(parts) == 1 else torch.cat(parts)
+        if len(self._logits) > len(self._rows):
+            self._logits = self._logits[: len(self._rows)]
         logits: Floats = self._logits.detach().to(torch.float64).numpy()
         return logits
 
@@ -121,7 +124,7 @@ def _as_rows(x: Array) -> Tensor:
 
 def _parts(rows: Tensor, batch: int | None, run: int) -> list[Tensor]:
     if batch is None:
-        return list(torch.split(rows, run))
+        return [rows] if len(rows) <= run else list(torch.split(rows, run))
     lacking = -len(rows) % batch
     full = torch.cat([rows, rows[-1:].expand(lacking, *rows.shape[1:])]) if lacking else rows
     return list(torch.split(full, batch))

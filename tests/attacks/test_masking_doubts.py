@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from judging_cases import CONTEXT, POLICY
 
 from auditor.attacks.masking.doubts import BELIEVABLE, MASKING, doubt
 from auditor.checks.discovery import discover
@@ -17,8 +18,7 @@ from auditor.domain.checks import Check, Need, would_use
 from auditor.domain.policies import Effect, Limits, Rule, Severity
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.verdicts import Outcome
-from auditor.judging.docket import Docket
-from auditor.judging.rules import judge_rule
+from auditor.judging.judge import judge
 
 CHECKS: dict[str, Check] = {
     item.id: item for item in (Linf(), LinfQuery(), L2(), Masking(), Corruption())
@@ -82,7 +82,9 @@ def rule(least: float) -> Rule:
 
 
 def outcome(readings: tuple[Reading, ...], least: float) -> Outcome:
-    return judge_rule(rule(least), "cpu", Docket.of(readings), {}).outcome
+    policy = replace(POLICY, rules=(rule(least),))
+    (finding,) = judge(policy, lambda _: readings, CONTEXT)
+    return finding.outcome
 
 
 FIGURES = st.lists(

@@ -106,6 +106,7 @@ def test_a_counterexample_is_possible_wrong_and_minimal(seed: int) -> None:
     assert (counts == fewest).mean() > 0.75
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=8)
 @given(st.integers(0, 2**32 - 1))
 def test_the_target_never_sees_a_row_that_cannot_exist(seed: int) -> None:

@@ -413,6 +413,7 @@ def test_a_forest_file_is_searched_in_a_process_of_its_own(positive: str, tmp_pa
     assert not median.doubted
 
 
+@pytest.mark.slow
 def test_what_cannot_be_bounded_is_a_gap_that_names_the_operator(tmp_path: Path) -> None:
     saved(tmp_path, [helper.make_node("Mul", ["x", "x"], ["y"])], [3])
     rows = np.random.default_rng(0).random((20, 3)).astype(np.float32) * 3
@@ -424,6 +425,7 @@ def test_what_cannot_be_bounded_is_a_gap_that_names_the_operator(tmp_path: Path)
     assert "ai.onnx::Mul" in gap.detail
 
 
+@pytest.mark.slow
 def test_nothing_is_proved_of_a_file_that_is_not_what_the_target_runs(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     node = [helper.make_node("MatMul", ["x", "w"], ["y"])]

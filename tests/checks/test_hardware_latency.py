@@ -239,6 +239,7 @@ def test_a_slow_model_is_asked_less_often(subject: Subject) -> None:
     assert few["about"]["batch_rows"] < 1000
 
 
+@pytest.mark.slow
 def test_declared_rates_are_measured_each(tmp_path: Path) -> None:
     with benched(tmp_path, linear(tmp_path), rows()) as subject:
         check = CHECK(calls=400, warmup=5, batch_sizes=(), rates=(500.0, 1000.0), seconds=20.0)

@@ -150,6 +150,7 @@ def test_calls_that_time_out_are_told_from_errors(tmp_path: Path) -> None:
     assert gaps(found, "answered calls")
 
 
+@pytest.mark.slow
 def test_memory_is_measured_in_fresh_processes(tmp_path: Path) -> None:
     wide = 1_000_000
     nodes = [

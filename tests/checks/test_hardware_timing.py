@@ -30,6 +30,7 @@ def calm(count: int = 120) -> Array:
     return found
 
 
+@pytest.mark.slow
 def test_a_loop_whose_trips_depend_on_the_input_is_found(tmp_path: Path) -> None:
     artifact = looping(tmp_path, 3000)
     with benched(tmp_path, artifact, calm()) as subject:
@@ -52,6 +53,7 @@ def test_a_model_that_always_takes_the_same_has_no_sponge(tmp_path: Path) -> Non
     assert ends(ratio)[0] < 1.5
 
 
+@pytest.mark.slow
 def test_without_a_space_only_rows_of_the_data_are_looked_at(tmp_path: Path) -> None:
     inputs = calm()
     inputs[17, 1] = 0.9
@@ -63,6 +65,7 @@ def test_without_a_space_only_rows_of_the_data_are_looked_at(tmp_path: Path) -> 
     assert "winner" not in seen, "a row of the data is named, and not kept"
 
 
+@pytest.mark.slow
 def test_a_leaking_time_is_told_from_an_honest_one(tmp_path: Path) -> None:
     """In the planted model the slow rows are exactly those that are decided as class 1."""
     inputs = calm()
@@ -94,6 +97,7 @@ def leak_evidence(taken: ArrayLike, kinds: ArrayLike, correct: ArrayLike) -> Evi
     }
 
 
+@pytest.mark.slow
 def test_times_that_know_nothing_give_no_advantage() -> None:
     """Over 40 draws of pure noise, the interval of the gain holds 0, and p is no smaller than
     chance has it.

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from scored_subjects import gaps, measured, read, scored
 from watching import Nobody
 
@@ -28,6 +29,7 @@ def decided(decisions: list[int], labels: list[int], *, with_scores: bool) -> Su
     return subject
 
 
+@pytest.mark.slow
 def test_decisions_of_the_file_count_and_not_those_that_its_scores_would_make() -> None:
     subject = decided([0, 0, 1, 1], [0, 0, 1, 0], with_scores=True)
     found = read(Accuracy(), subject)
@@ -35,6 +37,7 @@ def test_decisions_of_the_file_count_and_not_those_that_its_scores_would_make() 
     assert measured(read(Groups(), subject), "selection_rate", group="f").value == 0.5
 
 
+@pytest.mark.slow
 def test_decisions_alone_do_not_say_which_labels_are_wrong() -> None:
     subject = decided([0, 0, 1, 1], [0, 0, 1, 0], with_scores=False)
     (seen,) = observe_all([Labels()], subject, lambda blob: None, Nobody(), Size(4, 2))

@@ -51,6 +51,7 @@ def record(readings: tuple[Reading, ...]) -> AuditRecord:
 
 
 @pytest.mark.parametrize(("claim", "noise"), [(claimed(), 1.0), (STRICT, 4.0), (claimed(), 0.5)])
+@pytest.mark.slow
 def test_training_that_nobody_seeded_gives_records_that_agree(
     claim: PrivacyClaim, noise: float
 ) -> None:

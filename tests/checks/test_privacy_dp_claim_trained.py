@@ -37,6 +37,7 @@ def dp_train(data, settings):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("noise", "verdict"), [(1.0, "no evidence at this power"), (0.25, "shown")]
 )

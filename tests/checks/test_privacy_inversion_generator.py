@@ -61,6 +61,7 @@ def test_a_decoder_of_public_rows_leads_to_members_of_a_model_that_keeps_them(
     assert "scores, prior generator" in verdict.details["shown_by"]
 
 
+@pytest.mark.slow
 def test_it_leads_nowhere_where_the_model_keeps_none(tmp_path: Path) -> None:
     check = INVERSION(**{**LED, "priors": ("generator",)})
     with given(tmp_path, pictures(900, 60)[0]) as generator:
@@ -120,6 +121,7 @@ def climbed() -> Subject:
     return inverted(lambda *_: lambda x: x @ weights + twin.bias, twin=twin)
 
 
+@pytest.mark.slow
 def test_slopes_are_pulled_through_its_twin(tmp_path: Path) -> None:
     check = INVERSION(**{**LED, "attacks": ("gradient", "scores")})
     with given(tmp_path, pictures(900, 60)[0]) as generator:
@@ -170,6 +172,7 @@ def test_a_plan_counts_it(tmp_path: Path) -> None:
     assert asked.cost(bare) == check.cost(given_too)
 
 
+@pytest.mark.slow
 def test_an_autoencoder_may_lead_too(tmp_path: Path) -> None:
     """A network from axes to pixels, in several layers, with a bend: its file and its slopes."""
     rows = pictures(900, 60)[0]

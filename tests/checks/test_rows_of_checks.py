@@ -18,6 +18,7 @@ from auditor.domain.budgets import Budget, Size
 from auditor.domain.datasets import Role
 from auditor.domain.disclosures import NAMING, without_rows
 from auditor.domain.evidence import Evidence
+from auditor.domain.readings import Measurement
 from auditor.domain.rows import IDS, by_row
 from auditor.engines.local import observe_all
 from auditor.measuring import Result, Seen, instantiate, readings
@@ -54,6 +55,21 @@ def test_what_goes_by_row_has_a_row_for_each_id(name: str, subject: str) -> None
         header, parts = take_apart(result.evidence[item], rows)
         assert header.form is not Form.WHOLE, item
         assert len(parts) == rows
+
+
+@pytest.mark.parametrize("subject", ["binary", "many_classes", "numbers"])
+@pytest.mark.parametrize("name", [name for name in DECLARED if by_row(CHECKS[name]).adds])
+def test_what_rows_add_up_to_is_the_figure_itself(name: str, subject: str) -> None:
+    result = observed(name, subject)
+    if not isinstance(result, Seen) or IDS not in result.evidence:
+        return  # the check says why it has nothing to say of this subject
+    adds = by_row(result.check).adds
+    assert adds is not None
+    found = [item for item in readings([result], 0.95) if isinstance(item, Measurement)]
+    for added in adds(result.evidence):
+        assert len(added.values) == count_rows(result.evidence)
+        values = [m.value for m in found if (m.metric, m.params) == (added.metric, added.params)]
+        assert values in ([], [pytest.approx(added.values.mean())]), added.metric
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)

@@ -60,6 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, rows: Array) -> Path:
         made / "int8.onnx",
         Rows("pixels", rows),
         per_channel=True,
+        reduce_range=True,  # else processors without VNNI clip sums at 16 bits, in their own order
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
     )

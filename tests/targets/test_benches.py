@@ -234,6 +234,7 @@ def test_a_weight_that_leaves_the_folder_is_not_read(workshop: Workshop) -> None
         Stored(path).damaged([(model.graph.initializer[0].name, 0, 0)])
 
 
+@pytest.mark.slow
 def test_a_footprint_sees_the_memory_that_weights_and_batches_take(
     workshop: Workshop, classes: Classes
 ) -> None:
@@ -328,6 +329,7 @@ def slow_model(workshop: Workshop, trips: int) -> Artifact:
     )
 
 
+@pytest.mark.slow
 def test_a_queue_that_builds_up_is_part_of_the_latency(
     workshop: Workshop, classes: Classes
 ) -> None:
@@ -355,6 +357,7 @@ def test_every_row_is_timed_alone_and_slow_rows_stand_out(
     assert queries == 21
 
 
+@pytest.mark.slow
 def test_a_fault_that_hangs_the_model_is_an_outcome(workshop: Workshop, classes: Classes) -> None:
     artifact = slow_model(workshop, 1)
     spec = TargetSpec("cpu", time_limit=5.0)

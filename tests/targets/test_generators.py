@@ -50,6 +50,7 @@ def bent(path: Path, bend: str = "Tanh", **fields: object) -> None:
     dense(path, weights, [rng.normal(size=12), np.zeros(6)], bend=bend, **fields)
 
 
+@pytest.mark.slow
 def test_rows_are_the_files_and_slopes_are_its_derivatives(tmp_path: Path) -> None:
     bent(tmp_path / "generator.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "generator.onnx"))
@@ -69,6 +70,7 @@ def test_rows_are_the_files_and_slopes_are_its_derivatives(tmp_path: Path) -> No
         assert np.array_equal(given.make(latents), expected.astype(np.float64)), "pulls leave it"
 
 
+@pytest.mark.slow
 def test_rows_of_pictures_come_flat_in_the_order_of_the_data(tmp_path: Path) -> None:
     rows = np.random.default_rng(3).random((60, 1, 4, 4))
     decoder(tmp_path / "generator.onnx", rows.reshape(60, -1), SIZE, shape=(4, 4))
@@ -87,6 +89,7 @@ def code_book(path: Path) -> None:
     graph(path, nodes, [value("x", ["n", SIZE])], [value("z", ["n", 6])], [book])
 
 
+@pytest.mark.slow
 def test_what_no_slope_comes_through_makes_rows_all_the_same(tmp_path: Path) -> None:
     code_book(tmp_path / "generator.onnx")
     with opened(tmp_path) as given:
@@ -108,6 +111,7 @@ def test_rows_of_another_shape_are_named(tmp_path: Path) -> None:
     assert "[2, 3, 4]" in refused(tmp_path, np.random.default_rng(0).random((20, 3, 4, 2)))
 
 
+@pytest.mark.slow
 def test_rows_of_another_range_are_named(tmp_path: Path) -> None:
     rows = np.random.default_rng(3).random((60, 6))
     decoder(tmp_path / "generator.onnx", rows * 255, SIZE)

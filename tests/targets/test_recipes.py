@@ -179,6 +179,7 @@ WRITABLE = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "code",
     [

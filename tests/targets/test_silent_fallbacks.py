@@ -85,6 +85,7 @@ def test_a_provider_that_takes_no_node_is_told(workshop: Workshop) -> None:
     assert elsewhere == {CPU: {"Conv": 1, "Relu": 1, "Flatten": 1, "MatMul": 1}}
 
 
+@pytest.mark.slow
 @with_azure
 def test_a_mixture_that_the_owner_allows_is_measured_and_still_counted(workshop: Workshop) -> None:
     artifact, rows = picture_model(workshop)
@@ -320,6 +321,7 @@ def test_the_entry_that_records_the_placement_cannot_be_taken_away(workshop: Wor
         assert "nobody knows where operators run" in subject.model.detail
 
 
+@pytest.mark.slow
 def test_a_graph_that_takes_one_batch_size_runs_once_the_target_gives_it(
     workshop: Workshop, classes: Classes
 ) -> None:

@@ -69,6 +69,7 @@ def test_the_twin_of_a_linear_model_has_its_weights_as_gradient(
     assert (twin.distance["agreement"], twin.distance["rows"]) == (1.0, DISTANCE_ROWS)
 
 
+@pytest.mark.slow
 def test_gradients_come_back_in_the_layout_of_the_data(
     workshop: Workshop, classes: Classes, rng: np.random.Generator
 ) -> None:
@@ -91,6 +92,7 @@ def test_gradients_come_back_in_the_layout_of_the_data(
     assert gradient == pytest.approx(np.tile(weights[:, 0].reshape(4, 5, 3), (7, 1, 1, 1)), 1e-5)
 
 
+@pytest.mark.slow
 def test_a_binary_twin_speaks_of_the_positive_class(
     workshop: Workshop, rng: np.random.Generator
 ) -> None:
@@ -109,6 +111,7 @@ def test_a_binary_twin_speaks_of_the_positive_class(
     assert upwards == pytest.approx(np.tile(weights.T, (30, 1)), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_an_operator_without_a_derivative_is_a_gap_that_names_it(
     workshop: Workshop, classes: Classes, rng: np.random.Generator
 ) -> None:
@@ -149,6 +152,7 @@ def test_a_model_of_labels_only_has_no_twin(
     assert (gap.reason, "labels" in gap.detail) == (Reason.TWIN_UNSUPPORTED, True)
 
 
+@pytest.mark.slow
 def test_the_twin_of_a_regression_gives_its_value(
     workshop: Workshop, rng: np.random.Generator
 ) -> None:
@@ -159,6 +163,7 @@ def test_the_twin_of_a_regression_gives_its_value(
     assert twin.distance["gradient_correlation"] == pytest.approx(1.0, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_what_is_opened_keeps_the_protocols_that_checks_rely_on(
     workshop: Workshop, classes: Classes
 ) -> None:

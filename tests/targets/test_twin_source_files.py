@@ -54,6 +54,7 @@ def twin_from(
         yield twin
 
 
+@pytest.mark.slow
 def test_an_exported_program_of_the_same_weights_is_the_models_twin(
     workshop: Workshop, tmp_path: Path, classes: Classes, rng: np.random.Generator
 ) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from exact_processors import exact_only
 from twin_corpus_files import corpus, families, measured, shortfall
 
 LEAST_FILES, LEAST_SHARE = 100, 0.95
@@ -43,6 +44,7 @@ def test_the_corpus_is_large_and_what_it_excuses_is_a_small_part_of_it() -> None
 
 
 @pytest.mark.slow
+@exact_only
 @pytest.mark.parametrize(
     "family", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in families()]
 )

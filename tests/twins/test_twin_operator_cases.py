@@ -124,12 +124,14 @@ def test_every_operator_agrees_with_the_cases_that_the_standard_publishes(
     assert sum(not how for _, how in said.values()) >= LEAST
 
 
+@pytest.mark.slow
 def test_a_case_that_is_excused_truly_differs(said: dict[str, tuple[NodeCase, str]]) -> None:
     assert [name for name, (case, how) in said.items() if excused(case) and not how] == []
     for name in DIFFERENT_ON_PURPOSE:
         assert any(re.fullmatch(f"test_{name}", case) for case in said), name
 
 
+@pytest.mark.slow
 def test_the_published_cases_reach_every_standard_operator(
     said: dict[str, tuple[NodeCase, str]],
 ) -> None:

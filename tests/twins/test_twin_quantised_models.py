@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from exact_processors import exact_only
 from quantised_networks import (
     LABELS,
     ROWS,
@@ -66,6 +67,7 @@ def test_the_networks_know_most_digits(floats: dict[bool, Path]) -> None:
         assert np.mean(found == LABELS[UNSEEN]) > 0.85
 
 
+@exact_only
 @pytest.mark.parametrize("branched", [False, True])
 @pytest.mark.parametrize("form", STATIC, ids=str)
 def test_scores_of_quantised_networks_are_the_runtimes_to_the_last_bit(
@@ -75,6 +77,7 @@ def test_scores_of_quantised_networks_are_the_runtimes_to_the_last_bit(
     np.testing.assert_array_equal(twin_of_file(path).forward(ROWS), scores(path, ROWS))
 
 
+@exact_only
 @pytest.mark.parametrize("branched", [False, True])
 @pytest.mark.parametrize("form", DYNAMIC, ids=str)
 def test_scores_of_dynamically_quantised_networks_are_the_runtimes_up_to_float_sums(

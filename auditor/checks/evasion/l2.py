@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from auditor.attacks.arenas import growing, positive, two_classes
+from auditor.attacks.attacked_rows import ATTACKED
 from auditor.attacks.bouts import bout_cost, fight, robustness_metrics
 from auditor.attacks.curves import best_half_width, readings
 from auditor.attacks.norms import Norm
 from auditor.attacks.suites import Suite, suite
-from auditor.attacks.trials import ATTACKED
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need

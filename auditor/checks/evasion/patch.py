@@ -8,12 +8,13 @@ import numpy as np
 
 from auditor.attacks.arenas import gather, growing, positive, two_classes
 from auditor.attacks.asking import Source
+from auditor.attacks.attacked_rows import ATTACKED
 from auditor.attacks.bouts import bout_cost, robustness_metrics
 from auditor.attacks.curves import best_half_width, readings
 from auditor.attacks.norms import Norm
 from auditor.attacks.patches import campaign
 from auditor.attacks.suites import Suite, suite
-from auditor.attacks.trials import ATTACKED, describe
+from auditor.attacks.trials import describe
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need

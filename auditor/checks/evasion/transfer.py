@@ -8,12 +8,13 @@ import numpy as np
 
 from auditor.attacks.apgd import Apgd
 from auditor.attacks.arenas import growing, positive
+from auditor.attacks.attacked_rows import ATTACKED
 from auditor.attacks.bouts import robustness_metrics
 from auditor.attacks.curves import best_half_width, readings
 from auditor.attacks.offline import gap_of, halves, too_few
 from auditor.attacks.surrogates import Lesson
 from auditor.attacks.transfer import carry, distil
-from auditor.attacks.trials import ATTACKED, describe
+from auditor.attacks.trials import describe
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need

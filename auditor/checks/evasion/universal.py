@@ -7,11 +7,12 @@ from typing import ClassVar, cast
 import numpy as np
 
 from auditor.attacks.arenas import growing, positive
+from auditor.attacks.attacked_rows import ATTACKED
 from auditor.attacks.bouts import SECONDS_A_PASS, robustness_metrics
 from auditor.attacks.curves import best_half_width, readings
 from auditor.attacks.offline import gap_of, halves, too_few
 from auditor.attacks.tallies import recount
-from auditor.attacks.trials import ATTACKED, describe
+from auditor.attacks.trials import describe
 from auditor.attacks.universal import Fit, fooled_alone, spread
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json

@@ -12,7 +12,7 @@ from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Reading, Reason
-from auditor.domain.rows import ByRow
+from auditor.domain.rows import ByRow, RowFigures
 from auditor.domain.subjects import Shard, Subject
 from auditor.stats.proportions import clopper_pearson
 
@@ -54,6 +54,7 @@ class Parity:
         each=frozenset({"after", "before", "decided", "expected", "ids", "labels"}),
         apart=frozenset({"classes", "reference"}),
         counted=frozenset({"flip_rate"}),
+        adds=lambda evidence: (RowFigures("flip_rate", read_pairs(evidence).flipped),),
     )
 
     def cost(self, size: Size) -> Cost:

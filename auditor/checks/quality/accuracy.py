@@ -60,6 +60,7 @@ class Accuracy:
         each=frozenset({"clusters", "decided", "ids", "labels", "probabilities"}),
         apart=frozenset({"task"}),
         counted=frozenset({"accuracy"}),
+        adds=lambda evidence: Scored.of(evidence).adds(),
     )
 
     def cost(self, size: Size) -> Cost:

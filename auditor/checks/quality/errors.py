@@ -16,7 +16,7 @@ from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import too_few
 from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
-from auditor.domain.rows import ByRow
+from auditor.domain.rows import ByRow, RowFigures
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Floats, Regression
 from auditor.stats.differences import share
@@ -63,6 +63,7 @@ class Errors:
         each=frozenset({"clusters", "ids", "predicted", "truth"}),
         apart=frozenset({"task"}),
         counted=frozenset({"within_tolerance"}),
+        adds=lambda evidence: _Errors.of(evidence).adds(),
     )
 
     def cost(self, size: Size) -> Cost:
@@ -92,16 +93,7 @@ class Errors:
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Compute each metric from predictions and truth alone."""
-        task = cast("Mapping[str, Json]", evidence["task"])
-        truth = cast("Floats", evidence["truth"])
-        errors = cast("Floats", evidence["predicted"]) - truth
-        seen = _Errors(
-            cast("NDArray[np.str_]", evidence["ids"]),
-            truth,
-            errors,
-            cast("float", task["tolerance"]),
-            read_clusters(evidence),
-        )
+        seen = _Errors.of(evidence)
         return (seen.within(confidence), *seen.sizes(confidence))
 
 
@@ -114,6 +106,27 @@ class _Errors:
     errors: Floats
     tolerance: float
     clusters: Clusters
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> "_Errors":
+        """Read evidence back."""
+        task = cast("Mapping[str, Json]", evidence["task"])
+        truth = cast("Floats", evidence["truth"])
+        return cls(
+            cast("NDArray[np.str_]", evidence["ids"]),
+            truth,
+            cast("Floats", evidence["predicted"]) - truth,
+            cast("float", task["tolerance"]),
+            read_clusters(evidence),
+        )
+
+    def adds(self) -> tuple[RowFigures, ...]:
+        """Return what each row adds to the figures that are means over rows."""
+        return (
+            RowFigures("within_tolerance", np.abs(self.errors) <= self.tolerance),
+            RowFigures("mae", np.abs(self.errors)),
+            RowFigures("bias", self.errors),
+        )
 
     def within(self, confidence: float) -> Reading:
         """Return the share of rows whose error does no harm."""

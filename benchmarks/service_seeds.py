@@ -1,0 +1,127 @@
+"""Fills a service's database with many audits, whose rows are those of a real one under new names.
+
+Their leaves and openings are in the ledger's tables as well, under a tree that is not grown.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from service_places import PROJECT, Opened
+from sqlalchemy import insert, select
+
+from auditor.clock import written
+from auditor.domain.canonical import canonical, parse
+from auditor.domain.submissions import Submission
+from auditor.store.ledger_tables import LedgerLeafRow, LedgerOpeningRow
+from auditor.store.service.tables import OutcomeRow, SubmissionEventRow, SubmissionRow
+from auditor.store.tables import Base, RecordRow, RecordTargetRow
+
+BATCH = 2000
+MODELS, ARTIFACTS = 50, 1000
+RUNNING, FAILED = 5000, 100
+"""One of so many still runs, and one of so many failed."""
+FAR = 10_000_000
+BEGAN = datetime(2025, 1, 1, tzinfo=UTC)
+TABLES: tuple[type[Base], ...] = (
+    SubmissionRow, SubmissionEventRow, RecordRow, RecordTargetRow, LedgerLeafRow, LedgerOpeningRow,
+    OutcomeRow,
+)  # fmt: skip
+"""In the order in which rows name others."""
+Rows = dict[type[Base], list[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """A real audit: its submission, its record's row, and what the ledger has of that."""
+
+    submission: Submission
+    record: Mapping[str, Any]
+    leaf: bytes
+    opening: Mapping[str, Any]
+
+
+def seed_of(there: Opened, name: str) -> Seed:
+    """Read a real audit that is done."""
+    with there.place.store.transaction() as session:
+        submission = session.get_one(SubmissionRow, name)
+        outcome = session.get_one(OutcomeRow, name)
+        record = session.get_one(RecordRow, outcome.record_digest)
+        opening = session.scalars(
+            select(LedgerOpeningRow).where(LedgerOpeningRow.event_id == record.id)
+        ).one()
+        leaf = session.get_one(LedgerLeafRow, opening.idx).body
+        columns = {it.name: getattr(record, it.name) for it in RecordRow.__table__.columns}
+        of_opening = {
+            it.name: getattr(opening, it.name) for it in LedgerOpeningRow.__table__.columns
+        }
+        body = Submission.from_json(parse(submission.body.encode()))
+    return Seed(body, columns, leaf, of_opening)
+
+
+def grow(there: Opened, seed: Seed, count: int) -> None:
+    """Add so many audits, older than the real one."""
+    for start in range(0, count, BATCH):
+        rows: Rows = {table: [] for table in TABLES}
+        for number in range(start, min(start + BATCH, count)):
+            for table, found in _rows(seed, number):
+                rows[table].extend(found)
+        with there.place.store.transaction() as session:
+            for table, found in rows.items():
+                session.connection().execute(insert(table.__table__), found)
+
+
+def _rows(seed: Seed, number: int) -> Iterator[tuple[type[Base], Sequence[dict[str, Any]]]]:
+    at = written(BEGAN + timedelta(minutes=number))
+    submission = _submission(seed, number, at)
+    state = "running" if number % RUNNING == 0 else "failed" if number % FAILED == 1 else "done"
+    said = ["queued", "running", "check_started", "check_ended"]
+    said += [] if state == "running" else [state]
+    events = [
+        {"submission": submission["id"], "number": at_, "at": at, "kind": kind, "detail": "{}"}
+        for at_, kind in enumerate(said, start=1)
+    ]
+    yield SubmissionRow, [submission]
+    yield SubmissionEventRow, events
+    record = None
+    if state == "done":
+        record = _name(f"record {number}")
+        yield RecordRow, [_record(seed, number, record, at)]
+        yield RecordTargetRow, [{"record_digest": record, "target": "cpu", "identity": record}]
+        leaf = {"idx": FAR + number, "body": seed.leaf}
+        yield LedgerLeafRow, [leaf]
+        yield LedgerOpeningRow, [{**seed.opening, "idx": FAR + number, "event_id": f"rec-{number}"}]
+    if state != "running":
+        error = canonical({"problem": "It broke.", "cure": "Mend it."}).decode()
+        failed = error if state == "failed" else None
+        yield OutcomeRow, [{
+            "submission": submission["id"], "record_digest": record, "files": record,
+            "error": failed, "ended": at,
+        }]  # fmt: skip
+
+
+def _submission(seed: Seed, number: int, at: str) -> dict[str, Any]:
+    was = seed.submission
+    name = f"sub-{number:024x}"
+    body = canonical(was.to_json()).decode().replace(was.id, name).replace(was.submitted, at)
+    return {
+        "id": name, "project": PROJECT, "idempotency_key": f"key {number}",
+        "model": f"model-{number % MODELS}", "body_digest": was.asked, "body": body,
+        "submitted": at,
+    }  # fmt: skip
+
+
+def _record(seed: Seed, number: int, name: str, at: str) -> dict[str, Any]:
+    """Return a record's row: of the real artifact now and then, and else of one of many."""
+    which = number % ARTIFACTS
+    artifact = seed.record["artifact_digest"] if which == 0 else _name(f"artifact {which}")
+    return {
+        **seed.record, "digest": name, "id": _name(f"id {number}"),
+        "artifact_digest": artifact, "registered": at, "finished": at,
+    }  # fmt: skip
+
+
+def _name(text: str) -> str:
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
