@@ -4,12 +4,15 @@ from dataclasses import dataclass, replace
 
 from auditor.attacks.masking.doubts import FAMILY, MASKING
 from auditor.audits import Found, Origin, Surroundings, conclude
+from auditor.domain.baselines import compared_of
 from auditor.domain.checks import Need, would_use
+from auditor.domain.places import PlacedFile
 from auditor.domain.policies import Policy
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest, PolicyRef
 from auditor.domain.steps import StepResult
+from auditor.domain.waivers import SignedWaiver
 from auditor.errors import RecordError
 from auditor.folders import RecordFolder
 from auditor.measuring import Result, Seen
@@ -23,39 +26,63 @@ class Rejudged:
 
     request: AuditRequest
     policy: Policy
+    waivers: tuple[SignedWaiver, ...] = ()
+    compared: AuditRecord | None = None
 
 
-def rejudge(
+def rejudge(  # noqa: PLR0913, PLR0917 -- what is judged, by what, and in which world
     folder: RecordFolder,
     record: AuditRecord,
     policy: Policy,
     verifier: Verifier,
     around: Surroundings,
+    waivers: tuple[SignedWaiver, ...] = (),
+    placed: PlacedFile | None = None,
+    compared: AuditRecord | None = None,
 ) -> AuditRecord:
-    """Return the record that ``policy`` makes of the evidence in ``folder``.
+    """Return the record that ``policy`` and ``waivers`` make of the evidence in ``folder``.
 
-    What the policy asks for and nobody observed stays unknown. Raises ``RecordError`` unless the
-    folder verifies: whoever signs a new record answers for what it is derived from.
+    ``placed`` says where the policy is written. ``compared`` is the record that limits are taken
+    from; without it that of the old record stays. Waivers of the old record count no more unless
+    they are given again. What the policy asks for and nobody observed stays unknown. Raises
+    ``RecordError`` unless the folder verifies: whoever signs a new record answers for what it is
+    derived from.
     """
+    _refuse_broken(folder, verifier)
+    recalled = load_results(folder, record, verifier.checks)
+    results = _unexamined(tuple(_as_asked(record, item, policy) for item in recalled))
+    asked = PolicyRef(policy.name, policy.version, policy.digest)
+    refs = tuple(item.ref for item in waivers)
+    request = replace(record.request.under(asked), waivers=refs)
+    if compared is None:
+        compared = compared_of(request, folder.evidence)
+    else:
+        request = replace(request, baseline=compared.digest)
+    with around.unit_of_work() as work:
+        work.register(request, around.clock())
+    found = Found(results, record.fingerprints)
+    places = None if record.places is None else replace(record.places, policy=placed)
+    return conclude(
+        Rejudged(request, policy, waivers, compared),
+        found,
+        _with_agents(around, record),
+        Origin(record.registered, derived_from=record.digest, places=places),
+    )
+
+
+def _with_agents(around: Surroundings, record: AuditRecord) -> Surroundings:
+    """Let a new record say by whose keys agents signed what was seen, as the old one does."""
+    told = {name: record.tool[name] for name in ("agents",) if name in record.tool}
+    return replace(around, tool={**around.tool, **told})
+
+
+def _refuse_broken(folder: RecordFolder, verifier: Verifier) -> None:
     failed = [step for step in verify_folder(folder, verifier) if step.result is StepResult.FAILED]
     if failed:
         raise RecordError(
             f"{folder.path} does not verify: {failed[0].name}: {failed[0].detail}",
             cure="Take the folder as auditor wrote it, unchanged.",
         )
-    recalled = load_results(folder, record, verifier.checks)
-    results = _unexamined(tuple(_as_asked(record, item, policy) for item in recalled))
-    asked = PolicyRef(policy.name, policy.version, policy.digest)
-    request = replace(record.request, policy=asked)
-    with around.unit_of_work() as work:
-        work.register(request, around.clock())
-    found = Found(results, record.fingerprints)
-    return conclude(
-        Rejudged(request, policy),
-        found,
-        around,
-        Origin(record.registered, derived_from=record.digest),
-    )
 
 
 def _as_asked(record: AuditRecord, result: Result, policy: Policy) -> Result:

@@ -1,17 +1,29 @@
 """What judging knows of an audit besides its readings."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from auditor.domain.baselines import Baseline, Circumstances
 from auditor.domain.budgets import Budget
 from auditor.domain.canonical import Json
-from auditor.domain.policies import Assurance
+from auditor.domain.policies import Assurance, Policy
+from auditor.domain.readings import Reading
+from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
+from auditor.domain.waivers import Audited, Waiver
+from auditor.judging.precedents import Precedents, precedents
+
+ReadingsAt = Callable[[float], Sequence[Reading]]
+"""The same readings, in the same order, at any confidence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgingContext:
-    """The level that rules are judged at, the targets, the model, its claims, and the effort."""
+    """The level that rules are judged at, the targets, the model, its claims, and the effort.
+
+    ``waivers`` are those whose signatures hold, and count ``now``: when the record was finished.
+    ``baseline`` is what limits may be taken from, ``under`` how the readings here were measured.
+    """
 
     confidence: float
     targets: tuple[str, ...]
@@ -21,6 +33,26 @@ class JudgingContext:
     claims: Mapping[str, Json] = field(default_factory=dict)
     budget: Budget
     assurance: Assurance
+    artifact: str | None = None
+    waivers: tuple[Waiver, ...] = ()
+    now: str = ""
+    baseline: Baseline | None = None
+    under: Circumstances = field(default_factory=Circumstances)
+
+    def against(self, record: AuditRecord | None, under: Circumstances) -> "JudgingContext":
+        """Return the context with a record as its baseline, if any, and how was measured here."""
+        return replace(self, baseline=None if record is None else Baseline.of(record), under=under)
+
+    def precedents(self) -> Precedents | None:
+        """Return the figures of the baseline by where they lie, where there is one."""
+        if self.baseline is None:
+            return None
+        same = self.budget is self.baseline.budget
+        return precedents(self.baseline, self.name, self.under, self.confidence, same_budget=same)
+
+    def audited(self, policy: Policy) -> Audited:
+        """Return what waivers are held against."""
+        return Audited(self.name, self.artifact, policy.name, policy.digest)
 
     def bindings(self, params: Mapping[str, Json], target: str) -> dict[str, Json]:
         """Return what conditions may know before anything was measured."""
@@ -32,8 +64,17 @@ class JudgingContext:
         }
 
 
-def context_of(request: AuditRequest, assurance: Assurance, confidence: float) -> JudgingContext:
-    """Return what judging knows of an audit that was asked for by ``request``."""
+def context_of(
+    request: AuditRequest,
+    assurance: Assurance,
+    confidence: float,
+    waivers: tuple[Waiver, ...] = (),
+    now: str = "",
+) -> JudgingContext:
+    """Return what judging knows of an audit that was asked for by ``request``.
+
+    ``waivers`` are those that the request names; somebody has verified their signatures.
+    """
     return JudgingContext(
         confidence=confidence,
         targets=tuple(target.name for target in request.targets),
@@ -43,4 +84,7 @@ def context_of(request: AuditRequest, assurance: Assurance, confidence: float) -
         claims=request.claims,
         budget=request.budget,
         assurance=assurance,
+        artifact=None if request.artifact is None else request.artifact.digest,
+        waivers=waivers,
+        now=now,
     )

@@ -1,41 +1,68 @@
 """The readings of a record, found by what they measure and where."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import TypeAlias
 
 from auditor.domain.policies import Rule
 from auditor.domain.readings import Gap, Measurement, Reading, Scalar
 
 SAME = 1e-12
+DIGITS = 9
+TARGET = "target"
+
+
+Place: TypeAlias = tuple[str, str, str]
+Numbered: TypeAlias = tuple[int, Measurement]
+Bucket: TypeAlias = tuple[str, str, float | str]
+MANY = 32
+"""From so many readings of one metric on, they are looked up by coordinate, not one by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Docket:
-    """Readings with their index in the record, by target and check (and metric)."""
+    """Readings with their index in the record, by target and check (and metric).
 
-    measurements: Mapping[tuple[str, str, str], tuple[tuple[int, Measurement], ...]]
-    gaps: Mapping[tuple[str, str], tuple[tuple[int, Gap], ...]]
+    Where there are many of one metric, ``index`` finds them by the value of a coordinate.
+    """
+
+    measurements: Mapping[Place, Sequence[Numbered]]
+    gaps: Mapping[tuple[str, str], Sequence[tuple[int, Gap]]]
+    index: Mapping[Place, Mapping[Bucket, Sequence[Numbered]]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, readings: Sequence[Reading]) -> "Docket":
-        """Sort readings by what they measure, in their own order."""
-        measurements: defaultdict[tuple[str, str, str], list[tuple[int, Measurement]]]
-        measurements, gaps = defaultdict(list), defaultdict(list)
+    def of(cls, readings: Sequence[Reading], rules: Iterable[Rule]) -> "Docket":
+        """Sort the readings that rules speak of by what they measure, in their own order."""
+        asked: dict[tuple[str, str], bool] = {}
+        for rule in rules:
+            what = (rule.check, rule.metric)
+            asked[what] = bool(rule.where) or asked.get(what, False)
+        measurements: dict[Place, list[Numbered]] = {}
+        gaps: dict[tuple[str, str], list[tuple[int, Gap]]] = {}
         for index, reading in enumerate(readings):
             if isinstance(reading, Gap):
-                gaps[reading.target, reading.check].append((index, reading))
-            else:
+                gaps.setdefault((reading.target, reading.check), []).append((index, reading))
+            elif (reading.check, reading.metric) in asked:
                 place = (reading.target, reading.check, reading.metric)
-                measurements[place].append((index, reading))
-        return cls(
-            {place: tuple(found) for place, found in measurements.items()},
-            {place: tuple(found) for place, found in gaps.items()},
-        )
+                measurements.setdefault(place, []).append((index, reading))
+        looked_up = {
+            place: _indexed(found)
+            for place, found in measurements.items()
+            if len(found) >= MANY and asked[place[1:]]
+        }
+        return cls(measurements, gaps, looked_up)
 
-    def matching(self, rule: Rule, target: str) -> tuple[tuple[int, Measurement], ...]:
+    def matching(self, rule: Rule, target: str) -> tuple[Numbered, ...]:
         """Return the measurements on ``target`` that the rule speaks of, with their indices."""
-        there = self.measurements.get((target, rule.check, rule.metric), ())
+        place = (target, rule.check, rule.metric)
+        there: Sequence[Numbered] = self.measurements.get(place, ())
+        if not rule.where or not there:
+            return tuple(there)
+        if place in self.index:
+            there = min((_at(self.index[place], key, wanted, there)
+                         for key, wanted in rule.where.items()), key=len)  # fmt: skip
         return tuple(item for item in there if _lies_where(item[1], rule.where))
 
     def whole_gaps(self, rule: Rule, target: str) -> tuple[tuple[int, Gap], ...]:
@@ -48,18 +75,53 @@ class Docket:
 
         A coordinate that a gap does not name may be any: the doubt is not in the rule's favour.
         """
+        there = self.gaps.get((target, rule.check))
+        if there is None:
+            return ()
         return tuple(
             (index, gap)
-            for index, gap in self.gaps.get((target, rule.check), ())
+            for index, gap in there
             if gap.metric == rule.metric
             and all(
-                _same(rule.where[key], gap.params[key]) for key in rule.where if key in gap.params
+                same(rule.where[key], gap.params[key]) for key in rule.where if key in gap.params
             )
         )
 
 
+def _indexed(found: Sequence[Numbered]) -> Mapping[Bucket, Sequence[Numbered]]:
+    """Sort readings by the values of their coordinates, each under every one that it has."""
+    index: defaultdict[Bucket, list[Numbered]] = defaultdict(list)
+    for item in found:
+        for key, value in {**item[1].slice, **item[1].params}.items():
+            index[_bucket(key, value)].append(item)
+    return index
+
+
+def _at(
+    index: Mapping[Bucket, Sequence[Numbered]],
+    key: str,
+    wanted: Scalar,
+    everything: Sequence[Numbered],
+) -> Sequence[Numbered]:
+    """Return all readings that may have a value, and few others, in their own order."""
+    if key == TARGET:
+        return everything
+    if isinstance(wanted, bool | str):
+        return index.get(_bucket(key, wanted), ())
+    # What rounding alone tells apart lies in one bucket or in two beside each other.
+    near = {_bucket(key, float(wanted) + step) for step in (-SAME, SAME)}
+    found = [item for bucket in near for item in index.get(bucket, ())]
+    return sorted(found, key=itemgetter(0)) if len(near) > 1 else found
+
+
+def _bucket(key: str, value: Scalar) -> Bucket:
+    if isinstance(value, bool | str):
+        return key, type(value).__name__, str(value)
+    return key, "number", round(float(value), DIGITS)
+
+
 def _lies_where(measurement: Measurement, where: Mapping[str, Scalar]) -> bool:
-    return all(_same(wanted, _coordinate(measurement, key)) for key, wanted in where.items())
+    return all(same(wanted, _coordinate(measurement, key)) for key, wanted in where.items())
 
 
 def _coordinate(measurement: Measurement, key: str) -> Scalar | None:
@@ -67,10 +129,11 @@ def _coordinate(measurement: Measurement, key: str) -> Scalar | None:
         return measurement.params[key]
     if key in measurement.slice:
         return measurement.slice[key]
-    return measurement.target if key == "target" else None
+    return measurement.target if key == TARGET else None
 
 
-def _same(wanted: Scalar, found: Scalar | None) -> bool:
+def same(wanted: Scalar, found: Scalar | None) -> bool:
+    """Return whether two coordinates are equal; numbers that rounding alone tells apart are."""
     if isinstance(wanted, bool) or isinstance(found, bool):
         return wanted is found
     if isinstance(wanted, int | float) and isinstance(found, int | float):

@@ -2,33 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from auditor.domain.canonical import Json
-from auditor.domain.policies import Limits, Policy, Rule
+from auditor.domain.policies import Policy, Rule
 from auditor.domain.readings import Bound, Gap, Measurement, Unit
 from auditor.domain.verdicts import Outcome
 from auditor.errors import ConditionError
-from auditor.expressions import ABOUT_MODEL, ABOUT_READINGS, compile_condition
+from auditor.expressions import ABOUT_READINGS, as_doubles, compile_condition
 from auditor.judging import words
-from auditor.judging.context import JudgingContext
-from auditor.judging.docket import Docket
+from auditor.judging.asking import Asked
+from auditor.judging.docket import TARGET, Docket, Numbered
 from auditor.judging.needs import PROOF, would_decide
-from auditor.judging.standing import Standing, breaks_by_doubt, margin, span_of, stand
+from auditor.judging.opinions import Opinion, by_limits, favourable
+from auditor.judging.parts import Part
+from auditor.judging.relating import by_baseline
 
-Bindings = Mapping[str, Json]
-BADNESS = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.WITHSTOOD, Outcome.PASSED)
-
-KEPT = "All that the figure leaves possible keeps the rule."
-BROKEN = "All that the figure leaves possible breaks the rule."
-OPEN = "The figure leaves both possible, so it decides nothing."
-WITHSTOOD = "Nothing that was tried broke it. That proves nothing, and the policy accepts it."
-NOT_ACCEPTED = "Nothing that was tried broke it; it withstood, but the policy does not accept that."
-DOUBTED = "The figure is doubted, and a doubted figure never passes."
-ASTRAY = (
-    "It breaks the limit on the side on which its doubt says that it may lie, so it shows nothing."
+BADNESS = MappingProxyType(
+    {Outcome.FAILED: 0, Outcome.UNKNOWN: 1, Outcome.WITHSTOOD: 2, Outcome.PASSED: 3}
 )
-NOT_DOUBTED = "a figure that is not doubted"
-NO_NUMBER = "The figure is no number, so no limit applies to it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,66 +33,82 @@ class Judgement:
     would_decide: Mapping[str, Json] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Opinion:
-    """What one reading alone would make of a rule, and why; less ``slack`` is worse."""
-
-    outcome: Outcome
-    why: str
-    slack: float = 0.0
-    need: str = ""
-
-
-def excused(policy: Policy, rule: Rule, target: str, context: JudgingContext) -> Judgement | None:
-    """Say why a rule is not asked of this target, or nothing when it is."""
-    bindings = context.bindings(policy.params, target)
+def excused(policy: Policy, rule: Rule, asked: Asked) -> Judgement | None:
+    """Say why a rule is not asked of a target, or nothing when it is."""
     for text, what in ((policy.applies_to, "policy"), (rule.when, "rule")):
         if text is None:
             continue
-        try:
-            applies = compile_condition(text, ABOUT_MODEL).evaluate(bindings)
-        except ConditionError as mistake:
-            message = f"Whether the {what} applies is unknown: {mistake.problem}."
-            return Judgement(Outcome.UNKNOWN, message, (), {"needs": mistake.cure})
+        applies = asked.whether(text)
+        if isinstance(applies, ConditionError):
+            message = f"Whether the {what} applies is unknown: {applies.problem}."
+            return Judgement(Outcome.UNKNOWN, message, (), {"needs": applies.cure})
         if not applies:
             message = f"The {what} does not apply here: `{text}` is false."
             return Judgement(Outcome.NOT_APPLICABLE, message)
-    asked_of = rule.where.get("target", target)
+    unclaimed = () if rule.anchored is None else rule.anchored.unclaimed(asked.context.claims)
+    if unclaimed:
+        return _unclaimed(rule, unclaimed[0])
+    asked_of = rule.where.get(TARGET, asked.target)
     # A rule for a target that this audit does not have stays asked: silence must not excuse it.
-    if asked_of != target and asked_of in context.targets:
+    if asked_of != asked.target and asked_of in asked.context.targets:
         return Judgement(Outcome.NOT_APPLICABLE, f"The rule is asked of {asked_of} alone.")
     return None
 
 
-def judge_rule(rule: Rule, target: str, docket: Docket, bindings: Bindings) -> Judgement:
-    """Judge a rule by its readings on a target; of several, the worst decides."""
-    matching, missing = docket.matching(rule, target), docket.missing(rule, target)
-    if not matching:
-        return _without_reading(rule, missing or docket.whole_gaps(rule, target))
-    judgement = _by_measurements(rule, matching, bindings)
-    return _held_back(judgement, missing) if missing else judgement
+def _unclaimed(rule: Rule, claim: str) -> Judgement:
+    cure = f"a claim {claim} that is a number, under claims in the audit file"
+    message = f"{words.asked(rule)} Nothing is claimed of {claim}, so there is no limit to hold."
+    return Judgement(Outcome.UNKNOWN, message, (), {"needs": cure})
 
 
-def _by_measurements(
-    rule: Rule, matching: Sequence[tuple[int, Measurement]], bindings: Bindings
-) -> Judgement:
-    measured = [measurement for _, measurement in matching]
-    opinions = [_opinion(rule, item, measured, bindings) for item in measured]
+def judge_part(rule: Rule, part: Part, docket: Docket, asked: Asked) -> Judgement:
+    """Judge a rule by its readings at one place on a target; of several, the worst decides."""
+    there = replace(rule, where={**rule.where, **part.place}) if part.place else rule
+    if not part.matching:
+        gaps = part.missing or docket.whole_gaps(rule, asked.target)
+        return _without_reading(there, gaps)
+    worst, opinion = _worst(rule, part.matching, asked)
+    judgement = _told(there, part.matching, worst, opinion)
+    return _held_back(judgement, part.missing) if part.missing else judgement
+
+
+def fails(rule: Rule, part: Part, asked: Asked) -> bool:
+    """Return whether a rule fails at a place, as ``judge_part`` says it with all its words."""
+    if not part.matching:
+        return False
+    _, opinion = _worst(rule, part.matching, asked)
+    return opinion.outcome is Outcome.FAILED
+
+
+def _worst(rule: Rule, matching: Sequence[Numbered], asked: Asked) -> tuple[int, Opinion]:
+    """Return the place among the readings of the one that decides, and what it makes of a rule."""
+    if rule.anchored is not None and rule.anchored.relative:
+        opinions = [by_baseline(rule, rule.anchored, item, asked) for _, item in matching]
+    elif rule.require is None:
+        opinions = [by_limits(rule, measurement) for _, measurement in matching]
+    else:
+        opinions = _by_condition(rule, rule.require, [item for _, item in matching], asked)
+    if len(opinions) == 1:
+        return 0, opinions[0]
     worst = min(range(len(opinions)), key=lambda at: _rank(opinions[at]))
-    deciding, opinion = measured[worst], opinions[worst]
+    return worst, opinions[worst]
+
+
+def _told(rule: Rule, matching: Sequence[Numbered], worst: int, opinion: Opinion) -> Judgement:
+    index, deciding = matching[worst]
     need = _need(rule, deciding, opinion)
-    indices = [index for index, _ in matching]
+    others = (other for at, (other, _) in enumerate(matching) if at != worst)
     return Judgement(
         opinion.outcome,
         f"{words.asked(rule, deciding.unit)} {words.found(rule, deciding, len(matching))} "
         f"{opinion.why}{words.rows(need)}",
-        (indices[worst], *indices[:worst], *indices[worst + 1 :]),
+        (index, *others) if len(matching) > 1 else (index,),
         need,
     )
 
 
 def _rank(opinion: Opinion) -> tuple[int, float]:
-    return BADNESS.index(opinion.outcome), opinion.slack
+    return BADNESS[opinion.outcome], opinion.slack
 
 
 def _without_reading(rule: Rule, gaps: Sequence[tuple[int, Gap]]) -> Judgement:
@@ -134,63 +142,26 @@ def _cure_of(gap: Gap) -> Mapping[str, Json]:
     return {"needs": gap.cure.rstrip(".")}
 
 
-def _opinion(
-    rule: Rule, measurement: Measurement, measured: Sequence[Measurement], bindings: Bindings
-) -> Opinion:
-    if rule.limits is not None:
-        return _by_limits(rule, rule.limits, measurement)
-    if rule.require is not None:
-        return _by_condition(rule, rule.require, measurement, measured, bindings)
-    return Opinion(Outcome.UNKNOWN, "The rule asks for nothing.", need="a rule with a limit")
-
-
-def _by_limits(rule: Rule, limits: Limits, measurement: Measurement) -> Opinion:
-    span = span_of(measurement)
-    if span is None:
-        return Opinion(Outcome.UNKNOWN, NO_NUMBER)
-    slack = margin(span, limits)
-    match stand(span, limits):
-        case Standing.BREAKS if breaks_by_doubt(measurement, span, limits):
-            return Opinion(Outcome.UNKNOWN, ASTRAY, slack, NOT_DOUBTED)
-        case Standing.BREAKS:
-            return Opinion(Outcome.FAILED, BROKEN, slack)
-        case Standing.KEEPS:
-            return _favourable(rule, measurement, slack, proven=True)
-        case Standing.WITHSTANDS:
-            return _favourable(rule, measurement, slack, proven=False)
-        case Standing.OPEN:
-            return Opinion(Outcome.UNKNOWN, OPEN, slack)
-
-
 def _by_condition(
-    rule: Rule,
-    require: str,
-    measurement: Measurement,
-    measured: Sequence[Measurement],
-    bindings: Bindings,
-) -> Opinion:
-    seen: dict[str, Json] = {
-        "reading": measurement.to_json(),
-        "readings": [item.to_json() for item in measured],
-    }
-    try:
-        holds = compile_condition(require, ABOUT_READINGS).evaluate({**bindings, **seen})
-    except ConditionError as mistake:
-        why = f"That gives no answer: {mistake.problem}."
-        return Opinion(Outcome.UNKNOWN, why, need="a reading that the condition can be asked of")
-    if not holds:
-        return Opinion(Outcome.FAILED, "The condition does not hold.")
-    return _favourable(rule, measurement, 0.0, proven=measurement.bound is Bound.ESTIMATE)
-
-
-def _favourable(rule: Rule, measurement: Measurement, slack: float, *, proven: bool) -> Opinion:
-    if measurement.doubted:
-        return Opinion(Outcome.UNKNOWN, DOUBTED, slack, NOT_DOUBTED)
-    if proven:
-        return Opinion(Outcome.PASSED, KEPT, slack)
-    if rule.accept_withstood:
-        return Opinion(Outcome.WITHSTOOD, WITHSTOOD, slack)
-    return Opinion(Outcome.UNKNOWN, NOT_ACCEPTED, slack)
+    rule: Rule, require: str, measured: Sequence[Measurement], asked: Asked
+) -> list[Opinion]:
+    readings = [as_doubles(item.to_json()) for item in measured]
+    condition = compile_condition(require, ABOUT_READINGS)
+    opinions: list[Opinion] = []
+    for measurement, reading in zip(measured, readings, strict=True):
+        try:
+            holds = condition.answer({**asked.values, "reading": reading, "readings": readings})
+        except ConditionError as mistake:
+            why = f"That gives no answer: {mistake.problem}."
+            need = "a reading that the condition can be asked of"
+            opinions.append(Opinion(Outcome.UNKNOWN, why, need=need))
+            continue
+        opinions.append(
+            favourable(rule, measurement, 0.0, proven=measurement.bound is Bound.ESTIMATE)
+            if holds
+            else Opinion(Outcome.FAILED, "The condition does not hold.")
+        )
+    return opinions
 
 
 def _need(rule: Rule, measurement: Measurement, opinion: Opinion) -> Mapping[str, Json] | None:
@@ -198,6 +169,7 @@ def _need(rule: Rule, measurement: Measurement, opinion: Opinion) -> Mapping[str
         return None
     if opinion.need:
         return {"needs": opinion.need}
-    if rule.limits is None:
+    limits = opinion.limits or rule.limits
+    if limits is None:
         return {"needs": PROOF}
-    return would_decide(measurement, rule.limits, accepts=rule.accept_withstood)
+    return would_decide(measurement, limits, accepts=rule.accept_withstood)

@@ -94,7 +94,6 @@ def breaks_by_doubt(measurement: Measurement, span: Span, limits: Limits) -> boo
 
 def margin(span: Span, limits: Limits) -> float:
     """Return how far the interval's worse end lies within the limits; negative when outside."""
-    floor, ceiling = edges(limits)
-    below = math.inf if limits.least is None else span.low - floor
-    above = math.inf if limits.most is None else ceiling - span.high
+    below = math.inf if limits.least is None else span.low - limits.least
+    above = math.inf if limits.most is None else limits.most - span.high
     return min(below, above)

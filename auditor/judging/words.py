@@ -1,8 +1,9 @@
 """Findings in words: what was asked, what was found, how sure that is, and what follows."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from types import MappingProxyType
 
 from auditor.domain.canonical import Json
@@ -43,6 +44,7 @@ WORDED = re.compile(
 """Conditions that ask for one word, or for any but one."""
 
 
+@lru_cache(maxsize=64)
 def percent(level: float) -> str:
     """Write a confidence level."""
     return f"{100 * level:.4g} %"
@@ -50,11 +52,27 @@ def percent(level: float) -> str:
 
 def asked(rule: Rule, unit: Unit = Unit.NONE) -> str:
     """Say what the rule asks, in one sentence."""
+    place = f" at {place_words(rule.where)}" if rule.where else ""
+    if rule.limits is None and rule.anchored is not None:
+        return f"Asked: {_named(rule)}{place} {rule.anchored.words()}."
     if rule.limits is None:
         answer = answer_asked(rule.require)
         return f"Asked: {rule.title} ({answer or f'`{rule.require}`'})."
-    place = f" at {_coordinates(rule.where)}" if rule.where else ""
-    return f"Asked: {_named(rule)}{place} {_limits(rule.limits, unit)}."
+    source = "" if rule.anchored is None else f" ({rule.anchored.sources})"
+    return f"Asked: {_named(rule)}{place} {limits_words(rule.limits, unit)}{source}."
+
+
+def titled(rule: Rule, place: Mapping[str, Scalar]) -> str:
+    """Name what is asked at one place of those that a rule is asked for each of."""
+    return f"{rule.title} ({place_words(place)})" if place else rule.title
+
+
+def loosened(rule: Rule) -> str:
+    """Say in which settings a rule asks less than where it is inherited from, and why."""
+    if rule.origin is None or not rule.origin.loosened:
+        return ""
+    told = "; ".join(f"{item} ({item.reason})" for item in rule.origin.loosened)
+    return f" Loosened against {rule.origin.policy} {rule.origin.version}: {told}."
 
 
 def answer_asked(require: str | None) -> str:
@@ -68,15 +86,25 @@ def answer_asked(require: str | None) -> str:
 
 def found(rule: Rule, measurement: Measurement, count: int) -> str:
     """Say what was found, with interval, sample and bound; ``count`` is how many readings match."""
-    elsewhere = {
-        key: value
-        for key, value in {**measurement.params, **measurement.slice}.items()
-        if key not in rule.where
-    }
-    place = f" at {_coordinates(elsewhere)}" if elsewhere else ""
+    place = _elsewhere(rule, measurement) if measurement.params or measurement.slice else ""
     worst = f" That is the worst of {count} readings." if count > 1 else ""
-    figure = _figure(measurement, rule.limits)
+    marks = () if rule.limits is None else (rule.limits.least, rule.limits.most)
+    figure = _figure(measurement, [mark for mark in marks if mark is not None])
     return f"Found: {figure}{place}.{worst}{_bound(measurement)}"
+
+
+def before(then: Measurement, now: Measurement, baseline: str) -> str:
+    """Say what a baseline had there, with as many digits as tell it from what is there now."""
+    mark = now.value
+    edges = () if mark is None or isinstance(mark, bool | str) else (mark,)
+    return f"The baseline, {baseline}, had {_figure(then, edges)}."
+
+
+def _elsewhere(rule: Rule, measurement: Measurement) -> str:
+    """Say at which coordinates a figure lies that the rule does not name."""
+    there = {**measurement.params, **measurement.slice}
+    rest = {key: value for key, value in there.items() if key not in rule.where}
+    return f" at {place_words(rest)}" if rest else ""
 
 
 def _bound(measurement: Measurement) -> str:
@@ -98,7 +126,9 @@ def _named(rule: Rule) -> str:
     return rule.metric.replace("_", " ")
 
 
-def _limits(limits: Limits, unit: Unit) -> str:
+@lru_cache(maxsize=1024)
+def limits_words(limits: Limits, unit: Unit) -> str:
+    """Say a bound in the unit of its metric."""
     least = None if limits.least is None else _number(limits.least, unit, ())
     most = None if limits.most is None else _number(limits.most, unit, ())
     if most is None:
@@ -108,14 +138,12 @@ def _limits(limits: Limits, unit: Unit) -> str:
     return f"between {least} and {most}"
 
 
-def _figure(measurement: Measurement, limits: Limits | None) -> str:
+def _figure(measurement: Measurement, edges: Sequence[float]) -> str:
     value, low, high = measurement.value, measurement.low, measurement.high
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value is None or isinstance(value, str):
         return value or "nothing"
-    marks = () if limits is None else (limits.least, limits.most)
-    edges = tuple(mark for mark in marks if mark is not None)
     text = _number(value, measurement.unit, edges)
     if low is None or high is None:
         return f"{text}, exactly"
@@ -125,25 +153,31 @@ def _figure(measurement: Measurement, limits: Limits | None) -> str:
     return f"{text} ({level or 'bounds '}{span}{sample})"
 
 
-def _number(value: float, unit: Unit, edges: Iterable[float]) -> str:
+def _number(value: float, unit: Unit, edges: Sequence[float]) -> str:
     """Write a number with as few digits as keep it on its own side of every limit."""
     factor, suffix = _SCALES[unit]
+    scaled = value * factor
     for digits in range(FEWEST_DIGITS, MOST_DIGITS):
-        text = f"{value * factor:.{digits}g}"
-        if all(_side(float(text) / factor, edge) == _side(value, edge) for edge in edges):
+        text = f"{scaled:.{digits}g}"
+        written = float(text)
+        if not edges or _same_side(written / factor, value, edges):
             break
-    written = float(text)
-    if abs(written) < WHOLE_FROM:
-        return f"{text}{suffix}"
-    whole = all(_side(round(written) / factor, edge) == _side(value, edge) for edge in edges)
+    if -WHOLE_FROM < written < WHOLE_FROM:
+        return text + suffix
+    whole = _same_side(round(written) / factor, value, edges)
     return f"{written:,.0f}{suffix}" if whole else f"{Decimal(text):,f}{suffix}"
 
 
-def _side(value: float, edge: float) -> int:
-    return int(value > edge) - int(value < edge)
+def _same_side(written: float, value: float, edges: Sequence[float]) -> bool:
+    """Whether a number as written lies on the same side of every limit as it does."""
+    for edge in edges:
+        if (written > edge) is not (value > edge) or (written < edge) is not (value < edge):
+            return False
+    return True
 
 
-def _coordinates(place: Mapping[str, Scalar]) -> str:
+def place_words(place: Mapping[str, Scalar]) -> str:
+    """Say coordinates as a phrase."""
     return ", ".join(f"{key.replace('_', ' ')} {_scalar(value)}" for key, value in place.items())
 
 

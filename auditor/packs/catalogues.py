@@ -1,25 +1,47 @@
 """Catalogues of published controls: pinned data that rules may cite."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
+from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, StrictStr
+from pydantic import AfterValidator, Field, StrictBool, StrictStr
+from pydantic_core import PydanticCustomError
 
 from auditor.documents import Strict, read_document, validate
 from auditor.domain.canonical import digest
+from auditor.domain.laws import UNREAD
 from auditor.errors import PolicyError
 
 SUBFOLDER = "catalogues"
+
+
+def _day(text: str) -> str:
+    if text != UNREAD:
+        try:
+            date.fromisoformat(text)
+        except ValueError:
+            raise PydanticCustomError("day", "there is no such day") from None
+    return text
+
+
+Day: TypeAlias = Annotated[StrictStr, Field(pattern=r"^\d{4}-\d{2}-\d{2}$"), AfterValidator(_day)]
+Verified: TypeAlias = Annotated[
+    StrictStr, Field(pattern=r"^(unread|\d{4}-\d{2}-\d{2})$"), AfterValidator(_day)
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
     """The controls of one framework in one version, by reference, with their titles.
 
-    ``source`` says where the titles were read, ``verified`` the day on which that was done,
-    ``digest`` which bytes it was read from.
+    ``source`` says where the framework is published, ``verified`` the day on which the titles
+    were last compared with what they name (``unread`` where nobody did), ``review_by`` until
+    when that holds, ``unread`` which controls were listed without their text, ``digest`` which
+    bytes it was read from. ``other_editions`` are references that this edition does not have and
+    policies of other days cite, with what became of them.
     """
 
     framework: str
@@ -29,6 +51,9 @@ class Catalogue:
     verified: str
     controls: Mapping[str, str]
     digest: str
+    review_by: str = ""
+    unread: frozenset[str] = field(default=frozenset())
+    other_editions: Mapping[str, str] = field(default_factory=dict)
 
 
 class _MetadataShape(Strict):
@@ -36,8 +61,11 @@ class _MetadataShape(Strict):
     title: StrictStr
     version: StrictStr
     source: StrictStr
-    verified: Annotated[StrictStr, Field(pattern=r"^\d{4}-\d{2}(-\d{2})?$")]
+    verified: Verified
+    review_by: Day | None = None
     note: StrictStr = ""
+    complete: StrictBool = False
+    unread: list[StrictStr] = Field(default_factory=list)
 
 
 class _CatalogueShape(Strict):
@@ -45,6 +73,7 @@ class _CatalogueShape(Strict):
     kind: Literal["Catalogue"]
     metadata: _MetadataShape
     controls: Annotated[dict[str, StrictStr], Field(min_length=1)]
+    other_editions: dict[str, StrictStr] = Field(default_factory=dict)
 
 
 def load_catalogues(folder: Path) -> Mapping[str, Catalogue]:
@@ -64,10 +93,17 @@ def load_catalogues(folder: Path) -> Mapping[str, Catalogue]:
     return found
 
 
+@lru_cache(maxsize=64)
 def read_catalogue(raw: bytes, source: str) -> Catalogue:
     """Read one catalogue. Raises ``PolicyError`` with file and line."""
     shape = validate(read_document(raw, source, PolicyError), _CatalogueShape, PolicyError)
     about = shape.metadata
+    strangers = [ref for ref in about.unread if ref not in shape.controls]
+    if strangers:
+        raise PolicyError(
+            f"{source}: unread names {', '.join(strangers)}, which the catalogue does not list",
+            cure="Name only controls that it lists.",
+        )
     return Catalogue(
         about.framework,
         about.title,
@@ -76,4 +112,7 @@ def read_catalogue(raw: bytes, source: str) -> Catalogue:
         about.verified,
         shape.controls,
         digest(raw),
+        about.review_by or "",
+        frozenset(about.unread),
+        shape.other_editions,
     )

@@ -1,15 +1,17 @@
 """Lint: whether the rules of a policy ask for what checks measure, in a way that can hold."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Iterator, Mapping
 
-from auditor.domain.checks import coordinates
+from auditor.domain.checks import Check, coordinates
 from auditor.domain.policies import Limits
-from auditor.domain.readings import Bound, Unit
 from auditor.errors import PolicyError
 from auditor.expressions import ABOUT_MODEL, ABOUT_READINGS, Variables, compile_condition
+from auditor.judging.parts import SLICE
 from auditor.packs.drafts import Draft, Entry
+from auditor.packs.holding import can_hold, decides
+from auditor.packs.legal import near, stranger, superseded, unlisted
+from auditor.packs.loosened import inherited
 from auditor.packs.parameters import make, names, typed_entry
 from auditor.packs.remarks import Remark
 
@@ -17,9 +19,10 @@ ASKS = ("at_least", "at_most", "within", "require")
 COORDINATES = frozenset({"target", "group", "group_column", "norm"})
 """Coordinates that readings of any check may have, besides the check's own parameters."""
 
+LONGEST_TITLE = 200
+"""Reports cut longer ones wherever they only point at a finding."""
 RESERVED = "policy."
 _PARAMS = re.compile(r"(?<![\w.])params\.([A-Za-z_]\w*)")
-_VALUE = re.compile(r"\.\s*value\b|\[\s*[\"']value[\"']\s*\]")
 
 
 def remarks(draft: Draft) -> Iterator[Remark]:
@@ -28,7 +31,9 @@ def remarks(draft: Draft) -> Iterator[Remark]:
         place = ("metadata", "applies_to")
         for found in _condition(draft.shape.metadata.applies_to, ABOUT_MODEL, draft):
             yield draft.remark(place, found)
+    yield from unlisted(draft)
     yield from _parameters(draft)
+    yield from inherited(draft)
     if not draft.shape.rules:
         silent = "the policy has no rules, so that nothing could fail it"
         yield draft.remark(("rules",), PolicyError(silent, cure="Write at least one rule."))
@@ -64,12 +69,17 @@ def _twice(draft: Draft) -> Iterator[Remark]:
 
 
 def _rule(entry: Entry) -> Iterator[Remark]:
+    if len(entry.rule.title) > LONGEST_TITLE:
+        problem = f"the title has {len(entry.rule.title)} characters, and reports cut it"
+        cure = f"Keep it below {LONGEST_TITLE}; rationale has room for more."
+        yield entry.warning("title", problem, cure)
     try:
         _known(entry)
     except PolicyError as mistake:
         yield entry.error("measure", mistake.problem, mistake.cure)
     else:
         yield from _where(entry)
+        yield from _for_each(entry)
     yield from _asks(entry)
     for key, text, variables in (
         ("require", entry.rule.require, ABOUT_READINGS),
@@ -78,7 +88,7 @@ def _rule(entry: Entry) -> Iterator[Remark]:
         if text is not None:
             for found in _condition(text, variables, entry.draft):
                 yield entry.error(key, found.problem, found.cure)
-    yield from _bounds(entry)
+    yield from can_hold(entry)
     yield from _controls(entry)
 
 
@@ -95,8 +105,7 @@ def _known(entry: Entry) -> None:
 def _where(entry: Entry) -> Iterator[Remark]:
     if entry.check is None:
         return
-    own = set(entry.check.grid) | coordinates(entry.check)
-    known = COORDINATES | own | set(names(entry.check))
+    known = _coordinates(entry.check)
     for key, value in entry.rule.where.items():
         if key not in known:
             yield entry.error(
@@ -109,6 +118,29 @@ def _where(entry: Entry) -> Iterator[Remark]:
                 typed_entry(entry.check, entry.check.grid[key], value)
             except PolicyError as mistake:
                 yield entry.error(f"where.{key}", mistake.problem, mistake.cure)
+
+
+def _for_each(entry: Entry) -> Iterator[Remark]:
+    if entry.check is None:
+        return
+    known = _coordinates(entry.check) | {SLICE}
+    for key in entry.rule.for_each:
+        if key not in known:
+            yield entry.error(
+                "for_each",
+                f"readings of {entry.check.id} have no coordinate {key!r}",
+                f"They may have: {', '.join(sorted(known))}.",
+            )
+        elif key in entry.rule.where:
+            yield entry.error(
+                "for_each",
+                f"where has fixed {key} already, so that there is one value of it",
+                f"Leave {key} out of one of them.",
+            )
+
+
+def _coordinates(check: type[Check]) -> frozenset[str]:
+    return COORDINATES | frozenset(check.grid) | coordinates(check) | frozenset(names(check))
 
 
 def _asks(entry: Entry) -> Iterator[Remark]:
@@ -125,70 +157,8 @@ def _asks(entry: Entry) -> Iterator[Remark]:
     except PolicyError as mistake:
         yield entry.error(asked[0], mistake.problem, mistake.cure)
         return
-    if limits is not None:
-        yield from _limits(entry, asked[0], limits)
-
-
-def _limits(entry: Entry, key: str, limits: Limits) -> Iterator[Remark]:
-    ends = [end for end in (limits.least, limits.most) if end is not None]
-    if ends != sorted(ends):
-        yield entry.error(
-            key, "the first number is the greater one", "Write the smaller one first."
-        )
-    metric = entry.metric
-    if metric is None:
-        return
-    if metric.exact and metric.unit is Unit.NONE:
-        yield entry.error(
-            key,
-            f"{entry.rule.metric} is a yes or no, and {key} bounds a number",
-            "Write `require: 'reading.value'`.",
-        )
-    if metric.unit is Unit.SHARE and any(abs(end) > 1 for end in ends):
-        yield entry.error(
-            key,
-            f"{entry.rule.metric} is a share between 0 and 1, so that the rule decides nothing",
-            "Write 0.8 for 80 %.",
-        )
-
-
-def _bounds(entry: Entry) -> Iterator[Remark]:
-    """Compare what the metric can prove with what the rule asks."""
-    metric, rule = entry.metric, entry.rule
-    if metric is None:
-        return
-    if rule.require is not None and not metric.exact and _VALUE.search(rule.require):
-        yield entry.error(
-            "require",
-            f"{rule.metric} has an interval, and the condition asks of its middle alone",
-            "Use at_least, at_most or within, which judge the whole interval.",
-        )
-    away = _faces_away(entry, metric.bound)
-    if rule.accept is not None and not away:
-        yield entry.error(
-            "accept",
-            f"nothing can withstand here: {rule.metric} can show that the rule is kept",
-            "Remove accept.",
-        )
-    if rule.accept is None and away:
-        yield entry.warning(
-            "measure",
-            f"the rule can never pass: what is found of {rule.metric} is only a bound "
-            f"({metric.bound.value.replace('_', ' ')}), which proves no kept limit",
-            "Write `accept: withstood` if an attack that found nothing shall do.",
-        )
-
-
-def _faces_away(entry: Entry, bound: Bound) -> bool:
-    rule = entry.rule
-    both = rule.within is not None or rule.require is not None
-    match bound:
-        case Bound.ESTIMATE:
-            return False
-        case Bound.AT_MOST:
-            return both or rule.at_least is not None
-        case Bound.AT_LEAST:
-            return both or rule.at_most is not None
+    if entry.rule.require is None:
+        yield from decides(entry, asked[0], limits or Limits())
 
 
 def _condition(text: str, variables: Variables, draft: Draft) -> Iterator[PolicyError]:
@@ -206,28 +176,17 @@ def _condition(text: str, variables: Variables, draft: Draft) -> Iterator[Policy
 
 
 def _controls(entry: Entry) -> Iterator[Remark]:
-    catalogues = entry.draft.catalogues
     for index, control in enumerate(entry.rule.controls):
-        catalogue = catalogues.get(control.framework)
-        key = f"controls.{index}"
-        if catalogue is None:
-            problem = f"there is no catalogue of {control.framework!r}"
-            yield entry.error(key, problem, f"There are {', '.join(catalogues)}.")
-        elif control.ref not in catalogue.controls:
-            yield entry.error(
-                key,
-                f"{catalogue.title} ({catalogue.version}) as catalogued has no {control.ref!r}",
-                f"Nearest are: {_near(control.ref, catalogue.controls)}.",
-            )
+        mistake = stranger(control, entry.draft.catalogues)
+        if mistake is not None:
+            yield entry.error(f"controls.{index}", mistake.problem, mistake.cure)
+        doubt = superseded(control, entry.draft.catalogues)
+        if doubt is not None:
+            yield entry.warning(f"controls.{index}", doubt.problem, doubt.cure)
 
 
 def _no_check(check_id: str, checks: Mapping[str, object]) -> PolicyError:
     return PolicyError(
         f"there is no check {check_id!r}",
-        cure=f"Nearest are: {_near(check_id, checks)}; `auditor checks list` names all.",
+        cure=f"Nearest are: {near(check_id, checks)}; `auditor checks list` names all.",
     )
-
-
-def _near(wanted: str, known: Iterable[str]) -> str:
-    options = list(known)
-    return ", ".join(get_close_matches(wanted, options, n=5, cutoff=0.3) or options[:5]) or "none"

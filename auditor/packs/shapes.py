@@ -9,19 +9,40 @@ from pydantic_core import PydanticCustomError
 
 from auditor.documents import Strict
 from auditor.domain.budgets import Budget
+from auditor.domain.inheritance import Way
 from auditor.domain.policies import Effect, Mode, Severity
+from auditor.packs.catalogues import Day, Verified
+from auditor.packs.quantities import NUMBER, QUANTITY
 
+ANCHORED = re.compile(
+    r"(?:claims\.(?P<claim>[A-Za-z_]\w*)|baseline)"
+    r"(?:\s*(?P<sign>[-+])\s*(?P<margin>[\d.p]\S*(?:\s\S+)?))?"
+)
 REFERENCE = re.compile(r"params\.([A-Za-z_]\w*)")
 MEASURE = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+/[a-z0-9_]+")
 MOST_RULES = 2_000
+MOST_PLACES = 5
 
 
 def _limit(value: Any) -> float | str:  # noqa: ANN401 -- whatever the file says
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
-    if isinstance(value, str) and REFERENCE.fullmatch(value):
+    if isinstance(value, str) and _is_limit(value):
         return value
-    raise PydanticCustomError("limit", "write a finite number, or params.NAME")
+    raise PydanticCustomError(
+        "limit",
+        "write a finite number, one with its unit as in 100 ms, params.NAME, or claims.NAME with a "
+        "margin as in claims.accuracy - 0.02, or baseline in its place",
+    )
+
+
+def _is_limit(text: str) -> bool:
+    anchored = ANCHORED.fullmatch(text)
+    if anchored is None:
+        return bool(REFERENCE.fullmatch(text) or QUANTITY.fullmatch(text))
+    margin = anchored["margin"]
+    known = (NUMBER, QUANTITY, REFERENCE)
+    return margin is None or any(form.fullmatch(margin) for form in known)
 
 
 def _measure(value: Any) -> str:  # noqa: ANN401 -- whatever the file says
@@ -32,21 +53,26 @@ def _measure(value: Any) -> str:  # noqa: ANN401 -- whatever the file says
     )
 
 
-def _unsupported(value: Any) -> None:  # noqa: ANN401 -- whatever the file says
-    if value is not None:
-        raise PydanticCustomError(
-            "unsupported", "is not supported yet; write the rules out one by one"
-        )
+def listed(value: Any) -> Any:  # noqa: ANN401 -- whatever the file says
+    """Return one value as a list of it."""
+    return [value] if isinstance(value, str) else value
 
 
 Limit: TypeAlias = Annotated[float | str, BeforeValidator(_limit)]
-Unsupported: TypeAlias = Annotated[None, BeforeValidator(_unsupported)]
+ForEach: TypeAlias = Annotated[
+    list[Annotated[StrictStr, Field(pattern=r"^[A-Za-z_]\w*$")]],
+    Field(max_length=MOST_PLACES),
+    BeforeValidator(listed),
+]
 Text: TypeAlias = Annotated[StrictStr, Field(min_length=1, max_length=2_000)]
 Coordinate: TypeAlias = StrictBool | StrictInt | StrictFloat | StrictStr
 Name: TypeAlias = Annotated[
     StrictStr, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", min_length=1, max_length=100)
 ]
 Measure: TypeAlias = Annotated[str, BeforeValidator(_measure)]
+Approvals: TypeAlias = Annotated[StrictInt, Field(ge=0, le=20)]
+MostAttempts: TypeAlias = Annotated[StrictInt, Field(ge=1, le=1000)]
+BlindLabels: TypeAlias = Annotated[StrictInt, Field(ge=0, le=50)]
 Days: TypeAlias = Annotated[StrictStr, Field(pattern=r"^[1-9][0-9]{0,4}d$")]
 
 
@@ -57,8 +83,65 @@ class ControlShape(Strict):
     ref: Text
 
 
+class DutyShape(Strict):
+    """What the policy cannot evidence of one control, and who must see to it."""
+
+    framework: Text
+    ref: Text
+    asks: Text
+    owner: Text
+
+
+class LegalShape(Strict):
+    """A fact of law that the policy rests on, and until when it may be relied on."""
+
+    datum: Text
+    value: Text
+    source: Text
+    verified: Verified
+    review_by: Day
+
+
+class ChangeShape(Strict):
+    """One setting of a resolved policy that its parent has otherwise."""
+
+    setting: Text
+    was: StrictStr
+    now: StrictStr
+    way: Way
+    by: StrictStr
+    reason: StrictStr
+
+
+class OriginShape(Strict):
+    """Where a rule of a resolved policy was first written."""
+
+    policy: Name
+    version: Text
+    changes: list[ChangeShape]
+
+
+class ParentShape(Strict):
+    """A policy that a resolved one extends."""
+
+    name: Name
+    version: Text
+    digest: Annotated[StrictStr, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+    changes: list[ChangeShape]
+
+
+class DroppedShape(Strict):
+    """A rule of a parent that a resolved policy does not ask."""
+
+    rule: Name
+    title: Text
+    policy: Name
+    by: Name
+    reason: Text
+
+
 class RuleShape(Strict):
-    """One rule."""
+    """One rule. ``origin`` stands in resolved policies alone."""
 
     id: Name
     title: Text
@@ -75,7 +158,10 @@ class RuleShape(Strict):
     controls: list[ControlShape] = Field(default_factory=list)
     rationale: Text | None = None
     remediation: Text | None = None
-    for_each: Unsupported = None
+    threshold: Text | None = None
+    for_each: ForEach = Field(default_factory=list)
+    loosens: Text | None = None
+    origin: OriginShape | None = None
 
     @property
     def check(self) -> str:
@@ -99,12 +185,19 @@ class MetadataShape(Strict):
     least_assurance: Literal["A0", "A1", "A2", "A3"] = "A0"
     least_evidence: Literal["native"] = "native"
     valid_for: Days | None = None
+    approvals: Approvals = 0
+    blind_labels: BlindLabels = 0
+    require_sealed: StrictBool = False
+    most_attempts: MostAttempts | None = None
     mode: Mode = Mode.ENFORCE
     applies_to: Text | None = None
+    cannot_evidence: list[DutyShape] = Field(default_factory=list)
+    legal: list[LegalShape] = Field(default_factory=list)
+    loosens: Text | None = None
 
 
 class PolicyShape(Strict):
-    """A policy file."""
+    """A policy: as written, or resolved from those that it extends (``inherits``, ``dropped``)."""
 
     apiVersion: Literal["auditor/v1"]  # noqa: N815 -- the contract's spelling
     kind: Literal["Policy"]
@@ -112,4 +205,5 @@ class PolicyShape(Strict):
     params: dict[str, Any] = Field(default_factory=dict)
     checks: dict[str, dict[str, Any]] = Field(default_factory=dict)
     rules: Annotated[list[RuleShape], Field(max_length=MOST_RULES)]
-    extends: Unsupported = None
+    inherits: list[ParentShape] = Field(default_factory=list)
+    dropped: list[DroppedShape] = Field(default_factory=list)

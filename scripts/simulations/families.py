@@ -65,10 +65,6 @@ def shrinkage() -> tuple[Simulation, ...]:
     return (*each, *worst)
 
 
-WEAK = (20, 0.05, 0.6)
-"""Clusters, rate and correlation of a rare thing that comes in whole clusters."""
-
-
 def clusters() -> tuple[Simulation, ...]:
     """Rows in unequal clusters of 1 to about 50, seven in the middle, all alike or weighted."""
     cases = (
@@ -78,7 +74,8 @@ def clusters() -> tuple[Simulation, ...]:
         (6, 0.5, 0.2, 0.93),
         (20, 0.05, 0.2, 0.93),
         (20, 0.5, 0.2, 0.93),
-        (*WEAK, 0.93),
+        *((g, 0.05, 0.6, 0.93) for g in (20, 40, 100)),
+        (40, 0.02, 0.6, 0.93),
     )
     of, level, some = "clustered_proportion", 0.93, 10_000
     mean, apart = "clustered_mean", "clustered_mean_difference"
@@ -90,7 +87,6 @@ def clusters() -> tuple[Simulation, ...]:
                 goal,
                 some,
                 _share(g, p, c),
-                known=(g, p, c) == WEAK,
             )
             for g, p, c, goal in cases
         ),

@@ -130,10 +130,66 @@ def test_a_hostile_condition_ends_quickly(text: str) -> None:
 
 def test_a_spent_budget_is_no_answer() -> None:
     condition = compile_condition(
-        "readings.all(a, readings.all(b, readings.all(c, a.n + b.n + c.n > 0.0)))", ABOUT_READINGS
+        "readings.all(a, readings.all(b, a.n + b.n > 0.0))", ABOUT_READINGS
     )
     with pytest.raises(ConditionError, match="budget"):
-        condition.evaluate({**BINDINGS, "readings": [READING] * 30})
+        condition.evaluate({**BINDINGS, "readings": [READING] * 200})
+
+
+REFUSED = {
+    "three loops deep": ("l.all(a, l.all(b, l.all(c, true)))".replace("l.", "readings."), "deeper"),
+    "a pattern within a loop": ('readings.all(r, r.metric.matches("a"))', "within a loop"),
+    "a list made within a loop": ("readings.all(r, readings.map(q, q.n).size() > 0)", "within a"),
+    "a pattern that is looked up": ("target.matches(params.pattern)", "not written out"),
+    "a pattern of another text": ('matches(target, "a")', "not written out"),
+    "brackets": ("(" * 13 + "true" + ")" * 13, "deeper than 12"),
+    "lists": ("[" * 13 + "]" * 13 + " == []", "deeper than 12"),
+    "denials": ("!" * 4 + "true", "signs in a row"),
+    "signs": ("-" * 8 + "1.0 < 2.0", "signs in a row"),
+    "choices": ("true ? " * 9 + "true" + " : false" * 9, "choices"),
+    "a long text": (f'target == "{"a" * 200}"', "a text is longer than 200"),
+    "split": ('target.split("").size() > 0', "'split' is not allowed"),
+    "join": ('params.list.join("a") == "a"', "'join' is not allowed"),
+    "replace": ('target.replace("a", "b") == "b"', "'replace' is not allowed"),
+    "a function behind a text": ('target == "a" || target.split("\\"") == []', "'split' is not"),
+    "a function behind a raw text": ('target == r"\\" || target.split("") == []', "'split' is not"),
+    "a comment": ('true // "\n && target.split("") == []', "no text begins or ends there"),
+    "a text over lines": ('target == """a""" && true', "no text begins or ends there"),
+    "bytes": ('b"a" == b"a"', "no text begins or ends there"),
+}
+
+
+@pytest.mark.parametrize(("text", "words"), REFUSED.values(), ids=REFUSED)
+def test_what_may_cost_too_much_is_refused_before_it_is_asked(text: str, words: str) -> None:
+    with pytest.raises(PolicyError, match=words):
+        compile_condition(text, ABOUT_READINGS)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("reading.details.it.all(x, x > 0.0)", [1.0] * 1_001),
+        ("reading.details.it.filter(x, x > 0.0).size() > 0", [1.0] * 201),
+        ('reading.details.it.exists(x, x == "a")', ["a" * 2_001]),
+        ('reading.details.it.contains("a")', "a" * 100_001),
+        ("reading.details.it.size() > 0", [[1.0] * 500] * 101),
+    ],
+)
+def test_what_is_too_large_to_look_at_is_no_answer(text: str, value: object) -> None:
+    condition = compile_condition(text, ABOUT_READINGS)
+    large = {**BINDINGS, "reading": {**READING, "details": {"it": value}}}
+    with pytest.raises(ConditionError, match="would have to look at"):
+        condition.evaluate(large)
+
+
+def test_values_that_a_condition_does_not_speak_of_are_as_large_as_they_like() -> None:
+    condition = compile_condition("readings.all(r, r.n > 0.0)", ABOUT_READINGS)
+    assert condition.evaluate({**BINDINGS, "params": {"list": [1.0] * 100_000}})
+
+
+def test_a_text_may_hold_what_code_may_not() -> None:
+    assert ask("target == 'cpu' || target == 'split(\"\"), ((((((((((((((, // and !!!!'")
+    assert ask(r'target.matches(r"^c(p|\d)u$")')
 
 
 def test_one_condition_serves_many_threads() -> None:

@@ -82,14 +82,27 @@ class Signature(Counting):
     }
 
 
-CHECKS: Mapping[str, type[Check]] = {item.id: item for item in (Accuracy, Attack, Signature)}
+@dataclass(frozen=True, slots=True)
+class Latency(Counting):
+    id: ClassVar[str] = "hardware.latency"
+    title: ClassVar[str] = "Latency"
+    emits: ClassVar[Mapping[str, Metric]] = {
+        "p99": Metric("99th percentile", Unit.SECOND, higher_is_better=False),
+        "throughput": Metric("Throughput", Unit.PER_SECOND, higher_is_better=True),
+        "size": Metric("Size", Unit.BYTE, higher_is_better=False),
+    }
+
+
+CHECKS: Mapping[str, type[Check]] = {
+    item.id: item for item in (Accuracy, Attack, Signature, Latency)
+}
 CATALOGUES = {
     "owasp-ml": Catalogue(
         "owasp-ml",
         "OWASP ML",
         "2023",
         "https://owasp.org",
-        "2026-11",
+        "2026-11-27",
         {"ML01": "Input Manipulation"},
         "sha256:" + "ca" * 32,
     )

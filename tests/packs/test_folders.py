@@ -56,7 +56,7 @@ def test_packs_are_listed_with_name_version_and_owner(folder: Path) -> None:
 CATALOGUE = """\
 apiVersion: auditor/v1
 kind: Catalogue
-metadata: {framework: f, title: F, version: '1', source: 'https://example.org', verified: 2026-11}
+metadata: {framework: f, title: F, version: '1', source: 'https://e.org', verified: 2026-11-27}
 controls: {A.1: First}
 """
 
@@ -72,7 +72,13 @@ def test_a_framework_has_one_catalogue(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "after"), [("{A.1: First}", "{}"), ("2026-11", "lately"), ("First", "3")]
+    ("before", "after"),
+    [
+        ("{A.1: First}", "{}"),
+        ("2026-11-27", "lately"),
+        ("2026-11-27", "2026-11-31"),
+        ("First", "3"),
+    ],
 )
 def test_a_malformed_catalogue_is_refused(before: str, after: str) -> None:
     with pytest.raises(PolicyError, match=r"c\.yaml"):

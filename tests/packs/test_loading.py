@@ -1,5 +1,6 @@
 """Policy files: what they mean, and every way in which they can be wrong."""
 
+import math
 from typing import Any
 
 import pytest
@@ -9,7 +10,16 @@ from pack_cases import CATALOGUES, CHECKS, HEAD, RULE, changed, loaded, written
 
 from auditor.domain.budgets import Budget
 from auditor.domain.canonical import digest_json
-from auditor.domain.policies import Assurance, Control, Effect, Limits, Mode, Severity
+from auditor.domain.policies import (
+    Anchor,
+    Anchored,
+    Assurance,
+    Control,
+    Effect,
+    Limits,
+    Mode,
+    Severity,
+)
 from auditor.errors import PolicyError
 from auditor.packs.loading import lint_policy
 from auditor.packs.remarks import Level
@@ -71,9 +81,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
     "two limits": ({"at_most": 0.9}, "at_most", "asks at_least and at_most"),
     "unknown param": ({"at_least": "params.flor"}, "at_least", "params.flor is not a number"),
     "param that is text": ({"at_least": "params.word"}, "at_least", "params.word is not a number"),
-    "limit that is text": ({"at_least": "0.8"}, "at_least", "a finite number, or params.NAME"),
-    "limit that is a yes": ({"at_least": True}, "at_least", "a finite number, or params.NAME"),
+    "limit that is text": ({"at_least": "0.8"}, "at_least", "a finite number, one with its unit"),
+    "limit that is a yes": ({"at_least": True}, "at_least", "a finite number, one with its unit"),
     "infinite limit": ({"at_least": float("inf")}, "at_least", "a finite number"),
+    "range of a baseline upside down": (
+        {"at_least": None, "within": ["baseline + 0.1", "baseline"]},
+        "within",
+        "the first number is the greater",
+    ),
     "range upside down": (
         {"at_least": None, "within": [0.9, 0.1]},
         "within",
@@ -130,7 +145,12 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, str]] = {
         "has no 'ML99'",
     ),
     "reserved id": ({"id": "policy.least_budget"}, "id", "the policy's own"),
-    "not built yet": ({"for_each": "slice"}, "for_each", "not supported yet"),
+    "no such coordinate": ({"for_each": "colour"}, "for_each", "no coordinate 'colour'"),
+    "a place that is fixed": (
+        {"where": {"group": "F"}, "for_each": ["group"]},
+        "for_each",
+        "where has fixed group",
+    ),
     "unknown setting": ({"atleast": 0.8}, "atleast", "there is no such setting"),
     "unknown severity": ({"severity": "huge"}, "severity", "'low', 'medium', 'high'"),
 }
@@ -177,7 +197,7 @@ def test_a_policy_without_rules_is_an_error() -> None:
         ("owner: risk@example.org", "extra: 1", "owner"),
         ("{floor: 0.8", "{floor: .inf", "finite|Inf|inf"),
         ("{floor: 0.8", "{floor: 123456789012345678901", "number"),
-        ("params:", "extends: baseline\nparams:", "not supported yet"),
+        ("params:", "extends: baseline\nparams:", "not at hand here"),
         ("params:", "checks: {evasion.l3: {}}\nparams:", "no check 'evasion.l3'"),
         ("params:", "checks: {evasion.linf: {step: 3}}\nparams:", "no parameter 'step'"),
         ("params:", "checks: {evasion.linf: {steps: '3'}}\nparams:", "steps: '3' is not allowed"),
@@ -222,6 +242,15 @@ def test_a_rule_that_can_never_pass_is_a_warning_and_still_loads() -> None:
     assert lint_policy(accepted, "mine.yaml", CHECKS, CATALOGUES) == ()
 
 
+def test_a_title_that_reports_would_cut_is_a_warning_and_still_loads() -> None:
+    assert lint_policy(written(changed(title="t" * 200)), "mine.yaml", CHECKS, CATALOGUES) == ()
+    raw = written(changed(title="t" * 201))
+    (remark,) = lint_policy(raw, "mine.yaml", CHECKS, CATALOGUES)
+    assert (remark.level, remark.rule) == (Level.WARNING, "accurate")
+    assert "201 characters" in remark.problem
+    assert loaded(raw).rules[0].title == "t" * 201
+
+
 def test_a_condition_on_an_exact_value_is_allowed() -> None:
     rule = changed(measure="provenance.signature/verified", at_least=None, require="reading.value")
     assert lint_policy(written(rule), "mine.yaml", CHECKS, CATALOGUES) == ()
@@ -230,3 +259,110 @@ def test_a_condition_on_an_exact_value_is_allowed() -> None:
 def test_the_parameters_of_a_reading_are_not_those_of_the_policy() -> None:
     rule = changed(at_least=None, require="reading.params.eps > 0.1 && reading.n > 10.0")
     assert lint_policy(written(rule), "mine.yaml", CHECKS, CATALOGUES) == ()
+
+
+def test_a_rule_may_be_asked_for_each_place() -> None:
+    assert loaded(written(changed(for_each="group"))).rules[0].for_each == ("group",)
+    both = loaded(written(changed(for_each=["group", "target"]))).rules[0]
+    assert both.for_each == ("group", "target")
+    assert loaded(written(RULE)).rules[0].for_each == ()
+
+
+def test_a_rule_for_each_slice_that_can_never_pass_is_doubtful() -> None:
+    raw = written(changed(for_each="slice"))
+    (doubt,) = lint_policy(raw, "mine.yaml", CHECKS, CATALOGUES)
+    assert doubt.level is Level.WARNING
+    assert "proves nothing of the others" in doubt.problem
+    accepted = written(changed(for_each="slice", accept="withstood"))
+    assert lint_policy(accepted, "mine.yaml", CHECKS, CATALOGUES) == ()
+
+
+TIMED = "hardware.latency/p99"
+QUANTITIES = {
+    ("5 %", "quality.accuracy/accuracy"): 0.05,
+    ("0.05 share", "quality.accuracy/accuracy"): 0.05,
+    ("100 ms", TIMED): 0.1,
+    ("100ms", TIMED): 0.1,
+    ("1.5e-2 s", TIMED): 0.015,
+    ("3 µs", TIMED): 3e-6,
+    ("2 min", TIMED): 120.0,
+    ("2 MiB", "hardware.latency/size"): 2.0 * 2**20,
+    ("1 MB", "hardware.latency/size"): 1e6,
+    ("1e3 1/s", "hardware.latency/throughput"): 1000.0,
+    ("6 1/min", "hardware.latency/throughput"): 0.1,
+    ("1 nat", "quality.accuracy/nll"): 1.0,
+    ("1 bit", "quality.accuracy/nll"): math.log(2),
+}
+
+
+@pytest.mark.parametrize(("asked", "number"), QUANTITIES.items(), ids=str)
+def test_a_bound_is_converted_to_the_unit_of_its_metric(
+    asked: tuple[str, str], number: float
+) -> None:
+    text, measure = asked
+    rule = changed(at_least=None, at_most=text, measure=measure)
+    (loaded_rule,) = loaded(written(rule)).rules
+    assert loaded_rule.limits == Limits(most=number)
+
+
+def test_a_param_may_have_a_unit_too() -> None:
+    head = HEAD.replace("floor: 0.8", "floor: 80 %")
+    assert loaded(written(RULE, head=head)).rules[0].limits == Limits(least=0.8)
+
+
+@pytest.mark.parametrize(
+    ("text", "measure", "words"),
+    [
+        ("5 %", TIMED, r"'5 %' does not fit hardware\.latency/p99, which is measured in s"),
+        ("5 s", "quality.accuracy/accuracy", "measured in share.*Write it in share, %"),
+        ("5 KB", "hardware.latency/size", "measured in B.*kB, MB"),
+        ("5 %", "provenance.signature/signers", "measured in no unit.*Write the number alone"),
+        ("120 %", "quality.accuracy/accuracy", "decides nothing"),
+        ("five ms", TIMED, "one with its unit as in 100 ms"),
+        ("1e999 s", TIMED, "finite|not"),
+    ],
+)
+def test_a_unit_that_does_not_fit_is_refused_with_those_that_do(
+    text: str, measure: str, words: str
+) -> None:
+    with pytest.raises(PolicyError, match=words):
+        loaded(written(changed(at_least=None, at_most=text, measure=measure)))
+
+
+@pytest.mark.parametrize(
+    ("asked", "anchored"),
+    [
+        ({"at_least": "claims.accuracy"}, Anchored(least=Anchor("accuracy"))),
+        ({"at_least": "claims.accuracy - 0.02"}, Anchored(least=Anchor("accuracy", -0.02))),
+        ({"at_least": "claims.accuracy - 2 %"}, Anchored(least=Anchor("accuracy", -0.02))),
+        ({"at_most": "claims.acc+params.floor"}, Anchored(most=Anchor("acc", 0.8))),
+        ({"within": [0.1, "claims.accuracy"]}, Anchored(0.1, Anchor("accuracy"))),
+        ({"at_least": "baseline"}, Anchored(least=Anchor(None))),
+        ({"at_least": "baseline - params.floor"}, Anchored(least=Anchor(None, -0.8))),
+        ({"at_most": "baseline + 2 %"}, Anchored(most=Anchor(None, 0.02))),
+        (
+            {"within": ["baseline - 0.01", "baseline+0.01"]},
+            Anchored(Anchor(None, -0.01), Anchor(None, 0.01)),
+        ),
+    ],
+)
+def test_limits_may_be_taken_from_elsewhere(asked: dict[str, Any], anchored: Anchored) -> None:
+    (rule,) = loaded(written(changed(**{"at_least": None, **asked}))).rules
+    assert (rule.limits, rule.anchored) == (None, anchored)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("claims.accuracy - 5 ms", "does not fit"),
+        ("claims.accuracy - params.word", "not a number among"),
+        ("claims.accuracy * 2", "claims.NAME with a margin"),
+        ("claims.accuracy - claims.auc", "claims.NAME with a margin"),
+        ("claims", "claims.NAME with a margin"),
+        ("baseline.accuracy - 0.1", "or baseline in its place"),
+        ("baseline - 5 ms", "does not fit"),
+    ],
+)
+def test_a_claim_with_another_margin_is_refused(text: str, words: str) -> None:
+    with pytest.raises(PolicyError, match=words):
+        loaded(written(changed(at_least=text)))

@@ -1,12 +1,14 @@
 """The packs and catalogues that are shipped."""
 
 from collections.abc import Mapping
+from datetime import date
 
 import pytest
 
 from auditor.checks.discovery import discover
 from auditor.domain.budgets import Budget
 from auditor.domain.checks import Check
+from auditor.domain.laws import UNREAD
 from auditor.domain.policies import Effect
 from auditor.packs.catalogues import Catalogue, load_catalogues
 from auditor.packs.folders import find_policy, list_policies
@@ -28,8 +30,46 @@ def catalogues() -> Mapping[str, Catalogue]:
     return load_catalogues(FOLDER)
 
 
-def test_the_baseline_is_shipped() -> None:
-    assert "baseline" in PACKS
+def test_eight_packs_are_shipped() -> None:
+    assert PACKS == [
+        "baseline",
+        "edge-deployment",
+        "eu-ai-act.high-risk",
+        "iso-42001",
+        "model-risk",
+        "nist-ai-rmf",
+        "nyc-ll144",
+        "privacy",
+    ]
+
+
+@pytest.mark.parametrize("name", PACKS)
+def test_a_shipped_pack_says_what_it_leaves_to_whom_and_claims_no_compliance(
+    name: str, checks: Mapping[str, type[Check]], catalogues: Mapping[str, Catalogue]
+) -> None:
+    raw, source = find_policy(name, FOLDER, FOLDER)
+    policy = load_policy(raw, source, checks, catalogues)
+    assert policy.cannot_evidence
+    assert all(duty.asks and duty.owner for duty in policy.cannot_evidence)
+    assert b"compliant" not in raw.lower()
+    for rule in policy.rules:
+        assert len({control.framework for control in rule.controls}) > 1 or not rule.limits, rule.id
+
+
+@pytest.mark.parametrize("name", PACKS)
+def test_on_the_day_of_reading_lint_doubts_only_law_that_nobody_read(
+    name: str, checks: Mapping[str, type[Check]], catalogues: Mapping[str, Catalogue]
+) -> None:
+    raw, source = find_policy(name, FOLDER, FOLDER)
+    policy = load_policy(raw, source, checks, catalogues)
+    unread = [item.datum for item in policy.legal if item.verified == UNREAD]
+    unread += [
+        f"{catalogues[duty.control.framework].title} {duty.control.ref}"
+        for duty in policy.cannot_evidence
+        if duty.control.ref in catalogues[duty.control.framework].unread
+    ]
+    found = lint_policy(raw, source, checks, catalogues, date(2026, 11, 27))
+    assert [item.problem.split(" was ")[0] for item in found] == unread
 
 
 @pytest.mark.parametrize("name", PACKS)
@@ -52,6 +92,7 @@ def test_a_shipped_pack_says_why_it_asks_what_it_asks_and_what_to_do(
         assert rule.rationale, rule.id
         assert rule.remediation, rule.id
         assert rule.controls, rule.id
+        assert rule.threshold, rule.id
     for budget in Budget:
         for check in checks.values():
             parameters_for(check, policy, budget)
@@ -76,7 +117,9 @@ def test_a_catalogue_says_where_and_when_it_was_read(catalogues: Mapping[str, Ca
         "mitre-atlas",
         "nist-ai-100-2",
         "nist-ai-rmf",
+        "nyc-ll144",
         "owasp-ml",
+        "us-sr-26-2",
     }
     for catalogue in catalogues.values():
         assert catalogue.source.startswith("https://")

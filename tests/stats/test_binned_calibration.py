@@ -37,6 +37,17 @@ def test_certainty_shares_the_last_bin() -> None:
     assert expected_error(np.array([0.95, 1.0]), np.array([True, False])) == pytest.approx(0.475)
 
 
+@given(st.integers(1, 40), st.lists(st.floats(0, 1), max_size=20))
+def test_rows_as_near_an_edge_as_can_be_lie_on_their_own_side_of_it(
+    bins: int, others: list[float]
+) -> None:
+    edges = np.linspace(0.0, 1.0, bins + 1)
+    near = [edges, np.nextafter(edges, 0), np.nextafter(edges[:-1], 1), np.array(others)]
+    stated = np.concatenate(near)
+    looked_up = np.searchsorted(edges, stated, side="right") - 1
+    assert np.array_equal(equal_width(stated, bins), np.minimum(looked_up, bins - 1))
+
+
 def test_the_expected_error_of_two_bins_is_found_by_hand() -> None:
     stated = np.array([0.1] * 10 + [0.9] * 30)
     happened = np.array([True] * 3 + [False] * 7 + [True] * 24 + [False] * 6)

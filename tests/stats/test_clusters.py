@@ -17,6 +17,7 @@ from auditor.stats.clusters import (
     clustered_proportion,
     clustered_proportion_difference,
 )
+from auditor.stats.intraclass import intraclass_correlation
 from auditor.stats.proportions import clopper_pearson
 from auditor.stats.sandwich import Estimate, clustered_means
 
@@ -207,6 +208,30 @@ def test_a_share_of_few_clusters_is_covered(groups: int, rate: float) -> None:
 
     found = repeated(draw, 1500)
     assert coverage(found, rate)[0] >= allowed(0.95, len(found))
+
+
+def test_a_rare_thing_that_comes_in_whole_small_clusters_is_covered() -> None:
+    sizes = np.arange(40) % 20 + 1
+    clusters = np.repeat(np.arange(40), sizes)
+
+    def draw(rng: np.random.Generator) -> Interval:
+        rates = rng.beta(0.05 * 2 / 3, 0.95 * 2 / 3, 40)  # rows are correlated by 0.6
+        return clustered_proportion(rng.random(clusters.size) < rates[clusters], clusters, 0.95)
+
+    found = repeated(draw, 1500)
+    assert coverage(found, 0.05)[0] >= allowed(0.95, len(found))
+
+
+def test_rows_of_one_mind_are_correlated_and_rows_of_many_are_not() -> None:
+    two = np.full((6, 1), 2.0)
+    alike = intraclass_correlation(two, np.array([[2.0], [2.0], [2.0], [0.0], [0.0], [0.0]]))
+    apart = intraclass_correlation(two, np.ones((6, 1)))
+    alone = intraclass_correlation(np.ones((6, 1)), np.array([[1.0], [0.0]] * 3))
+    assert (alike.item(), apart.item(), alone.item()) == (1.0, 0.0, 0.0)
+    # Shares 1, 2/3, 1/3 and 0 of three rows each: mean squares between and within by hand.
+    some = intraclass_correlation(np.full((4, 1), 3.0), np.array([[3.0], [2.0], [1.0], [0.0]]))
+    between, within = 3 * 2 * ((1 / 2) ** 2 + (1 / 6) ** 2) / 3, 2 * (2 / 3) / 8
+    assert some.item() == pytest.approx((between - within) / (between + 2 * within))
 
 
 @pytest.mark.parametrize("within", [True, False])

@@ -23,6 +23,7 @@ BRIEF = {
     "recalibrate": 20,
     "restarted_evidence": 4,
     "confirm": 3,
+    "baseline": 3,
 }
 FEW = 40
 """Repetitions of all others."""

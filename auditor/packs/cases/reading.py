@@ -1,0 +1,139 @@
+"""From a file of policy tests to cases: read strictly, with the line of every mistake."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import cast
+
+from auditor.documents import Document, Place, read_document, validate
+from auditor.domain.baselines import Baseline
+from auditor.domain.budgets import Budget
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check
+from auditor.domain.policies import Assurance, Policy
+from auditor.errors import PolicyError
+from auditor.judging.context import JudgingContext
+from auditor.packs.cases.cases import Case, PolicyTests
+from auditor.packs.cases.expecting import expectations
+from auditor.packs.cases.gathering import Given, gathered, without
+from auditor.packs.cases.granting import NOW, granted
+from auditor.packs.cases.shapes import CaseShape, CasesShape, SettingsShape
+
+LoadPolicy = Callable[[str], Policy]
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file of tests with all that its cases are read by."""
+
+    document: Document
+    shape: CasesShape
+    policy: Policy
+    checks: Mapping[str, type[Check]]
+
+    def error(self, place: Place, problem: str, cure: str) -> PolicyError:
+        """Say what is wrong at a place of the file."""
+        return PolicyError(f"{self.document.where(place)}: {problem}", cure=cure)
+
+
+def read_tests(
+    raw: bytes, source: str, load_policy: LoadPolicy, checks: Mapping[str, type[Check]]
+) -> PolicyTests:
+    """Read a file of policy tests; ``load_policy`` loads the policy that it names.
+
+    Raises ``PolicyError`` with file, line and cure.
+    """
+    document = read_document(raw, source, PolicyError)
+    shape = validate(document, CasesShape, PolicyError)
+    file = _File(document, shape, load_policy(shape.policy), checks)
+    _names(file)
+    cases = tuple(_case(file, index, case) for index, case in enumerate(shape.cases))
+    return PolicyTests(source, file.policy, cases)
+
+
+def _names(file: _File) -> None:
+    seen: set[str] = set()
+    for index, case in enumerate(file.shape.cases):
+        if case.name in seen:
+            raise file.error(
+                ("cases", index, "name"),
+                f"another case is called {case.name!r}",
+                "Give each case its own name.",
+            )
+        seen.add(case.name)
+
+
+def _case(file: _File, index: int, shape: CaseShape) -> Case:
+    place: Place = ("cases", index)
+    context = _context(file.shape.defaults, shape)
+    leave = granted(shape.waivers, file.policy, context, (*place, "waivers"), file.error)
+    context = replace(context, waivers=tuple(leave), baseline=_baseline(file, index, context))
+    given = tuple(_given(file, index, shape))
+    readings = without(
+        gathered(given, file.checks, context.targets[0], file.document),
+        shape.remove,
+        file.document,
+        (*place, "remove"),
+    )
+    for at, reading in enumerate(readings):
+        if reading.target not in context.targets:
+            raise file.error(
+                place,
+                f"a reading of {reading.check} ({at}) is on {reading.target}, which the case lacks",
+                f"Its targets are {', '.join(context.targets)}.",
+            )
+    outcomes = expectations(
+        shape.expect.outcomes, file.policy, context.targets, file.document, (*place, "expect")
+    )
+    return Case(
+        shape.name, file.document.where(place), readings, context, outcomes, shape.expect.verdict
+    )
+
+
+def _baseline(file: _File, index: int, context: JudgingContext) -> Baseline | None:
+    """Return the baseline of a case, as one of the same model at the same budget."""
+    shapes = file.shape.cases[index].baseline
+    if shapes is None:
+        return None
+    given = [Given(shape, ("cases", index, "baseline", at)) for at, shape in enumerate(shapes)]
+    return Baseline(
+        name=context.name,
+        version="baseline",
+        digest="",
+        budget=context.budget,
+        readings=gathered(given, file.checks, context.targets[0], file.document),
+    )
+
+
+def _given(file: _File, index: int, shape: CaseShape) -> Iterator[Given]:
+    """Yield the readings of the groups that a case uses and then its own, with their places."""
+    for name in shape.use:
+        group = file.shape.readings.get(name)
+        if group is None:
+            known = ", ".join(file.shape.readings) or "none"
+            raise file.error(
+                ("cases", index, "use"),
+                f"there is no group of readings {name!r}",
+                f"Write it under readings, where there are: {known}.",
+            )
+        yield from (Given(reading, ("readings", name, at)) for at, reading in enumerate(group))
+    yield from (
+        Given(reading, ("cases", index, "readings", at))
+        for at, reading in enumerate(shape.readings)
+    )
+
+
+def _context(defaults: SettingsShape, own: SettingsShape) -> JudgingContext:
+    model, usual = own.model, defaults.model
+    claims = own.claims if own.claims is not None else defaults.claims
+    return JudgingContext(
+        confidence=CONFIDENCE,
+        targets=tuple(own.targets or defaults.targets or ["cpu"]),
+        name=model.name or usual.name or "m",
+        version=model.version or usual.version or "1",
+        tags=tuple(model.tags if model.tags is not None else usual.tags or ()),
+        claims=cast("Mapping[str, Json]", claims or {}),
+        budget=own.budget or defaults.budget or Budget.FULL,
+        assurance=Assurance[own.assurance or defaults.assurance or "A3"],
+        now=own.now or defaults.now or NOW,
+    )

@@ -1,0 +1,156 @@
+"""Two policies side by side: which rules came and went, and which ask more or less."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from auditor.domain.canonical import Json, digest_json
+from auditor.domain.inheritance import Change, Way
+from auditor.packs.drafts import Draft, Entry
+from auditor.packs.tightening import (
+    check_changes,
+    flat,
+    metadata_changes,
+    rule_changes,
+)
+
+TEXTS = ("title", "rationale", "remediation", "threshold", "controls")
+"""Settings of a rule that say why and for whom, and ask nothing."""
+ORDERED = (
+    "least_budget", "least_assurance", "least_evidence", "mode", "applies_to", "valid_for",
+    "approvals", "blind_labels", "require_sealed", "most_attempts",
+)  # fmt: skip
+LONGEST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class RuleDifference:
+    """A rule of which one policy has more than the other: all of it, or some settings."""
+
+    rule: str
+    title: str
+    changes: tuple[Change, ...] = ()
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that the command prints."""
+        changes: list[Json] = [item.to_json() for item in self.changes]
+        about: dict[str, Json] = {"changes": changes} if changes else {}
+        return {"rule": self.rule, "title": self.title, **about}
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyDifference:
+    """All in which two policies differ; nothing where they are the same document."""
+
+    old: Draft
+    new: Draft
+    audit: tuple[Change, ...]
+    params: tuple[Change, ...]
+    added: tuple[RuleDifference, ...]
+    removed: tuple[RuleDifference, ...]
+    changed: tuple[RuleDifference, ...]
+
+    @property
+    def same(self) -> bool:
+        """Whether the policies are the same, by their digests."""
+        return digest_json(self.old.document.content) == digest_json(self.new.document.content)
+
+    @property
+    def loosened(self) -> bool:
+        """Whether the new policy asks less than the old one anywhere, or cannot be held to it."""
+        of_rules = (change for item in self.changed for change in item.changes)
+        changes = (*self.audit, *of_rules)
+        return bool(self.removed) or any(item.way is Way.LOOSENED for item in changes)
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that the command prints."""
+        return {
+            "old": _named(self.old),
+            "new": _named(self.new),
+            "same": self.same,
+            "loosened": self.loosened,
+            "audit": [item.to_json() for item in self.audit],
+            "params": [item.to_json() for item in self.params],
+            "added": [item.to_json() for item in self.added],
+            "removed": [item.to_json() for item in self.removed],
+            "changed": [item.to_json() for item in self.changed],
+        }
+
+
+def differences(old: Draft, new: Draft) -> PolicyDifference:
+    """Return in what a policy differs from an older one, or from one that it was made after."""
+    before = {entry.rule.id: entry for entry in old.entries}
+    after = {entry.rule.id: entry for entry in new.entries}
+    both = [(before[name], after[name]) for name in before if name in after]
+    found = [(entry, tuple(_rule(was, entry))) for was, entry in both]
+    return PolicyDifference(
+        old,
+        new,
+        (*metadata_changes(old, new), *check_changes(old, new), *_about(old, new)),
+        tuple(_settings(old.shape.params, new.shape.params, "params.")),
+        tuple(_whole(after[name]) for name in after if name not in before),
+        tuple(_whole(before[name]) for name in before if name not in after),
+        tuple(
+            RuleDifference(entry.rule.id, entry.rule.title, changes)
+            for entry, changes in found
+            if changes
+        ),
+    )
+
+
+def _rule(old: Entry, new: Entry) -> Iterator[Change]:
+    yield from rule_changes(old, new)
+    was, now = (
+        {name: value for name, value in _raw(entry).items() if name in TEXTS}
+        for entry in (old, new)
+    )
+    yield from _settings(was, now)
+
+
+def _about(old: Draft, new: Draft) -> Iterator[Change]:
+    """Yield what the policies say of themselves otherwise, which asks nothing."""
+    was, now = _own_words(old), _own_words(new)
+    yield from _settings(was, now)
+    named = {change.setting for change in check_changes(old, new)}
+    for check in sorted({*old.shape.checks, *new.shape.checks}):
+        before, after = old.shape.checks.get(check, {}), new.shape.checks.get(check, {})
+        for change in _settings(before, after, f"{check}: "):
+            if change.setting not in named:
+                yield change
+
+
+def _own_words(draft: Draft) -> Mapping[str, Json]:
+    about = _mapping(draft.document.content.get("metadata"))
+    return {name: value for name, value in about.items() if name not in ORDERED}
+
+
+def _settings(
+    was: Mapping[str, Json], now: Mapping[str, Json], prefix: str = ""
+) -> Iterator[Change]:
+    for name in dict.fromkeys((*was, *now)):
+        if was.get(name) != now.get(name):
+            before, after = _short(was.get(name)), _short(now.get(name))
+            yield Change(f"{prefix}{name}", before, after, Way.CHANGED)
+
+
+def _short(value: Json) -> str:
+    text = flat(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def _whole(entry: Entry) -> RuleDifference:
+    return RuleDifference(entry.rule.id, entry.rule.title)
+
+
+def _raw(entry: Entry) -> Mapping[str, Json]:
+    rules = entry.draft.document.content.get("rules")
+    return _mapping(rules[entry.index]) if isinstance(rules, list) else {}
+
+
+def _mapping(value: Json) -> Mapping[str, Json]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _named(draft: Draft) -> dict[str, Json]:
+    about = draft.shape.metadata
+    digest = digest_json(draft.document.content)
+    return {"name": about.name, "version": about.version, "digest": digest}

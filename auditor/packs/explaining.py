@@ -1,0 +1,204 @@
+"""A policy in plain words: what each rule asks, why, what would keep or break it, and for whom."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, Metric
+from auditor.domain.inheritance import Change
+from auditor.domain.laws import UNREAD
+from auditor.domain.policies import Effect, Mode, Policy, Rule
+from auditor.domain.readings import Bound
+from auditor.errors import PolicyError
+from auditor.judging.parts import SLICE
+from auditor.judging.words import answer_asked, limits_words, place_words
+from auditor.packs.catalogues import Catalogue
+
+EFFECTS: Mapping[Effect, str] = {
+    Effect.DENY: "A model that fails it fails the policy, and while it is unknown none passes.",
+    Effect.WARN: "It only warns: the verdict does not depend on it.",
+    Effect.INFO: "It only informs: the verdict does not depend on it.",
+}
+MODES: Mapping[Mode, str] = {
+    Mode.ENFORCE: "A failing verdict fails the command.",
+    Mode.WARN: "It only warns: no command fails for it.",
+    Mode.OBSERVE: "It only observes: no command fails for it.",
+}
+BOUNDS: Mapping[Bound, str] = {
+    Bound.ESTIMATE: "an estimate with an interval",
+    Bound.AT_MOST: "at most the figure found, since a stronger search may find less",
+    Bound.AT_LEAST: "at least the figure found, since a stronger search may find more",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One rule, or the policy itself: a heading, and what there is to say, by topic."""
+
+    heading: str
+    said: tuple[tuple[str, str], ...]
+
+
+def explain(
+    policy: Policy,
+    checks: Mapping[str, type[Check]],
+    catalogues: Mapping[str, Catalogue],
+    rule: str | None = None,
+) -> tuple[Explained, ...]:
+    """Explain a policy and all its rules, or one of them alone. Raises ``PolicyError``."""
+    if rule is None:
+        rules: Sequence[Rule] = policy.rules
+    else:
+        rules = [item for item in policy.rules if item.id == rule]
+    if not rules:
+        raise PolicyError(
+            f"{policy.name} has no rule {rule!r}",
+            cure=f"Its rules are {', '.join(item.id for item in policy.rules)}.",
+        )
+    told = [
+        Explained(f"{item.id}: {item.title}", tuple(_rule(policy, item, checks, catalogues)))
+        for item in rules
+    ]
+    return tuple(told) if rule is not None else (_policy(policy), *told)
+
+
+def _policy(policy: Policy) -> Explained:
+    return Explained(f"{policy.name} {policy.version}, of {policy.owner}", tuple(_whole(policy)))
+
+
+def _whole(policy: Policy) -> Iterator[tuple[str, str]]:
+    yield "Mode", MODES[policy.mode]
+    yield (
+        "Audit",
+        f"A budget of {policy.least_budget} at least, and assurance {policy.least_assurance.name}.",
+    )
+    if policy.valid_for_days is not None:
+        yield "Valid", f"A record under it counts for {policy.valid_for_days} days."
+    if policy.applies_to is not None:
+        yield "Applies", f"Only where `{policy.applies_to}` holds; elsewhere it asks nothing."
+    for parent in policy.inherits:
+        yield "Extends", f"{parent.name} {parent.version} ({parent.digest})."
+        yield from (("Changed", _change(item)) for item in parent.changes)
+    for item in policy.dropped:
+        yield "Dropped", f"{item.rule} of {item.policy} ({item.title}), by {item.by}: {item.reason}"
+    for duty in policy.cannot_evidence:
+        control = f"{duty.control.framework} {duty.control.ref}"
+        yield "Left to", f"{duty.owner} ({control}): {duty.asks}"
+    for fact in policy.legal:
+        when = f"verified {fact.verified}" if fact.verified != UNREAD else "nobody has read it"
+        yield "Law", f"{fact.datum}: {fact.value} ({when}, to be reviewed by {fact.review_by})."
+
+
+def _rule(
+    policy: Policy,
+    rule: Rule,
+    checks: Mapping[str, type[Check]],
+    catalogues: Mapping[str, Catalogue],
+) -> Iterator[tuple[str, str]]:
+    metric = checks[rule.check].emits[rule.metric]
+    raw = _raw(policy, rule)
+    yield "Asks", _asks(rule, metric, raw)
+    if rule.when is not None:
+        yield "Only where", f"`{rule.when}` holds; elsewhere it is not applicable."
+    if rule.for_each:
+        yield "For each", f"{', '.join(rule.for_each)}: one finding each."
+    yield "Figure", f"{metric.title} ({rule.measure}), {_nature(metric)}."
+    yield from _outcomes(rule, metric)
+    yield "Weight", f"{rule.severity.capitalize()} severity. {EFFECTS[rule.effect]}"
+    for topic, text in (
+        ("Threshold", str(raw.get("threshold") or "")),
+        ("Why", rule.rationale),
+        ("Remedy", rule.remediation),
+    ):
+        if text:
+            yield topic, " ".join(text.split())
+    yield from _controls(rule, catalogues)
+    if rule.origin is not None:
+        yield "From", f"{rule.origin.policy} {rule.origin.version}"
+        yield from (("Changed", _change(item)) for item in rule.origin.changes)
+
+
+def _controls(rule: Rule, catalogues: Mapping[str, Catalogue]) -> Iterator[tuple[str, str]]:
+    for control in rule.controls:
+        catalogue = catalogues.get(control.framework)
+        title = "" if catalogue is None else catalogue.controls.get(control.ref, "")
+        framework = control.framework if catalogue is None else catalogue.title
+        yield "Control", f"{framework} {control.ref}" + (f", {title}" if title else "")
+
+
+def _asks(rule: Rule, metric: Metric, raw: Mapping[str, Json]) -> str:
+    place = f" at {place_words(rule.where)}" if rule.where else ""
+    if rule.limits is not None:
+        bound = limits_words(rule.limits, metric.unit)
+    elif rule.anchored is not None:
+        bound = rule.anchored.words()
+    else:
+        answer = answer_asked(rule.require)
+        return f"{metric.title}{place}: {answer or f'`{rule.require}` holds'}."
+    written = [str(raw[key]) for key in ("at_least", "at_most") if key in raw]
+    within = raw.get("within")
+    written += [str(end) for end in within] if isinstance(within, list) else []
+    params = ", ".join(text for text in written if "params." in text)
+    return f"{metric.title}{place} {bound}" + (f" (set by {params})." if params else ".")
+
+
+def _nature(metric: Metric) -> str:
+    exact = metric.exact and metric.bound is Bound.ESTIMATE
+    return "counted exactly" if exact else BOUNDS[metric.bound]
+
+
+def _outcomes(rule: Rule, metric: Metric) -> Iterator[tuple[str, str]]:
+    bounded = rule.limits is not None or rule.anchored is not None
+    keeps, breaks = ("keeps the limit", "breaks the limit") if bounded else ("meets it", "does not")
+    what = "the whole interval" if bounded and not metric.exact else "the reading"
+    if rule.anchored is not None and rule.anchored.relative:
+        what += ", held against the baseline's whole interval,"
+    away = _faces_away(rule, metric)
+    if away:
+        yield "Passes", "never: what an attack or a search did not find proves nothing."
+    else:
+        yield "Passes", f"where {what} {keeps}."
+    if away or SLICE in rule.for_each:
+        kept = "accepted" if rule.accept_withstood else "not accepted, so that it stays unknown"
+        yield "Withstood", f"where nothing that was tried broke it; that is {kept}."
+    corrected = bounded and not metric.exact and rule.effect is Effect.DENY
+    holm = ", also after correction over all required rules" if corrected else ""
+    yield "Fails", f"where {what} {breaks}{holm}."
+    between = (
+        "the interval lies on both sides of the limit, " if bounded and not metric.exact else ""
+    )
+    yield (
+        "Unknown",
+        f"where {between}nothing was measured, or the figure is doubted{_unanchored(rule)}.",
+    )
+
+
+def _unanchored(rule: Rule) -> str:
+    """Say what limits lack that are taken from elsewhere."""
+    ends = () if rule.anchored is None else rule.anchored.anchors
+    claimed = ", or nothing is claimed" if any(end.claim is not None for end in ends) else ""
+    relative = rule.anchored is not None and rule.anchored.relative
+    return claimed + (", or no baseline has a figure that it can be held against" * relative)
+
+
+def _faces_away(rule: Rule, metric: Metric) -> bool:
+    """Whether the metric's bound lies on the side on which the rule must be proved."""
+    asked = rule.anchored or rule.limits
+    if asked is None:
+        return metric.bound is not Bound.ESTIMATE
+    return (metric.bound is Bound.AT_MOST and asked.least is not None) or (
+        metric.bound is Bound.AT_LEAST and asked.most is not None
+    )
+
+
+def _change(change: Change) -> str:
+    why = f": {change.reason}" if change.reason else ""
+    return f"{change.way.capitalize()} by {change.by}: {change}{why}"
+
+
+def _raw(policy: Policy, rule: Rule) -> Mapping[str, Json]:
+    rules = policy.document.get("rules")
+    for item in rules if isinstance(rules, list) else []:
+        if isinstance(item, Mapping) and item.get("id") == rule.id:
+            return item
+    return {}

@@ -1,0 +1,72 @@
+"""What lint says of a policy that extends others: what it may not change, and what it loosens."""
+
+from collections.abc import Iterable, Iterator
+
+from auditor.domain.inheritance import Change, Parent, Way
+from auditor.errors import PolicyError
+from auditor.packs.drafts import Draft, Entry
+from auditor.packs.merging import Merged
+from auditor.packs.origins import dropped_of, parents_of, read_origin
+from auditor.packs.remarks import Level, Remark
+from auditor.packs.uniting import UNITED
+
+ALONE = "a reason to loosen stands here, and nothing is inherited"
+TOLD = ("inherits", "dropped")
+UNSHOWN = "what this says of the policies that it extends is its own word: none of them is read"
+READ = "Compare both with the source, and have the wrong one mended."
+CURE = "Ask whoever answers for the policy whether the reason still holds."
+
+
+def inherited(draft: Draft) -> Iterator[Remark]:
+    """Yield what the policy may not change, then as doubts what it loosens for a reason."""
+    yield from draft.refused
+    if draft.shape.metadata.loosens is not None:
+        yield draft.remark(("metadata", "loosens"), PolicyError(ALONE, cure="Remove loosens."))
+    for parent in parents_of(draft.shape):
+        for change in _reasoned(parent.changes):
+            where = draft.document.where(("metadata", change.setting))
+            yield Remark(Level.WARNING, where, "", _words(change, parent.name), CURE)
+        yield from _said_otherwise(draft, parent)
+    for entry in draft.entries:
+        yield from _of_rule(entry)
+    for item in dropped_of(draft.shape):
+        problem = f"{item.by} drops this rule of {item.policy}: {item.reason}"
+        where = draft.document.where(("drop",))
+        yield Remark(Level.WARNING, where, item.rule, problem, CURE)
+
+
+def on_its_word(merged: Merged) -> Iterator[Remark]:
+    """Yield a doubt of each document that says itself what it inherits, with no parent at hand."""
+    if not merged.parents and any(word in merged.document.content for word in TOLD):
+        at = merged.document.where(("inherits",))
+        yield Remark(Level.WARNING, at, "", UNSHOWN, "Write `extends`, and name the parents there.")
+    for parent in merged.parents:
+        yield from on_its_word(parent)
+
+
+def _said_otherwise(draft: Draft, parent: Parent) -> Iterator[Remark]:
+    """Yield what a policy says otherwise of a duty or of the law than what it extends."""
+    for change in parent.changes:
+        name, colon, _ = change.setting.partition(": ")
+        if colon and name in UNITED:
+            where = draft.document.where(("metadata", name))
+            problem = f"{change.by} says this otherwise than {parent.name} does ({change})"
+            yield Remark(Level.WARNING, where, "", problem, READ)
+
+
+def _of_rule(entry: Entry) -> Iterator[Remark]:
+    if entry.rule.loosens is not None:
+        yield entry.error("loosens", ALONE, "Remove loosens.")
+    if entry.rule.origin is not None:
+        origin = read_origin(entry.rule.origin)
+        for change in _reasoned(origin.changes):
+            yield entry.warning("id", _words(change, origin.policy), CURE)
+
+
+def _reasoned(changes: Iterable[Change]) -> Iterator[Change]:
+    """Yield the changes that loosen for a reason; those that have none are refused already."""
+    yield from (item for item in changes if item.way is Way.LOOSENED and item.reason)
+
+
+def _words(change: Change, policy: str) -> str:
+    return f"{change.by} loosens what {policy} asks ({change}): {change.reason}"

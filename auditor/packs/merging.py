@@ -1,0 +1,246 @@
+"""Policies that extend others: one document is made of all of them, with where each part stands."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BeforeValidator, ConfigDict, Field, StrictStr
+
+from auditor.documents import Document, Place, Strict, read_document, validate
+from auditor.domain.canonical import Json
+from auditor.errors import PolicyError
+from auditor.packs.shapes import MOST_RULES, Name, PolicyShape, Text, listed
+from auditor.packs.uniting import united_lists, united_places
+
+MOST_DEPTH = 4
+MOST_PARENTS = 5
+OWN = ("name", "version", "owner", "description", "loosens")
+"""What a policy says of itself alone."""
+
+ASKS = ("at_least", "at_most", "within", "require")
+STRICTER: Mapping[str, tuple[str, ...]] = {
+    "least_budget": ("smoke", "ci", "full"),
+    "least_assurance": ("A0", "A1", "A2", "A3"),
+    "mode": ("observe", "warn", "enforce"),
+    "require_sealed": ("False", "True"),
+}
+"""Settings of a policy whose values have an order, the laxest first."""
+COUNTED = ("approvals", "blind_labels")
+"""Settings that ask for so many of something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A policy file as it is written; ``place`` tells it from others, ``parent`` finds another."""
+
+    raw: bytes
+    source: str
+    place: str
+    parent: Callable[[str], "Written"]
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A policy's document with all that it takes over; it and its parents, before it is judged."""
+
+    document: Document
+    parents: tuple["Merged", ...] = ()
+    drops: Mapping[str, str] = field(default_factory=dict)
+
+
+class DropShape(Strict):
+    """A rule of a parent that is not asked, and why."""
+
+    rule: Name
+    reason: Text
+
+
+class RuleEntry(Strict):
+    """A rule, or an override of one; what else it says is read once all is put together."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    id: Name
+
+
+class HeirShape(Strict):
+    """A policy that extends others, before it is put together with them."""
+
+    apiVersion: Literal["auditor/v1"]  # noqa: N815 -- the contract's spelling
+    kind: Literal["Policy"]
+    metadata: dict[str, Any]
+    params: dict[str, Any] = Field(default_factory=dict)
+    checks: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    rules: Annotated[list[RuleEntry], Field(max_length=MOST_RULES)] = Field(default_factory=list)
+    extends: Annotated[
+        list[StrictStr], Field(min_length=1, max_length=MOST_PARENTS), BeforeValidator(listed)
+    ]
+    drop: list[DropShape] = Field(default_factory=list)
+
+
+def merged(written: Written, above: Sequence[str] = ()) -> Merged:
+    """Read a policy and those that it extends, and put them together.
+
+    ``above`` are the places of the policies that extend it. Raises ``PolicyError`` for policies
+    that extend each other, or too deep, and for what drops or overrides nothing.
+    """
+    document = read_document(written.raw, written.source, PolicyError)
+    if "extends" not in document.content:
+        return Merged(document)
+    at = document.where(("extends",))
+    if written.place in above:
+        raise PolicyError(
+            f"{at}: {written.source} extends itself by way of others",
+            cure="Take one of them out of the circle.",
+        )
+    if len(above) >= MOST_DEPTH:
+        raise PolicyError(
+            f"{at}: policies extend each other more than {MOST_DEPTH} deep",
+            cure="Extend one that lies nearer to the first.",
+        )
+    shape = validate(document, HeirShape, PolicyError)
+    found = [_found(written, name, at) for name in shape.extends]
+    parents = tuple(merged(parent, (*above, written.place)) for parent in found)
+    for parent in parents:
+        validate(parent.document, PolicyShape, PolicyError)
+    return _joined(document, shape, parents)
+
+
+def _found(written: Written, name: str, at: str) -> Written:
+    try:
+        return written.parent(name)
+    except PolicyError as mistake:
+        raise PolicyError(f"{at}: {mistake.problem}", cure=mistake.cure) from None
+
+
+def _joined(document: Document, shape: HeirShape, parents: Sequence[Merged]) -> Merged:
+    above = [_without_reasons(parent.document) for parent in parents]
+    drops = {item.rule: item.reason for item in shape.drop}
+    inherited = rules_of(above)
+    _refuse(document, shape, inherited)
+    rules = rules_of([*above, document])
+    kept = [name for name in rules if name not in drops]
+    content: dict[str, Json] = {
+        "apiVersion": shape.apiVersion,
+        "kind": shape.kind,
+        "metadata": _metadata(document, above),
+        "params": {name: value for at in (*above, document) for name, value in _part(at, "params")},
+        "checks": _checks([*above, document]),
+        "rules": [rules[name] for name in kept],
+    }
+    places = dict(_places(document, above, kept))
+    return Merged(Document(document.source, content, elsewhere=places), tuple(parents), drops)
+
+
+def _without_reasons(document: Document) -> Document:
+    """Return a parent without its reasons to loosen: they speak of its own parents alone."""
+    rules = [
+        {key: value for key, value in entry.items() if key != "loosens"}
+        for entry in _entries(document)
+    ]
+    return replace(document, content={**document.content, "rules": cast("Json", rules)})
+
+
+def rules_of(layers: Sequence[Document]) -> dict[str, dict[str, Json]]:
+    """Lay the rules of documents over each other, the later over the earlier, by their ids."""
+    found: dict[str, dict[str, Json]] = {}
+    for document in layers:
+        for entry in _entries(document):
+            name = str(entry["id"])
+            found[name] = _over(found.get(name, {}), entry)
+    return found
+
+
+def _over(before: Mapping[str, Json], entry: Mapping[str, Json]) -> dict[str, Json]:
+    """Lay one rule's settings over another's; a bound is one setting, however it is written."""
+    if any(entry.get(key) is not None for key in ASKS):
+        before = {key: value for key, value in before.items() if key not in ASKS}
+    return {key: value for key, value in {**before, **entry}.items() if value is not None}
+
+
+def _refuse(document: Document, shape: HeirShape, inherited: Collection[str]) -> None:
+    written: set[str] = set()
+    for index, entry in enumerate(shape.rules):
+        if entry.id in written:
+            raise PolicyError(
+                f"{document.where(('rules', index))}: the id {entry.id} stands already above",
+                cure="Give each rule its own id.",
+            )
+        written.add(entry.id)
+    for index, item in enumerate(shape.drop):
+        where = document.where(("drop", index))
+        if item.rule not in inherited:
+            raise PolicyError(
+                f"{where}: no policy that it extends has a rule {item.rule!r}",
+                cure=f"They have: {', '.join(inherited)}.",
+            )
+        if item.rule in written:
+            raise PolicyError(
+                f"{where}: {item.rule} is dropped and written again",
+                cure="Override the rule, or give the new one another id.",
+            )
+
+
+def _metadata(document: Document, above: Sequence[Document]) -> Json:
+    """Return a policy's own metadata, and what it leaves out as its strictest parent has it.
+
+    What no heir can shorten is united.
+    """
+    own = dict(_part(document, "metadata"))
+    taken: dict[str, Json] = {}
+    for parent in above:
+        for name, value in _part(parent, "metadata"):
+            if name not in OWN and name not in own:
+                taken[name] = value if name not in taken else _strictest(name, taken[name], value)
+    whole = {**own, **taken, **united_lists(document, above)}
+    return {name: value for name, value in whole.items() if value is not None}
+
+
+def _checks(layers: Sequence[Document]) -> Json:
+    found: dict[str, dict[str, Json]] = {}
+    for document in layers:
+        for name, given in _part(document, "checks"):
+            found[name] = {**found.get(name, {}), **cast("Mapping[str, Json]", given)}
+    return cast("Json", found)
+
+
+def _strictest(name: str, one: Json, other: Json) -> Json:
+    """Return the stricter of what two parents say; what has no order is held against both."""
+    if name in STRICTER:
+        return max(one, other, key=lambda value: STRICTER[name].index(str(value)))
+    if name in COUNTED:
+        return max(one, other, key=lambda value: cast("int", value))
+    if name == "most_attempts":
+        return min(one, other, key=at_most)
+    if name == "valid_for":
+        return min(one, other, key=lambda value: int(str(value).removesuffix("d")))
+    return one
+
+
+def at_most(value: Json) -> float:
+    """Return how many a setting allows: any number where it says nothing."""
+    return float("inf") if value is None else float(cast("int", value))
+
+
+def _part(document: Document, name: str) -> Iterator[tuple[str, Json]]:
+    """Yield the settings of one part of a document that has the right shape."""
+    yield from cast("Mapping[str, Json]", document.content.get(name) or {}).items()
+
+
+def _entries(document: Document) -> Sequence[Mapping[str, Json]]:
+    return cast("Sequence[Mapping[str, Json]]", document.content.get("rules") or ())
+
+
+def _places(
+    document: Document, above: Sequence[Document], kept: Sequence[str]
+) -> Iterator[tuple[Place, str]]:
+    """Yield where each part of the whole document stands, the policy's own parts last."""
+    index = {name: at for at, name in enumerate(kept)}
+    for layer in (*above, document):
+        ids = [str(entry["id"]) for entry in _entries(layer)]
+        for place in (*layer.lines, *layer.elsewhere):
+            if place[:1] != ("rules",):
+                yield place, layer.where(place)
+            elif len(place) > 1 and ids[cast("int", place[1])] in index:
+                at = index[ids[cast("int", place[1])]]
+                yield ("rules", at, *place[2:]), layer.where(place)
+    yield from united_places(document, above)

@@ -1,0 +1,180 @@
+"""Whether a policy asks more or less than another: rule by rule, and setting by setting."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from auditor.attacks.masking.doubts import FAMILY, MASKING
+from auditor.domain.canonical import Json
+from auditor.domain.findings import place_text
+from auditor.domain.inheritance import Change, Way
+from auditor.domain.policies import Anchor, Anchored, Effect, Limits, Severity
+from auditor.errors import PolicyError
+from auditor.judging.parts import SLICE
+from auditor.packs.drafts import Draft, End, Entry
+from auditor.packs.merging import COUNTED, STRICTER, at_most
+from auditor.packs.uniting import restated
+
+EFFECTS = (Effect.INFO, Effect.WARN, Effect.DENY)
+SEVERITIES = (Severity.LOW, Severity.MEDIUM, Severity.HIGH, Severity.CRITICAL)
+_NAMED = re.compile(r"(?<![\w.])params\.([A-Za-z_]\w*)")
+_ANY = re.compile(r"(?<![\w.])params\b")
+_ALL = re.compile(r"(?<![\w.])readings\b")
+
+
+def rule_changes(old: Entry, new: Entry) -> Iterator[Change]:
+    """Yield what one rule asks otherwise than another; its texts and controls ask nothing.
+
+    What cannot be shown to tighten counts as loosened: another condition, another figure.
+    """
+    was, now = old.rule, new.rule
+    yield from _otherwise("measure", was.measure, now.measure)
+    yield from _otherwise("where", place_text(was.where), place_text(now.where))
+    yield from _limits(old, new)
+    yield from _otherwise("require", was.require or "", now.require or "")
+    yield from _condition("when", was.when, now.when)
+    yield from _params(old, new)
+    if was.accept != now.accept:
+        way = Way.TIGHTENED if now.accept is None else Way.LOOSENED
+        yield Change("accept", was.accept or "", now.accept or "", way)
+    yield from _for_each(old, new)
+    yield from _ordered("severity", SEVERITIES, was.severity, now.severity)
+    yield from _ordered("effect", EFFECTS, was.effect, now.effect)
+
+
+def metadata_changes(old: Draft, new: Draft) -> Iterator[Change]:
+    """Yield what one policy asks of the audit itself otherwise than another."""
+    was, now = old.shape.metadata, new.shape.metadata
+    for name, order in STRICTER.items():
+        yield from _ordered(name, order, str(getattr(was, name)), str(getattr(now, name)))
+    yield from _otherwise("least_evidence", was.least_evidence, now.least_evidence)
+    yield from _condition("applies_to", was.applies_to, now.applies_to)
+    for name in COUNTED:
+        before, after = int(getattr(was, name)), int(getattr(now, name))
+        if before != after:
+            way = Way.LOOSENED if after < before else Way.TIGHTENED
+            yield Change(name, str(before), str(after), way)
+    if was.most_attempts != now.most_attempts:
+        more = at_most(now.most_attempts) > at_most(was.most_attempts)
+        way = Way.LOOSENED if more else Way.TIGHTENED
+        yield Change("most_attempts", flat(was.most_attempts), flat(now.most_attempts), way)
+    if was.valid_for != now.valid_for:
+        longer = _days(now.valid_for) > _days(was.valid_for)
+        way = Way.LOOSENED if longer else Way.TIGHTENED
+        yield Change("valid_for", was.valid_for or "", now.valid_for or "", way)
+    yield from restated(was, now)
+
+
+def check_changes(old: Draft, new: Draft) -> Iterator[Change]:
+    """Yield the parameters that differ of checks that rules of both policies measure by.
+
+    More values of a grid ask more; what any other parameter does to a figure nobody knows. What
+    says whether figures of attacks can be believed is measured by with each of them.
+    """
+    kept = {rule.id for rule in new.shape.rules}
+    measured = {rule.check for rule in old.shape.rules if rule.id in kept}
+    if any(check.startswith(FAMILY) for check in measured):
+        measured.add(MASKING)
+    for check in sorted(measured):
+        was, now = old.shape.checks.get(check, {}), new.shape.checks.get(check, {})
+        grid = old.checks[check].grid.values() if check in old.checks else ()
+        for name in sorted({*was, *now}):
+            if was.get(name) == now.get(name):
+                continue
+            more = name in grid and _holds(now.get(name), was.get(name))
+            way = Way.TIGHTENED if more else Way.LOOSENED
+            yield Change(f"{check}: {name}", flat(was.get(name)), flat(now.get(name)), way)
+
+
+def params_in(text: str, known: Sequence[str]) -> frozenset[str]:
+    """Return the params that a condition speaks of; all, where it speaks of them as a whole."""
+    named = _NAMED.findall(text)
+    whole = len(_ANY.findall(text)) > len(named)
+    return frozenset(known) if whole else frozenset(named)
+
+
+def _limits(old: Entry, new: Entry) -> Iterator[Change]:
+    try:
+        was, now = old.limits or old.anchored, new.limits or new.anchored
+    except PolicyError:  # lint says so
+        return
+    if was != now:
+        way = Way.TIGHTENED if _narrower(was, now) else Way.LOOSENED
+        yield Change("limit", was.words() if was else "", now.words() if now else "", way)
+
+
+def _narrower(was: Limits | Anchored | None, now: Limits | Anchored | None) -> bool:
+    if was is None or now is None:
+        return False
+    floor = was.least is None or _as_high(now.least, was.least)
+    return floor and (was.most is None or _as_high(was.most, now.most))
+
+
+def _as_high(one: End, other: End) -> bool:
+    """Whether one end is surely as high as another; one taken from elsewhere needs its like."""
+    if isinstance(one, Anchor) and isinstance(other, Anchor):
+        return one.claim == other.claim and one.margin >= other.margin
+    return isinstance(one, float) and isinstance(other, float) and one >= other
+
+
+def _params(old: Entry, new: Entry) -> Iterator[Change]:
+    """Yield the params that differ and that a condition of both rules speaks of."""
+    before, after = old.draft.shape, new.draft.shape
+    pairs = (
+        (old.rule.require, new.rule.require),
+        (old.rule.when, new.rule.when),
+        (before.metadata.applies_to, after.metadata.applies_to),
+    )
+    known = [*before.params, *after.params]
+    texts = [was for was, now in pairs if was is not None and was == now]
+    for name in sorted({name for text in texts for name in params_in(text, known)}):
+        was, now = before.params.get(name), after.params.get(name)
+        yield from _otherwise(f"params.{name}", flat(was), flat(now))
+
+
+def _condition(setting: str, was: str | None, now: str | None) -> Iterator[Change]:
+    if was != now:
+        yield Change(setting, was or "", now or "", Way.TIGHTENED if now is None else Way.LOOSENED)
+
+
+def _for_each(old: Entry, new: Entry) -> Iterator[Change]:
+    """Yield whether a rule is asked at other places than before.
+
+    A condition over all readings sees those of one place alone where it is asked for each, so that
+    what it compares between places holds by itself.
+    """
+    was, now = old.rule.for_each, new.rule.for_each
+    if set(was) != set(now):
+        lost = SLICE in was and SLICE not in now
+        compared = _ALL.search(new.rule.require or "") is not None
+        way = Way.LOOSENED if lost or compared else Way.CHANGED
+        yield Change("for_each", ", ".join(was), ", ".join(now), way)
+
+
+def _otherwise(setting: str, was: str, now: str) -> Iterator[Change]:
+    if was != now:
+        yield Change(setting, was, now, Way.LOOSENED)
+
+
+def _ordered(setting: str, order: Sequence[str], was: str, now: str) -> Iterator[Change]:
+    if was != now:
+        more = order.index(now) > order.index(was)
+        yield Change(setting, str(was), str(now), Way.TIGHTENED if more else Way.LOOSENED)
+
+
+def _days(valid_for: str | None) -> float:
+    return float("inf") if valid_for is None else float(valid_for.removesuffix("d"))
+
+
+def _holds(whole: Json, part: Json) -> bool:
+    return isinstance(whole, list) and isinstance(part, list) and all(x in whole for x in part)
+
+
+def flat(value: Json) -> str:
+    """Write a setting on one line; nothing where there is none."""
+    if value is None:
+        return ""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {flat(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(flat(item) for item in value) + "]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
