@@ -14,6 +14,7 @@ from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import too_few
 from auditor.domain.intervals import Interval
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.rows import RowFigures
 from auditor.domain.tasks import Floats
 from auditor.stats.clusters import clustered_mean_of_proportions
 from auditor.stats.differences import share
@@ -76,6 +77,14 @@ class Scored:
         }
         interval = share(right, self.clusters, confidence)
         return Measurement.of(interval, "accuracy", Unit.SHARE, details=details)
+
+    def adds(self) -> tuple[RowFigures, ...]:
+        """Return what each row adds to accuracy, log loss and Brier score."""
+        return (
+            RowFigures("accuracy", self.decided == self.labels),
+            RowFigures("nll", log_losses(self.probabilities, self.labels)[0]),
+            RowFigures("brier", brier_scores(self.probabilities, self.labels)[0]),
+        )
 
     def other_order(self) -> Mapping[str, Json]:
         """Return the order of classes under which decisions are far better, if there is one."""

@@ -83,7 +83,7 @@ def worst_first(findings: Sequence[Finding]) -> tuple[Finding, ...]:
         effect = effects.index(item.effect)
         place = outcomes.index(item.outcome)
         first = effect * 2 + bad if bad < 2 else 100 + place  # noqa: PLR2004 -- after all bad ones
-        return first, effect, severities.index(item.severity), item.rule, item.target
+        return first, effect, severities.index(item.severity), item.name, item.target
 
     return tuple(sorted(findings, key=badness))
 
@@ -124,7 +124,7 @@ def _card(inputs: RenderedInputs, finding: Finding, place: int) -> Card:
         rationale="" if rule is None else rule.rationale,
         found=_found(inputs, readings, limits),
         value=_short(finding, deciding, words),
-        drawing=_drawing(f"gauge-{place}", deciding, limits, words),
+        drawing=_drawing(place, deciding, limits, words),
         would_decide=_would_decide(finding, helps),
         spent=spent(inputs, finding, readings),
         where=_where(inputs, finding, rule),
@@ -164,11 +164,11 @@ def _headline(
 
 
 def _drawing(
-    key: str, deciding: Measurement | None, limits: Limits | None, words: Figure | None
+    place: int, deciding: Measurement | None, limits: Limits | None, words: Figure | None
 ) -> Drawing | None:
-    if deciding is None or limits is None or words is None:
+    if place > MOST_CARDS or deciding is None or limits is None or words is None:
         return None
-    return gauge(key, deciding, limits, words)
+    return gauge(f"gauge-{place}", deciding, limits, words)
 
 
 def _found(

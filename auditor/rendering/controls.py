@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
+from typing import Any
 
-import yaml
-
+from auditor.documents import read_document
 from auditor.domain.policies import Control
+from auditor.errors import InvalidInputError
 from auditor.shipped import shipped
 
 LONGEST_TITLE = 60
@@ -19,18 +20,25 @@ FRAMEWORKS: Mapping[str, str] = MappingProxyType(
         "mitre-atlas": "MITRE ATLAS",
         "owasp-ml": "OWASP ML Security Top 10 (2023),",
         "nist-ai-100-2": "NIST AI 100-2 E2025,",
+        "us-sr-26-2": "SR 26-2 / OCC 2026-13,",
+        "nyc-ll144": "NYC Local Law 144,",
     }
 )
 
 
 @dataclass(frozen=True, slots=True)
 class PinnedCatalogue:
-    """A framework as its pinned catalogue names it, and its controls' titles by reference."""
+    """A framework as its pinned catalogue names it, and its controls' titles by reference.
+
+    ``verified`` is when its titles were read, ``complete`` says that it has every control.
+    """
 
     title: str
     version: str
     source: str
     controls: Mapping[str, str]
+    verified: str = ""
+    complete: bool = False
 
 
 def control_name(control: Control) -> str:
@@ -39,6 +47,12 @@ def control_name(control: Control) -> str:
     if control.framework == "eu-ai-act" and not control.ref[:1].isdigit():
         framework = "EU AI Act,"  # annexes and recitals are no articles
     return f"{framework} {control.ref.removeprefix('Art. ')}"
+
+
+def control_ref(control: Control) -> str:
+    """Name a control where its framework is named already."""
+    article = control.framework == "eu-ai-act" and control.ref[:1].isdigit()
+    return f"Article {control.ref}" if article else control.ref
 
 
 def control_title(control: Control) -> str:
@@ -62,12 +76,15 @@ def control_chip(control: Control) -> str:
 def _catalogues() -> Mapping[str, PinnedCatalogue]:
     found: dict[str, PinnedCatalogue] = {}
     for path in sorted((shipped("policies") / "catalogues").glob("*.yaml")):
-        catalogue = yaml.safe_load(path.read_text(encoding="utf-8"))
-        about, controls = catalogue["metadata"], catalogue["controls"]
+        catalogue: Any = read_document(path.read_bytes(), path.name, InvalidInputError).content
+        about = catalogue["metadata"]
+        controls = {**catalogue.get("other_editions", {}), **catalogue["controls"]}
         found[about["framework"]] = PinnedCatalogue(
             title=about["title"],
             version=about["version"],
             source=about["source"],
             controls={ref: str(title) for ref, title in controls.items()},
+            verified=str(about["verified"]),
+            complete=bool(about.get("complete", False)),
         )
     return found

@@ -1,16 +1,13 @@
-"""What the audit is evidence for, and what it could not evidence."""
+"""How far findings speak to a control, and which figures cannot be believed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from auditor.domain.findings import Finding
-from auditor.domain.policies import Control
 from auditor.domain.readings import Measurement
 from auditor.domain.verdicts import Outcome
-from auditor.rendering.controls import control_name, control_title
+from auditor.rendering.controls import control_name
 from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.phrases import OUTCOMES
 
 
 class Evidenced(StrEnum):
@@ -23,39 +20,11 @@ class Evidenced(StrEnum):
     WAIVED = "Waived"
 
 
-@dataclass(frozen=True, slots=True)
-class ControlRow:
-    """One control, how far it is evidenced, and what the rules about it found."""
-
-    name: str
-    about: str
-    evidenced: Evidenced
-    outcomes: str
-
-
-def control_rows(findings: Sequence[Finding]) -> tuple[ControlRow, ...]:
-    """Return every control that a rule names, in the order of frameworks and references."""
-    by_control: dict[Control, list[Outcome]] = {}
-    for finding in findings:
-        for control in finding.controls:
-            by_control.setdefault(control, []).append(finding.outcome)
-    ordered = sorted(by_control, key=lambda item: (item.framework, item.ref))
-    return tuple(
-        ControlRow(
-            control_name(item),
-            control_title(item),
-            evidenced(by_control[item]),
-            _counted(by_control[item]),
-        )
-        for item in ordered
-    )
-
-
 def evidenced(outcomes: Sequence[Outcome]) -> Evidenced:
     """Fold the outcomes of the rules about one control.
 
     A failed rule is evidence too: it speaks against the model. What an attack did not break, and
-    what is not decided, is evidence only in part.
+    what is not decided, is evidence only in part; leave for one rule hides no other that failed.
     """
     seen = frozenset(outcomes) - {Outcome.NOT_APPLICABLE}
     if not seen:
@@ -64,7 +33,7 @@ def evidenced(outcomes: Sequence[Outcome]) -> Evidenced:
         return Evidenced.WHOLE
     if seen == {Outcome.UNKNOWN}:
         return Evidenced.NONE
-    if Outcome.WAIVED in seen and Outcome.UNKNOWN not in seen:
+    if Outcome.WAIVED in seen and not seen & {Outcome.UNKNOWN, Outcome.FAILED}:
         return Evidenced.WAIVED
     return Evidenced.PART
 
@@ -76,9 +45,18 @@ def doubted(inputs: RenderedInputs) -> tuple[Measurement, ...]:
     )
 
 
-def _counted(outcomes: Sequence[Outcome]) -> str:
-    return ", ".join(
-        f"{outcomes.count(outcome)} {word.lower()}"
-        for outcome, word in OUTCOMES.items()
-        if outcome in outcomes
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """What a policy says that no rule of it can evidence, and who must."""
+
+    ref: str
+    asks: str
+    owner: str
+
+
+def cannot_evidence(inputs: RenderedInputs) -> tuple[Owed, ...]:
+    """Return what the policy says that no measurement can show."""
+    return tuple(
+        Owed(control_name(duty.control), duty.asks, duty.owner)
+        for duty in inputs.policy.cannot_evidence
     )

@@ -32,10 +32,11 @@ def _told(inputs: RenderedInputs) -> dict[str, Json]:
     record, script = inputs.record, offline_verifier()
     request, artifact = record.request, record.request.artifact
     files = () if artifact is None else sorted(artifact.files)
-    policy = request.policy
+    policy, level = request.policy, record.assurance
     return {
         "record": record.digest.removeprefix("sha256:"),
         "verdict": record.verdict.value,
+        "believed": f" --assurance {level.name}" if level else "",
         "model": escape_markdown(f"{request.name} {request.version}"),
         "policy": escape_markdown(f"{policy.name} {policy.version}"),
         "policy_digest": policy.digest.removeprefix("sha256:"),

@@ -1,12 +1,17 @@
 """What every rendering is a pure function of."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from auditor.domain.blocks import Origin
 from auditor.domain.checks import Check, Metric
+from auditor.domain.dossiers import NOTHING, Dossier
 from auditor.domain.evidence import Item, decode
 from auditor.domain.policies import Policy, Rule
 from auditor.domain.records import AuditRecord, Observation
+from auditor.domain.waivers import Waiver, WaiverRef
+from auditor.errors import AuditorError
+from auditor.signatures.decisions import open_waiver
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +21,8 @@ class RenderedInputs:
     ``blob`` returns the bytes of an evidence blob by its digest and raises ``KeyError`` where
     they are not at hand; ``policy`` is the one that the record names; ``audit_file`` is the path
     that code-scanning results point at, relative to the repository; ``show_examples`` is the
-    owner's leave to show rows.
+    owner's leave to show rows; ``dossier`` is what owners declared of the system and its risks;
+    ``origins`` name the packages that bring the checks which do not come with auditor.
     """
 
     record: AuditRecord
@@ -24,7 +30,9 @@ class RenderedInputs:
     checks: Mapping[str, type[Check]]
     blob: Callable[[str], bytes]
     show_examples: bool = False
+    dossier: Dossier = NOTHING
     audit_file: str = "audit.yaml"
+    origins: Mapping[str, Origin] = field(default_factory=dict)
 
     @property
     def signer(self) -> str:
@@ -33,9 +41,21 @@ class RenderedInputs:
         named = next((edge.destination for edge in edges if edge.role == "signer"), "")
         return named.removeprefix("key:")
 
+    @property
+    def waivers(self) -> tuple[Waiver, ...]:
+        """The waivers of the record, as far as they are at hand."""
+        return tuple(filter(None, map(self._waiver, self.record.request.waivers)))
+
+    def _waiver(self, ref: WaiverRef) -> Waiver | None:
+        try:
+            return open_waiver(self.blob(ref.digest), ref.file)
+        except (KeyError, AuditorError):
+            return None
+
     def rule(self, rule_id: str) -> Rule | None:
         """Return the policy's rule of that id; a rule split by slice keeps its own id."""
-        return next((rule for rule in self.policy.rules if rule.id == rule_id), None)
+        found = next((rule for rule in self.policy.rules if rule.id == rule_id), None)
+        return None if found is None else found.under(self.record.request.claims)
 
     def metric(self, check: str, metric: str) -> Metric | None:
         """Return what the check says of its metric, or ``None`` where it is not installed."""

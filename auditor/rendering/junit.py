@@ -12,22 +12,31 @@ from auditor.domain.findings import Finding
 from auditor.domain.policies import Effect
 from auditor.domain.records import AuditRecord
 from auditor.domain.verdicts import Outcome
+from auditor.domain.waivers import Waiver
+from auditor.judging.waiving import uses_of
+from auditor.rendering.decisions import warning
 from auditor.rendering.phrases import OUTCOMES
 from auditor.rendering.remedies import remedy
 from auditor.rendering.verdicts import SILENCE, decided_by_silence
 from auditor.rendering.visible import visible
 
 SKIPPED = frozenset({Outcome.WAIVED, Outcome.NOT_APPLICABLE})
-SEEN = ("tests", "failures", "errors", "skipped")
+SEEN = ("tests", "failures", "errors")
+"""What the schema that Jenkins reads by (junit-10.xsd) lets the whole count."""
+NOWHERE = "no target"
 
 
-def render_junit(record: AuditRecord) -> bytes:
-    """Return ``junit.xml``; characters that XML cannot hold are written out."""
+def render_junit(record: AuditRecord, waivers: Sequence[Waiver] = ()) -> bytes:
+    """Return ``junit.xml``; characters that XML cannot hold are written out.
+
+    A waiver that waived nothing is a property of its own, ``warning``, of each suite.
+    """
+    idle = [warning(used) for used in uses_of(record, waivers) if used.idle]
     policy = record.request.policy.name
     root = Element("testsuites", name=visible(f"auditor: {policy}"))
-    for target in record.request.targets:
-        mine = [item for item in record.findings if item.target == target.name]
-        root.append(_suite(record, target.name, mine))
+    for target in _targets(record):
+        mine = [item for item in record.findings if item.target == target]
+        root.append(_suite(record, target, mine, idle))
     for name in SEEN:
         total = sum(int(suite.get(name, "0")) for suite in root)
         root.set(name, str(total))
@@ -36,7 +45,16 @@ def render_junit(record: AuditRecord) -> bytes:
     return written + b"\n"
 
 
-def _suite(record: AuditRecord, target: str, findings: Sequence[Finding]) -> Element:
+def _targets(record: AuditRecord) -> Sequence[str]:
+    """Return every target that was asked for or found, or one suite of none: none looks green."""
+    asked = [target.name for target in record.request.targets]
+    found = [item.target for item in record.findings]
+    return list(dict.fromkeys([*asked, *found])) or [NOWHERE]
+
+
+def _suite(
+    record: AuditRecord, target: str, findings: Sequence[Finding], warnings: Sequence[str]
+) -> Element:
     suite = Element(
         "testsuite",
         name=visible(f"{record.request.policy.name}@{target}"),
@@ -49,11 +67,12 @@ def _suite(record: AuditRecord, target: str, findings: Sequence[Finding]) -> Ele
         ("record", record.digest),
         ("policy", record.request.policy.digest),
         ("assurance", record.assurance.name),
+        *(("warning", visible(text)) for text in warnings),
     ):
         SubElement(properties, "property", name=name, value=value)
     cases = [_case(record, item) for item in findings]
     if decided_by_silence(record):
-        cases.append(_silence(record))
+        cases.append(_silence(record, target))
     suite.extend(cases)
     suite.set("tests", str(len(cases)))
     for name, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
@@ -64,8 +83,8 @@ def _suite(record: AuditRecord, target: str, findings: Sequence[Finding]) -> Ele
 def _case(record: AuditRecord, finding: Finding) -> Element:
     case = Element(
         "testcase",
-        name=visible(f"{finding.rule}: {finding.title}"),
-        classname=visible(f"{record.request.name}@{record.request.version}"),
+        name=visible(f"{finding.name}: {finding.title}"),
+        classname=_class(record, finding.target),
         time="0",
     )
     words = visible(f"{OUTCOMES[finding.outcome]}: {finding.message}")
@@ -81,10 +100,14 @@ def _case(record: AuditRecord, finding: Finding) -> Element:
     return case
 
 
-def _silence(record: AuditRecord) -> Element:
+def _class(record: AuditRecord, target: str) -> str:
+    # With the target: readers that drop cases of one name would drop what failed on another one.
+    return visible(f"{record.request.name}@{record.request.version} on {target}")
+
+
+def _silence(record: AuditRecord, target: str) -> Element:
     """Make an error of an audit that judged nothing: an empty suite would look green."""
-    named = f"{record.request.name}@{record.request.version}"
-    case = Element("testcase", name="verdict", classname=visible(named), time="0")
+    case = Element("testcase", name="verdict", classname=_class(record, target), time="0")
     SubElement(case, "error", message=SILENCE, type="inconclusive")
     return case
 

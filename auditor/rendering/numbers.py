@@ -1,9 +1,8 @@
 """Numbers as people read them: true after rounding, and never finer than they are known."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 
 from auditor.domain.canonical import Json
 from auditor.domain.readings import Bound, Measurement, Unit
@@ -14,6 +13,8 @@ MOST_DIGITS = 6
 EXACT_DIGITS = 4
 SIDE_DIGITS = 17
 """As many as may be needed to stand on the right side of a limit."""
+WIDE = Context(prec=400)
+"""Holds every digit of the largest float with all its decimals."""
 _VALUE_ROUNDING = {
     Bound.ESTIMATE: ROUND_HALF_EVEN,
     Bound.AT_MOST: ROUND_CEILING,
@@ -44,7 +45,7 @@ class Scale:
     def rounded(self, value: float, digits: int, rounding: str = ROUND_HALF_EVEN) -> Decimal:
         """Return the figure as it will be written, as a number."""
         exact = Decimal(repr(float(value))) * self.factor
-        rounded = exact.quantize(Decimal(1).scaleb(-digits), rounding=rounding)
+        rounded = exact.quantize(Decimal(1).scaleb(-digits), rounding=rounding, context=WIDE)
         return abs(rounded) if rounded == 0 else rounded
 
 
@@ -170,9 +171,9 @@ def _sureness(measurement: Measurement, *, interval: bool) -> str:
 
 def _digits(scale: Scale, parts: list[tuple[float, str]], limits: tuple[float, ...]) -> int:
     numbers = [value for value, _ in parts]
-    width = float(Decimal(repr(max(numbers) - min(numbers))) * scale.factor)
+    width = (Decimal(repr(max(numbers))) - Decimal(repr(min(numbers)))) * scale.factor
     if len(parts) > 1 and width > 0:
-        digits = min(MOST_DIGITS, max(0, math.ceil(-math.log10(width / 2))))
+        digits = min(MOST_DIGITS, max(0, -(width / 2).adjusted()))
     else:
         digits = _shortest(scale, numbers[0], EXACT_DIGITS)
     while digits < SIDE_DIGITS and not _on_their_side(scale, parts, limits, digits):

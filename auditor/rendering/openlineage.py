@@ -119,7 +119,7 @@ def _assertions(record: AuditRecord) -> Sequence[Json]:
 
 def _test(record: AuditRecord, finding: Finding) -> dict[str, Json]:
     said: dict[str, Json] = {
-        "name": f"{finding.rule} on {finding.target}",
+        "name": f"{finding.name} on {finding.target}",
         "severity": "error" if finding.effect is Effect.DENY else "warn",
         "description": f"{finding.title} ({finding.outcome.value.replace('_', ' ')})",
         "expected": finding.limits,

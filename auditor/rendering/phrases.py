@@ -201,6 +201,8 @@ def asked(inputs: RenderedInputs, rule: Rule) -> str:
     title = metric_title(inputs, rule.check, rule.metric)
     where = coordinates(rule.where)
     place = f" at {where}" if where else ""
+    if rule.limits is None and rule.anchored is not None:
+        return f"{title}{place}{verb(title, Unit.NONE)} {rule.anchored.words()}"
     if rule.limits is None:
         return f"{title}{place}: {answer_asked(rule.require) or 'this condition holds'}"
     metric = inputs.metric(rule.check, rule.metric)

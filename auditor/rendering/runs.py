@@ -129,6 +129,15 @@ def target_facts(inputs: RenderedInputs) -> tuple[TargetFacts, ...]:
     return tuple(_target(inputs, spec) for spec in inputs.record.request.targets)
 
 
+def place_words(inputs: RenderedInputs, spec: TargetSpec) -> str:
+    """Name a target, its processor, and what may be said of where it ran."""
+    found = inputs.record.fingerprints.get(spec.name)
+    facts = {} if found is None else {f.name: f.text for f in _flattened(found.identity_facts)}
+    level = standing(inputs, spec).level.value
+    told = ", ".join(item for item in (_processor(facts), level) if item)
+    return f"{spec.name} ({told})"
+
+
 def edge_rows(inputs: RenderedInputs) -> tuple[EdgeRow, ...]:
     """Return the lineage, in words."""
     return tuple(
@@ -160,7 +169,7 @@ def _target(inputs: RenderedInputs, spec: TargetSpec) -> TargetFacts:
         spec.name,
         stands.level,
         stands.sentence,
-        f"{''.join(_machines(found.identity_facts))}{declared}",
+        f"{''.join(machines(found.identity_facts))}{declared}",
         "" if found.interface is None else _interface(found.interface),
         (identity, *_flattened(found.identity_facts)),
         tuple(_flattened(found.conditions_facts)),
@@ -183,7 +192,7 @@ def _declared(spec: TargetSpec) -> str:
     return f"{spec.runtime} with {spec.provider}, {threads}{played}{fallback}"
 
 
-def _machines(facts: Mapping[str, Json]) -> Iterator[str]:
+def machines(facts: Mapping[str, Json]) -> Iterator[str]:
     """Say processor, system and runtime of a target, or of each half of a cascade."""
     halves = [(name, facts.get(name)) for name in ("edge", "cloud")]
     inner = [(name, half) for name, half in halves if isinstance(half, Mapping)]
@@ -197,12 +206,16 @@ def _machines(facts: Mapping[str, Json]) -> Iterator[str]:
 def _machine(facts: Mapping[str, Json]) -> str:
     """Say processor, system and runtime in a sentence, as far as the facts name them."""
     known = {fact.name: fact.text for fact in _flattened(facts)}
-    played = known.get("machine, cpu, emulated", "")
-    processor = f"{played} (emulated)" if played else known.get("machine, cpu, model", "")
+    processor = _processor(known)
     system = " on ".join(known[key] for key in ("machine, os", "machine, machine") if key in known)
     runtime = " ".join(known[key] for key in ("runtime, name", "runtime, version") if key in known)
     said = ", ".join(part for part in (processor, system, runtime) if part)
     return f"{said}. " if said else ""
+
+
+def _processor(known: Mapping[str, str]) -> str:
+    played = known.get("machine, cpu, emulated", "")
+    return f"{played} (emulated)" if played else known.get("machine, cpu, model", "")
 
 
 def _interface(found: Interface) -> str:

@@ -1,10 +1,15 @@
-"""SARIF 2.1.0 for code scanning: findings as results, rules with severities and controls.
+"""SARIF 2.1.0: findings as results, rules with severities and controls.
 
-Source: OASIS, Static Analysis Results Interchange Format 2.1.0 (errata 01), sections 3.19-3.27.
+Source: OASIS, Static Analysis Results Interchange Format 2.1.0 (errata 01), sections 3.19-3.27;
+limits are those of docs.github.com, "SARIF support for code scanning".
 
 An undecided rule is reported as ``fail`` at the level of a failed one: ``open`` would be the
 specification's word, but forces level ``none`` (section 3.27.10), and what is not decided must
 not look green. The outcome stands in the message and in the result's properties.
+
+There are two logs. ``results.sarif`` holds every finding, passes included, and marks waived ones as
+suppressed. ``code-scanning.sarif`` holds what is not kept, and nothing else: code scanning reads
+neither ``kind`` nor ``suppressions``, and would raise an alert for every rule that passed.
 """
 
 import hashlib
@@ -12,18 +17,22 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from urllib.parse import quote
 
-from auditor.domain.canonical import Json
+from auditor.domain.canonical import Json, canonical
 from auditor.domain.findings import Finding
-from auditor.domain.policies import Effect, Rule, Severity
 from auditor.domain.readings import Gap
 from auditor.domain.records import AuditRecord
 from auditor.domain.verdicts import Outcome
 from auditor.rendering.cards import worst_first
+from auditor.rendering.decisions import suppression, uses, warning
 from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.phrases import OUTCOMES, REASONS, asked
+from auditor.rendering.locations import Location, concern, location, verdict_location
+from auditor.rendering.phrases import OUTCOMES, REASONS
+from auditor.rendering.sarif_rules import cut, described, level_of, made_up
 from auditor.rendering.verdicts import SILENCE, decided_by_silence
 
 VERDICT = "auditor.verdict"
+MORE = "auditor.more"
+TOO_MANY = "There are more findings than this file may hold; the record has them all."
 SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 )
@@ -37,41 +46,64 @@ KINDS: Mapping[Outcome, str] = MappingProxyType(
         Outcome.NOT_APPLICABLE: "notApplicable",
     }
 )
-LEVELS: Mapping[Effect, str] = MappingProxyType(
-    {Effect.DENY: "error", Effect.WARN: "warning", Effect.INFO: "note"}
-)
-SECURITY: Mapping[Severity, str] = MappingProxyType(
-    {
-        Severity.CRITICAL: "9.5",
-        Severity.HIGH: "8.0",
-        Severity.MEDIUM: "5.5",
-        Severity.LOW: "2.0",
-    }
-)
-"""Scores in the bands by which code scanning names severities."""
+ALERTS = frozenset({Outcome.FAILED, Outcome.UNKNOWN})
+MOST_RESULTS = 25_000
+"""GitHub refuses a file with more."""
+MOST_ALERTS = 5_000
+"""And shows no more than these."""
+MOST_NOTIFICATIONS = 1_000
+LONGEST_MESSAGE = 2_000
 
 
 def render_sarif(inputs: RenderedInputs) -> Mapping[str, Json]:
     """Return the SARIF log of a record, passes included."""
+    return _log(inputs, worst_first(inputs.record.findings), MOST_RESULTS)
+
+
+def render_code_scanning(inputs: RenderedInputs) -> Mapping[str, Json]:
+    """Return the SARIF log of what is not kept, as code scanning shows it."""
+    shown = [item for item in worst_first(inputs.record.findings) if item.outcome in ALERTS]
+    return _log(inputs, shown, MOST_ALERTS)
+
+
+def fingerprint(inputs: RenderedInputs, rule: str, target: str) -> str:
+    """Return what is the same in every run for one rule (with its slice), target and model."""
+    return hashlib.sha256(canonical([inputs.record.request.name, rule, target])).hexdigest()
+
+
+def _log(inputs: RenderedInputs, findings: Sequence[Finding], most: int) -> Mapping[str, Json]:
     record = inputs.record
-    ordered = worst_first(record.findings)
-    names = sorted({finding.rule for finding in ordered})
+    ordered = findings if len(findings) <= most else findings[: most - 1]
     first = {finding.rule: finding for finding in reversed(ordered)}
-    rules: list[Json] = [_rule(inputs, first[name]) for name in names]
-    results: list[Json] = [_result(inputs, item, names.index(item.rule)) for item in ordered]
-    if decided_by_silence(record):
-        rules.append({"id": VERDICT, "shortDescription": {"text": SILENCE}})
-        results.append(_silence(inputs, len(names)))
+    names = {rule: place for place, rule in enumerate(sorted(first))}
+    rules: list[Json] = [described(inputs, first[name]) for name in names]
+    results: list[Json] = [_result(inputs, item, names[item.rule]) for item in ordered]
+    told = [(MORE, TOO_MANY)] if len(ordered) < len(findings) else []
+    told += [(VERDICT, SILENCE)] if decided_by_silence(record) else []
+    for rule, text in told:
+        results.append(_made_up(inputs, rule, text, len(rules)))
+        rules.append(made_up(rule, text))
     version = str(record.tool.get("version", "unknown"))
     run: dict[str, Json] = {
         "tool": {"driver": {"name": "auditor", "version": version, "rules": rules}},
-        "automationDetails": {"id": f"auditor/{record.request.name}/{record.id}"},
+        "automationDetails": {"id": _category(record)},
         "invocations": [_invocation(inputs)],
         "results": results,
         "columnKind": "unicodeCodePoints",
         "properties": _about(record),
     }
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+
+
+def _category(record: AuditRecord) -> str:
+    """Name the analysis, by model and policy, before the last slash, and the run behind it.
+
+    So neither another model nor another policy closes these alerts.
+    """
+    model, policy = (
+        quote(name, safe="") for name in (record.request.name, record.request.policy.name)
+    )
+    return f"auditor/{model}/{policy}/{record.id}"
 
 
 def _about(record: AuditRecord) -> dict[str, Json]:
@@ -83,85 +115,70 @@ def _about(record: AuditRecord) -> dict[str, Json]:
     }
 
 
-def _rule(inputs: RenderedInputs, finding: Finding) -> dict[str, Json]:
-    rule = inputs.rule(finding.rule)
-    described: dict[str, Json] = {
-        "id": finding.rule,
-        "name": finding.title,
-        "shortDescription": {"text": finding.title},
-        "fullDescription": {"text": _described(inputs, rule, finding)},
-        "defaultConfiguration": {"level": LEVELS[finding.effect]},
-        "properties": {
-            "tags": ["machine-learning", *_tags(finding)],
-            "security-severity": SECURITY[finding.severity],
-            "effect": finding.effect.value,
-        },
-    }
-    if finding.remediation:
-        described["help"] = {"text": finding.remediation}
-    return described
-
-
-def _described(inputs: RenderedInputs, rule: Rule | None, finding: Finding) -> str:
-    if rule is None:
-        return f"{finding.measure}: {finding.limits}".strip(": ")
-    return f"{asked(inputs, rule)}. {rule.rationale}".strip()
-
-
-def _tags(finding: Finding) -> Sequence[str]:
-    return [f"{control.framework}:{control.ref}" for control in finding.controls]
-
-
 def _result(inputs: RenderedInputs, finding: Finding, index: int) -> dict[str, Json]:
     kind = KINDS[finding.outcome]
-    name = inputs.record.request.name
-    identity = hashlib.sha256(f"{name}\n{finding.rule}\n{finding.target}".encode()).hexdigest()
+    where = f"{finding.target}{finding.name.removeprefix(finding.rule)}"
     result: dict[str, Json] = {
         "ruleId": finding.rule,
         "ruleIndex": index,
         "kind": kind,
-        "level": LEVELS[finding.effect] if kind == "fail" else "none",
-        "message": {"text": f"{OUTCOMES[finding.outcome]} on {finding.target}: {finding.message}"},
-        "locations": [_location(inputs, finding)],
-        "partialFingerprints": {"auditorFinding/v1": identity},
-        "properties": {"outcome": finding.outcome.value, "target": finding.target},
+        "level": level_of(inputs, finding.effect) if kind == "fail" else "none",
+        "message": _message(f"{OUTCOMES[finding.outcome]} on {where}: {finding.message}"),
+        "locations": [_located(inputs, finding)],
+        "partialFingerprints": _prints(inputs, finding.name, finding.target),
+        "properties": {
+            "outcome": finding.outcome.value,
+            "target": finding.target,
+            **({"slice": dict(finding.slice)} if finding.slice else {}),
+        },
     }
+    about = concern(inputs, finding)
+    if about is not None:
+        told = {"text": "What the finding is about"}
+        result["relatedLocations"] = [{"id": 1, "physicalLocation": _place(about), "message": told}]
     if finding.outcome is Outcome.WAIVED:
-        waived = {"kind": "external", "status": "accepted", "justification": finding.message}
-        result["suppressions"] = [waived]
+        result["suppressions"] = [suppression(inputs, finding)]
     return result
 
 
-def _silence(inputs: RenderedInputs, index: int) -> dict[str, Json]:
-    """Make a result of an audit that judged nothing: an empty log would look green."""
-    name = inputs.record.request.name
+def _made_up(inputs: RenderedInputs, rule: str, text: str, index: int) -> dict[str, Json]:
+    """Make a result that no finding is: an audit that judged nothing would look green without."""
     return {
-        "ruleId": VERDICT,
+        "ruleId": rule,
         "ruleIndex": index,
         "kind": "fail",
         "level": "error",
-        "message": {"text": SILENCE},
-        "locations": [{"physicalLocation": _place(inputs)}],
-        "partialFingerprints": {"auditorFinding/v1": hashlib.sha256(name.encode()).hexdigest()},
+        "message": {"text": text},
+        "locations": [{"physicalLocation": _place(verdict_location(inputs))}],
+        "partialFingerprints": _prints(inputs, rule, ""),
     }
 
 
-def _place(inputs: RenderedInputs) -> dict[str, Json]:
-    uri = quote(inputs.audit_file)
-    return {"artifactLocation": {"uri": uri}, "region": {"startLine": 1}}
+def _message(text: str) -> dict[str, Json]:
+    # What stands before a parenthesis in brackets would be a link (section 3.11.6).
+    return {"text": cut(text.replace("](", "] ("), LONGEST_MESSAGE)}
 
 
-def _location(inputs: RenderedInputs, finding: Finding) -> dict[str, Json]:
+def _prints(inputs: RenderedInputs, rule: str, target: str) -> dict[str, Json]:
+    """Return a result's identity; code scanning reads the first name alone, in its own form."""
+    found = fingerprint(inputs, rule, target)
+    return {"primaryLocationLineHash": f"{found[:16]}:1", "auditorFinding/v1": found}
+
+
+def _place(where: Location) -> dict[str, Json]:
+    region: dict[str, Json] = {"startLine": where.number}
+    if where.line is not None:
+        ends = {"endLine": where.number, "endColumn": where.line.width + 1}
+        region = {**region, "startColumn": 1, **ends}
+    return {"artifactLocation": {"uri": quote(where.path)}, "region": region}
+
+
+def _located(inputs: RenderedInputs, finding: Finding) -> dict[str, Json]:
+    named = f"{inputs.record.request.name}@{finding.target}/{finding.measure}"
+    logical = {"name": finding.measure, "fullyQualifiedName": named, "kind": "resource"}
     return {
-        "physicalLocation": _place(inputs),
-        "logicalLocations": [
-            {
-                "name": finding.measure,
-                "fullyQualifiedName": f"{inputs.record.request.name}@{finding.target}/"
-                f"{finding.measure}",
-                "kind": "resource",
-            }
-        ],
+        "physicalLocation": _place(location(inputs, finding)),
+        "logicalLocations": [logical],
     }
 
 
@@ -175,11 +192,16 @@ def _invocation(inputs: RenderedInputs) -> dict[str, Json]:
         "toolExecutionNotifications": [
             {
                 "level": "warning",
-                "message": {
-                    "text": f"{gap.check} on {gap.target} {REASONS[gap.reason]}. {gap.detail} "
+                "message": _message(
+                    f"{gap.check} on {gap.target} {REASONS[gap.reason]}. {gap.detail} "
                     f"{gap.cure}".strip()
-                },
+                ),
             }
-            for gap in gaps
+            for gap in gaps[:MOST_NOTIFICATIONS]
+        ]
+        + [
+            {"level": "warning", "message": _message(warning(used))}
+            for used in uses(inputs)
+            if used.idle
         ],
     }

@@ -11,7 +11,7 @@ from jsonschema.exceptions import ValidationError
 from auditor.domain.canonical import Json
 from auditor.shipped import shipped
 
-SchemaName = Literal["record", "audit", "policy", "trust-policy"]
+SchemaName = Literal["record", "audit", "policy", "trust-policy", "system", "risks"]
 MOST_MISTAKES = 20
 LONGEST_MISTAKE = 300
 
@@ -53,7 +53,7 @@ def _dangling(document: Json) -> Iterable[str]:
                 yield f"$.findings[{place}].readings: there is no reading {index}"
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=6)
 def _validator(name: SchemaName) -> Draft202012Validator:
     path = shipped("reports") / "schemas" / f"{name}-v1.json"
     return Draft202012Validator(json.loads(path.read_text(encoding="utf-8")))

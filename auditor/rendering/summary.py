@@ -3,9 +3,15 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from auditor.rendering.blocks.bringing import brought
 from auditor.rendering.cards import Card, cards
+from auditor.rendering.cells import spoken
+from auditor.rendering.decisions import decisions
+from auditor.rendering.fitting import fitted_lines
 from auditor.rendering.inputs import RenderedInputs
+from auditor.rendering.juxtaposed.since import Shift, Since, since_baseline
 from auditor.rendering.lacking import GapRow, gap_rows
+from auditor.rendering.risks import risk_rows, risks_table
 from auditor.rendering.runs import Fact
 from auditor.rendering.stories.story import Cure
 from auditor.rendering.targets.side_by_side import side_by_side
@@ -17,6 +23,8 @@ STARTS = re.compile(r"^(\d*)([#+=.)-])")
 """What would begin a heading, a rule or a list at the start of a line."""
 MOST_FINDINGS = 200
 MOST_GAPS = 100
+MOST_MOVED = 10
+MOST_BLOCKS = 100
 
 
 def render_markdown(inputs: RenderedInputs) -> str:
@@ -26,19 +34,30 @@ def render_markdown(inputs: RenderedInputs) -> str:
     lines = [f"# {verdict.headline}", "", *(escape_markdown(item) for item in verdict.sentences)]
     lines += ["", *(_fact(fact) for fact in verdict.facts), ""]
     lines += _beside(inputs, shown)
+    lines += _risks(inputs, shown)
     lines += ["## Findings", "", *_table(shown[:MOST_FINDINGS])]
     for card in shown[:MOST_FINDINGS]:
         if card.bad:
-            lines += ["", *_details(card)]
-    lines += ["", "## What could not be measured", "", *_gaps(inputs)]
-    lines += ["", "## Verify", "", "    auditor verify DIR --key signer.pub", ""]
-    lines += [f"Record `{inputs.record.digest}`. The report with plots is `report.html`."]
-    return "\n".join(lines) + "\n"
+            lines += ["", *card_lines(card)]
+    if len(shown) > MOST_FINDINGS:
+        lines += ["", f"{len(shown) - MOST_FINDINGS} more findings are in `record.json`."]
+    lines += _since(inputs)
+    lines += _decisions(inputs)
+    lines += _blocks(inputs)
+    lines += ["", "## What could not be measured", "", *gap_lines(inputs)]
+    tail = ["", "## Verify", "", "    auditor verify DIR --key signer.pub", ""]
+    tail += [f"Record `{inputs.record.digest}`. The report with plots is `report.html`."]
+    return "\n".join(fitted_lines(lines, tail)) + "\n"
 
 
 def escape_markdown(text: str) -> str:
     """Return ``text`` as one line that Markdown shows as it stands."""
-    return STARTS.sub(r"\1\\\2", MARKS.sub(r"\\\1", visible(" ".join(text.split()))))
+    return STARTS.sub(r"\1\\\2", escape_inline(text))
+
+
+def escape_inline(text: str) -> str:
+    """Return ``text`` as Markdown shows it as it stands where no line begins, as in a cell."""
+    return MARKS.sub(r"\\\1", visible(" ".join(text.split())))
 
 
 def _fact(fact: Fact) -> str:
@@ -74,24 +93,106 @@ def _beside(inputs: RenderedInputs, shown: Sequence[Card]) -> list[str]:
             (escape_markdown(line.title), *(_cell(card) for card in line.cells))
             for line in beside.matrix.lines
         ]
-        lines += [*_grid(["Rule", *heads], rows), ""]
+        lines += [*grid(["Rule", *heads], rows), ""]
     tables = [(item.header, item.rows) for item in [beside.chips] if item is not None]
     for header, listed in (*tables, (beside.choice.header, beside.choice.rows)):
         cells = [[escape_markdown(cell) for cell in row] for row in listed]
-        lines += [*_grid([escape_markdown(name) for name in header], cells), ""]
+        lines += [*grid([escape_markdown(name) for name in header], cells), ""]
     return lines
+
+
+def _risks(inputs: RenderedInputs, shown: Sequence[Card]) -> list[str]:
+    """Say how declared risks stand, where there are any."""
+    found = spoken(inputs, shown, 0)
+    rows = risk_rows(inputs, found)
+    if not rows:
+        return []
+    table = risks_table(rows)
+    cells = [[escape_markdown(cell.text) for cell in row] for row in table.rows]
+    lines = [f"## Risks ({len(rows)})", "", *grid(table.header, cells), ""]
+    hidden = f"{table.more} more are in the file of risks among the evidence."
+    return [*lines, hidden, ""] if table.more else lines
+
+
+def _since(inputs: RenderedInputs) -> list[str]:
+    """Say what moved since the baseline, or why that cannot be told, where there is one."""
+    found = since_baseline(inputs)
+    if found is None:
+        return []
+    said = (*found.sentences, *found.notes)
+    lines = ["", f"## {escape_inline(found.title)}", ""]
+    lines += [escape_markdown(text.replace("`", "")) for text in said]
+    if found.why:
+        lines += ["", escape_markdown(f"No figure can be compared: {found.why}.")]
+    if found.moved:
+        header = ("Way", "Figure", "Measure", "Target", "Before", "After")
+        lines += ["", *grid(header, map(_moved, found.moved[:MOST_MOVED]))]
+    told = _beside_what_moved(found)
+    return [*lines, "", *(f"- {escape_markdown(text)}" for text in told)] if told else lines
+
+
+def _moved(shift: Shift) -> list[str]:
+    row, target = shift.row, shift.row.moved.after.target
+    cells = (shift.way, row.title, row.measure, target, row.before, row.after)
+    return [escape_inline(cell) for cell in cells]
+
+
+def _beside_what_moved(found: Since) -> list[str]:
+    """Say what came out otherwise, what differs, and what was not compared, as lines of a list."""
+    hidden = max(0, len(found.moved) - MOST_MOVED) + found.more
+    told = [f"{hidden} more figures moved."] if hidden else []
+    told += [
+        f"{row.turned.title}, {row.where}: {row.before} before, {row.after} now"
+        for row in found.turned[:MOST_MOVED]
+    ]
+    hidden = max(0, len(found.turned) - MOST_MOVED) + found.more_turned
+    told += [f"{hidden} more findings changed."] if hidden else []
+    told += [f"Not compared: {text}" for text in found.apart[:MOST_MOVED]]
+    hidden = max(0, len(found.apart) - MOST_MOVED) + found.more_apart
+    told += [f"{hidden} more checks were not compared."] if hidden else []
+    names = ", ".join(name.lower() for name, _, _ in found.differences)
+    return [*told, f"What else differs: {names}."] if names else told
+
+
+def _decisions(inputs: RenderedInputs) -> list[str]:
+    """Show waivers, and what is asked of people, where there is any of it."""
+    found = decisions(inputs)
+    if found is None:
+        return []
+    lines = ["", "## Decisions", ""]
+    warnings = [f"- **Warning**: {escape_markdown(text)}" for text in found.warnings]
+    lines += [*warnings, ""] if warnings else []
+    rows = [[escape_markdown(cell) for cell in row] for row in found.rows]
+    lines += [*grid(found.header, rows), ""] if rows else []
+    return [*lines, escape_markdown(f"{found.asked} {found.after}".strip())]
+
+
+def _blocks(inputs: RenderedInputs) -> list[str]:
+    """Name the checks that show something of their own in the report."""
+    own = [item for item in brought(inputs) if not item.absent]
+    said = [
+        f"- {escape_markdown(item.title)} on {escape_markdown(item.seen.target)}, from "
+        f"{escape_markdown(item.source)}"
+        for item in own[:MOST_BLOCKS]
+    ]
+    if len(own) > MOST_BLOCKS:
+        said.append(f"- {len(own) - MOST_BLOCKS} more")
+    head = ["", "## What checks show of their own", ""]
+    return [*head, "`report.html` has a block of each:", "", *said] if own else []
 
 
 def _cell(card: Card | None) -> str:
     return "not judged" if card is None else f"**{card.word}** {escape_markdown(card.value)}"
 
 
-def _grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return a table of cells that are escaped already."""
     lines = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
     return [*lines, *(f"| {' | '.join(row)} |" for row in rows)]
 
 
-def _details(card: Card) -> list[str]:
+def card_lines(card: Card) -> list[str]:
+    """Say what was asked and found, and what to do, under a heading."""
     lines = [f"### {card.word}: {escape_markdown(card.finding.title)}", ""]
     lines += [escape_markdown(card.headline), ""]
     lines += [f"- Asked: {escape_markdown(card.asked)}"]
@@ -114,7 +215,8 @@ def _cure(cure: Cure) -> str:
     return f"{escape_markdown(cure.text)}{code}"
 
 
-def _gaps(inputs: RenderedInputs) -> list[str]:
+def gap_lines(inputs: RenderedInputs) -> list[str]:
+    """List what could not be measured, and why."""
     rows = gap_rows(inputs)
     if not rows:
         return ["Every check that was asked for gave figures."]

@@ -53,6 +53,8 @@ def _properties(record: AuditRecord, policy: Policy) -> Iterator[str]:
     if record.verdict is Verdict.PASS:
         yield "AUDITOR_VERDICT_PASS"
         yield f"AUDITOR_ASSURANCE_{record.assurance.name}"
+        if record.request.attempt is not None and record.request.attempt.sealed:
+            yield "AUDITOR_SEALED"
         if policy.valid_for_days is not None:
             yield f"AUDITOR_VALID_FOR_{policy.valid_for_days}_DAYS"
     outcomes: dict[str, set[Outcome]] = {}

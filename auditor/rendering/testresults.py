@@ -83,4 +83,4 @@ def _denies(finding: Finding) -> bool:
 
 
 def _names(findings: Iterable[Finding]) -> list[str]:
-    return [f"{item.rule} on {item.target}" for item in findings]
+    return [f"{item.name} on {item.target}" for item in findings]

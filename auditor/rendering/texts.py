@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import yaml
-
+from auditor.documents import read_document
+from auditor.errors import InvalidInputError
 from auditor.shipped import shipped
 
 
@@ -60,4 +60,4 @@ def glossary() -> Mapping[str, str]:
 
 
 def _read(name: str) -> Any:  # noqa: ANN401 -- each caller says the shape of its own file
-    return yaml.safe_load((shipped("reports") / name).read_text(encoding="utf-8"))
+    return read_document((shipped("reports") / name).read_bytes(), name, InvalidInputError).content

@@ -9,10 +9,13 @@ from auditor.domain.policies import Mode
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
 from auditor.domain.verdicts import Outcome, Verdict
+from auditor.rendering.attempts import attempt_words
 from auditor.rendering.cards import required
+from auditor.rendering.deciding import decision
+from auditor.rendering.decisions import uses
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.phrases import ASSURANCE, VERDICTS
-from auditor.rendering.runs import Fact, short
+from auditor.rendering.runs import Fact, place_words, short
 from auditor.rendering.suspicions import suspicions
 
 SILENCE = "No required rule applies to this model, so nothing was decided."
@@ -37,14 +40,15 @@ def verdict_words(inputs: RenderedInputs) -> VerdictWords:
     """Put the record's verdict into words."""
     record = inputs.record
     deciding = required(record.findings)
-    said = [because(record), *_reservations(deciding)]
+    until = good_until(inputs)
+    said = [decision(inputs, until), because(record), *_reservations(deciding)]
     said += [words for words in (MODES[inputs.policy.mode], _reduced(inputs)) if words]
     said += suspicions(record)
     return VerdictWords(
         verdict=record.verdict,
         headline=VERDICTS[record.verdict],
         sentences=tuple(said),
-        facts=_facts(inputs),
+        facts=_facts(inputs, until),
     )
 
 
@@ -62,8 +66,13 @@ def moment(text: str) -> str:
 
 def because(record: AuditRecord) -> str:
     """Say in a sentence or two how many required rules made the verdict what it is."""
-    verdict, deciding = record.verdict, required(record.findings)
-    outcomes = [item.outcome for item in deciding]
+    return because_of(record.findings)
+
+
+def because_of(findings: Sequence[Finding]) -> str:
+    """Say the same of a record's findings alone."""
+    outcomes = [item.outcome for item in required(findings)]
+    verdict = Verdict.of(outcomes)
     failed, open_ = outcomes.count(Outcome.FAILED), outcomes.count(Outcome.UNKNOWN)
     total = len(outcomes) - outcomes.count(Outcome.NOT_APPLICABLE)
     if total == 0:
@@ -111,6 +120,8 @@ def _reduced(inputs: RenderedInputs) -> str:
             f"Run at budget {request.budget.value}; the policy asks for at least "
             f"{inputs.policy.least_budget.value}."
         )
+    if inputs.policy.require_sealed and not (request.attempt and request.attempt.sealed):
+        said.append("The audit was not sealed; the policy asks for one that is.")
     if inputs.record.assurance < inputs.policy.least_assurance:
         said.append(
             f"Assurance is {inputs.record.assurance.name}; the policy asks for at least "
@@ -119,11 +130,11 @@ def _reduced(inputs: RenderedInputs) -> str:
     return " ".join(said)
 
 
-def _facts(inputs: RenderedInputs) -> tuple[Fact, ...]:
+def _facts(inputs: RenderedInputs, until: str) -> tuple[Fact, ...]:
     record, request = inputs.record, inputs.record.request
     facts = [
         Fact("Model", f"{request.name}, version {request.version}", digest=_files(request)),
-        Fact("Runs on", ", ".join(target.name for target in request.targets)),
+        Fact("Runs on", "; ".join(place_words(inputs, item) for item in request.targets)),
         Fact(
             "Under policy",
             f"{request.policy.name} {request.policy.version}",
@@ -132,9 +143,10 @@ def _facts(inputs: RenderedInputs) -> tuple[Fact, ...]:
         Fact("Decided by key", short(inputs.signer) or "not named", code=bool(inputs.signer)),
         Fact("Decided on", moment(record.finished)),
     ]
-    until = _valid_until(record.finished, inputs.policy.valid_for_days)
+    if said := attempt_words(request):
+        facts.append(Fact("Attempt", said))
     if until:
-        facts.append(Fact("Good until", until))
+        facts.append(Fact("Record counts until", until))
     return (*facts, Fact("Assurance", ASSURANCE[record.assurance.name], wide=True))
 
 
@@ -146,11 +158,16 @@ def _files(request: AuditRequest) -> str:
     return "predictions only, the model was not seen"
 
 
-def _valid_until(finished: str, days: int | None) -> str:
-    when = _parsed(finished)
-    if when is None or days is None:
-        return ""
-    return moment((when + timedelta(days=days)).isoformat())
+def good_until(inputs: RenderedInputs) -> str:
+    """Return until when a gate takes the verdict, or nothing where nothing says an end.
+
+    That is as long as the policy takes what was measured, and no waiver that it needs runs out.
+    """
+    days, when = inputs.policy.valid_for_days, _parsed(inputs.record.registered)
+    ends = [] if when is None or days is None else [when + timedelta(days=days)]
+    needed = [used.waiver.expires for used in uses(inputs) if not used.idle]
+    ends += [end for end in map(_parsed, needed) if end is not None]
+    return moment(min(ends).isoformat()) if ends else ""
 
 
 def _parsed(text: str) -> datetime | None:

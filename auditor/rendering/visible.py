@@ -10,7 +10,7 @@ HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 def visible(text: str) -> str:
     """Return ``text`` with each invisible character written out by its number in braces."""
-    if text.isascii() and text.isprintable():
+    if text.isprintable():  # nothing hidden is, and no line end
         return text
     return "".join(_shown(character) for character in text)
 

@@ -26,6 +26,8 @@ from auditor.signatures.statements import STATEMENT
 PREDICATE = "https://slsa.dev/verification_summary/v1"
 ARTIFACT = "urn:auditor:ext:artifact-digest"
 WAIVED = "urn:auditor:ext:waived-rules"
+ATTEMPT = "urn:auditor:ext:attempt"
+SEALED = "urn:auditor:ext:sealed"
 VALID_FOR = "urn:auditor:ext:valid-for-days"
 
 
@@ -34,8 +36,8 @@ def vsa_statement(
 ) -> Mapping[str, Json]:
     """Return the in-toto statement, unsigned, about the subjects that ``subjects`` names.
 
-    Its input attestations are the record, and what was read beside the model: the model's
-    signature, whether it holds or not, and the documents that came with it.
+    Its input attestations are the record, its waivers, and what was read beside the model: the
+    model's signature, whether it holds or not, and the documents that came with it.
     """
     return {
         "_type": STATEMENT,
@@ -69,6 +71,9 @@ def _inputs(record: AuditRecord, beside: ReadBeside) -> list[Json]:
     if beside.signature is not None:
         named["urn:auditor:model-signature"] = beside.signature
     inputs: list[Json] = [{"uri": uri, "digest": digest_set(item)} for uri, item in named.items()]
+    for waiver in record.request.waivers:
+        uri = f"urn:auditor:waiver:{quote(waiver.file, safe='')}"
+        inputs.append({"uri": uri, "digest": digest_set(waiver.digest)})
     for document in beside.documents:
         uri = f"urn:auditor:document:{quote(document.name, safe='')}"
         inputs.append({"uri": uri, "digest": {"sha256": document.sha256}})
@@ -89,4 +94,9 @@ def _extensions(record: AuditRecord, policy: Policy) -> dict[str, Json]:
         said[ARTIFACT] = artifact.digest
     if policy.valid_for_days is not None:
         said[VALID_FOR] = policy.valid_for_days
+    if record.request.attempt is not None:
+        said |= {
+            ATTEMPT: record.request.attempt.number,
+            SEALED: record.request.attempt.sealed,
+        }
     return said

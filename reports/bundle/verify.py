@@ -7,9 +7,8 @@ It needs Python 3.9 or newer and the package `cryptography`, and nothing of audi
 the keys, from a source that you trust: whoever forges a bundle can put another verifier into it.
 
 It holds every signature against the key that you give, every file and piece of evidence against
-the digests that were signed, the statements against the record, and the record against the ledger
-of the key that you give. It cannot compute the figures again from the evidence, or judge them by
-the policy: `auditor verify` does. It leaves the bundle packed, and writes nothing.
+the digests that were signed, the statements against the record, and the record against the ledger.
+It cannot judge, or compute figures again: `auditor verify` does. It unpacks and writes nothing.
 
 Exit code: 0 when every step holds that was asked for, 1 when one fails, 2 where the command or a
 key given cannot be used. A key that only lies in the bundle is never trusted.
@@ -41,16 +40,16 @@ STATEMENTS = {
     "verdict.svr.json": ("properties", "https://in-toto.io/attestation/svr/v0.2"),
     "test-result.json": ("test result", "https://in-toto.io/attestation/test-result/v0.1"),
 }
-LATER = ("timestamp.tsr", "signer.tlog-proof", "challenges")
+LATER = ("timestamp.tsr", "signer.tlog-proof", "challenges", "approvals")
 OPENERS = ("openings", "rows", "disclosure.key", "erasure.tlog-proof")
 BESIDE = {**dict.fromkeys(LATER, "put there later"), **dict.fromkeys(OPENERS, "committed rows")}
-FOLDERS = ("evidence", "openings", "rows", "challenges")
+FOLDERS = ("evidence", "openings", "rows", "challenges", "approvals")
 UNSIGNED = {RECORD, BUNDLE, SIGNER, PROOF, LEDGER, *STATEMENTS, *BESIDE}
 PREDICATE, STATEMENT = "urn:auditor:record:v1", "https://in-toto.io/Statement/v1"
 IN_TOTO = "application/vnd.in-toto+json"
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 HEX = "[0-9a-f]{64}"
-PLACES = f"(evidence|openings|rows)/{HEX}|challenges/{HEX}" + r"\.(sigstore\.json|npz)"
+PLACES = f"(evidence|openings|rows)/{HEX}|(challenges|approvals)/{HEX}[.](sigstore[.]json|npz|pub)"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}|" + PLACES)
 MOST_BYTES, PIECE = 2**30, 2**20
 CURVES = {"secp256r1": hashes.SHA256(), "secp384r1": hashes.SHA384(), "secp521r1": hashes.SHA512()}
@@ -279,15 +278,18 @@ def check_files(files: Files, signed: dict[str, str], key: Key) -> str:
 
 
 def check_evidence(files: Files, record: Object) -> str:
-    """Hold every piece of evidence, and the policy, against the digests in the record."""
-    named = {digest for seen in record["observations"] for digest in seen["evidence"].values()}
-    named = {item.split(":")[1] for item in named | {record["request"]["policy"]["digest"]}}
+    """Hold all evidence, the policy and what owners declare against the digests in the record."""
+    request = record["request"]
+    named = [digest for item in record["observations"] for digest in item["evidence"].values()]
+    named += [item[part] for item in request.get("waivers", ()) for part in ("digest", "key")]
+    named += [request["policy"]["digest"], *map(request.get, ("system", "risks", "baseline"))]
+    named = {item.split(":")[1] for item in named if item}
     held = {name.split("/")[1] for name in files if name.startswith("evidence/")}
     if held - named:
         refuse("EXTRA", f"the record does not name evidence/{min(held - named)}")
-    for item in sorted(named):
-        if digest_of(files, f"evidence/{item}") != item:
-            refuse("DIGEST", f"evidence/{item} does not have the digest that is its name")
+    wrong = [item for item in sorted(named) if digest_of(files, f"evidence/{item}") != item]
+    if wrong:
+        refuse("DIGEST", f"evidence/{wrong[0]} does not have the digest that is its name")
     return f"{len(named)} pieces of evidence have the digests that the record names"
 
 

@@ -28,7 +28,8 @@ HOSTILE = '<script>alert("x")</script>\u202e|`*_[a](javascript:b)\x07&amp;'
 
 
 def _check(check: str, title: str, **emits: Metric) -> type[Check]:
-    shown = SimpleNamespace(id=check, version=1, title=title, emits=emits, controls=())
+    known = {"id": check, "version": 1, "title": title, "emits": emits, "controls": (), "grid": {}}
+    shown = SimpleNamespace(**known)
     return cast("type[Check]", shown)
 
 

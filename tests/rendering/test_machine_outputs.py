@@ -14,12 +14,13 @@ from rendering_records import EVERY_RECORD, FAILING, HOSTILE, PASSING, SILENT, i
 
 from auditor.domain.policies import Effect
 from auditor.domain.provenance import provenance_of
+from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.verdicts import Outcome, Verdict
 from auditor.rendering.attested import ReadBeside
 from auditor.rendering.everything import render_all
 from auditor.rendering.junit import render_junit
-from auditor.rendering.summary import escape_markdown, render_markdown
+from auditor.rendering.summary import MOST_FINDINGS, escape_markdown, render_markdown
 from auditor.rendering.vsa import vsa_statement
 
 every_record = pytest.mark.parametrize("record", EVERY_RECORD.values(), ids=EVERY_RECORD)
@@ -89,12 +90,38 @@ def test_an_audit_that_judged_nothing_looks_green_nowhere() -> None:
 def test_junit_counts_what_it_holds(record: AuditRecord) -> None:
     root = suites(record)
     cases = list(root.iter("testcase"))
-    for name, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+    for name, tag in (("failures", "failure"), ("errors", "error")):
         assert root.get(name) == str(sum(case.find(tag) is not None for case in cases))
     assert root.get("tests") == str(len(cases))
+    skipped = sum(int(suite.get("skipped", "0")) for suite in root)
+    assert skipped == sum(case.find("skipped") is not None for case in cases)
+    names = [(case.get("classname"), case.get("name")) for case in cases]
+    assert len(set(names)) == len(names)
     for case in cases:
         assert len(case) == 1
         assert {"name", "classname", "time"} == set(case.attrib)
+
+
+def test_slices_of_one_rule_are_cases_of_their_own() -> None:
+    some = FAILING.findings[1]
+    parts = tuple(replace(some, slice={"sex": sex}) for sex in "FM")
+    names = [
+        case.get("name", "") for case in suites(replace(FAILING, findings=parts)).iter("testcase")
+    ]
+    assert [name.partition(":")[0] for name in names] == [
+        "robust-linf[sex=F]",
+        "robust-linf[sex=M]",
+    ]
+
+
+def test_a_record_without_a_target_is_no_green_suite() -> None:
+    root = suites(replace(SILENT, request=replace(SILENT.request, targets=())))
+    assert root.get("errors") == "1"
+
+
+def test_what_failed_on_a_target_that_nobody_asked_for_is_shown() -> None:
+    failed = replace(FAILING.findings[1], target="elsewhere")
+    assert suites(replace(FAILING, findings=(failed,))).get("failures") == "1"
 
 
 @given(st.dictionaries(st.sampled_from(range(7)), st.sampled_from(Outcome)))
@@ -213,3 +240,25 @@ def test_advisory_rules_never_turn_a_build_red() -> None:
     )
     root = suites(replace(FAILING, findings=(FAILING.findings[0], *advisory)))
     assert (root.get("failures"), root.get("errors")) == ("0", "0")
+
+
+def test_findings_of_one_rule_at_several_places_are_told_apart_everywhere() -> None:
+    first = FAILING.findings[0]
+    places = ({"sex": "F"}, {"sex": "M", "eps": 0.1}, {})
+    record = replace(FAILING, findings=tuple(replace(first, slice=place) for place in places))
+    assert read_record(record.canonical()) == record
+    (run,) = read(record, "results.sarif")["runs"]
+    assert len({item["partialFingerprints"]["auditorFinding/v1"] for item in run["results"]}) == 3
+    assert len(run["tool"]["driver"]["rules"]) == 1
+    names = {case.get("name", "").partition(":")[0] for case in suites(record).iter("testcase")}
+    rule = first.rule
+    assert names == {f"{rule}[sex=F]", f"{rule}[eps=0.1,sex=M]", rule}
+
+
+def test_a_summary_that_is_cut_says_how_many_findings_it_leaves_out() -> None:
+    many = tuple(
+        replace(records.FINDINGS[1], rule=f"rule-{place}") for place in range(MOST_FINDINGS + 7)
+    )
+    written = render_markdown(inputs_of(replace(records.FAILING, findings=many)))
+    assert "7 more findings are in `record.json`." in written
+    assert "more findings" not in render_markdown(inputs_of(records.FAILING))

@@ -103,7 +103,8 @@ def test_a_doubted_time_says_why_and_what_would_help_instead_of_the_policys_reme
     assert card.story is not None
     assert not card.story.cures  # more threads mend no noise
     text = text_of(record)
-    assert text.count("Audit again on a quiet machine") == 2  # on the card, and where it is listed
+    # On the card, where it is listed, and among what would decide what is open.
+    assert text.count("Audit again on a quiet machine") == 3
     assert "Buy a faster chip" not in text
 
 

@@ -2,7 +2,7 @@ import math
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rendering_records import measured
 
@@ -89,6 +89,15 @@ def test_every_unit_writes_every_size_as_a_number_and_a_unit(value: float, unit:
     written = number(value, unit).split(" ")[0].replace(",", "")
     assert math.isfinite(float(written))
     assert "e" not in written
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=3, max_size=3))
+@example([-1.7e308, 0.0, 1.7e308])
+@example([0.0, 5e-324, 5e-324])
+def test_no_finite_figure_is_too_large_or_too_small_to_be_written(ends: list[float]) -> None:
+    low, value, high = sorted(ends)
+    said = figure(measured("quality.accuracy", "nll", value, low, high))
+    assert math.isfinite(float(said.value.partition(" ")[0].replace(",", "")))
 
 
 def test_scalars_are_short() -> None:

@@ -71,12 +71,8 @@ def test_large_pictures_are_made_small() -> None:
 def seen(evidence: Evidence) -> tuple[AuditRecord, dict[str, bytes]]:
     blobs = {name: encode(item) for name, item in evidence.items()}
     names = {name: blob.digest for name, blob in blobs.items()}
-    record = AuditRecord(
-        **{
-            **{name: getattr(FAILING, name) for name in FAILING.__dataclass_fields__},
-            "observations": (Observation("cpu", "evasion.linf", 1, {}, 1, names),),
-        }
-    )
+    observed = (Observation("cpu", "evasion.linf", 1, {}, 1, names),)
+    record = replace(FAILING, observations=observed)
     return record, {**BLOBS, **{blob.digest: blob.raw for blob in blobs.values()}}
 
 

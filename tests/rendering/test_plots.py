@@ -1,4 +1,5 @@
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from rendering_records import HOSTILE, measured
 from auditor.domain.policies import Limits
 from auditor.domain.readings import Unit
 from auditor.rendering.numbers import figure
-from auditor.rendering.plots.axes import Axis, ticks
+from auditor.rendering.plots.axes import LETTER, Axis, fitting, ticks
 from auditor.rendering.plots.gauge import gauge
 from auditor.rendering.plots.intervals import Row, interval_rows
 from auditor.rendering.plots.reliability import (
@@ -52,6 +53,23 @@ def test_an_axis_keeps_order_and_never_leaves_the_frame(a: float, b: float, c: f
     axis = Axis(low, high, 10.0, 350.0)
     assert 10.0 <= axis.at(value) <= 350.0
     assert axis.at(low) <= axis.at(value) <= axis.at(high)
+
+
+@given(numbers, numbers, st.integers(1, 12))
+def test_words_of_an_axis_stand_apart_and_within_the_drawing(a: float, b: float, wide: int) -> None:
+    axis = Axis(*sorted((a, b)), 118.0, 344.0)
+    found = fitting(axis, lambda _: "w" * wide, 0.0, 360.0)
+    half = LETTER * wide / 2
+    places = [axis.at(value) for value, _ in found]
+    assert all(right - left >= 2 * half for left, right in pairwise(places))
+    assert all(place + half <= 360.0 + LETTER for place in places)
+
+
+def test_differences_of_shares_are_drawn_where_they_lie() -> None:
+    found = read(interval_rows("p", "t", [Row("a", -0.1, -0.2, 0.0)], Unit.SHARE))
+    (mark,) = (item for item in found if "mark" in item.get("class", ""))
+    ticks = {item.text: item.get("x") for item in found if item.get("class") == "tick"}
+    assert mark.get("cx") == ticks["-10 %"]
 
 
 def test_names_in_drawings_are_escaped() -> None:

@@ -98,7 +98,43 @@ def test_the_verdict_comes_first_in_plain_words(
     lines = page_of(record).lines
     place = next(i for i, line in enumerate(lines) if line.startswith(headline))
     assert place <= 2
-    assert lines[place + 1].startswith(because)
+    assert lines[place + 2].startswith(because)
+
+
+@pytest.mark.parametrize(
+    ("record", "sentence"),
+    [
+        (
+            PASSING,
+            "digits-cnn 1.2.0 may be deployed on cpu under baseline 1.0.0 until 22 February 2027",
+        ),
+        (FAILING, "digits-cnn 1.2.0 may not be deployed on cpu under baseline 1.0.0, says key"),
+        (OPEN, "digits-cnn 1.2.0 may not be deployed yet on cpu under baseline 1.0.0, says key"),
+        (
+            records.EVERY_RECORD["two-targets"],
+            "digits-cnn 1.2.0 may not be deployed on cpu and cpu-4 together under baseline 1.0.0",
+        ),
+    ],
+    ids=["pass", "fail", "inconclusive", "two"],
+)
+def test_one_sentence_says_what_where_under_what_until_when_and_who(
+    record: AuditRecord, sentence: str
+) -> None:
+    lines = page_of(record).lines
+    assert any(line.startswith(sentence) for line in lines[:5]), lines[:5]
+
+
+def test_a_policy_without_an_end_says_that_there_is_none() -> None:
+    endless = replace(records.POLICY, valid_for_days=None)
+    text = Page(render_html(inputs_of(PASSING, policy=endless))).text()
+    assert "under baseline 1.0.0, which sets no end to it, says key" in text
+
+
+def test_what_would_decide_open_rules_stands_in_one_place() -> None:
+    lines = page_of(FAILING).lines
+    place = lines.index("What would decide what is open")
+    assert lines[place + 1].startswith("2 rules are open. About 1890 rows would decide 2 of them")
+    assert "What would decide what is open" not in page_of(PASSING).lines
 
 
 def test_the_verdict_names_the_model_target_policy_key_and_time() -> None:
@@ -111,7 +147,7 @@ def test_the_verdict_names_the_model_target_policy_key_and_time() -> None:
         "baseline 1.0.0",
         records.SIGNER[:19],
         "24 November 2026, 16:00 UTC",
-        "22 February 2027, 16:00 UTC",
+        "22 February 2027, 15:58 UTC",
     ):
         assert words in text
 
@@ -199,6 +235,7 @@ def test_the_same_record_gives_the_same_page() -> None:
     assert render_html(inputs_of(FAILING)) == render_html(inputs_of(FAILING))
 
 
+@pytest.mark.slow
 def test_a_record_with_thousands_of_readings_and_findings_stays_small() -> None:
     many = replace(FAILING, readings=FAILING.readings * 200, findings=FAILING.findings * 60)
     markup = render_html(inputs_of(many))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from auditor.domain.canonical import digest_json
-from auditor.domain.lineage import entity_id
+from auditor.domain.lineage import Edge
 from auditor.domain.provenance import provenance_of
 from auditor.domain.records import AuditRecord
 from auditor.rendering.lineages.traces import SHORT, Trace, kind_of_node, name_of, short_id
@@ -27,6 +27,9 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "reference": "Reference data",
         "production": "Production data",
         "audit_file": "Audit file",
+        "system": "System file",
+        "risks": "File of risks",
+        "baseline": "Baseline record",
         "code": "Code of auditor",
         "environment": "Environment",
         "recipe": "Training code",
@@ -37,7 +40,7 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "record": "Earlier record",
     }
 )
-JUDGED_BY = ("policy", "catalogue", "waiver", "trust_policy", "record", "signer")
+JUDGED_BY = ("policy", "catalogue", "waiver", "trust_policy", "record", "baseline", "signer")
 """Roles of what the record itself rests on, whatever ran."""
 EVIDENCE = "evidence"
 ORDER = ("artifact", "parent", "evaluation", "training", "target", EVIDENCE, *JUDGED_BY)
@@ -64,9 +67,9 @@ def lineage_graph(record: AuditRecord) -> Drawing | None:
     if not record.lineage:
         return None
     stated = provenance_of(record)
-    root = entity_id("record", record.digest)
-    trace = Trace.of((root,), stated.edges, stated.entities, stated.activities)
     run = stated.activities[0]
+    root = next(edge.source for edge in stated.edges if _made_by(edge, run.id))
+    trace = Trace.of((root,), stated.edges, stated.entities, stated.activities)
     done = Box(run.id, RAN, run.kind.capitalize(), run.ended, f"{run.id}, ended {run.ended}")
     came = f"Record: {record.verdict.value}"
     made = Box(root, CAME, came, short_id(root), root, f"v-{record.verdict.value}")
@@ -74,6 +77,10 @@ def lineage_graph(record: AuditRecord) -> Drawing | None:
     boxes = [_box(trace, group) for group in groups]
     shown = [*boxes, done, made]
     return layered(KEY, TITLE, HEADS, shown, _arrows(groups, boxes, run.id, root))
+
+
+def _made_by(edge: Edge, run: str) -> bool:
+    return (edge.relation, edge.destination) == ("wasGeneratedBy", run)
 
 
 def _groups(trace: Trace, run: str, root: str) -> Iterator[_Group]:

@@ -2,14 +2,17 @@
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from markupsafe import Markup
 
 from auditor.rendering.plots.svg import line, text
 
 _NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
+LETTER = 6.4
+"""How wide a letter or a digit of a plot is, at most, in its own units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,24 @@ def ticks(low: float, high: float, about: int = 5) -> tuple[float, ...]:
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
     return tuple(float(f"{index * step:.12g}") for index in range(first, last + 1))
+
+
+def fitting(
+    axis: Axis, words: Callable[[float], str], start: float, end: float, about: int = 4
+) -> tuple[tuple[float, str], ...]:
+    """Return ticks of a lying axis whose words stand apart from each other, between two edges."""
+    for most in range(about, 0, -1):
+        named = [(value, words(value)) for value in ticks(axis.low, axis.high, most)]
+        boxes = [(axis.at(value), LETTER * len(said) / 2) for value, said in named]
+        if all(b[0] - a[0] >= a[1] + b[1] + LETTER for a, b in pairwise(boxes)):
+            break
+    else:
+        named, boxes = named[:1], boxes[:1]
+    return tuple(
+        tick
+        for tick, (at, half) in zip(named, boxes, strict=True)
+        if at - half >= start - LETTER and at + half <= end + LETTER
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,12 @@ class Spot:
     front: bool
 
 
+SHIFTS = (-8.0, 18.0, -22.0, 32.0, -36.0, 46.0)
+"""Where the name of a mark may stand, from the mark; the first free place is taken."""
+LINE, REACH = 13.0, 110.0
+"""How high a name is, and how far to a side it may reach."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scales:
     """Names and units of the two axes."""
@@ -71,6 +77,7 @@ def _spots(frame: Frame, spots: Sequence[Spot]) -> Iterator[Markup]:
     if len(best) > 1:
         joined = [(frame.x.at(spot.cost[0]), frame.y.at(spot.gain[0])) for spot in best]
         yield path(joined, "curve series-0")
+    named: list[tuple[float, float]] = []
     for spot in spots:
         series = 0 if spot.front else 1
         x, y = frame.x.at(spot.cost[0]), frame.y.at(spot.gain[0])
@@ -81,7 +88,23 @@ def _spots(frame: Frame, spots: Sequence[Spot]) -> Iterator[Markup]:
         yield mark(series, x, y, f"mark series-{series}")
         right = x > (LEFT + RIGHT) / 2
         name = shortened(spot.name, LONGEST_NAME)
-        yield text(x + (-8 if right else 8), y - 8, name, "label halo", "end" if right else "start")
+        height = _free(x, y, named)
+        named.append((x, height))
+        at = x + (-8 if right else 8)
+        yield text(at, height, name, "label halo", "end" if right else "start")
+
+
+def _free(x: float, y: float, named: Sequence[tuple[float, float]]) -> float:
+    """Return a height near a mark at which no name stands yet: above it, else below, and on."""
+    heights = (y + shift for shift in SHIFTS)
+    return next(
+        (
+            height
+            for height in heights
+            if all(abs(height - other) >= LINE or abs(x - at) > REACH for at, other in named)
+        ),
+        y + SHIFTS[0],
+    )
 
 
 def _span(values: Sequence[Ends]) -> tuple[float, float]:

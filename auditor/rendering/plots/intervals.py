@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from auditor.domain.readings import Unit
 from auditor.rendering.numbers import number
-from auditor.rendering.plots.axes import Axis, ticks
+from auditor.rendering.plots.axes import Axis, fitting
 from auditor.rendering.plots.legends import LEGEND_STEP, Entry, legend
 from auditor.rendering.plots.marks import mark
 from auditor.rendering.plots.svg import Drawing, line, shortened, text
@@ -16,6 +16,7 @@ WIDTH = 360
 LEFT, RIGHT = 118.0, 344.0
 TOP, STEP, CLOSE = 12.0, 24.0, 13.0
 LONGEST_NAME = 17
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +40,17 @@ def interval_rows(  # noqa: PLR0913 -- rows, and what may be drawn beside them
     ideal: float | None = None,
     entries: Sequence[Entry] = (),
 ) -> Drawing:
-    """Draw rows of point and interval; shares on the whole scale, other units from zero or below.
+    """Draw rows of point and interval: shares on the whole scale, all else from zero or below.
 
-    A row without a name belongs to the one above it, and stands close; a broken line marks the
-    ``ideal``, where there is one; ``entries`` are a legend.
+    Shares below 0 or above 1, as their differences may be, are drawn as all else is. A row without
+    a name belongs to the one above it, and stands close; a broken line marks the ``ideal``, where
+    there is one; ``entries`` are a legend.
     """
     places = _places(rows)
     bottom = places[-1] + STEP / 2
     least, most = _scale(rows, unit, 0.0 if ideal is None else ideal)
     axis = Axis(least, most, LEFT, RIGHT)
-    drawn = _grid(axis, (least, most), bottom, unit)
+    drawn = _grid(axis, bottom, unit)
     if ideal is not None:
         drawn.insert(0, line(axis.at(ideal), TOP - 8, axis.at(ideal), bottom, "ideal"))
     for row, place in zip(rows, places, strict=True):
@@ -65,20 +67,21 @@ def interval_rows(  # noqa: PLR0913 -- rows, and what may be drawn beside them
     )
 
 
-def _grid(axis: Axis, reach: tuple[float, float], bottom: float, unit: Unit) -> list[Markup]:
+def _grid(axis: Axis, bottom: float, unit: Unit) -> list[Markup]:
     drawn: list[Markup] = []
-    for value in ticks(*reach, 4):
+    for value, words in fitting(axis, lambda value: number(value, unit), 0.0, WIDTH):
         place = axis.at(value)
         drawn.append(line(place, TOP - 8, place, bottom, "grid"))
-        drawn.append(text(place, bottom + 16, number(value, unit), "tick", "middle"))
+        drawn.append(text(place, bottom + 16, words, "tick", "middle"))
     return drawn
 
 
 def _scale(rows: Sequence[Row], unit: Unit, ideal: float) -> tuple[float, float]:
-    if unit is Unit.SHARE:
+    least, most = min(ideal, *(row.low for row in rows)), max(ideal, *(row.high for row in rows))
+    if unit is Unit.SHARE and least >= -ROUNDING and most <= 1 + ROUNDING:
         return 0.0, 1.0
-    least, most = min(*(row.low for row in rows), ideal), max(*(row.high for row in rows), ideal)
-    return min(least, 0.0) * 1.08, max(most, 0.0) * 1.08 or 1.0
+    beyond = max(most, 0.0) * 1.08
+    return min(least, 0.0) * 1.08, beyond or (0.0 if least < 0 else 1.0)
 
 
 def _places(rows: Sequence[Row]) -> list[float]:

@@ -12,15 +12,15 @@ Attribute = str | int | float
 
 def element(name: str, *children: Markup | str, **attributes: Attribute) -> Markup:
     """Write one element; ``class_`` becomes ``class``, ``_`` in a name becomes ``-``."""
-    written = Markup("").join(
-        Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), _value(value))
+    written = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{escape(_value(value))}"'
         for key, value in attributes.items()
     )
-    inside = Markup("").join(
+    inside = "".join(
         child if isinstance(child, Markup) else escape(visible(child)) for child in children
     )
-    tag = Markup(name)  # noqa: S704 -- names of elements are ours, never the record's
-    return Markup("<{0}{1}>{2}</{0}>").format(tag, written, inside)
+    # Names of elements and attributes are ours, never the record's; all else was escaped.
+    return Markup(f"<{name}{written}>{inside}</{name}>")  # noqa: S704
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,7 +83,7 @@ def matrix(inputs: RenderedInputs, shown: Sequence[Card]) -> Matrix | None:
     columns = tuple(Column(n, told[n], standing(inputs, specs[n]).level.value) for n in names)
     by_rule: dict[str, dict[str, Card]] = {}
     for card in shown:
-        by_rule.setdefault(card.finding.rule, {}).setdefault(card.finding.target, card)
+        by_rule.setdefault(card.finding.name, {}).setdefault(card.finding.target, card)
     lines = [_line(next(iter(cells.values())), cells, names) for cells in by_rule.values()]
     return Matrix(columns, tuple(lines[:MOST_RULES]), len(lines[MOST_RULES:]))
 

@@ -1,0 +1,18 @@
+"""Which attempt a verdict is of, so that nobody reads the last of many as the only one."""
+
+from auditor.domain.requests import AuditRequest
+
+
+def attempt_words(request: AuditRequest) -> str:
+    """Say which audit of its line it is, and who chose the seed; nothing where nobody counted."""
+    attempt = request.attempt
+    if attempt is None:
+        return ""
+    policy = (attempt.policy or request.policy).name
+    seed = (
+        "sealed: the seed was drawn after the request was registered"
+        if attempt.sealed
+        else "not sealed: whoever asked chose the seed"
+    )
+    held = f"; the auditor held the data {', '.join(attempt.sets)}" if attempt.sets else ""
+    return f"number {attempt.number} of {request.name} under {policy}; {seed}{held}"

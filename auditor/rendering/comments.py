@@ -1,0 +1,196 @@
+"""A comment on a pull request: the verdict first, what changed, what is not kept, the rest folded.
+
+It is short enough for a code host, and nobody is called by a name in it: what stands in a record
+is shown, and sends no mail.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from auditor.domain.canonical import canonical
+from auditor.domain.findings import Finding
+from auditor.domain.records import AuditRecord
+from auditor.domain.verdicts import Outcome, Verdict
+from auditor.rendering.cards import Card, cards
+from auditor.rendering.fitting import octets
+from auditor.rendering.inputs import RenderedInputs
+from auditor.rendering.phrases import OUTCOMES, VERDICTS
+from auditor.rendering.sarif_rules import cut
+from auditor.rendering.summary import card_lines, escape_markdown, gap_lines, grid
+from auditor.rendering.verdicts import verdict_words
+
+MOST_BYTES = 60_000
+"""GitHub takes 65,536 characters; the rest is left to whoever posts it."""
+MOST_ROWS = 40
+RECORD = "Record `"
+"""Begins the line that says which record this is, which is never left out."""
+LONGEST_CELL = 300
+LONGEST_LINE = 1_000
+MARKS = {
+    Verdict.PASS: "\N{WHITE HEAVY CHECK MARK}",
+    Verdict.FAIL: "\N{CROSS MARK}",
+    Verdict.INCONCLUSIVE: "\N{WARNING SIGN}\N{VARIATION SELECTOR-16}",
+}
+NOT_KEPT = frozenset({Outcome.FAILED, Outcome.UNKNOWN, Outcome.WAIVED})
+"""What a reader must see; leave to break a rule keeps it no more than breaking it does."""
+NOT_BELIEVED = "not believed; may not be deployed on this record"
+CALLS = re.compile(r"([@#!~])(?=\w)")
+"""What code hosts turn into a mention of a person, an issue, a merge request or a label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is to be said beside a record: why it is not believed, and what it is compared with.
+
+    ``base`` is an earlier record; ``because`` says why there is none to compare with.
+    """
+
+    mistakes: tuple[str, ...] = ()
+    base: AuditRecord | None = None
+    because: str = ""
+
+
+def marker(record: AuditRecord) -> str:
+    """Return the hidden line by which whoever posted a comment finds it again."""
+    named = canonical([record.request.name, record.request.policy.name])
+    return f"<!-- auditor:comment:{hashlib.sha256(named).hexdigest()[:16]} -->"
+
+
+def render_comment(inputs: RenderedInputs, standing: Standing) -> str:
+    """Return the comment; it is green for nothing but a pass that is believed."""
+    shown = [card for card in cards(inputs) if card.finding.outcome in NOT_KEPT]
+    lines = [marker(inputs.record), *_head(inputs, standing), ""]
+    lines += [*_changes(inputs.record, standing), *_table(inputs.record, shown), ""]
+    lines += [f"{RECORD}{inputs.record.digest}`; the whole report is `report.html`.", ""]
+    folded = [*_fold("What was found, and what to do", _details(shown))]
+    folded += _fold("What could not be measured", gap_lines(inputs))
+    return "\n".join(_fitted(lines, folded)) + "\n"
+
+
+def render_unbelieved(record: AuditRecord, mistakes: Sequence[str]) -> str:
+    """Return the comment for a record that does not verify: of what it says, no more is shown."""
+    return "\n".join([marker(record), *_disbelief(record, mistakes)]) + "\n"
+
+
+def _disbelief(record: AuditRecord, mistakes: Sequence[str]) -> Iterator[str]:
+    named = _said(f"{record.request.name} {record.request.version}")
+    yield f"## {MARKS[Verdict.FAIL]} {named}: {NOT_BELIEVED}"
+    yield ""
+    yield from (f"- {_said(mistake)}" for mistake in mistakes[:MOST_ROWS])
+
+
+def _head(inputs: RenderedInputs, standing: Standing) -> Iterator[str]:
+    record, request = inputs.record, inputs.record.request
+    if standing.mistakes:
+        yield from _disbelief(record, standing.mistakes)
+        yield ""
+        yield f"It says of itself: {VERDICTS[record.verdict].lower()}."
+    else:
+        named = _said(f"{request.name} {request.version}")
+        yield f"## {MARKS[record.verdict]} {named}: {VERDICTS[record.verdict].lower()}"
+        yield ""
+        yield " ".join(_said(item) for item in verdict_words(inputs).sentences)
+    targets = _said(", ".join(target.name for target in request.targets))
+    policy = _said(f"{request.policy.name} {request.policy.version}")
+    yield ""
+    yield (
+        f"Under **{policy}** on **{targets}**, budget {request.budget.value}, "
+        f"assurance {record.assurance.name}."
+    )
+
+
+def _changes(record: AuditRecord, standing: Standing) -> Iterator[str]:
+    if standing.because:
+        yield f"Nothing is compared: {_said(standing.because)}"
+        yield ""
+    if standing.base is None:
+        return
+    base = standing.base
+    yield "### Since the base"
+    yield ""
+    if base.verdict is not record.verdict:
+        yield f"The verdict was **{base.verdict.value}** and is **{record.verdict.value}**."
+        yield ""
+    if base.request.policy.digest != record.request.policy.digest:
+        policy = base.request.policy
+        yield f"The base was judged by another policy: {_said(f'{policy.name} {policy.version}')}."
+        yield ""
+    rows = [row for row in _moved(base.findings, record.findings) if row[2] != row[3]]
+    yield from (
+        grid(("Rule", "Target", "Was", "Is"), rows[:MOST_ROWS])
+        if rows
+        else ("No rule came out otherwise.",)
+    )
+    if len(rows) > MOST_ROWS:
+        yield f"\n{len(rows) - MOST_ROWS} more came out otherwise."
+    yield ""
+
+
+def _moved(
+    before: Iterable[Finding], after: Iterable[Finding]
+) -> Iterator[tuple[str, str, str, str]]:
+    was = {(item.name, item.target): OUTCOMES[item.outcome] for item in before}
+    now = {(item.name, item.target): OUTCOMES[item.outcome] for item in after}
+    for name, target in sorted(was.keys() | now.keys()):
+        place = name, target
+        yield _said(name), _said(target), was.get(place, "not asked"), now.get(place, "not asked")
+
+
+def _table(record: AuditRecord, shown: Sequence[Card]) -> Iterator[str]:
+    yield f"### Not kept: {len(shown)} of {len(record.findings)}"
+    yield ""
+    if not shown:
+        yield (
+            "No rule was judged."
+            if not record.findings
+            else "No rule failed, stayed open or was waived."
+        )
+        return
+    rows = [_row(card) for card in shown[:MOST_ROWS]]
+    yield from grid(("Outcome", "Rule", "Weight", "Measured", "Target"), rows)
+    if len(shown) > MOST_ROWS:
+        yield f"\n{len(shown) - MOST_ROWS} more are in the report."
+
+
+def _row(card: Card) -> tuple[str, ...]:
+    found = card.finding
+    where = f"{found.target}{found.name.removeprefix(found.rule)}"
+    title = _said(found.title or found.name)
+    return f"**{card.word}**", title, card.weight, _said(card.value), _said(where)
+
+
+def _details(shown: Sequence[Card]) -> Iterator[str]:
+    for card in shown[:MOST_ROWS]:
+        yield from ("", *card_lines(card))
+
+
+def _fold(title: str, lines: Iterable[str]) -> list[str]:
+    # Cut first: half of a comment would hide all that follows.
+    quiet = [_uncalled(cut(line, LONGEST_LINE)) for line in lines]
+    return ["<details>", f"<summary>{title}</summary>", "", *quiet, "", "</details>", ""]
+
+
+def _fitted(lines: Sequence[str], folded: Sequence[str]) -> list[str]:
+    """Return what fits, the first lines first: folded parts are closed all the same."""
+    room = MOST_BYTES
+    kept: list[str] = []
+    for line in (*lines, *folded):
+        if line.startswith(("<", RECORD)) or room > _size(line):
+            kept.append(line)
+            room -= _size(line)
+    lost = len(lines) + len(folded) - len(kept)
+    return [*kept, *([f"{lost} more lines are in the report."] if lost else [])]
+
+
+def _size(line: str) -> int:
+    return octets(line) + 1
+
+
+def _said(text: str) -> str:
+    return _uncalled(escape_markdown(cut(text, LONGEST_CELL)))
+
+
+def _uncalled(text: str) -> str:
+    return CALLS.sub(r"\1<!-- -->", text)

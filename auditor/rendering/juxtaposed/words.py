@@ -1,0 +1,233 @@
+"""Two records side by side in words: what terminal, Markdown and page say alike."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from auditor.domain.canonical import Json
+from auditor.domain.checks import Check
+from auditor.domain.intervals import Interval
+from auditor.domain.readings import Bound, Gap, Measurement, Unit
+from auditor.moving.values import Basis, Comparison, Moved, Turned, Way
+from auditor.rendering.inputs import RenderedInputs
+from auditor.rendering.numbers import MOST_DIGITS, figure, percent, scale_of
+from auditor.rendering.phrases import (
+    BOUNDS,
+    OUTCOMES,
+    REASONS,
+    coordinates,
+    gap_name,
+    metric_title,
+)
+from auditor.rendering.runs import short
+
+WAYS: Mapping[Way, str] = MappingProxyType(
+    {
+        Way.WORSE: "Got worse",
+        Way.BETTER: "Got better",
+        Way.OTHER: "Moved",
+        Way.SAME: "Did not move",
+    }
+)
+BASES: Mapping[Basis, str] = MappingProxyType(
+    {
+        Basis.ROWS: "compared row by row on the same rows",
+        Basis.INTERVALS: "compared by both intervals",
+        Basis.EXACT: "exact figures, compared as they are",
+        Basis.DOUBTED: "doubted, so that no change of it counts",
+        Basis.MOMENT: "of the moment of the run, so that no change of it counts",
+    }
+)
+SIGNIFICANT = 2
+"""Digits of an interval's width that are shown."""
+NOTHING = "\N{EN DASH}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Juxtaposed:
+    """A comparison with what is needed to show it: both records, and what was not recomputed.
+
+    ``unverified`` says whom nobody vouched for, and is empty where a key or a policy did.
+    """
+
+    comparison: Comparison
+    before: RenderedInputs
+    after: RenderedInputs
+    taken: tuple[str, ...] = ()
+    unverified: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MovedRow:
+    """One figure before and after in words."""
+
+    moved: Moved
+    title: str
+    where: str
+    before: str
+    after: str
+    change: str
+    basis: str
+
+    @property
+    def name(self) -> str:
+        """The title with its place."""
+        return f"{self.title} ({self.where})" if self.where else self.title
+
+    @property
+    def measure(self) -> str:
+        """The check and the metric with its place: two checks may measure what has one title."""
+        m = self.moved.after
+        return f"{m.check}/{m.metric}" + (f" ({self.where})" if self.where else "")
+
+
+def moved_rows(shown: Juxtaposed) -> tuple[MovedRow, ...]:
+    """Return every figure that both records have, the worse first."""
+    return tuple(_row(shown.after, item) for item in shown.comparison.moved)
+
+
+def _row(inputs: RenderedInputs, moved: Moved) -> MovedRow:
+    m = moved.after
+    return MovedRow(
+        moved,
+        metric_title(inputs, m.check, m.metric),
+        coordinates(m.params, m.slice),
+        _figure(moved.before),
+        _figure(m),
+        change_words(moved.change, m.unit, largest(moved)),
+        BASES[moved.basis],
+    )
+
+
+def _figure(measurement: Measurement) -> str:
+    words = figure(measurement)
+    bound = "" if isinstance(measurement.value, str) else BOUNDS[measurement.bound]
+    doubt = ", doubted" if measurement.doubted else ""
+    return bound + (f"{words.value} ({words.interval})" if words.interval else words.value) + doubt
+
+
+def largest(moved: Moved) -> float:
+    """Return the greater size of the two figures, by which their unit is chosen."""
+    values = (moved.before.value, moved.after.value)
+    return max((abs(item) for item in values if isinstance(item, float | int)), default=0.0)
+
+
+def change_words(change: Interval | None, unit: Unit, size: float) -> str:
+    """Write a change with its interval; shares change by points, not by a share of themselves."""
+    if change is None:
+        return ""
+    scale = scale_of(unit, size)
+    width = abs(change.high - change.low) * float(scale.factor)
+    wanted = 10 ** (SIGNIFICANT - 1)
+    digits = next((n for n in range(MOST_DIGITS) if width * 10**n >= wanted), MOST_DIGITS)
+    ends = [_signed(scale.write(end, digits), end) for end in (change.low, change.high)]
+    value = _signed(scale.write(change.value, digits), change.value)
+    if unit is Unit.SHARE:
+        value, *ends = (item.replace(" %", "") for item in (value, *ends))
+        return f"{value} points ({ends[0]} to {ends[1]})"
+    return f"{value} ({ends[0]} to {ends[1]})"
+
+
+def _signed(text: str, value: float) -> str:
+    bare = text.replace("-", "\N{MINUS SIGN}")
+    nothing = not any(sign in bare for sign in "123456789")
+    return f"+{bare}" if value > 0 and not nothing else bare.replace("\N{MINUS SIGN}", "", nothing)
+
+
+def summary(comparison: Comparison) -> tuple[str, ...]:
+    """Say in sentences what moved, and over how many figures chance was corrected."""
+    worse, better = (
+        sum(item.way is way for item in comparison.moved) for way in (Way.WORSE, Way.BETTER)
+    )
+    other = sum(item.way is Way.OTHER for item in comparison.moved)
+    lost = sum(item.lost for item in comparison.findings)
+    counts = [(worse, "got worse"), (better, "got better"), (other, "moved otherwise")]
+    told = ", ".join(f"{count} {words}" for count, words in counts if count)
+    first = f"Of {len(comparison.moved)} figures that both records have, {told or 'none moved'}."
+    confidence = percent(comparison.confidence)
+    second = (
+        f"{comparison.compared} of them have intervals: {comparison.alone} would count as moved "
+        f"each on its own at {confidence}, and {comparison.proven} after correction for all "
+        f"{comparison.compared} (Holm)."
+    )
+    third = (
+        f"{lost} required {'rule that was kept is' if lost == 1 else 'rules that were kept are'}"
+    )
+    return (first, second, *([f"{third} not kept any more."] if lost else []))
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedRow:
+    """One finding before and after in words."""
+
+    turned: Turned
+    where: str
+    before: str
+    after: str
+    note: str
+
+
+def turned_rows(comparison: Comparison) -> tuple[TurnedRow, ...]:
+    """Return the findings that came out otherwise."""
+    return tuple(_turned(item) for item in comparison.findings if item.changed)
+
+
+def _turned(item: Turned) -> TurnedRow:
+    old, new = (NOTHING if it is None else OUTCOMES[it] for it in (item.before, item.after))
+    other = item.asked_before and item.asked_after and item.asked_before != item.asked_after
+    note = f"asked {item.asked_before} before, {item.asked_after} now" if other else ""
+    place = ", ".join([item.target, *_parts(item.slice)])
+    return TurnedRow(item, place, old, new, note)
+
+
+def _parts(slice_: Mapping[str, Json]) -> list[str]:
+    return [f"{name} = {value}" for name, value in slice_.items()]
+
+
+def difference_rows(comparison: Comparison) -> tuple[tuple[str, str, str], ...]:
+    """Return what else differs, digests shortened."""
+    return tuple(
+        (item.name[:1].upper() + item.name[1:], _short(item.before), _short(item.after))
+        for item in comparison.differences
+    )
+
+
+def _short(text: str) -> str:
+    words = [short(word) if word.startswith("sha256:") else word for word in text.split(" ")]
+    return " ".join(words) or NOTHING
+
+
+def gap_lines(inputs: RenderedInputs, gaps: Sequence[Gap]) -> tuple[str, ...]:
+    """Say what is missing, where, and why."""
+    named = {
+        f"{gap_name(inputs, gap)} on {gap.target}": REASONS.get(gap.reason, gap.reason.value)
+        for gap in gaps
+    }
+    return tuple(f"{name}: {reason}" for name, reason in named.items())
+
+
+def only_lines(inputs: RenderedInputs, found: Sequence[Measurement]) -> tuple[str, ...]:
+    """Name measurements that one record has alone."""
+    return tuple(
+        f"{metric_title(inputs, m.check, m.metric)}{_place(m)} on {m.target}: {_figure(m)}"
+        for m in found
+    )
+
+
+def _place(m: Measurement) -> str:
+    where = coordinates(m.params, m.slice)
+    return f" ({where})" if where else ""
+
+
+def is_bound(rows: Sequence[MovedRow]) -> bool:
+    """Whether a figure that moved is a bound, which says what was found and not what is true."""
+    return any(
+        row.moved.after.bound is not Bound.ESTIMATE and row.moved.way is not Way.SAME
+        for row in rows
+    )
+
+
+def named(checks: Mapping[str, type[Check]], check: str) -> str:
+    """Return a check's title, or its id where it is not installed."""
+    found = checks.get(check)
+    return check if found is None else found.title

@@ -1,0 +1,75 @@
+"""Where in the owner's repository a finding is shown: a line that a reader of the code can open."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from auditor.domain.findings import Finding
+from auditor.domain.places import Line, PlacedFile
+from auditor.rendering.inputs import RenderedInputs
+
+POLICY = "policy"
+CONCERNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "data": ("data.evaluation", "data"),
+        "fairness": ("data.evaluation", "data"),
+        "hardware": ("targets",),
+        "poisoning": ("data.training", "model.artifact"),
+        "policy": ("budget", "policy"),
+        "privacy": ("data.training", "model.artifact"),
+        "provenance": ("model.signature", "model.artifact"),
+    }
+)
+"""Settings of an audit file that the findings of a family of checks are about, the best first."""
+MODEL = ("model.artifact", "model")
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """One line of a file, by its path from the root of the repository."""
+
+    path: str
+    line: Line | None = None
+
+    @property
+    def number(self) -> int:
+        """The line's number, which is 1 where no line is known."""
+        return 1 if self.line is None else self.line.number
+
+
+def location(inputs: RenderedInputs, finding: Finding) -> Location:
+    """Return where a finding stands: at its rule, where the policy is a file of the repository.
+
+    Else at the ``policy`` of the audit file, or at what the finding is about where that names none.
+    """
+    places = inputs.record.places
+    if places is None:
+        return Location(inputs.audit_file)
+    if places.policy is not None:
+        return _at(places.policy, finding.rule)
+    return _at(places.audit_file, POLICY, *concerns(finding))
+
+
+def concern(inputs: RenderedInputs, finding: Finding) -> Location | None:
+    """Return where the audit file names what a finding is about, if that is another line."""
+    places = inputs.record.places
+    if places is None:
+        return None
+    found = _at(places.audit_file, *concerns(finding))
+    return None if found == location(inputs, finding) else found
+
+
+def verdict_location(inputs: RenderedInputs) -> Location:
+    """Return where the verdict as a whole stands: at the model that is audited."""
+    places = inputs.record.places
+    return Location(inputs.audit_file) if places is None else _at(places.audit_file, *MODEL)
+
+
+def concerns(finding: Finding) -> tuple[str, ...]:
+    """Return the settings that a finding is about, the best first."""
+    family = finding.measure.partition("/")[0].partition(".")[0]
+    return (*CONCERNS.get(family, ()), *MODEL)
+
+
+def _at(file: PlacedFile, *parts: str) -> Location:
+    return Location(file.path, file.line(*parts))

@@ -1,0 +1,139 @@
+"""Declared risks beside what the rules that evidence them found; the open ones first."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from auditor.domain.risks import Risk
+from auditor.domain.verdicts import Outcome
+from auditor.rendering.cells import Cell, Spoken, Table, by_rule
+from auditor.rendering.inputs import RenderedInputs
+from auditor.rendering.phrases import SEVERITIES
+
+BAD = frozenset({Outcome.FAILED, Outcome.UNKNOWN, Outcome.WAIVED})
+"""Leave to break a rule holds a hazard down no more than breaking it does."""
+MOST_FINDINGS = 8
+MOST_RISKS = 100
+ABSENT = "is no rule of this policy"
+SILENT = "No rule evidences it"
+
+
+class Standing(IntEnum):
+    """How open a risk is: what nobody accepts and no rule holds down stands first."""
+
+    OPEN = 0
+    UNSEEN = 1
+    ACCEPTED_OPEN = 2
+    UNACCEPTED = 3
+    ACCEPTED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class RiskRow:
+    """A risk with the findings that evidence it; ``absent`` are rules that the policy lacks."""
+
+    risk: Risk
+    findings: tuple[Spoken, ...]
+    absent: tuple[str, ...]
+
+    @property
+    def bad(self) -> int:
+        """How many findings do not show that it is held down."""
+        return sum(item.finding.outcome in BAD for item in self.findings) + len(self.absent)
+
+    @property
+    def standing(self) -> Standing:
+        """How open it is."""
+        asked = [item for item in self.findings if _was_asked(item)]
+        if self.risk.accepted is not None:
+            return Standing.ACCEPTED_OPEN if self.bad or not asked else Standing.ACCEPTED
+        if self.bad:
+            return Standing.OPEN
+        return Standing.UNACCEPTED if asked else Standing.UNSEEN
+
+    @property
+    def severity(self) -> str:
+        """The severity in a word."""
+        return self.risk.severity.value
+
+    @property
+    def acceptance(self) -> str:
+        """Who accepts what is left, and since when."""
+        accepted = self.risk.accepted
+        return "nobody" if accepted is None else f"{accepted.by}, on {accepted.on}"
+
+    @property
+    def said(self) -> str:
+        """Say how the risk stands, in a sentence."""
+        found = self._found
+        return found if self.risk.accepted else f"{found}; nobody accepts what is left"
+
+    @property
+    def _found(self) -> str:
+        if not self.findings and not self.absent:
+            return SILENT
+        if self.bad:
+            return "; ".join(self._open)
+        if not any(_was_asked(item) for item in self.findings):
+            return "No rule about it was asked here"
+        if any(item.finding.outcome is Outcome.WITHSTOOD for item in self.findings):
+            return "Every rule about it is kept, as far as these attacks can tell"
+        return "Every rule about it is kept"
+
+    @property
+    def _open(self) -> list[str]:
+        outcomes = [item.finding.outcome for item in self.findings]
+        counted = {
+            "failed": outcomes.count(Outcome.FAILED),
+            "not decided": outcomes.count(Outcome.UNKNOWN),
+            "waived": outcomes.count(Outcome.WAIVED),
+            "not in this policy": len(self.absent),
+        }
+        many = len(outcomes) + len(self.absent)
+        return [f"{count} of {many} {word}" for word, count in counted.items() if count]
+
+    @property
+    def evidence(self) -> tuple[Cell, ...]:
+        """The findings as cells, then the rules that are not there."""
+        cells = [Cell(item.name, item.anchor, item.finding.outcome) for item in self.findings]
+        return (*cells[:MOST_FINDINGS], *(Cell(f"{rule}: {ABSENT}") for rule in self.absent))
+
+
+def _was_asked(item: Spoken) -> bool:
+    return item.finding.outcome is not Outcome.NOT_APPLICABLE
+
+
+def risk_rows(inputs: RenderedInputs, found: Sequence[Spoken]) -> tuple[RiskRow, ...]:
+    """Return every declared risk with its findings, the most open and severe first."""
+    paper = inputs.dossier.risks
+    if paper is None:
+        return ()
+    grouped = by_rule(found)
+    order = {severity: place for place, severity in enumerate(SEVERITIES)}
+    rows = [_row(item, grouped) for item in paper.risks]
+    return tuple(sorted(rows, key=lambda row: (row.standing, order[row.risk.severity])))
+
+
+def _row(risk: Risk, grouped: Mapping[str, tuple[Spoken, ...]]) -> RiskRow:
+    findings = tuple(item for rule in risk.rules for item in grouped.get(rule, ()))
+    return RiskRow(risk, findings, tuple(rule for rule in risk.rules if rule not in grouped))
+
+
+def risks_table(rows: Sequence[RiskRow]) -> Table:
+    """Return risks as a table of plain cells."""
+    header = ("Risk", "Severity", "Standing", "What is left", "Accepted by")
+    shown = tuple(
+        (
+            Cell(f"{row.risk.id}: {row.risk.hazard}"),
+            Cell(_weighed(row.risk)),
+            Cell(row.said),
+            Cell(row.risk.residual),
+            Cell(row.acceptance),
+        )
+        for row in rows[:MOST_RISKS]
+    )
+    return Table(header, shown, len(rows) - len(shown))
+
+
+def _weighed(risk: Risk) -> str:
+    return f"{risk.severity.value}, {risk.likelihood}" if risk.likelihood else risk.severity.value

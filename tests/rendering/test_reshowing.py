@@ -1,0 +1,66 @@
+import pytest
+from block_records import TOY, every_part, inputs_with
+
+from auditor.domain.blocks import Origin
+from auditor.domain.steps import StepResult
+from auditor.folders import RecordFolder
+from auditor.rendering.everything import render_all
+from auditor.reshowing import reshown
+
+NEWER = inputs_with(every_part, origins={TOY: Origin("toychecks", "1.3.0")})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> RecordFolder:
+    """What an audit with version 1.2.0 of toychecks wrote."""
+    place = tmp_path_factory.mktemp("out")
+    for name, raw in render_all(inputs_with(every_part)).items():
+        (place / name).write_bytes(raw)
+    return RecordFolder(place)
+
+
+def test_a_block_that_another_version_of_its_package_shows_otherwise_is_no_mistake(
+    folder: RecordFolder,
+) -> None:
+    step = reshown(folder, NEWER, same_code=True, same_environment=False)
+    assert step.result is StepResult.NOT_CHECKED
+    assert "report.html, summary.md hold what toychecks 1.3.0 shows of its own" in step.detail
+
+
+def test_it_is_one_where_the_very_same_packages_are_installed(folder: RecordFolder) -> None:
+    assert reshown(folder, NEWER, same_code=True, same_environment=True).result is StepResult.FAILED
+
+
+def test_it_is_one_where_a_file_without_blocks_differs(folder: RecordFolder) -> None:
+    path = folder.path / "junit.xml"
+    raw = path.read_bytes()
+    path.write_bytes(raw + b" ")
+    step = reshown(folder, NEWER, same_code=True, same_environment=False)
+    path.write_bytes(raw)
+    assert step.result is StepResult.FAILED
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "forged"),
+    [
+        ("report.html", b"</h1>", b", and all is well</h1>"),
+        ("report.html", b'<section id="blocks">', b'<section id="blocks">\n</section>\n<p>No'),
+        ("summary.md", b"## Findings", b"All is well.\n\n## Findings"),
+    ],
+)
+def test_it_is_one_where_a_file_differs_around_its_blocks(
+    folder: RecordFolder, name: str, said: bytes, forged: bytes
+) -> None:
+    path = folder.path / name
+    raw = path.read_bytes()
+    assert said in raw
+    path.write_bytes(raw.replace(said, forged, 1))
+    step = reshown(folder, NEWER, same_code=True, same_environment=False)
+    path.write_bytes(raw)
+    assert step.result is StepResult.FAILED
+
+
+def test_what_is_rendered_as_it_was_holds_in_any_environment(folder: RecordFolder) -> None:
+    same = inputs_with(every_part)
+    step = reshown(folder, same, same_code=True, same_environment=False)
+    assert step.result is StepResult.HOLDS
