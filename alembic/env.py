@@ -4,9 +4,25 @@ from alembic import context
 from sqlalchemy import Connection, create_engine
 
 from auditor.store import ledger_tables, lineage_tables
+from auditor.store.service import (
+    act_tables,
+    agent_tables,
+    attempt_tables,
+    hook_tables,
+    people_tables,
+    schedule_tables,
+    sealed_tables,
+    standing_tables,
+    trend_tables,
+)
+from auditor.store.service import tables as service_tables
 
-# Both modules declare their tables to the one base that they share.
-(METADATA,) = {item.Base.metadata for item in (ledger_tables, lineage_tables)}
+# These modules declare their tables to the one base that they share.
+MODULES = (
+    ledger_tables, lineage_tables, service_tables, act_tables, agent_tables, attempt_tables,
+    hook_tables, people_tables, schedule_tables, sealed_tables, standing_tables, trend_tables,
+)  # fmt: skip
+(METADATA,) = {item.Base.metadata for item in MODULES}
 
 
 def run(connection: Connection) -> None:

@@ -141,7 +141,14 @@ class AuditFile:
 
     Where ``disclosure`` is set, rows of the evidence can be withheld later.
 
+    ``system`` and ``risks`` are the paths of the files in which owners declare the system that the
+    model is a part of, and its risks.
+
     ``reference`` is where the artifact is run to compare with, where the owner names a target.
+
+    ``waivers`` are files of signed waivers, and ``waiver_keys`` the public keys that may sign them.
+
+    ``baseline`` is the folder of a record that limits are taken from, ``baseline_key`` who signed.
     """
 
     source: str
@@ -163,6 +170,12 @@ class AuditFile:
     recipe: RecipeSection | None = None
     shadows: ShadowsSection | None = None
     generator: GeneratorSection | None = None
+    system: str | None = None
+    risks: str | None = None
+    waivers: tuple[str, ...] = ()
+    waiver_keys: tuple[str, ...] = ()
+    baseline: str | None = None
+    baseline_key: str | None = None
 
     @property
     def takes_inputs(self) -> bool:

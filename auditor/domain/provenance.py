@@ -114,6 +114,8 @@ def _about(record: AuditRecord) -> Mapping[str, Mapping[str, Json]]:
             found[name] = {"name": model.name, "version": model.version}
     for item in request.datasets:
         found[entity_id("dataset", item.digest)] = {"rows": item.rows}
+    for leave in request.waivers:
+        found[entity_id("waiver", leave.digest)] = {"name": leave.file}
     for place in record.fingerprints.values():
         found[entity_id("target", place.identity)] = {"emulated": place.emulated}
     return found

@@ -5,6 +5,7 @@ from auditor.domain.consistency import refuse_inconsistent
 from auditor.domain.findings import Finding
 from auditor.domain.json_parts import Part, wrong
 from auditor.domain.lineage import Edge
+from auditor.domain.places import read_places
 from auditor.domain.policies import Assurance, Control, Effect, Severity
 from auditor.domain.readings import Astray, Bound, Gap, Measurement, Reading, Reason, Repeat, Unit
 from auditor.domain.records import SCHEMA, AuditRecord, Observation
@@ -41,14 +42,17 @@ def _record(top: Part) -> AuditRecord:
         assurance=_assurance(top),
         request=read_request(top.part("request")),
         confidence=top.get("confidence", float),
-        fingerprints={name: _fingerprint(fingerprints.part(name)) for name in fingerprints.value},
-        observations=top.list_of("observations", _observation),
-        readings=top.list_of("readings", _reading),
-        findings=top.list_of("findings", _finding),
+        fingerprints={
+            name: read_fingerprint(fingerprints.part(name)) for name in fingerprints.value
+        },
+        observations=top.list_of("observations", read_observation),
+        readings=top.list_of("readings", read_reading),
+        findings=top.list_of("findings", read_finding),
         lineage=top.list_of("lineage", _edge),
         tool=top.mapping("tool"),
         registered=top.get("registered", str),
         finished=top.get("finished", str),
+        places=read_places(top.part("places")) if "places" in top.value else None,
     )
 
 
@@ -59,7 +63,8 @@ def _assurance(top: Part) -> Assurance:
     return Assurance[name]
 
 
-def _fingerprint(part: Part) -> Fingerprint:
+def read_fingerprint(part: Part) -> Fingerprint:
+    """Read what a target turned out to be. Raises ``RecordError`` for what is none."""
     found = Fingerprint(
         identity_facts=part.mapping("identity_facts"),
         conditions_facts=part.mapping("conditions_facts"),
@@ -89,7 +94,8 @@ def _interface(part: Part) -> Interface:
     )
 
 
-def _observation(part: Part) -> Observation:
+def read_observation(part: Part) -> Observation:
+    """Read what one check saw. Raises ``RecordError`` for what is none."""
     evidence = part.mapping("evidence")
     return Observation(
         target=part.get("target", str),
@@ -104,11 +110,13 @@ def _observation(part: Part) -> Observation:
     )
 
 
-def _reading(part: Part) -> Reading:
-    return _gap(part) if part.get("kind", str) == "gap" else _measurement(part)
+def read_reading(part: Part) -> Reading:
+    """Read one reading. Raises ``RecordError`` for what is none."""
+    return read_gap(part) if part.get("kind", str) == "gap" else _measurement(part)
 
 
-def _gap(part: Part) -> Gap:
+def read_gap(part: Part) -> Gap:
+    """Read what is missing. Raises ``RecordError`` for what is none."""
     metric = part.maybe("metric", str) or ""
     return Gap(
         reason=part.choice("reason", Reason),
@@ -117,7 +125,7 @@ def _gap(part: Part) -> Gap:
         target=part.get("target", str),
         check=part.get("check", str),
         metric=metric,
-        params=_params(part) if metric else {},
+        params=_coordinates(part, "params") if metric else {},
     )
 
 
@@ -132,7 +140,7 @@ def _measurement(part: Part) -> Measurement:
         method=part.get("method", str),
         n=part.get("n", int),
         unit=part.choice("unit", Unit),
-        params=_params(part),
+        params=_coordinates(part, "params"),
         slice={key: str(value) for key, value in part.mapping("slice").items()},
         repeat=part.choice("repeat", Repeat),
         doubted=part.get("doubted", bool),
@@ -145,8 +153,8 @@ def _measurement(part: Part) -> Measurement:
     )
 
 
-def _params(part: Part) -> dict[str, bool | int | float | str]:
-    return {key: _scalar(part, value) for key, value in part.mapping("params").items()}
+def _coordinates(part: Part, name: str) -> dict[str, bool | int | float | str]:
+    return {key: _scalar(part, name, value) for key, value in part.mapping(name).items()}
 
 
 def _value(part: Part) -> float | bool | str | None:
@@ -156,13 +164,14 @@ def _value(part: Part) -> float | bool | str | None:
     return part.get("value", float)
 
 
-def _scalar(part: Part, value: Json) -> bool | int | float | str:
+def _scalar(part: Part, name: str, value: Json) -> bool | int | float | str:
     if isinstance(value, bool | int | float | str):
         return value
-    raise wrong(f"{part.place}.params", "an object of single values")
+    raise wrong(f"{part.place}.{name}", "an object of single values")
 
 
-def _finding(part: Part) -> Finding:
+def read_finding(part: Part) -> Finding:
+    """Read one finding. Raises ``RecordError`` for what is none."""
     decide = part.value.get("would_decide")
     return Finding(
         rule=part.get("rule", str),
@@ -178,6 +187,8 @@ def _finding(part: Part) -> Finding:
         remediation=part.get("remediation", str),
         limits=part.get("limits", str),
         would_decide=None if decide is None else part.mapping("would_decide"),
+        slice=_coordinates(part, "slice") if "slice" in part.value else {},
+        waiver=part.maybe("waiver", str) or "",
     )
 
 

@@ -1,11 +1,12 @@
 """The audit record: all that was seen and decided; the document that is signed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from auditor.domain.canonical import Json, canonical, digest
 from auditor.domain.findings import Finding
 from auditor.domain.lineage import Edge
+from auditor.domain.places import Places
 from auditor.domain.policies import Assurance, Effect
 from auditor.domain.readings import Reading
 from auditor.domain.requests import AuditRequest
@@ -57,7 +58,10 @@ class Observation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRecord:
-    """All that was seen and decided. The verdict is a property; the bytes are canonical."""
+    """All that was seen and decided. The verdict is a property; the bytes are canonical.
+
+    ``places`` say where in a repository the audit file and the policy stand, where that is known.
+    """
 
     id: str
     derived_from: str | None
@@ -72,11 +76,19 @@ class AuditRecord:
     tool: Mapping[str, Json]
     registered: str
     finished: str
+    places: Places | None = None
+    _bytes: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def verdict(self) -> Verdict:
         """The fold of the denying rules' findings."""
         return Verdict.of(item.outcome for item in self.findings if item.effect is Effect.DENY)
+
+    @property
+    def blobs(self) -> frozenset[str]:
+        """Digests of all that lies beside the record as evidence, by which it can be checked."""
+        seen = {name for item in self.observations for name in item.evidence.values()}
+        return frozenset({*seen, *self.request.leave, *self.request.papers.values()})
 
     def to_json(self) -> dict[str, Json]:
         """Return the record as JSON, schema ``auditor/record/v1``."""
@@ -96,11 +108,14 @@ class AuditRecord:
             "tool": dict(self.tool),
             "registered": self.registered,
             "finished": self.finished,
+            **({} if self.places is None else {"places": self.places.to_json()}),
         }
 
     def canonical(self) -> bytes:
-        """Return the bytes that are signed."""
-        return canonical(self.to_json())
+        """Return the bytes that are signed: made once, for a record does not change."""
+        if not self._bytes:
+            self._bytes.append(canonical(self.to_json()))
+        return self._bytes[0]
 
     @property
     def digest(self) -> str:

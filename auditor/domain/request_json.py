@@ -5,21 +5,21 @@ from auditor.domain.budgets import Budget
 from auditor.domain.disclosures import Disclosure
 from auditor.domain.json_parts import Part
 from auditor.domain.recipes import RecipeRef
-from auditor.domain.requests import AuditRequest, DatasetRef, InputFile, PolicyRef
+from auditor.domain.requests import Attempt, AuditRequest, DatasetRef, InputFile, PolicyRef, Turn
 from auditor.domain.shadows import ShadowsRef
 from auditor.domain.target_json import read_target
 from auditor.domain.trust import TrustRef
+from auditor.domain.waivers import WaiverRef
 
 
 def read_request(part: Part) -> AuditRequest:
     """Read what was asked. Raises ``RecordError`` for what is none."""
     artifact = part.part("artifact")
     name, version = artifact.get("name", str), artifact.get("version", str)
-    files = artifact.list_of("files", _file)
     return AuditRequest(
         name=name,
         version=version,
-        artifact=Artifact(name, version, files) if files else None,
+        artifact=_artifact(artifact, name, version),
         targets=part.list_of("target_specs", read_target),
         datasets=part.list_of("datasets", _dataset),
         policy=_policy(part.part("policy")),
@@ -39,7 +39,37 @@ def read_request(part: Part) -> AuditRequest:
         documents=part.list_of("documents", _file) if part.value.get("documents") else (),
         trust=_trust(part.part("trust")) if part.value.get("trust") else None,
         disclosure=part.choice("disclosure", Disclosure) if part.value.get("disclosure") else None,
+        waivers=part.list_of("waivers", _waiver) if part.value.get("waivers") else (),
+        attempt=read_turn(part).attempt,
+        **_papers(part),
     )
+
+
+def read_turn(part: Part) -> Turn:
+    """Read what a service added to what it was asked. Raises ``RecordError`` for what is none."""
+    attempt = read_attempt(part.part("attempt")) if part.value.get("attempt") else None
+    return Turn(part.get("seed", int), attempt)
+
+
+def read_attempt(part: Part) -> Attempt:
+    """Read which attempt it is. Raises ``RecordError`` for what is none."""
+    return Attempt(
+        number=part.get("number", int),
+        sealed=part.maybe("sealed", bool) or False,
+        proof=part.maybe("proof", str),
+        policy=_policy(part.part("policy")) if part.value.get("policy") else None,
+        sets=part.texts("sets") if part.value.get("sets") else (),
+    )
+
+
+def _papers(part: Part) -> dict[str, str | None]:
+    roles = ("system", "risks", "baseline")
+    return {role: part.get(role, str) if part.value.get(role) else None for role in roles}
+
+
+def _artifact(part: Part, name: str, version: str) -> Artifact | None:
+    files = part.list_of("files", _file)
+    return Artifact(name, version, files) if files else None
 
 
 def _model(part: Part, role: str, name: str, version: str) -> Artifact | None:
@@ -69,6 +99,11 @@ def _recipe(part: Part) -> RecipeRef:
 
 def _trust(part: Part) -> TrustRef:
     return TrustRef(part.get("name", str), part.get("version", int), part.get("digest", str))
+
+
+def _waiver(part: Part) -> WaiverRef:
+    digest, waiver, key = (part.get(name, str) for name in ("digest", "waiver", "key"))
+    return WaiverRef(digest, waiver, key, part.get("file", str))
 
 
 def _file(part: Part) -> FileDigest:

@@ -1,7 +1,7 @@
 """What was asked: everything that an audit depends on, by digest."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.budgets import Budget
@@ -11,6 +11,10 @@ from auditor.domain.recipes import RecipeRef
 from auditor.domain.shadows import ShadowsRef
 from auditor.domain.targets import TargetSpec
 from auditor.domain.trust import TrustRef
+from auditor.domain.waivers import WaiverRef
+
+UNDRAWN = 0
+"""The seed of a request that is registered before its seed is drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,47 @@ class InputFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """Which audit of its model's line this is at a service, from 1, under a policy's name.
+
+    ``sealed``: the seed was nobody's choice. ``proof`` is what it follows from: the ledger's proof
+    that the request was registered before there was a seed. ``policy`` is the one under which it
+    was asked, where another one judges by now. ``sets`` are names of data that the auditor holds.
+    """
+
+    number: int
+    sealed: bool = False
+    proof: str | None = None
+    policy: PolicyRef | None = None
+    sets: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the record's form; what is seldom so is said where it is so."""
+        return {
+            "number": self.number,
+            **({"sealed": True} if self.sealed else {}),
+            **({} if self.proof is None else {"proof": self.proof}),
+            **({} if self.policy is None else {"policy": self.policy.to_json()}),
+            **({"sets": list(self.sets)} if self.sets else {}),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a service adds to what it is asked: the seed that it drew or was given, the attempt."""
+
+    seed: int
+    attempt: Attempt | None
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that is sent."""
+        return {
+            "seed": self.seed,
+            "attempt": None if self.attempt is None else self.attempt.to_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRequest:
     """What an audit was asked to do. Its digest is registered before anything runs.
 
@@ -62,8 +107,11 @@ class AuditRequest:
     which model made the predictions. Where they were named, ``parent`` is the model that the
     artifact was made from, ``reference`` the target to compare with, ``recipe`` the code that
     trains, ``shadows`` models that were trained so, ``generator`` what makes rows, ``documents``
-    what came with the model and speaks of its parts, ``trust`` who may have signed it. Where rows
-    are to be withheld later (``disclosure``), its data are named by hidden digests.
+    what came with the model and speaks of its parts, ``trust`` who may have signed it, ``system``
+    and ``risks`` what the owners declare (documents among the evidence), ``waivers`` the signed
+    leave of rules, ``baseline`` the record that limits are taken from. Where rows are to be
+    withheld later (``disclosure``), its data are named by hidden digests. Services alone count
+    (``attempt``).
     """
 
     name: str
@@ -88,6 +136,51 @@ class AuditRequest:
     documents: tuple[FileDigest, ...] = ()
     trust: TrustRef | None = None
     disclosure: Disclosure | None = None
+    system: str | None = None
+    risks: str | None = None
+    waivers: tuple[WaiverRef, ...] = ()
+    baseline: str | None = None
+    attempt: Attempt | None = None
+
+    @property
+    def undrawn(self) -> "AuditRequest":
+        """The request of a sealed audit as it was registered before its seed was drawn.
+
+        Judging again changes the policy and what rests on it, and nothing that was asked for.
+        """
+        attempt = self.attempt or Attempt(number=0)
+        return replace(
+            self,
+            seed=UNDRAWN,
+            policy=attempt.policy or self.policy,
+            waivers=(),
+            baseline=None,
+            attempt=Attempt(number=attempt.number, sealed=True, sets=attempt.sets),
+        )
+
+    def under(self, policy: PolicyRef) -> "AuditRequest":
+        """Return the request as another policy judges it; attempts stay those under the first."""
+        attempt = self.attempt
+        if attempt is not None and attempt.policy is None and policy != self.policy:
+            attempt = replace(attempt, policy=self.policy)
+        return replace(self, policy=policy, attempt=attempt)
+
+    @property
+    def turn(self) -> Turn:
+        """What was added to what the audit file says, so that it can be repeated."""
+        return Turn(self.seed, self.attempt)
+
+    @property
+    def leave(self) -> frozenset[str]:
+        """The digests of the waivers' bundles and keys, which lie among the evidence."""
+        return frozenset(name for item in self.waivers for name in (item.digest, item.key))
+
+    @property
+    def papers(self) -> Mapping[str, str]:
+        """The digests of the documents that lie among the evidence, by their role."""
+        beside = {"system": self.system, "risks": self.risks, "baseline": self.baseline}
+        named = {role: item for role, item in beside.items() if item is not None}
+        return {"policy": self.policy.digest, **named}
 
     @property
     def digest(self) -> str:
@@ -139,4 +232,7 @@ class AuditRequest:
             found["documents"] = [file.to_json() for file in self.documents]
         if self.disclosure is not None:
             found["disclosure"] = self.disclosure.value
-        return found
+        if self.waivers:
+            found["waivers"] = [item.to_json() for item in self.waivers]
+        found |= {} if self.attempt is None else {"attempt": self.attempt.to_json()}
+        return found | {role: item for role, item in self.papers.items() if role != "policy"}

@@ -88,3 +88,24 @@ def read_trust_given(said: JsonObject) -> TrustGiven:
     moment = cast("str | None", said["moment"])
     tags = tuple(cast("list[str]", said["tags"]))
     return TrustGiven(policy, moment, Standing(str(said["standing"])), tags)
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a store knows of an audit: what binds its model, and how its trust policy stands."""
+
+    bindings: tuple[Binding, ...] = ()
+    standing: Standing = Standing.UNKNOWN
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that is sent."""
+        return {
+            "bindings": [item.to_json() for item in self.bindings],
+            "standing": self.standing.value,
+        }
+
+
+def read_remembered(said: JsonObject) -> Remembered:
+    """Return what is remembered from the form that is sent."""
+    told = cast("list[JsonObject]", said["bindings"])
+    return Remembered(tuple(map(read_binding, told)), Standing(str(said["standing"])))

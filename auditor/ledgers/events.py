@@ -31,12 +31,14 @@ class EventType(StrEnum):
     RECORD = "record"
     WAIVER = "waiver"
     APPROVAL = "approval"
+    FINDING = "finding"
     POLICY = "policy"
     TRUST_POLICY = "trust-policy"
     KEY_EVENT = "key-event"
     CHALLENGE = "challenge"
     COSIGNATURE = "cosignature"
     ERASURE = "erasure"
+    ACT = "act"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ class KeyRole(StrEnum):
     LEDGER = "ledger"
     MODEL = "model"
     TRUST = "trust"
+    DECISION = "decision"
+    AGENT = "agent"
 
 
 class KeyChange(StrEnum):

@@ -2,12 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from hashlib import sha256
 
-from auditor.domain.canonical import canonical, digest
+from auditor.domain.acts import Act
+from auditor.domain.approvals import Approval
+from auditor.domain.canonical import canonical, digest, parse
 from auditor.domain.challenges import Challenge
+from auditor.domain.human_findings import HumanFinding
+from auditor.domain.policies import Policy
 from auditor.domain.provenance import provenance_of
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
+from auditor.domain.waivers import SignedWaiver
+from auditor.errors import LedgerError
 from auditor.ledgers.events import Event, EventType
 
 LINEAGE = "lineage"
@@ -60,6 +67,77 @@ def challenge_kept(challenge: Challenge, bundle: bytes) -> Event:
     return Event(EventType.CHALLENGE, signed, challenge.tried, subjects)
 
 
+def waiver_kept(signed: SignedWaiver, at: str) -> tuple[Event, bytes]:
+    """Return the event that a signed waiver was kept, and its document: the bundle and the key.
+
+    Its id is the start of its bundle's digest, which covers a signature, so that nobody can try
+    out what the waiver says.
+    """
+    document = _with_key(signed.bundle, signed.key)
+    subjects = {"waiver": signed.ref.waiver, "key": signed.ref.key}
+    if signed.waiver.artifact is not None:
+        subjects["artifact"] = signed.waiver.artifact
+    name = _named(EventType.WAIVER, signed.ref.digest)
+    return Event(EventType.WAIVER, digest(document), at, subjects, name), document
+
+
+def approval_kept(approval: Approval, bundle: bytes, key: bytes, at: str) -> tuple[Event, bytes]:
+    """Return the event that a signed approval, or rejection, was kept, and its document."""
+    document = _with_key(bundle, key)
+    name = _named(EventType.APPROVAL, digest(bundle))
+    return Event(
+        EventType.APPROVAL, digest(document), at, {"record": approval.record}, name
+    ), document
+
+
+def finding_kept(finding: HumanFinding, bundle: bytes, key: bytes, at: str) -> tuple[Event, bytes]:
+    """Return the event that a signed human finding was kept, and its document."""
+    document = _with_key(bundle, key)
+    name = _named(EventType.FINDING, digest(bundle))
+    subjects = {"record": finding.record}
+    return Event(EventType.FINDING, digest(document), at, subjects, name), document
+
+
+def policy_used(policy: Policy, at: str) -> Event:
+    """Return the event that a policy was used; its document is what the event's digest names."""
+    name = f"{policy_id(policy.name)}{policy.digest.removeprefix('sha256:')[:32]}"
+    return Event(EventType.POLICY, policy.digest, at, {}, name)
+
+
+def policy_id(name: str) -> str:
+    """Return how the ids begin under which the ledger holds all editions of a policy."""
+    return f"{EventType.POLICY}-{sha256(name.encode()).hexdigest()[:32]}-"
+
+
+def opened_document(document: bytes) -> tuple[bytes, bytes]:
+    """Return the bundle and the key in the document of a decision. Raises ``LedgerError``."""
+    try:
+        said = parse(document)
+    except (ValueError, RecursionError):
+        said = None
+    found = said if isinstance(said, dict) else {}
+    bundle, key = found.get("bundle"), found.get("key")
+    if not isinstance(bundle, str) or not isinstance(key, str):
+        raise LedgerError(
+            "the ledger's document of a decision cannot be read",
+            cure="See what `auditor ledger verify` finds, and restore the database from a copy.",
+        )
+    return bundle.encode(), key.encode()
+
+
+def _with_key(bundle: bytes, key: bytes) -> bytes:
+    return canonical({"bundle": bundle.decode(), "key": key.decode()})
+
+
+def _named(kind: EventType, signed: str) -> str:
+    return f"{kind}-{signed.removeprefix('sha256:')[:32]}"
+
+
+def act_done(act: Act) -> Event:
+    """Return the event that a caller of a service did something, by all that is said of it."""
+    return Event(EventType.ACT, act.digest, act.at, {}, act.id)
+
+
 def cosignature_kept(size: int, line: str, at: str) -> Event:
     """Return the event that a witness cosigned the checkpoint of ``size`` leaves."""
     return Event(EventType.COSIGNATURE, digest(f"{size}\n{line}".encode()), at)
@@ -88,7 +166,7 @@ def _without_lineage(event: Event) -> Event:
 
 
 def _inputs(request: AuditRequest) -> Mapping[str, str]:
-    named = {"policy": request.policy.digest}
+    named = dict(request.papers)
     if request.artifact is not None:
         named["artifact"] = request.artifact.digest
     if request.trust is not None:

@@ -30,11 +30,16 @@ class BlobStore:
 
     root: Path
 
+    @property
+    def name(self) -> str:
+        """What messages call the folder."""
+        return str(self.root)
+
     def put(self, raw: bytes) -> str:
         """Keep ``raw`` and return its digest; a blob that is there and whole is left alone."""
         digest = digest_of(raw)
         with _explained(self.root):
-            if not self._whole(self._place(digest)):
+            if not self.whole(digest):
                 self._write((raw,))
         return digest
 
@@ -53,6 +58,23 @@ class BlobStore:
             ) from error
         with source, _explained(self.root):
             return self._write(_chunks(source))
+
+    def take(self, path: Path, digest: str) -> bool:
+        """Move a file of that digest into the store, and say whether it had that digest.
+
+        It must lie on the store's own disk; one of another digest stays where it is.
+        """
+        place = self._place(digest)
+        with _explained(path):
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != place.name:
+                    return False
+                os.fchmod(file.fileno(), READ_ONLY)
+                os.fsync(file.fileno())
+            place.parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+            path.replace(place)
+            _settle(place.parent)
+        return True
 
     def get(self, digest: str) -> bytes:
         """Return a blob, hashed again. Raises ``StoreError`` when it is missing or damaged."""
@@ -84,11 +106,26 @@ class BlobStore:
             )
         return place
 
+    def size(self, digest: str) -> int:
+        """Return a blob's length in bytes. Raises ``StoreError`` when it is missing."""
+        path = self.path(digest)
+        with _explained(path):
+            return path.stat().st_size
+
     def has(self, digest: str) -> bool:
         """Whether there is a blob under that digest; it is not hashed again."""
         place = self._place(digest)
         with _explained(place):
             return place.is_file()
+
+    def whole(self, digest: str) -> bool:
+        """Whether a blob is there and has that digest, hashed again a part at a time."""
+        place = self._place(digest)
+        with _explained(place):
+            if not place.is_file():
+                return False
+            with place.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == place.name
 
     def _place(self, digest: str) -> Path:
         match = DIGEST.fullmatch(digest)
@@ -99,12 +136,6 @@ class BlobStore:
             )
         name = match[1]
         return self.root / name[:2] / name
-
-    def _whole(self, place: Path) -> bool:
-        if not place.is_file():
-            return False
-        with place.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == place.name
 
     def _write(self, chunks: Iterable[bytes]) -> str:
         self.root.mkdir(mode=PRIVATE, parents=True, exist_ok=True)

@@ -1,23 +1,17 @@
 """Opens the database of the store, and brings it to the revision that this version needs."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from alembic.command import upgrade
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from auditor.errors import MissingExtraError, StoreError
-from auditor.shipped import shipped
-
-PATIENCE = 30_000
-"""Milliseconds for which SQLite waits for another process that is writing."""
+from auditor.sqlitefiles import PATIENCE, make_private, settle
+from auditor.store.migrations import Standing, bring, head, overheard, standing_of
 
 SETTINGS = (
     f"PRAGMA busy_timeout = {PATIENCE}",
@@ -26,9 +20,9 @@ SETTINGS = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA recursive_triggers = ON",  # else INSERT OR REPLACE deletes past the triggers
 )
-PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
-MIGRATION_LOCK = 0x61756469746F72  # "auditor"; any fixed number would do
+READS = "auditor_reads"
+"""The execution option of a connection on which nothing is written."""
 
 
 def open_database(url: str) -> Engine:
@@ -42,22 +36,64 @@ def open_database(url: str) -> Engine:
     engine = _engine(url)
     with _explained(engine):
         if engine.dialect.name == "sqlite":
-            _migrate(engine)
+            with engine.begin() as connection:
+                bring(connection)
         else:
             _require_current(engine)
     return engine
 
 
-def migrate(url: str) -> str:
-    """Bring the database at ``url`` to this version's revision, and return that revision.
+def migrate(url: str) -> Standing:
+    """Bring the database at ``url`` to this version's revision, and return where it stood.
 
     Raises like ``open_database``.
     """
     engine = _engine(url)
-    with _explained(engine):
-        _migrate(engine)
+    with _explained(engine), engine.begin() as connection:
+        before = bring(connection)
     engine.dispose()
-    return _head()
+    return before
+
+
+def standing(url: str) -> Standing:
+    """Return where the database at ``url`` stands; one that is not there is not made.
+
+    Raises like ``open_database``.
+    """
+    if _absent(url):
+        return Standing(None, head())
+    engine = _engine(url)
+    with _explained(engine), engine.connect() as connection:
+        found = standing_of(connection)
+    engine.dispose()
+    return found
+
+
+def rehearse(url: str) -> tuple[str, ...]:
+    """Return the statements by which ``migrate`` would change the database at ``url``.
+
+    They are carried out, on all the rows that there are, and taken back; until then others wait for
+    the tables. Raises like ``open_database``.
+    """
+    with TemporaryDirectory(prefix="auditor-") as folder:
+        engine = _engine(f"sqlite:///{folder}/auditor.db" if _absent(url) else url)
+        with _explained(engine), engine.connect() as connection, connection.begin() as undone:
+            with overheard(connection) as told:
+                bring(connection)
+            undone.rollback()
+        engine.dispose()
+    return tuple(told)
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file that a URL names, ``None`` for a server. Raises ``StoreError``."""
+    parsed = _parse(url)
+    return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
+
+
+def _absent(url: str) -> bool:
+    file = sqlite_file(url)
+    return file is not None and not file.exists()
 
 
 def _engine(url: str) -> Engine:
@@ -100,8 +136,7 @@ def _sqlite(url: URL) -> Engine:
     path = Path(str(url.database))
     try:
         path.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-        # Made here, before SQLite makes it, so that it is private from its first moment on.
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, PRIVATE_FILE))
+        make_private(path)
     except OSError as error:
         raise StoreError(
             f"the store {path} cannot be opened for writing: {error.strerror}",
@@ -115,72 +150,26 @@ def _sqlite(url: URL) -> Engine:
 
 def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401 -- the driver's own type
     connection.isolation_level = None  # the driver's own BEGIN comes too late for _begin
-    for setting in SETTINGS:
-        connection.execute(setting)
+    settle(connection, SETTINGS)
 
 
 def _begin(connection: Connection) -> None:
     # Two transactions that both read and then write would block each other without a way out;
-    # asking for the writer's place at once makes the second one wait instead.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _migrate(engine: Engine) -> None:
-    config = _config()
-    with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            key = {"key": MIGRATION_LOCK}
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), key)
-        current = _revision(engine, connection)
-        if current == _head():
-            return
-        if current is None and inspect(connection).get_table_names():
-            raise StoreError(
-                f"{_name(engine)} is a database of another program",
-                cure="Name a database of its own for auditor.",
-            )
-        config.attributes["connection"] = connection
-        upgrade(config, "head")
+    # asking for the writer's place at once makes the second one wait instead. Who only reads takes
+    # no place: a reader sees the moment at which it began, whoever writes meanwhile.
+    reads = connection.get_execution_options().get(READS, False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _require_current(engine: Engine) -> None:
     with engine.connect() as connection:
-        current = _revision(engine, connection)
-    if current != _head():
+        found = standing_of(connection)
+    if found.lags:
+        stands = f"stands at revision {found.current}" if found.current else "has no tables yet"
         raise StoreError(
-            f"{_name(engine)} stands at revision {current}, and this version needs {_head()}",
+            f"{_name(engine)} {stands}, and this version needs {found.needed}",
             cure="Run `auditor migrate`.",
         )
-
-
-def _revision(engine: Engine, connection: Connection) -> str | None:
-    current = MigrationContext.configure(connection).get_current_revision()
-    known = {script.revision for script in _scripts().walk_revisions()}
-    if current is not None and current not in known:
-        raise StoreError(
-            f"{_name(engine)} stands at revision {current}, which this version does not know",
-            cure="Use the version of auditor that wrote it, or a newer one.",
-        )
-    return current
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(shipped("alembic")).replace("%", "%%"))
-    return config
-
-
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config())
-
-
-def _head() -> str:
-    head = _scripts().get_current_head()
-    if head is None:
-        raise StoreError(
-            f"there are no migrations in {shipped('alembic')}", cure="Install auditor again."
-        )
-    return head
 
 
 def _name(engine: Engine) -> str:

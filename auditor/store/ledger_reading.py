@@ -18,6 +18,7 @@ from auditor.ledgers.notes import Signature
 from auditor.ledgers.proofs import Head
 from auditor.ledgers.tiles import HEIGHT, SPAN, Tile, TilePath, bundle, width_at
 from auditor.ledgers.trees import Tree
+from auditor.store.beginnings import begins
 from auditor.store.ledger_tables import (
     LedgerCheckpointRow,
     LedgerCosignatureRow,
@@ -157,8 +158,8 @@ class LedgerReader:
     def find_under(self, prefix: str) -> tuple[LedgerEntry, ...]:
         """Return the entries whose id begins so, the oldest first."""
         row = LedgerOpeningRow
-        begins = row.event_id.startswith(prefix, autoescape=True)
-        asked = select(row.idx).where(begins).order_by(row.idx)
+        named = begins(self.connection, row.event_id, prefix)
+        asked = select(row.idx).where(named).order_by(row.idx)
         return tuple(self.entry(index) for index in self.connection.scalars(asked))
 
     def entry(self, index: int) -> LedgerEntry:
@@ -175,7 +176,7 @@ class LedgerReader:
 def key_entries(connection: Connection) -> tuple[LedgerEntry, ...]:
     """Return the entries of all key events, the oldest first."""
     row = LedgerOpeningRow
-    named = select(row.idx).where(row.event_id.startswith(KEYS, autoescape=True))
+    named = select(row.idx).where(begins(connection, row.event_id, KEYS))
     asked = _ENTRIES.where(LedgerLeafRow.idx.in_(named)).order_by(LedgerLeafRow.idx)
     found = (_entry(row) for row in connection.execute(asked))
     return tuple(item for item in found if item.leaf.type is EventType.KEY_EVENT)
@@ -192,13 +193,11 @@ def opened(leaf: Leaf, digest: str, subjects: str) -> Event:
     return Event(leaf.type, digest, leaf.time, json.loads(subjects), leaf.id)
 
 
-def challenges_kept(connection: Connection) -> tuple[tuple[str, bytes], ...]:
-    """Return the record's digest and the document of every challenge, the oldest first."""
+def kept_about_records(connection: Connection, kind: EventType) -> tuple[tuple[str, bytes], ...]:
+    """Return the record's digest and the document of every challenge or approval, oldest first."""
     row = LedgerOpeningRow
-    start = f"{EventType.CHALLENGE.value}-"
-    asked = select(row.subjects, row.document).where(
-        row.event_id.startswith(start, autoescape=True)
-    )
+    start = f"{kind.value}-"
+    asked = select(row.subjects, row.document).where(begins(connection, row.event_id, start))
     return tuple(
         # What is missing cannot be read, and shuts a gate as well.
         (str(json.loads(subjects).get("record")), document or b"")

@@ -1,6 +1,7 @@
 """The tables of the ledger: leaves and full tiles never change, and everything else only grows."""
 
 from sqlalchemy import BigInteger, ForeignKey, Integer
+from sqlalchemy import Index as SqlIndex
 from sqlalchemy.orm import Mapped, mapped_column
 
 from auditor.store.tables import Base
@@ -25,11 +26,18 @@ class LedgerOpeningRow(Base):
     """
 
     __tablename__ = "ledger_openings"
+    __table_args__ = (
+        # PostgreSQL finds what begins so by an index only where that is in the order of signs.
+        SqlIndex(
+            "ix_ledger_openings_event_id", "event_id",
+            postgresql_ops={"event_id": "text_pattern_ops"},
+        ),
+    )  # fmt: skip
 
     idx: Mapped[int] = mapped_column(
         ForeignKey("ledger_leaves.idx"), primary_key=True, autoincrement=False
     )
-    event_id: Mapped[str] = mapped_column(index=True)
+    event_id: Mapped[str]
     salt: Mapped[bytes]
     digest: Mapped[str]
     subjects: Mapped[str]

@@ -1,4 +1,4 @@
-"""The store: records in a database, evidence in a folder of blobs."""
+"""The store: records in a database, evidence among blobs."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -15,8 +15,9 @@ from auditor.errors import StoreError
 from auditor.ledgers.events import SALT
 from auditor.ledgers.nodes import Nodes
 from auditor.ledgers.notes import NoteSigner
+from auditor.store.blob_seam import Blobs
 from auditor.store.blobs import BlobStore
-from auditor.store.database import open_database
+from auditor.store.database import READS, open_database
 from auditor.store.ledger_reading import LedgerReader
 from auditor.store.ledger_writing import LedgerWriter
 from auditor.store.units import UnitOfWork
@@ -35,18 +36,44 @@ class Store:
     """
 
     engine: Engine
-    blobs: BlobStore
+    blobs: Blobs
     signer: NoteSigner | None = None
     salt: Callable[[], bytes] = fresh_salt
     nodes: Nodes = field(default_factory=Nodes)
 
     @classmethod
-    def open(cls, url: str, blobs: Path, signer: NoteSigner | None = None) -> Self:
-        """Open the database at ``url`` and the folder ``blobs``, which is made when needed.
+    def open(cls, url: str, blobs: Path | Blobs, signer: NoteSigner | None = None) -> Self:
+        """Open the database at ``url``; a folder of ``blobs`` is made when needed.
 
         Raises ``StoreError`` and ``MissingExtraError`` like ``open_database``.
         """
-        return cls(open_database(url), BlobStore(blobs), signer)
+        held = BlobStore(blobs) if isinstance(blobs, Path) else blobs
+        return cls(open_database(url), held, signer)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """Open a transaction of which the ledger hears nothing: kept whole, or not at all.
+
+        Raises ``StoreError`` when the database refuses.
+        """
+        with _explained(), Session(self.engine) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Open a transaction in which nothing is written, and which holds nobody up.
+
+        Raises ``StoreError`` when the database refuses.
+        """
+        engine = self.engine.execution_options(**{READS: True})
+        with _explained(), Session(engine) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def looking(self) -> Iterator[UnitOfWork]:
+        """Ask what a unit of work may be asked, in a transaction in which nothing is written."""
+        with self.reading() as session:
+            yield UnitOfWork(session)
 
     @contextmanager
     def unit_of_work(self) -> Iterator[UnitOfWork]:
@@ -55,7 +82,7 @@ class Store:
         What happened is appended to the ledger, and its checkpoint signed, before the end.
         Raises ``StoreError`` when the database refuses, or the ledger is not its own continuation.
         """
-        with _explained(), Session(self.engine) as session, session.begin():
+        with self.transaction() as session:
             unit = UnitOfWork(session)
             yield unit
             if unit.happened:
@@ -66,7 +93,8 @@ class Store:
     @contextmanager
     def ledger(self) -> Iterator[LedgerReader]:
         """Read the ledger in one transaction. Raises ``StoreError`` when the database refuses."""
-        with _explained(), self.engine.connect() as connection:
+        engine = self.engine.execution_options(**{READS: True})
+        with _explained(), engine.connect() as connection:
             yield LedgerReader(connection, self.nodes)
 
     def close(self) -> None:

@@ -41,12 +41,16 @@ class RecordRow(Base):
     """A signed record: its bytes, its signature, and what records are looked up by."""
 
     __tablename__ = "records"
-    __table_args__ = (Index("ix_records_artifact_policy", "artifact_digest", "policy_digest"),)
+    __table_args__ = (
+        Index(
+            "ix_records_artifact_policy", "artifact_digest", "policy_digest", "finished", "digest"
+        ),
+    )
 
     digest: Mapped[str] = mapped_column(primary_key=True)
     id: Mapped[str] = mapped_column(unique=True)
     request_digest: Mapped[str] = mapped_column(ForeignKey("requests.digest"), index=True)
-    derived_from: Mapped[str | None]
+    derived_from: Mapped[str | None] = mapped_column(index=True)
     verdict: Mapped[str]
     assurance: Mapped[str]
     model_name: Mapped[str]

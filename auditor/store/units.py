@@ -1,9 +1,9 @@
 """One transaction on the store: what may be written, and what may be asked."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from auditor.domain.canonical import canonical, digest
@@ -15,7 +15,7 @@ from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
 from auditor.domain.trust import Binding
 from auditor.errors import StoreError
-from auditor.ledgers.events import Event
+from auditor.ledgers.events import Event, EventType
 from auditor.ledgers.occasions import (
     challenge_kept,
     cosignature_kept,
@@ -24,7 +24,7 @@ from auditor.ledgers.occasions import (
 )
 from auditor.store.adopting import adopted
 from auditor.store.bindings import contradictions
-from auditor.store.ledger_reading import LedgerEntry, challenges_kept, head_of, key_entries
+from auditor.store.ledger_reading import LedgerEntry, head_of, kept_about_records, key_entries
 from auditor.store.ledger_tables import LedgerCosignatureRow, LedgerOpeningRow
 from auditor.store.ledger_writing import Pending
 from auditor.store.lineage import (
@@ -58,6 +58,11 @@ class UnitOfWork:
     def __init__(self, session: Session) -> None:
         self._session = session
         self.happened: list[Pending] = []
+
+    @property
+    def session(self) -> Session:
+        """The transaction itself, for what else is to be kept with the rest, or not at all."""
+        return self._session
 
     def append(self, event: Event, document: bytes | None = None) -> None:
         """Put an event into the ledger when the transaction ends.
@@ -137,7 +142,11 @@ class UnitOfWork:
 
     def challenges(self) -> tuple[tuple[str, bytes], ...]:
         """Return every signed challenge after the digest of its record, the oldest first."""
-        return challenges_kept(self._session.connection())
+        return kept_about_records(self._session.connection(), EventType.CHALLENGE)
+
+    def approvals(self) -> tuple[tuple[str, bytes], ...]:
+        """Return the document of every approval after the digest of its record, oldest first."""
+        return kept_about_records(self._session.connection(), EventType.APPROVAL)
 
     def find_record(self, record_id: str) -> StoredRecord | None:
         """Return the record with that id. Raises ``StoreError`` when its bytes are damaged."""
@@ -168,6 +177,20 @@ class UnitOfWork:
             .order_by(RecordRow.finished.desc(), RecordRow.digest)
         )
         return tuple(_stored(row) for row in self._session.scalars(asked))
+
+    def digests_of(self, model: str, targets: Collection[str]) -> tuple[str, ...]:
+        """Return the digests of the records of a model that speak of one of some targets, the
+        newest first: by when they ended, and in one second by when they were kept.
+        """
+        row, entry = RecordRow, LedgerOpeningRow
+        there = select(RecordTargetRow.record_digest).where(RecordTargetRow.target.in_(targets))
+        kept = select(func.min(entry.idx)).where(entry.event_id == row.id).scalar_subquery()
+        asked = (
+            select(row.digest)
+            .where(row.model_name == model, row.digest.in_(there))
+            .order_by(row.finished.desc(), func.coalesce(kept, -1).desc())
+        )
+        return tuple(self._session.scalars(asked))
 
     def contradictions(self, request: AuditRequest) -> tuple[Binding, ...]:
         """Return what was registered before and binds the model's name, version or bytes

@@ -24,6 +24,7 @@ TABLES = (
     "requests", "registrations", "records", "record_targets", "prov_entities",
     "prov_activities", "prov_edges", "ledger_leaves",
     "ledger_openings", "ledger_tiles", "ledger_state", "ledger_checkpoints", "ledger_cosignatures",
+    "acts",
 )  # fmt: skip
 
 

@@ -191,3 +191,18 @@ def test_many_writers_at_once_all_get_through(store: Store, asked: AuditRequest)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(register, range(20)))
     assert count(store, "registrations") == 21
+
+
+def test_records_of_a_model_are_found_by_any_of_its_targets_the_newest_first(
+    store: Store, asked: AuditRequest, make_record: Make
+) -> None:
+    later = make_record(id="later", finished="2026-03-01T00:00:00Z")
+    alike = [make_record(id=f"same-{at}", finished="2026-02-01T00:00:00Z") for at in range(4)]
+    other = make_record(id="other", request=replace(asked, name="another"))
+    keep(store, later)
+    for record in (*alike, other):
+        keep(store, record)
+    newest = tuple(item.digest for item in (later, *alike[::-1]))
+    with store.unit_of_work() as unit:
+        assert unit.digests_of(asked.name, ["gpu", "cpu"]) == newest
+        assert unit.digests_of(asked.name, ["gpu"]) == ()

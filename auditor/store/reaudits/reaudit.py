@@ -10,6 +10,7 @@ from auditor.domain.steps import Step, StepResult
 from auditor.errors import StoreError
 from auditor.ledgers.notes import NoteKey
 from auditor.store.ledger_reading import head_of
+from auditor.store.reaudits.acts import act_mistakes
 from auditor.store.reaudits.lineage import lineage_mistakes
 from auditor.store.reaudits.rows import cosignature_mistakes, record_mistakes, request_mistakes
 from auditor.store.reaudits.tree import (
@@ -81,11 +82,13 @@ def _of_the_tree(
 def _of_the_rows(
     session: Session, met: Sequence[Met], witnesses: Sequence[NoteKey]
 ) -> Iterator[Step]:
+    # Of a service the ledger has acts, requests and records; its other tables are not here.
     rows = {
         "cosignatures": cosignature_mistakes(session, met, witnesses),
         "requests": request_mistakes(session, met),
         "records": record_mistakes(session, met),
         "lineage": lineage_mistakes(session, met),
+        "acts": act_mistakes(session, met),
     }
     for name, mistakes in rows.items():
         yield _step(name, mistakes, f"the rows of {name} are those of the leaves")

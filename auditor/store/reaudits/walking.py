@@ -16,7 +16,7 @@ from auditor.store.ledger_tables import LedgerLeafRow, LedgerOpeningRow, LedgerT
 AT_ONCE = 10_000
 MOST_MISSING = 2**20
 """Leaves in a row whose absence is named one by one."""
-IN_TABLES = {EventType.REQUEST, EventType.RECORD, EventType.COSIGNATURE}
+IN_TABLES = {EventType.REQUEST, EventType.RECORD, EventType.COSIGNATURE, EventType.ACT}
 """Events whose signed thing is a row of another table."""
 _UNKNOWN = bytes(SIZE)
 

@@ -1,0 +1,82 @@
+"""Agents: machines that carry checks out for a service over HTTPS, and what is leased to them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from auditor.domain.canonical import Json
+from auditor.domain.submissions import ShardKey
+
+LEASE = re.compile(r"lea-[0-9a-f]{24}")
+PREDICATE = "urn:auditor:shard:v1"
+"""The type of what an agent signs about one shard."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """A machine that an admin enrolled in a project, for some of the service's targets.
+
+    ``id`` is also that of the API key that it calls with; ``public_key`` (PEM) is of the key that
+    signs its results.
+    """
+
+    id: str
+    project: str
+    name: str
+    targets: tuple[str, ...]
+    public_key: str
+    enrolled: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """What an agent says of itself when it starts: its code, its targets, and a probe of each."""
+
+    code: str
+    targets: tuple[str, ...]
+    probes: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """One shard, offered to agents for the ``number``-th time; nobody takes it after ``until``."""
+
+    id: str
+    key: ShardKey
+    number: int
+    at: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """An offer in the hands of one agent, which has it until ``until`` unless it renews it."""
+
+    offer: Offer
+    agent: str
+    until: str
+
+    def over(self, now: str) -> bool:
+        """Whether it is over at a time of the service's own clock, as that writes it."""
+        return self.until < now
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a check is."""
+
+    done: int
+    total: int
+    note: str = ""
+
+
+def signed_of(lease: str, key: ShardKey, agent: str) -> dict[str, object]:
+    """Return what a result's signature says beside its digest: of which lease and shard it is."""
+    return {
+        "lease": lease,
+        "agent": agent,
+        "submission": key.submission,
+        "target": key.target,
+        "check": key.check,
+        "shard": key.shard,
+    }

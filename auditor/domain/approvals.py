@@ -1,0 +1,105 @@
+"""An approval: a named person's signed yes or no to one record, with a reason."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from auditor.domain.canonical import Json
+from auditor.domain.json_parts import Part
+from auditor.domain.waivers import FEWEST_WORDS, moment
+
+SCHEMA = "auditor/approval/v1"
+
+
+class Answer(StrEnum):
+    """What was said to a record."""
+
+    YES = "yes"
+    NO = "no"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """What one person (``by``, in a ``role``) said to the record of the digest ``record``.
+
+    A yes may end at ``expires``; a no ends when the same key says yes later.
+    """
+
+    record: str
+    record_id: str
+    by: str
+    role: str
+    answer: Answer
+    reason: str
+    created: str
+    expires: str | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the document that is signed."""
+        return {
+            "schema": SCHEMA,
+            "record": self.record,
+            "record_id": self.record_id,
+            "by": self.by,
+            "role": self.role,
+            "answer": self.answer.value,
+            "reason": self.reason,
+            "created": self.created,
+            "expires": self.expires,
+        }
+
+    def expired(self, now: str) -> bool:
+        """Whether its time is over, or none that can be read."""
+        if self.expires is None:
+            return False
+        ends, asked = moment(self.expires), moment(now)
+        return ends is None or asked is None or asked >= ends
+
+    def early(self, now: str) -> bool:
+        """Whether it says that it was signed later than now."""
+        begins, asked = moment(self.created), moment(now)
+        return begins is None or asked is None or asked < begins
+
+    def lapse(self, now: str) -> str:
+        """Say why it is not in force now; nothing where it is."""
+        if self.early(now):
+            return f"signed at {self.created}, which is still to come"
+        return f"it expired on {self.expires}" if self.expired(now) else ""
+
+    def __str__(self) -> str:
+        """Name the approval as messages do."""
+        said = "approved" if self.answer is Answer.YES else "rejected"
+        return f"{said} by {self.by} ({self.role}) at {self.created}: {self.reason}"
+
+
+def unsaid(by: str, role: str, reason: str, ask: str) -> Iterator[tuple[str, str]]:
+    """Yield what is lacking of who says something, as what, and why, and the cure (``ask``)."""
+    for name, value in (("by", by), ("role", role), ("reason", reason)):
+        if not value.strip() or not value.isprintable():
+            yield f"{name} is {value!r}, which is no text of one line", "Write it as a text."
+    if len(reason.split()) < FEWEST_WORDS:
+        problem = f"the reason is {reason!r}, which is no reason"
+        yield problem, f"{ask} in {FEWEST_WORDS} words at least."
+
+
+def mistakes_of(approval: Approval) -> Iterator[tuple[str, str]]:
+    """Yield what no approval may be, and the cure."""
+    yield from unsaid(approval.by, approval.role, approval.reason, "Say why")
+    begins = moment(approval.created)
+    ends = begins if approval.expires is None else moment(approval.expires)
+    if begins is None or ends is None or ends < begins:
+        yield f"it ends at {approval.expires}, before it begins", "Write a later time."
+
+
+def read_approval(part: Part) -> Approval:
+    """Read the document. Raises ``RecordError`` for what is none."""
+    return Approval(
+        record=part.get("record", str),
+        record_id=part.get("record_id", str),
+        by=part.get("by", str),
+        role=part.get("role", str),
+        answer=part.choice("answer", Answer),
+        reason=part.get("reason", str),
+        created=part.get("created", str),
+        expires=part.maybe("expires", str),
+    )

@@ -1,0 +1,107 @@
+"""A baseline: the record of another version, against whose figures a policy holds this one's."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from auditor.domain.budgets import Budget
+from auditor.domain.canonical import digest_json
+from auditor.domain.policies import Effect
+from auditor.domain.readings import Reading
+from auditor.domain.record_json import read_record
+from auditor.domain.records import AuditRecord, Observation
+from auditor.domain.requests import AuditRequest
+from auditor.domain.targets import Fingerprint
+from auditor.domain.verdicts import Outcome
+from auditor.errors import AuditorError, RecordError
+
+RELATIVE = re.compile(r"(?<![\w.])baseline\b")
+"""Stands in the limits of a finding that are taken from a baseline; claims have their dot before.
+
+A condition that only speaks of one is counted too: rather one record too few is a baseline.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """Under which figures were measured, as far as it decides which can be compared.
+
+    ``data`` are the digests of datasets by role, ``params`` those of the parameters of checks by
+    target and check, ``machines`` the identities of targets by name.
+    """
+
+    data: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    machines: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        request: AuditRequest,
+        observations: Iterable[Observation],
+        fingerprints: Mapping[str, Fingerprint],
+    ) -> "Circumstances":
+        """Return those of an audit that has run."""
+        return cls(
+            data={item.role: item.digest for item in request.datasets},
+            params={(item.target, item.check): digest_json(item.params) for item in observations},
+            machines={name: item.identity for name, item in fingerprints.items()},
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """The figures of another record, the model and version that it is of, and how they came."""
+
+    name: str
+    version: str
+    digest: str
+    budget: Budget
+    readings: tuple[Reading, ...]
+    under: Circumstances = field(default_factory=Circumstances)
+
+    @classmethod
+    def of(cls, record: AuditRecord) -> "Baseline":
+        """Take a record as a baseline."""
+        request = record.request
+        return cls(
+            name=request.name,
+            version=request.version,
+            digest=record.digest,
+            budget=request.budget,
+            readings=record.readings,
+            under=Circumstances.of(request, record.observations, record.fingerprints),
+        )
+
+    def __str__(self) -> str:
+        """Name the model and its version."""
+        return f"{self.name} {self.version}"
+
+
+def compared_of(request: AuditRequest, blob: Callable[[str], bytes]) -> AuditRecord | None:
+    """Return the record that a request names as its baseline, which lies among the evidence.
+
+    Raises ``RecordError`` for what is no record, or is not there.
+    """
+    if request.baseline is None:
+        return None
+    try:
+        return read_record(blob(request.baseline))
+    except AuditorError as error:
+        named = f"the baseline {request.baseline}"
+        raise RecordError(f"{named}: {error.problem}", cure=error.cure) from None
+
+
+def fell_behind(record: AuditRecord) -> tuple[str, ...]:
+    """Return the denying rules by which a record is no better than unknown against its baseline.
+
+    Held against such a record instead, the same model would pass at the second try.
+    """
+    if record.request.baseline is None:
+        return ()
+    open_ = (Outcome.FAILED, Outcome.UNKNOWN)
+    return tuple(
+        item.name
+        for item in record.findings
+        if item.effect is Effect.DENY and item.outcome in open_ and RELATIVE.search(item.limits)
+    )

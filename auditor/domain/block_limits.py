@@ -1,0 +1,161 @@
+"""What a block may hold: its types, numbers that are numbers, sizes that a page has room for."""
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+from auditor.domain.blocks import Bar, Bars, Block, Line, Number, Paragraph, Picture, Point, Table
+from auditor.domain.readings import Unit
+from auditor.errors import BrokenCheckError
+
+MOST_PARTS, MOST_PICTURES = 12, 4
+MOST_TITLE, MOST_LEAD, MOST_PARAGRAPH = 120, 400, 2000
+MOST_COLUMNS, MOST_ROWS, MOST_CELL = 10, 60, 200
+MOST_BARS, MOST_POINTS, MOST_NAME = 40, 200, 60
+MOST_PICTURE_BYTES = 60_000
+LARGEST = 1e12
+"""The magnitude beyond which no number can be read in a plot."""
+CONTROLS = frozenset({"Cc", "Cs"})
+"""Control characters, line ends among them, and halves of characters."""
+
+
+def examined(found: object) -> Block:
+    """Return what a check gave as its block, if it is one and keeps every limit.
+
+    Only the first mistake is looked for: what is of the wrong type is not looked into.
+
+    Raises ``BrokenCheckError`` that names the part and what is wrong with it.
+    """
+    if not isinstance(found, Block):
+        mistake = f"a {type(found).__name__} was given, and no Block"
+    else:
+        mistake = next(_block(found), "")
+        if not mistake:
+            return found
+    raise BrokenCheckError(
+        mistake, cure="Give what auditor.domain.blocks has, within auditor.domain.block_limits."
+    )
+
+
+def _block(block: Block) -> Iterator[str]:
+    yield from _text("the title", block.title, MOST_TITLE)
+    yield from _text("the lead", block.lead, MOST_LEAD)
+    yield from _several("the block", "parts", block.parts, MOST_PARTS)
+    for at, part in enumerate(block.parts, 1):
+        for said in _part(part):
+            yield f"part {at}, a {type(part).__name__}: {said}"
+    if sum(isinstance(part, Picture) for part in block.parts) > MOST_PICTURES:
+        yield f"the block has more than {MOST_PICTURES} pictures"
+
+
+def _part(part: object) -> Iterator[str]:
+    match part:
+        case Paragraph():
+            yield from _text("the text", part.text, MOST_PARAGRAPH)
+        case Table():
+            yield from _table(part)
+        case Bars():
+            yield from _bars(part)
+        case Line():
+            yield from _line(part)
+        case Picture():
+            yield from _picture(part)
+        case _:
+            yield "this is no part of a block"
+
+
+def _table(table: Table) -> Iterator[str]:
+    yield from _text("the caption", table.caption, MOST_TITLE)
+    yield from _several("it", "columns", table.columns, MOST_COLUMNS)
+    for name in table.columns:
+        yield from _text("a column's name", name, MOST_NAME)
+    yield from _several("it", "rows", table.rows, MOST_ROWS)
+    for at, row in enumerate(table.rows, 1):
+        yield from _kind(f"row {at}", row, tuple)
+        if len(row) != len(table.columns):
+            yield f"row {at} has {len(row)} cells, and there are {len(table.columns)} columns"
+        for cell in row:
+            if isinstance(cell, Number):
+                yield from _number(f"a number of row {at}", cell.value)
+                yield from _ends(f"row {at}", cell)
+                yield from _kind("the unit", cell.unit, Unit)
+            else:
+                yield from _text(f"a cell of row {at}", cell, MOST_CELL, least=0)
+
+
+def _bars(bars: Bars) -> Iterator[str]:
+    yield from _text("the title", bars.title, MOST_TITLE)
+    yield from _text("the name", bars.name, MOST_NAME)
+    yield from _kind("the unit", bars.unit, Unit)
+    yield from _text("the reference's name", bars.reference_name, MOST_NAME, least=0)
+    if bars.reference is not None:
+        yield from _number("the reference", bars.reference)
+    yield from _several("it", "bars", bars.bars, MOST_BARS)
+    for at, bar in enumerate(bars.bars, 1):
+        yield from _kind(f"bar {at}", bar, Bar)
+        yield from _text(f"the label of bar {at}", bar.label, MOST_NAME)
+        yield from _number(f"the value of bar {at}", bar.value)
+        yield from _ends(f"bar {at}", bar)
+
+
+def _line(line: Line) -> Iterator[str]:
+    yield from _text("the title", line.title, MOST_TITLE)
+    yield from _text("the name of x", line.x_name, MOST_NAME)
+    yield from _text("the name of y", line.y_name, MOST_NAME)
+    yield from _kind("the unit of x", line.x_unit, Unit)
+    yield from _kind("the unit of y", line.y_unit, Unit)
+    yield from _several("it", "points", line.points, MOST_POINTS)
+    for at, point in enumerate(line.points, 1):
+        yield from _kind(f"point {at}", point, Point)
+        yield from _number(f"x of point {at}", point.x)
+        yield from _number(f"y of point {at}", point.y)
+        yield from _ends(f"point {at}", point)
+        if at > 1 and point.x <= line.points[at - 2].x:
+            yield f"x of point {at} does not lie beyond the one before it"
+    if len({point.low is None for point in line.points}) > 1:
+        yield "some points have a band and others have none"
+
+
+def _picture(picture: Picture) -> Iterator[str]:
+    yield from _text("the alternative text", picture.alt, MOST_CELL)
+    yield from _text("the caption", picture.caption, MOST_CELL, least=0)
+    yield from _kind("the file", picture.png, bytes)
+    if len(picture.png) > MOST_PICTURE_BYTES:
+        yield f"the file has {len(picture.png)} bytes, of at most {MOST_PICTURE_BYTES}"
+
+
+def _several(what: str, names: str, found: Sequence[object], most: int) -> Iterator[str]:
+    yield from _kind(f"the tuple of {names}", found, tuple)
+    if not 1 <= len(found) <= most:
+        yield f"{what} has {len(found)} {names}, and there must be 1 to {most}"
+
+
+def _text(what: str, found: object, most: int, least: int = 1) -> Iterator[str]:
+    # Text of another type could be markup that calls itself safe.
+    if type(found) is not str:
+        yield f"{what} is a {type(found).__name__}, not a str"
+    elif not least <= len(found.strip()) or len(found) > most:
+        yield f"{what} has {len(found)} characters, and there must be {least} to {most}"
+    elif any(unicodedata.category(character) in CONTROLS for character in found):
+        yield f"{what} holds a control character"
+
+
+def _number(what: str, found: object) -> Iterator[str]:
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        yield f"{what} is a {type(found).__name__}, not an int or float"
+    elif not abs(found) <= LARGEST:
+        yield f"{what} is not between {-LARGEST:g} and {LARGEST:g}"
+
+
+def _ends(what: str, found: Number | Bar | Point) -> Iterator[str]:
+    if (found.low is None) != (found.high is None):
+        yield f"the interval of {what} has one end alone"
+    elif found.low is not None and found.high is not None:
+        yield from _number(f"the lower end of {what}", found.low)
+        yield from _number(f"the upper end of {what}", found.high)
+        if found.low > found.high:
+            yield f"the interval of {what} ends below its beginning"
+
+
+def _kind(what: str, found: object, kind: type) -> Iterator[str]:
+    if not isinstance(found, kind):
+        yield f"{what} is a {type(found).__name__}, not a {kind.__name__}"

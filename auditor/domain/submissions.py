@@ -1,0 +1,248 @@
+"""Submissions: what callers ask a service to audit, and what became of it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from auditor.domain.artifacts import FileDigest
+from auditor.domain.budgets import Budget
+from auditor.domain.canonical import Json, digest_json
+from auditor.domain.json_parts import Part, wrong
+from auditor.domain.places import Places, read_places
+from auditor.domain.requests import InputFile
+from auditor.domain.waivers import moment
+from auditor.errors import RecordError
+from auditor.refusals import SubmissionError
+
+ID = re.compile(r"sub-[0-9a-f]{24}")
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+HEX = re.compile(r"[0-9a-f]{64}")
+FIELDS = frozenset({
+    "id", "project", "submitter", "audit_file", "source", "inputs", "policy", "targets", "budget",
+    "only", "places", "submitted", "sealed",
+    "sealed_sets",
+})  # fmt: skip
+OPTIONAL = frozenset({"budget", "only", "places", "sealed", "sealed_sets"})
+OWN = frozenset({"id", "submitter", "submitted"})
+
+
+class State(StrEnum):
+    """How far a submission is."""
+
+    QUEUED = "queued"
+    WAITING = "waiting_for_target"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+ENDED = frozenset({State.DONE, State.FAILED, State.CANCELLED})
+
+
+class Said(StrEnum):
+    """What an event may say beside a new state."""
+
+    CHECK_STARTED = "check_started"
+    PROGRESS = "progress"
+    CHECK_ENDED = "check_ended"
+    NOTE = "note"
+
+
+KINDS = frozenset({*(item.value for item in State), *(item.value for item in Said)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What a caller asked a service to audit; every file is named by digest, and is a blob.
+
+    ``submitter`` is the id of the caller's key; ``audit_file`` and ``policy`` are digests (the
+    policy's of its resolved document); ``source`` is the audit file's name, for messages;
+    ``inputs`` are the files that the audit file names. ``places`` say where it stands in the
+    caller's repository. One that is ``sealed`` has no seed of its own: the service draws it.
+    ``sealed_sets`` are names of inputs that the auditor holds.
+    """
+
+    id: str
+    project: str
+    submitter: str
+    audit_file: str
+    source: str
+    inputs: tuple[InputFile, ...]
+    policy: str
+    targets: tuple[str, ...]
+    submitted: str
+    budget: Budget | None = None
+    only: tuple[str, ...] = ()
+    places: Places | None = None
+    sealed: bool = False
+    sealed_sets: tuple[str, ...] = ()
+
+    @property
+    def asked(self) -> str:
+        """The digest of what was asked, whoever asked, whenever, and under whatever id."""
+        body = self.to_json()
+        return digest_json({name: body[name] for name in sorted(body.keys() - OWN)})
+
+    @property
+    def blobs(self) -> tuple[str, ...]:
+        """The digest of everything that it needs, once each, in order."""
+        files = (f"sha256:{item.file.sha256}" for item in self.inputs)
+        return tuple(dict.fromkeys((self.audit_file, self.policy, *files)))
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that is sent and kept."""
+        return {
+            "id": self.id,
+            "project": self.project,
+            "submitter": self.submitter,
+            "audit_file": self.audit_file,
+            "source": self.source,
+            "inputs": [item.to_json() for item in self.inputs],
+            "policy": self.policy,
+            "targets": list(self.targets),
+            "budget": None if self.budget is None else self.budget.value,
+            "only": list(self.only),
+            "places": None if self.places is None else self.places.to_json(),
+            "submitted": self.submitted,
+            **({"sealed": True} if self.sealed else {}),
+            **({"sealed_sets": list(self.sealed_sets)} if self.sealed_sets else {}),
+        }
+
+    @classmethod
+    def from_json(cls, body: Json) -> "Submission":
+        """Read a submission. Raises ``SubmissionError``, also for a field that it does not have."""
+        try:
+            return _submission(Part(body, "submission"))
+        except RecordError as error:
+            raise SubmissionError(
+                error.problem, cure="Send it as this version of auditor's client makes it."
+            ) from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One line of a submission's history, by its number from 1; ``kind`` is one of ``KINDS``."""
+
+    submission: str
+    number: int
+    at: str
+    kind: str
+    detail: Mapping[str, Json] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that is sent."""
+        return {
+            "submission": self.submission,
+            "number": self.number,
+            "at": self.at,
+            "kind": self.kind,
+            "detail": dict(self.detail),
+        }
+
+    @classmethod
+    def from_json(cls, body: Json) -> "Event":
+        """Read an event. Raises ``SubmissionError`` for what is none."""
+        try:
+            part = Part(body, "event")
+            return cls(
+                submission=_matching(part, "submission", ID),
+                number=part.get("number", int),
+                at=_time(part, "at"),
+                kind=_one_of(part, "kind"),
+                detail=part.mapping("detail"),
+            )
+        except RecordError as error:
+            raise SubmissionError(
+                error.problem, cure="Use a client of the service's own version."
+            ) from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class ShardKey:
+    """What one check saw of one target for a submission is kept once, under this."""
+
+    submission: str
+    target: str
+    check: str
+    shard: str = ""
+
+    @property
+    def said(self) -> dict[str, Json]:
+        """What a history says of which check it speaks of."""
+        return {"target": self.target, "check": self.check}
+
+
+def _submission(part: Part) -> Submission:
+    strangers = sorted(set(part.value) - FIELDS)
+    if strangers:
+        raise RecordError(f"{part.place} has a field {strangers[0]!r} that is unknown", cure="")
+    missing = sorted(FIELDS - OPTIONAL - set(part.value))
+    if missing:
+        raise RecordError(f"{part.place} has no field {missing[0]!r}", cure="")
+    return Submission(
+        id=_matching(part, "id", ID),
+        project=_line(part, "project"),
+        submitter=_line(part, "submitter"),
+        audit_file=_matching(part, "audit_file", DIGEST),
+        source=_line(part, "source"),
+        inputs=part.list_of("inputs", _input),
+        policy=_matching(part, "policy", DIGEST),
+        targets=_names(part, "targets", least=1),
+        budget=None if part.value.get("budget") is None else part.choice("budget", Budget),
+        only=_names(part, "only") if "only" in part.value else (),
+        places=None if part.value.get("places") is None else read_places(part.part("places")),
+        submitted=_time(part, "submitted"),
+        sealed=part.maybe("sealed", bool) or False,
+        sealed_sets=_names(part, "sealed_sets") if "sealed_sets" in part.value else (),
+    )
+
+
+def _input(part: Part) -> InputFile:
+    size = part.get("size", int)
+    if size < 0:
+        raise wrong(f"{part.place}.size", "a number of bytes")
+    file = FileDigest(_line(part, "name"), size, _matching(part, "sha256", HEX))
+    return InputFile(_line(part, "path"), file)
+
+
+def _matching(part: Part, name: str, pattern: re.Pattern[str]) -> str:
+    found = part.get(name, str)
+    if not pattern.fullmatch(found):
+        raise wrong(f"{part.place}.{name}", f"of the form {pattern.pattern}")
+    return found
+
+
+def _line(part: Part, name: str) -> str:
+    return _printable(part.get(name, str), f"{part.place}.{name}")
+
+
+def _printable(found: Json, place: str) -> str:
+    if not isinstance(found, str) or not found.strip() or not found.isprintable():
+        raise wrong(place, "a text of one line")
+    return found
+
+
+def _names(part: Part, name: str, least: int = 0) -> tuple[str, ...]:
+    place, found = f"{part.place}.{name}", part.value.get(name)
+    if not isinstance(found, list) or len(found) < least:
+        raise wrong(place, "a list of names" + (", one at least" if least else ""))
+    names = tuple(_printable(item, f"{place}[{i}]") for i, item in enumerate(found))
+    if len(set(names)) != len(names):
+        raise wrong(place, "a list of names that are all different")
+    return names
+
+
+def _time(part: Part, name: str) -> str:
+    found = part.get(name, str)
+    if moment(found) is None:
+        raise wrong(f"{part.place}.{name}", "a time in UTC, as 2026-01-01T00:00:00Z")
+    return found
+
+
+def _one_of(part: Part, name: str) -> str:
+    found = part.get(name, str)
+    if found not in KINDS:
+        raise wrong(f"{part.place}.{name}", f"one of {', '.join(sorted(KINDS))}")
+    return found

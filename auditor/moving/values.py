@@ -1,0 +1,248 @@
+"""What two records side by side say: which figures moved, which findings, and what else differs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from auditor.domain.canonical import Json
+from auditor.domain.intervals import Interval
+from auditor.domain.policies import Effect
+from auditor.domain.readings import Gap, Measurement, Scalar
+from auditor.domain.verdicts import ACCEPTABLE, Outcome
+
+SCHEMA = "auditor/comparison/v1"
+
+
+class Way(StrEnum):
+    """Where something moved; ``OTHER`` where neither end is better, or nobody says which."""
+
+    WORSE = "worse"
+    BETTER = "better"
+    OTHER = "otherwise"
+    SAME = "same"
+
+
+class Basis(StrEnum):
+    """What a figure's change rests on."""
+
+    ROWS = "row_by_row"
+    INTERVALS = "both_intervals"
+    EXACT = "exact"
+    DOUBTED = "doubted"
+    MOMENT = "of_the_moment"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a figure is found in a record: the same place in two records is the same question."""
+
+    target: str
+    check: str
+    metric: str
+    params: tuple[tuple[str, Scalar], ...]
+    slice: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, measurement: Measurement) -> "Place":
+        """Return the place of a measurement."""
+        return cls(
+            measurement.target,
+            measurement.check,
+            measurement.metric,
+            tuple(sorted(measurement.params.items())),
+            tuple(sorted(measurement.slice.items())),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """One figure before and after, and what may be said of its change.
+
+    ``change`` is after less before, at the records' confidence; nothing for what has no interval.
+    ``alone`` says whether its interval leaves zero out, ``way`` what is left of that after
+    correction over all figures compared. A doubted figure never moves, nor does
+    one of the moment: a time, or what no two runs repeat.
+    """
+
+    before: Measurement
+    after: Measurement
+    basis: Basis
+    change: Interval | None = None
+    alone: bool = False
+    way: Way = Way.SAME
+
+    @property
+    def place(self) -> Place:
+        """Where the figure is found."""
+        return Place.of(self.after)
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the comparison's form."""
+        change = self.change
+        return {
+            "target": self.after.target,
+            "check": self.after.check,
+            "metric": self.after.metric,
+            "params": dict(self.after.params),
+            "slice": dict(self.after.slice),
+            "unit": self.after.unit.value,
+            "bound": self.after.bound.value,
+            "before": _figure(self.before),
+            "after": _figure(self.after),
+            "basis": self.basis.value,
+            "change": None
+            if change is None
+            else {
+                "value": change.value,
+                "low": change.low,
+                "high": change.high,
+                "confidence": change.confidence,
+                "method": change.method,
+                "n": change.n,
+            },
+            "alone": self.alone,
+            "way": self.way.value,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turned:
+    """One finding before and after; ``None`` where a record has no such rule."""
+
+    rule: str
+    target: str
+    slice: Mapping[str, Json]
+    title: str
+    effect: Effect
+    before: Outcome | None
+    after: Outcome | None
+    asked_before: str
+    asked_after: str
+
+    @property
+    def changed(self) -> bool:
+        """Whether it came out otherwise."""
+        return self.before is not self.after
+
+    @property
+    def lost(self) -> bool:
+        """Whether a denying rule that was kept is not kept any more."""
+        gone = self.after is Outcome.FAILED or self.after is Outcome.UNKNOWN
+        return self.effect is Effect.DENY and self.before in ACCEPTABLE and gone
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the comparison's form."""
+        return {
+            "rule": self.rule,
+            "target": self.target,
+            "slice": dict(self.slice),
+            "title": self.title,
+            "effect": self.effect.value,
+            "before": None if self.before is None else self.before.value,
+            "after": None if self.after is None else self.after.value,
+            "asked_before": self.asked_before,
+            "asked_after": self.asked_after,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something else than a figure that differs; empty where a record does not have it."""
+
+    name: str
+    before: str
+    after: str
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the comparison's form."""
+        return {"name": self.name, "before": self.before, "after": self.after}
+
+
+@dataclass(frozen=True, slots=True)
+class Incomparable:
+    """A check on a target whose two observations do not answer one question, and why."""
+
+    target: str
+    check: str
+    reason: str
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the comparison's form."""
+        return {"target": self.target, "check": self.check, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two records side by side, the figures that got worse first.
+
+    ``compared`` counts the figures that could have moved, over which chance is corrected.
+    ``only_before`` and ``only_after`` are measurements that the other record does not have,
+    ``gaps_closed`` and ``gaps_opened`` what is missing in one of them alone.
+    """
+
+    before: str
+    after: str
+    confidence: float
+    compared: int
+    moved: tuple[Moved, ...]
+    findings: tuple[Turned, ...]
+    differences: tuple[Difference, ...]
+    incomparable: tuple[Incomparable, ...]
+    only_before: tuple[Measurement, ...]
+    only_after: tuple[Measurement, ...]
+    gaps_closed: tuple[Gap, ...]
+    gaps_opened: tuple[Gap, ...]
+
+    @property
+    def worse(self) -> tuple[Moved, ...]:
+        """The figures that got worse beyond their intervals."""
+        return tuple(item for item in self.moved if item.way is Way.WORSE)
+
+    @property
+    def alone(self) -> int:
+        """How many figures would have moved if each had been the only one."""
+        return sum(item.alone for item in self.moved if item.change is not None)
+
+    @property
+    def proven(self) -> int:
+        """How many of these moved after correction too."""
+        return sum(item.way is not Way.SAME for item in self.moved if item.change is not None)
+
+    @property
+    def got_worse(self) -> bool:
+        """Whether a figure got worse beyond its interval, or a rule that was kept no longer is."""
+        return bool(self.worse) or any(item.lost for item in self.findings)
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the comparison as JSON."""
+        return {
+            "schema": SCHEMA,
+            "before": self.before,
+            "after": self.after,
+            "confidence": self.confidence,
+            "correction": "holm",
+            "compared": self.compared,
+            "moved_alone": self.alone,
+            "moved_after_correction": self.proven,
+            "got_worse": self.got_worse,
+            "figures": [item.to_json() for item in self.moved],
+            "findings": [item.to_json() for item in self.findings],
+            "differences": [item.to_json() for item in self.differences],
+            "incomparable": [item.to_json() for item in self.incomparable],
+            "only_before": [item.to_json() for item in self.only_before],
+            "only_after": [item.to_json() for item in self.only_after],
+            "gaps_closed": [item.to_json() for item in self.gaps_closed],
+            "gaps_opened": [item.to_json() for item in self.gaps_opened],
+        }
+
+
+def _figure(measurement: Measurement) -> dict[str, Json]:
+    return {
+        "value": measurement.value,
+        "low": measurement.low,
+        "high": measurement.high,
+        "confidence": measurement.confidence,
+        "n": measurement.n,
+        "method": measurement.method,
+        "doubted": measurement.doubted,
+    }

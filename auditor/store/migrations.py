@@ -1,0 +1,126 @@
+"""The revisions of the store's tables: where a database stands, and how it is brought to ours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from alembic.command import upgrade
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, event, inspect, text
+
+from auditor.errors import StoreError
+from auditor.shipped import shipped
+
+MIGRATION_LOCK = 0x61756469746F72  # "auditor"; any fixed number would do
+READS = ("SELECT", "PRAGMA", "SHOW")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The revision at which a database stood, ``None`` for an empty one, and the one it needs."""
+
+    current: str | None
+    needed: str
+
+    @property
+    def lags(self) -> bool:
+        """Whether it has to be migrated."""
+        return self.current != self.needed
+
+
+def standing_of(connection: Connection) -> Standing:
+    """Return where a database stands. Raises ``StoreError`` for one that is not ours, or newer."""
+    found = Standing(_revision(connection), head())
+    if found.current is None and inspect(connection).get_table_names():
+        raise StoreError(
+            f"{named(connection)} is a database of another program",
+            cure="Name a database of its own for auditor.",
+        )
+    return found
+
+
+def bring(connection: Connection) -> Standing:
+    """Bring a database to this version's revision in the transaction at hand.
+
+    Returns where it stood. Several that do so at once wait for each other. Raises ``StoreError``
+    like ``standing_of``.
+    """
+    if connection.dialect.name == "postgresql":
+        key = {"key": MIGRATION_LOCK}
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), key)
+    before = standing_of(connection)
+    if before.lags:
+        config = _config()
+        config.attributes["connection"] = connection
+        upgrade(config, "head")
+    return before
+
+
+@contextmanager
+def overheard(connection: Connection) -> Iterator[list[str]]:
+    """Collect the statements that change something as long as the block lasts, in their order."""
+    told: list[str] = []
+
+    def hear(
+        _connection: Connection,
+        _cursor: object,
+        statement: str,
+        parameters: Any,  # noqa: ANN401 -- the driver's own type
+        _context: object,
+        many: bool,  # noqa: FBT001 -- SQLAlchemy's own signature
+    ) -> None:
+        wanted = statement.strip()
+        if not wanted.upper().startswith(READS):
+            told.append(f"{wanted.rstrip(';')};{_said(parameters, many=many)}")
+
+    event.listen(connection, "before_cursor_execute", hear)
+    try:
+        yield told
+    finally:
+        event.remove(connection, "before_cursor_execute", hear)
+
+
+def head() -> str:
+    """Return the revision that this version needs. Raises ``StoreError`` for a broken install."""
+    found = _scripts().get_current_head()
+    if found is None:
+        raise StoreError(
+            f"there are no migrations in {shipped('alembic')}", cure="Install auditor again."
+        )
+    return found
+
+
+def named(connection: Connection) -> str:
+    """Return what messages call a database, without its password."""
+    return f"the store {connection.engine.url.render_as_string(hide_password=True)}"
+
+
+def _said(parameters: Any, *, many: bool) -> str:  # noqa: ANN401 -- the driver's own type
+    rows = len(parameters) if many else int(bool(parameters))
+    return f" -- with the values of {rows} row{'s' * (rows > 1)}" if rows else ""
+
+
+def _revision(connection: Connection) -> str | None:
+    current = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in _scripts().walk_revisions()}
+    if current is not None and current not in known:
+        raise StoreError(
+            f"{named(connection)} stands at revision {current}, which this version does not know",
+            cure="Use the version of auditor that wrote it, or a newer one.",
+        )
+    return current
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(shipped("alembic")).replace("%", "%%"))
+    return config
+
+
+@lru_cache(maxsize=1)
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())

@@ -1,0 +1,194 @@
+"""Blobs in a bucket (S3 or what speaks as it does), by digest, with a cache on this machine."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from auditor.errors import MissingExtraError, StoreError
+from auditor.store.blob_cache import BlobCache
+from auditor.store.blobs import DIGEST, BlobStore
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+PART = 8 * 2**20
+"""Bytes of one part of an upload or a fetch."""
+AT_ONCE = 4
+"""How many parts of one upload are on their way at once."""
+PATIENCE = timedelta(seconds=60)
+"""How long a call to the bucket is repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectBlobs:
+    """Blobs in a bucket, at ``<first two hex digits>/<all hex digits>`` as in a folder of blobs.
+
+    A blob is there whole or not at all: of an upload that broke off nothing can be seen. What is
+    fetched counts once it has the digest that was asked for.
+    """
+
+    name: str
+    bucket: "ObjectStore"
+    cache: BlobCache
+
+    @property
+    def root(self) -> Path:
+        """The folder of what was used last."""
+        return self.cache.root
+
+    def put(self, raw: bytes) -> str:
+        """Keep ``raw`` and return its digest; a blob that is there is left alone."""
+        digest = self.cache.put(raw)
+        self._send(raw, len(raw), digest)
+        return digest
+
+    def put_file(self, path: Path) -> str:
+        """Keep a copy of the file at ``path`` and return the digest of what was copied."""
+        digest = self.cache.put_file(path)
+        here = self._here(digest)
+        self._send(here, here.stat().st_size, digest)
+        return digest
+
+    def take(self, path: Path, digest: str) -> bool:
+        """Keep a file of that digest and remove it from ``path``; say whether it had that digest.
+
+        One that cannot be sent stays where it is, so that it can be tried again.
+        """
+        with _explained(self.name), path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != _hex(digest):
+            return False
+        self._send(path, path.stat().st_size, digest)
+        return self.cache.take(path, digest)
+
+    def get(self, digest: str) -> bytes:
+        """Return a blob, hashed again. Raises ``StoreError`` when it is missing or damaged."""
+        found = self.cache.read(digest)
+        if found is not None:
+            return found
+        self._fetch(digest)
+        return self.cache.folder.get(digest)
+
+    def path(self, digest: str) -> Path:
+        """Return where a blob lies on this machine, where it is fetched to unless it is there."""
+        return self.cache.find(digest) or self._fetch(digest)
+
+    def size(self, digest: str) -> int:
+        """Return a blob's length in bytes. Raises ``StoreError`` when it is missing."""
+        found = self._length(digest)
+        if found is None:
+            raise self._missing(digest)
+        return found
+
+    def has(self, digest: str) -> bool:
+        """Whether the bucket has a blob under that digest."""
+        return self._length(digest) is not None
+
+    def remove(self, digest: str) -> None:
+        """Remove a blob from the bucket and from the cache here; caches elsewhere keep theirs."""
+        import obstore  # noqa: PLC0415 -- optional
+
+        with _explained(self.name):
+            obstore.delete(self.bucket, _key(digest))
+        self.cache.folder.remove(digest)
+
+    def _here(self, digest: str) -> Path:
+        return self.cache.folder.path(digest)
+
+    def _send(self, source: Path | bytes, size: int, digest: str) -> None:
+        import obstore  # noqa: PLC0415 -- optional
+
+        with _explained(self.name):
+            if self._length(digest) != size:
+                obstore.put(
+                    self.bucket,
+                    _key(digest),
+                    source,
+                    use_multipart=size > PART,
+                    chunk_size=PART,
+                    max_concurrency=AT_ONCE,
+                )
+
+    def _fetch(self, digest: str) -> Path:
+        import obstore  # noqa: PLC0415 -- optional
+
+        size = self.size(digest)
+        with _explained(self.name), self.cache.partial() as path:
+            with path.open("wb") as file:
+                for start in range(0, size, PART):
+                    length = min(PART, size - start)
+                    part = obstore.get_range(self.bucket, _key(digest), start=start, length=length)
+                    file.write(part)
+            if not self.cache.take(path, digest):
+                raise StoreError(
+                    f"the blob {digest} is damaged: the bytes in {self.name} have another digest",
+                    cure="Restore that object from a copy, or remove it and repeat the audit.",
+                )
+        return self._here(digest)
+
+    def _length(self, digest: str) -> int | None:
+        import obstore  # noqa: PLC0415 -- optional
+
+        with _explained(self.name):
+            try:
+                return int(obstore.head(self.bucket, _key(digest))["size"])
+            except FileNotFoundError:
+                return None
+
+    def _missing(self, digest: str) -> StoreError:
+        return StoreError(
+            f"the blob {digest} is missing from {self.name}",
+            cure="Restore it from a copy of the store, or repeat the audit.",
+        )
+
+
+def open_bucket(url: str, cache: Path, most: int) -> ObjectBlobs:
+    """Return the blobs at ``s3://BUCKET/PREFIX``, with at most so many bytes of them in ``cache``.
+
+    Where the service is, and as whom it is called, say ``AWS_ENDPOINT_URL``, ``AWS_REGION``,
+    ``AWS_ACCESS_KEY_ID`` and the like. Raises ``MissingExtraError``.
+    """
+    try:
+        from obstore.store import from_url  # noqa: PLC0415 -- optional
+    except ImportError as error:
+        raise MissingExtraError(
+            f"what speaks to buckets is not installed ({error.name})",
+            cure="Run `pip install 'auditor[s3]'`.",
+        ) from error
+    with _explained(url):
+        bucket = from_url(url, retry_config={"retry_timeout": PATIENCE})
+    return ObjectBlobs(url, bucket, BlobCache(BlobStore(cache), most))
+
+
+def _hex(digest: str) -> str:
+    match = DIGEST.fullmatch(digest)
+    if match is None:
+        raise StoreError(
+            f"{digest!r} is not a digest", cure="Write `sha256:` and 64 lower-case hex digits."
+        )
+    return match[1]
+
+
+def _key(digest: str) -> str:
+    name = _hex(digest)
+    return f"{name[:2]}/{name}"
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    from obstore.exceptions import BaseError  # noqa: PLC0415 -- optional
+
+    try:
+        yield
+    except (BaseError, OSError) as error:
+        # What follows the first line is for those who write the library.
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        raise StoreError(
+            f"{name}: {first[:300]}",
+            cure="See that the bucket is there, that it can be reached (AWS_ENDPOINT_URL), and "
+            "that the keys (AWS_ACCESS_KEY_ID, …) may read and write it.",
+        ) from error

@@ -1,0 +1,120 @@
+"""Registers what submissions ask, counts attempts, and draws the seeds of sealed ones."""
+
+from dataclasses import dataclass, replace
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from auditor.domain.requests import UNDRAWN, Attempt, AuditRequest
+from auditor.domain.submissions import Submission
+from auditor.ledgers.drawing import draw
+from auditor.ledgers.openings import Opening
+from auditor.ledgers.receipts import Receipt
+from auditor.store.ledger_reading import head_of
+from auditor.store.service import histories
+from auditor.store.service.attempt_tables import AttemptRow
+from auditor.store.service.store import REQUEST, Registered, whole
+from auditor.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """Counts the requests of a project for a model under a policy's name: none can be lost.
+
+    A line is a model's name, and every other one under which the same artifact was audited. Every
+    registered request counts, whatever became of it.
+    """
+
+    store: Store
+
+    def register(self, submission: Submission, request: AuditRequest, at: str) -> bool:
+        """Register what a submission asks in the ledger, once, and say whether that is new.
+
+        A sealed one is registered without a seed first, and again with the one that follows from
+        the checkpoint in which that ended. Raises ``LedgerError`` where the ledger is not signed,
+        or where the request is another by now than was registered without a seed.
+        """
+        first, leaf, new = self._first(submission, request, at)
+        if submission.sealed:
+            self._draw(submission, first, leaf, at)
+        return new
+
+    def number(self, submission: str) -> int | None:
+        """Return which attempt a submission is, once it was registered."""
+        with self.store.reading() as session:
+            row = session.get(AttemptRow, submission)
+            return None if row is None else row.number
+
+    def _first(
+        self, submission: Submission, request: AuditRequest, at: str
+    ) -> tuple[AuditRequest, int, bool]:
+        """Count and register a request, unless that was done before; return it, and its leaf."""
+        with self.store.unit_of_work() as unit:
+            session = unit.session
+            # Who ends a submission locks it before the ledger: the other way round would block.
+            histories.lock(session, submission.id)
+            head = head_of(session.connection(), lock=True)
+            row = session.get(AttemptRow, submission.id)
+            new = row is None
+            if row is None:
+                row = _next(session, submission, request, head.size + len(unit.happened))
+                session.add(row)
+            sealed, sets = submission.sealed, submission.sealed_sets
+            attempt = Attempt(number=row.number, sealed=sealed, sets=sets)
+            seed = UNDRAWN if sealed else request.seed
+            first = replace(request, seed=seed, attempt=attempt)
+            if new:
+                unit.register(first, at)
+                if not submission.sealed:
+                    _keep(session, submission, first, at)
+            return first, row.leaf, new
+
+    def _draw(self, submission: Submission, first: AuditRequest, leaf: int, at: str) -> None:
+        """Register a request with the seed that the ledger gives it, unless that was done."""
+        key = whole(submission.id, REQUEST)
+        with self.store.transaction() as session:
+            if histories.find_result(session, key) is not None:
+                return
+        proof = self._proof(leaf)
+        drawn = draw(proof, first.digest)
+        counted = first.attempt or Attempt(number=0)
+        attempt = replace(counted, proof=proof.decode())
+        request = replace(first, seed=drawn.seed, attempt=attempt)
+        with self.store.unit_of_work() as unit:
+            if _keep(unit.session, submission, request, at):
+                unit.register(request, at)
+
+    def _proof(self, leaf: int) -> bytes:
+        """Return the proof of a leaf that leads to the checkpoint in which adding it ended."""
+        with self.store.ledger() as ledger:
+            entry, note = ledger.entry(leaf), ledger.checkpoint(leaf + 1)
+            hashes = ledger.tree(leaf + 1).inclusion(leaf)
+        event = entry.event
+        opening = Opening(entry.leaf, entry.salt, event.digest, event.subjects)
+        return Receipt(leaf, tuple(hashes), note, opening.emit()).emit()
+
+
+def _keep(session: Session, submission: Submission, request: AuditRequest, at: str) -> bool:
+    body = Registered(at, request).emit()
+    return histories.keep_result(session, whole(submission.id, REQUEST), body, at, None)[1]
+
+
+def _next(session: Session, submission: Submission, request: AuditRequest, leaf: int) -> AttemptRow:
+    """Return the next attempt of a line; whoever asks has the ledger's lock."""
+    row, policy = AttemptRow, request.policy.name
+    artifact = None if request.artifact is None else request.artifact.digest
+    here = (row.project == submission.project, row.policy == policy)
+    line = row.model == request.name
+    if artifact is not None:
+        names = select(row.model).where(*here, row.artifact == artifact)
+        line = or_(line, row.model.in_(names))
+    asked = select(func.max(row.number)).where(*here, line)
+    return AttemptRow(
+        submission=submission.id,
+        project=submission.project,
+        policy=policy,
+        model=request.name,
+        artifact=artifact,
+        number=(session.scalar(asked) or 0) + 1,
+        leaf=leaf,
+    )

@@ -1,0 +1,86 @@
+"""The records that a project's submissions came to."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from auditor.domain.budgets import Budget
+from auditor.domain.canonical import parse
+from auditor.domain.json_parts import Part
+from auditor.domain.request_json import read_request
+from auditor.domain.requests import AuditRequest
+from auditor.store.service.store import ServiceStore
+from auditor.store.service.tables import OutcomeRow, SubmissionRow
+from auditor.store.tables import RecordRow, RecordTargetRow, RequestRow
+
+MOST = 200
+"""So many records are looked through for one that was asked for as much as a policy asks."""
+
+NEWEST = (RecordRow.finished.desc(), RecordRow.verdict, RecordRow.digest)
+"""The newest record first; of those of one second a failing one, which stands before a passing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """A record's digest, the submission that it came of, and its folder's manifest."""
+
+    submission: str
+    record: str
+    files: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Whose records are sought: of which artifact under which policy, both by digest, and where."""
+
+    project: str
+    artifact: str
+    policy: str
+    target: str | None = None
+
+
+def newest(kept: ServiceStore, sought: Sought, least: Budget) -> Audited | None:
+    """Return the newest record of all checks within a budget that covers ``least``.
+
+    Where none of the newest ``MOST`` was asked for as much, it is the newest, which then says so.
+    """
+    with kept.store.reading() as session:
+        found = session.execute(_asked(sought).limit(MOST)).all()
+        requests = dict.fromkeys(row[3] for row in found)
+        whole = next((it for it in requests if _whole(_request(session, it), least)), None)
+        for submission, record, files, request in found:
+            if whole in {None, request}:
+                return Audited(submission, record, files)
+    return None
+
+
+def _asked(sought: Sought) -> "Select[str, str, str | None, str]":
+    asked = (
+        select(SubmissionRow.id, RecordRow.digest, OutcomeRow.files, RecordRow.request_digest)
+        .join(OutcomeRow, OutcomeRow.submission == SubmissionRow.id)
+        .join(RecordRow, RecordRow.digest == OutcomeRow.record_digest)
+        .where(
+            # Not by an index: most of what is kept may be of one project, and a gate wants few.
+            SubmissionRow.project.concat("") == sought.project,
+            RecordRow.artifact_digest == sought.artifact,
+            RecordRow.policy_digest == sought.policy,
+        )
+        .order_by(*NEWEST)
+    )
+    if sought.target is None:
+        return asked
+    row = RecordTargetRow
+    on = select(row.target).where(
+        row.record_digest == RecordRow.digest, row.target == sought.target
+    )
+    return asked.where(on.exists())
+
+
+def _request(session: Session, digest: str) -> AuditRequest:
+    body = session.scalar(select(RequestRow.body).where(RequestRow.digest == digest))
+    return read_request(Part(parse((body or "").encode()), "request"))
+
+
+def _whole(request: AuditRequest, least: Budget) -> bool:
+    return not request.only and request.budget.covers(least)

@@ -1,0 +1,208 @@
+"""What a project's audits came to, many at once: each question is one query, however many rows."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from sqlalchemy import ColumnElement, Select, func, or_, select, tuple_
+from sqlalchemy.orm import aliased
+
+from auditor.domain.canonical import parse
+from auditor.domain.json_parts import Part
+from auditor.domain.submissions import State
+from auditor.errors import UsageError
+from auditor.store.service.people_tables import RejudgementRow
+from auditor.store.service.standing_tables import StandingRow
+from auditor.store.service.store import ServiceStore
+from auditor.store.service.tables import OutcomeRow, SubmissionRow
+from auditor.store.tables import RecordRow
+
+Rows: TypeAlias = "Select[*tuple[Any, ...]]"
+"""A query of several columns; what they hold says the one function that reads them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An audit as lists show it; ``version`` and ``verdict`` are known once it has a record, and
+    the verdict is that of its last one, should it have been judged again.
+
+    ``problem`` says why it has none, where it failed.
+    """
+
+    id: str
+    model: str
+    targets: tuple[str, ...]
+    state: State
+    submitted: str
+    ended: str | None
+    record: str | None
+    version: str | None
+    verdict: str | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sought:
+    """Which audits to list; a cursor is the id of the last one that was seen."""
+
+    project: str
+    states: Collection[State] = ()
+    verdict: str | None = None
+    model: str | None = None
+    cursor: str | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Overviews:
+    """Looks over a project's audits; every method is one transaction."""
+
+    kept: ServiceStore
+
+    def audits(self, sought: Sought) -> tuple[tuple[Line, ...], str]:
+        """Return audits, the newest first, and the cursor of what follows, empty at the end.
+
+        Raises ``UsageError`` for a cursor that is none.
+        """
+        with self.kept.store.reading() as session:
+            asked = _lines().where(*_conditions(sought))
+            if sought.cursor:
+                last = session.get(SubmissionRow, sought.cursor)
+                if last is None or last.project != sought.project:
+                    raise UsageError(
+                        f"{sought.cursor[:80]!r} is no cursor of this list", cure="Begin anew."
+                    )
+                place = tuple_(StandingRow.submitted, StandingRow.submission)
+                asked = asked.where(place < (last.submitted, last.id))
+            rows = session.execute(_newest_first(asked).limit(sought.limit + 1)).all()
+        found = tuple(_line(row) for row in rows[: sought.limit])
+        return found, found[-1].id if len(rows) > sought.limit else ""
+
+    def troubled(self, project: str, limit: int) -> tuple[Line, ...]:
+        """Return each model's last audit to end, cancelled ones apart, if it did not pass."""
+        place = (
+            func.row_number()
+            .over(
+                partition_by=SubmissionRow.model,
+                order_by=(OutcomeRow.ended.desc(), SubmissionRow.id.desc()),
+            )
+            .label("place")
+        )
+        ended = (
+            select(SubmissionRow.id, place)
+            .join(OutcomeRow, OutcomeRow.submission == SubmissionRow.id)
+            .where(SubmissionRow.project == project, _not_cancelled())
+            .subquery()
+        )
+        newest = select(ended.c.id).where(ended.c.place == 1)
+        bad = or_(_verdict().is_(None), _verdict() != "pass")
+        asked = _lines().where(SubmissionRow.id.in_(newest), bad)
+        with self.kept.store.reading() as session:
+            return tuple(_line(row) for row in session.execute(_newest_first(asked).limit(limit)))
+
+    def any_audit(self, project: str) -> bool:
+        """Whether anything was ever handed in."""
+        asked = select(StandingRow.submission).where(StandingRow.project == project).limit(1)
+        with self.kept.store.reading() as session:
+            return session.scalar(asked) is not None
+
+    def models(self, project: str) -> tuple[str, ...]:
+        """Return the names of all models of the project's audits, in order."""
+        asked = select(StandingRow.model).where(StandingRow.project == project).distinct()
+        with self.kept.store.reading() as session:
+            return tuple(session.scalars(asked.order_by(StandingRow.model)))
+
+    def before(self, line: Line, project: str) -> str | None:
+        """Return the audit of the same model that last came to a record before this one."""
+        row = StandingRow
+        asked = (
+            select(row.submission)
+            .where(
+                row.project == project,
+                row.model == line.model,
+                row.state == State.DONE.value,
+                tuple_(row.submitted, row.submission) < (line.submitted, line.id),
+            )
+            .order_by(row.submitted.desc(), row.submission.desc())
+            .limit(1)
+        )
+        with self.kept.store.reading() as session:
+            return session.scalar(asked)
+
+    def line(self, project: str, name: str) -> Line | None:
+        """Return one audit of a project."""
+        asked = _lines().where(SubmissionRow.project == project, SubmissionRow.id == name)
+        with self.kept.store.reading() as session:
+            row = session.execute(asked).first()
+        return None if row is None else _line(row)
+
+
+def _lines() -> Rows:
+    asked: Rows = (
+        select(
+            SubmissionRow.id,
+            SubmissionRow.model,
+            SubmissionRow.body,
+            StandingRow.state,
+            SubmissionRow.submitted,
+            OutcomeRow.ended,
+            OutcomeRow.record_digest,
+            RecordRow.model_version,
+            _verdict(),
+            OutcomeRow.error,
+        )
+        .join(StandingRow, StandingRow.submission == SubmissionRow.id)
+        .outerjoin(OutcomeRow, OutcomeRow.submission == SubmissionRow.id)
+        .outerjoin(RecordRow, RecordRow.digest == OutcomeRow.record_digest)
+    )
+    return asked
+
+
+def _verdict() -> ColumnElement[str | None]:
+    """Return the verdict of an audit's last record: it may have been judged again with waivers."""
+    again, record = RejudgementRow, aliased(RecordRow)
+    last = (
+        select(record.verdict)
+        .join(again, again.record_digest == record.digest)
+        .where(again.submission == SubmissionRow.id)
+        .order_by(again.number.desc())
+        .limit(1)
+        .correlate(SubmissionRow)
+        .scalar_subquery()
+    )
+    return func.coalesce(last, RecordRow.verdict)
+
+
+def _newest_first(asked: Rows) -> Rows:
+    return asked.order_by(StandingRow.submitted.desc(), StandingRow.submission.desc())
+
+
+def _conditions(sought: Sought) -> list[ColumnElement[bool]]:
+    row = StandingRow
+    return [
+        row.project == sought.project,
+        *([] if sought.model is None else [row.model == sought.model]),
+        *([] if sought.verdict is None else [_verdict() == sought.verdict]),
+        *([row.state.in_([it.value for it in sought.states])] if sought.states else []),
+    ]
+
+
+def _not_cancelled() -> ColumnElement[bool]:
+    return or_(OutcomeRow.record_digest.is_not(None), OutcomeRow.error.is_not(None))
+
+
+def _line(row: Sequence[Any]) -> Line:
+    name, model, body, state, submitted, ended, record, version, verdict, error = row
+    targets = Part(parse(body.encode()), "submission").value.get("targets")
+    return Line(
+        id=name,
+        model=model,
+        targets=tuple(str(item) for item in targets) if isinstance(targets, list) else (),
+        state=State(state),
+        submitted=submitted,
+        ended=ended,
+        record=record,
+        version=version,
+        verdict=verdict,
+        problem="" if error is None else Part(parse(error.encode()), "error").get("problem", str),
+    )

@@ -1,0 +1,148 @@
+"""The records of submissions that were judged again, beside those that they came to first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select, union_all
+
+from auditor.domain.people import Rejudgement
+from auditor.domain.verdicts import Verdict
+from auditor.errors import StoreError
+from auditor.store.service.adding import added
+from auditor.store.service.audited import NEWEST
+from auditor.store.service.people_tables import RejudgementRow
+from auditor.store.service.tables import OutcomeRow, SubmissionRow
+from auditor.store.store import Store
+from auditor.store.tables import RecordRow
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A record of a project: its submission, its digest and bytes, and its folder's manifest."""
+
+    submission: str
+    record: str
+    body: bytes
+    files: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Like:
+    """Which records to list: of a project's model, and where said of an artifact and a policy."""
+
+    project: str
+    model: str
+    artifact: str | None = None
+    policy: str | None = None
+    limit: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A submission of a project, when it came to its first record, and the model of that."""
+
+    project: str
+    submission: str
+    ended: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejudgements:
+    """What a service keeps of records that were judged again, in the database of ``store``.
+
+    Every method raises ``StoreError`` when the database refuses.
+    """
+
+    store: Store
+
+    def add(self, submission: str, record: str, files: str, at: str) -> Rejudgement:
+        """Keep a submission's next record. Raises ``StoreError`` where another was quicker."""
+        row = RejudgementRow
+        last = select(func.coalesce(func.max(row.number), 0)).where(row.submission == submission)
+        with self.store.transaction() as session:
+            number = int(session.scalar(last) or 0) + 1
+            key = {"submission": submission, "number": number}
+            if not added(session, row, **key, record_digest=record, files=files, at=at):
+                raise StoreError(
+                    f"{submission} is being judged again by somebody else", cure="Send it again."
+                )
+        return Rejudgement(submission, number, record, files, at)
+
+    def of(self, submission: str) -> tuple[Rejudgement, ...]:
+        """Return a submission's later records, the oldest first."""
+        row = RejudgementRow
+        asked = select(row).where(row.submission == submission).order_by(row.number)
+        with self.store.reading() as session:
+            return tuple(
+                Rejudgement(it.submission, it.number, it.record_digest, it.files, it.at)
+                for it in session.scalars(asked)
+            )
+
+    def last(self, submission: str) -> Kept | None:
+        """Return the record at which a submission stands, if it was judged again."""
+        row = RejudgementRow
+        asked = (
+            select(row.submission, RecordRow.digest, RecordRow.body, row.files)
+            .join(RecordRow, RecordRow.digest == row.record_digest)
+            .where(row.submission == submission)
+            .order_by(row.number.desc())
+            .limit(1)
+        )
+        with self.store.reading() as session:
+            found = session.execute(asked).first()
+        return None if found is None else Kept(*found)
+
+    def first_like(self, like: Like) -> tuple[Kept, ...]:
+        """Return the records that submissions came to first, the newest first."""
+        asked = (
+            select(OutcomeRow.submission, RecordRow.digest, RecordRow.body, OutcomeRow.files)
+            .join(SubmissionRow, SubmissionRow.id == OutcomeRow.submission)
+            .join(RecordRow, RecordRow.digest == OutcomeRow.record_digest)
+            .where(SubmissionRow.project == like.project, RecordRow.model_name == like.model)
+            .order_by(*NEWEST)
+            .limit(like.limit)
+        )
+        if like.artifact is not None:
+            asked = asked.where(RecordRow.artifact_digest == like.artifact)
+        if like.policy is not None:
+            asked = asked.where(RecordRow.policy_digest == like.policy)
+        with self.store.reading() as session:
+            return tuple(Kept(*found) for found in session.execute(asked))
+
+    def unpassed(self, projects: Sequence[str], since: str) -> tuple[Ended, ...]:
+        """Return the submissions that ended since a time with a record that does not pass."""
+        asked = (
+            select(SubmissionRow.project, SubmissionRow.id, OutcomeRow.ended, RecordRow.model_name)
+            .join(OutcomeRow, OutcomeRow.submission == SubmissionRow.id)
+            .join(RecordRow, RecordRow.digest == OutcomeRow.record_digest)
+            .where(
+                SubmissionRow.project.in_(projects),
+                OutcomeRow.ended >= since,
+                RecordRow.verdict != Verdict.PASS.value,
+            )
+            .order_by(OutcomeRow.ended, SubmissionRow.id)
+        )
+        with self.store.reading() as session:
+            return tuple(Ended(*found) for found in session.execute(asked))
+
+    def record(self, project: str, digest: str) -> Kept | None:
+        """Return a record of a project by its digest, whether it was judged again or not."""
+        first = select(OutcomeRow.submission, OutcomeRow.record_digest, OutcomeRow.files)
+        later = select(RejudgementRow.submission, RejudgementRow.record_digest,
+                       RejudgementRow.files)  # fmt: skip
+        both = union_all(
+            first.where(OutcomeRow.record_digest == digest),
+            later.where(RejudgementRow.record_digest == digest),
+        ).subquery()
+        asked = (
+            select(both.c.submission, RecordRow.digest, RecordRow.body, both.c.files)
+            .join(RecordRow, RecordRow.digest == both.c.record_digest)
+            .join(SubmissionRow, SubmissionRow.id == both.c.submission)
+            .where(SubmissionRow.project == project)
+            .order_by(both.c.submission)
+            .limit(1)
+        )
+        with self.store.reading() as session:
+            found = session.execute(asked).first()
+        return None if found is None else Kept(*found)

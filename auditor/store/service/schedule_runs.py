@@ -1,0 +1,245 @@
+"""Runs of schedules in the store, each once for its key, whoever finds that it is due."""
+
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
+
+from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from auditor.clock import written
+from auditor.domain.canonical import Json, canonical, parse
+from auditor.domain.hooks import Told
+from auditor.domain.json_parts import Part
+from auditor.domain.schedules import Came, Due, Run, Schedule, Skip, Trigger
+from auditor.errors import UsageError
+from auditor.store.service.adding import added
+from auditor.store.service.announcing import announce
+from auditor.store.service.schedule_tables import (
+    ScheduleRow,
+    ScheduleRunEndRow,
+    ScheduleRunRow,
+    ScheduleRunStartRow,
+)
+from auditor.store.service.schedules import plain
+from auditor.store.service.tables import OutcomeRow, SubmissionRow
+from auditor.store.store import Store
+
+Found: TypeAlias = "Select[ScheduleRunRow, ScheduleRunStartRow, ScheduleRunEndRow]"
+WINDOW = timedelta(days=60)
+"""How far back runs are looked for that are not over: no audit waits or works so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRuns:
+    """What is kept of runs. Every method is a transaction of its own, and may be called twice."""
+
+    store: Store
+
+    def claim(self, schedule: str, due: Due, at: str) -> tuple[Run, bool]:
+        """Put a run down, unless there is one of its key; return the one there is, and if new."""
+        row = ScheduleRunRow
+        with self.store.transaction() as session:
+            new = added(
+                session,
+                row,
+                id=f"run-{secrets.token_hex(12)}",
+                schedule=schedule,
+                key=due.key,
+                trigger=due.trigger.value,
+                why=due.why,
+                change=canonical(dict(due.change)).decode(),
+                at=at,
+            )
+            asked = _asked().where(row.schedule == schedule, row.key == due.key)
+            return _read(session.execute(asked).one()), new
+
+    def started(self, run: str, submission: str, at: str) -> bool:
+        """Say which audit a run made, and whether that is new."""
+        with self.store.transaction() as session:
+            row = ScheduleRunStartRow
+            return added(
+                session, row, run=run, submission=submission, skipped=None, detail="", at=at
+            )
+
+    def skipped(self, run: Run, project: str, skip: Skip, detail: str, at: str) -> bool:
+        """Say why a run made no audit, and whether that is new; web hooks hear of it."""
+        with self.store.transaction() as session:
+            first = added(
+                session, ScheduleRunStartRow, run=run.id, submission=None, skipped=skip.value,
+                detail=detail, at=at,
+            )  # fmt: skip
+            if first:
+                announce(session, project, Told.SCHEDULE_SKIPPED, run.id, at)
+            return first
+
+    def ended(self, run: Run, project: str, came: Came, at: str) -> bool:
+        """Say what a run came to, and whether that is new."""
+        with self.store.transaction() as session:
+            first = added(
+                session,
+                ScheduleRunEndRow,
+                run=run.id,
+                record=came.record,
+                verdict=came.verdict,
+                detail=came.detail,
+                failed=canonical(list(came.failed)).decode(),
+                rollback=canonical([dict(item) for item in came.rollback]).decode(),
+                at=at,
+            )
+            if first and came.told:
+                announce(session, project, Told.REAUDIT_FAILED, run.id, at)
+            return first
+
+    def find(self, name: str) -> Run | None:
+        """Return a run by its id, of whichever project."""
+        with self.store.reading() as session:
+            row = session.execute(_asked().where(ScheduleRunRow.id == name)).one_or_none()
+            return None if row is None else _read(row)
+
+    def of_schedule(
+        self, schedule: str, cursor: str | None, limit: int
+    ) -> tuple[tuple[Run, ...], str]:
+        """Return the runs of a schedule, the newest first, and the cursor of what follows.
+
+        Raises ``UsageError`` for a cursor that is none.
+        """
+        row = ScheduleRunRow
+        asked = _asked().where(row.schedule == schedule)
+        with self.store.reading() as session:
+            if cursor:
+                asked = asked.where(_after(session, schedule, cursor))
+            ordered = asked.order_by(row.at.desc(), row.id.desc()).limit(limit + 1)
+            found = tuple(_read(item) for item in session.execute(ordered))
+        return found[:limit], found[limit - 1].id if len(found) > limit else ""
+
+    def last_came(self, schedules: Sequence[str]) -> Mapping[str, str]:
+        """Return the key of the newest run upon the clock of each of some schedules, in one go."""
+        row, plan = ScheduleRunRow, ScheduleRow
+        mine = select(row.key).where(row.schedule == plan.id, row.trigger == Trigger.CRON.value)
+        last = mine.order_by(row.at.desc(), row.id.desc()).limit(1).correlate(plan)
+        asked = select(plan.id, last.scalar_subquery()).where(plan.id.in_(schedules))
+        with self.store.reading() as session:
+            return {name: key for name, key in session.execute(asked) if key is not None}
+
+    def last_of(self, schedules: Collection[str]) -> dict[str, Run]:
+        """Return the newest run of each of some schedules, by the schedule's id."""
+        row, newest = ScheduleRunRow, (ScheduleRunRow.at.desc(), ScheduleRunRow.id.desc())
+        place = func.row_number().over(partition_by=row.schedule, order_by=newest)
+        ranked = select(row.id, place.label("place")).where(row.schedule.in_(schedules)).subquery()
+        asked = _asked().where(row.id.in_(select(ranked.c.id).where(ranked.c.place == 1)))
+        with self.store.reading() as session:
+            return {run.schedule: run for run in map(_read, session.execute(asked))}
+
+    def last_made(self, schedule: str) -> str | None:
+        """Return the newest audit that a schedule made."""
+        row, start = ScheduleRunRow, ScheduleRunStartRow
+        asked = select(start.submission).join(row, row.id == start.run)
+        mine = asked.where(row.schedule == schedule, start.submission.is_not(None))
+        with self.store.reading() as session:
+            return session.scalar(mine.order_by(row.at.desc(), row.id.desc()).limit(1))
+
+    def made_of(self, audits: tuple[str, ...]) -> frozenset[str]:
+        """Return those of some audits that schedules made."""
+        start = ScheduleRunStartRow
+        asked = select(start.submission).where(start.submission.in_(audits))
+        with self.store.reading() as session:
+            return frozenset(name for name in session.scalars(asked) if name is not None)
+
+    def due(self, now: str, limit: int = 100) -> tuple[tuple[Run, Schedule], ...]:
+        """Return runs that have made no audit yet, the oldest first by turns of projects."""
+        start = ScheduleRunStartRow
+        return self._open(_asked().where(~_there(start)), now, limit)
+
+    def over(self, now: str, limit: int = 20) -> tuple[tuple[Run, Schedule], ...]:
+        """Return runs whose audit has ended, and of which nobody has said yet what it came to."""
+        asked = _asked().join(OutcomeRow, OutcomeRow.submission == ScheduleRunStartRow.submission)
+        return self._open(asked.where(~_there(ScheduleRunEndRow)), now, limit)
+
+    def going_on(self, project: str, asked: str, but: str) -> str | None:
+        """Return an audit that asks for the same and has not ended, but not that of a key."""
+        row, key = SubmissionRow, SubmissionRow.idempotency_key
+        same = (
+            select(row.id)
+            .outerjoin(OutcomeRow, OutcomeRow.submission == row.id)
+            .where(row.project == project, row.body_digest == asked)
+            .where(OutcomeRow.submission.is_(None), or_(key.is_(None), key != but))
+            .limit(1)
+        )
+        with self.store.reading() as session:
+            return session.scalar(same)
+
+    def made_under(self, project: str, key: str) -> str | None:
+        """Return the audit that was handed in under a key already, if one was."""
+        row = SubmissionRow
+        asked = select(row.id).where(row.project == project, row.idempotency_key == key)
+        with self.store.reading() as session:
+            return session.scalar(asked)
+
+    def _open(self, asked: Found, now: str, limit: int) -> tuple[tuple[Run, Schedule], ...]:
+        row, since = ScheduleRunRow, datetime.fromisoformat(now).astimezone(UTC) - WINDOW
+        mine = asked.join(ScheduleRow, ScheduleRow.id == row.schedule)
+        # In turns, so that no project whose runs wait for room keeps those of others from theirs.
+        turn = func.row_number().over(partition_by=ScheduleRow.project, order_by=(row.at, row.id))
+        recent = mine.where(row.at >= written(since)).order_by(turn, row.at, row.id).limit(limit)
+        with self.store.reading() as session:
+            return tuple(
+                (_read(item), plain(session.get_one(ScheduleRow, item[0].schedule)))
+                for item in session.execute(recent).all()
+            )
+
+
+def _asked() -> Found:
+    row, start, end = ScheduleRunRow, ScheduleRunStartRow, ScheduleRunEndRow
+    beside = select(row, start, end).outerjoin(start, start.run == row.id)
+    return beside.outerjoin(end, end.run == row.id)
+
+
+def _there(row: type[ScheduleRunStartRow | ScheduleRunEndRow]) -> ColumnElement[bool]:
+    """Whether a run has a row of this kind."""
+    other = aliased(row)
+    return select(other.run).where(other.run == ScheduleRunRow.id).exists()
+
+
+def _after(session: Session, schedule: str, cursor: str) -> ColumnElement[bool]:
+    row = ScheduleRunRow
+    last = session.get(row, cursor)
+    if last is None or last.schedule != schedule:
+        raise UsageError(
+            f"{cursor[:80]!r} is no cursor of this list",
+            cure="Give the cursor that the last page ended with, or none to begin.",
+        )
+    return or_(row.at < last.at, and_(row.at == last.at, row.id < last.id))
+
+
+def _read(
+    found: "Row[ScheduleRunRow, ScheduleRunStartRow | None, ScheduleRunEndRow | None]",
+) -> Run:
+    row, start, end = found
+    return Run(
+        id=row.id,
+        schedule=row.schedule,
+        key=row.key,
+        trigger=Trigger(row.trigger),
+        why=row.why,
+        at=row.at,
+        change=Part(parse(row.change.encode()), "change").value,
+        audit=None if start is None else start.submission,
+        skipped=None if start is None or start.skipped is None else Skip(start.skipped),
+        detail=(end.detail if end is not None else "") or (start.detail if start else ""),
+        ended=None if end is None else end.at,
+        record=None if end is None else end.record,
+        verdict=None if end is None else end.verdict,
+        failed=() if end is None else _texts(end.failed),
+        rollback=() if end is None else _objects(end.rollback),
+    )
+
+
+def _texts(raw: str) -> tuple[str, ...]:
+    return Part({"list": parse(raw.encode())}, "run").texts("list")
+
+
+def _objects(raw: str) -> tuple[Mapping[str, Json], ...]:
+    return Part({"list": parse(raw.encode())}, "run").list_of("list", lambda part: part.value)

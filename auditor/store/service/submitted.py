@@ -1,0 +1,72 @@
+"""Submissions in the store, each once however often it is sent."""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from auditor.domain.canonical import canonical, parse
+from auditor.domain.submissions import State, Submission
+from auditor.errors import StoreError
+from auditor.refusals import ConflictError
+from auditor.store.service.adding import added
+from auditor.store.service.callers import require_project
+from auditor.store.service.tables import SubmissionRow
+
+STATES = tuple(state.value for state in State)
+
+
+def keep_submission(
+    session: Session, submission: Submission, idempotency_key: str | None, model: str
+) -> tuple[Submission, bool]:
+    """Keep a submission, or return the one that was made under the same key before.
+
+    Raises ``ConflictError`` where that one, or the one of the same id, asked for something else.
+    """
+    require_project(session, submission.project)
+    new = added(
+        session,
+        SubmissionRow,
+        id=submission.id,
+        project=submission.project,
+        idempotency_key=idempotency_key,
+        model=model,
+        body_digest=submission.asked,
+        body=canonical(submission.to_json()).decode(),
+        submitted=submission.submitted,
+    )
+    row = _there(session, submission, idempotency_key)
+    if row is None or row.body_digest != submission.asked:
+        raise ConflictError(
+            f"the idempotency key {(idempotency_key or submission.id)[:80]!r} was used for another "
+            "submission before",
+            cure="Use a fresh key for what is new, and the same key only to send the same again.",
+        )
+    return read_submission(row), new
+
+
+def find_submission(session: Session, project: str | None, name: str) -> Submission | None:
+    """Return a submission of a project, or, for ``None``, of any."""
+    row = session.get(SubmissionRow, name)
+    return None if row is None or project not in {None, row.project} else read_submission(row)
+
+
+def _there(session: Session, submission: Submission, key: str | None) -> SubmissionRow | None:
+    if key is None:
+        return session.get(SubmissionRow, submission.id)
+    return find_by_key(session, submission.project, key)
+
+
+def find_by_key(session: Session, project: str, key: str) -> SubmissionRow | None:
+    """Return the submission that a project made under a key, if there is one."""
+    row = SubmissionRow
+    return session.scalar(select(row).where(row.project == project, row.idempotency_key == key))
+
+
+def read_submission(row: SubmissionRow) -> Submission:
+    """Return what a row says was submitted. Raises ``StoreError`` for a damaged one."""
+    submission = Submission.from_json(parse(row.body.encode()))
+    if submission.asked != row.body_digest or submission.id != row.id:
+        raise StoreError(
+            f"the submission {row.id} is damaged: its body has another digest",
+            cure="Restore the database from a copy.",
+        )
+    return submission

@@ -1,0 +1,171 @@
+"""Attempts are counted as requests are registered, and sealed ones have a seed of the ledger's."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from auditor.domain.artifacts import Artifact, FileDigest
+from auditor.domain.canonical import digest
+from auditor.domain.requests import UNDRAWN, Attempt, AuditRequest, PolicyRef
+from auditor.domain.served import Ending
+from auditor.domain.submissions import Submission
+from auditor.errors import LedgerError, StoreError
+from auditor.ledgers.drawing import draw, seed_of
+from auditor.ledgers.events import EventType
+from auditor.ledgers.notes import MemorySigner
+from auditor.ledgers.proofs import Head
+from auditor.store.service.attempts import Attempts
+from auditor.store.service.store import ServiceStore
+from auditor.store.store import Store
+
+NOW = "2026-01-01T00:00:00Z"
+SIGNER = MemorySigner("audits.example.org/log", Ed25519PrivateKey.from_private_bytes(b"7" * 32))
+AT_ONCE = 8
+"""Requests that are registered at once."""
+
+
+def handed_in(store: Store, number: int, **changes: object) -> Submission:
+    usual = Submission(
+        id=f"sub-{number:024x}", project="mine", submitter="k1", audit_file=digest(b"audit"),
+        source="audit.yaml", inputs=(), policy=digest(b"policy"), targets=("cpu",), submitted=NOW,
+    )  # fmt: skip
+    kept, _new = ServiceStore(store).submit(replace(usual, **changes), None)  # type: ignore[arg-type]
+    return kept
+
+
+@pytest.fixture
+def signed(sqlite_url: str, home: Path) -> Iterator[Store]:
+    """Open an empty store whose ledger is signed, with two projects."""
+    opened = Store.open(sqlite_url, home / "blobs", SIGNER)
+    for name in ("mine", "theirs"):
+        ServiceStore(opened).add_project(name, NOW)
+    yield opened
+    opened.close()
+
+
+def registered(store: Store, submission: Submission) -> AuditRequest:
+    return ServiceStore(store).registered(submission.id).request
+
+
+def counted(store: Store, number: int, request: AuditRequest, **changes: object) -> Attempt:
+    """Register a request, and return which attempt it became."""
+    submission = handed_in(store, number, **changes)
+    assert Attempts(store).register(submission, request, NOW)
+    attempt = registered(store, submission).attempt
+    assert attempt is not None
+    return attempt
+
+
+def requests_in(store: Store) -> list[str]:
+    """Return the digests of the requests in the ledger, the oldest first."""
+    with store.ledger() as ledger:
+        entries = [ledger.entry(index) for index in range(ledger.head().size)]
+    return [it.event.digest for it in entries if it.event.type is EventType.REQUEST]
+
+
+def test_each_request_of_a_line_has_the_next_number_whatever_it_asks_and_came_to(
+    signed: Store, asked: AuditRequest
+) -> None:
+    other = Artifact("digits-cnn", "2", (FileDigest("model.onnx", 9, "cd" * 32),))
+    assert counted(signed, 1, asked) == Attempt(number=1)
+    assert ServiceStore(signed).end("sub-" + f"{1:024x}", Ending(ended=NOW))
+    assert counted(signed, 2, replace(asked, seed=8)).number == 2
+    assert counted(signed, 3, replace(asked, version="2", artifact=other)).number == 3
+    assert counted(signed, 4, replace(asked, name="renamed")).number == 4
+    assert counted(signed, 5, replace(asked, name="renamed", artifact=None)).number == 5
+    assert counted(signed, 6, asked, project="theirs").number == 1
+    elsewhere = PolicyRef("another", "1", digest(b"another"))
+    assert counted(signed, 7, replace(asked, policy=elsewhere)).number == 1
+    newer = PolicyRef(asked.policy.name, "2", digest(b"newer"))
+    assert counted(signed, 8, replace(asked, policy=newer)).number == 6
+    assert Attempts(signed).number("sub-" + f"{8:024x}") == 6
+    assert Attempts(signed).number("sub-" + f"{9:024x}") is None
+
+
+def test_a_request_is_counted_once_however_often_it_is_planned(
+    signed: Store, asked: AuditRequest
+) -> None:
+    for sealed in (False, True):
+        submission = handed_in(signed, 1 + sealed, sealed=sealed)
+        assert Attempts(signed).register(submission, asked, NOW)
+        first, leaves = registered(signed, submission), len(requests_in(signed))
+        assert not Attempts(signed).register(submission, asked, "2026-01-02T00:00:00Z")
+        assert registered(signed, submission) == first
+        assert len(requests_in(signed)) == leaves
+    assert counted(signed, 3, asked).number == 3
+
+
+def test_a_sealed_request_is_registered_first_without_a_seed_and_then_with_the_one_drawn(
+    signed: Store, asked: AuditRequest
+) -> None:
+    submission = handed_in(signed, 1, sealed=True)
+    Attempts(signed).register(submission, asked, NOW)
+    request = registered(signed, submission)
+    attempt = request.attempt
+    assert attempt is not None
+    assert attempt.proof is not None
+    first = replace(asked, seed=UNDRAWN, attempt=Attempt(number=1, sealed=True))
+    assert request.undrawn == first
+    assert requests_in(signed) == [first.digest, request.digest]
+    with signed.ledger() as ledger:
+        root = ledger.tree(1).root()
+        assert attempt.proof.encode().endswith(ledger.checkpoint(1))
+    assert request.seed == seed_of(first.digest, Head(1, root)) < 2**53
+    drawn = draw(attempt.proof.encode(), first.digest, SIGNER.key)
+    assert (drawn.seed, drawn.size, drawn.origin) == (request.seed, 1, SIGNER.name)
+
+
+def test_a_process_that_dies_between_the_two_changes_neither_number_nor_seed(
+    signed: Store, asked: AuditRequest
+) -> None:
+    submission = handed_in(signed, 1, sealed=True)
+    unsigned = replace(signed, signer=None)
+    with pytest.raises(LedgerError, match="no such checkpoint"):
+        Attempts(unsigned).register(submission, asked, NOW)
+    with pytest.raises(StoreError, match="was not registered"):
+        registered(signed, submission)
+    # It has its number, which nobody else gets.
+    assert Attempts(signed).number(submission.id) == 1
+    assert counted(signed, 2, asked).number == 2
+
+
+def test_a_request_that_changed_between_the_two_is_refused(
+    signed: Store, asked: AuditRequest
+) -> None:
+    submission = handed_in(signed, 1, sealed=True)
+    with pytest.raises(LedgerError):
+        Attempts(replace(signed, signer=None)).register(submission, asked, NOW)
+    changed = replace(asked, version="shopped")
+    with pytest.raises(LedgerError):
+        Attempts(signed).register(submission, changed, NOW)
+
+
+def test_a_submission_is_asked_for_as_it_was_before_there_were_sealed_ones(signed: Store) -> None:
+    plain, sealed = handed_in(signed, 1), handed_in(signed, 2, sealed=True)
+    assert "sealed" not in json.dumps(plain.to_json())
+    assert plain.asked != sealed.asked
+    assert ServiceStore(signed).submission("mine", sealed.id) == sealed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sealed", [False, True])
+def test_requests_that_are_registered_at_once_have_numbers_of_their_own(
+    url: str, home: Path, asked: AuditRequest, *, sealed: bool
+) -> None:
+    store = Store.open(url, home / "blobs", SIGNER)
+    ServiceStore(store).add_project("mine", NOW)
+    handed = [handed_in(store, number, sealed=sealed) for number in range(AT_ONCE)]
+    twice = [*handed, *handed]
+    with ThreadPoolExecutor(len(twice)) as pool:
+        list(pool.map(lambda it: Attempts(store).register(it, asked, NOW), twice))
+    requests = [registered(store, it) for it in handed]
+    numbers = [0 if it.attempt is None else it.attempt.number for it in requests]
+    assert sorted(numbers) == list(range(1, AT_ONCE + 1))
+    assert len({it.seed for it in requests}) == (AT_ONCE if sealed else 1)
+    assert len(requests_in(store)) == AT_ONCE * (1 + sealed)
+    store.close()

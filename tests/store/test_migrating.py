@@ -1,0 +1,180 @@
+"""Bringing a store to this version: what it says first, and that nothing that was kept is lost."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from alembic.command import check, upgrade
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from click.testing import CliRunner
+from ledger_toys import LOG, failures, fill
+from sqlalchemy import Engine, MetaData, create_engine
+
+from auditor.cli.commands.migrate import command
+from auditor.domain.api_keys import ApiKey, Role
+from auditor.domain.records import AuditRecord
+from auditor.keeping import note_keys
+from auditor.shipped import shipped
+from auditor.store.database import migrate, rehearse, standing
+from auditor.store.migrations import Standing
+from auditor.store.service.store import ServiceStore
+from auditor.store.store import Store
+
+Make = Callable[..., AuditRecord]
+Rows = Mapping[str, Sequence[Mapping[str, object]]]
+NOW = "2026-01-01T00:00:00Z"
+
+
+def scripts() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(shipped("alembic")))
+    return config
+
+
+REVISIONS = [
+    it.revision for it in ScriptDirectory.from_config(scripts()).walk_revisions("base", "heads")
+][::-1]
+
+
+def bring_to(engine: Engine, revision: str) -> None:
+    config = scripts()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        upgrade(config, revision)
+
+
+def rows(engine: Engine) -> Rows:
+    tables = MetaData()
+    tables.reflect(engine)
+    with engine.connect() as connection:
+        return {
+            table.name: [dict(row) for row in connection.execute(table.select()).mappings()]
+            for table in tables.sorted_tables
+            if table.name != "alembic_version"
+        }
+
+
+@pytest.fixture
+def full(tmp_path: Path, make_record: Make) -> Rows:
+    """Give the rows of a store of today with records, a ledger that has grown, and a key."""
+    store = Store.open(f"sqlite:///{tmp_path / 'full' / 'auditor.db'}", tmp_path / "full" / "blobs")
+    fill(store, make_record())
+    kept = ServiceStore(store)
+    kept.add_project("default", NOW)
+    kept.add_key(
+        ApiKey(
+            id="0" * 16,
+            project="default",
+            role=Role.VIEWER,
+            name="a key",
+            secret_hash="0" * 64,
+            created=NOW,
+        )
+    )
+    found = rows(store.engine)
+    store.close()
+    return found
+
+
+def put(engine: Engine, given: Rows) -> Rows:
+    """Put in what a database of its revision could hold of these rows, and return it."""
+    tables = MetaData()
+    tables.reflect(engine)
+    with engine.begin() as connection:
+        for table in tables.sorted_tables:
+            fit = [
+                {name: value for name, value in row.items() if name in table.columns}
+                for row in given.get(table.name, ())
+            ]
+            if fit and table.name == "ledger_state":
+                connection.execute(table.update().values(fit[0]))
+            elif fit:
+                connection.execute(table.insert(), fit)
+    return rows(engine)
+
+
+def holds(found: Rows, kept: Rows) -> bool:
+    return all(
+        any(row.items() <= here.items() for here in found[table])
+        for table, them in kept.items()
+        for row in them
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("earlier", REVISIONS[:-1])
+def test_from_every_earlier_revision_all_rows_come_along(
+    empty_url: str, home: Path, earlier: str, full: Rows
+) -> None:
+    home.mkdir(exist_ok=True)
+    engine = create_engine(empty_url)
+    bring_to(engine, earlier)
+    kept = put(engine, full)
+    assert kept["records"]
+    told = rehearse(empty_url)
+    assert told
+    assert standing(empty_url) == Standing(earlier, REVISIONS[-1])
+    assert rows(engine) == kept
+    assert migrate(empty_url) == Standing(earlier, REVISIONS[-1])
+    found = rows(engine)
+    assert holds(found, {name: them for name, them in kept.items() if name in found})
+    assert set(kept) - set(found) <= {"lineage"}
+    store = Store.open(empty_url, home / "blobs", LOG)
+    if "ledger_leaves" not in kept:
+        note_keys(store, {}, NOW)  # a ledger that begins takes in what was there before
+    assert failures(store) == ""
+    store.close()
+    engine.dispose()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("earlier", REVISIONS[:-1])
+def test_the_tables_are_the_same_however_the_store_came_to_them(
+    empty_url: str, home: Path, earlier: str
+) -> None:
+    home.mkdir(exist_ok=True)
+    engine = create_engine(empty_url)
+    bring_to(engine, earlier)
+    migrate(empty_url)
+    config = scripts()
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        check(config)
+    engine.dispose()
+
+
+def test_what_would_be_run_is_told_and_nothing_is_changed(home: Path, sqlite_url: str) -> None:
+    engine = create_engine(sqlite_url)
+    home.mkdir()
+    bring_to(engine, REVISIONS[0])
+    engine.dispose()
+    told = rehearse(sqlite_url)
+    assert any(line.startswith("CREATE TABLE prov_edges") for line in told)
+    assert not any(line.upper().startswith("SELECT") for line in told)
+    assert standing(sqlite_url) == Standing(REVISIONS[0], REVISIONS[-1])
+    migrate(sqlite_url)
+    assert rehearse(sqlite_url) == ()
+
+
+def test_asking_where_a_store_stands_makes_none(home: Path, sqlite_url: str) -> None:
+    assert standing(sqlite_url).lags
+    rehearse(sqlite_url)
+    assert not home.exists()
+
+
+def test_the_command_says_from_where_to_where_and_whether_it_lags(home: Path) -> None:
+    world = {"AUDITOR_HOME": str(home), "AUDITOR_DATABASE_URL": ""}
+
+    def said(*options: str) -> tuple[str, int]:
+        done = CliRunner().invoke(command, options, env=world, standalone_mode=False)
+        return done.stdout, done.return_value
+
+    newest = REVISIONS[-1]
+    lag, code = said("--check")
+    assert "auditor migrate" in lag
+    assert code == 1
+    assert said() == (f"The database went from revision none to {newest}.\n", 0)
+    assert said("--check")[1] == 0
+    assert said() == (f"The database stands at revision {newest} already.\n", 0)
+    assert said("--sql") == ("\n", 0)
