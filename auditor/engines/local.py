@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol, cast
 
+from auditor.crashes import raised_at
 from auditor.domain.budgets import Size
 from auditor.domain.canonical import Json, digest_json
 from auditor.domain.checks import Check, is_timing
@@ -52,19 +53,25 @@ def observe_all(
     So does one that would keep the target busy for longer than its declaration allows. Results
     come in the order of ``checks``.
     """
-    results: dict[str, Result] = {}
-    target = subject.target.name
-    allowance = Allowance(subject.target, size)
-    for check in allowance.in_order(checks):
-        watch.started(target, check)
-        gap = unmet(check, subject) or allowance.over(check, subject.model, subject.bench)
-        if gap is None:
-            result = _observe(check, subject, target, keep, watch)
-        else:
-            result = replace(gap, target=target, check=check.id)
-        watch.ended(target, check, result)
-        results[check.id] = result
+    ordered = Allowance(subject.target, size).in_order(checks)
+    results = {check.id: observe_one(check, subject, keep, watch, size) for check in ordered}
     return tuple(results[check.id] for check in checks)
+
+
+def observe_one(
+    check: Check, subject: Subject, keep: Callable[[Blob], None], watch: Watch, size: Size
+) -> Result:
+    """Observe one check on one target, or say as a Gap why it cannot be."""
+    target = subject.target.name
+    watch.started(target, check)
+    over = Allowance(subject.target, size).over
+    gap = unmet(check, subject) or over(check, subject.model, subject.bench)
+    if gap is None:
+        result = _observe(check, subject, target, keep, watch)
+    else:
+        result = replace(gap, target=target, check=check.id)
+    watch.ended(target, check, result)
+    return result
 
 
 def _observe(
@@ -125,12 +132,8 @@ def _manner(subject: Subject) -> dict[str, bool]:
 
 
 def _crashed(error: Exception, target: str, check: str) -> Gap:
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    place = ""
-    if traceback is not None:
-        place = f" at {traceback.tb_frame.f_code.co_name}, line {traceback.tb_lineno}"
+    at = raised_at(error)
+    place = f" at {at}" if at else ""
     return Gap(
         reason=Reason.CHECK_CRASHED,
         detail=f"The check {check} crashed{place}: {type(error).__name__}: {error}",

@@ -1,0 +1,211 @@
+"""The JSON of people who decide and of what they sign, with an example of each."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+from auditor.api.shapes import AT, AUDIT, DIGEST, OTHER, LaterRecord, Name, Sum, like
+from auditor.domain.approvals import Answer
+from auditor.domain.people import DecisionKind
+
+PEM = (
+    "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE…\n-----END PUBLIC KEY-----\n"
+)
+PERSON_ID = "per-0f1e2d3c4b5a69788796a5b4"
+PERSON = r"^per-[0-9a-f]{24}$"
+Key = Annotated[str, Field(min_length=1, max_length=4000)]
+Line = Annotated[str, Field(min_length=1, max_length=500)]
+Reason = Annotated[str, Field(min_length=1, max_length=2000)]
+WHO: dict[str, Any] = {
+    "id": PERSON_ID, "name": "Anna Smith", "key": PEM, "identity": f"key:{DIGEST}",
+    "may": ["waiver", "approval"], "caller": None, "created": AT, "ended": None, "reason": None,
+}  # fmt: skip
+DRAFTED: dict[str, Any] = {
+    "payload": "eyJfdHlwZSI6…", "payload_type": "application/vnd.in-toto+json",
+    "to_sign": "RFNTRXYxIDI4…", "bundle": '{"dsseEnvelope":{"payload":"…","signatures":[…]}}',
+}  # fmt: skip
+LABELS: dict[str, Any] = {
+    "person": PERSON_ID, "name": "Anna Smith", "record": DIGEST, "cases": 5,
+    "agree_with_truth": 5, "agree_with_model": 4, "at": AT,
+}  # fmt: skip
+DECIDED: dict[str, Any] = {
+    "digest": OTHER, "kind": "approval", "person": PERSON_ID, "name": "Anna Smith", "at": AT,
+    "artifact": None, "record": DIGEST, "bundle": "{…}", "key": PEM, "labels": None,
+    "says": {"answer": "yes", "reason": "All findings are known."}, "rejudged": [],
+}  # fmt: skip
+
+
+class PersonAsked(BaseModel):
+    """A person who is to decide in the project, by a public key, and what that key may sign.
+
+    ``caller`` is the id of the key of the service, or that of the sign-on (`oidc-…`), by which the
+    person hands audits in: who handed one in does not count among the approvals that its policy
+    asks for.
+    """
+
+    model_config = like(name="Anna Smith", key=PEM, may=["waiver", "approval"])
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    key: Key
+    may: Annotated[list[DecisionKind], Field(min_length=1, max_length=3)]
+    caller: Annotated[str, Field(pattern=r"^(oidc-)?[0-9a-f]{16}$")] | None = None
+
+
+class PersonShown(BaseModel):
+    """A person of the project."""
+
+    model_config = like(**WHO)
+    id: str
+    name: str
+    key: str
+    identity: str
+    may: list[DecisionKind]
+    caller: str | None
+    created: str
+    ended: str | None
+    reason: str | None
+
+
+class PersonList(BaseModel):
+    """The project's people, the oldest first."""
+
+    model_config = like(people=[WHO])
+    people: list[PersonShown]
+
+
+class DecisionAsked(BaseModel):
+    """What a person signed, and the public key: the bundle as ``auditor waive`` writes it, or the
+    payload of a draft (base64) with its signature (base64; DER, or the two numbers of WebCrypto).
+    """
+
+    model_config = like(bundle='{"dsseEnvelope":{"payload":"…"}}', key=PEM)
+    key: Key
+    bundle: Annotated[str, Field(min_length=1, max_length=200_000)] | None = None
+    payload: Annotated[str, Field(min_length=1, max_length=200_000)] | None = None
+    signature: Annotated[str, Field(min_length=1, max_length=400)] | None = None
+
+
+class LabelsShown(BaseModel):
+    """How far a person who had not seen the verdict agreed with the truth, and with the model."""
+
+    model_config = like(**LABELS)
+    person: str
+    name: str
+    record: str
+    cases: int
+    agree_with_truth: int
+    agree_with_model: int
+    at: str
+
+
+class DecisionShown(BaseModel):
+    """A decision: who signed it, what it is about, and what it says. One alone has its bundle."""
+
+    model_config = like(**DECIDED)
+    digest: str
+    kind: DecisionKind
+    person: str
+    name: str
+    at: str
+    artifact: str | None
+    record: str | None
+    says: dict[str, Any]
+    bundle: str | None = None
+    key: str | None = None
+    labels: LabelsShown | None = None
+    rejudged: list[LaterRecord] = []
+
+
+class DecisionPage(BaseModel):
+    """Decisions, the newest first; ``next`` is the cursor of what follows, empty at the end."""
+
+    model_config = like(decisions=[DECIDED], next="")
+    decisions: list[DecisionShown]
+    next: str
+
+
+class WaiverDraftAsked(BaseModel):
+    """A waiver to be written for what a record is of; the approver is whoever has the key."""
+
+    model_config = like(
+        record=DIGEST, key=PEM, rule="accuracy", owner="olga@example.org", ticket="RISK-7",
+        reason="The sensor is replaced in April.", expires="2026-05-30",
+    )  # fmt: skip
+    record: Sum
+    key: Key
+    rule: Name
+    owner: Line
+    ticket: Line
+    reason: Reason
+    expires: Annotated[str, Field(max_length=40)]
+    target: Name | None = None
+    slice: Annotated[dict[str, str | int | float], Field(max_length=20)] | None = None
+    compensating: Annotated[list[Line], Field(max_length=20)] = []
+    any_version: bool = False
+    any_edition: bool = False
+
+
+class ApprovalDraftAsked(BaseModel):
+    """A yes or no to be written for a record, by whoever has the key."""
+
+    model_config = like(
+        record=DIGEST, key=PEM, role="model risk", answer="yes", reason="All findings are known."
+    )
+    record: Sum
+    key: Key
+    role: Line
+    answer: Answer
+    reason: Reason
+    expires: Annotated[str, Field(max_length=40)] | None = None
+
+
+class FindingDraftAsked(BaseModel):
+    """What is wrong with a record, to be written for whoever has the key."""
+
+    model_config = like(record=DIGEST, key=PEM, role="clinician", reason="Row 17 is a scar.")
+    record: Sum
+    key: Key
+    role: Line
+    reason: Reason
+
+
+class DraftShown(BaseModel):
+    """What is to be signed: ``to_sign`` (base64) are the very bytes, ``payload`` (base64) and its
+    type what they cover, and ``bundle`` what lacks but the signature (``sig``).
+    """
+
+    model_config = like(**DRAFTED)
+    payload: str
+    payload_type: str
+    to_sign: str
+    bundle: str
+
+
+class CasesShown(BaseModel):
+    """Cases of a record to label before the verdict is shown: their ids, and the classes."""
+
+    model_config = like(record=DIGEST, person=PERSON_ID, cases=["r17", "r204"],
+                        classes=["no", "yes"], done=False)  # fmt: skip
+    record: str
+    person: str
+    cases: list[str]
+    classes: list[str]
+    done: bool
+
+
+class LabelsAsked(BaseModel):
+    """What a person calls each case, by its id."""
+
+    model_config = like(record=DIGEST, person=PERSON_ID, labels={"r17": "yes", "r204": "no"})
+    record: Sum
+    person: Annotated[str, Field(pattern=PERSON)]
+    labels: Annotated[dict[str, Name], Field(min_length=1, max_length=50)]
+
+
+class RecordShown(BaseModel):
+    """A record of the project: its audit, and how it came to be."""
+
+    model_config = like(digest=OTHER, audit=AUDIT, verdict="pass", derived_from=DIGEST)
+    digest: str
+    audit: str
+    verdict: str
+    derived_from: str | None

@@ -1,0 +1,102 @@
+"""What anybody may read: health, public keys, and the ledger; counts, on this machine alone."""
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from auditor.api.answers import Health, KeysShown
+from auditor.api.parts import Served, Service
+from auditor.refusals import NotFoundError
+from auditor.signatures.keys import read_public_key
+from auditor.store.service.standings import Standings
+
+PROXIED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+HERE = frozenset({"localhost", "127.0.0.1", "[::1]"})
+METRICS = "text/plain; version=0.0.4; charset=utf-8"
+NOTE, TILE = "text/plain; charset=utf-8", "application/octet-stream"
+FOREVER = "public, max-age=31536000, immutable"
+SHORTLY = "public, no-cache"
+UNREADY = 503
+router = APIRouter(tags=["anonymous"])
+TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {NOTE: {"schema": {"type": "string"}}}}}
+BYTES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {TILE: {"schema": {"type": "string", "format": "binary"}}}}
+}
+
+
+@router.get("/healthz")
+async def healthz() -> Health:
+    """Say that the service answers."""
+    return Health(status="ok")
+
+
+@router.get("/readyz", responses={UNREADY: {"model": Health}})
+def readyz(response: Response, service: Served) -> Health:
+    """Say whether the service can work now; 503 where it cannot."""
+    lacking = list(service.ready())
+    response.status_code = UNREADY if lacking else 200
+    return Health(status="lacking" if lacking else "ok", lacking=lacking)
+
+
+@router.get("/.well-known/auditor-keys")
+def keys(service: Served) -> KeysShown:
+    """Show the public keys of the service: of its records, and of its ledger.
+
+    Whoever believes them because they stand here believes the connection.
+    """
+    signer = service.store.signer
+    return KeysShown(
+        report=service.report_key.decode(),
+        identity=read_public_key(service.report_key).identity,
+        ledger=None if signer is None else str(signer.key),
+    )
+
+
+@router.get("/v1/ledger/checkpoint", response_class=Response, responses=TEXT)
+def checkpoint(service: Served) -> Response:
+    """Fetch the ledger's last checkpoint, with all its cosignatures (C2SP tlog-checkpoint)."""
+    with service.store.ledger() as ledger:
+        raw = ledger.served("checkpoint")
+    return Response(raw, headers={"Cache-Control": SHORTLY}, media_type=NOTE)
+
+
+@router.get("/v1/ledger/tile/{path:path}", response_class=Response, responses=BYTES)
+def tile(path: str, service: Served) -> Response:
+    """Fetch a tile of hashes or of entries (C2SP tlog-tiles)."""
+    with service.store.ledger() as ledger:
+        raw = ledger.served(f"tile/{path}")
+    return Response(raw, headers={"Cache-Control": FOREVER}, media_type=TILE)
+
+
+@router.get("/metrics", response_class=Response, responses=TEXT)
+async def metrics(request: Request, service: Served) -> Response:
+    """Count calls and audits, for a Prometheus on this machine; others find nothing here."""
+    if not _local(request):
+        raise NotFoundError("GET /metrics is not served", cure="Ask on the service's own machine.")
+    gauges = await run_in_threadpool(_gauges, service)
+    return Response(service.meter.text(gauges), media_type=METRICS)
+
+
+def _local(request: Request) -> bool:
+    """Whether a call comes from this machine, neither handed on nor by a page of another host."""
+    if any(name in request.headers for name in PROXIED):
+        return False
+    host = request.headers.get("host", "").lower()
+    bare = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
+    try:
+        peer = ip_address(request.client.host if request.client else "")
+    except ValueError:
+        return False
+    return peer.is_loopback and bare in HERE
+
+
+def _gauges(service: Service) -> Mapping[str, Mapping[str, float]]:
+    live = service.desk.live()
+    open_now = Standings(service.store).counted()
+    return {
+        "target_live{target}": {name: float(name in live) for name in service.desk.targets},
+        "audits{state}": {state.value: float(count) for state, count in open_now.items()},
+    }

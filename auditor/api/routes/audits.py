@@ -1,0 +1,147 @@
+"""Audits: handed in, listed, looked at, and cancelled."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from auditor.api.admitting import Submitter, Viewer
+from auditor.api.parts import Served, Service
+from auditor.api.reading import AUDIT, AuditId, Limit, body_of, once_of
+from auditor.api.routes.decisions import judged
+from auditor.api.shapes import AuditAsked, AuditPage, AuditShown, FailureShown
+from auditor.api.showing import audit_of, documented
+from auditor.api.watching import ABOUT
+from auditor.domain.artifacts import FileDigest
+from auditor.domain.json_parts import Part
+from auditor.domain.places import Places, read_places
+from auditor.domain.requests import InputFile
+from auditor.domain.steps import StepResult
+from auditor.domain.submissions import State, Submission
+from auditor.errors import RecordError
+from auditor.people.standing import standing
+from auditor.refusals import SubmissionError
+from auditor.store.service.attempts import Attempts
+from auditor.store.service.standings import Standing, Standings, Wanted
+from auditor.store.service.store import ServiceStore
+from auditor.submitting import Asked, cancel, submit
+
+SEEN, NEW = 200, 201
+ONCE = {"name": "Idempotency-Key", "in": "header", "required": False,
+        "schema": {"type": "string", "maxLength": 200},
+        "description": "Calls with one key make one audit."}  # fmt: skip
+router = APIRouter(prefix="/v1/audits", tags=["audits"])
+
+
+@router.post("", status_code=NEW, responses={SEEN: {"model": AuditShown}},
+             openapi_extra=documented(AuditAsked, ONCE))  # fmt: skip
+async def hand_in(
+    request: Request, response: Response, caller: Submitter, service: Served
+) -> AuditShown:
+    """Ask for an audit. 201: it is new; 200: the same call with the same key was made before."""
+    once, asked = once_of(request), asked_of(await body_of(request, AuditAsked))
+    kept, new = await run_in_threadpool(submit, service.desk, caller, asked, once)
+    request.scope[ABOUT] = kept.id
+    response.status_code = NEW if new else SEEN
+    response.headers["Location"] = f"/v1/audits/{kept.id}"
+    return await run_in_threadpool(shown, service.kept, kept)
+
+
+@router.get("")
+def listed(
+    caller: Viewer, service: Served, limit: Limit = 50, state: State | None = None,
+    model: Annotated[str | None, Query(max_length=200, description="A model's name.")] = None,
+    cursor: Annotated[str | None, Query(pattern=AUDIT)] = None,
+) -> AuditPage:  # fmt: skip
+    """List the project's audits, the newest first."""
+    name = None if model is None else model.replace("\0", "")
+    wanted = Wanted(project=caller.project, state=state, model=name, cursor=cursor, limit=limit)
+    found, following = Standings(service.store).page(wanted)
+    return AuditPage(audits=[stood(item) for item in found], next=following)
+
+
+@router.get("/{audit}")
+def look(audit: AuditId, caller: Viewer, service: Served) -> AuditShown:
+    """Look at an audit: how far it is, what it came to, and where it stands with people."""
+    found = audit_of(service, caller, audit)
+    number = Attempts(service.kept.store).number(found.id)
+    told = {"attempt": number, **with_people(service, found)}
+    return shown(service.kept, found).model_copy(update=told)
+
+
+@router.post("/{audit}/cancel")
+def stop(audit: AuditId, caller: Submitter, service: Served) -> AuditShown:
+    """Stop an audit before its next check. What was registered stays registered."""
+    found = audit_of(service, caller, audit)
+    cancel(service.desk, caller, found)
+    return shown(service.kept, found)
+
+
+def shown(kept: ServiceStore, item: Submission) -> AuditShown:
+    """Return a submission as it stands."""
+    return stood(Standings(kept.store).of(item))
+
+
+def stood(standing: Standing) -> AuditShown:
+    """Return what is shown of a submission, how far it is, and what it came to."""
+    item, ending = standing.submission, standing.ending
+    failure = None if ending is None else ending.failure
+    return AuditShown(
+        id=item.id,
+        project=item.project,
+        submitter=item.submitter,
+        state=standing.state,
+        submitted=item.submitted,
+        source=item.source,
+        audit_file=item.audit_file,
+        policy=item.policy,
+        targets=list(item.targets),
+        budget=item.budget,
+        only=list(item.only),
+        sealed=item.sealed,
+        ended=None if ending is None else ending.ended,
+        record=None if ending is None else ending.record,
+        verdict=standing.verdict,
+        failure=None
+        if failure is None
+        else FailureShown(problem=failure.problem, cure=failure.cure),
+    )
+
+
+def with_people(service: Service, item: Submission) -> dict[str, Any]:
+    """Return what people made of an audit: its later records, and where the last one stands."""
+    stands = standing(service.people, item)
+    if stands is None:
+        return {}
+    later = service.people.rejudged.of(item.id)
+    return {
+        "standing": stands.standing,
+        "awaits": "; ".join(it.detail for it in stands.steps if it.result is StepResult.FAILED)
+        or None,
+        "records": [judged(service.people, item.project, it) for it in later],
+    }
+
+
+def asked_of(body: AuditAsked) -> Asked:
+    """Return what a body asks for. Raises ``SubmissionError`` for places that are none."""
+    files = [InputFile(it.path, FileDigest(it.name, it.size, it.sha256)) for it in body.inputs]
+    return Asked(
+        audit_file=body.audit_file,
+        source=body.source,
+        inputs=tuple(files),
+        policy=body.policy,
+        targets=tuple(body.targets),
+        budget=body.budget,
+        only=tuple(body.only),
+        places=_places(body),
+        sealed=body.sealed,
+        sets=tuple(dict.fromkeys(body.sealed_sets)),
+        wait=body.wait_for_target,
+    )
+
+
+def _places(body: AuditAsked) -> Places | None:
+    try:
+        return None if body.places is None else read_places(Part(body.places, "places"))
+    except RecordError as error:
+        raise SubmissionError(error.problem, cure="Send places as the client does.") from None

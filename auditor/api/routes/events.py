@@ -1,0 +1,87 @@
+"""The history of an audit, as a list or as it happens."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from auditor.api.admitting import Viewer
+from auditor.api.parts import Served, Service
+from auditor.api.reading import AuditId, Limit, whole_number
+from auditor.api.shapes import EventList, EventShown
+from auditor.api.showing import audit_of
+from auditor.domain.submissions import ENDED, Event
+from auditor.store.service.store import ServiceStore
+
+PAGE = 500
+PAUSE = 0.3
+"""Seconds between two looks for new events: much less than a check takes."""
+QUIET = 15.0
+"""Seconds after which a comment keeps a silent line open."""
+NOTHING_MORE = 204
+LAST = {"name": "Last-Event-ID", "in": "header", "required": False,
+        "schema": {"type": "integer"}, "description": "The number last seen."}  # fmt: skip
+MEDIA = "text/event-stream"
+router = APIRouter(prefix="/v1/audits", tags=["audits"])
+
+
+@router.get("/{audit}/events", response_model=EventList, openapi_extra={"parameters": [LAST]},
+            responses={200: {"content": {MEDIA: {"schema": {"type": "string"}}}},
+                       NOTHING_MORE: {"description": "It has ended; all was seen."}})  # fmt: skip
+async def follow(
+    request: Request, audit: AuditId, caller: Viewer, service: Served, limit: Limit = 200,
+    after: Annotated[int, Query(ge=0, le=2**53)] = 0,
+) -> EventList | Response:  # fmt: skip
+    """Follow an audit as server-sent events; under ``Accept: application/json`` list its events.
+
+    Both begin after ``Last-Event-ID``, or ``after``. A stream ends with the audit.
+    """
+    found = await run_in_threadpool(audit_of, service, caller, audit)
+    last = max(whole_number(request, "Last-Event-ID") or 0, after)
+    if "application/json" in request.headers.get("accept", ""):
+        return await run_in_threadpool(_list, service.kept, found.id, last, limit)
+    if await run_in_threadpool(_over, service.kept, found.id, last):
+        return Response(status_code=NOTHING_MORE)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(_lines(service, found.id, last), headers=headers, media_type=MEDIA)
+
+
+def _list(kept: ServiceStore, name: str, after: int, limit: int) -> EventList:
+    # The state first: a list that says that all is over holds the events until then.
+    state = kept.state(name)
+    events = [EventShown.model_validate(it.to_json()) for it in kept.events(name, after, limit)]
+    return EventList(state=state, events=events)
+
+
+def _over(kept: ServiceStore, name: str, after: int) -> bool:
+    return kept.state(name) in ENDED and not kept.events(name, after, 1)
+
+
+async def _lines(service: Service, name: str, after: int) -> AsyncIterator[str]:
+    silent = 0.0
+    while not service.stopping():
+        found = await run_in_threadpool(service.kept.events, name, after, PAGE)
+        for event in found:
+            yield _frame(event)
+        if _ends(found):
+            return
+        after = found[-1].number if found else after
+        silent = 0.0 if found else silent + PAUSE
+        if silent >= QUIET:
+            silent = 0.0
+            yield ": still here\n\n"
+        await asyncio.sleep(PAUSE)
+
+
+def _ends(found: Sequence[Event]) -> bool:
+    return any(event.kind in ENDED for event in found)
+
+
+def _frame(event: Event) -> str:
+    # JSON on one line: a line end in a text is escaped, and cannot begin a field of its own.
+    body = json.dumps(event.to_json(), ensure_ascii=True)
+    return f"id: {event.number}\nevent: {event.kind}\ndata: {body}\n\n"

@@ -1,0 +1,131 @@
+"""What an audit came to: the files of its folder, each under its digest."""
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request, Response
+from fastapi.responses import FileResponse
+
+from auditor.api.admitting import Viewer
+from auditor.api.parts import Served, Service
+from auditor.api.reading import AuditId, Digest
+from auditor.api.shapes import FileList, FileShown
+from auditor.api.showing import audit_of, tagged, unchanged
+from auditor.domain.api_keys import ApiKey
+from auditor.folders import BUNDLE, EVIDENCE, RECORD, VERDICT
+from auditor.manifests import manifest
+from auditor.refusals import NotFoundError
+
+REPORT = "report.html"
+PAGE = "text/html; charset=utf-8"
+TYPES: Mapping[str, str] = {
+    ".json": "application/json",
+    ".html": PAGE,
+    ".md": "text/markdown; charset=utf-8",
+    ".xml": "application/xml",
+    ".sarif": "application/sarif+json",
+    ".pub": "text/plain; charset=utf-8",
+    ".py": "text/plain; charset=utf-8",
+}
+ANY = "application/octet-stream"
+SEALED = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox allow-popups"
+)
+"""For the report: it has no script and asks for nothing, and the page's own policy says more."""
+BINARY: dict[int | str, dict[str, Any]] = {
+    200: {"content": {ANY: {"schema": {"type": "string", "format": "binary"}}}},
+    304: {"description": "It has not changed."},
+}
+File = Annotated[str, Path(max_length=300, examples=["record.json"])]
+router = APIRouter(prefix="/v1/audits", tags=["results"])
+
+
+@router.get("/{audit}/files")
+def listed(audit: AuditId, caller: Viewer, service: Served) -> FileList:
+    """List every file of an audit's folder, as ``auditor audit --out`` writes it."""
+    return files_shown(service, files_of(service, caller, audit))
+
+
+@router.get("/{audit}/files/{name:path}", response_class=Response, responses=BINARY)
+def file(request: Request, audit: AuditId, name: File, caller: Viewer, service: Served) -> Response:
+    """Fetch one of the files that the list names."""
+    return sent_of(request, service, caller, audit, name)
+
+
+@router.get("/{audit}/record", response_class=Response, responses=BINARY)
+def record(request: Request, audit: AuditId, caller: Viewer, service: Served) -> Response:
+    """Fetch the record: the document that is signed."""
+    return sent_of(request, service, caller, audit, RECORD)
+
+
+@router.get("/{audit}/envelope", response_class=Response, responses=BINARY)
+def envelope(request: Request, audit: AuditId, caller: Viewer, service: Served) -> Response:
+    """Fetch the record's signature."""
+    return sent_of(request, service, caller, audit, BUNDLE)
+
+
+@router.get("/{audit}/report", response_class=Response, responses=BINARY)
+def report(request: Request, audit: AuditId, caller: Viewer, service: Served) -> Response:
+    """Fetch the report: one page, to read."""
+    return sent_of(request, service, caller, audit, REPORT)
+
+
+@router.get("/{audit}/verdict", response_class=Response, responses=BINARY)
+def verdict(request: Request, audit: AuditId, caller: Viewer, service: Served) -> Response:
+    """Fetch the verdict alone, signed, as a verification summary (SLSA)."""
+    return sent_of(request, service, caller, audit, VERDICT)
+
+
+@router.get("/{audit}/evidence/{digest}", response_class=Response, responses=BINARY)
+def evidence(
+    request: Request, audit: AuditId, digest: Digest, caller: Viewer, service: Served
+) -> Response:
+    """Fetch a blob of evidence that the record names."""
+    name = f"{EVIDENCE}/{digest.removeprefix('sha256:')}"
+    return sent_of(request, service, caller, audit, name)
+
+
+def files_shown(service: Service, files: Mapping[str, str]) -> FileList:
+    """Return the list of a record's files, from their digests by their names."""
+    blobs = service.store.blobs
+    sizes = [(name, digest, blobs.size(digest)) for name, digest in files.items()]
+    return FileList(files=[FileShown(name=n, digest=d, size=s) for n, d, s in sizes])
+
+
+def files_of(service: Service, caller: ApiKey, audit: str) -> Mapping[str, str]:
+    """Return the digests of an audit's files by name. Raises ``NotFoundError``."""
+    found = audit_of(service, caller, audit)
+    ending = service.kept.outcome(found.id)
+    if ending is None or ending.files is None:
+        raise NotFoundError(
+            f"the audit {audit} is {service.kept.state(audit)}, and has no files",
+            cure="Follow its events until it is done.",
+        )
+    return manifest(service.store.blobs, ending.files)
+
+
+def sent_of(request: Request, service: Service, caller: ApiKey, audit: str, name: str) -> Response:
+    """Return a file of an audit's folder, sealed where it is a page. Raises ``NotFoundError``."""
+    return sent(request, service, files_of(service, caller, audit), name, f"the audit {audit}")
+
+
+def sent(
+    request: Request, service: Service, files: Mapping[str, str], name: str, whose: str
+) -> Response:
+    """Send one of a record's files, if it has one of that name. Raises ``NotFoundError``."""
+    digest = files.get(name)
+    if digest is None:
+        raise NotFoundError(f"{whose} has no file of that name", cure="GET its files for a list.")
+    same = unchanged(request, digest)
+    if same is not None:
+        return same
+    kind = TYPES.get(PurePosixPath(name).suffix, ANY)
+    headers = tagged(digest)
+    if kind == PAGE:
+        headers["Content-Security-Policy"] = SEALED
+    else:
+        named = PurePosixPath(name).name
+        headers["Content-Disposition"] = f'attachment; filename="{named}"'
+    return FileResponse(service.store.blobs.path(digest), media_type=kind, headers=headers)

@@ -1,0 +1,84 @@
+"""What there is to audit by and on, and whether a gate opens."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from auditor.api.admitting import Viewer
+from auditor.api.answers import (
+    GateShown,
+    PolicyLine,
+    PolicyList,
+    PolicyShown,
+    StepShown,
+    TargetList,
+    TargetShown,
+)
+from auditor.api.parts import Served
+from auditor.api.reading import SUM
+from auditor.gatekeeping import Asking
+from auditor.gates import parse_age
+
+NAMED = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+Pack = Annotated[str, Path(pattern=NAMED, examples=["baseline"])]
+Sum = Annotated[str, Query(pattern=SUM, examples=["sha256:" + "ab" * 32])]
+Under = Annotated[str, Query(pattern=f"({NAMED})|({SUM})", description="A digest or pack.")]
+router = APIRouter(prefix="/v1", tags=["look-ups"])
+
+
+@router.get("/policies")
+def policies(caller: Viewer, service: Served) -> PolicyList:
+    """List the policies that come with auditor."""
+    found = [PolicyLine.model_validate(pack.to_json()) for pack in service.packs()]
+    return PolicyList(policies=found)
+
+
+@router.get("/policies/{name}")
+def policy(name: Pack, caller: Viewer, service: Served) -> PolicyShown:
+    """Show a policy as it is judged by: with what it extends put in."""
+    found = service.pack(name)
+    return PolicyShown(
+        name=found.name, version=found.version, digest=found.digest, document=dict(found.document)
+    )
+
+
+@router.get("/targets")
+def targets(caller: Viewer, service: Served) -> TargetList:
+    """List the targets of the service, and whether somebody works for each now."""
+    live = service.desk.live(caller.project)
+    shown = [
+        TargetShown(
+            name=spec.name,
+            runtime=spec.runtime,
+            provider=spec.provider,
+            emulated=spec.emulated,
+            live=spec.name in live,
+        )
+        for spec in service.desk.targets.values()
+    ]
+    return TargetList(targets=shown, recipes=service.desk.recipes)
+
+
+@router.get("/gate")
+def gate(
+    caller: Viewer, service: Served, artifact: Sum, policy: Under,
+    target: Annotated[str | None, Query(max_length=200, description="Default: all.")] = None,
+    fingerprint: Annotated[str | None, Query(pattern=SUM, description="Of a probe.")] = None,
+    max_age: Annotated[str | None, Query(max_length=8, examples=["30d"])] = None,
+) -> GateShown:  # fmt: skip
+    """Ask whether a valid, fresh, signed, passing record exists for exactly these bytes.
+
+    A gate that is shut is an answer, not an error: read ``open``.
+    """
+    age = None if max_age is None else parse_age(max_age)
+    name = None if target is None else target.replace("\0", "")
+    asking = Asking(
+        project=caller.project, artifact=artifact, policy=policy, target=name,
+        identity=fingerprint, max_age=age,
+    )  # fmt: skip
+    found = service.gatekeeper.ask(asking)
+    steps = [StepShown(name=it.name, result=it.result, detail=it.detail) for it in found.steps]
+    return GateShown(
+        open=found.open, artifact=artifact, policy=found.policy, target=name, asked=found.asked,
+        record=found.record, audit=found.submission, steps=steps,
+    )  # fmt: skip

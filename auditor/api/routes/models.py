@@ -1,0 +1,124 @@
+"""Models: their versions with the last verdict on each target, and how a metric moved."""
+
+from itertools import groupby
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from auditor.api.admitting import Viewer
+from auditor.api.parts import Served
+from auditor.api.reading import Limit
+from auditor.api.trend_shapes import (
+    ModelPage,
+    ModelShown,
+    ModelVersionShown,
+    PointShown,
+    StandingShown,
+    TrendShown,
+)
+from auditor.domain.canonical import parse
+from auditor.domain.json_parts import Part
+from auditor.refusals import NotFoundError
+from auditor.store.service.trend_points import KeptPoints, Sought
+from auditor.store.service.trend_tables import TrendPointRow
+from auditor.store.service.trends import KeptTrends, Standing
+
+VERSIONS = 20
+"""So many versions of a model are shown."""
+POINT = r"^sub-[0-9a-f]{24}\.[0-9]{1,6}$"
+ModelName = Annotated[str, Path(max_length=200, examples=["credit"])]
+Text = Annotated[str | None, Query(max_length=200)]
+router = APIRouter(prefix="/v1/models", tags=["models"])
+
+
+@router.get("")
+def listed(
+    caller: Viewer, service: Served, limit: Limit = 50,
+    cursor: Annotated[str | None, Query(max_length=200, description="A model's name.")] = None,
+) -> ModelPage:  # fmt: skip
+    """List the project's models that were audited, with their 20 newest versions."""
+    kept = KeptTrends(service.store)
+    after = None if cursor is None else cursor.replace("\0", "")
+    names, following = kept.models(caller.project, after, limit)
+    found = {
+        name: _versions(list(standings))
+        for name, standings in groupby(
+            kept.versions(caller.project, names, VERSIONS), key=lambda item: item.model
+        )
+    }
+    models = [ModelShown(name=name, versions=found.get(name, [])) for name in names]
+    return ModelPage(models=models, next=following)
+
+
+@router.get("/{model:path}/trend")
+def trend(
+    model: ModelName, caller: Viewer, service: Served,
+    metric: Annotated[str, Query(max_length=200, examples=["accuracy"])],
+    check: Text = None, target: Text = None, limit: Limit = 50,
+    cursor: Annotated[str | None, Query(pattern=POINT)] = None,
+) -> TrendShown:  # fmt: skip
+    """Follow a metric of the whole sample over the audits of a model, the newest first."""
+    name = model.replace("\0", "")
+    if not KeptTrends(service.store).knows(caller.project, name):
+        raise NotFoundError(
+            f"there is no audited model {name[:80]!r}", cure="GET /v1/models lists them."
+        )
+    sought = Sought(
+        project=caller.project,
+        model=name,
+        metric=metric.replace("\0", ""),
+        check=None if check is None else check.replace("\0", ""),
+        target=None if target is None else target.replace("\0", ""),
+        cursor=cursor,
+        limit=limit,
+    )
+    rows, following = KeptPoints(service.store).points(sought)
+    return TrendShown(
+        model=name, metric=sought.metric, points=[_point(row) for row in rows], next=following
+    )
+
+
+def _versions(standings: list[Standing]) -> list[ModelVersionShown]:
+    """Return versions in the order of their standings, each target once, as it stands last."""
+    by: dict[str, dict[str, Standing]] = {}
+    for item in standings:
+        by.setdefault(item.artifact, {}).setdefault(item.target, item)
+    return [
+        ModelVersionShown(
+            version=max(targets.values(), key=lambda item: item.finished).version,
+            artifact=artifact or None,
+            targets=[
+                StandingShown(
+                    target=it.target,
+                    verdict=it.verdict,
+                    policy=it.policy,
+                    record=it.record,
+                    audit=it.submission,
+                    finished=it.finished,
+                )
+                for it in targets.values()
+            ],
+        )
+        for artifact, targets in by.items()
+    ]
+
+
+def _point(row: TrendPointRow) -> PointShown:
+    return PointShown(
+        finished=row.finished,
+        version=row.version,
+        target=row.target,
+        check=row.check_id,
+        check_version=row.check_version,
+        params=dict(Part(parse(row.params.encode()), "params").value),
+        value=row.value,
+        low=row.low,
+        high=row.high,
+        confidence=row.confidence,
+        bound=row.bound,
+        n=row.n,
+        unit=row.unit,
+        doubted=row.doubted,
+        record=row.record,
+        audit=row.submission,
+    )

@@ -1,0 +1,119 @@
+"""Every call, from outside: its line in the log, its headers, the answer when all else fails."""
+
+import re
+import secrets
+import time
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+from fastapi import Request
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
+
+from auditor.api.admitting import CALLER, App, Receive, Scope, Send
+from auditor.api.parts import Service
+from auditor.api.problems import BROKEN, CALL, of_error
+from auditor.domain.api_keys import ApiKey
+from auditor.domain.canonical import Json
+from auditor.domain.submissions import ID
+
+ABOUT = "auditor.submission"
+"""Where a route that makes a submission says which, for the log."""
+ELSEWHERE = "(none)"
+GONE = 499
+"""How a call stands in the log whose line broke before it had been sent."""
+SECURE: Mapping[str, str] = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+    "Cache-Control": "no-store",
+}
+"""Set on every answer, where it does not say otherwise itself."""
+VERB = re.compile(r"[A-Z]{1,16}")
+
+
+class Watched:
+    """Writes one line a call, counts it, sets headers, and answers what nobody else caught.
+
+    A line names the route and never the path, the query, a header or a body.
+    """
+
+    def __init__(self, app: App, service: Service) -> None:
+        self.app = app
+        self.service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the call on, and write down what became of it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        answer = _Answer(send, secrets.token_hex(8))
+        scope[CALL] = answer.id
+        began = time.perf_counter()
+        try:
+            await self.app(scope, receive, answer)
+        except ClientDisconnect:
+            # No fault of ours, and nobody is there to be told.
+            answer.status = answer.status or GONE
+        except Exception as error:  # noqa: BLE001 -- the last door: no stack trace leaves
+            if not answer.status:
+                request = Request(scope, receive)
+                await of_error(request, error)(scope, receive, answer)
+        finally:
+            self._tell(scope, answer, time.perf_counter() - began)
+
+    def _tell(self, scope: Scope, answer: "_Answer", seconds: float) -> None:
+        found = getattr(scope.get("route"), "path", None)
+        route = found if isinstance(found, str) else ELSEWHERE
+        method = verb_of(scope)
+        status = answer.status or int(BROKEN)
+        self.service.meter.count(method, route, status, seconds)
+        caller = scope.get(CALLER)
+        line: dict[str, Json] = {
+            "event": "call",
+            "at": self.service.clock(),
+            "id": answer.id,
+            "method": method,
+            "route": route,
+            "status": status,
+            "seconds": round(seconds, 6),
+            "bytes": answer.bytes,
+            "caller": caller.id if isinstance(caller, ApiKey) else None,
+            "project": caller.project if isinstance(caller, ApiKey) else None,
+            "audit": about(scope),
+        }
+        self.service.log(line)
+
+
+class _Answer:
+    """What is sent back, with the headers that every answer has."""
+
+    def __init__(self, send: Send, name: str) -> None:
+        self.send = send
+        self.id = name
+        self.status = 0
+        self.bytes = 0
+
+    async def __call__(self, message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            for name, said in SECURE.items():
+                headers.setdefault(name, said)
+            headers["X-Request-Id"] = self.id
+        self.bytes += len(message.get("body", b""))
+        await self.send(message)
+
+
+def verb_of(scope: Scope) -> str:
+    """Return a call's verb, if it is a word."""
+    found: str = scope["method"]
+    return found if VERB.fullmatch(found) else ELSEWHERE
+
+
+def about(scope: Scope) -> str | None:
+    """Return the id of the audit that a call is about, if it is about one."""
+    named = scope.get(ABOUT) or scope.get("path_params", {}).get("audit")
+    return named if isinstance(named, str) and ID.fullmatch(named) else None

@@ -1,0 +1,49 @@
+"""Whether what a service sent is a record that it signed, and of what was asked."""
+
+from auditor.client.orders import Order
+from auditor.client.values import Standing
+from auditor.domain.canonical import digest
+from auditor.domain.record_json import read_record
+from auditor.domain.records import AuditRecord
+from auditor.domain.steps import StepResult
+from auditor.errors import RecordError
+from auditor.folders import RECORD, RecordFolder
+from auditor.verifying import Verifier, verify_folder
+
+CURE = "Do not rely on it, and tell who runs the service."
+BROKEN = frozenset({StepResult.FAILED, StepResult.WITHHELD})
+
+
+def believed(folder: RecordFolder, verifier: Verifier, standing: Standing) -> AuditRecord:
+    """Return the record of a folder, once every step of its verification holds.
+
+    Raises ``RecordError`` for one that does not verify, or is not the one that the audit came to.
+    """
+    for step in verify_folder(folder, verifier):
+        if step.result in BROKEN:
+            raise RecordError(
+                f"the record of {standing.id} does not verify: {step.name}: {step.detail}",
+                cure=CURE,
+            )
+    raw = folder.read(RECORD)
+    if digest(raw) != standing.record:
+        raise RecordError(f"the record is not the one that {standing.id} came to", cure=CURE)
+    return read_record(raw)
+
+
+def refuse_other(record: AuditRecord, order: Order) -> None:
+    """Raise ``RecordError`` for a record of something else than an order asks for."""
+    found = record.request
+    sealed = found.attempt is not None and found.attempt.sealed
+    asked = {
+        "the audit file": (found.audit_file, order.audit_file),
+        "the policy": (found.policy.digest, order.policy),
+        "the inputs": (found.inputs, order.inputs),
+        "the targets": (tuple(spec.name for spec in found.targets), order.targets),
+        "the budget": (found.budget, order.budget),
+        "the checks": (found.only, order.only),
+        "who draws the seed": (sealed, order.sealed),
+    }
+    for what, (theirs, mine) in asked.items():
+        if theirs != mine:
+            raise RecordError(f"the record is of something else: {what} differ", cure=CURE)

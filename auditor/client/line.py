@@ -1,0 +1,187 @@
+"""The line to a service: calls with a key, tried again where it breaks, and problems told."""
+
+import os
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from auditor.client.patience import LONG, Patience
+from auditor.client.problems import problem_of
+from auditor.errors import MissingExtraError, UsageError
+from auditor.refusals import UnreachableError
+
+if TYPE_CHECKING:
+    import httpx
+
+T = TypeVar("T")
+OK, MOVED, WRONG = 200, 300, 400
+AWAY = frozenset({429, 502, 503, 504})
+"""Statuses of a service, or of what stands before it, that will answer later."""
+CONNECTING, SILENT = 10.0, 60.0
+"""Seconds until a connection is given up, and until a line is on which nothing comes."""
+AGAIN = "See that it runs and that its address is right."
+BELIEVED = "SSL_CERT_FILE"
+"""Names the certificates (PEM) that are believed in place of the public ones."""
+UNBELIEVED = "CERTIFICATE_VERIFY_FAILED"
+BELIEVE = f"Name the certificates that you trust (PEM) in {BELIEVED}."
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call: a verb, a path, and what goes with it. ``expected`` are statuses beside 2xx."""
+
+    verb: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | Iterator[bytes] | None = None
+    expected: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: the status, the headers, and the whole body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Line:
+    """Calls of one service with one key. Nothing of the key is ever sent to another address.
+
+    With ``ca``, or else ``SSL_CERT_FILE``, only certificates below those of that file are believed;
+    on a line that is ``silent`` for so many seconds nothing is waited for; one whose service was
+    ``met`` before waits from its first call on. Raises ``UsageError`` for a URL that is none, and
+    ``MissingExtraError`` without httpx.
+    """
+
+    def __init__(  # noqa: PLR0913 -- one argument a manner of calling
+        self,
+        url: str,
+        key: str | None,
+        *,
+        seconds: float = LONG,
+        ca: Path | None = None,
+        silent: float = SILENT,
+        met: bool = False,
+        pause: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.url = address_of(url)
+        self._httpx = _library()
+        self._patience = Patience(seconds, pause, clock, met=met)
+        self._client: httpx.Client = self._httpx.Client(
+            base_url=self.url,
+            headers={"User-Agent": "auditor"} | _shown(key),
+            timeout=self._httpx.Timeout(silent, connect=min(silent, CONNECTING)),
+            trust_env=not is_here(self.url),  # no proxy stands before this very machine
+            verify=_trusting(ca),
+        )
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+
+    def ask(self, call: Call) -> Answer:
+        """Make a call that may be made twice, and make it again where the line breaks.
+
+        Raises ``UnreachableError``, and as ``problem_of`` for what is not well.
+        """
+        return self.trying(lambda: self.once(call))
+
+    def once(self, call: Call) -> Answer:
+        """Make a call, this once. Raises as ``ask``."""
+        with self.stream(call) as response:
+            body = response.read()
+            return Answer(response.status_code, response.headers, body)
+
+    def trying(self, act: Callable[[], T]) -> T:
+        """Do what may be done twice, until it is done or patience ends."""
+        while True:
+            try:
+                return act()
+            except UnreachableError as error:
+                self.lost(error)
+
+    def lost(self, error: UnreachableError) -> None:
+        """Wait before another try. Raises ``error`` where it is time to give up."""
+        self._patience.lost(error)
+
+    @contextmanager
+    def stream(self, call: Call) -> "Iterator[httpx.Response]":
+        """Make a call whose answer is read as it comes. Raises as ``ask``, also while it comes."""
+        try:
+            with self._client.stream(
+                call.verb,
+                call.path,
+                params=dict(call.query),
+                headers=dict(call.headers),
+                content=call.body,
+            ) as response:
+                self._look(call, response)
+                yield response
+        except self._httpx.RequestError as error:
+            said = str(error) or type(error).__name__
+            cure = BELIEVE if UNBELIEVED in said else AGAIN
+            raise UnreachableError(f"{self.url} cannot be reached: {said}", cure=cure) from error
+
+    def _look(self, call: Call, response: "httpx.Response") -> None:
+        status = response.status_code
+        if status in AWAY:
+            raise UnreachableError(f"{self.url} answers {status} for now", cure=AGAIN)
+        self._patience.found()
+        if not OK <= status < MOVED and status not in call.expected:
+            raise problem_of(self.url, status, response.read() if status >= WRONG else b"")
+
+
+def address_of(url: str) -> str:
+    """Return a service's address without a slash at its end. Raises ``UsageError``."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.username:
+        raise UsageError(
+            f"{url!r} is no address of a service", cure="Write it as https://auditor.example.org."
+        )
+    return url.rstrip("/")
+
+
+def is_here(url: str) -> bool:
+    """Whether an address is one of this very machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _shown(key: str | None) -> dict[str, str]:
+    return {} if key is None else {"Authorization": f"Bearer {key}"}
+
+
+def _trusting(ca: Path | None) -> ssl.SSLContext | bool:
+    named = str(ca or os.environ.get(BELIEVED, ""))
+    if not named:
+        return True
+    try:
+        return ssl.create_default_context(cafile=named)
+    except OSError as error:  # ssl's own errors are of that kind
+        raise UsageError(
+            f"{named} holds no certificates: {error}", cure="Name a file of certificates (PEM)."
+        ) from None
+
+
+def _library() -> Any:  # noqa: ANN401 -- a module
+    try:
+        import httpx  # noqa: PLC0415 -- optional
+    except ImportError as error:
+        raise MissingExtraError(
+            "a service is called through httpx, which is not installed",
+            cure="Run `pip install 'auditor[client]'`.",
+        ) from error
+    return httpx

@@ -1,0 +1,115 @@
+"""What is handed in to a service: an audit as it was prepared here, every file by its digest."""
+
+import io
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from auditor.bringing import brought
+from auditor.client.sending import Sending
+from auditor.datasets.files import Locate
+from auditor.domain.budgets import Budget
+from auditor.domain.canonical import Json, canonical, digest
+from auditor.domain.places import Places
+from auditor.domain.requests import InputFile
+from auditor.domain.served import UploadKind
+from auditor.errors import DatasetError
+from auditor.preparing import Prepared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """An audit to hand in. ``audit_file`` and ``policy`` are digests; ``wait`` is in seconds.
+
+    ``once`` is the word under which the same order is handed in once, however often it is sent. One
+    that is ``sealed`` leaves the seed to the service.
+    """
+
+    audit_file: str
+    source: str
+    inputs: tuple[InputFile, ...]
+    policy: str
+    targets: tuple[str, ...]
+    budget: Budget
+    only: tuple[str, ...]
+    places: Places | None
+    wait: int | None
+    once: str
+    sealed: bool = False
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the form that is sent."""
+        waited: dict[str, Json] = {} if self.wait is None else {"wait_for_target": self.wait}
+        return {
+            "audit_file": self.audit_file,
+            "source": self.source,
+            "inputs": [item.to_json() for item in self.inputs],
+            "policy": self.policy,
+            "targets": list(self.targets),
+            "budget": self.budget.value,
+            "only": list(self.only),
+            "places": None if self.places is None else self.places.to_json(),
+            **({"sealed": True} if self.sealed else {}),
+            **waited,
+        }
+
+
+def order_of(prepared: Prepared, wait: int | None, nonce: str, *, sealed: bool = False) -> Order:
+    """Return the order for an audit; ``nonce`` tells it from the same one at another time."""
+    request = prepared.request
+    return Order(
+        audit_file=digest(prepared.file.raw),
+        source=prepared.file.source,
+        inputs=request.inputs,
+        policy=prepared.policy.digest,
+        targets=tuple(spec.name for spec in request.targets),
+        budget=request.budget,
+        only=request.only,
+        places=prepared.places,
+        wait=wait,
+        once=f"{request.digest} {nonce}",
+        sealed=sealed,
+    )
+
+
+def files_of(prepared: Prepared, locate: Locate) -> Sequence[Sending]:
+    """Return every file that a service needs to carry an audit out."""
+    model = prepared.file.model
+    models = {model.artifact, model.parent}
+    return [
+        _paper("policy.json", canonical(prepared.policy.document)),
+        _paper(prepared.file.source, prepared.file.raw),
+        *(_file(item, path, models) for item, path in brought(prepared, locate)),
+    ]
+
+
+def _paper(name: str, raw: bytes) -> Sending:
+    return Sending(
+        kind=UploadKind.DATASET,
+        digest=digest(raw),
+        name=name,
+        size=len(raw),
+        opened=partial(io.BytesIO, raw),
+    )
+
+
+def _file(item: InputFile, path: Path, models: set[str | None]) -> Sending:
+    return Sending(
+        kind=UploadKind.ARTIFACT if item.path in models else UploadKind.DATASET,
+        digest=f"sha256:{item.file.sha256}",
+        name=item.file.name,
+        size=item.file.size,
+        opened=partial(_opened, path),
+    )
+
+
+def _opened(path: Path) -> AbstractContextManager[BinaryIO]:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise DatasetError(
+            f"{path} cannot be read: {error.strerror}", cure="Let it rest, and try again."
+        ) from None

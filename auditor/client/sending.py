@@ -1,0 +1,95 @@
+"""Send files that a service lacks: streamed, and from where it stands after the line broke."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import BinaryIO
+from urllib.parse import quote
+
+from auditor.client.line import Call, Line
+from auditor.domain.served import UploadKind
+from auditor.errors import DatasetError
+from auditor.refusals import RefusedError, UnreachableError
+
+CHUNK = 2**20
+WHOLE, PART, NONE = 200, 204, 404
+TAKEN = "upload_conflict"
+FOLDERS = {UploadKind.ARTIFACT: "artifacts", UploadKind.DATASET: "datasets"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """A file to send: its kind, digest, name and size in bytes, and how it is opened."""
+
+    kind: UploadKind
+    digest: str
+    name: str
+    size: int
+    opened: Callable[[], AbstractContextManager[BinaryIO]]
+
+    @property
+    def path(self) -> str:
+        """Where a service keeps it."""
+        return f"/v1/{FOLDERS[self.kind]}/{self.digest}"
+
+
+def lacks(line: Line, item: Sending) -> bool:
+    """Whether a service lacks a file, or a part of it. Raises as ``Line.ask``."""
+    return line.ask(_head(item)).status != WHOLE
+
+
+def send(line: Line, item: Sending, told: Callable[[int], None]) -> None:
+    """Send a file, or the rest of one; ``told`` hears how many bytes went.
+
+    Raises as ``Line.ask``, and ``DatasetError`` for a file that has become shorter.
+    """
+    line.trying(lambda: _once(line, item, told))
+
+
+def _once(line: Line, item: Sending, told: Callable[[int], None]) -> None:
+    answer = line.once(_head(item))
+    if answer.status == WHOLE:
+        return
+    offset = int(answer.headers["upload-offset"]) if answer.status == PART else 0
+    headers = {
+        "Upload-Offset": str(offset),
+        "Upload-Length": str(item.size),
+        "Upload-Name": quote(_bare(item), safe=""),
+        "Content-Length": str(item.size - offset),
+    }
+    with item.opened() as file:
+        body = _rest(item, file, offset, told)
+        try:
+            line.once(Call("PUT", item.path, headers=headers, body=body))
+        except RefusedError as error:
+            if error.kind != TAKEN:
+                raise
+            # What was sent when the line broke may still be on its way into the part.
+            raise UnreachableError(error.problem, cure=error.cure) from error
+
+
+def _bare(item: Sending) -> str:
+    """Return the file's own name, as services take one; they show it to people alone."""
+    name = PurePosixPath(item.name).name.lstrip(".")
+    return name if name.isprintable() and name else item.digest.removeprefix("sha256:")
+
+
+def _rest(
+    item: Sending, file: BinaryIO, offset: int, told: Callable[[int], None]
+) -> Iterator[bytes]:
+    file.seek(offset)
+    left = item.size - offset
+    while left:
+        chunk = file.read(min(CHUNK, left))
+        if not chunk:
+            raise DatasetError(
+                f"{item.name} became shorter while it was sent", cure="Let it rest, and try again."
+            )
+        left -= len(chunk)
+        yield chunk
+        told(len(chunk))
+
+
+def _head(item: Sending) -> Call:
+    return Call("HEAD", item.path, expected=frozenset({PART, NONE}))

@@ -1,0 +1,60 @@
+"""What a durable engine carries out, and how a step of it ends: well, or with a failure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ParamSpec, Protocol, TypeVar
+
+from auditor.crashes import raised_at
+from auditor.errors import AuditorError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Plan = tuple[tuple[str, tuple[str, ...]], ...]
+"""The targets of a submission, and the checks on each, in order."""
+
+
+class Work(Protocol):
+    """What there is to do for a submission. Every step may be called again after a crash.
+
+    So every step gives nothing twice; what one gives, it keeps by itself.
+    """
+
+    def plan(self, submission: str) -> Plan:
+        """Return the targets, and the checks on each, in order."""
+        ...
+
+    def observe(self, submission: str, target: str, check: str) -> None:
+        """See what one check sees on one target, and keep it."""
+        ...
+
+    def conclude(self, submission: str) -> None:
+        """Make of what was seen what the submission is to give."""
+        ...
+
+    def failed(self, submission: str, problem: str, cure: str) -> None:
+        """Let the submission end without."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a step could not be done, and what to do about it."""
+
+    problem: str
+    cure: str
+
+
+def attempt(step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Failure:
+    """Do a step, and return what it gave, or why it gave nothing: whatever was raised."""
+    try:
+        return step(*args, **kwargs)
+    except AuditorError as error:
+        return Failure(error.problem, error.cure)
+    except Exception as error:  # noqa: BLE001 -- an engine outlives whatever a step raises
+        at = raised_at(error)
+        place = f" in {at}" if at else ""
+        return Failure(
+            f"{type(error).__name__}{place}: {error}",
+            "This is a defect of auditor, or of its machine; report it with this line.",
+        )

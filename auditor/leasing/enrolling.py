@@ -1,0 +1,110 @@
+"""Enrol agents, and hear what they say of themselves when they start."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from auditor.acting import act_by
+from auditor.callers import NewKey, new_key
+from auditor.domain.acts import ActKind
+from auditor.domain.agents import Agent, Hello
+from auditor.domain.api_keys import ApiKey, Role
+from auditor.errors import KeyFileError, StoreError, TargetError
+from auditor.holding import take_into_use
+from auditor.leasing.terms import Leasehold, after
+from auditor.ledgers.key_events import KeyRole
+from auditor.refusals import NotFoundError, StandingError
+from auditor.signatures.keys import read_public_key
+from auditor.signatures.objections import Refused
+from auditor.store.service.acts import note_act
+from auditor.store.service.agents import keep_agent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolment:
+    """What an admin asks to enrol: a name, targets, and the public key (PEM) that signs results."""
+
+    name: str
+    targets: tuple[str, ...]
+    public_key: str
+    expires: str | None = None
+
+
+def enrol(hold: Leasehold, admin: ApiKey, asked: Enrolment) -> tuple[Agent, NewKey]:
+    """Enrol an agent in the admin's project, and make the key that it calls with.
+
+    Its public key goes into the ledger. Raises ``TargetError`` for a target that is not left to
+    agents, ``KeyFileError`` for a key that is none, or that signs something else already.
+    """
+    _refuse_others(asked.targets, sorted(hold.targets))
+    try:
+        public = read_public_key(asked.public_key.encode())
+    except Refused as refused:
+        raise KeyFileError(
+            refused.problem, cure="Send agent.pub: `auditor keys new --role agent` makes the pair."
+        ) from None
+    now = hold.clock()
+    made = new_key(admin.project, Role.AGENT, asked.name, now, asked.expires)
+    agent = Agent(
+        id=made.key.id,
+        project=admin.project,
+        name=asked.name,
+        targets=asked.targets,
+        public_key=public.pem.decode(),
+        enrolled=now,
+    )
+    act = act_by(
+        admin, ActKind.AGENT_ENROLLED, agent.id, now, key=public.identity, targets=[*asked.targets]
+    )
+    with hold.kept.store.unit_of_work() as unit:
+        take_into_use(unit, KeyRole.AGENT, agent.public_key, now)
+        if not keep_agent(unit.session, agent, made.key):
+            raise StoreError(f"there is a key {agent.id} already", cure="Enrol it again.")
+        note_act(unit, act)
+    return agent, made
+
+
+def agent_of(hold: Leasehold, caller: ApiKey, name: str) -> Agent:
+    """Return the agent that calls. Raises ``NotFoundError`` where the path names another one."""
+    found = hold.agents.agent(name) if caller.id == name else None
+    if found is None or found.project != caller.project:
+        raise NotFoundError(f"there is no agent {name}", cure="Call with the agent's own key.")
+    return found
+
+
+def greet(hold: Leasehold, agent: Agent, hello: Hello) -> None:
+    """Keep what an agent says of itself when it starts, and that it lives.
+
+    Raises ``StandingError`` for other code than the service's, which is kept and shown all the
+    same, and ``TargetError`` for a target that it is not enrolled for.
+    """
+    _refuse_others(hello.targets, [it for it in agent.targets if it in hold.targets])
+    hold.agents.greet(agent.id, hello, hold.clock())
+    refuse_other_code(hold, hello.code)
+    sign(hold, agent)
+
+
+def refuse_other_code(hold: Leasehold, code: str) -> None:
+    """Raise ``StandingError`` where an agent is of another version than the service."""
+    if code != hold.code:
+        raise StandingError(
+            f"this agent's code is {code}, and the service's is {hold.code}: nothing is leased to "
+            "another version",
+            cure="Install the service's own version of auditor where the agent runs.",
+        )
+
+
+def sign(hold: Leasehold, agent: Agent) -> None:
+    """Take note that an agent lives, as seldom as that can be known."""
+    now, seen = hold.clock(), hold.agents.seen(agent.id)
+    if seen is None or after(seen, hold.terms.live // 3) <= now:
+        hold.agents.sign(agent.id, now)
+
+
+def _refuse_others(asked: Sequence[str], allowed: Sequence[str]) -> None:
+    strangers = [name for name in asked if name not in allowed]
+    if strangers:
+        left = f"it may be one of {', '.join(allowed)}" if allowed else "there is none such"
+        raise TargetError(
+            f"{strangers[0][:80]!r} is no target of this agent's: {left}",
+            cure="Start the service with `auditor serve --agents TARGET`, and enrol agents for it.",
+        )

@@ -1,0 +1,67 @@
+"""On which terms agents work, and what every part of leasing needs."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from auditor.clock import written
+from auditor.domain.targets import TargetSpec
+from auditor.store.service.agents import Agents
+from auditor.store.service.leases import Leases
+from auditor.store.service.store import ServiceStore
+
+MOST_EVIDENCE = 2 * 2**30
+"""No blob of evidence that an agent sends has more bytes: a conclusion reads it whole."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How long things hold, in seconds, and how often a shard may be given back.
+
+    A ``lease`` that is not renewed is over so long after; an agent is ``live`` so long after it was
+    heard of; an offer stands for ``offered``, of which others are let go first for ``reserved``.
+    """
+
+    lease: int = 30
+    live: int = 90
+    offered: int = 600
+    reserved: int = 3
+    failures: int = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leasehold:
+    """What leasing works on: what is kept, the targets that agents work for, the code that runs.
+
+    ``most`` is how many bytes a blob of evidence may have.
+    """
+
+    kept: ServiceStore
+    clock: Callable[[], str]
+    code: str
+    targets: Mapping[str, TargetSpec] = field(default_factory=dict)
+    terms: Terms = field(default_factory=Terms)
+    most: int = MOST_EVIDENCE
+
+    @property
+    def agents(self) -> Agents:
+        """The agents that were enrolled."""
+        return Agents(self.kept.store)
+
+    @property
+    def leases(self) -> Leases:
+        """What is offered and leased."""
+        return Leases(self.kept.store)
+
+    def live(self, project: str | None) -> frozenset[str]:
+        """Return the targets for which an agent of a project, or, for ``None``, of any lives."""
+        now = self.clock()
+        said = self.agents.live(project, after(now, -self.terms.live), now)
+        found = {name for hello in said if hello.code == self.code for name in hello.targets}
+        return frozenset(found & set(self.targets))
+
+
+def after(at: str, seconds: int) -> str:
+    """Return the time so many seconds after another one; fewer than none is before."""
+    moment = datetime.fromisoformat(at).astimezone(UTC)
+    return written(moment + timedelta(seconds=seconds))

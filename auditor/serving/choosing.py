@@ -1,0 +1,128 @@
+"""What whoever starts a service decides, and where its processes meet."""
+
+import hashlib
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+
+from auditor.domain.rations import Rations
+from auditor.domain.targets import TargetSpec
+from auditor.engines.durable.posts import Post
+from auditor.errors import TargetError, UsageError
+from auditor.hooks.addresses import HookRules
+from auditor.leasing.terms import Terms
+from auditor.settings import Settings
+from auditor.spans.marking import SILENT, Spans
+from auditor.targetfiles import parse_targets
+from auditor.targets.resolving import NAMED
+from auditor.uploading import MOST_BYTES
+
+FOLDER = "service"
+"""The folder of a service's own files, below ``AUDITOR_HOME``."""
+SQLITE = "sqlite:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """The targets of a service, how large uploads may be, how much callers and projects may ask,
+    whether recipes' code may run, the file of identity providers that are believed, and where web
+    hooks may lead; ``spans`` go to whoever collects traces.
+
+    The checks on those of the targets that are left to ``agents`` are leased on these terms.
+    """
+
+    targets: Mapping[str, TargetSpec]
+    most: int = MOST_BYTES
+    rations: Rations = field(default_factory=Rations)
+    recipes: bool = False
+    oidc: Path | None = None
+    spans: Spans = SILENT
+    agents: tuple[str, ...] = ()
+    terms: Terms = field(default_factory=Terms)
+    hooks: HookRules = field(default_factory=HookRules)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bind:
+    """Where a service listens, and how many seconds checks in hand have when it stops.
+
+    With ``tls``, a chain of certificates and its private key (PEM files), it speaks TLS.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8400
+    drain: int = 30
+    tls: tuple[Path, Path] | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether others than this machine can call; then something must put TLS before it."""
+        try:
+            return not ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host != "localhost"
+
+    def refuse_unusable(self) -> None:
+        """Raise ``UsageError`` where TLS cannot be spoken with what is named for it."""
+        if self.tls is None:
+            return
+        chain, key = self.tls
+        try:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(chain, key, password=_nobody)
+        except (OSError, ValueError) as error:  # ssl's own errors are of the first kind
+            raise UsageError(
+                f"{chain} and {key} cannot be used for TLS: {error}",
+                cure="Name a chain in PEM form and its private key, which is not locked.",
+            ) from None
+
+
+def _nobody() -> str:
+    raise ValueError("the private key is locked")
+
+
+def read_served_targets(path: Path | None) -> Mapping[str, TargetSpec]:
+    """Return the targets in a file, with those of the house. Raises ``TargetError``."""
+    if path is None:
+        return NAMED
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise TargetError(
+            f"{path} cannot be read: {error.strerror}", cure="Name a file of targets."
+        ) from None
+    return parse_targets(raw, path.name)
+
+
+def refuse_unknown(known: Mapping[str, TargetSpec], targets: Sequence[str]) -> None:
+    """Raise ``TargetError`` for a target that a service has not."""
+    strangers = [name for name in targets if name not in known]
+    if strangers:
+        raise TargetError(
+            f"the service has no target {strangers[0]!r}",
+            cure=f"Name one of {', '.join(known)}, or its file with --targets.",
+        )
+
+
+def post_of(
+    settings: Settings, role: str, targets: tuple[str, ...], *, control: bool, slots: int = 1
+) -> Post:
+    """Return the place of one process among those of a service.
+
+    All meet in the store's own database where that is PostgreSQL, else in a file beside it. The
+    name is the same after a start anew, so that a process goes on with its own work at once.
+    """
+    folder = settings.home / FOLDER
+    alone = settings.database.startswith(SQLITE)
+    where = hashlib.sha256(str(settings.home).encode()).hexdigest()[:8]
+    return Post(
+        database=f"sqlite:///{folder / 'engine.db'}" if alone else settings.database,
+        executor=f"{role}@{socket.gethostname()}.{where}",
+        targets=targets,
+        control=control,
+        slots=slots,
+        locks=folder / "locks",
+    )

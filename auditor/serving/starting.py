@@ -1,0 +1,31 @@
+"""Start a service on this machine: its engine with the work of audits, and its doors."""
+
+from dataclasses import replace
+
+from auditor.serving.choosing import Bind, Choices, post_of
+from auditor.serving.draining import DrainedEngine
+from auditor.serving.offering import offering
+from auditor.serving.running import Say, serve
+from auditor.serving.spanning import SpannedWork
+from auditor.store.service.store import ServiceStore
+from auditor.workplaces import Workplace
+
+
+def start(place: Workplace, choices: Choices, bind: Bind, say: Say, *, work: bool = True) -> None:
+    """Serve until told to stop. With ``work`` this process carries audits out as well.
+
+    Raises ``UsageError`` where the address cannot be had, ``EngineError`` where the engine does
+    not start, and ``MissingExtraError`` where a part is not installed.
+    """
+    targets = tuple(it for it in choices.targets if it not in choices.agents) if work else ()
+    post = replace(post_of(place.settings, "serve", targets, control=True), offered=choices.agents)
+    commissioned = place.commissioned(
+        choices.targets, allow_recipes=choices.recipes, open_at_most=post.slots
+    )
+    try:
+        offers = offering(ServiceStore(place.store), choices) if choices.agents else None
+        spanned = SpannedWork(commissioned, choices.spans)
+        serve(place, DrainedEngine(post, spanned, offers), choices, bind, say)
+    finally:
+        commissioned.close()
+        choices.spans.close()

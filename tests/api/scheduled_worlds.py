@@ -1,0 +1,101 @@
+"""A project of its own with schedules, whose clock a test moves."""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from served_toys import StillEngine, body_of
+from served_worlds import World
+
+from auditor.api.parts import Service
+from auditor.clock import written
+from auditor.domain.api_keys import ApiKey, Role
+from auditor.domain.schedules import Run, Schedule, Trigger
+from auditor.schedules.carrying import tick
+from auditor.schedules.making import Wish, make
+from auditor.schedules.parts import Scheduler
+from auditor.serving.scheduling import scheduler_of
+
+
+@dataclass
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    now: datetime = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
+
+    def __call__(self) -> str:
+        return written(self.now)
+
+    def move(self, **span: float) -> str:
+        self.now += timedelta(**span)
+        return self()
+
+
+@dataclass
+class Scheduled:
+    """A project whose schedules tick when a test says so; nothing runs by itself."""
+
+    world: World
+    project: str
+    key: str = ""
+    clock: Clock = field(default_factory=Clock)
+    scheduler: Scheduler = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.key = self.world.key(self.project, Role.SUBMITTER)
+        self.world.upload_example(self.key)
+        self.scheduler = self.beside(self.world.service)
+
+    def beside(self, service: Service) -> Scheduler:
+        """Return the schedules of a service, by the clock of this project."""
+        desk = replace(service.desk, clock=self.clock)
+        return scheduler_of(desk, replace(service.gatekeeper, clock=self.clock))
+
+    @property
+    def engine(self) -> StillEngine:
+        return self.world.engine
+
+    @property
+    def caller(self) -> ApiKey:
+        found = self.world.service.kept.key(self.key.split("_")[1])
+        assert found is not None
+        return found
+
+    def call(self, verb: str, path: str, **more: Any) -> Any:  # noqa: ANN401 -- JSON
+        answer = self.world.call(verb, path, self.key, **more)
+        assert answer.status_code < 300, answer.text
+        return answer.json()
+
+    def audit(self, **changes: Any) -> str:  # noqa: ANN401 -- JSON
+        """Hand an audit in, which nobody carries out yet."""
+        body = body_of(self.world.example, self.world.policy, **changes)
+        return str(self.call("POST", "/v1/audits", json=body)["id"])
+
+    def finish(self, audit: str) -> None:
+        """Carry an audit out, as an engine does."""
+        with_work = self.world.place.commissioned({})
+        for target, checks in with_work.plan(audit):
+            for check in checks:
+                with_work.observe(audit, target, check)
+        with_work.conclude(audit)
+
+    def schedule(self, same: str, cron: str | None = None, *on: Trigger) -> Schedule:
+        wish = Wish(
+            name="again", asked=None, same=same, cron=cron, on=on,
+            batch_role="evaluation" if Trigger.BATCH in on else None,
+        )  # fmt: skip
+        return make(self.scheduler, self.caller, wish)
+
+    def runs(self, schedule: Schedule) -> tuple[Run, ...]:
+        return self.scheduler.runs.of_schedule(schedule.id, None, 50)[0]
+
+    def tick(self, **span: float) -> None:
+        self.clock.move(**span)
+        tick(self.scheduler)
+
+    def bad_batch(self) -> bytes:
+        """Return the example's data with every label wrong."""
+        flips = {"yes": "no", "no": "yes", "y": "y"}
+        lines = (self.world.example / "test.csv").read_text().splitlines()
+        parts = (line.rpartition(",") for line in lines)
+        return "\n".join(f"{head},{flips[last]}" for head, _, last in parts).encode() + b"\n"

@@ -1,0 +1,139 @@
+"""Audits whose seed the service draws: counted, carried out by that seed, and asked by gates."""
+
+import base64
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from served_worlds import World, problem
+from visited_pages import Pages
+
+from auditor.domain.canonical import Json, canonical, parse
+from auditor.domain.record_json import read_record
+from auditor.domain.records import AuditRecord
+from auditor.domain.steps import StepResult
+from auditor.domain.submissions import State
+from auditor.folders import RECORD, SIGNER, RecordFolder, write_folder
+from auditor.verifiers import served_verifier
+from auditor.verifying import verify_folder
+
+pytestmark = pytest.mark.slow
+
+
+def handed_in(world: World, **changes: Any) -> str:  # noqa: ANN401 -- JSON
+    answer = world.call("POST", "/v1/audits", json=world.body(sealed=True, **changes))
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["sealed"] is True
+    return str(answer.json()["id"])
+
+
+def carried_out(world: World, name: str) -> AuditRecord:
+    """Carry an audit out as an engine does, and return its record."""
+    work = world.place.commissioned({})
+    for target, checks in work.plan(name):
+        for check in checks:
+            work.observe(name, target, check)
+    work.conclude(name)
+    assert world.service.kept.state(name) is State.DONE
+    return read_record(world.call("GET", f"/v1/audits/{name}/record").content)
+
+
+def folder_of(world: World, name: str, root: Path) -> RecordFolder:
+    listed = world.call("GET", f"/v1/audits/{name}/files").json()
+    names = [item["name"] for item in listed["files"]]
+    files = {it: world.call("GET", f"/v1/audits/{name}/files/{it}").content for it in names}
+    write_folder(root, files)
+    return RecordFolder(root)
+
+
+def test_sealed_audits_of_one_model_have_seeds_and_numbers_of_their_own(
+    apart: World, tmp_path: Path
+) -> None:
+    first, second = (carried_out(apart, handed_in(apart)) for _ in range(2))
+    plain = apart.service.kept.registered(apart.done).request.attempt
+    numbers = [it.request.attempt.number for it in (first, second) if it.request.attempt]
+    assert (plain and plain.number, numbers) == (1, [2, 3])
+    assert len({3, first.request.seed, second.request.seed}) == 3
+    assert {it.seed for it in first.observations} != {it.seed for it in second.observations}
+    name = apart.call("GET", "/v1/audits").json()["audits"][0]["id"]
+    told = apart.call("GET", f"/v1/audits/{name}").json()
+    assert (told["sealed"], told["attempt"]) == (True, 3)
+    assert apart.call("GET", f"/v1/audits/{apart.done}").json()["sealed"] is False
+    folder = folder_of(apart, name, tmp_path / "out")
+    signer = apart.place.store.signer
+    assert signer is not None
+    verifier = replace(served_verifier(folder.read(SIGNER)), ledger=signer.key)
+    steps = {step.name: step for step in verify_folder(folder, verifier)}
+    assert {step.result for step in steps.values()} <= {StepResult.HOLDS, StepResult.NOT_PRESENT,
+                                                       StepResult.NOT_CHECKED}  # fmt: skip
+    assert steps["sealed seed"].detail.endswith("attempt 3")
+    assert b"number 3 of line under tiny; sealed" in folder.read("summary.md")
+    assert b"number 3 of line under tiny; sealed" in folder.read("report.html")
+    predicate = verdict_of(folder)
+    assert predicate["urn:auditor:ext:attempt"] == 3
+    assert predicate["urn:auditor:ext:sealed"] is True
+    edited = shopped(folder, second.request.seed + 1)
+    broken = {step.name: step for step in verify_folder(edited, verifier)}
+    assert broken["sealed seed"].detail.startswith("SEED_NOT_DRAWN")
+    assert broken["signature"].result is StepResult.FAILED
+
+
+def verdict_of(folder: RecordFolder) -> dict[str, Any]:
+    envelope = json.loads(folder.read("verdict.vsa.json"))
+    payload = envelope.get("dsseEnvelope", envelope)["payload"]
+    predicate: dict[str, Any] = json.loads(base64.b64decode(payload))["predicate"]
+    return predicate
+
+
+def shopped(folder: RecordFolder, seed: int) -> RecordFolder:
+    """Return a folder whose record says that it had another seed."""
+    body: Json = parse(folder.read(RECORD))
+    assert isinstance(body, dict)
+    request = body["request"]
+    assert isinstance(request, dict)
+    (folder.path / RECORD).write_bytes(canonical({**body, "request": {**request, "seed": seed}}))
+    return folder
+
+
+def asked_of_the_gate(world: World, record: AuditRecord) -> dict[str, str]:
+    """Ask the gate, and return the detail of every step that shuts it."""
+    artifact = record.request.artifact
+    assert artifact is not None
+    asked = {"artifact": artifact.digest, "policy": record.request.policy.digest, "target": "cpu"}
+    answer = world.call("GET", "/v1/gate", "viewer", params=asked)
+    assert answer.status_code == 200, answer.text
+    steps = answer.json()["steps"]
+    assert {"drawn here", "sealed", "attempts"} <= {it["name"] for it in steps}
+    return {it["name"]: it["detail"] for it in steps if it["result"] == "failed"}
+
+
+def test_a_cancelled_audit_counts_and_a_gate_shuts_after_as_many_as_its_policy_lets(
+    apart: World,
+) -> None:
+    asks = {**apart.policy.document}
+    metadata = asks["metadata"]
+    assert isinstance(metadata, dict)
+    asks["metadata"] = {**metadata, "name": "few", "require_sealed": True, "most_attempts": 2}
+    policy = apart.upload(canonical(asks))
+    once = handed_in(apart, policy=policy)
+    assert apart.place.commissioned({}).plan(once)
+    assert apart.call("POST", f"/v1/audits/{once}/cancel").status_code == 200
+    second = carried_out(apart, handed_in(apart, policy=policy))
+    assert asked_of_the_gate(apart, second) == {}
+    third = carried_out(apart, handed_in(apart, policy=policy))
+    assert asked_of_the_gate(apart, third) == {
+        "attempts": "it is attempt 3; the policy asks for at most 2"
+    }
+
+
+def test_only_yes_and_no_say_whether_an_audit_is_sealed(apart: World) -> None:
+    refused = apart.call("POST", "/v1/audits", json=apart.body(sealed="by me"))
+    assert problem(refused)["status"] == 422
+
+
+def test_the_page_of_an_audit_says_which_attempt_it_is(apart: World) -> None:
+    pages = Pages.of(apart)
+    page = pages.visit("viewer").get(f"/audits/{apart.done}").text
+    assert "number 1 of line under tiny; not sealed: whoever asked chose the seed" in page

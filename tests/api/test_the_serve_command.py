@@ -1,0 +1,116 @@
+"""The service as it is started: an audit from its upload to a folder that verifies, and its end."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import httpx
+import pytest
+from served_toys import body_of, files_of, sha
+from small_audits import write_example
+
+from auditor.checks.discovery import discover
+from auditor.domain.policies import Assurance
+from auditor.domain.steps import all_hold
+from auditor.folders import RecordFolder
+from auditor.verifiers import verifier
+from auditor.verifying import verify_folder
+from auditor.wiring import policy_named
+
+pytestmark = pytest.mark.slow
+COMMAND = Path(sys.executable).with_name("auditor")
+ENDED = ("done", "failed", "cancelled")
+
+
+@dataclass(frozen=True)
+class Started:
+    """A service in a process of its own, and a caller with its first admin's key."""
+
+    process: subprocess.Popen[str]
+    log: Path
+    client: httpx.Client
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(90)
+
+
+def start(home: Path, folder: Path, *more: str) -> Started:
+    log = folder / f"log-{time.monotonic_ns()}"
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            [COMMAND, "serve", "--port", "0", *more],
+            env={**os.environ, "AUDITOR_HOME": str(home)},
+            stderr=errors,
+            text=True,
+        )
+    for _ in range(600):
+        time.sleep(0.2)
+        told = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+        port = next((line["port"] for line in told if line["event"] == "serving"), None)
+        if port is not None:
+            break
+        assert process.poll() is None, log.read_text()
+    key = (home / "service" / "admin.key").read_text().strip()
+    client = httpx.Client(
+        base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {key}"}, timeout=60
+    )
+    return Started(process, log, client)
+
+
+@pytest.fixture
+def starts(home: Path, tmp_path: Path) -> Iterator[Callable[[], Started]]:
+    """Start the service, once or again; whatever still runs at the end is killed."""
+    made: list[Started] = []
+
+    def again() -> Started:
+        made.append(start(home, tmp_path))
+        return made[-1]
+
+    yield again
+    for one in made:
+        one.client.close()
+        if one.process.poll() is None:
+            one.process.kill()
+            one.process.wait()
+
+
+def test_an_audit_goes_all_the_way_and_the_service_comes_to_a_good_end(
+    starts: Callable[[], Started], home: Path, tmp_path: Path
+) -> None:
+    started = starts()
+    example, out, client = tmp_path / "example", tmp_path / "out", started.client
+    example.mkdir()
+    write_example(example)
+    policy = policy_named("policy.yaml", example, discover())
+    for kind, raw in files_of(example, policy).values():
+        assert client.put(f"/v1/{kind}/{sha(raw)}", content=raw).status_code == 201
+    name = client.post("/v1/audits", json=body_of(example, policy)).json()["id"]
+    with client.stream("GET", f"/v1/audits/{name}/events") as lines:
+        kinds = [line[7:] for line in lines.iter_lines() if line.startswith("event: ")]
+    assert kinds == ["queued", "running", "check_started", "check_ended", "done"]
+    for item in client.get(f"/v1/audits/{name}/files").json()["files"]:
+        place = out / item["name"]
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(client.get(f"/v1/audits/{name}/files/{item['name']}").content)
+    key = client.get("/.well-known/auditor-keys").json()["report"].encode()
+    assert all_hold(verify_folder(RecordFolder(out), replace(verifier(key), highest=Assurance.A1)))
+    assert stat.S_IMODE((home / "service" / "admin.key").stat().st_mode) == 0o600
+    # A stream that is open does not keep it from ending.
+    other = client.post("/v1/audits", json=body_of(example, policy, only=[])).json()["id"]
+    with client.stream("GET", f"/v1/audits/{other}/events") as lines:
+        next(lines.iter_lines())
+        assert started.stop() == 0
+    assert "Traceback" not in started.log.read_text()
+    again = starts()
+    assert again.client.get(f"/v1/audits/{other}").json()["state"] not in ENDED
+    again.client.post(f"/v1/audits/{other}/cancel")
+    assert again.client.get(f"/v1/audits/{other}").json()["state"] == "cancelled"
+    assert again.stop() == 0

@@ -1,0 +1,292 @@
+"""Who may open which page: by a session alone, which stands for a key as long as that holds."""
+
+from collections.abc import Mapping
+
+import pytest
+from deciding_people import somebody
+from fastapi.routing import APIRoute
+from served_worlds import World, problem
+from visited_pages import BASE, Pages, Visitor
+
+from auditor.api.app import roles_of
+from auditor.api.sessions import IDLE, LONGEST, MOST_OF_A_KEY, TRIES, WINDOW, Sessions, Tries
+from auditor.clock import now
+from auditor.domain.api_keys import Role
+from auditor.web.entries import entries, menu, near
+from auditor.web.routing import PageRoute
+
+ANY = None
+TAKEN = "/decisions/{kind}"
+PAGES: Mapping[tuple[str, str], Role | None] = {
+    ("GET", "/login"): ANY,
+    ("POST", "/login"): ANY,
+    ("GET", "/static/{version}/{name}"): ANY,
+    ("POST", "/logout"): Role.VIEWER,
+    ("GET", "/"): Role.VIEWER,
+    ("GET", "/start"): Role.VIEWER,
+    ("GET", "/audits"): Role.VIEWER,
+    ("GET", "/audits/{audit}"): Role.VIEWER,
+    ("GET", "/audits/{audit}/live"): Role.VIEWER,
+    ("GET", "/audits/{audit}/cancel"): Role.SUBMITTER,
+    ("POST", "/audits/{audit}/cancel"): Role.SUBMITTER,
+    ("GET", "/audits/{audit}/files"): Role.VIEWER,
+    ("GET", "/audits/{audit}/files/{name:path}"): Role.VIEWER,
+    ("GET", "/audits/{audit}/report"): Role.VIEWER,
+    ("GET", "/models"): Role.VIEWER,
+    ("GET", "/models/{name:path}"): Role.VIEWER,
+    ("GET", "/compare"): Role.VIEWER,
+    ("GET", "/targets"): Role.VIEWER,
+    ("GET", "/keys"): Role.ADMIN,
+    ("POST", "/keys"): Role.ADMIN,
+    ("GET", "/keys/{key}/end"): Role.ADMIN,
+    ("POST", "/keys/{key}/end"): Role.ADMIN,
+    ("GET", "/records/{digest}"): Role.VIEWER,
+    ("GET", "/records/{digest}/files"): Role.VIEWER,
+    ("GET", "/records/{digest}/files/{name:path}"): Role.VIEWER,
+    ("GET", "/records/{digest}/report"): Role.VIEWER,
+    ("GET", "/decisions"): Role.VIEWER,
+    ("GET", "/decisions/{kind}/{digest}"): Role.VIEWER,
+    ("POST", "/decisions/{kind}"): Role.APPROVER,
+    ("GET", "/decide/{audit}/{kind}"): Role.APPROVER,
+    ("POST", "/decide/{audit}/{kind}"): Role.APPROVER,
+    ("GET", "/decide/{audit}/label"): Role.APPROVER,
+    ("POST", "/decide/{audit}/label"): Role.APPROVER,
+    ("GET", "/signing"): Role.APPROVER,
+    ("POST", "/signing"): Role.APPROVER,
+    ("GET", "/people"): Role.ADMIN,
+    ("POST", "/people"): Role.ADMIN,
+    ("GET", "/people/{person}/end"): Role.ADMIN,
+    ("POST", "/people/{person}/end"): Role.ADMIN,
+    ("GET", "/schedules"): Role.VIEWER,
+    ("POST", "/schedules"): Role.SUBMITTER,
+    ("GET", "/schedules/{schedule}"): Role.VIEWER,
+    ("POST", "/schedules/{schedule}/{change}"): Role.SUBMITTER,
+    ("GET", "/webhooks"): Role.ADMIN,
+    ("POST", "/webhooks"): Role.ADMIN,
+    ("GET", "/webhooks/{webhook}"): Role.ADMIN,
+    ("POST", "/webhooks/{webhook}/end"): Role.ADMIN,
+    ("POST", "/webhooks/{webhook}/messages/{message}/retry"): Role.ADMIN,
+    ("GET", "/acts"): Role.ADMIN,
+}
+"""Every page, and the least role that may open it; ``ANY`` wants no session."""
+BEHIND = sorted(page for page, least in PAGES.items() if least is not ANY)
+
+
+def path_of(world: World, path: str) -> str:
+    ending = world.service.kept.outcome(world.done)
+    assert ending is not None
+    people = world.service.people.people.all("default")
+    person = people[0].id if people else somebody(world, "Nora", "finding").id
+    filled = path.replace("{audit}", world.done).replace("{key}", world.keys["ended"].split("_")[1])
+    name = "record.json" if "/files/" in path else "line"
+    filled = filled.replace("{name:path}", name).replace("{change}", "pause")
+    for part, value in {
+        "digest": str(ending.record), "person": person, "kind": "approval",
+        "schedule": world.schedule, "webhook": world.webhook, "message": "msg_" + "0" * 32,
+    }.items():  # fmt: skip
+        filled = filled.replace(f"{{{part}}}", value)
+    return filled
+
+
+def open_page(visitor: Visitor, verb: str, path: str) -> int:
+    """Open a page, or send its form without the fields that it asks for."""
+    answer = visitor.get(path) if verb == "GET" else visitor.form(path)
+    return answer.status_code
+
+
+def test_the_table_names_every_page_and_its_least_role(pages: Pages) -> None:
+    routes = [route for route in pages.app.routes if isinstance(route, PageRoute)]
+    served = {(verb, route.path): route for route in routes for verb in route.methods}
+    assert set(served) == set(PAGES)
+    for name, least in PAGES.items():
+        assert list(roles_of(served[name])) == ([] if least is ANY else [least]), name
+
+
+@pytest.mark.parametrize(("verb", "path"), [page for page in BEHIND if page[1] != "/logout"])
+def test_a_page_is_opened_from_its_least_role_on(pages: Pages, verb: str, path: str) -> None:
+    least, where = PAGES[verb, path], path_of(pages.world, path)
+    assert least is not None
+    for role in Role:
+        status = open_page(pages.visit(role.value), verb, where)
+        assert (status == 403) is not role.may(least), (role, status)
+        assert status < 500
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "A" * 43])
+def test_without_a_session_every_page_leads_to_where_one_begins(pages: Pages, cookie: str) -> None:
+    nobody = pages.nobody()
+    if cookie:
+        nobody.client.cookies.set("auditor-session", cookie)
+    for verb, path in BEHIND:
+        where = path_of(pages.world, path)
+        answer = nobody.get(where) if verb == "GET" else nobody.send(where, {"token": "x"})
+        assert answer.status_code == 303, (verb, path)
+        assert answer.headers["location"].startswith("/login"), (verb, path)
+    assert (
+        nobody.get("/audits?state=done").headers["location"]
+        == "/login?next=%2Faudits%3Fstate%3Ddone"
+    )
+    asked = nobody.get("/", **{"HX-Request": "true"})
+    assert (asked.status_code, asked.headers["hx-redirect"]) == (204, "/login")
+
+
+@pytest.mark.parametrize(
+    ("verb", "path"),
+    [page for page in BEHIND if "{" in page[1] and page[1] not in {"/models/{name:path}", TAKEN}],
+)
+def test_the_pages_of_another_project_are_not_there(pages: Pages, verb: str, path: str) -> None:
+    visitor, where = pages.visit("stranger"), path_of(pages.world, path)
+    answer = visitor.get(where) if verb == "GET" else visitor.form(where, reason="not mine")
+    assert answer.status_code == 404
+    assert "<h1>There is no such thing</h1>" in answer.text
+
+
+def test_no_list_names_what_another_project_has(pages: Pages) -> None:
+    stranger, done = pages.visit("stranger"), pages.world.done
+    for path in ("/", "/audits", "/models", "/compare", "/targets", "/keys", "/decisions",
+                 "/schedules", "/people", "/webhooks", "/acts"):  # fmt: skip
+        page = stranger.get(path)
+        assert page.status_code == 200
+        assert done not in page.text, path
+        assert "of default" not in page.text, path
+    assert done in pages.visit("viewer").get("/audits").text
+    assert stranger.get("/models/line").status_code == 404
+    assert stranger.get(f"/compare?left={done}&right={done}").status_code == 404
+    assert stranger.get(f"/audits?cursor={done}").status_code == 422
+
+
+def test_the_api_takes_no_session_and_the_pages_take_no_key(pages: Pages) -> None:
+    visitor, key = pages.visit("admin"), pages.world.keys["admin"]
+    for route in pages.app.routes:
+        if isinstance(route, APIRoute) and route.path.startswith("/v1") and roles_of(route):
+            where = path_of(pages.world, route.path)
+            for verb in route.methods:
+                answer = visitor.client.request(verb, where)
+                assert answer.status_code == 401, (verb, where)
+    assert problem(visitor.get("/v1/keys"))["type"].endswith("/unauthorized")
+    shown = {"Authorization": f"Bearer {key}"}
+    assert pages.nobody().get("/keys", **shown).status_code == 303
+
+
+def test_a_viewer_sees_no_way_to_what_a_viewer_may_not_do(pages: Pages) -> None:
+    world = pages.world
+    name = world.call("POST", "/v1/audits", json=world.body()).json()["id"]
+    try:
+        for role, seen in (("viewer", False), ("submitter", True)):
+            assert (
+                f"/audits/{name}/cancel" in pages.visit(role).get(f"/audits/{name}").text
+            ) is seen
+        for role, seen in (("viewer", False), ("admin", True)):
+            for path in ("/", "/start"):
+                assert ('href="/keys' in pages.visit(role).get(path).text) is seen
+    finally:
+        world.call("POST", f"/v1/audits/{name}/cancel")
+
+
+def test_a_session_ends_with_its_key_and_at_log_out(pages: Pages) -> None:
+    world = pages.world
+    text = world.key("default", Role.VIEWER)
+    one, other = pages.log_in(text), pages.log_in(text)
+    assert one.get("/audits").status_code == 200
+    kept = dict(one.client.cookies)
+    assert one.form("/logout").headers["location"] == "/login"
+    one.client.cookies.update(kept)  # whoever has copied the cookie
+    assert one.get("/audits").status_code == 303
+    assert other.get("/audits").status_code == 200
+    world.service.kept.end_key(text.split("_")[1], now(), "it stood in a log")
+    assert other.get("/audits").status_code == 303
+
+
+@pytest.mark.parametrize("key", ["ended", "expired", "auk_0000000000000000_" + "A" * 43, "x", ""])
+def test_a_key_that_does_not_hold_begins_no_session(pages: Pages, key: str) -> None:
+    nobody = pages.nobody()
+    answer = nobody.send("/login", {"key": pages.world.keys.get(key, key)})
+    pages.app.state.site.tries.forgive("127.0.0.1")
+    assert answer.status_code == 401
+    assert "set-cookie" not in answer.headers
+    assert 'role="alert"' in answer.text
+    assert len(key) < 9 or key not in answer.text
+
+
+def test_logging_in_again_ends_the_session_before(pages: Pages) -> None:
+    visitor = pages.log_in("viewer")
+    before = dict(visitor.client.cookies)
+    assert visitor.send("/login", {"key": pages.world.keys["admin"]}).status_code == 303
+    assert visitor.get("/keys").status_code == 200
+    old = pages.nobody()
+    old.client.cookies.update(before)
+    assert old.get("/audits").status_code == 303
+
+
+@pytest.mark.parametrize("host", ["x/login?", "x/static/", "x/login#", "x\\login"])
+def test_no_host_makes_a_page_another_one(pages: Pages, host: str) -> None:
+    answer = pages.nobody().get("/audits", Host=host)
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/login?next=%2Faudits"
+
+
+def test_a_cookie_goes_where_it_belongs_and_nowhere_else(pages: Pages) -> None:
+    text, sent = pages.world.keys["viewer"], {}
+    for origin in (BASE, "https://auditor.example.org"):
+        headers = {"Origin": origin, "Host": origin.partition("//")[2]}
+        sent[origin] = pages.nobody().send("/login", {"key": text}, headers).headers["set-cookie"]
+    for said in sent.values():
+        assert "HttpOnly" in said
+        assert "SameSite=strict" in said
+        assert "Path=/" in said
+        assert "Domain" not in said
+    assert "Secure" not in sent[BASE]
+    secure = sent["https://auditor.example.org"]
+    assert secure.startswith("__Host-")
+    assert "Secure" in secure
+
+
+def test_nobody_tries_keys_for_long(pages: Pages) -> None:
+    tries, nobody = pages.app.state.site.tries, pages.nobody()
+    try:
+        told = [nobody.send("/login", {"key": "x"}).status_code for _ in range(TRIES + 2)]
+        assert told == [401] * TRIES + [429] * 2
+        assert nobody.send("/login", {"key": pages.world.keys["viewer"]}).status_code == 429
+    finally:
+        tries.forgive("127.0.0.1")
+
+
+def test_tries_count_by_address_and_are_forgotten_after_a_while() -> None:
+    at = [0.0]
+    tries = Tries(lambda: at[0])
+    assert [tries.one_more("a") for _ in range(TRIES + 1)] == [True] * TRIES + [False]
+    assert tries.one_more("b")
+    at[0] = WINDOW
+    assert tries.one_more("a")
+
+
+def test_a_session_ends_by_itself_unused_or_old() -> None:
+    at = [0.0]
+    sessions = Sessions(lambda: at[0])
+    unused, used = (sessions.begin("k", BASE)[0] for _ in range(2))
+    for step in range(1, int(LONGEST / IDLE) * 2):
+        at[0] = step * IDLE / 2
+        assert sessions.find(used) is not None
+    assert sessions.find(unused) is None
+    at[0] = LONGEST
+    assert sessions.find(used) is None
+
+
+def test_a_key_has_so_many_sessions_and_the_oldest_gives_way() -> None:
+    sessions = Sessions()
+    named = [sessions.begin("k", BASE)[0] for _ in range(MOST_OF_A_KEY + 1)]
+    other = sessions.begin("another", BASE)[0]
+    assert sessions.find(named[0]) is None
+    assert all(sessions.find(name) for name in (*named[1:], other))
+
+
+def test_every_part_of_the_pages_is_found_and_the_menu_has_its_order() -> None:
+    titles = [entry.title for entry in entries() if entry.title]
+    assert titles == [
+        "Overview", "Audits", "Models", "Compare", "Targets", "Schedules", "Decisions", "Hand in",
+        "Keys", "People", "Web hooks", "Acts",
+    ]  # fmt: skip
+    for role, last in ((Role.VIEWER, "Hand in"), (Role.ADMIN, "Admin")):
+        assert menu(role)[-1].title == last
+        assert [it.title for it in near(role, "/keys")] == titles[-4:] * (role is Role.ADMIN)
+    assert near(Role.ADMIN, "/audits") == ()
