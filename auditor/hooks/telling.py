@@ -1,0 +1,111 @@
+"""What a message says: ids, digests, names and verdicts; nothing of data, and no error's text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from auditor.domain.canonical import Json, canonical
+from auditor.domain.failed_rules import failed_rules
+from auditor.domain.hooks import Delivery, Hook, Told
+from auditor.errors import StoreError
+from auditor.store.service.schedule_runs import KeptRuns
+from auditor.store.service.schedules import KeptSchedules
+from auditor.store.service.store import ServiceStore
+
+Said = dict[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Teller:
+    """Writes messages from what is kept; ``public`` is where people reach the service."""
+
+    kept: ServiceStore
+    public: str = ""
+
+    def body(self, delivery: Delivery, hook: Hook) -> bytes:
+        """Return the body of a message: the same each time, for what it tells of stays so.
+
+        Raises ``StoreError`` where that is not kept.
+        """
+        make = {
+            Told.AUDIT_DONE: self._audit,
+            Told.AUDIT_FAILED: self._audit,
+            Told.REAUDIT_FAILED: self._run,
+            Told.SCHEDULE_SKIPPED: self._run,
+            Told.KEY_ENDED: self._key,
+        }[delivery.event]
+        said: Mapping[str, Json] = {
+            "type": delivery.event.value,
+            "timestamp": delivery.at,
+            "data": {"project": hook.project, **make(hook.project, delivery.subject)},
+        }
+        return canonical(said)
+
+    def _audit(self, project: str, name: str) -> Said:
+        submission, ending = self.kept.submission(project, name), self.kept.outcome(name)
+        if submission is None or ending is None:
+            raise _lost(name)
+        said: Said = {
+            "audit": name,
+            "source": submission.source,
+            "policy": submission.policy,
+            "targets": list(submission.targets),
+            "record": ending.record,
+            "verdict": None,
+            "link": self._link(f"/v1/audits/{name}"),
+        }
+        return said if ending.record is None else {**said, **self._record(ending.record)}
+
+    def _record(self, digest: str) -> Said:
+        with self.kept.store.unit_of_work() as unit:
+            there = unit.find_record_by_digest(digest)
+        if there is None:
+            raise _lost(digest)
+        record = there.read()
+        artifact = record.request.artifact
+        return {
+            "model": record.request.name,
+            "version": record.request.version,
+            "artifact": None if artifact is None else artifact.digest,
+            "verdict": record.verdict.value,
+            "failed": list(failed_rules(record)),
+        }
+
+    def _run(self, project: str, name: str) -> Said:
+        store = self.kept.store
+        run = KeptRuns(store).find(name)
+        schedule = None if run is None else KeptSchedules(store).find(project, run.schedule)
+        if run is None or schedule is None:
+            raise _lost(name)
+        said: Said = {
+            "schedule": schedule.id,
+            "name": schedule.name,
+            "model": schedule.model,
+            "run": run.id,
+            "trigger": run.trigger.value,
+            "why": run.why,
+            "link": self._link(f"/v1/schedules/{schedule.id}/runs"),
+        }
+        if run.audit is None:
+            return {**said, "skipped": None if run.skipped is None else run.skipped.value}
+        rollback: Said = {"rollback": [dict(item) for item in run.rollback]}
+        return {**said, **self._audit(project, run.audit), **rollback}
+
+    def _key(self, project: str, name: str) -> Said:
+        key = self.kept.key(name)
+        if key is None or key.project != project:
+            raise _lost(name)
+        return {
+            "key": key.id,
+            "name": key.name,
+            "role": key.role.value,
+            "link": self._link("/v1/keys"),
+        }
+
+    def _link(self, path: str) -> str:
+        return self.public.rstrip("/") + path
+
+
+def _lost(name: str) -> StoreError:
+    return StoreError(
+        f"{name} is not kept, of which a web hook is to hear", cure="Restore the database."
+    )

@@ -1,0 +1,141 @@
+"""Find what is due by what changed meanwhile: versions, policies, and waivers that ran out."""
+
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+from auditor.domain.schedules import Due, Schedule, Trigger
+from auditor.domain.submissions import Submission
+from auditor.domain.verdicts import Outcome
+from auditor.domain.waivers import Life, Waiver
+from auditor.errors import AuditorError
+from auditor.preparing import Overrides, read_asked
+from auditor.schedules.parts import Scheduler, each
+from auditor.schedules.templates import RESOLVED, Put, alone, read_asked_json
+from auditor.schedules.triggering import artifact_path, version_key
+from auditor.signatures.decisions import verify_waiver
+from auditor.store.service.newest_records import newest_record
+from auditor.store.service.standings import Standings, Wanted
+
+NEWEST = 20
+"""So many submissions of a model are looked at for a version that is new."""
+REMEMBERED = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """The model's file that a submission brings, the version that it is called by, and who did."""
+
+    sha256: str
+    size: int
+    version: str
+    by: str
+
+
+class Watcher:
+    """Watches for schedules what changes; what never does is read once, and remembered for a while.
+
+    That is what a submission brings, and which waivers a record rests on.
+    """
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self.scheduler = scheduler
+        self.brought = lru_cache(REMEMBERED)(partial(_brought, scheduler))
+        self.waived = lru_cache(REMEMBERED)(partial(_waived, scheduler))
+
+    def watch(self) -> None:
+        """Put down a run for every change that a schedule runs upon, once for each."""
+        each(self.scheduler.kept.active(), self._watch)
+
+    def _watch(self, schedule: Schedule) -> None:
+        acts = {
+            Trigger.NEW_VERSION: self._versions,
+            Trigger.POLICY_CHANGED: self._policy,
+            Trigger.WAIVER_EXPIRED: self._waivers,
+        }
+        each((acts[it] for it in schedule.triggers if it in acts), lambda act: act(schedule))
+
+    def _versions(self, schedule: Schedule) -> None:
+        """Look whether somebody handed in a version of the model that is not the schedule's."""
+        scheduler, asked = self.scheduler, read_asked_json(schedule.asked)
+        path = artifact_path(scheduler, schedule)
+        mine = alone(asked, path).file.sha256
+        wanted = Wanted(project=schedule.project, model=schedule.model, limit=NEWEST)
+        newest = Standings(scheduler.desk.kept.store).page(wanted)[0]
+        made = scheduler.runs.made_of(tuple(it.submission.id for it in newest))
+        for item in (it.submission for it in reversed(newest)):
+            if item.id in made or item.submitted < schedule.resumed:
+                continue
+            found = self.brought(schedule.project, item.id)
+            if found is None or found.sha256 == mine:
+                continue
+            why = f"the version {found.version} was handed in as {item.id}"
+            put = Put(path=path, sha256=found.sha256, size=found.size, version=found.version,
+                      by=found.by)  # fmt: skip
+            key = version_key(f"sha256:{found.sha256}", found.version)
+            self._claim(schedule, Trigger.NEW_VERSION, key, why, put)
+
+    def _policy(self, schedule: Schedule) -> None:
+        """Look whether the pack that a schedule names is another than at its last audit."""
+        now = self.scheduler.desk.pack(str(schedule.asked["policy"])).digest
+        last = self.scheduler.runs.last_made(schedule.id)
+        ran = None if last is None else self.scheduler.desk.kept.submission(schedule.project, last)
+        then = str(schedule.asked[RESOLVED]) if ran is None else ran.policy
+        if now != then:
+            why = f"the policy {schedule.asked['policy']} is {now} now, and was {then}"
+            self._claim(schedule, Trigger.POLICY_CHANGED, f"policy_changed {now}", why)
+
+    def _waivers(self, schedule: Schedule) -> None:
+        """Look whether a waiver ran out on which the newest record of the model rests."""
+        store, now = self.scheduler.kept.store, self.scheduler.now()
+        record = newest_record(store, schedule.project, schedule.model)
+        for waiver in () if record is None else self.waived(record):
+            if waiver.life(now) is Life.EXPIRED:
+                why = f"{waiver} ran out on {waiver.expires}, and {record} rests on it"
+                self._claim(schedule, Trigger.WAIVER_EXPIRED, f"waiver_expired {record}", why)
+                return
+
+    def _claim(
+        self, schedule: Schedule, trigger: Trigger, key: str, why: str, put: Put | None = None
+    ) -> None:
+        change = {} if put is None else put.to_json()
+        due = Due(key=key, trigger=trigger, why=why, change=change)
+        self.scheduler.runs.claim(schedule.id, due, self.scheduler.now())
+
+
+def _brought(scheduler: Scheduler, project: str, name: str) -> Brought | None:
+    """Return what a submission brings, or nothing where it is no model of one file."""
+    desk = scheduler.desk
+    submission = desk.kept.submission(project, name)
+    if submission is None:
+        return None
+    try:
+        model = read_asked(
+            desk.blobs.get(submission.audit_file), submission.source, _overrides(submission),
+            desk.readers,
+        ).model  # fmt: skip
+    except AuditorError:
+        return None  # its targets are not there any more
+    files = [it.file for it in submission.inputs if it.path == model.artifact]
+    if len(files) != 1:
+        return None
+    return Brought(files[0].sha256, files[0].size, model.version, submission.submitter)
+
+
+def _overrides(submission: Submission) -> Overrides:
+    return Overrides(targets=submission.targets, budget=submission.budget, only=submission.only)
+
+
+def _waived(scheduler: Scheduler, digest: str) -> tuple[Waiver, ...]:
+    """Return the waivers that a record's findings rest on."""
+    store = scheduler.kept.store
+    with store.unit_of_work() as unit:
+        there = unit.find_record_by_digest(digest)
+    if there is None:
+        return ()
+    record = there.read()
+    used = {item.waiver for item in record.findings if item.outcome is Outcome.WAIVED}
+    refs = [ref for ref in record.request.waivers if ref.waiver in used]
+    blobs = store.blobs
+    return tuple(
+        verify_waiver(blobs.get(ref.digest), blobs.get(ref.key), ref.file).waiver for ref in refs
+    )

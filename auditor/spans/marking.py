@@ -1,0 +1,82 @@
+"""Spans of what a service does, for whoever collects traces; nothing, where nobody does."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+from auditor.errors import MissingExtraError
+
+ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+OFF = "OTEL_SDK_DISABLED"
+Said = str | int | float | bool
+
+
+class Mark(Protocol):
+    """A span that is open."""
+
+    def named(self, name: str) -> None:
+        """Give it the name that is known by now."""
+
+    def say(self, **said: Said | None) -> None:
+        """Say something of it; ``None`` says nothing. In names ``_`` is a dot, ``__`` a ``_``."""
+
+    def failed(self) -> None:
+        """Say that what it spans failed; why is for the log."""
+
+
+class Spans(Protocol):
+    """Where spans go."""
+
+    def span(
+        self, name: str, came: Mapping[str, str] | None = None
+    ) -> AbstractContextManager[Mark]:
+        """Open a span as long as a block lasts.
+
+        ``came`` are the headers of a call, whose ``traceparent`` (W3C) is taken on.
+        """
+        ...
+
+    def close(self) -> None:
+        """Send what was not sent yet."""
+
+
+class Silent:
+    """Spans that go nowhere."""
+
+    def named(self, name: str) -> None:
+        """Forget it."""
+
+    def say(self, **said: Said | None) -> None:
+        """Forget it."""
+
+    def failed(self) -> None:
+        """Forget it."""
+
+    @contextmanager
+    def span(self, name: str, came: Mapping[str, str] | None = None) -> Iterator[Mark]:  # noqa: ARG002 -- of the protocol
+        """Do nothing but the block."""
+        yield self
+
+    def close(self) -> None:
+        """Have nothing to send."""
+
+
+SILENT = Silent()
+
+
+def open_spans(environment: Mapping[str, str]) -> Spans:
+    """Return where spans go by the usual variables of OpenTelemetry: nowhere without an address.
+
+    Raises ``MissingExtraError`` where there is one and the extra is not installed.
+    """
+    off = environment.get(OFF, "").lower() == "true"
+    if off or not any(environment.get(name) for name in ENDPOINTS):
+        return SILENT
+    try:
+        from auditor.spans.exporting import exported  # noqa: PLC0415 -- optional
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"traces are asked for, and what sends them is not installed ({error.name})",
+            cure="Run `pip install 'auditor[otel]'`, or unset OTEL_EXPORTER_OTLP_ENDPOINT.",
+        ) from error
+    return exported(environment)
