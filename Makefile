@@ -23,7 +23,9 @@ DEV := $(VENV)/.stamp-dev
 BENCHED := $(BENCH)/.stamp
 WORKERS ?= 2
 TEST_FLAGS ?=
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TEST_FLAGS)
+# Models run in children that read what is compiled and write none of it.
+export PYTHONDONTWRITEBYTECODE :=
+PYTEST := $(BIN)/python -m compileall -q auditor && $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TEST_FLAGS)
 
 audit: $(RUN)
 	@scripts/audit_examples.sh $(BIN)/auditor

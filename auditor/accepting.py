@@ -8,9 +8,11 @@ from typing import cast
 from auditor.domain.canonical import Json, JsonObject, canonical, digest
 from auditor.domain.evidence import Item, decode
 from auditor.domain.records import AuditRecord, Observation
+from auditor.domain.requests import AuditRequest
 from auditor.domain.steps import Step, StepResult, all_hold
 from auditor.domain.trust import (
     Binding,
+    Remembered,
     Standing,
     TrustGiven,
     TrustRef,
@@ -19,13 +21,17 @@ from auditor.domain.trust import (
 )
 from auditor.errors import RecordError, StoreError
 from auditor.folders import RecordFolder
+from auditor.granting import refuse_untrusted
 from auditor.holding import take_into_use
 from auditor.ledgers.events import Event, EventType
 from auditor.ledgers.key_events import KeyRole
 from auditor.preparing import Prepared
 from auditor.signatures.objections import Code, Refused
+from auditor.signatures.trust import Moment
 from auditor.store.ledger_reading import LedgerEntry
 from auditor.store.store import Store
+from auditor.trusting.asking import When
+from auditor.trusting.evidence import policy_given
 from auditor.trusting.policies import TrustPolicy
 from auditor.trusting.reading import read_trust_policy
 from auditor.trusting.sealing import signed_document, verify_trust_policy
@@ -90,14 +96,24 @@ def accept(
 
 def inform(prepared: Prepared, store: Store, at: str) -> Prepared:
     """Return an audit with what the store knows of its model and of its trust policy at a time."""
-    given = prepared.materials.signature.trust
+    return reminded(prepared, remembered(store, prepared.request), at)
+
+
+def remembered(store: Store, request: AuditRequest) -> Remembered:
+    """Return what the store knows of what a request names."""
     with store.unit_of_work() as work:
-        bindings = work.contradictions(prepared.request)
+        bindings, ref = work.contradictions(request), request.trust
+    accepted = [] if ref is None else [item.ref for item in accepted_of(store, ref.name)]
+    return Remembered(bindings, Standing.UNKNOWN if ref is None else standing_of(ref, accepted))
+
+
+def reminded(prepared: Prepared, known: Remembered, at: str) -> Prepared:
+    """Return an audit with what a store knew of what it names, at a time."""
+    given = prepared.materials.signature.trust
     if given is not None and prepared.request.trust is not None:
-        ref = prepared.request.trust
-        accepted = [item.ref for item in accepted_of(store, ref.name)]
-        given = replace(given, moment=at, standing=standing_of(ref, accepted))
-    return _knowing(prepared, given, bindings)
+        given, when = replace(given, moment=at, standing=known.standing), When(Moment.parse(at).at)
+        refuse_untrusted(prepared.waivers, policy_given(given), when, given.standing)
+    return _knowing(prepared, given, known.bindings)
 
 
 def as_recorded(prepared: Prepared, record: AuditRecord, folder: RecordFolder) -> Prepared:

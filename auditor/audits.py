@@ -7,25 +7,25 @@ from functools import cache, partial
 from typing import Protocol
 
 from auditor.disclosing.sealing import Sealed, seal
+from auditor.domain.baselines import Circumstances
 from auditor.domain.canonical import Json, digest_json
 from auditor.domain.evidence import Blob
 from auditor.domain.lineage import Edge
-from auditor.domain.memories import Forgetful, Memory
+from auditor.domain.memories import Memory
+from auditor.domain.places import Places
 from auditor.domain.policies import Assurance, Policy
-from auditor.domain.readings import Gap
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
 from auditor.domain.targets import Fingerprint, TargetSpec
+from auditor.domain.waivers import SignedWaiver
 from auditor.engines.local import Watch, observe_all
 from auditor.engines.openers import Openers
-from auditor.engines.subjects import open_subject
+from auditor.facing import FORGETFUL, fingerprint_of, opened
 from auditor.judging.context import context_of
 from auditor.judging.judge import judge
 from auditor.measuring import CONFIDENCE, Result, Seen, readings
 from auditor.preparing import Prepared
-
-FORGETFUL = Forgetful()
 
 
 class Registrar(Protocol):
@@ -33,7 +33,6 @@ class Registrar(Protocol):
 
     def register(self, request: AuditRequest, at: str) -> None:
         """Write down that the request was made."""
-        ...
 
 
 def ignore(_sealed: Sealed) -> None:
@@ -67,10 +66,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a record comes from: when its measurements were registered, and what it re-judges."""
+    """Where a record comes from: when its measurements were registered, and what it re-judges.
+
+    ``places`` say where what was asked is written.
+    """
 
     registered: str
     derived_from: str | None = None
+    places: Places | None = None
 
 
 def perform(
@@ -93,7 +96,7 @@ def perform(
         if fingerprint is not None:
             fingerprints[spec.name] = fingerprint
     found = Found(_sealed(results, prepared.key, around), fingerprints)
-    return conclude(prepared, found, around, Origin(registered))
+    return conclude(prepared, found, around, Origin(registered, places=prepared.places))
 
 
 def _sealed(
@@ -118,15 +121,9 @@ def _sealed(
 def _observe(
     prepared: Prepared, spec: TargetSpec, around: Surroundings, watch: Watch, memory: Memory
 ) -> tuple[tuple[Result, ...], Fingerprint | None]:
-    with open_subject(
-        spec, prepared.materials, around.openers, twin=partial(prepared.wants_twin, spec)
-    ) as subject:
-        # Without a version nobody knows whether an endpoint serves what it served before.
-        pinned = all(served.model_version for served in spec.endpoints)
-        subject.memory = memory if pinned else FORGETFUL
+    with opened(prepared, spec, around.openers, memory) as subject:
         results = observe_all(prepared.checks, subject, around.keep, watch, prepared.size)
-        model = subject.model
-        return results, None if isinstance(model, Gap) else model.fingerprint
+        return results, fingerprint_of(subject)
 
 
 class Judged(Protocol):
@@ -135,12 +132,18 @@ class Judged(Protocol):
     @property
     def request(self) -> AuditRequest:
         """What was asked."""
-        ...
 
     @property
     def policy(self) -> Policy:
         """What it is judged by."""
-        ...
+
+    @property
+    def waivers(self) -> tuple[SignedWaiver, ...]:
+        """The waivers that the request names."""
+
+    @property
+    def compared(self) -> AuditRecord | None:
+        """The record that limits may be taken from."""
 
 
 def conclude(judged: Judged, found: Found, around: Surroundings, origin: Origin) -> AuditRecord:
@@ -150,8 +153,11 @@ def conclude(judged: Judged, found: Found, around: Surroundings, origin: Origin)
     """
     request, results = judged.request, found.results
     readings_at = cache(partial(readings, results))
-    finished = around.clock()
+    finished, leave = around.clock(), tuple(item.waiver for item in judged.waivers)
     record_id = identify(request, results, origin, finished)
+    observations = tuple(item.observation for item in results if isinstance(item, Seen))
+    known = context_of(request, around.assurance, CONFIDENCE, leave, finished)
+    under = Circumstances.of(request, observations, found.fingerprints)
     record = AuditRecord(
         id=record_id,
         derived_from=origin.derived_from,
@@ -159,17 +165,14 @@ def conclude(judged: Judged, found: Found, around: Surroundings, origin: Origin)
         request=request,
         confidence=CONFIDENCE,
         fingerprints=found.fingerprints,
-        observations=tuple(item.observation for item in results if isinstance(item, Seen)),
+        observations=observations,
         readings=readings_at(CONFIDENCE),
-        findings=judge(
-            judged.policy,
-            readings_at,
-            context_of(request, around.assurance, CONFIDENCE),
-        ),
+        findings=judge(judged.policy, readings_at, known.against(judged.compared, under)),
         lineage=lineage(record_id, judged, found, around, origin),
         tool=around.tool,
         registered=origin.registered,
         finished=finished,
+        places=origin.places,
     )
     return read_record(record.canonical())
 
@@ -219,7 +222,7 @@ def lineage(
 
 def _used(request: AuditRequest) -> Iterator[tuple[str, str]]:
     """Yield the digest and the role of all that an audit was given."""
-    yield request.policy.digest, "policy"
+    yield from ((item, role) for role, item in request.papers.items())
     yield request.audit_file, "audit_file"
     beside = {
         "artifact": request.artifact,
@@ -232,6 +235,7 @@ def _used(request: AuditRequest) -> Iterator[tuple[str, str]]:
     if request.trust is not None:
         yield request.trust.digest, "trust_policy"
     yield from ((f"sha256:{item.sha256}", "document") for item in request.documents)
+    yield from ((item.digest, "waiver") for item in request.waivers)
     if request.shadows is not None:
         yield from ((digest, "shadow") for digest in request.shadows.models)
         yield request.shadows.inclusion, "inclusion"

@@ -7,6 +7,7 @@ from functools import cache, partial
 from auditor.attacks.counterexamples import ATTACKS, Given, Weighed, weigh
 from auditor.confronting import given_by
 from auditor.datasets.examples import Examples
+from auditor.domain.baselines import Circumstances
 from auditor.domain.challenges import Challenge, Moved, Outcome, Trial
 from auditor.domain.challenges import Result as Came
 from auditor.domain.findings import Finding
@@ -17,6 +18,7 @@ from auditor.domain.subjects import Subject
 from auditor.domain.targets import TargetSpec
 from auditor.domain.verdicts import ACCEPTABLE
 from auditor.domain.verdicts import Outcome as Judged
+from auditor.domain.waivers import Waiver
 from auditor.errors import RecordError, UsageError
 from auditor.judging.context import context_of
 from auditor.judging.judge import judge
@@ -41,6 +43,8 @@ class Claims:
     record: AuditRecord
     results: tuple[Result, ...]
     policy: Policy
+    waivers: tuple[Waiver, ...] = ()
+    compared: AuditRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +118,14 @@ def try_examples(
 def _challenge(claims: Claims, results: Sequence[Result], tried: Tried) -> Challenge:
     """Judge what is left by the record's own policy, and put down what the examples came to."""
     record = claims.record
-    context = context_of(record.request, record.assurance, CONFIDENCE)
-    findings = judge(claims.policy, cache(partial(readings, results)), context)
+    request, assurance = record.request, record.assurance
+    context = context_of(request, assurance, CONFIDENCE, claims.waivers, record.finished)
+    under = Circumstances.of(request, record.observations, record.fingerprints)
+    known = context.against(claims.compared, under)
+    findings = judge(claims.policy, cache(partial(readings, results)), known)
     trials = tuple(trial for item in tried.weighed.values() for trial in item.trials)
     disproved = tuple(check for check, item in tried.weighed.items() if item.disproved)
-    artifact = record.request.artifact
+    artifact = request.artifact
     return Challenge(
         record=record.digest,
         record_id=record.id,
@@ -176,11 +183,11 @@ def _weighed(
 
 
 def _moved(before: Sequence[Finding], after: Sequence[Finding]) -> tuple[Moved, ...]:
-    was = {(item.rule, item.target): item.outcome for item in before}
+    was = {(item.name, item.target): item.outcome for item in before}
     return tuple(
-        Moved(item.rule, item.target, was[item.rule, item.target].value, item.outcome.value)
+        Moved(item.name, item.target, was[item.name, item.target].value, item.outcome.value)
         for item in after
-        if was.get((item.rule, item.target), item.outcome) is not item.outcome
+        if was.get((item.name, item.target), item.outcome) is not item.outcome
     )
 
 
@@ -193,12 +200,12 @@ def _outcome(
     """Return what it comes to: refuted, where a denying rule was kept and is no more."""
     if not any(item.result is Came.HOLDS for item in trials):
         return Outcome.FAILED
-    kept = {(item.rule, item.target) for item in record.findings if item.outcome in KEPT}
+    kept = {(item.name, item.target) for item in record.findings if item.outcome in KEPT}
     lost = [
         item
         for item in findings
         if item.effect is Effect.DENY
         and item.outcome not in KEPT
-        and (item.rule, item.target) in kept
+        and (item.name, item.target) in kept
     ]
     return Outcome.REFUTED if lost or disproved else Outcome.LOWERED

@@ -13,7 +13,7 @@ from auditor.errors import RecordError
 from auditor.folders import EXAMPLES, SIGNED, RecordFolder, challenge_name
 from auditor.keeping import Place, store_if_kept
 from auditor.signatures.challenges import open_challenge, signed_with
-from auditor.store.blobs import BlobStore
+from auditor.store.blob_seam import Blobs
 from auditor.store.store import Store
 from auditor.store.units import UnitOfWork
 
@@ -21,7 +21,7 @@ NAME = "challenges"
 
 
 def challenges_against(
-    record: AuditRecord, folder: RecordFolder, place: Place
+    record: AuditRecord, folder: RecordFolder, place: Place | Store
 ) -> Mapping[str, bytes]:
     """Return the signed challenges in a record's folder and in the store here, by where they lie.
 
@@ -32,7 +32,7 @@ def challenges_against(
     with ExitStack() as stack:
         store = stack.enter_context(store_if_kept(place))
         if store is not None:
-            work = stack.enter_context(store.unit_of_work())
+            work = stack.enter_context(store.looking())
             fresh = [raw for raw in kept_against(record, work) if raw not in found.values()]
             found |= {f"the ledger here ({at})": raw for at, raw in enumerate(fresh, start=1)}
     return found
@@ -145,7 +145,7 @@ def words(challenge: Challenge) -> str:
 
 
 def examples_of(
-    record: AuditRecord, found: Iterable[bytes], folder: RecordFolder, blobs: BlobStore
+    record: AuditRecord, found: Iterable[bytes], folder: RecordFolder, blobs: Blobs
 ) -> tuple[Examples, ...]:
     """Return the examples of earlier challenges, each file once: a new one counts on from there.
 
@@ -158,7 +158,7 @@ def examples_of(
     return tuple(_examples(digest, folder, blobs) for digest in digests)
 
 
-def _examples(digest: str, folder: RecordFolder, blobs: BlobStore) -> Examples:
+def _examples(digest: str, folder: RecordFolder, blobs: Blobs) -> Examples:
     name = challenge_name(digest, EXAMPLES)
     if folder.has(name) and digest_of(folder.read(name)) == digest:
         return parse_examples(folder.read(name), name)

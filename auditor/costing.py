@@ -49,6 +49,7 @@ def _plan(prepared: Prepared, spec: TargetSpec, openers: Openers) -> AuditPlan:
             absent={need: gap for needs in lacks.values() for need, gap in needs.items()},
             model=_model(prepared),
             claims=prepared.request.claims,
+            baseline=prepared.file.baseline is not None,
             seconds_per_query=_seconds_a_query(subject),
             seconds_per_pass=_seconds_a_pass(subject),
             price_per_hour=spec.price_per_hour,

@@ -55,6 +55,12 @@ class PrivacyClaimError(InvalidInputError):
     slug = "privacy_claim_invalid"
 
 
+class DossierError(InvalidInputError):
+    """A file that declares a system or its risks is missing, malformed or contradicts the audit."""
+
+    slug = "dossier_invalid"
+
+
 class PolicyError(InvalidInputError):
     """A policy is malformed, empty, or bounds what no check measures."""
 
@@ -65,6 +71,12 @@ class TrustPolicyError(InvalidInputError):
     """A trust policy, or a file that it names, is missing, malformed or contradicts itself."""
 
     slug = "trust_policy_invalid"
+
+
+class WaiverError(InvalidInputError):
+    """A waiver or an approval is malformed, for something else, or signed by somebody else."""
+
+    slug = "waiver_invalid"
 
 
 class ConditionError(AuditorError):
@@ -155,6 +167,12 @@ class ShadowsError(AuditorError):
     """A ready shadow model cannot be opened, failed, or answered in another shape."""
 
     slug = "shadows_failed"
+
+
+class BrowserMissingError(InvalidInputError):
+    """A page is to be printed, and there is no browser that can, or it does not."""
+
+    slug = "browser_missing"
 
 
 class RuntimeMissingError(AuditorError):

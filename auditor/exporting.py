@@ -42,7 +42,8 @@ def stored_files(stored: StoredRecord, publish: Publish, policy: Policy) -> Mapp
     files = publish(stored.read(), policy)
     if files[BUNDLE] != stored.bundle:
         raise RecordError(
-            f"record {stored.read().id} was published by another version of auditor, or key",
+            f"record {stored.read().id} was published by another version of auditor, or key, or "
+            "with a PDF",
             cure="Export the folder that was written then.",
         )
     return files

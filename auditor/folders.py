@@ -23,26 +23,33 @@ PROOF = "proof.tlog-proof"
 KEY_PROOF = "signer.tlog-proof"
 TIMESTAMP = "timestamp.tsr"
 CHALLENGES = "challenges"
+APPROVALS = "approvals"
 KEY = "disclosure.key"
 ROWS = "rows"
 OPENINGS = "openings"
+PAPER = "report.pdf"
 ERASURE = "erasure.tlog-proof"
-FOLDERS = frozenset({EVIDENCE, CHALLENGES, ROWS, OPENINGS})
+FOLDERS = frozenset({EVIDENCE, CHALLENGES, APPROVALS, ROWS, OPENINGS})
 DISCLOSURE = frozenset({KEY, ROWS, OPENINGS, ERASURE})
 """What opens committed evidence, whole or in part; no record names it, so that it can go."""
 APART = DISCLOSURE | {
     *(RECORD, BUNDLE, VERDICT, SVR, RESULTS, SIGNER, LEDGER, EVIDENCE, PROOF),
-    *(KEY_PROOF, TIMESTAMP, CHALLENGES),
+    *(KEY_PROOF, TIMESTAMP, CHALLENGES, APPROVALS),
 }
 """What shows no record: the record, what it rests on, signatures, and what was put there later."""
 KNOWN = APART | {
     *("report.html", "summary.md", "results.sarif", "junit.xml", "prov.json", "bom.cdx.json"),
-    *("openlineage.json", "VERIFY.md", "verify.py"),
+    *("openlineage.json", "VERIFY.md", "verify.py", "annex-iv.md"),
+    *("code-scanning.sarif", "code-quality.json", PAPER),
 }
 EXAMPLES = ".npz"
 SIGNED = ".sigstore.json"
+PUBLIC = ".pub"
 HEX = re.compile(r"[0-9a-f]{64}")
 CHALLENGED = re.compile(HEX.pattern + r"\.(sigstore\.json|npz)")
+APPROVED = re.compile(HEX.pattern + r"\.(sigstore\.json|pub)")
+FORMS = {CHALLENGES: CHALLENGED, APPROVALS: APPROVED}
+"""What files are called in folders where they are not called after their digest alone."""
 MOST_BYTES = 2**30
 """No file of a record is larger; what is, was not written by an audit."""
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -112,11 +119,15 @@ class RecordFolder:
         names = [f"{CHALLENGES}/{item.name}" for item in found if item.suffix != EXAMPLES]
         return {name: self.read(name) for name in names}
 
+    def approvals(self) -> tuple[str, ...]:
+        """Return the names of the files of approvals that lie in the folder."""
+        return tuple(f"{APPROVALS}/{name}" for name in self.names_in(APPROVALS))
+
     def strangers(self) -> tuple[str, ...]:
         """Return the names of files that no audit writes."""
         found = [item.name for item in self.path.iterdir() if item.name not in KNOWN]
         for folder in sorted(FOLDERS):
-            form = CHALLENGED if folder == CHALLENGES else HEX
+            form = FORMS.get(folder, HEX)
             if (self.path / folder).is_symlink():
                 found.append(folder)
             found += [
@@ -130,22 +141,42 @@ def challenge_name(digest: str, suffix: str) -> str:
     return f"{CHALLENGES}/{digest.removeprefix('sha256:')}{suffix}"
 
 
+def approval_name(digest: str, suffix: str) -> str:
+    """Return where an approval or its signer's key lies in a record's folder, by its digest."""
+    return f"{APPROVALS}/{digest.removeprefix('sha256:')}{suffix}"
+
+
 def add_challenge(path: Path, bundle: bytes, examples: bytes) -> Path:
     """Put a signed challenge and its examples into a record's folder, and return where.
 
     Raises ``UsageError`` where the folder cannot be written.
     """
-    named = {bundle: SIGNED, examples: EXAMPLES}
+    named = {challenge_name(digest_of(bundle), SIGNED): bundle}
+    named[challenge_name(digest_of(examples), EXAMPLES)] = examples
+    return _add(path, named, "challenge")
+
+
+def add_approval(path: Path, bundle: bytes, key: bytes) -> Path:
+    """Put a signed approval and its public key into a record's folder, and return where.
+
+    Raises ``UsageError`` where the folder cannot be written.
+    """
+    name = digest_of(bundle)
+    named = {approval_name(name, SIGNED): bundle, approval_name(name, PUBLIC): key}
+    return _add(path, named, "approval")
+
+
+def _add(path: Path, named: Mapping[str, bytes], what: str) -> Path:
     try:
-        (path / CHALLENGES).mkdir(exist_ok=True)
-        for raw, suffix in named.items():
-            (path / challenge_name(digest_of(raw), suffix)).write_bytes(raw)
+        for name, raw in named.items():
+            (path / name).parent.mkdir(exist_ok=True)
+            (path / name).write_bytes(raw)
     except OSError as error:
         raise UsageError(
-            f"the challenge is in the ledger, and {path} cannot be written: {error.strerror}",
-            cure="Make the folder writable, and try the challenge again.",
+            f"the {what} is in the ledger, and {path} cannot be written: {error.strerror}",
+            cure=f"Make the folder writable, and repeat the {what}.",
         ) from None
-    return path / challenge_name(digest_of(bundle), SIGNED)
+    return path / next(iter(named))
 
 
 def _unreadable(place: Path, reason: str | None) -> RecordError:

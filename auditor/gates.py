@@ -8,6 +8,7 @@ from pathlib import Path
 from auditor.domain.canonical import digest_json, parse
 from auditor.domain.policies import Effect, Policy
 from auditor.domain.records import AuditRecord
+from auditor.domain.requests import Attempt
 from auditor.domain.steps import Step
 from auditor.domain.verdicts import ACCEPTABLE, Outcome, Verdict
 from auditor.errors import UsageError
@@ -49,7 +50,8 @@ def ask(record: AuditRecord, question: Question) -> tuple[Step, ...]:
         _target(record, question),
         _verdict(record, question),
         _assurance(record, question),
-        _freshness(record, question),
+        freshness(record, question.policy, question.max_age, question.now),
+        *_attempts(record, question.policy),
     )
 
 
@@ -98,7 +100,7 @@ def _verdict(record: AuditRecord, question: Question) -> Step:
         and (question.target is None or finding.target == question.target)
     ]
     verdict = Verdict.of(finding.outcome for finding in asked)
-    against = [f"{item.rule} {item.outcome}" for item in asked if item.outcome not in KEPT]
+    against = [f"{item.name} {item.outcome}" for item in asked if item.outcome not in KEPT]
     mistakes = (
         []
         if verdict is Verdict.PASS
@@ -120,23 +122,47 @@ def _shortfalls(record: AuditRecord, policy: Policy) -> Iterator[str]:
         yield f"budget {record.request.budget} is below {policy.least_budget}"
 
 
-def _freshness(record: AuditRecord, question: Question) -> Step:
+def _attempts(record: AuditRecord, policy: Policy) -> Iterator[Step]:
+    """Ask for a sealed audit, and how many attempts it took, where the policy does."""
+    attempt = record.request.attempt
+    number = "no service counted it" if attempt is None else f"it is attempt {attempt.number}"
+    if policy.require_sealed:
+        sealed = attempt is not None and attempt.sealed
+        mistakes = [] if sealed else [f"the policy asks for a sealed audit; {number}, not sealed"]
+        yield Step.of("sealed", mistakes, "nobody chose its seed")
+    if policy.most_attempts is not None:
+        yield Step.of("attempts", _too_many(attempt, policy, policy.most_attempts), number)
+
+
+def _too_many(attempt: Attempt | None, policy: Policy, most: int) -> Iterator[str]:
+    if attempt is None:
+        yield f"the policy asks for at most {most} attempts, and no service counted this one"
+        return
+    if attempt.number > most:
+        yield f"it is attempt {attempt.number}; the policy asks for at most {most}"
+    if attempt.policy is not None and attempt.policy.name != policy.name:
+        yield f"its attempts were counted under {attempt.policy.name}, not {policy.name}"
+
+
+def freshness(
+    record: AuditRecord, policy: Policy, max_age: timedelta | None, now: datetime
+) -> Step:
     """Count the age from when the measurements were asked for: judging again renews nothing."""
-    days = question.policy.valid_for_days
+    days = policy.valid_for_days
     limits = [] if days is None else [timedelta(days=days)]
-    if question.max_age is not None:
-        limits.append(question.max_age)
+    if max_age is not None:
+        limits.append(max_age)
     try:
         measured = datetime.fromisoformat(record.registered).astimezone(UTC)
         finished = datetime.fromisoformat(record.finished).astimezone(UTC)
     except ValueError:
         mistake = f"{record.registered!r} or {record.finished!r} is not a time"
         return Step.of("freshness", [mistake], "")
-    age = question.now - measured
+    age = now - measured
     mistakes = [
         f"it is {age.days} days old; {limit.days} are allowed" for limit in limits if age > limit
     ]
-    if finished > question.now or measured > finished:
+    if finished > now or measured > finished:
         mistakes.append(f"it was measured at {record.registered} and finished at {record.finished}")
     return Step.of("freshness", mistakes, f"measured at {record.registered}")
 

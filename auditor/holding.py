@@ -1,6 +1,6 @@
 """Hold every key to one role and one life: what the ledger tells of keys, and what it is told."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from auditor.errors import AuditorError, KeyFileError, LedgerError
@@ -31,6 +31,24 @@ def book_of(entries: Iterable[LedgerEntry]) -> KeyBook:
             continue
         book.add(Placed(entry.index, entry.leaf.time, told))
     return book
+
+
+def ended_keys(book: KeyBook) -> Mapping[str, str]:
+    """Return the keys that the ledger here knows to be no one's word: revoked, or of another role.
+
+    What a key that was only retired signed before that still counts.
+    """
+    found = {
+        public: f"which the ledger here says is revoked since {life.revoked.told.since}"
+        for public, life in book.lives.items()
+        if life.revoked is not None
+    }
+    others = {
+        public: f"which the ledger here knows as a {life.role} key"
+        for public, life in book.lives.items()
+        if life.role != KeyRole.DECISION
+    }
+    return {**others, **found}
 
 
 def report_signer(

@@ -15,6 +15,7 @@ from auditor.ledgers.openings import Opening
 from auditor.ledgers.receipts import Receipt
 from auditor.signing.ledger_keys import LEDGER_PRIVATE, load_ledger_signer, new_ledger_key
 from auditor.signing.passwords import NOBODY, Passwords
+from auditor.store.blob_seam import Blobs
 from auditor.store.ledger_reading import LedgerReader
 from auditor.store.store import Store
 
@@ -27,7 +28,7 @@ class Place:
     """Where a ledger lives, and the name (``origin``) that it takes when it begins."""
 
     database: str
-    blobs: Path
+    blobs: Path | Blobs
     home: Path
     origin: str
 
@@ -49,8 +50,14 @@ def open_kept(place: Place, passwords: Passwords = NOBODY) -> tuple[Store, Path 
 
 
 @contextmanager
-def store_if_kept(place: Place) -> Iterator[Store | None]:
-    """Open the store to be asked, if there is one: where nothing was kept, nothing is made."""
+def store_if_kept(place: Place | Store) -> Iterator[Store | None]:
+    """Open the store to be asked, if there is one: where nothing was kept, nothing is made.
+
+    One that is open already is asked as it is.
+    """
+    if isinstance(place, Store):
+        yield place
+        return
     scheme, found, path = place.database.partition(":///")
     if found and scheme == "sqlite" and not Path(path).is_file():
         yield None

@@ -1,10 +1,11 @@
 """Whether the keys of a ledger kept to what the ledger says of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from auditor.domain.canonical import Json
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
 from auditor.errors import AuditorError
@@ -16,7 +17,7 @@ from auditor.store.ledger_reading import key_entries
 from auditor.store.reaudits.signed import SignedRecord, signed_records
 from auditor.store.store import Store
 
-NAME, SIGNER_KEY = "keys", "signer's key"
+NAME, SIGNER_KEY, AGENTS = "keys", "signer's key", "agents' keys"
 MOST = 2**63
 """Comes after every leaf."""
 
@@ -58,6 +59,33 @@ def signer_here(store: Store, record: AuditRecord, key: bytes) -> Step:
         late = f"revoked by leaf {life.revoked.index}, and nothing shows the record before"
     mistakes = [f"the key {identity_of(life)} was {late}"] if late else []
     return Step.of(SIGNER_KEY, mistakes, f"the ledger here says that it was {KeyStatus.IN_USE}")
+
+
+def agents_here(store: Store, record: AuditRecord) -> Iterator[Step]:
+    """Hold the keys by which agents signed what a record saw against what the ledger here says.
+
+    Yields nothing where no agent did.
+    """
+    told = record.tool.get("agents")
+    if told is None:
+        return
+    with store.ledger() as ledger:
+        book = book_of(ledger.key_entries())
+    lives = {identity_of(it): it for it in book.lives.values() if it.role == KeyRole.AGENT}
+    named = [str(it) for them in _lists(told) for it in them]
+    mistakes = [f"the ledger here knows no agent's key {it}" for it in named if it not in lives]
+    mistakes += [
+        f"the agent's key {name} is {life.words(record.finished)}"
+        for name, life in lives.items()
+        if name in named and life.since is not None and record.finished >= life.since
+    ]
+    yield Step.of(AGENTS, mistakes, f"{len(set(named))} agents signed what was seen")
+
+
+def _lists(told: Json) -> Iterator[list[Json]]:
+    for them in told.values() if isinstance(told, Mapping) else ():
+        if isinstance(them, list):
+            yield them
 
 
 def _rotations(book: KeyBook) -> Iterator[str]:

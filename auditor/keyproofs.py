@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from auditor.clock import written
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
 from auditor.errors import AuditorError
@@ -88,4 +89,4 @@ def _words(proven: _Proven, found: Included) -> str:
 
 
 def _text(moment: Moment) -> str:
-    return moment.at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return written(moment.at)

@@ -18,6 +18,8 @@ from typing import BinaryIO, NoReturn
 
 from auditor.errors import RecordError, UsageError
 from auditor.folders import (
+    APPROVALS,
+    APPROVED,
     CHALLENGED,
     CHALLENGES,
     EVIDENCE,
@@ -30,7 +32,7 @@ from auditor.folders import (
 
 NAME = re.compile(
     rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,99}}|({EVIDENCE}|{OPENINGS}|{ROWS})/{HEX.pattern}"
-    rf"|{CHALLENGES}/{CHALLENGED.pattern}"
+    rf"|{CHALLENGES}/{CHALLENGED.pattern}|{APPROVALS}/{APPROVED.pattern}"
 )
 """What a member may be called: no path that leads anywhere else, nor one that only looks alike."""
 MOST_FILES = 2**16 - 1

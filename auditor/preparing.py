@@ -8,7 +8,6 @@ from tempfile import TemporaryDirectory
 
 from auditor.auditfiles.privacy_claims import PRIVACY
 from auditor.auditfiles.reading import ResolveTarget, read_audit_file
-from auditor.datasets.counting import count
 from auditor.datasets.files import Locate
 from auditor.datasets.loading import LoadedDatasets, load_datasets
 from auditor.disclosing.secrets import Secret, conceal
@@ -16,31 +15,49 @@ from auditor.domain.auditfiles import AuditFile
 from auditor.domain.budgets import Budget, Size
 from auditor.domain.canonical import Json, digest
 from auditor.domain.checks import Check, Need, would_use
-from auditor.domain.datasets import Role
+from auditor.domain.dossiers import NOTHING, Dossier
 from auditor.domain.models import Model
+from auditor.domain.places import Places
 from auditor.domain.policies import Policy
-from auditor.domain.requests import AuditRequest, DatasetRef, PolicyRef
+from auditor.domain.records import AuditRecord
+from auditor.domain.requests import AuditRequest, DatasetRef, PolicyRef, Turn
 from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Classification
-from auditor.domain.trust import TrustGiven, TrustRef
 from auditor.domain.twins import TwinKind
+from auditor.domain.waivers import SignedWaiver
+from auditor.dossiers import stage_dossier
 from auditor.engines.affording import Allowance
 from auditor.engines.openers import Materials
 from auditor.errors import UsageError
+from auditor.granting import stage_waivers
+from auditor.handing import Inputs
 from auditor.measuring import instantiate
 from auditor.packs.parameters import parameters_for
+from auditor.sizing import size_of
 from auditor.staging import StagedFiles, stage_all
 from auditor.trusting.evidence import policy_given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overrides:
-    """What the command line says in place of the audit file."""
+    """What the command line says in place of the audit file, or beside it.
+
+    Neither a record ``judged_again`` nor another ``policy`` need have the rules that risks name.
+    ``turn`` is what a service added when it registered the request.
+    ``waivers`` and ``waiver_keys`` come beside those that the audit file names; ``granted``, the
+    waivers of a record, in place of all of them. ``baseline`` comes before the audit file's.
+    """
 
     policy: str | None = None
     targets: tuple[str, ...] = ()
     budget: Budget | None = None
     only: tuple[str, ...] = ()
+    judged_again: bool = False
+    waivers: tuple[Path, ...] = ()
+    waiver_keys: tuple[Path, ...] = ()
+    granted: tuple[SignedWaiver, ...] | None = None
+    baseline: str | None = None
+    baseline_key: Path | None = None
+    turn: Turn | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +73,9 @@ class Readers:
 class Prepared:
     """An audit that is ready to run: what was asked, by which policy, with which materials.
 
-    ``key`` is the record's own where rows of its evidence can be withheld.
+    ``compared`` is the record that limits are taken from, where one is given.
+    ``key`` is the record's own where rows of its evidence can be withheld; ``places`` say where the
+    audit file and the policy are written.
     """
 
     file: AuditFile
@@ -66,6 +85,15 @@ class Prepared:
     materials: Materials
     size: Size
     key: bytes | None = None
+    dossier: Dossier = NOTHING
+    waivers: tuple[SignedWaiver, ...] = ()
+    places: Places | None = None
+    compared: AuditRecord | None = None
+
+    def against(self, record: AuditRecord | None) -> "Prepared":
+        """Return the audit held against a record whose signature holds, if there is one."""
+        named = None if record is None else record.digest
+        return replace(self, request=replace(self.request, baseline=named), compared=record)
 
     def wants_twin(self, spec: TargetSpec, model: Model) -> bool:
         """Whether a check that the target can bear would use a twin, and the owner allows one."""
@@ -87,6 +115,7 @@ def read_asked(raw: bytes, source: str, overrides: Overrides, readers: Readers) 
         policy=overrides.policy or file.policy,
         targets=targets or file.targets,
         budget=overrides.budget or file.budget,
+        seed=file.seed if overrides.turn is None else overrides.turn.seed,
     )
 
 
@@ -100,6 +129,12 @@ def prepare(
     the kind of file that is wrong.
     """
     policy = readers.load_policy(file.policy)
+    another = overrides.judged_again or overrides.policy is not None
+    rules = None if another else frozenset(rule.id for rule in policy.rules)
+    dossier, papers = stage_dossier(file, locate, rules)
+    waivers = overrides.granted
+    if waivers is None:
+        waivers = stage_waivers(file, locate, overrides.waivers, overrides.waiver_keys)
     loaded = load_datasets(file, locate)
     with TemporaryDirectory(prefix="auditor-") as root:
         staged = stage_all(file, locate, loaded, Path(root))
@@ -110,9 +145,15 @@ def prepare(
             file=file,
             policy=policy,
             checks=checks,
-            request=replace(request, trust=_trust(staged.materials.signature.trust)),
+            request=replace(
+                _beside(request, staged, dossier, papers),
+                waivers=tuple(item.ref for item in waivers),
+                attempt=None if overrides.turn is None else overrides.turn.attempt,
+            ),
             materials=replace(staged.materials, wants_generator=wanted),
-            size=_size(file, loaded, staged.materials),
+            size=size_of(file, loaded, staged.materials),
+            dossier=dossier,
+            waivers=waivers,
         )
 
 
@@ -177,8 +218,17 @@ def _request(
     )
 
 
-def _trust(given: TrustGiven | None) -> TrustRef | None:
-    return None if given is None else policy_given(given).ref
+def _beside(
+    request: AuditRequest, staged: StagedFiles, dossier: Dossier, papers: Inputs
+) -> AuditRequest:
+    (system, risks), given = dossier.digests, staged.materials.signature.trust
+    return replace(
+        request,
+        inputs=(*request.inputs, *papers),
+        trust=None if given is None else policy_given(given).ref,
+        system=system,
+        risks=risks,
+    )
 
 
 def _datasets(loaded: LoadedDatasets) -> tuple[DatasetRef, ...]:
@@ -197,23 +247,3 @@ def _claims(file: AuditFile, materials: Materials) -> dict[str, Json]:
         "file": f"sha256:{stated.file.sha256}",
     }
     return {**file.claims, PRIVACY: said}
-
-
-def _size(file: AuditFile, loaded: LoadedDatasets, materials: Materials) -> Size:
-    evaluation = loaded.datasets.get(Role.EVALUATION)
-    if evaluation is None:
-        classes = len(loaded.task.classes) if isinstance(loaded.task, Classification) else 1
-        known = Size(rows=0, classes=classes)
-    else:
-        known = count(evaluation, loaded.task)
-    return replace(
-        known,
-        beside={
-            role.value: dataset.rows
-            for role, dataset in loaded.datasets.items()
-            if role is not Role.EVALUATION
-        },
-        shadows=0 if materials.shadows is None else len(materials.shadows.models),
-        generator=materials.generator is not None,
-        recipe=file.recipe is not None and file.recipe.allow,
-    )

@@ -2,21 +2,20 @@
 
 import hashlib
 import json
-import posixpath
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from auditor.domain.canonical import Json, digest
+from auditor.domain.canonical import Json
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat, Unit
 from auditor.domain.records import AuditRecord
-from auditor.domain.requests import AuditRequest, InputFile
+from auditor.domain.requests import AuditRequest
 from auditor.domain.steps import Step
+from auditor.domain.waivers import SignedWaiver
 from auditor.errors import RecordError
+from auditor.judging.waiving import same_but_for_waivers
 from auditor.preparing import Overrides
 
-FetchInput = Callable[[str], bytes]
-"""Returns the bytes under a digest; raises ``RecordError`` when nobody has them."""
 SLACK = 1e-9
 TIMINGS = frozenset({Unit.SECOND, Unit.PER_SECOND})
 
@@ -29,36 +28,6 @@ def gather(folder: Path) -> Mapping[str, Path]:
             with path.open("rb") as file:
                 found["sha256:" + hashlib.file_digest(file, "sha256").hexdigest()] = path
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Laid:
-    """Input files laid out in a folder of their own, found by their path as written."""
-
-    places: Mapping[str, Path]
-
-    def locate(self, written: str) -> Path:
-        """Return where the file lies that an audit file calls ``written``."""
-        if written not in self.places:
-            raise RecordError(
-                f"the record lists no input {written!r}", cure="Take the record as it was written."
-            )
-        return self.places[written]
-
-
-def lay_out(request: AuditRequest, fetch: FetchInput, folder: Path) -> Laid:
-    """Write a request's inputs below ``folder``, each path as written in a place of its own.
-
-    Raises ``RecordError`` when an input is not to be had, naming it and its digest.
-    """
-    places: dict[str, Path] = {}
-    for number, written in enumerate(dict.fromkeys(item.path for item in request.inputs)):
-        base = folder / str(number)
-        files = [item for item in request.inputs if item.path == written]
-        for item in files:
-            _write(item, base, fetch)
-        places[written] = _place(written, base, files)
-    return Laid(places)
 
 
 def require_leave_to_train(request: AuditRequest, *, given: bool, sandboxed: bool) -> None:
@@ -109,20 +78,20 @@ def compare(theirs: AuditRecord, mine: AuditRecord) -> tuple[Step, ...]:
 
 def _findings(theirs: AuditRecord, mine: AuditRecord) -> Step:
     """Compare what the rules came to; a rule on timings alone may come out otherwise."""
-    again = {(item.rule, item.target): item for item in mine.findings}
+    again = {(item.name, item.target): item for item in mine.findings}
     timed = {
-        (item.rule, item.target)
+        (item.name, item.target)
         for record in (theirs, mine)
         for item in record.findings
         if any(_is_timing(record.readings[index]) for index in item.readings)
     }
     moved = [
-        f"{item.rule} on {item.target} came to {item.outcome}"
+        f"{item.name} on {item.target} came to {item.outcome}"
         for item in theirs.findings
-        if (item.rule, item.target) not in timed
+        if (item.name, item.target) not in timed
         and (
-            (item.rule, item.target) not in again
-            or again[item.rule, item.target].outcome != item.outcome
+            (item.name, item.target) not in again
+            or not same_but_for_waivers(item.outcome, again[item.name, item.target].outcome)
         )
     ]
     measured = any(isinstance(item, Measurement) for item in mine.readings)
@@ -137,7 +106,9 @@ def _is_timing(reading: Reading) -> bool:
 
 
 def _same_request(theirs: AuditRecord, mine: AuditRecord) -> Step:
-    same = theirs.request.digest == mine.request.digest
+    # How often a service was asked before is its own affair, as is when it was.
+    left, right = (replace(item.request, attempt=None) for item in (theirs, mine))
+    same = left.digest == right.digest
     mistakes = [] if same else ["the inputs make another request than the record's"]
     return Step.of("request", mistakes, f"the same request, {mine.request.digest}")
 
@@ -214,33 +185,15 @@ def _shown(reading: Reading) -> str:
     return (f"{value:.6g}" if isinstance(value, float) else str(value)) + interval
 
 
-def _write(item: InputFile, base: Path, fetch: FetchInput) -> None:
-    name = posixpath.normpath(item.file.name)
-    parts = [part for part in name.split("/") if part not in {"", ".", ".."}]
-    place = base.joinpath(*parts)
-    raw = fetch(f"sha256:{item.file.sha256}")
-    if digest(raw) != f"sha256:{item.file.sha256}":
-        raise RecordError(f"the input {item.path} is damaged", cure="Restore it from its source.")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_bytes(raw)
-
-
-def _place(written: str, base: Path, files: Sequence[InputFile]) -> Path:
-    parts = [part for part in posixpath.normpath(written).split("/") if part not in {"", ".", ".."}]
-    candidates = (base.joinpath(*parts), base / parts[-1]) if parts else (base,)
-    for candidate in candidates:
-        if candidate.exists():
-            return candidate
-    first = files[0].file.name.split("/")[-1]
-    return base / first
-
-
-def overrides_of(record: AuditRecord) -> Overrides:
-    """Return the overrides under which an audit file gives a record's request again."""
+def overrides_of(record: AuditRecord, waivers: tuple[SignedWaiver, ...] = ()) -> Overrides:
+    """Return the overrides under which an audit file and ``waivers`` give a request again."""
     request = record.request
     return Overrides(
         policy=request.policy.name,
         targets=tuple(target.name for target in request.targets),
         budget=request.budget,
         only=request.only,
+        judged_again=record.derived_from is not None,
+        granted=waivers,
+        turn=request.turn,
     )

@@ -1,4 +1,4 @@
-"""Where things lie: the three data folders as installed, and what is kept for the user."""
+"""Where things lie: the data folders as installed, and what is kept for the user."""
 
 import hashlib
 import os
@@ -11,7 +11,7 @@ import platformdirs
 
 PACKAGE = Path(__file__).resolve().parent
 
-Folder = Literal["policies", "reports", "alembic"]
+Folder = Literal["policies", "reports", "alembic", "web"]
 
 
 def shipped(name: Folder) -> Path:

@@ -108,6 +108,6 @@ def _entries(document: Document) -> Iterator[tuple[str, Json]]:
         raise TargetError(
             f"{document.source} is no file of targets{wrong}",
             cure="Begin it with `apiVersion: auditor/v1` and `kind: Targets`, and write the "
-            "targets below `targets:`.",
+            "targets below `targets:`, each as `NAME: {SETTING: VALUE}`.",
         )
     yield from targets.items()

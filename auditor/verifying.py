@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 
 from auditor.attesting import attestations, objections, respelled
+from auditor.deciding import decided, known_of
 from auditor.domain.canonical import digest, parse
 from auditor.domain.checks import Check
 from auditor.domain.policies import Assurance, Policy
@@ -12,17 +13,19 @@ from auditor.domain.readings import Reading
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
-from auditor.errors import AuditorError
+from auditor.errors import AuditorError, DossierError
 from auditor.folders import APART, BUNDLE, ERASURE, KNOWN, RECORD, SIGNER, RecordFolder
 from auditor.inclusion import erasure, inclusion
-from auditor.judging.context import context_of
-from auditor.judging.judge import ReadingsAt, judge
+from auditor.judging.context import JudgingContext, ReadingsAt
+from auditor.judging.judge import judge
 from auditor.keyproofs import key_life
 from auditor.ledgers.notes import NoteKey
 from auditor.measuring import CONFIDENCE, Result, Seen, readings
-from auditor.publishing import rendered
+from auditor.publishing import inputs_of
 from auditor.recalling import LoadPolicy, falls_short, load_results, policy_of
 from auditor.rendering.schemas import validate_record
+from auditor.reshowing import on_paper, reshown
+from auditor.seeds import sealed_seed
 from auditor.signatures.clocks import Clocks
 from auditor.signatures.objections import Verification
 from auditor.signatures.trust import Moment
@@ -40,14 +43,16 @@ class Verifier:
     """What verifying needs: the checks and the policy reader of this version, and a public key.
 
     ``highest`` is the assurance that a record of that key may claim; a key alone is good for A0.
-    With the key of a ledger the proof of inclusion is checked as well, and with those of witnesses
-    who cosigned; with ``clocks`` the timestamp, which must hold ``now``.
+    ``environment`` is the digest of the packages that are installed here. With the key of a ledger
+    the proof of inclusion is checked as well, and with those of witnesses who cosigned; with
+    ``clocks`` the timestamp, which must hold ``now``.
     """
 
     checks: Mapping[str, type[Check]]
     load_policy: LoadPolicy
     key: bytes
     code: str
+    environment: str = ""
     ledger: NoteKey | None = None
     witnesses: tuple[NoteKey, ...] = ()
     clocks: Clocks | None = None
@@ -75,8 +80,11 @@ def verify_folder(folder: RecordFolder, verifier: Verifier) -> tuple[Step, ...]:
         signature,
         _folder(folder, found, verifier.key),
         _evidence(folder, record),
+        *decided(folder, record, None if verifier.now is None else str(verifier.now)),
         *_recomputed(folder, record, verifier),
         inclusion(folder, record, verifier.ledger, verifier.witnesses),
+        *sealed_seed(record, verifier.ledger),
+        *on_paper(folder),
         timed,
         key_life(folder, record, verifier.key, verifier.ledger, moment),
     )
@@ -109,8 +117,7 @@ def _folder(folder: RecordFolder, found: Verification, key: bytes) -> Step:
 
 
 def _evidence(folder: RecordFolder, record: AuditRecord) -> Step:
-    named = {digest for item in record.observations for digest in item.evidence.values()}
-    named.add(record.request.policy.digest)
+    named = record.blobs
     mistakes = [mistake for digest in sorted(named) if (mistake := _damage(folder, digest))]
     unnamed = set(folder.evidence_names()) - {item.removeprefix("sha256:") for item in named}
     mistakes += [f"evidence/{name} is not named in the record" for name in sorted(unnamed)]
@@ -161,19 +168,17 @@ def _from_evidence(folder: RecordFolder, record: AuditRecord, verifier: Verifier
     try:
         results = load_results(folder, record, verifier.checks)
         policy = policy_of(folder, record, verifier.load_policy)
+        context = known_of(folder, record, CONFIDENCE)
     except AuditorError as error:
         yield Step("figures", StepResult.FAILED, error.problem)
         return
     readings_at = cache(partial(readings, results))
-    yield Step.of(
-        "figures",
-        _figures(record, readings_at(CONFIDENCE)),
-        f"{len(record.readings)} readings recomputed",
-    )
+    mistakes = _figures(record, readings_at(CONFIDENCE))
+    yield Step.of("figures", mistakes, f"{len(record.readings)} readings recomputed")
     yield _parameters(record, results, policy)
     yield Step.of(
         "judgement",
-        [*_claimed(record, verifier), *_judgement(record, readings_at, policy)],
+        [*_claimed(record, verifier), *_judgement(record, readings_at, policy, context)],
         "the policy gives these findings",
     )
     yield from _shown(folder, record, policy, verifier)
@@ -185,7 +190,11 @@ def _shown(
     try:
         same = record.tool.get("code") == verifier.code
         yield from attestations(folder, record, policy, verifier.key, same_code=same)
-        yield _renderings(folder, record, policy, verifier)
+        inputs = inputs_of(record, policy, verifier.checks, folder.evidence)
+        here = record.tool.get("environment") == verifier.environment
+        yield reshown(folder, inputs, same_code=same, same_environment=here)
+    except DossierError as error:
+        yield Step("renderings", StepResult.FAILED, error.problem)
     except AuditorError:
         raise
     except Exception as error:  # noqa: BLE001 -- a forged record says what nobody can show
@@ -213,38 +222,23 @@ def _short(record: AuditRecord, result: Result, policy: Policy) -> str:
 def _claimed(record: AuditRecord, verifier: Verifier) -> Iterator[str]:
     if record.assurance > verifier.highest:
         shown = verifier.highest.name
-        yield f"ASSURANCE: nothing shows more than {shown}, and it claims {record.assurance.name}"
+        claimed = record.assurance.name
+        yield (
+            f"ASSURANCE: nothing shows more than {shown}, and it claims {claimed}: say --assurance "
+            f"{claimed} of a key that you believe so much, or name it in a trust policy"
+        )
 
 
-def _judgement(record: AuditRecord, readings_at: ReadingsAt, policy: Policy) -> Iterator[str]:
-    findings = judge(
-        policy,
-        readings_at,
-        context_of(record.request, record.assurance, CONFIDENCE),
-    )
+def _judgement(
+    record: AuditRecord, readings_at: ReadingsAt, policy: Policy, context: JudgingContext
+) -> Iterator[str]:
+    findings = judge(policy, readings_at, context)
     if record.confidence != CONFIDENCE:
         yield f"it was judged at confidence {record.confidence}, not {CONFIDENCE}"
     if policy.digest != record.request.policy.digest:
         yield f"the policy's digest is {policy.digest}"
-    theirs = {(item.rule, item.target): item.to_json() for item in record.findings}
-    mine = {(item.rule, item.target): item.to_json() for item in findings}
+    theirs = {(item.name, item.target): item.to_json() for item in record.findings}
+    mine = {(item.name, item.target): item.to_json() for item in findings}
     for place in sorted(set(theirs) | set(mine)):
         if theirs.get(place) != mine.get(place):
             yield f"rule {place[0]} on {place[1]} comes out otherwise"
-
-
-def _renderings(
-    folder: RecordFolder, record: AuditRecord, policy: Policy, verifier: Verifier
-) -> Step:
-    files = rendered(record, policy, verifier.checks, folder.evidence)
-    changed = [name for name, raw in files.items() if not _shows(folder, name, raw)]
-    if changed and record.tool.get("code") != verifier.code:
-        there = ", ".join(name for name in changed if folder.has(name)) or "none of its files"
-        detail = f"another version of auditor rendered {there} in its own way, and signed that"
-        return Step("renderings", StepResult.NOT_CHECKED, detail)
-    mistakes = [f"{name} does not show this record" for name in changed]
-    return Step.of("renderings", mistakes, "rendering this record again gives the same files")
-
-
-def _shows(folder: RecordFolder, name: str, raw: bytes) -> bool:
-    return folder.has(name) and folder.read(name) == raw

@@ -1,8 +1,8 @@
 """The one place where parts meet: which edges an audit on this machine uses."""
 
 import platform
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import date
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -10,25 +10,31 @@ from pathlib import Path
 from auditor import __version__
 from auditor.checks.discovery import discover
 from auditor.datasets.files import Locate
+from auditor.domain.auditfiles import AuditFile
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check
+from auditor.domain.places import PlacedFile, Places
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
 from auditor.domain.targets import TargetSpec
 from auditor.engines.openers import Openers
 from auditor.environments import environment_digest
-from auditor.errors import AuditFileError, RecordError, StoreError
+from auditor.errors import AuditFileError, PolicyError, RecordError, StoreError
 from auditor.folders import RecordFolder
+from auditor.laying import FetchInput
+from auditor.packs.cases.cases import PolicyTests
+from auditor.packs.cases.reading import read_tests
 from auditor.packs.catalogues import load_catalogues
-from auditor.packs.folders import find_policy
-from auditor.packs.loading import lint_policy, load_policy
+from auditor.packs.differing import PolicyDifference, differences
+from auditor.packs.explaining import Explained, explain
+from auditor.packs.folders import find_policy, find_written, policy_path
+from auditor.packs.loading import lint_written, load_policy, load_written, read_draft
 from auditor.packs.remarks import Remark
+from auditor.placing import place_policy, places_of, repository_root
 from auditor.preparing import Readers
-from auditor.reproducing import FetchInput, gather
+from auditor.reproducing import gather
 from auditor.shipped import code_digest, shipped
-from auditor.signing.keys import load_public_key
-from auditor.signing.ledger_keys import load_note_key
-from auditor.store.blobs import BlobStore
+from auditor.store.blob_seam import Blobs
 from auditor.targetfiles import read_targets
 from auditor.targets.benches import open_bench
 from auditor.targets.cascades import join_cascade
@@ -36,9 +42,8 @@ from auditor.targets.certifying import open_certifier
 from auditor.targets.generators import open_generator
 from auditor.targets.opening import inspect_artifact, open_model
 from auditor.targets.recipes import open_recipe
-from auditor.targets.resolving import NAMED, resolve_target
+from auditor.targets.resolving import NAMED, known_target, resolve_target
 from auditor.targets.twins import open_twin
-from auditor.verifying import Verifier
 
 PACKAGES = (
     "adversarial-robustness-toolbox", "cryptography", "dtai-veritas", "numpy", "onnx", "onnx-ad",
@@ -54,11 +59,6 @@ OPENERS = Openers(
     recipe=open_recipe,
     generator=open_generator,
 )
-
-
-def now() -> str:
-    """Return the time in UTC, to the second, as RFC 3339 has it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def tool() -> Mapping[str, Json]:
@@ -86,8 +86,8 @@ def readers(base: Path, *, targets: Mapping[str, TargetSpec] | None = None) -> R
 
 def policy_named(name: str, base: Path, checks: Mapping[str, type[Check]]) -> Policy:
     """Load a policy by a pack's name or by path. Raises ``PolicyError``."""
-    raw, source = policy_bytes(name, base)
-    return load_policy(raw, source, checks, load_catalogues(shipped("policies")))
+    folder = shipped("policies")
+    return load_written(find_written(name, base, folder), checks, load_catalogues(folder))
 
 
 def policy_bytes(name: str, base: Path) -> tuple[bytes, str]:
@@ -95,10 +95,61 @@ def policy_bytes(name: str, base: Path) -> tuple[bytes, str]:
     return find_policy(name, base, shipped("policies"))
 
 
-def lint_named(name: str, base: Path) -> tuple[Remark, ...]:
+def written_at(path: Path, file: AuditFile) -> Places:
+    """Return where an audit file, and the policy that it is audited by, stand in a repository."""
+    return places_of(path, file.raw, policy_path(file.policy, path.parent, shipped("policies")))
+
+
+def policy_file(policy: str, base: Path) -> Path | None:
+    """Return the file that a policy's name leads to from a folder; ``None`` for a pack."""
+    return policy_path(policy, base, shipped("policies"))
+
+
+def policy_written_at(policy: str, base: Path) -> PlacedFile | None:
+    """Return where a policy stands in its own repository; ``None`` for a pack."""
+    found = policy_file(policy, base)
+    return None if found is None else place_policy(found, repository_root(found.resolve()))
+
+
+def lint_named(name: str, base: Path, today: date) -> tuple[Remark, ...]:
     """Return what is wrong or doubtful in a policy. Raises ``PolicyError`` when there is none."""
-    raw, source = policy_bytes(name, base)
-    return lint_policy(raw, source, discover(), load_catalogues(shipped("policies")))
+    folder = shipped("policies")
+    return lint_written(
+        find_written(name, base, folder), discover(), load_catalogues(folder), today
+    )
+
+
+def policy_tests(path: Path) -> PolicyTests:
+    """Read a file of policy tests; the policy that it names lies beside it, or is a pack.
+
+    Raises ``PolicyError``.
+    """
+    checks = discover()
+    named = partial(policy_named, base=path.parent, checks=checks)
+    try:
+        return read_tests(path.read_bytes(), path.name, named, checks)
+    except OSError as error:
+        raise PolicyError(
+            f"{path} cannot be read: {error.strerror}",
+            cure="Name a file of policy tests; docs/policy-tests.md says how to write one.",
+        ) from None
+
+
+def explained(name: str, base: Path, rule: str | None) -> tuple[Explained, ...]:
+    """Explain a policy, or one of its rules. Raises ``PolicyError``."""
+    checks = discover()
+    policy = policy_named(name, base, checks)
+    return explain(policy, checks, load_catalogues(shipped("policies")), rule)
+
+
+def policy_difference(old: str, new: str, base: Path) -> PolicyDifference:
+    """Hold a policy against an older one, or one that it was made after. Raises ``PolicyError``."""
+    folder = shipped("policies")
+    checks, catalogues = discover(), load_catalogues(folder)
+    was, now = (
+        read_draft(find_written(name, base, folder), checks, catalogues) for name in (old, new)
+    )
+    return differences(was, now)
 
 
 def readers_of(record: AuditRecord, folder: RecordFolder) -> Readers:
@@ -116,7 +167,23 @@ def readers_of(record: AuditRecord, folder: RecordFolder) -> Readers:
     )
 
 
-def fetch_from(blobs: BlobStore, inputs: Path | None) -> FetchInput:
+def served_readers(targets: Mapping[str, TargetSpec]) -> Callable[[bytes], Readers]:
+    """Return readers for the document of a policy, under which targets are the service's own."""
+    checks = discover()
+    catalogues = load_catalogues(shipped("policies"))
+    known = {**NAMED, **targets}
+
+    def under(policy: bytes) -> Readers:
+        return Readers(
+            resolve_target=partial(known_target, known=known),
+            load_policy=lambda name: load_policy(policy, name, checks, catalogues),
+            checks=checks,
+        )
+
+    return under
+
+
+def fetch_from(blobs: Blobs, inputs: Path | None) -> FetchInput:
     """Return how a record's inputs are found: in the folder ``inputs``, or among the blobs."""
     found = {} if inputs is None else gather(inputs)
 
@@ -127,27 +194,11 @@ def fetch_from(blobs: BlobStore, inputs: Path | None) -> FetchInput:
             return blobs.get(digest)
         except StoreError:
             raise RecordError(
-                f"the input {digest} is neither in {blobs.root} nor in a folder given",
+                f"the input {digest} is neither in {blobs.name} nor in a folder given",
                 cure="Name the folder in which the record's inputs lie with --inputs.",
             ) from None
 
     return fetch
-
-
-def verifier(
-    key: Path | bytes, ledger: Path | None = None, witnesses: tuple[Path, ...] = ()
-) -> Verifier:
-    """Return what verifying needs with a public key (a file, or PEM), and those of a ledger."""
-    checks = discover()
-    catalogues = load_catalogues(shipped("policies"))
-    return Verifier(
-        checks=checks,
-        load_policy=lambda raw, source: load_policy(raw, source, checks, catalogues),
-        key=key if isinstance(key, bytes) else load_public_key(key).pem,
-        code=code_digest(),
-        ledger=None if ledger is None else load_note_key(ledger),
-        witnesses=tuple(load_note_key(path) for path in witnesses),
-    )
 
 
 def beside(path: Path) -> Locate:

@@ -1,29 +1,39 @@
 """What runs on this machine share: its settings, its store with the ledger, and its signer."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 
 from auditor.accepting import inform
 from auditor.audits import Surroundings, ignore
+from auditor.bringing import brought
+from auditor.clock import now
+from auditor.commissioned import Commission, Commissioned
 from auditor.datasets.files import Locate
 from auditor.disclosing.sealing import Sealed
 from auditor.domain.canonical import canonical
 from auditor.domain.evidence import Blob
 from auditor.domain.memories import Memory
+from auditor.domain.policies import Assurance, Policy
 from auditor.domain.requests import AuditRequest
+from auditor.domain.targets import TargetSpec
+from auditor.domain.waivers import SignedWaiver
 from auditor.environments import environment_lock
 from auditor.errors import DatasetError
 from auditor.holding import report_signer
 from auditor.keeping import REPORT_ROLE, note_keys, open_kept
+from auditor.noting import note_policy, note_waivers
 from auditor.preparing import Prepared
 from auditor.settings import Settings
-from auditor.signatures.keys import Signer, read_public_key
+from auditor.signatures.keys import KeySigner, Signer, read_public_key
 from auditor.signing.passwords import NOBODY, Passwords
+from auditor.store.service.store import ServiceStore
 from auditor.store.store import Store
-from auditor.store.unfinished import unfinished
-from auditor.wiring import OPENERS, now, tool
+from auditor.store.unfinished import Unfinished, unfinished
+from auditor.wiring import OPENERS, served_readers, tool
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +69,40 @@ class Workplace:
         """Return an audit with what the store knows of its model and its trust policy by now."""
         return inform(prepared, self.store, now())
 
+    def note(self, policy: Policy, waivers: Sequence[SignedWaiver]) -> str:
+        """Put down what is judged by, and say what is odd about the policy, or nothing.
+
+        Raises ``WaiverError`` and ``KeyFileError`` for waivers that may not count.
+        """
+        note_waivers(self.store, waivers, self.signer.public_pem(), now())
+        return note_policy(self.store, policy, now())
+
     def unfinished(self, request: AuditRequest) -> AbstractContextManager[Memory]:
         """Open what an interrupted run of the same request, by the same code, had seen."""
         return unfinished(self.settings.unfinished, f"{request.digest} {dict(tool())}")
+
+    def commissioned(
+        self,
+        targets: Mapping[str, TargetSpec],
+        *,
+        allow_recipes: bool = False,
+        open_at_most: int = 1,
+    ) -> Commissioned:
+        """Return the work of an engine for audits that others submit, on the service's targets.
+
+        ``open_at_most`` models stay open between two checks: as many as the engine sees at once.
+        """
+        return Commissioned(
+            Commission(
+                service=ServiceStore(self.store),
+                around=replace(self.surroundings(), assurance=Assurance.A1),
+                signer=self.signer,
+                readers=served_readers(targets),
+                unfinished=lambda name: Unfinished(self.settings.unfinished / name),
+                allow_recipes=allow_recipes,
+                open_at_most=open_at_most,
+            )
+        )
 
     def keep(self, blob: Blob) -> None:
         """Keep a blob of evidence."""
@@ -73,16 +114,11 @@ class Workplace:
         Raises ``DatasetError`` when a file changed after it was digested.
         """
         self.store.blobs.put(prepared.file.raw)
-        self.store.blobs.put(canonical(prepared.policy.document))
-        copies, papers = prepared.materials.copies, prepared.request.documents
-        model = prepared.file.model
-        for item in prepared.request.inputs:
-            path = copies.get(item.file.sha256) or locate(item.path)
-            beside = item.path == model.artifact and item.file in papers
-            if beside or item.path in {model.trust, model.signature}:
-                path = locate(item.path).parent / item.file.name
-            if path.is_dir():
-                path /= item.file.name.removeprefix(f"{item.path.rstrip('/')}/")
+        for raw in (canonical(prepared.policy.document), *prepared.dossier.blobs):
+            self.store.blobs.put(raw)
+        if prepared.compared is not None:
+            self.store.blobs.put(prepared.compared.canonical())
+        for item, path in brought(prepared, locate):
             if self.store.blobs.put_file(path) != f"sha256:{item.file.sha256}":
                 raise DatasetError(
                     f"{item.path} changed while it was read", cure="Let it rest, and try again."
@@ -100,5 +136,19 @@ def workplace(settings: Settings, passwords: Passwords = NOBODY) -> Iterator[Wor
     try:
         note_keys(store, {REPORT_ROLE: signer.public_pem().decode()}, now())
         yield Workplace(settings, store, signer, tuple(filter(None, (made, made_too))))
+    finally:
+        store.close()
+
+
+@contextmanager
+def workbench(settings: Settings) -> Iterator[Workplace]:
+    """Open the store for whoever only carries out checks: neither record nor ledger is theirs to
+    sign, and no key of a service has to lie where models run.
+
+    What would be signed here all the same bears a key of the moment, and is refused by the store.
+    """
+    store = Store.open(settings.database, settings.blobs)
+    try:
+        yield Workplace(settings, store, KeySigner(generate_private_key(SECP256R1())), ())
     finally:
         store.close()

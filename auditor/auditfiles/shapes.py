@@ -17,6 +17,7 @@ from auditor.auditfiles.words import (
     LocalPaths,
     Names,
     Number,
+    OptionalPaths,
     Paths,
     Range,
     Section,
@@ -240,3 +241,9 @@ class AuditShape(Section):
     seed: Whole = 7
     show_examples: Flag = False
     disclosure: Disclosure | None = None
+    system: LocalPath | None = None
+    risks: LocalPath | None = None
+    waivers: OptionalPaths = ()
+    waiver_keys: OptionalPaths = ()
+    baseline: LocalPath | None = None
+    baseline_key: LocalPath | None = None

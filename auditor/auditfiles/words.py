@@ -1,5 +1,6 @@
 """The kinds of value an audit file holds, each read without guessing what was meant."""
 
+import re
 import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -13,6 +14,10 @@ UNSANDBOXED = "unsandboxed"
 """The leave to run code also where nothing keeps it from the user's files."""
 LARGEST_WHOLE = 2**53 - 1
 LARGEST_NUMBER = sys.float_info.max
+PLACEHOLDER = re.compile(
+    r"(todo|tbd|tba|fixme|xxx)\b.*|\.{2,}|…|\?+|<[^<>]*>", re.IGNORECASE | re.DOTALL
+)
+"""What stands where a text is still to be written."""
 
 
 def _refuse(reason: str) -> PydanticCustomError:
@@ -35,6 +40,27 @@ def _text(value: object) -> object:
     if not value.isprintable():
         raise _refuse("holds characters that cannot be printed; write it without them")
     return value
+
+
+def _prose(value: object) -> object:
+    if isinstance(value, str) and value.strip():
+        value = "\n".join(line.rstrip() for line in value.strip().splitlines())
+        for line in value.splitlines():
+            if line:
+                _text(line)
+        if PLACEHOLDER.fullmatch(value):
+            raise _refuse(
+                f"{value[:40]!r} is a placeholder; write the text, or leave it out, and the report "
+                "lists it as missing"
+            )
+        return value
+    return _text(value)
+
+
+def _paragraphs(value: object) -> object:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else _listed(value)
 
 
 def _label(value: object) -> object:
@@ -148,11 +174,16 @@ class Section(Strict):
 
 
 Text = Annotated[str, BeforeValidator(_text)]
+Prose = Annotated[str, BeforeValidator(_prose)]
+"""A text of one line or several."""
+Paragraphs = Annotated[tuple[Prose, ...], BeforeValidator(_paragraphs)]
+"""A text, or a list of texts."""
 Label = Annotated[str, BeforeValidator(_label)]
 Labels = Annotated[tuple[Label, ...], BeforeValidator(_listed)]
 LocalPath = Annotated[str, BeforeValidator(_path)]
 Paths = Annotated[tuple[str, ...] | str, BeforeValidator(_paths)]
 LocalPaths = Annotated[tuple[LocalPath, ...], BeforeValidator(_listed)]
+OptionalPaths = Annotated[tuple[LocalPath, ...], BeforeValidator(_names)]
 Number = Annotated[float, BeforeValidator(_number)]
 Whole = Annotated[int, BeforeValidator(_whole)]
 Flag = Annotated[bool, BeforeValidator(_flag)]

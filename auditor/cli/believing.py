@@ -1,22 +1,30 @@
 """Verify a record's folder by a key, or by whom a trust policy lets audit."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from auditor.accepting import signature_seen, standing_in
+from auditor.approving import Deciders, may_waive
+from auditor.cli.key_choices import known_keys
 from auditor.cli.timing import right_now
 from auditor.domain.artifacts import digest_files
+from auditor.domain.policies import Assurance
 from auditor.domain.record_json import read_record
+from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
-from auditor.domain.steps import Step
+from auditor.domain.steps import Step, StepResult
 from auditor.domain.trust import Binding, Standing
 from auditor.errors import UsageError
-from auditor.folders import BUNDLE, RECORD, TIMESTAMP, RecordFolder
+from auditor.folders import BUNDLE, RECORD, SIGNER, TIMESTAMP, RecordFolder
+from auditor.holding import ended_keys
 from auditor.keeping import store_if_kept
+from auditor.keyaudits import signer_here
 from auditor.settings import Settings
 from auditor.signatures.clocks import Clocks
 from auditor.signatures.keyless import verify_keyless
 from auditor.signatures.objections import Code, Grade
+from auditor.signing.keys import load_public_key
 from auditor.timestamping import look_at_time
 from auditor.trustfiles import load_trust_policy
 from auditor.trusting.asking import Asked, When
@@ -24,22 +32,39 @@ from auditor.trusting.auditors import Vouched, auditor_of
 from auditor.trusting.evidence import read_measured, read_presented
 from auditor.trusting.judging import judge
 from auditor.trusting.policies import Claimed, TrustPolicy
+from auditor.verifiers import verifier
 from auditor.verifying import Verifier, verify_folder
-from auditor.wiring import verifier
 
 
 @dataclass(frozen=True, slots=True)
 class Asides:
-    """Whom to believe besides the signer: a ledger's key, its witnesses' keys, and clocks."""
+    """What to believe besides a key: how much its records may claim (``highest``; a trust policy
+    says so itself), a ledger's key, its witnesses' keys, and clocks.
+    """
 
     ledger: Path | None = None
     witnesses: tuple[Path, ...] = ()
     clocks: Clocks | None = None
+    highest: Assurance = Assurance.A0
 
     def verifier(self, key: Path | bytes) -> Verifier:
         """Return what verifying needs with a public key."""
-        found = verifier(key, self.ledger, self.witnesses)
+        found = verifier(key, self.ledger, self.witnesses, self.highest)
         return replace(found, clocks=self.clocks, now=right_now())
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Whose records the options of a command say to believe, and how much they may claim."""
+
+    key: Path | None
+    trust: Path | None
+    assurance: Assurance
+
+    def verify(self, folder: RecordFolder) -> tuple[Step, ...]:
+        """Verify a record's folder by them. Raises ``UsageError`` unless it is just one of them."""
+        asides = Asides(highest=self.assurance)
+        return verify_by(folder, self.key, read_trust(self.trust), asides)
 
 
 def verify_by(
@@ -49,6 +74,11 @@ def verify_by(
 
     Raises ``UsageError`` unless just one of them is given.
     """
+    if policy is not None and asides.highest is not Assurance.A0:
+        raise UsageError(
+            "A trust policy says by itself how much each auditor may claim",
+            cure="Leave --assurance out, or give --key.",
+        )
     if policy is None and key is not None:
         return verify_folder(folder, asides.verifier(key))
     if policy is None or key is not None:
@@ -63,7 +93,18 @@ def verify_by(
     if found.auditor is None:
         return (step,)
     checker = replace(asides, clocks=clocks).verifier(found.auditor.key.pem)
-    return (step, *verify_folder(folder, replace(checker, highest=found.auditor.highest)))
+    steps = verify_folder(folder, replace(checker, highest=found.auditor.highest))
+    return (step, *steps, *_waivers(folder, policy, steps))
+
+
+def _waivers(
+    folder: RecordFolder, policy: TrustPolicy, steps: tuple[Step, ...]
+) -> tuple[Step, ...]:
+    """Ask the trust policy about the waivers of a record that verifies."""
+    if any(step.result is StepResult.FAILED for step in steps):
+        return ()
+    record = read_record(folder.read(RECORD))
+    return tuple(may_waive(record, folder, deciders((), policy)))
 
 
 def _clocks(folder: RecordFolder, policy: TrustPolicy, asides: Asides) -> Clocks | None:
@@ -76,6 +117,21 @@ def _clocks(folder: RecordFolder, policy: TrustPolicy, asides: Asides) -> Clocks
 def read_trust(path: Path | None) -> TrustPolicy | None:
     """Return the trust policy that an option names. Raises ``TrustPolicyError``."""
     return None if path is None else load_trust_policy(path).policy
+
+
+def key_here(record: AuditRecord, folder: RecordFolder) -> tuple[Step, ...]:
+    """Ask the ledger here, if there is one, what became of the key that a record verified by."""
+    with store_if_kept(Settings.from_environment().place) as store:
+        return () if store is None else (signer_here(store, record, folder.read(SIGNER)),)
+
+
+def deciders(keys: Sequence[Path], policy: TrustPolicy | None) -> Deciders:
+    """Return whose decisions count now: these public keys, and those of a trust policy by role."""
+    pems = tuple(load_public_key(path).pem for path in keys)
+    ended = ended_keys(known_keys(Settings.from_environment()))
+    if policy is None:
+        return Deciders(pems, ended)
+    return Deciders(pems, ended, policy, When(right_now().at), standing_here(policy))
 
 
 def signer_by(folder: RecordFolder, policy: TrustPolicy | None) -> tuple[Step, ...]:

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from auditor.cli.asking import new_password, passwords
-from auditor.cli.places import own_ledger
+from auditor.cli.own_ledger import own_ledger
+from auditor.clock import now, written
 from auditor.errors import UsageError
 from auditor.holding import (
     book_of,
@@ -25,7 +26,6 @@ from auditor.signing.locking import is_locked
 from auditor.signing.opening import open_signer, scheme_of
 from auditor.signing.pairs import prepare_next, swap_pairs
 from auditor.signing.passwords import Passwords
-from auditor.wiring import now
 
 
 def time_option(name: str, text: str | None) -> str | None:
@@ -33,7 +33,7 @@ def time_option(name: str, text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        return Moment.parse(text).at.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return written(Moment.parse(text).at)
     except ValueError:
         raise UsageError(
             f"{name} {text} is no time", cure="Write it as 2026-01-31T12:00:00Z."

@@ -1,13 +1,11 @@
-"""The workplace of whoever called the command, with passwords asked for where that is needed."""
+"""The workplace of whoever called the command, and the files that they name from there."""
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 from auditor.cli.asking import passwords
-from auditor.keeping import note_keys, open_kept
 from auditor.settings import Settings
-from auditor.store.store import Store
-from auditor.wiring import now
+from auditor.wiring import policy_file
 from auditor.workplaces import Workplace, workplace
 
 
@@ -17,13 +15,16 @@ def own_workplace() -> AbstractContextManager[Workplace]:
     return workplace(settings, passwords(settings))
 
 
-@contextmanager
-def own_ledger() -> Iterator[Store]:
-    """Open the store with the ledger's key alone; a ledger that was not begun begins."""
-    settings = Settings.from_environment()
-    store, _ = open_kept(settings.place, passwords(settings))
-    try:
-        note_keys(store, {}, now())
-        yield store
-    finally:
-        store.close()
+def policy_asked(wanted: str | None, audit_file: Path) -> str | None:
+    """Return what ``--policy`` names as an audit file would: a pack's name, or a path.
+
+    A path is one from the working folder; only where nothing lies there, from the audit file's.
+    """
+    if wanted is None:
+        return None
+    here, there = policy_file(wanted, Path.cwd()), policy_file(wanted, audit_file.parent)
+    if here is None or there is None:
+        return wanted
+    if there.is_file() and (not here.is_file() or here.samefile(there)):
+        return wanted
+    return str(here)

@@ -19,8 +19,9 @@ from auditor.domain.trust import Binding
 from auditor.domain.verdicts import Outcome, Verdict
 from auditor.judging.words import answer_asked
 from auditor.rendering.askings import asked_gaps, left_out
+from auditor.rendering.attempts import attempt_words
 from auditor.rendering.numbers import figure
-from auditor.rendering.phrases import limit_values, limits_text
+from auditor.rendering.phrases import bound_words, limit_values, limits_text
 from auditor.rendering.suspicions import suspicions
 from auditor.rendering.verdicts import because
 from auditor.signing.ledger_keys import LEDGER_PRIVATE
@@ -67,6 +68,8 @@ def show_record(
         highlight=False,
     )
     console.print(because(record), highlight=False, markup=False)
+    if said := attempt_words(record.request):
+        console.print(f"Attempt: {_plain(said)}", highlight=False, soft_wrap=True)
 
 
 def _table(
@@ -80,13 +83,13 @@ def _table(
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
-    rules = [finding.rule for finding in record.findings]
+    rules = [finding.name for finding in record.findings]
     heads = ("rule", *(["target"] if several else []), "outcome", "found", "asked")
     _add_columns(console, table, heads, rules)
     for finding in sorted(record.findings, key=lambda item: WORST_FIRST.index(item.outcome)):
         effect = "" if finding.effect is Effect.DENY else f" ({finding.effect})"
         table.add_row(
-            _plain(finding.rule),
+            _plain(finding.name),
             *([_plain(finding.target)] if several else []),
             OUTCOMES[finding.outcome] + effect,
             _plain(_found(record, finding, policy)),
@@ -99,6 +102,17 @@ def show_report(console: Console, folder: Path) -> None:
     """Say where the report lies."""
     place = folder / "report.html"
     console.print(f"Report: {place}", highlight=False, markup=False, soft_wrap=True)
+
+
+def say(console: Console, text: str) -> None:
+    """Say something in plain words, whatever they hold."""
+    console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
+
+
+def show_words(console: Console, words: str) -> None:
+    """Say what must not be overlooked, if there is something."""
+    if words:
+        console.print(f"[yellow]Note[/] {_plain(words)}", highlight=False, soft_wrap=True)
 
 
 def show_gaps(console: Console, gaps: Iterable[Gap]) -> None:
@@ -154,7 +168,8 @@ def _found(record: AuditRecord, finding: Finding, policy: Policy) -> str:
             return reading.reason.value
         words = figure(reading, limit_values(None if rule is None else rule.limits))
         doubt = ", doubted" if reading.doubted else ""
-        return (f"{words.value} ({words.interval})" if words.interval else words.value) + doubt
+        interval = f" ({words.interval})" if words.interval else ""
+        return f"{bound_words(reading)}{words.value}{interval}{doubt}"
     return LEFT_OUT if left_out(record, finding) else "-"
 
 

@@ -40,7 +40,7 @@ class ConsoleWatch:
         )
         self._all = self._live.add_task("all checks", total=checks, note="")
         self._one = self._live.add_task("", total=None, note="", visible=False)
-        self._began = 0.0
+        self._began: dict[tuple[str, str], float] = {}
 
     def __enter__(self) -> Self:
         """Start drawing."""
@@ -56,12 +56,20 @@ class ConsoleWatch:
         """Stop drawing."""
         self._live.stop()
 
+    def expects(self, checks: int) -> None:
+        """Say how many checks there are, where that was not known before."""
+        self._live.update(self._all, total=checks)
+
     def started(self, target: str, check: Check) -> None:
         """Say that a check begins."""
-        self._began = time.monotonic()
+        self.begun(target, check.id)
+
+    def begun(self, target: str, check: str) -> None:
+        """Say that a check begins, by its id."""
+        self._began[target, check] = time.monotonic()
         self._live.reset(
             self._one,
-            description=f"{check.id} on {escape(target)}",
+            description=f"{escape(check)} on {escape(target)}",
             total=None,
             note="",
             visible=True,
@@ -73,28 +81,38 @@ class ConsoleWatch:
 
     def ended(self, target: str, check: Check, result: Result) -> None:
         """Write the check's line."""
-        seconds = time.monotonic() - self._began
-        self._live.advance(self._all)
-        self._live.update(self._one, visible=False)
         found = readings([result], CONFIDENCE)
         seen = [reading for reading in found if isinstance(reading, Measurement)]
-        mark, said = "[green]seen[/]", f"{len(seen)} reading{'s' * (len(seen) != 1)}"
-        if not seen:
-            reasons = dict.fromkeys(gap.reason.value for gap in found if isinstance(gap, Gap))
-            mark, said = "[yellow]gap [/]", ", ".join(reasons)
+        if seen:
+            self.told(target, check.id, f"{len(seen)} reading{'s' * (len(seen) != 1)}", seen=True)
+            return
+        reasons = dict.fromkeys(gap.reason.value for gap in found if isinstance(gap, Gap))
+        self.told(target, check.id, ", ".join(reasons), seen=False)
+
+    def told(self, target: str, check: str, said: str, *, seen: bool) -> None:
+        """Write the line of a check by its id, with what is said of it."""
+        now = time.monotonic()
+        seconds = now - self._began.pop((target, check), now)
+        self._live.advance(self._all)
+        self._live.update(self._one, visible=False)
+        mark = "[green]seen[/]" if seen else "[yellow]gap [/]"
+        words = f": {escape(said)}" if said else ""
         self._console.print(
-            f"  {mark} {check.id} on {escape(target)}: {said} ({seconds:.1f} s)", highlight=False
+            f"  {mark} {escape(check)} on {escape(target)}{words} ({seconds:.1f} s)",
+            highlight=False,
         )
 
 
 @contextmanager
-def hashing(console: Console, total: Callable[[], int]) -> Iterator[Callable[[int], None] | None]:
-    """Show on a terminal how many of all bytes were hashed; ``None`` where nobody watches."""
+def hashing(
+    console: Console, total: Callable[[], int], doing: str = "hashing"
+) -> Iterator[Callable[[int], None] | None]:
+    """Show on a terminal of how many of all bytes it is done; ``None`` where nobody watches."""
     if not console.is_terminal:
         yield None
         return
     columns = (
-        TextColumn("hashing"),
+        TextColumn(doing),
         BarColumn(bar_width=24),
         DownloadColumn(),
         TransferSpeedColumn(),

@@ -64,9 +64,9 @@ def _times(count: int, pace: float | None) -> float | None:
 
 
 def _rule(policy: Policy, rule: Rule, checks: Mapping[str, Check], outlook: Outlook) -> RulePlan:
-    return RulePlan(
-        rule.id, rule.title, rule.measure, rule.effect, _foreseen(policy, rule, checks, outlook)
-    )
+    settled = rule.under(outlook.claims)
+    foreseen = _foreseen(policy, settled, checks, outlook)
+    return RulePlan(rule.id, rule.title, rule.measure, rule.effect, foreseen)
 
 
 def _foreseen(

@@ -30,7 +30,8 @@ class Outlook:
 
     ``targets`` names all targets of the audit; ``missing`` says why a check cannot run, by its
     id, ``lacking`` what it needs or wants and has not, and ``absent`` why not; ``model`` and
-    ``claims`` are what ``when`` may ask. Paces are seconds a row, ``None`` where nobody timed it.
+    ``claims`` are what ``when`` may ask, ``baseline`` whether there is one to take limits from.
+    Paces are seconds a row, ``None`` where nobody timed it.
     """
 
     size: Size
@@ -41,6 +42,7 @@ class Outlook:
     absent: Mapping[Need, Gap] = field(default_factory=dict)
     model: Mapping[str, Json] = field(default_factory=dict)
     claims: Mapping[str, Json] = field(default_factory=dict)
+    baseline: bool = False
     confidence: float = 0.95
     seconds_per_query: float | None = None
     seconds_per_pass: float | None = None

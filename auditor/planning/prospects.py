@@ -47,6 +47,10 @@ def unanswerable(rule: Rule, checks: Mapping[str, Check], outlook: Outlook) -> F
         why = f"No reading can answer it: {rule.check} is not part of this audit."
     elif rule.metric not in checks[rule.check].emits:
         why = f"No reading can answer it: {rule.check} emits no {rule.metric}."
+    elif rule.anchored is not None and rule.anchored.unclaimed(outlook.claims):
+        why = f"No reading can answer it: nothing is claimed of {rule.anchored.words()}."
+    elif rule.anchored is not None and rule.anchored.relative and not outlook.baseline:
+        why = f"No reading can answer it: it asks {rule.anchored.words()}, and none is given."
     elif rule.where.get("target", outlook.target) != outlook.target:
         why = f"No reading can answer it: {rule.where['target']} is not part of this audit."
     else:
@@ -93,7 +97,7 @@ def foresee(rule: Rule, check: Check, outlook: Outlook) -> Foreseen:
 
 
 def _faces_away(rule: Rule, metric: Metric) -> bool:
-    limits = rule.limits or Limits(-math.inf, math.inf)
+    limits = rule.limits or rule.anchored or Limits(-math.inf, math.inf)
     below = metric.bound is Bound.AT_MOST and limits.least is not None
     return below or (metric.bound is Bound.AT_LEAST and limits.most is not None)
 

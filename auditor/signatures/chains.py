@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
+from auditor.clock import written
 from auditor.signatures.certificates import (
     CODE,
     Certificate,
@@ -63,7 +64,7 @@ def object_to_time(
     first = certificate.parsed.not_valid_before_utc
     last = certificate.parsed.not_valid_after_utc
     if not first <= moment.at <= last:
-        at = moment.at.strftime("%Y-%m-%dT%H:%M:%SZ")
+        at = written(moment.at)
         text = f"{who} is valid from {first:%Y-%m-%d} to {last:%Y-%m-%d}, and not at {at}"
         yield Objection(Code.CERT_TIME, text)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 
+from auditor.clock import written
 from auditor.signatures.serialisations import Hash
 
 NOTHING: Mapping[str, "datetime | None"] = MappingProxyType({})
@@ -35,7 +36,7 @@ class Moment:
 
     def __str__(self) -> str:
         """Write it as RFC 3339 in UTC, to the second."""
-        return self.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return written(self.at.astimezone(UTC))
 
 
 @dataclass(frozen=True, slots=True)

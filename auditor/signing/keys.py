@@ -22,6 +22,8 @@ STEMS = {
     KeyRole.LEDGER: "ledger",
     KeyRole.MODEL: "model",
     KeyRole.TRUST: "trust",
+    KeyRole.DECISION: "decision",
+    KeyRole.AGENT: "agent",
 }
 """How the pair of a role is called in its folder, without ``.key`` and ``.pub``."""
 MOST_BYTES = 64 * 1024

@@ -45,7 +45,7 @@ def auditor_of(
         if found.verified and role in item.roles:
             return Vouched(item, (*against, *found.objections))
         if found.verified:
-            text = f"{item.name} signed it, whom the trust policy does not let sign a {role}"
+            text = f"{item.name} signed it, whom the trust policy does not give the role {role}"
             refusals.append(Objection(Code.AUDITOR, text))
         elif not set(found.codes) & {Code.KEY, Code.SIGNATURE}:
             refusals += found.objections

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from auditor.clock import written
 from auditor.domain.trust import Standing, TrustRef
 from auditor.signatures.objections import Code, Grade, Objection
 from auditor.trusting.asking import When
@@ -47,6 +48,6 @@ def object_to_end(policy: TrustPolicy, when: When | None) -> Iterator[Objection]
         text = f"nobody says when the trust policy {policy} was looked at"
         yield Objection(Code.POLICY_EXPIRED, text)
     elif when.looked >= policy.expires:
-        day = f"{policy.expires:%Y-%m-%dT%H:%M:%SZ}"
+        day = written(policy.expires)
         text = f"the trust policy {policy} ended at {day}, and trusts nobody since"
         yield Objection(Code.POLICY_EXPIRED, text)

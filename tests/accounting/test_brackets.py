@@ -98,6 +98,7 @@ def test_without_sampling_the_bounds_hold_the_closed_form(
     assert found.width < 0.005
 
 
+@pytest.mark.slow
 @given(noises, rates, st.integers(1, 3000), st.sampled_from(Adjacency))
 @settings(max_examples=20, deadline=None)
 def test_more_noise_fewer_steps_and_a_lower_rate_never_cost_privacy(

@@ -303,7 +303,11 @@ BROKEN = {
         "one thing",
     ),
     "a setting twice": ("seed: 7\nseed: 8", "line 5: 'seed' stands twice", "Mend"),
-    "broken YAML": ("claims: {accuracy: ", "audit.yaml:5", "Mend"),
+    "broken YAML": ("claims: {accuracy: ", "audit.yaml:4", "Mend"),
+    "a truth that is none": ("seed: !!bool maybe", "line 4: 'maybe' is no bool", "Mend"),
+    "a time that is none": ("seed: !!timestamp soon", "line 4: 'soon' is no timestamp", "Mend"),
+    "a number of nothing": ("seed: !!int ''", "line 4: '' is no int", "Mend"),
+    "settings too deep for any stack": (f"claims: {'[' * 400_000}", "4: ", "nest"),
     "unprintable text": ('policy: "a\\0b"', "audit.yaml:4: policy", "without them"),
     "a number as a policy": ("policy: 3", "audit.yaml:4: policy", "in quotes"),
 }

@@ -224,8 +224,12 @@ RULES = {
     "with a condition that does not compile": Case(
         (f"{POLICY}:12", "column", "Mend the condition"), rule(RULE, "require: 'reading. &&'")
     ),
+    "with a condition that calls what is not allowed": Case(
+        (f"{POLICY}:12", "'exit' is not allowed", "Allowed are"),
+        rule(RULE, "require: 'os.exit()'"),
+    ),
     "with a condition on an unknown name": Case(
-        (f"{POLICY}:12", "'os'", "the names it may use are"), rule(RULE, "require: 'os.exit()'")
+        (f"{POLICY}:12", "'os'", "the names it may use are"), rule(RULE, "require: 'os == 1.0'")
     ),
     "with a condition that is no question": Case(
         (f"{POLICY}:12", "not yes or no", "Compare it"), rule(RULE, "require: '1 + 1'")

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from auditor.targets.recipes import sandboxed
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "digits" / "audit-privacy.yaml"
@@ -12,6 +14,7 @@ Command = Callable[..., Any]
 FAST = ("--budget", "smoke", "--only", "privacy.dp_claim")
 
 
+@pytest.mark.slow
 def test_a_claim_below_its_own_arithmetic_and_canaries_fails_the_audit(
     auditor: Command, tmp_path: Path
 ) -> None:

@@ -129,6 +129,7 @@ def test_a_served_model_is_audited_reported_verified_and_reproduced(
     assert TOKEN.split()[1].encode() not in everything_kept(inside, home)
 
 
+@pytest.mark.slow
 def test_a_black_box_is_audited_by_what_it_answers(
     auditor: Command, audit: Audit, declare: Declare, inside: Path
 ) -> None:
@@ -218,6 +219,7 @@ def test_a_limit_on_queries_ends_an_attack_and_leaves_what_was_measured(
     assert sum(host.behaviour.rows) <= MET + ROWS + 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["", "1"])
 def test_what_an_interrupted_audit_saw_is_used_again_only_of_a_pinned_version(
     auditor: Command, audit: Audit, declare: Declare, host: Host, version: str

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from exact_processors import adds_exactly
 
-from auditor.domain.targets import TargetSpec
 from auditor.errors import RuntimeMissingError
 from auditor.targets.emulating import ready_emulator
-from auditor.targets.probing import probe_target
 
 pytestmark = [pytest.mark.slow, pytest.mark.fetches, pytest.mark.xdist_group("emulators")]
 
@@ -64,12 +63,6 @@ def reading(record: Mapping[str, Any], target: str, metric: str) -> Mapping[str,
         if item["target"] == target and item.get("metric") == metric and item["slice"] == {}
     ]
     return dict(found)
-
-
-def adds_exactly() -> bool:
-    """Whether this machine's own processor adds products of bytes up in 32 bits."""
-    flags = probe_target(TargetSpec("cpu"))["machine"]["cpu"]["flags"]
-    return "avx512_vnni" in flags or "avx_vnni" in flags
 
 
 def test_a_model_that_saturates_passes_here_and_fails_on_the_older_processor(

@@ -66,6 +66,7 @@ def test_what_is_handed_over_is_used_recorded_and_runs_again(
     assert again.code == 0, again.said
 
 
+@pytest.mark.slow
 def test_a_generator_of_other_rows_stops_the_audit_and_is_named(
     auditor: Command, tmp_path: Path
 ) -> None:

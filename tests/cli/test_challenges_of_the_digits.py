@@ -15,8 +15,9 @@ from auditor.domain.record_json import read_record
 from auditor.domain.subjects import Shard
 from auditor.engines.subjects import open_subject
 from auditor.folders import RECORD, RecordFolder
+from auditor.laying import lay_out
 from auditor.preparing import prepare, read_asked
-from auditor.reproducing import lay_out, overrides_of
+from auditor.reproducing import overrides_of
 from auditor.settings import Settings
 from auditor.wiring import OPENERS, fetch_from, readers_of
 from auditor.workplaces import workplace
@@ -84,7 +85,7 @@ def crafted(folder: Path, eps: float) -> dict[str, np.ndarray]:
     record = read_record(old.read(RECORD))
     with workplace(Settings.from_environment()) as place, TemporaryDirectory() as scratch:
         fetch = fetch_from(place.store.blobs, None)
-        laid = lay_out(record.request, fetch, Path(scratch))
+        laid = lay_out(record.request.inputs, fetch, Path(scratch))
         parts, overrides = readers_of(record, old), overrides_of(record)
         asked = read_asked(fetch(record.request.audit_file), "audit file", overrides, parts)
         with prepare(asked, laid.locate, overrides, parts) as prepared:

@@ -71,6 +71,7 @@ def test_who_names_rows_wrongly_is_told(
     assert not (disclosed / "other").exists()
 
 
+@pytest.mark.slow
 def test_checks_that_go_by_no_row_are_withheld_whole(
     auditor: Command, disclosed: Path, verify: Command
 ) -> None:

@@ -57,6 +57,7 @@ def told(folder: Path, row: int) -> set[str]:
     }
 
 
+@pytest.mark.slow
 def test_a_withheld_label_can_be_tried_out_in_a_plain_record_and_not_in_a_disclosed_one(
     auditor: Command, disclosed: Path
 ) -> None:

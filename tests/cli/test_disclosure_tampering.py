@@ -10,8 +10,8 @@ from disclosed_folders import FULLY, PARTLY, Change
 
 from auditor.domain.steps import StepResult
 from auditor.folders import RecordFolder
+from auditor.verifiers import verifier
 from auditor.verifying import Verifier, verify_folder
-from auditor.wiring import verifier
 
 Command = Callable[..., Any]
 

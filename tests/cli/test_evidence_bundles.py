@@ -202,6 +202,7 @@ def test_no_forged_file_gets_past_the_single_verifier(
         place.unlink()
 
 
+@pytest.mark.slow
 def test_no_lie_that_the_owner_signed_gets_past_either_verifier(
     auditor: Command, offline: Callable[..., Verified], exports: Exports,
     trusted: tuple[str, ...], tmp_path: Path, home: Path,
@@ -254,6 +255,7 @@ def refused_too(
             assert "Internal error" not in ended.said, name
 
 
+@pytest.mark.slow
 def test_some_forged_files_are_refused_by_auditor_as_well(
     auditor: Command, exports: Exports, trusted: tuple[str, ...], tmp_path: Path
 ) -> None:

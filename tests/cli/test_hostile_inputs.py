@@ -98,6 +98,7 @@ def test_the_unbroken_audit_passes(auditor: Command, inside: Path) -> None:
     assert auditor(*AUDIT).code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["[/red]", "[bold", "[link=https:example.org]a"])
 def test_a_word_that_a_terminal_takes_for_markup_is_shown_as_it_is(
     auditor: Command, inside: Path, word: str

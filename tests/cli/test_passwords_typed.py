@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from auditor.signing.keys import load_signer
 
 SECRET = b"correct horse"
@@ -36,6 +38,7 @@ def typed(words: list[str], folder: Path) -> tuple[int, str]:
     return running.wait(timeout=60), shown.decode()
 
 
+@pytest.mark.slow
 def test_a_new_key_is_locked_by_what_is_typed_twice_and_opened_by_it(
     home: Path, tmp_path: Path
 ) -> None:

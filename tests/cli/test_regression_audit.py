@@ -114,6 +114,7 @@ def test_a_network_on_numbers_is_attacked_and_checks_of_classes_are_gaps(
     assert gaps == dict.fromkeys(others, "needs_classification")
 
 
+@pytest.mark.slow
 def test_a_plan_of_a_regression_tells_what_both_ways_cost(
     auditor: Command, home: Path, tmp_path: Path
 ) -> None:

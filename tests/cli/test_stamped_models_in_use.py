@@ -154,6 +154,7 @@ def test_a_timestamp_over_another_signature_is_a_finding(
     assert "timestamp " not in ended.said
 
 
+@pytest.mark.slow
 def test_a_gate_judges_what_an_audit_under_a_key_kept_beside_the_signature(
     auditor: Command, place: Path
 ) -> None:
@@ -205,6 +206,7 @@ def test_a_model_folder_with_its_signature_and_timestamp_in_it_is_verified(
     assert ended.code == 0, ended.said
 
 
+@pytest.mark.slow
 def test_a_records_own_timestamp_is_judged_by_the_clocks_of_the_policy(
     auditor: Command, place: Path, authority: Authority, tmp_path: Path
 ) -> None:

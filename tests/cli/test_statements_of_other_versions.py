@@ -16,8 +16,8 @@ from auditor.errors import RecordError
 from auditor.folders import RESULTS, SIGNER, SVR, VERDICT, RecordFolder
 from auditor.signatures.bundles import seal
 from auditor.signing.keys import load_signer
+from auditor.verifiers import verifier
 from auditor.verifying import verify_folder
-from auditor.wiring import verifier
 
 OTHER = "sha256:" + "0" * 64
 Edit = Callable[[Any], object]

@@ -45,6 +45,7 @@ def test_the_list_is_json_of_objects_with_names(auditor: Command, declared: Path
     assert found["CUDAExecutionProvider"]["support"] == "untested here"
 
 
+@pytest.mark.slow
 @with_azure
 def test_what_falls_back_is_named_when_it_is_tried(auditor: Command, declared: Path) -> None:
     ended = auditor("targets", "list", "--try", "--format", "json")

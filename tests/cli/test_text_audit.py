@@ -61,6 +61,7 @@ def test_without_leave_no_text_leaves_the_machine(auditor: Command, folder: Path
     assert not [piece for piece in pieces if any(piece.encode() in raw for raw in written)]
 
 
+@pytest.mark.slow
 def test_a_draft_names_the_column_of_texts(auditor: Command, folder: Path) -> None:
     (folder / "audit.yaml").unlink()
     done = auditor(

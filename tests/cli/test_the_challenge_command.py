@@ -16,7 +16,7 @@ from auditor.domain.record_json import read_record
 from auditor.folders import CHALLENGES, RECORD, RecordFolder
 from auditor.measuring import Seen
 from auditor.recalling import load_results
-from auditor.wiring import verifier
+from auditor.verifiers import verifier
 
 Command = Callable[..., Any]
 CHECK = "evasion.linf_query"
@@ -175,6 +175,7 @@ def breaking(folder: Path) -> Path:
     return offer(folder, inputs=crossed(inputs, 0.0999), rows=np.array(rows))
 
 
+@pytest.mark.slow
 def test_a_challenge_to_a_judged_record_counts_for_all_of_the_same_evidence(
     auditor: Command, passed: Path
 ) -> None:
@@ -188,6 +189,7 @@ def test_a_challenge_to_a_judged_record_counts_for_all_of_the_same_evidence(
         assert "was challenged" in again.err
 
 
+@pytest.mark.slow
 def test_a_store_that_lacks_the_records_knows_a_challenge_by_its_evidence(
     auditor: Command, passed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,6 +206,7 @@ def test_a_store_that_lacks_the_records_knows_a_challenge_by_its_evidence(
     assert "was challenged" in again.err
 
 
+@pytest.mark.slow
 def test_examples_that_a_lenient_policy_bears_still_refute_the_record_itself(
     auditor: Command, passed: Path
 ) -> None:
@@ -215,6 +218,7 @@ def test_examples_that_a_lenient_policy_bears_still_refute_the_record_itself(
     assert gate_of(auditor, "out") == 1
 
 
+@pytest.mark.slow
 def test_a_refuted_record_leaves_the_store_with_its_challenges(
     auditor: Command, passed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,6 +257,7 @@ def test_a_record_that_keeps_its_rows_apart_is_not_challenged(
     assert "disclosure: rows" in ended.err
 
 
+@pytest.mark.slow
 def test_small_challenges_add_up_to_a_large_one(auditor: Command, passed: Path) -> None:
     inputs, rows = standing(passed, 0.1)
     points = crossed(inputs, 0.0999)

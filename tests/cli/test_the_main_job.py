@@ -14,6 +14,8 @@ RENDERED = (
     "report.html",
     "summary.md",
     "results.sarif",
+    "code-scanning.sarif",
+    "code-quality.json",
     "junit.xml",
     "prov.json",
     "bom.cdx.json",

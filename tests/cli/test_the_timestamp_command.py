@@ -194,6 +194,7 @@ def test_what_makes_no_sense_is_refused(
     assert (ended.code, words in ended.said) == (2, True), ended.said
 
 
+@pytest.mark.slow
 def test_a_proven_time_outlives_a_revocation(
     auditor: Command, stamped: Path, home: Path, authority: Authority
 ) -> None:

@@ -86,7 +86,7 @@ def test_a_cosigned_ledger_proves_records_under_both_keys(
     assert auditor("audit", example / "audit.yaml", *ONLY, "--out", out).code == 0
     ended = ask()
     assert ended.code == 0, ended.said
-    assert "witness.example/w cosigned the checkpoint of 4 leaves at 2023-11-14T22:13:20Z" in (
+    assert "witness.example/w cosigned the checkpoint of 5 leaves at 2023-11-14T22:13:20Z" in (
         ended.said
     )
     record = next(line for line in (out / "record.json").read_text().split('"') if "aud-" in line)
@@ -96,7 +96,7 @@ def test_a_cosigned_ledger_proves_records_under_both_keys(
     assert ended.code == 0, ended.said
     assert "cosigned by witness.example/w" in ended.said
     again = ask()
-    assert "cosigned the checkpoint of 5 leaves" in again.said
+    assert "cosigned the checkpoint of 6 leaves" in again.said
     checked = auditor("ledger", "verify", "--witness-key", tmp_path / "witness.vkey")
     assert checked.code == 0, checked.said
 

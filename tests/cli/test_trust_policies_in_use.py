@@ -163,6 +163,38 @@ def test_an_auditor_claims_no_more_assurance_than_the_policy_gives_it(
     assert auditor("verify", "out", "--trust", "trust.yaml").code == 0
 
 
+def test_a_key_may_be_believed_as_far_as_somebody_says(auditor: Command, place: Path) -> None:
+    auditor("audit", "audit.yaml", "--only", "quality.accuracy", *ONLY)
+    claiming(place, Assurance.A1)
+    by = ("verify", "out", "--key", "out/signer.pub")
+    told = auditor(*by)
+    assert (told.code, "say --assurance A1" in told.said) == (1, True)
+    assert auditor(*by, "--assurance", "A1").code == 0
+    assert auditor(*by, "--assurance", "A2").code == 0
+    assert "--assurance A1" in (place / "out/VERIFY.md").read_text()
+    both = auditor("verify", "out", "--trust", "trust.yaml", "--assurance", "A1")
+    assert (both.code, "Leave --assurance out" in both.said) == (2, True)
+    asked = ("gate", "--artifact", "model.onnx", "--policy", "policy.yaml", "--record", "out")
+    believed = auditor(*asked, "--key", "out/signer.pub", "--assurance", "A1")
+    assert "ASSURANCE" not in believed.said
+    assert "ASSURANCE" in auditor(*asked, "--key", "out/signer.pub").said
+    assert "ASSURANCE" in auditor("comment", "out", "--key", "out/signer.pub").out
+
+
+def test_what_claims_more_than_a_key_shows_can_be_decided_on_and_compared(
+    auditor: Command, place: Path
+) -> None:
+    auditor("audit", "audit.yaml", "--only", "quality.accuracy", *ONLY)
+    claiming(place, Assurance.A1)
+    assert auditor("compare", "out", "out").code == 0
+    assert auditor("keys", "new", "--role", "decision").code == 0
+    reason = ("--reason", "it was tried on the line")
+    yes = auditor("approve", "out", "--by", "Ann", "--role", "release manager", "--yes", *reason)
+    assert yes.code == 0, yes.said
+    packed = auditor("export", "out", "--out", "bundle.zip")
+    assert packed.code == 0, packed.said
+
+
 ASKED = """\
   - id: signed
     title: It is signed by whom our trust policy names
@@ -339,6 +371,7 @@ def test_an_older_or_another_policy_than_the_accepted_one_trusts_nobody(
     assert (refused.code, "POLICY_CHANGED" in refused.said) == (1, True)
 
 
+@pytest.mark.slow
 def test_other_bytes_need_another_version_where_the_policy_binds_them(
     auditor: Command, place: Path
 ) -> None:
@@ -386,6 +419,7 @@ def test_the_verifier_without_auditor_follows_the_ledger_under_a_trust_policy(
     assert (ended.returncode, "in the ledger" in ended.stdout) == (0, True), ended.stdout
 
 
+@pytest.mark.slow
 def test_an_audit_that_can_withhold_rows_names_no_signature_in_what_it_publishes(
     auditor: Command, place: Path
 ) -> None:
@@ -435,6 +469,7 @@ def test_a_locked_key_of_ones_own_signs_a_trust_policy(
     assert auditor("trust", "accept", "trust.yaml", "--key", home / "trust.pub").code == 0
 
 
+@pytest.mark.slow
 def test_a_gate_knows_what_was_registered_here_under_the_same_name_and_version(
     auditor: Command, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Path
 ) -> None:

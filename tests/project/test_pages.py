@@ -3,11 +3,14 @@
 import re
 import runpy
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from auditor.auditfiles.reading import read_audit_file
+from auditor.auditfiles.risks import read_risks
+from auditor.auditfiles.systems import read_system
 from auditor.checks.discovery import discover
 from auditor.domain.auditfiles import (
     AuditFile,
@@ -21,10 +24,14 @@ from auditor.domain.auditfiles import (
     TaskSection,
 )
 from auditor.domain.endpoints import EndpointSpec
+from auditor.domain.systems import OWNERS
 from auditor.domain.targets import CascadeSpec, TargetSpec
 from auditor.packs.catalogues import load_catalogues
-from auditor.packs.loading import load_policy
+from auditor.packs.folders import find_written
+from auditor.packs.loading import load_policy, load_written
+from auditor.packs.merging import HeirShape, Written
 from auditor.packs.shapes import MetadataShape, PolicyShape, RuleShape
+from auditor.rendering.annex.points import CHAPTERS
 from auditor.shipped import shipped
 from auditor.targets.resolving import resolve_target
 
@@ -71,7 +78,7 @@ def blocks(page: Path) -> list[str]:
 TELLING = ("audit-file.md", "data-and-drift.md", "privacy-and-poisoning.md")
 AUDIT_FILES = [text for name in TELLING for text in blocks(DOCS / name)]
 POLICIES = blocks(DOCS / "policy.md")
-UNSUPPORTED = {"extends", "for_each", "least_evidence"}
+UNSAID = {"least_evidence"}
 
 
 @pytest.mark.parametrize("text", AUDIT_FILES, ids=range(len(AUDIT_FILES)))
@@ -82,14 +89,32 @@ def test_an_audit_file_of_the_documentation_is_accepted(text: str) -> None:
 @pytest.mark.parametrize("text", POLICIES, ids=range(len(POLICIES)))
 def test_a_policy_of_the_documentation_is_accepted(text: str) -> None:
     catalogues = load_catalogues(shipped("policies"))
-    load_policy(text.encode(), "policy.yaml", discover(), catalogues)
+    parent = partial(find_written, base=DOCS, folder=shipped("policies"))
+    written = Written(text.encode(), "policy.yaml", "policy.yaml", parent)
+    assert load_written(written, discover(), catalogues).rules
+
+
+def test_the_documentation_of_the_dossier_is_accepted_and_names_every_setting_and_its_owner() -> (
+    None
+):
+    system, risks = blocks(DOCS / "dossier.md")
+    assert read_system(system.encode(), "system.yaml", "loan-approval").system.told
+    baseline = (shipped("policies") / "baseline.yaml").read_bytes()
+    policy = load_policy(baseline, "baseline", discover(), load_catalogues(shipped("policies")))
+    assert read_risks(risks.encode(), "risks.yaml", [rule.id for rule in policy.rules]).risks
+    rows = [line for line in (DOCS / "dossier.md").read_text().splitlines() if line[:1] == "|"]
+    told = {item.ref: item for chapter in CHAPTERS for item in chapter.parts}
+    for ref, part in told.items():
+        for topic in (*part.topics, *part.optional):
+            (row,) = (row for row in rows if f"`{topic}`" in row)
+            assert row.endswith(f"| {ref} | {OWNERS[topic]} |")
 
 
 def test_the_documentation_names_every_setting_of_a_policy() -> None:
     text = (DOCS / "policy.md").read_text(encoding="utf-8")
-    shapes = (PolicyShape, MetadataShape, RuleShape)
+    shapes = (PolicyShape, HeirShape, MetadataShape, RuleShape)
     named = {name for shape in shapes for name in shape.model_fields}
-    absent = {name for name in named - UNSUPPORTED if name not in text}
+    absent = {name for name in named - UNSAID if name not in text}
     assert absent == set()
 
 

@@ -10,13 +10,15 @@ from shutil import copytree, ignore_patterns
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("policies", "reports", "alembic")
+FOLDERS = ("policies", "reports", "alembic", "web")
 WRITTEN = {
     "record.json",
     "record.sigstore.json",
     "report.html",
     "summary.md",
     "results.sarif",
+    "code-scanning.sarif",
+    "code-quality.json",
     "junit.xml",
     "verdict.vsa.json",
     "prov.json",

@@ -22,8 +22,8 @@ from auditor.errors import KeyFileError, RecordError
 from auditor.folders import RecordFolder
 from auditor.signatures.clocks import Clocks
 from auditor.signatures.trust import Moment
+from auditor.verifiers import verifier
 from auditor.verifying import verify_folder
-from auditor.wiring import verifier
 
 RECORDS = Path(__file__).parents[1] / "golden" / "records"
 NAMES = sorted(path.name for path in RECORDS.glob("*.zip"))

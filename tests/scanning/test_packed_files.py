@@ -224,6 +224,7 @@ def test_a_second_stream_is_a_part_of_the_file(how: str) -> None:
     assert codes(raw, "m.joblib") == ["COMPRESSED", "PICKLE", "PICKLE_GLOBAL"]
 
 
+@pytest.mark.slow
 def test_a_compressed_file_that_swells_is_not_unpacked() -> None:
     raw = bz2.compress(bytes(2**28 + 1))
     assert codes(raw, "m.bz2") == ["COMPRESSED", "ARCHIVE_BOMB"]

@@ -19,9 +19,10 @@ from auditor.domain.json_parts import Part as JsonPart
 from auditor.domain.request_json import read_request
 from auditor.domain.supplies import Part
 from auditor.errors import AuditFileError, RecordError
+from auditor.laying import lay_out
 from auditor.preparing import Overrides, Prepared, prepare
 from auditor.rejudging import Rejudged
-from auditor.reproducing import gather, lay_out
+from auditor.reproducing import gather
 from auditor.wiring import beside, readers
 
 AUDIT = """\
@@ -128,7 +129,7 @@ def test_the_same_documents_are_found_again_where_the_inputs_are_laid_out(
     with prepared(home, more) as found:
         first, file = found.request, found.file
     index = gather(home)
-    laid = lay_out(first, lambda digest: index[digest].read_bytes(), away)
+    laid = lay_out(first.inputs, lambda digest: index[digest].read_bytes(), away)
     only = Overrides(only=("provenance.lineage",))
     with prepare(file, laid.locate, only, readers(home)) as again:
         assert again.request.digest == first.digest
@@ -152,7 +153,7 @@ def test_a_record_cannot_be_reproduced_without_its_documents(tmp_path: Path) -> 
         return index[digest].read_bytes()
 
     with pytest.raises(RecordError, match="nobody has"):
-        lay_out(request, fetch, away)
+        lay_out(request.inputs, fetch, away)
 
 
 def test_a_document_that_is_not_there_is_named_by_the_setting(tmp_path: Path) -> None:

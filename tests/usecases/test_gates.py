@@ -10,7 +10,7 @@ from auditor.domain.budgets import Budget
 from auditor.domain.findings import Finding
 from auditor.domain.policies import Assurance, Effect, Policy, Severity
 from auditor.domain.records import AuditRecord
-from auditor.domain.requests import AuditRequest, PolicyRef
+from auditor.domain.requests import Attempt, AuditRequest, PolicyRef
 from auditor.domain.steps import StepResult
 from auditor.domain.targets import Fingerprint, TargetSpec
 from auditor.domain.verdicts import Outcome
@@ -159,3 +159,20 @@ def test_ages_are_read() -> None:
     assert parse_age("12h") == timedelta(hours=12)
     assert parse_age("30d") == timedelta(days=30)
     assert parse_age("4w") == timedelta(weeks=4)
+
+
+def test_a_policy_may_ask_for_a_sealed_audit_and_for_few_attempts() -> None:
+    asks = replace(QUESTION, policy=replace(POLICY, require_sealed=True, most_attempts=2))
+    assert failed(GOOD, asks) == {"sealed", "attempts"}
+    for attempt, shut in {
+        Attempt(number=2, sealed=True): set[str](),
+        Attempt(number=3, sealed=True): {"attempts"},
+        Attempt(number=1): {"sealed"},
+        Attempt(number=1, sealed=True, policy=PolicyRef("lax", "1", "sha256:" + "4" * 64)): {
+            "attempts"
+        },
+    }.items():
+        told = replace(GOOD, request=replace(GOOD.request, attempt=attempt))
+        assert failed(told, asks) == shut
+        # What nobody asks shuts nothing, and has no step.
+        assert ask(told, QUESTION) == ask(GOOD, QUESTION)

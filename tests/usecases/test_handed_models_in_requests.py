@@ -14,9 +14,9 @@ from auditor.domain.canonical import digest
 from auditor.domain.datasets import Role
 from auditor.domain.record_json import read_record
 from auditor.errors import AuditFileError
+from auditor.laying import lay_out
 from auditor.preparing import Overrides, Prepared, prepare
 from auditor.rendering.schemas import validate_record
-from auditor.reproducing import lay_out
 from auditor.settings import Settings
 from auditor.wiring import beside, fetch_from, readers
 from auditor.workplaces import workplace
@@ -116,7 +116,9 @@ def test_a_record_rests_on_them_and_lays_them_out_again(folder: Path, tmp_path: 
     ):
         place.keep_inputs(found, beside(folder / "audit.yaml"))
         record = perform(found, place.surroundings(), Nobody())
-        laid = lay_out(record.request, fetch_from(place.store.blobs, None), tmp_path / "laid")
+        laid = lay_out(
+            record.request.inputs, fetch_from(place.store.blobs, None), tmp_path / "laid"
+        )
     request = record.request
     assert request.shadows is not None
     assert request.generator is not None

@@ -17,7 +17,8 @@ from auditor.domain.requests import AuditRequest, InputFile, PolicyRef
 from auditor.domain.steps import all_hold
 from auditor.domain.targets import Fingerprint, TargetSpec
 from auditor.errors import RecordError
-from auditor.reproducing import compare, gather, lay_out, require_leave_to_train
+from auditor.laying import lay_out
+from auditor.reproducing import compare, gather, require_leave_to_train
 
 SHARE = Measurement(
     metric="accuracy",
@@ -154,7 +155,7 @@ def test_inputs_are_laid_out_as_the_audit_file_names_them(tmp_path: Path) -> Non
         InputFile("pictures", file("pictures/dog/1.png", b"dog")),
         InputFile("/elsewhere/test.csv", file("test.csv", b"table")),
     )
-    laid = lay_out(record(inputs=inputs).request, FILES.__getitem__, tmp_path)
+    laid = lay_out(inputs, FILES.__getitem__, tmp_path)
     model = laid.locate("m/model.onnx")
     assert model.read_bytes() == b"model"
     assert (model.parent / "weights.bin").read_bytes() == b"weights"
@@ -166,14 +167,29 @@ def test_inputs_are_laid_out_as_the_audit_file_names_them(tmp_path: Path) -> Non
 
 def test_a_name_that_climbs_out_stays_inside(tmp_path: Path) -> None:
     inputs = (InputFile("../../x.csv", file("../../x.csv", b"table")),)
-    laid = lay_out(record(inputs=inputs).request, FILES.__getitem__, tmp_path / "in")
+    laid = lay_out(inputs, FILES.__getitem__, tmp_path / "in")
     assert laid.locate("../../x.csv").resolve().is_relative_to(tmp_path / "in")
 
 
 def test_an_input_with_other_bytes_is_refused(tmp_path: Path) -> None:
     inputs = (InputFile("x.csv", file("x.csv", b"table")),)
     with pytest.raises(RecordError, match="damaged"):
-        lay_out(record(inputs=inputs).request, lambda _: b"other", tmp_path)
+        lay_out(inputs, lambda _: b"other", tmp_path)
+
+
+def test_an_input_that_lies_in_a_file_is_copied_and_its_bytes_are_looked_at(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "blob").write_bytes(b"table")
+    inputs = (InputFile("x.csv", file("x.csv", b"table")),)
+    laid = lay_out(inputs, lambda _: tmp_path / "blob", tmp_path / "in")
+    place = laid.locate("x.csv")
+    assert place.read_bytes() == b"table"
+    # A file that others link to meanwhile looks to whoever reads it as if it had changed.
+    assert place.stat().st_nlink == 1
+    (tmp_path / "blob").write_bytes(b"other")
+    with pytest.raises(RecordError, match="damaged"):
+        lay_out(inputs, lambda _: tmp_path / "blob", tmp_path / "again")
 
 
 def test_files_are_found_by_their_digest(tmp_path: Path) -> None:

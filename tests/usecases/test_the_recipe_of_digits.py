@@ -20,6 +20,7 @@ MADE_WITH = 7
 """The seed of make.py."""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sandboxed(), reason="bubblewrap is not to be had, and the leave needs it")
 def test_training_again_gives_the_shipped_network_from_the_shipped_rows() -> None:
     parts = readers(DIGITS)

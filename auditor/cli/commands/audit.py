@@ -4,15 +4,22 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from secrets import token_bytes
+from typing import Any
 
 import click
 from rich.console import Console
 
 from auditor.audits import perform
 from auditor.checks.discovery import discover
-from auditor.cli.exits import exit_for
-from auditor.cli.places import own_workplace
-from auditor.cli.showing import show_bindings, show_made, show_record, show_report
+from auditor.cli.ci import Told, ci_of, ci_option, speaking
+from auditor.cli.comparing import baseline_options, taken_for
+from auditor.cli.failing import FailOn, audit_exit, audit_words, fail_on_option
+from auditor.cli.papers import Out, ready_to_print
+from auditor.cli.places import own_workplace, policy_asked
+from auditor.cli.served import audit_there
+from auditor.cli.showing import show_bindings, show_made, show_record, show_report, show_words
+from auditor.cli.there import refuse_unasked, service_options, there_of
+from auditor.cli.waiving import show_note, show_waivers, waiver_options
 from auditor.cli.watching import ConsoleWatch
 from auditor.disclosing.commitments import KEY
 from auditor.disclosing.sealing import Sealed
@@ -20,25 +27,38 @@ from auditor.disclosing.secrets import Secret
 from auditor.domain.budgets import Budget
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
-from auditor.folders import BUNDLE, RECORD, refuse_strangers, write_folder
+from auditor.domain.waivers import SignedWaiver
+from auditor.folders import BUNDLE, RECORD, RecordFolder, refuse_strangers, write_folder
 from auditor.keeping import entered
 from auditor.preparing import Overrides, Prepared, concealed, prepare, read_asked
 from auditor.publishing import openers, publication
-from auditor.wiring import beside, read_audit_bytes, readers
+from auditor.rendering.annotations import annotations
+from auditor.rendering.inputs import RenderedInputs
+from auditor.wiring import beside, read_audit_bytes, readers, written_at
 from auditor.workplaces import Workplace
 
 
 @click.command("audit")
 @click.argument("audit_file", type=click.Path(path_type=Path))
-@click.option("--policy", help="A pack's name or a policy file, instead of the audit file's.")
+@click.option(
+    "--policy",
+    help="Instead of the audit file's: a pack's name, or a policy file, from the working folder or "
+    "else from the audit file's.",
+)
 @click.option("--target", "targets", multiple=True, help="Only this target; repeats.")
 @click.option("--budget", type=click.Choice([item.value for item in Budget]))
 @click.option("--only", multiple=True, metavar="CHECK", help="Only this check; repeats.")
+@waiver_options
+@baseline_options(newest=True)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     help="Folder to write; default: report (of NAME.yaml: report-NAME) beside AUDIT_FILE.",
 )
+@click.option("--pdf", is_flag=True, help="Also write report.pdf, by a browser installed here.")
+@service_options
+@fail_on_option
+@ci_option
 def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     audit_file: Path,
     policy: str | None,
@@ -46,22 +66,77 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     budget: str | None,
     only: tuple[str, ...],
     out: Path | None,
+    pdf: bool,  # noqa: FBT001 -- click's
+    fail_on: FailOn | None,
+    ci: str,
+    server: str | None,
+    wait_for_target: str | None,
+    attach: str | None,
+    **leave: Any,  # noqa: ANN401 -- click's
 ) -> int:
     """Audit a model as AUDIT_FILE says, and write the signed report.
 
     Exit code: 0 pass, 1 fail, 3 inconclusive, 2 for input that cannot be used; always 0 after a
-    verdict when the policy's mode is observe or warn.
+    verdict when the policy's mode is observe or warn. --fail-on makes that stricter or laxer, and
+    what is laxer says so. With --server a service audits on its own targets and signs, everything
+    else is the same, and 4 also says that it cannot be reached; AUDITOR_API_KEY holds the key.
     """
-    refuse_strangers(folder := out or _beside(audit_file))
-    asked_budget = None if budget is None else Budget(budget)
-    overrides = Overrides(policy=policy, targets=targets, budget=asked_budget, only=only)
+    there = there_of(server, wait_for_target, attach, sealed=leave.pop("sealed"))
+    folder = out or _beside(audit_file)
+    named, effort = policy_asked(policy, audit_file), None if budget is None else Budget(budget)
+    overrides = Overrides(policy=named, targets=targets, budget=effort, only=only, **leave)
     console = Console()
+    with speaking(ci_of(ci)) as tell:
+        refuse_strangers(folder)
+        if there is not None:
+            refuse_unasked(there, overrides, pdf=pdf)
+            done: Done = *audit_there(console, there, audit_file, overrides, folder), ()
+        else:
+            done = _here(console, audit_file, overrides, folder, pdf=pdf)
+        code, told = _ended(console, *done, folder, fail_on)
+        tell(told)
+    return code
+
+
+Done = tuple[AuditRecord, Policy, tuple[SignedWaiver, ...]]
+
+
+def _here(
+    console: Console, audit_file: Path, overrides: Overrides, folder: Path, *, pdf: bool
+) -> Done:
+    """Audit on this machine, and return the record, the policy and the waivers."""
+    paper = ready_to_print(console) if pdf else None
     with own_workplace() as place:
         show_made(console, place.made_keys)
-        record, chosen = _run(console, place, audit_file, overrides, folder)
-    show_record(console, record, chosen, discover())
+        record, prepared = _run(console, place, audit_file, overrides, Out(folder, paper))
+    return record, prepared.policy, prepared.waivers
+
+
+def _ended(  # noqa: PLR0913, PLR0917 -- what was decided, by what, and what is made of it
+    console: Console,
+    record: AuditRecord,
+    policy: Policy,
+    waivers: tuple[SignedWaiver, ...],
+    folder: Path,
+    fail_on: FailOn | None,
+) -> tuple[int, Told]:
+    show_record(console, record, policy, discover())
+    show_waivers(console, record, waivers)
     show_report(console, folder)
-    return exit_for(record.verdict, chosen.mode)
+    code = audit_exit(fail_on, record, policy.mode)
+    words = audit_words(fail_on, record, policy.mode, code)
+    show_words(console, words)
+    return code, _told(record, policy, folder, words)
+
+
+def _told(record: AuditRecord, policy: Policy, folder: Path, words: str) -> Told:
+    """Return what a CI system is told of an audit: its summary begins with an odd exit code."""
+    read = RecordFolder(folder)
+    inputs = RenderedInputs(record=record, policy=policy, checks=discover(), blob=read.evidence)
+    outputs = {"verdict": record.verdict.value, "record": record.digest, "folder": str(folder)}
+    outputs["report"] = str(folder / "report.html")
+    page = read.read("summary.md").decode("utf-8", errors="replace")
+    return Told(annotations(inputs), f"{words}\n\n{page}" if words else page, outputs)
 
 
 def _beside(audit_file: Path) -> Path:
@@ -71,18 +146,17 @@ def _beside(audit_file: Path) -> Path:
 
 
 def _run(
-    console: Console, place: Workplace, audit_file: Path, overrides: Overrides, folder: Path
-) -> tuple[AuditRecord, Policy]:
-    parts = readers(audit_file.parent)
-    locate = beside(audit_file)
+    console: Console, place: Workplace, audit_file: Path, overrides: Overrides, out: Out
+) -> tuple[AuditRecord, Prepared]:
+    parts, locate = readers(audit_file.parent), beside(audit_file)
     asked = read_asked(read_audit_bytes(audit_file), audit_file.name, overrides, parts)
+    compared = taken_for(console, place, asked, locate, overrides)
     with prepare(asked, locate, overrides, parts) as given:
-        prepared = place.informed(given)
+        informed = place.informed(given).against(compared)
+        prepared = replace(informed, places=written_at(audit_file, asked))
         place.keep_inputs(prepared, locate)
         ready, secret = _ready(prepared)
-        name = f"{asked.model.name} {asked.model.version}"
-        console.print(f"Auditing {name}", highlight=False, markup=False)
-        show_bindings(console, prepared.materials.signature.bindings)
+        _begin(console, place, prepared)
         count = len(prepared.checks) * len(prepared.request.targets)
         with place.unfinished(prepared.request) as memory:
             noted: list[Sealed] = []
@@ -95,11 +169,21 @@ def _run(
                 named = {item.commitment.digest: item.plain for item in noted}
                 secret = replace(secret, blobs=named)
                 place.settings.secrets.put(record.digest, secret)
-            files = publication(record, prepared.policy, parts.checks, blob, place.signer)
+            whole = record, prepared.policy, parts.checks, blob
+            files = publication(*whole, place.signer, out.printed(*whole))
             if secret is not None:
                 files |= openers(secret, blob)
-            _write(console, place, record, files, folder)
-    return record, prepared.policy
+            _write(console, place, record, files, out.folder)
+    return record, prepared
+
+
+def _begin(console: Console, place: Workplace, prepared: Prepared) -> None:
+    """Put down what is judged by, and say what is audited, and what is odd about it."""
+    odd = place.note(prepared.policy, prepared.waivers)
+    name = f"{prepared.file.model.name} {prepared.file.model.version}"
+    console.print(f"Auditing {name}", highlight=False, markup=False)
+    show_bindings(console, prepared.materials.signature.bindings)
+    show_note(console, odd)
 
 
 def _ready(prepared: Prepared) -> tuple[Prepared, Secret | None]:

@@ -14,23 +14,28 @@ from auditor.cli.exits import Exit
 from auditor.cli.places import own_workplace
 from auditor.cli.showing import show_made, show_rows
 from auditor.cli.texts import printable
+from auditor.clock import now
 from auditor.confronting import opened
 from auditor.contested import challenges_against, examples_of, words
 from auditor.datasets.examples import Examples, read_examples
+from auditor.deciding import waivers_of
+from auditor.domain.baselines import compared_of
 from auditor.domain.canonical import digest
 from auditor.domain.challenges import REASONS, Challenge, Outcome, Result
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import StepResult
 from auditor.errors import RecordError
-from auditor.folders import RECORD, SIGNER, RecordFolder, add_challenge
+from auditor.folders import RECORD, RecordFolder, add_challenge
+from auditor.laying import FetchInput, lay_out
 from auditor.preparing import Prepared, prepare, read_asked
 from auditor.recalling import load_results, policy_of
-from auditor.reproducing import FetchInput, lay_out, overrides_of
+from auditor.reproducing import overrides_of
 from auditor.signatures.challenges import sign_challenge
 from auditor.targetfiles import require_leave
+from auditor.verifiers import own_verifier
 from auditor.verifying import Verifier, verify_folder
-from auditor.wiring import OPENERS, fetch_from, now, readers_of, verifier
+from auditor.wiring import OPENERS, fetch_from, readers_of
 from auditor.workplaces import Workplace
 
 SHOWN = 40
@@ -62,7 +67,7 @@ def command(
     _refuse_sealed(record)
     require_leave(record.request.targets, Path.cwd())
     spec = chosen_target(record, target)
-    claims = _claims(old, record, verifier(key or folder / SIGNER))
+    claims = _claims(old, record, own_verifier(old, key))
     with own_workplace() as place:
         show_made(console, place.made_keys)
         fetch = fetch_from(place.store.blobs, inputs)
@@ -115,17 +120,22 @@ def _claims(old: RecordFolder, record: AuditRecord, checker: Verifier) -> Claims
             cure="Take the folder as auditor wrote it, and the key of its signer.",
         )
     results = load_results(old, record, checker.checks)
-    return Claims(record, results, policy_of(old, record, checker.load_policy))
+    waivers = tuple(item.waiver for item in waivers_of(old, record))
+    compared = compared_of(record.request, old.evidence)
+    policy = policy_of(old, record, checker.load_policy)
+    return Claims(record, results, policy, waivers, compared)
 
 
 @contextmanager
 def _prepared(old: RecordFolder, record: AuditRecord, fetch: FetchInput) -> Iterator[Prepared]:
     """Lay out the record's own inputs, and prepare its audit again. Raises ``RecordError``."""
     with TemporaryDirectory() as scratch:
-        laid = lay_out(record.request, fetch, Path(scratch))
-        parts, overrides = readers_of(record, old), overrides_of(record)
+        laid = lay_out(record.request.inputs, fetch, Path(scratch))
+        parts = readers_of(record, old)
+        overrides = overrides_of(record, waivers_of(old, record))
         asked = read_asked(fetch(record.request.audit_file), "audit file", overrides, parts)
-        with prepare(asked, laid.locate, overrides, parts) as prepared:
+        with prepare(asked, laid.locate, overrides, parts) as given:
+            prepared = given.against(compared_of(record.request, old.evidence))
             if prepared.request.digest != record.request.digest:
                 raise RecordError(
                     "the inputs make another request than the record's",

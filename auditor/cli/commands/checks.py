@@ -68,7 +68,7 @@ def _show(console: Console, check: type[Check]) -> None:
         show_rows(console, ("parameter", "default", *check.presets), rows)
     console.print(f"Needs: {', '.join(sorted(check.needs)) or 'nothing'}", highlight=False)
     controls = ", ".join(f"{item.framework} {item.ref}" for item in check.controls)
-    console.print(f"Evidence for: {controls}", highlight=False)
+    console.print(f"Evidence for: {controls or 'no control'}", highlight=False)
 
 
 def _summary(check: type[Check]) -> dict[str, Json]:

@@ -6,7 +6,8 @@ import click
 from rich.console import Console
 
 from auditor.cli.exits import Exit
-from auditor.cli.places import own_ledger
+from auditor.cli.own_ledger import own_ledger
+from auditor.clock import now
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.erasing import erase, erased_files
@@ -14,7 +15,6 @@ from auditor.errors import StoreError, UsageError
 from auditor.folders import RECORD, RecordFolder, refuse_strangers, write_folder
 from auditor.settings import Settings
 from auditor.store.store import Store
-from auditor.wiring import now
 
 
 @click.command("erase")

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import click
 
+from auditor.approving import approval_files
 from auditor.cli.exits import Exit
 from auditor.cli.places import own_workplace
 from auditor.contested import challenge_files
+from auditor.domain.policies import Assurance
 from auditor.domain.record_json import read_record
+from auditor.domain.records import AuditRecord
 from auditor.errors import UsageError
 from auditor.exporting import folder_files, stored_files
 from auditor.folders import LEDGER, RECORD, SIGNER, RecordFolder
@@ -19,7 +22,8 @@ from auditor.publishing import publication
 from auditor.rendering.guide import GUIDE
 from auditor.settings import Settings
 from auditor.signing.keys import PUBLIC
-from auditor.wiring import verifier
+from auditor.store.store import Store
+from auditor.verifiers import verifier
 
 
 @click.command("export")
@@ -53,10 +57,15 @@ def _in_folder(path: Path) -> Mapping[str, bytes]:
     folder = RecordFolder(path)
     folder.read(SIGNER)
     ledger = path / LEDGER if folder.has(LEDGER) else None
-    files = folder_files(folder, verifier(path / SIGNER, ledger))
+    files = folder_files(folder, verifier(path / SIGNER, ledger, highest=max(Assurance)))
     with store_if_kept(Settings.from_environment().place) as store:
-        kept = {} if store is None else challenge_files(read_record(files[RECORD]), store)
+        kept = {} if store is None else _told_here(read_record(files[RECORD]), store)
     return {**kept, **files}
+
+
+def _told_here(record: AuditRecord, store: Store) -> Mapping[str, bytes]:
+    """Return what the store holds that others said of a record: without it a gate would open."""
+    return {**challenge_files(record, store), **approval_files(record, store)}
 
 
 def _in_store(record_id: str) -> Mapping[str, bytes]:
@@ -76,5 +85,5 @@ def _in_store(record_id: str) -> Mapping[str, bytes]:
         return {
             **stored_files(stored, publish, policy),
             **ledger_files(place.store, record_id),
-            **challenge_files(found, place.store),
+            **_told_here(found, place.store),
         }

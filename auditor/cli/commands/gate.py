@@ -1,24 +1,35 @@
 """Ask whether a valid, fresh, passing record exists for exactly these bytes."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 
-from auditor.cli.believing import read_trust, signer_by, verify_by
+from auditor.checks.discovery import discover
+from auditor.cli.assurances import assurance_option
+from auditor.cli.believing import Whose, read_trust
+from auditor.cli.ci import Told, ci_of, ci_option, speaking
+from auditor.cli.decision_options import DecisionOptions, decision_options, may_decide
 from auditor.cli.exits import Exit
-from auditor.cli.showing import show_steps
-from auditor.contested import challenges_against, uncontested
+from auditor.cli.failing import FailOn, fail_on_option, gate_exit, gate_words
+from auditor.cli.gated import Looked, gate_there, record_or_service, refuse_believing
+from auditor.cli.opening import counts
+from auditor.cli.showing import show_steps, show_words
 from auditor.domain.artifacts import digest_files
+from auditor.domain.policies import Assurance
 from auditor.domain.record_json import read_record
-from auditor.domain.records import AuditRecord
-from auditor.domain.steps import Step, all_hold
-from auditor.folders import RECORD, SIGNER, RecordFolder
+from auditor.domain.steps import Step, StepResult, all_hold
+from auditor.folders import RECORD, RecordFolder
 from auditor.gates import Question, ask, parse_age, read_probe
-from auditor.keeping import store_if_kept
-from auditor.keyaudits import signer_here
-from auditor.settings import Settings
+from auditor.rendering.annotations import annotations
+from auditor.rendering.gated import gate_annotations, gate_page
+from auditor.rendering.inputs import RenderedInputs
+from auditor.rendering.locations import verdict_location
+from auditor.rendering.verdicts import decided_by_silence
 from auditor.signing.artifacts import digest_artifact
 from auditor.wiring import readers
 
@@ -26,49 +37,115 @@ from auditor.wiring import readers
 @click.command("gate")
 @click.option("--artifact", type=click.Path(path_type=Path), required=True)
 @click.option("--policy", required=True, help="A pack's name or a policy file.")
-@click.option("--record", type=click.Path(path_type=Path), required=True, help="Its folder.")
+@click.option("--record", type=click.Path(path_type=Path), help="Its folder.")
+@click.option("--server", metavar="URL", help="A service that holds records, instead of a folder.")
 @click.option("--key", type=click.Path(path_type=Path), help="The public key that you trust.")
 @click.option("--trust", type=click.Path(path_type=Path), help="A trust policy instead of a key.")
+@assurance_option
 @click.option("--target", help="The target it will run on; default: all that were audited.")
 @click.option("--fingerprint", type=click.Path(path_type=Path), help="A probe of this target.")
 @click.option("--max-age", help="How old the record may be: 12h, 30d, 4w.")
 @click.option("--strict", is_flag=True, help="Shut at any challenge that holds.")
+@decision_options
+@fail_on_option
+@ci_option
 def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     artifact: Path,
     policy: str,
-    record: Path,
+    record: Path | None,
+    server: str | None,
     key: Path | None,
     trust: Path | None,
+    assurance: Assurance,
     target: str | None,
     fingerprint: Path | None,
     max_age: str | None,
+    fail_on: FailOn | None,
+    ci: str,
     *,
     strict: bool,
+    **decisions: Any,  # noqa: ANN401 -- click's
 ) -> int:
     """Open only for exactly these bytes, on this target, under exactly this policy.
 
-    A challenge in the folder or in the store here that refutes the verdict keeps it shut. Exit
-    code: 0 opens the gate, 1 keeps it shut, 2 for input that cannot be used.
+    A challenge in the folder or in the store here that refutes the verdict keeps it shut, and so do
+    a waiver that has run out or that nobody named here may give, and anybody's no to the record. A
+    policy may ask for approvals; with --trust its auditors may waive and approve by role. --server
+    asks a service, and believes it, about the newest record that it holds. Exit code: 0 opens the
+    gate, 1 keeps it shut, 2 for input that cannot be used, 4 where a service cannot be reached.
+    --fail-on makes that stricter or laxer, and what is laxer says so.
     """
+    with speaking(ci_of(ci)) as tell:
+        question = _question(artifact, policy, target, fingerprint, max_age)
+        believed, options = Whose(key, trust, assurance), DecisionOptions(**decisions)
+        if isinstance(whose := record_or_service(record, server), str):
+            refuse_believing(believed, options, strict=strict)
+            looked = gate_there(whose, question, max_age)
+        else:
+            looked = _look(RecordFolder(whose), question, believed, options, strict=strict)
+        code = gate_exit(fail_on, looked.steps, looked.record, target)
+        words = gate_words(fail_on, looked.steps, code)
+        _show(looked.steps, words)
+        tell(_told(looked, question, code, words))
+    return code
+
+
+def _question(
+    artifact: Path, policy: str, target: str | None, fingerprint: Path | None, max_age: str | None
+) -> Question:
     limit = None if max_age is None else parse_age(max_age)
     identity = None if fingerprint is None else read_probe(fingerprint)
     chosen = readers(Path.cwd()).load_policy(policy)
     digest = digest_files(digest_artifact(artifact))
-    folder = RecordFolder(record)
-    believed = read_trust(trust)
-    steps = verify_by(folder, key, believed)
-    if all_hold(steps):
-        question = Question(digest, chosen, target, identity, limit, datetime.now(UTC))
-        found = read_record(folder.read(RECORD))
-        against = challenges_against(found, folder, Settings.from_environment().place)
-        contested = uncontested(found, against, folder.read(SIGNER), strict=strict)
-        steps = (*steps, *signer_by(folder, believed), *_signer(found, folder))
-        steps = (*steps, *ask(found, question), contested)
-    show_steps(Console(), steps)
-    return Exit.DONE if all_hold(steps) else Exit.FAILED
+    return Question(digest, chosen, target, identity, limit, datetime.now(UTC))
 
 
-def _signer(record: AuditRecord, folder: RecordFolder) -> tuple[Step, ...]:
-    """Ask the ledger here, if there is one, what became of the key that the record verified by."""
-    with store_if_kept(Settings.from_environment().place) as store:
-        return () if store is None else (signer_here(store, record, folder.read(SIGNER)),)
+def _show(steps: Sequence[Step], words: str) -> None:
+    """Show each step, in a line whether the gate is open, and else what shuts it, and ``words``."""
+    console = Console()
+    show_steps(console, steps)
+    failed = [step.name for step in steps if step.result is StepResult.FAILED]
+    shut = f"Gate: shut ({', '.join(failed) or 'not everything could be checked'})"
+    said = "Gate: open" if all_hold(steps) else shut
+    console.print(said, highlight=False, markup=False, soft_wrap=True)
+    show_words(console, words)
+
+
+def _look(
+    folder: RecordFolder,
+    question: Question,
+    whose: Whose,
+    options: DecisionOptions,
+    *,
+    strict: bool,
+) -> Looked:
+    believed = read_trust(whose.trust)
+    may = may_decide(options, believed, question.policy)
+    steps, report = whose.verify(folder), str(folder.path / "report.html")
+    if not all_hold(steps):
+        return Looked(steps, report)
+    found = read_record(folder.read(RECORD))
+    asked = ask(found, question)
+    more = counts(found, folder, believed, may, asked, strict=strict)
+    return Looked((*steps, *more), report, found, folder.evidence)
+
+
+def _told(looked: Looked, question: Question, code: Exit, words: str) -> Told:
+    """Return what a CI system is told of a gate; of a record only where it verified."""
+    record, opens = looked.record, code is Exit.DONE and all_hold(looked.steps)
+    outputs = {"verdict": "pass" if opens else "fail", "report": looked.report}
+    if record is None:
+        found = gate_annotations(looked.steps, None, opens=opens)
+        return Told(found, gate_page(looked.steps, words, opens=opens), outputs)
+    mine = tuple(item for item in record.findings if question.target in {None, item.target})
+    inputs = RenderedInputs(
+        record=replace(record, findings=mine),
+        policy=question.policy,
+        checks=discover(),
+        blob=looked.blob,
+    )
+    found = gate_annotations(looked.steps, verdict_location(inputs), opens=opens)
+    if record.request.policy.digest == question.policy.digest:
+        found += [item for item in annotations(inputs) if not decided_by_silence(inputs.record)]
+    page = gate_page(looked.steps, words, opens=opens)
+    return Told(found, page, {**outputs, "record": record.digest})

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from auditor.auditfiles.beginning import BEGUN_RISKS, NAMING, RISKS, SYSTEM, begin_system
 from auditor.cli.exits import Exit
 from auditor.drafting import draft
 from auditor.errors import UsageError
@@ -19,16 +20,31 @@ from auditor.errors import UsageError
     show_default=True,
     help="The audit file to write; never one that exists.",
 )
-def command(model: Path, data: Path, out: Path) -> int:
+@click.option(
+    "--system",
+    is_flag=True,
+    help="Also begin system.yaml and risks.yaml beside it: what you declare of the system.",
+)
+def command(model: Path, data: Path, out: Path, *, system: bool) -> int:
     """Look at MODEL and --data, and write an audit file with every guess marked."""
-    if out.exists():
-        raise UsageError(f"{out} exists", cure="Name another file with --out, or move it away.")
+    beside = {out.parent / SYSTEM: begin_system(model.stem), out.parent / RISKS: BEGUN_RISKS}
+    for path in (out, *(beside if system else ())):
+        if path.exists():
+            cure = "Name another file with --out, or move it away."
+            raise UsageError(f"{path} exists", cure=cure)
     text = draft(model, data, out.parent)
-    try:
-        out.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"{out} cannot be written: {error.strerror}", cure="Name another file."
-        ) from None
+    _write(out, text + (NAMING if system else ""))
+    for path, begun in beside.items() if system else ():
+        _write(path, begun)
+        click.echo(f"Wrote {path}. What you leave out, the report lists as missing.")
     click.echo(f"Wrote {out}. Check its guesses, then run: auditor plan {out}")
     return Exit.DONE
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}", cure="Name another file."
+        ) from None

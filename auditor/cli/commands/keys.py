@@ -17,8 +17,9 @@ from auditor.cli.key_choices import (
     rotate_key,
     time_option,
 )
-from auditor.cli.places import own_ledger
+from auditor.cli.own_ledger import own_ledger
 from auditor.cli.showing import show_rows
+from auditor.clock import now
 from auditor.holding import (
     find_life,
     identity_of,
@@ -30,7 +31,6 @@ from auditor.holding import (
 from auditor.ledgers.key_events import KeyRole, key_event_id
 from auditor.settings import Settings
 from auditor.signatures.keys import read_public_key
-from auditor.wiring import now
 
 ROLE = click.option(
     "--role",
@@ -60,7 +60,8 @@ def command() -> None:
 @click.option("--encrypt", is_flag=True, help="Lock the private key with a password.")
 @NOT_AFTER
 def new(home: Path | None, role: str, *, encrypt: bool, not_after: str | None) -> int:
-    """Make a pair: signer.key (private) and signer.pub, or model.*, ledger.*, trust.* by its role.
+    """Make a pair: signer.key (private) and signer.pub, or by its role model.*, ledger.*, trust.*
+    or decision.*.
 
     An existing pair is never replaced. The password is asked for, or is the first line of the
     file that AUDITOR_PASSWORD_FILE names. With --not-after the ledger is told of the key at once.

@@ -12,6 +12,7 @@ from rich.console import Console
 from auditor.cli.exits import Exit
 from auditor.cli.places import own_workplace
 from auditor.cli.showing import show_made, show_rows, show_steps
+from auditor.clock import now, written
 from auditor.domain.steps import all_hold
 from auditor.errors import UsageError
 from auditor.keeping import receipt
@@ -22,7 +23,6 @@ from auditor.signing.ledger_keys import LEDGER_PUBLIC, load_note_key
 from auditor.store.ledger_reading import LedgerEntry
 from auditor.store.reaudits.reaudit import Known, reaudit
 from auditor.store.store import Store
-from auditor.wiring import now
 from auditor.witnesses import submit
 from auditor.witnessing import witness
 
@@ -124,7 +124,7 @@ def ask_witness(url: str, witness_key: Path) -> int:
     with own_workplace() as place:
         show_made(Console(), place.made_keys)
         done = witness(place.store, key, partial(submit, url), now())
-    time = datetime.fromtimestamp(done.time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    time = written(datetime.fromtimestamp(done.time, UTC))
     click.echo(f"{done.name} cosigned the checkpoint of {done.size} leaves at {time}")
     return Exit.DONE
 

@@ -4,14 +4,42 @@ import click
 
 from auditor.cli.exits import Exit
 from auditor.settings import Settings
-from auditor.store.database import migrate
+from auditor.store.database import migrate, rehearse, standing
+from auditor.store.migrations import Standing
 
 
 @click.command("migrate")
-def command() -> int:
+@click.option("--check", is_flag=True, help="Only say whether it lags; exit code 1 where it does.")
+@click.option("--sql", is_flag=True, help="Print what would be run on it, and change nothing.")
+def command(*, check: bool, sql: bool) -> int:
     """Bring the database at AUDITOR_DATABASE_URL to this version's tables.
 
-    SQLite databases migrate by themselves; a shared PostgreSQL waits for this command.
+    SQLite databases migrate by themselves; a shared PostgreSQL waits for this command. With --sql
+    the statements are carried out on the rows that there are and taken back, so that whoever
+    reviews them knows that they hold; others wait meanwhile.
     """
-    click.echo(f"The database is at revision {migrate(Settings.from_environment().database)}")
+    if check and sql:
+        raise click.UsageError("Name one of --check and --sql.")
+    url = Settings.from_environment().database
+    if sql:
+        click.echo("\n".join(rehearse(url)))
+        return Exit.DONE
+    if check:
+        found = standing(url)
+        click.echo(_checked(found))
+        return Exit.FAILED if found.lags else Exit.DONE
+    click.echo(_migrated(migrate(url)))
     return Exit.DONE
+
+
+def _checked(found: Standing) -> str:
+    if not found.lags:
+        return f"The database stands at revision {found.needed}, which this version needs."
+    stands = f"stands at revision {found.current}" if found.current else "has no tables yet"
+    return f"The database {stands}, and this version needs {found.needed}: run `auditor migrate`."
+
+
+def _migrated(before: Standing) -> str:
+    if not before.lags:
+        return f"The database stands at revision {before.needed} already."
+    return f"The database went from revision {before.current or 'none'} to {before.needed}."

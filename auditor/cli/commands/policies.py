@@ -1,24 +1,35 @@
-"""List, show and lint policies."""
+"""List, show, lint, test, explain and compare policies."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 from rich.console import Console
 
 from auditor.cli.exits import Exit
+from auditor.cli.policy_tests import show_tests
+from auditor.cli.policy_texts import show_difference, show_explained
 from auditor.cli.showing import show_rows
+from auditor.errors import PolicyError
+from auditor.packs.cases.running import run_tests
 from auditor.packs.folders import list_policies
 from auditor.packs.remarks import Level
 from auditor.shipped import shipped
-from auditor.wiring import lint_named, policy_bytes
+from auditor.wiring import (
+    explained,
+    lint_named,
+    policy_bytes,
+    policy_difference,
+    policy_tests,
+)
 
 FORMAT = click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
 
 
 @click.group("policies")
 def command() -> None:
-    """List, show and lint policies."""
+    """List, show, lint, test, explain and compare policies."""
 
 
 @command.command("list")
@@ -48,11 +59,12 @@ def show(policy: str) -> int:
 def lint(policies: tuple[str, ...]) -> int:
     """Say what is wrong or doubtful in POLICIES, packs' names or files.
 
-    Exit code: 0 without mistakes (doubts are only shown), 2 with mistakes.
+    Doubtful is also law that a policy rests on and that nobody has looked at for a year, or by the
+    day that it names. Exit code: 0 without mistakes (doubts are only shown), 2 with mistakes.
     """
     worst = Exit.DONE
     for name in policies:
-        remarks = lint_named(name, Path.cwd())
+        remarks = lint_named(name, Path.cwd(), datetime.now(UTC).date())
         for remark in remarks:
             click.echo(f"{remark.level.value}: {str(remark).rstrip('.')}. {remark.cure}")
         if any(remark.level is Level.ERROR for remark in remarks):
@@ -60,3 +72,56 @@ def lint(policies: tuple[str, ...]) -> int:
         elif not remarks:
             click.echo(f"{name}: nothing to remark")
     return worst
+
+
+@command.command("explain")
+@click.argument("policy")
+@click.option("--rule", help="Explain this rule alone.")
+def explain(policy: str, rule: str | None) -> int:
+    """Say in plain words what POLICY asks, why, and what would keep or break each rule."""
+    show_explained(Console(), explained(policy, Path.cwd(), rule))
+    return Exit.DONE
+
+
+@command.command("diff")
+@click.argument("old")
+@click.argument("new")
+@FORMAT
+def diff(old: str, new: str, form: str) -> int:
+    """Say which rules NEW adds, removes, tightens and loosens against OLD.
+
+    Both are packs' names or files. Exit code: 0 when they are the same, 1 when they differ.
+    """
+    found = policy_difference(old, new, Path.cwd())
+    if form == "json":
+        click.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
+    else:
+        show_difference(Console(), found)
+    return Exit.DONE if found.same else Exit.FAILED
+
+
+@command.command("test")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@FORMAT
+def test(files: tuple[Path, ...], form: str) -> int:
+    """Judge the cases of FILES, and say where a policy does not do what they expect.
+
+    Without FILES those that come with auditor. Exit code: 0 when all is as expected, 1 when a
+    case differs, 2 for an invalid file.
+    """
+    results = [run_tests(policy_tests(path)) for path in files or _shipped_tests()]
+    if form == "json":
+        click.echo(json.dumps([item.to_json() for item in results], indent=2, ensure_ascii=False))
+    else:
+        for result in results:
+            show_tests(Console(), result)
+    return Exit.DONE if all(item.as_expected for item in results) else Exit.FAILED
+
+
+def _shipped_tests() -> list[Path]:
+    found = sorted((shipped("policies") / "tests").rglob("*.yaml"))
+    if not found:
+        raise PolicyError(
+            "no policy tests come with this version of auditor", cure="Name files of your own."
+        )
+    return found

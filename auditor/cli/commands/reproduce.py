@@ -12,21 +12,25 @@ from auditor.cli.exits import Exit
 from auditor.cli.places import own_workplace
 from auditor.cli.showing import show_made, show_steps
 from auditor.cli.watching import ConsoleWatch
+from auditor.deciding import waivers_of
 from auditor.disclosing.secrets import Secret, reveal
+from auditor.domain.baselines import compared_of
 from auditor.domain.evidence import Blob
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
 from auditor.domain.steps import Step, StepResult, all_hold
 from auditor.errors import RecordError
-from auditor.folders import RECORD, SIGNER, RecordFolder
+from auditor.folders import RECORD, RecordFolder
+from auditor.laying import lay_out
 from auditor.preparing import Prepared, concealed, prepare, read_asked
-from auditor.reproducing import compare, lay_out, overrides_of, require_leave_to_train
+from auditor.reproducing import compare, overrides_of, require_leave_to_train
 from auditor.targetfiles import require_leave
 from auditor.targets.recipes import sandboxed
 from auditor.unsealing import secret_of
+from auditor.verifiers import own_verifier
 from auditor.verifying import verify_folder
-from auditor.wiring import fetch_from, readers_of, verifier
+from auditor.wiring import fetch_from, readers_of
 from auditor.workplaces import Workplace
 
 
@@ -56,16 +60,17 @@ def command(folder: Path, inputs: Path | None, *, allow_recipe: bool) -> int:
     require_leave(named, Path.cwd())
     require_leave_to_train(record.request, given=allow_recipe, sandboxed=sandboxed())
     secret = _key(old, record)
-    sound = verify_folder(old, verifier(folder / SIGNER))
+    sound = verify_folder(old, own_verifier(old))
     with own_workplace() as place, TemporaryDirectory() as scratch:
         show_made(console, place.made_keys)
         fetch = fetch_from(place.store.blobs, inputs)
-        laid = lay_out(_inputs(record, secret), fetch, Path(scratch))
+        laid = lay_out(_inputs(record, secret).inputs, fetch, Path(scratch))
         parts = readers_of(record, old)
-        overrides = overrides_of(record)
+        overrides = overrides_of(record, waivers_of(old, record))
         asked = read_asked(fetch(record.request.audit_file), "audit file", overrides, parts)
         with prepare(asked, laid.locate, overrides, parts) as given:
-            prepared = as_recorded(given, record, old)
+            recorded = as_recorded(given, record, old)
+            prepared = recorded.against(compared_of(record.request, old.evidence))
             count = len(prepared.checks) * len(prepared.request.targets)
             with ConsoleWatch(console, count) as watch:
                 fresh = perform(*_as_sealed(prepared, place, secret), watch)

@@ -10,6 +10,7 @@ from auditor.cli.asking import passwords
 from auditor.cli.exits import Exit
 from auditor.cli.key_choices import known_keys
 from auditor.cli.watching import hashing
+from auditor.clock import now
 from auditor.errors import UsageError
 from auditor.holding import refuse_ended, refuse_second_role
 from auditor.ledgers.key_events import KeyRole
@@ -23,7 +24,6 @@ from auditor.signing.artifacts import bytes_of, measure_artifact
 from auditor.signing.keys import STEMS, load_certificates, new_keys
 from auditor.signing.opening import open_signer, scheme_of
 from auditor.trusting.policies import Claimed
-from auditor.wiring import now
 
 
 @click.command("sign")

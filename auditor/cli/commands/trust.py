@@ -12,8 +12,9 @@ from auditor.cli.asking import passwords
 from auditor.cli.believing import standing_here
 from auditor.cli.exits import Exit
 from auditor.cli.key_choices import known_keys
-from auditor.cli.places import own_ledger
+from auditor.cli.own_ledger import own_ledger
 from auditor.cli.showing import show_rows, show_steps
+from auditor.clock import now, written
 from auditor.domain.canonical import canonical
 from auditor.domain.steps import all_hold
 from auditor.errors import UsageError
@@ -28,7 +29,6 @@ from auditor.trustfiles import load_trust_policy
 from auditor.trusting.policies import TrustPolicy
 from auditor.trusting.remarks import remarks
 from auditor.trusting.sealing import sign_trust_policy
-from auditor.wiring import now
 
 SIGNATURE = ".sig"
 _FILE = click.Path(path_type=Path)
@@ -101,7 +101,7 @@ def show(policy: Path, form: str) -> int:
         click.echo(canonical(read.document).decode())
         return Exit.DONE
     console = Console()
-    console.print(f"{read} of {read.owner}, until {read.expires:%Y-%m-%dT%H:%M:%SZ}", markup=False)
+    console.print(f"{read} of {read.owner}, until {written(read.expires)}", markup=False)
     console.print(f"{read.digest}, {standing_here(read).value} here", highlight=False, markup=False)
     for line in _besides(read):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -131,7 +131,7 @@ def _besides(policy: TrustPolicy) -> Iterator[str]:
         )
         yield f"clocks: {', '.join(policy.clock_roots)}{under}"
     for digest, since in sorted(policy.revoked.items()):
-        until = "ever" if since is None else f"{since:%Y-%m-%dT%H:%M:%SZ}"
+        until = "ever" if since is None else written(since)
         yield f"revoked: {digest} since {until}"
 
 

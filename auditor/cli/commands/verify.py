@@ -7,12 +7,14 @@ from typing import Any
 import click
 from rich.console import Console
 
+from auditor.cli.assurances import assurance_option
 from auditor.cli.believing import Asides, read_trust, standing_here, verify_by
 from auditor.cli.exits import exit_after
 from auditor.cli.showing import show_steps
 from auditor.cli.timing import clock_options, clocks_of, right_now
 from auditor.cli.trusting import TrustOptions, read_document, trust_options
 from auditor.cli.watching import hashing
+from auditor.domain.policies import Assurance
 from auditor.domain.steps import Step
 from auditor.errors import UsageError
 from auditor.folders import RecordFolder
@@ -38,6 +40,7 @@ from auditor.trusting.policies import TrustPolicy
     type=click.Path(path_type=Path),
     help="The timestamps of --signature; default: that file with .tsr.",
 )
+@assurance_option
 @clock_options
 @click.option(
     "--ledger-key",
@@ -59,6 +62,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     timestamp: Path | None,
     tsa_roots: tuple[Path, ...],
     tsa_policy: tuple[str, ...],
+    assurance: Assurance,
     **options: Any,  # noqa: ANN401 -- click's
 ) -> int:
     """Verify the record in the folder or bundle PATH, or the artifact PATH against --signature.
@@ -79,11 +83,11 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
             cure="Give --signature too, and --tsa-roots or --trust; or leave --timestamp out.",
         )
     if signature is None:
-        steps = _record(path, trust, clocks, ledger_key, witness_keys)
-    elif ledger_key is not None or witness_keys:
+        steps = _record(path, trust, Asides(ledger_key, witness_keys, clocks, assurance))
+    elif ledger_key is not None or witness_keys or assurance is not Assurance.A0:
         raise UsageError(
-            "a ledger holds records, and no artifact's signature",
-            cure="Leave --ledger-key and --witness-key out, or --signature.",
+            "records lie in ledgers and claim assurance, and no artifact's signature does",
+            cure="Leave --ledger-key, --witness-key and --assurance out, or --signature.",
         )
     else:
         steps = _artifact(path, signature, trust, clocks, timestamp)
@@ -176,11 +180,9 @@ def _refuse_two_times(trust: TrustOptions) -> None:
 def _record(
     path: Path,
     trust: TrustOptions,
-    clocks: Clocks | None,
-    ledger_key: Path | None,
-    witness_keys: tuple[Path, ...],
+    asides: Asides,
 ) -> tuple[Step, ...]:
-    if witness_keys and ledger_key is None:
+    if asides.witnesses and asides.ledger is None:
         raise UsageError(
             "a witness's key says nothing without the ledger's", cure="Give --ledger-key too."
         )
@@ -189,7 +191,6 @@ def _record(
             "A record is verified by the key of its signer, or by a trust policy, alone",
             cure="Give --key or --trust, and no more.",
         )
-    asides = Asides(ledger_key, witness_keys, clocks)
     believed = (trust.key, read_trust(trust.trust), asides)
     if path.is_file() and path.suffix == ".zip":
         with unpacked(path) as folder:

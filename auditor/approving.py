@@ -1,0 +1,250 @@
+"""Who decided what of a record, and whether that opens a gate: approvals, and waivers by now."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from auditor.deciding import Said, said_of, used_in
+from auditor.domain.approvals import Answer
+from auditor.domain.canonical import digest
+from auditor.domain.records import AuditRecord
+from auditor.domain.steps import Step, StepResult
+from auditor.domain.trust import Standing
+from auditor.domain.verdicts import Outcome
+from auditor.domain.waivers import Life, SignedWaiver, same_person
+from auditor.errors import AuditorError
+from auditor.folders import PUBLIC, SIGNED, SIGNER, RecordFolder, approval_name
+from auditor.judging.waiving import Use, Used
+from auditor.keeping import Place, store_if_kept
+from auditor.ledgers.occasions import opened_document
+from auditor.signatures.keys import read_public_key
+from auditor.store.store import Store
+from auditor.store.units import UnitOfWork
+from auditor.trusting.asking import When
+from auditor.trusting.auditors import auditor_of
+from auditor.trusting.policies import Role, TrustPolicy
+
+WAIVERS, APPROVALS = "waivers", "approvals"
+
+
+@dataclass(frozen=True, slots=True)
+class Deciders:
+    """Whose decisions count: public keys as PEM, or those whom a trust policy gives a role.
+
+    ``ended`` says of keys (PEM) why they decide no more, ``barred`` why not of this record.
+    """
+
+    keys: tuple[bytes, ...] = ()
+    ended: Mapping[str, str] = field(default_factory=dict)
+    trust: TrustPolicy | None = None
+    when: When | None = None
+    standing: Standing = Standing.UNKNOWN
+    barred: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def named(self) -> bool:
+        """Whether anybody is named at all."""
+        return bool(self.keys) or self.trust is not None
+
+    def objection(self, bundle: bytes, key: bytes, role: Role) -> str:
+        """Say why a key may not decide in a role; nothing where it may."""
+        if key.decode() in self.ended:
+            return f"signed by {read_public_key(key).identity}, {self.ended[key.decode()]}"
+        if key.strip() in {item.strip() for item in self.keys}:
+            return self.barred.get(key.decode(), "")
+        if self.trust is None or self.when is None:
+            return f"signed by {read_public_key(key).identity}, whom nobody here lets decide"
+        found = auditor_of(self.trust, bundle, self.when, standing=self.standing, role=role)
+        return "" if found.auditor is not None else "; ".join(found.mistakes)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a gate asks for: how many approvals, by whom, at what time."""
+
+    least: int
+    deciders: Deciders
+    now: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The approvals of a record in its folder and in the store, and what could not be read."""
+
+    said: tuple[Said, ...]
+    unreadable: tuple[str, ...] = ()
+
+
+def approvals_known(record: AuditRecord, folder: RecordFolder, place: Place | Store) -> Known:
+    """Return every approval of a record that is known here, each once, the oldest first.
+
+    So one that was taken out of a folder still counts where it was put down. Raises
+    ``StoreError`` for a store that cannot be read.
+    """
+    found: dict[str, Said] = {}
+    unreadable, places = [], dict[str, int]()
+    for at, (where, (bundle, key)) in enumerate(_bundles(record, folder, place).items()):
+        places[digest(bundle)] = at
+        try:
+            said = said_of(bundle, key, where)
+        except AuditorError as error:
+            unreadable.append(error.problem)
+            continue
+        if said.approval.record == record.digest:
+            found.setdefault(digest(bundle), said)
+        else:
+            unreadable.append(f"{where} is of another record, {said.approval.record_id}")
+    # Of two in one second the no is the last, else the one that the ledger here has later.
+    ordered = sorted(found, key=lambda name: (*_when(found[name]), places[name]))
+    return Known(tuple(found[name] for name in ordered), tuple(unreadable))
+
+
+def _when(said: Said) -> tuple[str, bool]:
+    return said.approval.created, said.approval.answer is Answer.NO
+
+
+def approval_files(record: AuditRecord, store: Store) -> Mapping[str, bytes]:
+    """Return the approvals of a record in a store, with their keys, as they lie in a folder."""
+    with store.unit_of_work() as work:
+        kept = _kept(record, work)
+    return {
+        approval_name(digest(bundle), suffix): raw
+        for bundle, key in kept
+        for suffix, raw in ((SIGNED, bundle), (PUBLIC, key))
+    }
+
+
+def _kept(record: AuditRecord, work: UnitOfWork) -> list[tuple[bytes, bytes]]:
+    told = (raw for named, raw in work.approvals() if named == record.digest)
+    return [opened_document(raw) for raw in told]
+
+
+def _bundles(
+    record: AuditRecord, folder: RecordFolder, place: Place | Store
+) -> Mapping[str, tuple[bytes, bytes]]:
+    found = {
+        name: (folder.read(name), folder.read(f"{name.removesuffix(SIGNED)}{PUBLIC}"))
+        for name in folder.approvals()
+        if name.endswith(SIGNED)
+    }
+    with ExitStack() as stack:
+        store = stack.enter_context(store_if_kept(place))
+        if store is not None:
+            work = stack.enter_context(store.looking())
+            kept = enumerate(_kept(record, work), start=1)
+            found |= {f"the ledger here ({at})": both for at, both in kept}
+    return found
+
+
+def approved(record: AuditRecord, folder: RecordFolder, known: Known, wanted: Wanted) -> Step:
+    """Ask whether so many people approved exactly this record, and nobody rejected it.
+
+    Of what one key said only the last counts, but a no of anybody shuts the gate, whoever it is:
+    it was put there for a reason, and only a yes that is in force takes it back. A yes counts
+    from somebody who may approve, is not the record's signer, and answers for no waiver that was
+    used.
+    """
+    last = _last(known.said, wanted)
+    refusals = [item for item in last.values() if item.approval.answer is Answer.NO]
+    mistakes = [*known.unreadable, *(f"{item.approval} ({item.where})" for item in refusals)]
+    owners = tuple(_owners(record, folder))
+    doubts = {
+        key: _objection(item, folder.read(SIGNER), owners, wanted)
+        for key, item in last.items()
+        if item not in refusals
+    }
+    names = _distinct(last[key].approval.by for key, doubt in doubts.items() if not doubt)
+    if len(names) < wanted.least:
+        mistakes.append(f"{len(names)} of {wanted.least} approvals of this record are there")
+        mistakes += [f"{last[key].approval.by}: {doubt}" for key, doubt in doubts.items() if doubt]
+    if not known.said and not mistakes:
+        return Step(APPROVALS, StepResult.NOT_PRESENT, "none is known here, and none is asked for")
+    if not wanted.least:
+        names = _distinct(item.approval.by for item in last.values())
+        return Step.of(APPROVALS, mistakes, f"{', '.join(names)} said yes, and nobody is asked to")
+    return Step.of(APPROVALS, mistakes, f"{', '.join(names)} approved this record")
+
+
+def _last(said: Sequence[Said], wanted: Wanted) -> Mapping[str, Said]:
+    """Return what each key said last; a yes that is not in force leaves the no before it."""
+    last: dict[str, Said] = {}
+    for item in said:
+        before = last.get(item.identity)
+        refused = before is not None and before.approval.answer is Answer.NO
+        ended = item.approval.lapse(wanted.now) or item.key.decode() in wanted.deciders.ended
+        if not (refused and ended and item.approval.answer is Answer.YES):
+            last[item.identity] = item
+    return last
+
+
+def _objection(said: Said, signer: bytes, owners: Sequence[str], wanted: Wanted) -> str:
+    """Say why a yes does not count; nothing where it does."""
+    lapse = said.approval.lapse(wanted.now)
+    if lapse:
+        return lapse
+    if said.key.strip() == signer.strip():
+        return "signed by the record's own signer"
+    if any(same_person(said.approval.by, owner) for owner in owners):
+        return "who answers for a waiver's risk may not approve it too"
+    return wanted.deciders.objection(said.bundle, said.key, Role.APPROVAL)
+
+
+def _owners(record: AuditRecord, folder: RecordFolder) -> Iterator[str]:
+    for signed, used in used_in(folder, record):
+        if used.use is Use.USED:
+            yield signed.waiver.owner
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    found: list[str] = []
+    for name in names:
+        if not any(same_person(name, other) for other in found):
+            found.append(name)
+    return found
+
+
+def may_waive(record: AuditRecord, folder: RecordFolder, deciders: Deciders) -> Iterator[Step]:
+    """Hold the key of each waiver of a record against those who may waive; nothing without any."""
+    signed = [item for item, _ in used_in(folder, record)]
+    if signed:
+        told = [(it, deciders.objection(it.bundle, it.key, Role.WAIVER)) for it in signed]
+        mistakes = [f"{item.waiver}: {objection}" for item, objection in told if objection]
+        yield Step.of(WAIVERS, mistakes, f"{len(signed)} are of people who may waive")
+
+
+def in_force(record: AuditRecord, folder: RecordFolder, deciders: Deciders, now: str) -> Step:
+    """Ask whether every waiver that a record's verdict rests on still counts, and who gave it.
+
+    Somebody has to be named whose waivers count: that the record's signer took them is no leave.
+    """
+    used = [(signed, it) for signed, it in used_in(folder, record) if it.use is Use.USED]
+    mistakes = [mistake for signed, it in used for mistake in _lapsed(signed, it, deciders, now)]
+    named = {signed.ref.waiver for signed, _ in used}
+    mistakes += [
+        f"{item.name} on {item.target} is waived by nothing that the record has"
+        for item in record.findings
+        if item.outcome is Outcome.WAIVED and item.waiver not in named
+    ]
+    if used and not deciders.named:
+        rules = ", ".join(dict.fromkeys(signed.waiver.name for signed, _ in used))
+        mistakes.append(f"{rules} waived: say whose waivers count with --waiver-key or --trust")
+    return Step.of(WAIVERS, mistakes, _counted(used))
+
+
+def _counted(used: Sequence[tuple[SignedWaiver, Used]]) -> str:
+    if not used:
+        return "nothing is waived"
+    return "; ".join(
+        f"{signed.waiver.name} until {signed.waiver.expires} ({signed.waiver.ticket})"
+        for signed, _ in used
+    )
+
+
+def _lapsed(signed: SignedWaiver, used: Used, deciders: Deciders, now: str) -> Iterator[str]:
+    waiver = signed.waiver
+    if waiver.life(now) is Life.EXPIRED:
+        yield f"{waiver} expired on {waiver.expires}, and {waiver.name} is waived {used.detail}"
+    if deciders.named:
+        objection = deciders.objection(signed.bundle, signed.key, Role.WAIVER)
+        if objection:
+            yield f"{waiver} does not count: {objection}"

@@ -1,0 +1,188 @@
+"""Back a store up while it is in use, and bring it back: the database first, blobs after it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from auditor import __version__
+from auditor.domain.canonical import Json, canonical, parse
+from auditor.domain.json_parts import Part
+from auditor.errors import AuditorError, LedgerError, StoreError, UsageError
+from auditor.keeping import Place
+from auditor.signing.keys import write_key
+from auditor.store.blob_seam import Blobs
+from auditor.store.blobs import PRIVATE, BlobStore
+from auditor.store.copying import copy_blobs, copy_database, explained, settle_copy
+from auditor.store.database import sqlite_file, standing
+from auditor.store.store import Store
+
+PRIVATE_FILE = 0o600
+SCHEMA = "auditor/backup/v1"
+LABEL, DATABASE, CHECKPOINT = "backup.json", "auditor.db", "checkpoint"
+KEYS = ("*.key", "*.pub", "service/*.key")
+"""The keys of openings (``disclosure/``) are no part of it: who erases one has to find them all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backup:
+    """What a folder of a backup holds; it counts once its label, the last file, is written.
+
+    ``revision`` is that of the database, ``None`` where it was dumped apart; ``elsewhere`` names
+    the bucket whose blobs were left there; ``damaged`` are blobs that could not be copied whole.
+    """
+
+    taken: str
+    version: str
+    revision: str | None
+    elsewhere: str | None
+    damaged: tuple[str, ...] = field(default=())
+
+    def label(self) -> bytes:
+        """Return the file that says so."""
+        told: dict[str, Json] = {
+            "schema": SCHEMA,
+            "taken": self.taken,
+            "version": self.version,
+            "revision": self.revision,
+            "elsewhere": self.elsewhere,
+            "damaged": list(self.damaged),
+        }
+        return canonical(told)
+
+    @classmethod
+    def read(cls, folder: Path) -> "Backup":
+        """Read a backup's label. Raises ``UsageError`` where there is no whole backup."""
+        try:
+            part = Part(parse((folder / LABEL).read_bytes()), LABEL)
+            if part.get("schema", str) != SCHEMA:
+                raise StoreError(
+                    f"{folder} has another form", cure="Use the version that wrote it."
+                )
+            return cls(
+                taken=part.get("taken", str),
+                version=part.get("version", str),
+                revision=part.maybe("revision", str),
+                elsewhere=part.maybe("elsewhere", str),
+                damaged=part.texts("damaged"),
+            )
+        except (OSError, AuditorError):
+            raise UsageError(
+                f"{folder} holds no backup that came to its end",
+                cure="Name the folder of one: `auditor backup` writes backup.json last.",
+            ) from None
+
+
+def back_up(place: Place, folder: Path, at: str, *, database: bool = True) -> Backup:
+    """Copy a store that may be in use, and its keys, into a folder; what is there already stays.
+
+    Without ``database`` somebody dumped that before. Raises ``StoreError``, and ``UsageError``
+    for a database that is not a file.
+    """
+    file = sqlite_file(place.database)
+    if database and file is None:
+        raise UsageError(
+            "the database is a PostgreSQL, which this command does not copy",
+            cure="Dump it first (pg_dump --format=custom), then add --no-database.",
+        )
+    with explained(folder):
+        folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+        (folder / LABEL).unlink(missing_ok=True)
+    revision = _kept_database(file, folder) if database and file is not None else None
+    blobs = _blobs(place)
+    local = blobs if isinstance(blobs, BlobStore) else None
+    damaged = () if local is None else copy_blobs(local, BlobStore(folder / "blobs"))
+    for path in _keys(place.home):
+        _write(folder / "keys" / path.relative_to(place.home), path.read_bytes())
+    made = Backup(
+        taken=at,
+        version=__version__,
+        revision=revision,
+        elsewhere=None if local is not None else blobs.name,
+        damaged=damaged,
+    )
+    _write(folder / LABEL, made.label())
+    return made
+
+
+def bring_back(folder: Path, place: Place) -> Backup:
+    """Lay a backup out in a home that has neither store nor keys yet; the database comes last.
+
+    Blobs go to wherever ``place`` has them, also where that is a bucket now. Raises ``UsageError``
+    and ``StoreError``.
+    """
+    made = Backup.read(folder)
+    file = sqlite_file(place.database)
+    if (made.revision is None) != (file is None):
+        raise UsageError(
+            "the backup's database and AUDITOR_DATABASE_URL are not of one kind",
+            cure="Restore a dump of PostgreSQL by pg_restore, and name that database.",
+        )
+    if file is None:
+        _refuse_lagging(place.database)
+    keys = {path: place.home / path.relative_to(folder / "keys") for path in _keys(folder / "keys")}
+    taken = [it for it in (file, *keys.values()) if it is not None and it.exists()]
+    if taken:
+        raise UsageError(
+            f"{taken[0]} is there already, and a backup replaces nothing",
+            cure="Set AUDITOR_HOME to a folder without a store, or move that one away.",
+        )
+    with explained(place.home):
+        place.home.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    damaged = copy_blobs(BlobStore(folder / "blobs"), _blobs(place))
+    if damaged:
+        raise StoreError(f"the backup's blob {damaged[0]} is damaged", cure="Use another backup.")
+    for path, to in keys.items():
+        _write(to, path.read_bytes())
+    if file is not None:
+        copy_database(folder / DATABASE, file)
+    return made
+
+
+def _kept_database(file: Path, folder: Path) -> str | None:
+    """Copy the database with the last checkpoint of its ledger, and return its revision."""
+    if not file.is_file():
+        raise UsageError(f"there is no store at {file}", cure="Set AUDITOR_HOME to its folder.")
+    copy_database(file, folder / DATABASE)
+    url = f"sqlite:///{folder / DATABASE}"
+    found = standing(url)
+    if not found.lags:
+        _note_checkpoint(url, folder)
+    settle_copy(folder / DATABASE)
+    return found.current
+
+
+def _note_checkpoint(url: str, folder: Path) -> None:
+    store = Store.open(url, folder / "blobs")
+    try:
+        with store.ledger() as ledger:
+            _write(folder / CHECKPOINT, ledger.checkpoint())
+    except LedgerError:
+        pass  # nothing has happened yet that it could speak of
+    finally:
+        store.close()
+
+
+def _refuse_lagging(database: str) -> None:
+    """Refuse a server's database before anything is laid out beside it."""
+    found = standing(database)
+    if found.lags:
+        stands = "has no tables" if found.current is None else f"stands at {found.current}"
+        raise UsageError(
+            f"the database {stands}, and this version needs {found.needed}",
+            cure="Restore its dump first (pg_restore), then run `auditor migrate`.",
+        )
+
+
+def _keys(home: Path) -> Iterator[Path]:
+    for pattern in KEYS:
+        yield from sorted(path for path in home.glob(pattern) if path.is_file())
+
+
+def _blobs(place: Place) -> Blobs:
+    return BlobStore(place.blobs) if isinstance(place.blobs, Path) else place.blobs
+
+
+def _write(path: Path, raw: bytes) -> None:
+    with explained(path):
+        path.parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+        write_key(path, raw, mode=PRIVATE_FILE)

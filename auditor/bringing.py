@@ -1,0 +1,22 @@
+"""Where the files lie that an audit was given, byte for byte as they were digested."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from auditor.datasets.files import Locate
+from auditor.domain.requests import InputFile
+from auditor.preparing import Prepared
+
+
+def brought(prepared: Prepared, locate: Locate) -> Iterator[tuple[InputFile, Path]]:
+    """Yield every file of a request, and where it lies: among the copies, or as it is named."""
+    copies, papers = prepared.materials.copies, prepared.request.documents
+    model = prepared.file.model
+    for item in prepared.request.inputs:
+        path = copies.get(item.file.sha256) or locate(item.path)
+        beside = item.path == model.artifact and item.file in papers
+        if beside or item.path in {model.trust, model.signature}:
+            path = locate(item.path).parent / item.file.name
+        if path.is_dir():
+            path /= item.file.name.removeprefix(f"{item.path.rstrip('/')}/")
+        yield item, path

@@ -1,0 +1,68 @@
+"""Callers of a service: keys that are made, shown once, and recognised by a hash."""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from auditor.domain.api_keys import ApiKey, Role
+from auditor.refusals import UnauthorizedError
+
+SECRET = 32
+"""Random bytes of a secret: so many that nobody guesses one, and one hash is enough."""
+NAMED = 8
+TEXT = re.compile(r"auk_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
+NOBODY = "0" * 64
+CURE = "Send `Authorization: Bearer auk_…` with a key of this service; an admin makes one."
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key that was just made, with the text that is shown once and kept nowhere."""
+
+    key: ApiKey
+    text: str
+
+
+def new_key(project: str, role: Role, name: str, created: str, expires: str | None) -> NewKey:
+    """Make a key of 32 random bytes; of its secret only a hash goes into what is kept."""
+    key_id, secret = secrets.token_hex(NAMED), secrets.token_urlsafe(SECRET)
+    key = ApiKey(
+        id=key_id,
+        project=project,
+        role=role,
+        name=name,
+        secret_hash=hash_of(secret),
+        created=created,
+        expires=expires,
+    )
+    return NewKey(key, f"auk_{key_id}_{secret}")
+
+
+def hash_of(secret: str) -> str:
+    """Return the hexadecimal SHA-256 of a secret as it is written in a key."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def caller_of(text: str, find: Callable[[str], ApiKey | None], now: str) -> ApiKey:
+    """Return the key that a caller shows, if it holds now.
+
+    Raises ``UnauthorizedError``, with the same words for a key that nobody made and for a wrong
+    secret.
+    """
+    match = TEXT.fullmatch(text)
+    if match is None:
+        raise UnauthorizedError("this call shows no key of the service", cure=CURE)
+    found = find(match[1])
+    # An unknown id is compared as well, so that the time taken tells nothing of which there are.
+    known = NOBODY if found is None else found.secret_hash
+    same = hmac.compare_digest(hash_of(match[2]), known)
+    if found is None or not same:
+        raise UnauthorizedError("the key shown is not one of this service", cure=CURE)
+    if not found.holds(now):
+        raise UnauthorizedError(
+            f"the key {found.id} has come to its end", cure="Ask an admin for a new one."
+        )
+    return found

@@ -1,0 +1,32 @@
+"""Copy the store, also of a service that runs, and its keys into a folder."""
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from auditor.backups import CHECKPOINT, back_up
+from auditor.cli.exits import Exit
+from auditor.clock import now
+from auditor.settings import Settings
+
+
+@click.command("backup")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--no-database", is_flag=True, help="You dumped the database before (PostgreSQL).")
+def command(folder: Path, *, no_database: bool) -> int:
+    """Copy what AUDITOR_HOME keeps into FOLDER: the database first, blobs and keys after it.
+
+    A service may run meanwhile. What FOLDER has already is not copied again. Private keys are
+    among it: keep it as safe as the home. Exit code 1 says that blobs are damaged.
+    """
+    made = back_up(Settings.from_environment().place, folder, now(), database=not no_database)
+    console = Console()
+    if made.elsewhere is not None:
+        console.print(f"The blobs stay in {made.elsewhere}, which has to keep them itself.")
+    for digest in made.damaged:
+        console.print(f"damaged: {digest}", highlight=False)
+    if (folder / CHECKPOINT).is_file():
+        told = f"{folder / CHECKPOINT} says how far the ledger was: keep a copy of it elsewhere."
+        console.print(told, highlight=False, soft_wrap=True)
+    return Exit.FAILED if made.damaged else Exit.DONE

@@ -1,0 +1,121 @@
+"""Compare two records: what moved, beyond its intervals."""
+
+from functools import partial
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from auditor.cli.assurances import assurance_option
+from auditor.cli.believing import Asides, read_trust, verify_by
+from auditor.cli.exits import Exit
+from auditor.cli.juxtaposed import show_juxtaposed
+from auditor.domain.canonical import canonical
+from auditor.domain.policies import Assurance
+from auditor.domain.record_json import read_record
+from auditor.domain.steps import Step
+from auditor.errors import UsageError
+from auditor.folders import RECORD, SIGNER, RecordFolder
+from auditor.juxtaposing import juxtapose
+from auditor.recalling import policy_of
+from auditor.rendering.inputs import RenderedInputs
+from auditor.rendering.juxtaposed.markdown import render_juxtaposed_markdown
+from auditor.rendering.juxtaposed.page import render_juxtaposed_html
+from auditor.rendering.juxtaposed.words import Juxtaposed
+from auditor.signing.keys import load_public_key
+from auditor.trusting.policies import TrustPolicy
+from auditor.verifiers import own_verifier
+from auditor.verifying import Verifier, verify_folder
+
+RENDERERS = {".html": render_juxtaposed_html, ".md": render_juxtaposed_markdown}
+UNVERIFIED = (
+    "Nobody vouches for these records: each verifies under the key in its own folder alone, which "
+    "whoever wrote the folder chose. Give --key or --trust."
+)
+
+
+@click.command("compare")
+@click.argument("before", type=click.Path(path_type=Path))
+@click.argument("after", type=click.Path(path_type=Path))
+@click.option(
+    "--key",
+    "keys",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="The public key of whoever signed; a second --key where two signed.",
+)
+@click.option("--trust", type=click.Path(path_type=Path), help="A trust policy instead of keys.")
+@assurance_option
+@click.option("--all", "everything", is_flag=True, help="Show what did not move too.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+@click.option("--out", type=click.Path(path_type=Path), help="Write a page: FILE.html or FILE.md.")
+def command(  # noqa: PLR0913, PLR0917 -- one argument an option
+    before: Path,
+    after: Path,
+    keys: tuple[Path, ...],
+    trust: Path | None,
+    assurance: Assurance,
+    form: str,
+    out: Path | None,
+    *,
+    everything: bool,
+) -> int:
+    """Put the records in the folders BEFORE and AFTER side by side.
+
+    Both are verified first. A figure moved only if the interval of its change leaves zero out
+    after correction over all figures compared; the same rows are compared row by row. Checks of
+    other versions or parameters are not compared. Exit code: 0 when nothing got worse, 1 when a
+    figure did or a required rule that was kept is not kept any more, 2 when nothing compares.
+    """
+    _refuse_nonsense(keys, trust, out)
+    folders = RecordFolder(before), RecordFolder(after)
+    reader = own_verifier(folders[0])
+    verify = partial(_verify, keys=keys, trust=read_trust(trust), highest=assurance)
+    found, taken = juxtapose(*folders, verify, reader)
+    old, new = (_inputs(folder, reader) for folder in folders)
+    unverified = "" if keys or trust is not None else UNVERIFIED
+    shown = Juxtaposed(comparison=found, before=old, after=new, taken=taken, unverified=unverified)
+    if form == "json":
+        told = {**found.to_json(), "verified": not unverified, "not_recomputed": list(taken)}
+        click.echo(canonical(told).decode())
+    else:
+        show_juxtaposed(Console(), shown, everything=everything)
+    if out is not None:
+        _write(out, RENDERERS[out.suffix](shown))
+    return Exit.FAILED if found.got_worse else Exit.DONE
+
+
+def _refuse_nonsense(keys: tuple[Path, ...], trust: Path | None, out: Path | None) -> None:
+    if out is not None and out.suffix not in RENDERERS:
+        raise UsageError(f"{out} is no page", cure="Name a file that ends in .html or .md.")
+    if keys and trust is not None:
+        raise UsageError(
+            "It must be clear whose records to believe", cure="Give --key or --trust, one of them."
+        )
+
+
+def _verify(
+    folder: RecordFolder, *, keys: tuple[Path, ...], trust: TrustPolicy | None, highest: Assurance
+) -> tuple[Step, ...]:
+    if trust is not None:
+        return verify_by(folder, None, trust, Asides(highest=highest))
+    if not keys:
+        return verify_folder(folder, own_verifier(folder))
+    own = folder.read(SIGNER)
+    mine = (path for path in keys if load_public_key(path).pem == own)
+    return verify_by(folder, next(mine, keys[0]), None, Asides(highest=highest))
+
+
+def _inputs(folder: RecordFolder, reader: Verifier) -> RenderedInputs:
+    record = read_record(folder.read(RECORD))
+    policy = policy_of(folder, record, reader.load_policy)
+    return RenderedInputs(record=record, policy=policy, checks=reader.checks, blob=folder.evidence)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}", cure="Name another file with --out."
+        ) from None

@@ -1,0 +1,190 @@
+"""Let a service audit again and again: when the time comes, or upon what happens."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from auditor.cli.exits import Exit
+from auditor.cli.places import policy_asked
+from auditor.cli.scheduled import show_runs, show_schedules
+from auditor.cli.served import ordered
+from auditor.cli.texts import printable
+from auditor.cli.there import SERVER, There, in_the_clear, line_of, span
+from auditor.cli.waiving import show_note
+from auditor.client.line import Line
+from auditor.client.schedules import Planned, ScheduleClient
+from auditor.client.service import ServiceClient
+from auditor.domain.budgets import Budget
+from auditor.domain.canonical import Json
+from auditor.domain.schedules import SCHEDULE, Trigger
+from auditor.errors import UsageError
+from auditor.preparing import Overrides
+
+AT = click.option(
+    "--server", metavar="URL", envvar=SERVER, required=True, help="The service; AUDITOR_SERVER."
+)
+FORM = click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+NAMED = click.argument("schedule")
+
+
+@click.group("schedule")
+def command() -> None:
+    """Let a service audit again and again: when the time comes, or upon what happens."""
+
+
+@command.command("add")
+@click.argument("audit_file", type=click.Path(path_type=Path))
+@click.option("--name", help="What people call it; default: the audit file's name.")
+@click.option("--cron", help="When, in UTC: '0 3 * * *', or six fields from the second on.")
+@click.option(
+    "--on",
+    multiple=True,
+    type=click.Choice([item.value for item in Trigger if item is not Trigger.CRON]),
+    help="Upon what; repeats.",
+)
+@click.option("--batch-role", help="The data that a batch takes the place of: production.")
+@click.option("--policy", help="Instead of the audit file's: a pack's name, or a policy file.")
+@click.option("--target", "targets", multiple=True, help="Only this target; repeats.")
+@click.option("--budget", type=click.Choice([item.value for item in Budget]))
+@click.option("--only", multiple=True, metavar="CHECK", help="Only this check; repeats.")
+@click.option("--wait-for-target", metavar="TIME", help="Wait so long each time; default: 1h.")
+@AT
+@FORM
+def add(  # noqa: PLR0913, PLR0917 -- one argument an option
+    audit_file: Path,
+    name: str | None,
+    cron: str | None,
+    on: tuple[str, ...],
+    batch_role: str | None,
+    policy: str | None,
+    targets: tuple[str, ...],
+    budget: str | None,
+    only: tuple[str, ...],
+    wait_for_target: str | None,
+    server: str,
+    form: str,
+) -> int:
+    """Let a service audit as AUDIT_FILE says, again and again.
+
+    What the audit file names is uploaded, as `auditor audit --server` does; what is audited later
+    is what it says now. A key of the service in AUDITOR_API_KEY is what the schedule acts by.
+    """
+    _refuse_pointless(cron, on, policy)
+    effort = None if budget is None else Budget(budget)
+    overrides = Overrides(
+        policy=policy_asked(policy, audit_file), targets=targets, budget=effort, only=only
+    )
+    wait = None if wait_for_target is None else span(wait_for_target)
+    there = There(url=server, wait=wait, attach=None, audits=False)
+    with _line(server) as line:
+        audit = _uploaded(line, there, audit_file, overrides)
+        if Trigger.POLICY_CHANGED in on:
+            audit["policy"] = policy
+        planned = Planned(
+            name=name or audit_file.name, audit=audit, cron=cron, on=on, batch_role=batch_role
+        )
+        show_schedules([ScheduleClient(line).add(planned)], form)
+    return Exit.DONE
+
+
+def _refuse_pointless(cron: str | None, on: tuple[str, ...], policy: str | None) -> None:
+    if cron is None and not on:
+        raise UsageError("nothing says when to audit", cure="Give --cron or --on.")
+    if Trigger.POLICY_CHANGED in on and policy is None:
+        raise UsageError(
+            "a policy in a file never changes at a service",
+            cure="Name one that comes with the service: --policy NAME.",
+        )
+
+
+def _uploaded(line: Line, there: There, audit_file: Path, overrides: Overrides) -> dict[str, Json]:
+    """Return the form of what is audited, once the service has all that it names."""
+    console = Console(stderr=True)
+    if in_the_clear(there.url):
+        show_note(console, f"{there.url} is plain HTTP: others on the way can read the key")
+    return ordered(console, ServiceClient(line), there, audit_file, overrides).to_json()
+
+
+@command.command("list")
+@AT
+@FORM
+def list_(server: str, form: str) -> int:
+    """List the project's schedules, the newest first, those that have ended too."""
+    with _line(server) as line:
+        show_schedules(ScheduleClient(line).all(), form)
+    return Exit.DONE
+
+
+@command.command("show")
+@NAMED
+@AT
+@FORM
+def show(schedule: str, server: str, form: str) -> int:
+    """Show a schedule as it stands."""
+    with _line(server) as line:
+        show_schedules([ScheduleClient(line).one(_named(schedule))], form)
+    return Exit.DONE
+
+
+@command.command("pause")
+@NAMED
+@AT
+def pause(schedule: str, server: str) -> int:
+    """Let a schedule rest; what comes meanwhile is not made up."""
+    return _change(server, schedule, "pause")
+
+
+@command.command("resume")
+@NAMED
+@AT
+def resume(schedule: str, server: str) -> int:
+    """Let a schedule that rests go on."""
+    return _change(server, schedule, "resume")
+
+
+@command.command("end")
+@NAMED
+@AT
+def end(schedule: str, server: str) -> int:
+    """End a schedule for good; audits that it made go on."""
+    return _change(server, schedule, "end")
+
+
+@command.command("runs")
+@NAMED
+@click.option("--most", type=click.IntRange(1), default=50, show_default=True, help="How many.")
+@AT
+@FORM
+def runs(schedule: str, most: int, server: str, form: str) -> int:
+    """List a schedule's newest runs: why each was due, and what came of it."""
+    with _line(server) as line:
+        show_runs(ScheduleClient(line).runs(_named(schedule)), form, most)
+    return Exit.DONE
+
+
+def _change(server: str, schedule: str, verb: str) -> int:
+    with _line(server) as line:
+        found = ScheduleClient(line).change(_named(schedule), verb)
+    click.echo(printable(f"{schedule} is {found['state']}"))
+    return Exit.DONE
+
+
+def _named(schedule: str) -> str:
+    if not SCHEDULE.fullmatch(schedule):
+        raise UsageError(
+            f"{schedule!r} is no schedule of a service",
+            cure="Write it as sch- and 24 digits of hex; `auditor schedule list` shows them.",
+        )
+    return schedule
+
+
+@contextmanager
+def _line(server: str) -> Iterator[Line]:
+    line = line_of(server)
+    try:
+        yield line
+    finally:
+        line.close()

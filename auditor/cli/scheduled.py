@@ -1,0 +1,77 @@
+"""How schedules and their runs are shown on the terminal."""
+
+import json
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+import click
+from rich.console import Console
+
+from auditor.cli.showing import show_rows
+from auditor.client.schedules import Document
+from auditor.domain.canonical import Json
+from auditor.domain.json_parts import Part
+
+HEADS = ("schedule", "name", "model", "state", "runs", "next")
+RUN_HEADS = ("audit", "at", "why", "what came of it")
+
+
+def show_schedules(found: Iterable[Document], form: str) -> None:
+    """Show schedules as a table, or as JSON."""
+    if form == "json":
+        _as_json(found)
+        return
+    show_rows(Console(), HEADS, [_row(Part(item, "schedule")) for item in found])
+
+
+def show_runs(found: Iterable[Document], form: str, most: int) -> None:
+    """Show the newest runs as a table, or as JSON."""
+    newest = islice(found, most)
+    if form == "json":
+        _as_json(newest)
+        return
+    show_rows(Console(), RUN_HEADS, [_run_row(Part(item, "run")) for item in newest])
+
+
+def _as_json(found: Iterable[Document]) -> None:
+    click.echo(json.dumps([dict(item) for item in found], indent=2))
+
+
+def _row(part: Part) -> Sequence[str]:
+    upon = [*([cron] if (cron := part.maybe("cron", str)) else []), *part.texts("on")]
+    return (
+        part.get("id", str),
+        part.get("name", str),
+        part.get("model", str),
+        part.get("state", str),
+        ", ".join(upon),
+        part.maybe("next", str) or "",
+    )
+
+
+def _run_row(part: Part) -> Sequence[str]:
+    audit = part.maybe("audit", str) or "none"
+    return (audit, part.get("at", str), part.get("why", str), _came(part))
+
+
+def _came(part: Part) -> str:
+    """Say what came of a run: its verdict, what failed, and what to go back to."""
+    skipped, verdict = part.maybe("skipped", str), part.maybe("verdict", str)
+    if skipped is not None:
+        return f"{skipped.replace('_', ' ')}: {part.get('detail', str)}"
+    if verdict is None:
+        return part.get("detail", str) or part.get("state", str)
+    failed = part.texts("failed")
+    said = [verdict, *([f"failed: {', '.join(failed)}"] if failed else [])]
+    return "; ".join([*said, *part.list_of("rollback", _back)])
+
+
+def _back(part: Part) -> str:
+    target, candidate = part.get("target", str), part.value.get("candidate")
+    if candidate is None:
+        return f"no version to go back to on {target}"
+    return f"go back to {_version(part.part('candidate'))} on {target}"
+
+
+def _version(part: Part) -> Json:
+    return part.get("version", str)

@@ -1,0 +1,143 @@
+"""A service on the command line: its address, its key, and what it is not asked for."""
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import click
+
+from auditor.client.line import Line, address_of, is_here
+from auditor.client.service import ServiceClient
+from auditor.domain.submissions import ID
+from auditor.errors import UsageError
+from auditor.preparing import Overrides
+from auditor.settings import ADMIN_KEY, Settings
+
+F = TypeVar("F", bound=Callable[..., object])
+SERVER, KEY = "AUDITOR_SERVER", "AUDITOR_API_KEY"
+SPAN = re.compile(r"([0-9]{1,5})([smhd])")
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600}
+LONGEST = 7 * SECONDS["d"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class There:
+    """A service to audit at: how many seconds to wait for a target, or which audit to follow.
+
+    One that ``audits`` later, by a schedule, needs no live worker now; a ``sealed`` audit has a
+    seed of the service.
+    """
+
+    url: str
+    wait: int | None
+    attach: str | None
+    audits: bool = True
+    sealed: bool = False
+
+
+def service_options(command: F) -> F:
+    """Let a command be told to audit at a service."""
+    server = click.option(
+        "--server",
+        metavar="URL",
+        envvar=SERVER,
+        help="Audit at this service: upload what it lacks, wait, and fetch the same folder.",
+    )
+    wait = click.option(
+        "--wait-for-target",
+        metavar="TIME",
+        help="Wait so long for a target that nobody works for now: 90s, 10m, 2h.",
+    )
+    attach = click.option(
+        "--attach", metavar="ID", help="Follow an audit of AUDIT_FILE that was handed in before."
+    )
+    sealed = click.option(
+        "--sealed",
+        is_flag=True,
+        help="Let the service draw the seed once the request is registered, in place of yours.",
+    )
+    return server(wait(attach(sealed(command))))
+
+
+def there_of(
+    server: str | None, wait: str | None, attach: str | None, *, sealed: bool = False
+) -> There | None:
+    """Return the service that options name, if they do. Raises ``UsageError``."""
+    if not server:
+        alone = {"--wait-for-target": wait, "--attach": attach, "--sealed": sealed or None}
+        given = [name for name, said in alone.items() if said is not None]
+        if given:
+            raise UsageError(f"{given[0]} is for a service", cure="Name it with --server URL.")
+        return None
+    if attach is not None and not ID.fullmatch(attach):
+        raise UsageError(
+            f"{attach!r} is no audit of a service", cure="Write it as sub- and 24 digits of hex."
+        )
+    waits = None if wait is None else span(wait)
+    return There(url=server, wait=waits, attach=attach, sealed=sealed)
+
+
+def span(text: str) -> int:
+    """Read a time such as ``90s``, ``10m`` or ``2h``, in seconds. Raises ``UsageError``."""
+    match = SPAN.fullmatch(text)
+    found = 0 if match is None else int(match[1]) * SECONDS[match[2]]
+    if not 0 < found <= LONGEST:
+        raise UsageError(f"{text!r} is no time to wait", cure="Write it as 90s, 10m or 2h.")
+    return found
+
+
+def refuse_unasked(there: There, overrides: Overrides, *, pdf: bool) -> None:
+    """Refuse options that no service takes. Raises ``UsageError`` for the first of them."""
+    here = {
+        "--waiver": overrides.waivers,
+        "--waiver-key": overrides.waiver_keys,
+        "--baseline": overrides.baseline,
+        "--baseline-key": overrides.baseline_key,
+        "--pdf": pdf,
+    }
+    for option, given in here.items():
+        if given:
+            raise UsageError(
+                f"{option} is not for a service yet", cure="Audit here, without --server."
+            )
+    again = (overrides.policy, overrides.targets, overrides.budget, overrides.only)
+    if there.attach is not None and any((*again, there.wait, there.sealed)):
+        raise UsageError(
+            "--attach follows an audit as it was handed in",
+            cure="Leave out --policy, --target, --budget, --only, --sealed and --wait-for-target.",
+        )
+
+
+def client_of(url: str) -> ServiceClient:
+    """Return a client of a service, with the key that the environment gives for it.
+
+    On this very machine that is else the key of the service's first admin, where it can be read.
+    Raises ``UsageError`` where there is none.
+    """
+    return ServiceClient(line_of(url))
+
+
+def line_of(url: str) -> Line:
+    """Return the line to a service, with the key for it. Raises as ``client_of``."""
+    return Line(url, _key_for(address_of(url)))
+
+
+def in_the_clear(url: str) -> bool:
+    """Whether a key that is shown to a service can be read by others on the way."""
+    return url.startswith("http:") and not is_here(url)
+
+
+def _key_for(url: str) -> str:
+    given = os.environ.get(KEY, "").strip()
+    if given:
+        if not given.isascii() or not given.isprintable():
+            raise UsageError(f"{KEY} holds no key of a service", cure="Write the key alone.")
+        return given
+    path = Settings.from_environment().home / ADMIN_KEY
+    if is_here(url) and path.is_file() and os.access(path, os.R_OK):
+        return path.read_text(encoding="utf-8").strip()
+    raise UsageError(
+        f"there is no key to show to {url}", cure=f"Set {KEY} to one; an admin of it makes keys."
+    )

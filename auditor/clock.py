@@ -1,0 +1,13 @@
+"""The time, as everything of ours writes it down."""
+
+from datetime import UTC, datetime
+
+
+def now() -> str:
+    """Return the time in UTC, to the second, as RFC 3339 has it."""
+    return written(datetime.now(UTC))
+
+
+def written(at: datetime) -> str:
+    """Return a time that is in UTC as RFC 3339 has it, to the second."""
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,33 @@
+"""What the checks of an audit face: a subject, opened on one target."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from auditor.domain.memories import Forgetful, Memory
+from auditor.domain.readings import Gap
+from auditor.domain.subjects import Subject
+from auditor.domain.targets import Fingerprint, TargetSpec
+from auditor.engines.openers import Openers
+from auditor.engines.subjects import open_subject
+from auditor.preparing import Prepared
+
+FORGETFUL = Forgetful()
+
+
+@contextmanager
+def opened(
+    prepared: Prepared, spec: TargetSpec, openers: Openers, memory: Memory
+) -> Iterator[Subject]:
+    """Open what the checks of an audit see on one target, for as long as the block lasts."""
+    wants_twin = partial(prepared.wants_twin, spec)
+    with open_subject(spec, prepared.materials, openers, twin=wants_twin) as subject:
+        # Without a version nobody knows whether an endpoint serves what it served before.
+        pinned = all(served.model_version for served in spec.endpoints)
+        subject.memory = memory if pinned else FORGETFUL
+        yield subject
+
+
+def fingerprint_of(subject: Subject) -> Fingerprint | None:
+    """Return what a target turned out to be, or ``None`` where it could not be opened."""
+    return None if isinstance(subject.model, Gap) else subject.model.fingerprint

@@ -1,0 +1,176 @@
+"""Ask a service's own records whether a gate opens, by the steps of ``auditor gate --record``."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from auditor.contested import challenges_against, uncontested
+from auditor.domain.canonical import digest
+from auditor.domain.policies import Policy
+from auditor.domain.record_json import read_record
+from auditor.domain.records import AuditRecord
+from auditor.domain.steps import Step, StepResult, all_hold
+from auditor.domain.submissions import DIGEST
+from auditor.errors import StoreError
+from auditor.folders import RECORD, SIGNER, RecordFolder
+from auditor.gates import Question, ask
+from auditor.holding import book_of
+from auditor.keeping import REPORT_ROLE, Place
+from auditor.keyaudits import agents_here, signer_here
+from auditor.manifests import laid_out
+from auditor.people.panels import Panel
+from auditor.people.standing import Judged, decided_by_people
+from auditor.seeds import sealed_seed
+from auditor.store.service.attempts import Attempts
+from auditor.store.service.audited import Audited, Sought, newest
+from auditor.store.service.rejudged import Kept
+from auditor.store.service.store import ServiceStore
+from auditor.verified import Verified, marks
+from auditor.verifying import Verifier, verify_folder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """What a caller asks: which bytes, under which policy (a digest, or a pack's name), where."""
+
+    project: str
+    artifact: str
+    policy: str
+    target: str | None = None
+    identity: str | None = None
+    max_age: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Whether the gate opens, by which steps, and which record of which submission was asked."""
+
+    steps: tuple[Step, ...]
+    policy: str
+    asked: str
+    record: str | None = None
+    submission: str | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether every step holds."""
+        return self.record is not None and all_hold(self.steps)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gatekeeper:
+    """What a gate needs of a service: its records, its ledger, and what names mean there.
+
+    ``verifier`` says what verifying by a public key (PEM) needs; ``place`` is where the store is;
+    ``people`` are those of every project who decide.
+    """
+
+    kept: ServiceStore
+    place: Place
+    people: Panel
+    pack: Callable[[str], Policy]
+    policy: Callable[[bytes, str], Policy]
+    verifier: Callable[[bytes], Verifier]
+    clock: Callable[[], str]
+    verified: Verified = field(default_factory=Verified)
+
+    def ask(self, asking: Asking) -> Answer:
+        """Ask the newest record that was asked for as much as the policy asks.
+
+        An older one does not count beside it: what failed last is not excused by what passed
+        before. Raises ``PolicyError`` for a pack that there is not.
+        """
+        now, named = self.clock(), asking.policy
+        under = named if DIGEST.fullmatch(named) else self.pack(named).digest
+        policy = self._policy(under, named)
+        sought = Sought(asking.project, asking.artifact, under, asking.target)
+        first = None if policy is None else newest(self.kept, sought, policy.least_budget)
+        if policy is None or first is None:
+            detail = f"no audit of {asking.artifact} under {under} has ended with a record here"
+            return Answer((Step("found", StepResult.FAILED, detail),), under, now)
+        chosen = self.people.rejudged.last(first.submission) or first
+        question = Question(
+            asking.artifact,
+            policy,
+            asking.target,
+            asking.identity,
+            asking.max_age,
+            datetime.fromisoformat(now).astimezone(UTC),
+        )
+        with laid_out(self.kept.store.blobs, chosen.files) as folder:
+            counts = partial(self._counts, asking.project, chosen, question, now)
+            steps = (_same(folder, chosen), *self._steps(folder, chosen, counts))
+        return Answer(steps, under, now, chosen.record, chosen.submission)
+
+    def _policy(self, digest: str, named: str) -> Policy | None:
+        """Return the policy of a digest, if it is kept: without it nothing was judged by it."""
+        blobs = self.kept.store.blobs
+        return self.policy(blobs.get(digest), named) if blobs.has(digest) else None
+
+    def _steps(
+        self,
+        folder: RecordFolder,
+        chosen: Audited | Kept,
+        counts: Callable[[AuditRecord, RecordFolder], Iterator[Step]],
+    ) -> tuple[Step, ...]:
+        key = folder.read(SIGNER)
+        steps = (self._signer(key), *self._verified(folder, chosen, key))
+        if not all_hold(steps):
+            return steps
+        return (*steps, *counts(read_record(folder.read(RECORD)), folder))
+
+    def _verified(
+        self, folder: RecordFolder, chosen: Audited | Kept, key: bytes
+    ) -> tuple[Step, ...]:
+        """Verify a folder, unless it was and no file of it changed on the disk since."""
+        there = marks(it for it in sorted(folder.path.rglob("*")) if it.is_file())
+        return self.verified.steps(
+            str(chosen.files), key, there, lambda: verify_folder(folder, self.verifier(key))
+        )
+
+    def _counts(  # noqa: PLR0913, PLR0917 -- whose record, of what, and what is asked of it
+        self,
+        project: str,
+        chosen: Audited | Kept,
+        question: Question,
+        now: str,
+        record: AuditRecord,
+        folder: RecordFolder,
+    ) -> Iterator[Step]:
+        yield signer_here(self.kept.store, record, folder.read(SIGNER))
+        yield from agents_here(self.kept.store, record)
+        yield from ask(record, question)
+        yield from self._counted(chosen.submission, record)
+        against = challenges_against(record, folder, self.kept.store)
+        yield uncontested(record, against, folder.read(SIGNER), strict=False)
+        submission = self.kept.submission(project, chosen.submission)
+        if submission is None:
+            raise StoreError(f"{chosen.submission} is lost", cure="Restore the database.")
+        judged = Judged(submission, record, question.policy, now)
+        yield from decided_by_people(self.people, judged, folder)
+
+    def _counted(self, submission: str, record: AuditRecord) -> Iterator[Step]:
+        """Hold what a record says of its attempt against what was counted and drawn here."""
+        said, store = record.request.attempt, self.kept.store
+        counted = Attempts(store).number(submission)
+        if said is not None and said.number != counted:
+            mistake = f"the record says attempt {said.number}, and here it is {counted}"
+            yield Step("counted", StepResult.FAILED, mistake)
+        own = None if store.signer is None else store.signer.key
+        yield from (replace(step, name="drawn here") for step in sealed_seed(record, own))
+
+    def _signer(self, key: bytes) -> Step:
+        """Ask whether the ledger here knows a key as one that signs this service's records."""
+        with self.kept.store.ledger() as ledger:
+            life = book_of(ledger.key_entries()).lives.get(key.decode(errors="replace"))
+        mistakes = [] if life is not None and life.role == REPORT_ROLE else [
+            "the record's key is no report key of this service"
+        ]  # fmt: skip
+        return Step.of("signer", mistakes, "signed by a report key of this service")
+
+
+def _same(folder: RecordFolder, chosen: Audited | Kept) -> Step:
+    same = digest(folder.read(RECORD)) == chosen.record
+    mistakes = [] if same else [f"the files kept are not those of {chosen.record}"]
+    return Step.of("found", mistakes, f"{chosen.record}, of {chosen.submission}")

@@ -1,0 +1,38 @@
+"""The files of a record as they are kept: a list of digests by their names in its folder."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from auditor.domain.canonical import parse
+from auditor.domain.json_parts import Part
+from auditor.errors import RecordError
+from auditor.folders import RecordFolder
+from auditor.store.blob_seam import Blobs
+
+
+def manifest(blobs: Blobs, digest: str | None) -> dict[str, str]:
+    """Return the digests of a record's files by their names. Raises ``RecordError`` for none."""
+    if digest is None:
+        raise RecordError("the record's files were not kept", cure="Repeat the audit.")
+    part = Part(parse(blobs.get(digest)), "the manifest of a record's files")
+    return {name: part.get(name, str) for name in sorted(part.value)}
+
+
+@contextmanager
+def laid_out(blobs: Blobs, files: str | None) -> Iterator[RecordFolder]:
+    """Lay the files of a manifest out as a record's folder, by links where the disk knows them."""
+    named = manifest(blobs, files)
+    with tempfile.TemporaryDirectory(dir=blobs.root, prefix=".folder-") as root:
+        for name, digest in named.items():
+            place = Path(root) / name
+            if not place.resolve().is_relative_to(Path(root).resolve()):
+                raise RecordError(f"the manifest names {name!r}", cure="Repeat the audit.")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(blobs.path(digest), place)
+            except OSError:
+                place.write_bytes(blobs.get(digest))
+        yield RecordFolder(Path(root))

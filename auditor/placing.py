@@ -1,0 +1,84 @@
+"""Find where in a repository an audit file and a policy stand, line by line."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from auditor.documents import Document, read_document
+from auditor.domain.places import Line, PlacedFile, Places
+from auditor.errors import AuditFileError, PolicyError
+
+DEEPEST = 2
+"""How deep settings of an audit file are named: ``model.artifact``, and no further."""
+BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+"""What ends a line of YAML 1.1 (section 4.1.4), as its readers count them."""
+UNREADABLE = re.compile("[\\\\\ud800-\udfff]")
+
+
+def places_of(audit_file: Path, raw: bytes, policy: Path | None) -> Places:
+    """Return where both files stand, from the root of the repository that the audit file is in.
+
+    That is the nearest folder above it with a ``.git``, else the working directory, if the file
+    lies in there. Where it does not, or a record cannot hold the path, it is called by its name
+    alone, and such a policy has no place: no record names a path of the machine it was made on.
+    """
+    path = audit_file.resolve()
+    root = repository_root(path)
+    document = read_document(raw, path.name, AuditFileError)
+    lines = {
+        ".".join(map(str, place)): number
+        for place, number in document.lines.items()
+        if 0 < len(place) <= DEEPEST and all(isinstance(part, str) for part in place)
+    }
+    written = _from(root, path) or _readable(path.name)
+    placed = _placed(written, raw, 1, lines)
+    return Places(placed, None if policy is None else place_policy(policy, root))
+
+
+def place_policy(policy: Path, root: Path | None) -> PlacedFile | None:
+    """Return where a policy and each of its rules stand; ``None`` where it is not below ``root``.
+
+    Rules that it has of another policy stand where it says so.
+    """
+    path = policy.resolve()
+    written = _from(root, path)
+    if written is None:
+        return None
+    raw = path.read_bytes()
+    document = read_document(raw, path.name, PolicyError)
+    return _placed(written, raw, document.lines.get(("extends",), 1), _rules(document))
+
+
+def repository_root(path: Path) -> Path | None:
+    """Return the root that paths are written from, or ``None`` where a file is in no such."""
+    found = next((folder for folder in path.parents if (folder / ".git").exists()), None)
+    here = Path.cwd().resolve()
+    return found or (here if path.is_relative_to(here) else None)
+
+
+def _from(root: Path | None, path: Path) -> str | None:
+    if root is None or not path.is_relative_to(root):
+        return None
+    written = path.relative_to(root).as_posix()
+    return written if written == _readable(written) else None
+
+
+def _readable(written: str) -> str:
+    # A record is UTF-8, and on another system a backslash would lead elsewhere.
+    return UNREADABLE.sub("\N{REPLACEMENT CHARACTER}", written)
+
+
+def _rules(document: Document) -> Mapping[str, int]:
+    rules = document.content.get("rules")
+    listed = rules if isinstance(rules, list) else []
+    return {
+        str(rule["id"]): document.lines[("rules", place)]
+        for place, rule in enumerate(listed)
+        if isinstance(rule, Mapping) and "id" in rule
+    }
+
+
+def _placed(path: str, raw: bytes, first: int, numbers: Mapping[str, int]) -> PlacedFile:
+    widths = [len(line) for line in BREAK.split(raw.decode("utf-8"))]
+    lines = {name: Line(number, widths[number - 1]) for name, number in numbers.items()}
+    return PlacedFile(path, Line(first, widths[first - 1]), lines)

@@ -1,0 +1,66 @@
+"""Audits that were submitted, prepared again from their files, and held to what was asked."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from auditor.domain.requests import Turn
+from auditor.domain.submissions import Submission
+from auditor.laying import FindInput, lay_out
+from auditor.preparing import Overrides, Prepared, Readers, prepare, read_asked
+from auditor.refusals import SubmissionError
+from auditor.unserved import refuse_unserved
+
+
+@contextmanager
+def readied(  # noqa: PLR0913 -- whose files, how each kind is found, and what leave there is
+    submission: Submission,
+    readers: Callable[[bytes], Readers],
+    blob: Callable[[str], bytes],
+    find: FindInput,
+    *,
+    allow_recipes: bool,
+    turn: Turn | None = None,
+) -> Iterator[Prepared]:
+    """Lay a submission's files out and prepare the audit, for as long as the block lasts.
+
+    ``readers`` takes a policy's document; ``blob`` returns small files, ``find`` the inputs;
+    ``turn`` is what was added to what is asked when that was registered. Raises
+    ``InvalidInputError`` for what cannot be audited.
+    """
+    parts = readers(blob(submission.policy))
+    overrides = Overrides(
+        policy=submission.policy,
+        targets=submission.targets,
+        budget=submission.budget,
+        only=submission.only,
+        turn=turn,
+    )
+    asked = read_asked(blob(submission.audit_file), submission.source, overrides, parts)
+    refuse_unserved(asked, allow_recipes=allow_recipes)
+    with TemporaryDirectory(prefix="auditor-") as folder:
+        laid = lay_out(submission.inputs, find, Path(folder))
+        with prepare(asked, laid.locate, overrides, parts) as prepared:
+            _refuse_another(submission, prepared)
+            yield replace(prepared, places=submission.places)
+
+
+def refuse_changed(submission: Submission, registered: str, prepared: Prepared) -> None:
+    """Raise ``SubmissionError`` where an audit is another than was registered, by digest."""
+    if prepared.request.digest != registered:
+        raise SubmissionError(
+            f"the submission {submission.id} asks for another audit than was registered: the "
+            "service's targets or its version changed meanwhile, or those here are others",
+            cure="Submit it again; start every worker with the service's own targets.yaml.",
+        )
+
+
+def _refuse_another(submission: Submission, prepared: Prepared) -> None:
+    if prepared.policy.digest != submission.policy:
+        raise SubmissionError(
+            f"the policy reads as {prepared.policy.digest}, and was submitted as "
+            f"{submission.policy}",
+            cure="Use the same version of auditor as the service.",
+        )

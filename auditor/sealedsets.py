@@ -1,0 +1,139 @@
+"""Keep rows that the auditor holds, and put them where an order names them, and nowhere else."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import cast
+
+from auditor.acting import act_by
+from auditor.documents import read_document
+from auditor.domain.acts import ActKind
+from auditor.domain.api_keys import ApiKey
+from auditor.domain.artifacts import FileDigest
+from auditor.domain.auditfiles import AuditFile
+from auditor.domain.canonical import Json
+from auditor.domain.datasets import Role
+from auditor.domain.requests import InputFile
+from auditor.domain.sealed_sets import SealedSet
+from auditor.errors import AuditFileError
+from auditor.refusals import ConflictError, SubmissionError
+from auditor.store.service.sealed_sets import SealedSets
+from auditor.store.service.store import ServiceStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What somebody wants to be held: a file that the project uploaded, under a name."""
+
+    name: str
+    role: Role
+    digest: str
+    file: str
+    note: str = ""
+
+
+def keep(kept: ServiceStore, caller: ApiKey, wish: Kept, clock: Callable[[], str]) -> SealedSet:
+    """Hold a file from now on: no order may name it by its digest any more.
+
+    Raises ``SubmissionError`` where it was not uploaded, ``ConflictError`` where the name or the
+    bytes are held already.
+    """
+    if not kept.has_upload(caller.project, wish.digest):
+        raise SubmissionError(f"the file {wish.digest} was not uploaded", cure="PUT it first.")
+    size, at = kept.store.blobs.size(wish.digest), clock()
+    made = SealedSet(
+        project=caller.project,
+        name=wish.name,
+        role=wish.role,
+        file=FileDigest(wish.file, size, wish.digest.removeprefix("sha256:")),
+        note=wish.note,
+        by=caller.id,
+        at=at,
+    )
+    act = act_by(caller, ActKind.SEALED_SET_KEPT, wish.name, at, digest=wish.digest)
+    if not SealedSets(kept.store).add(made, act):
+        raise ConflictError(
+            f"there is a sealed set {wish.name} already, or one of these bytes",
+            cure="Give other rows another name: what a name stands for never changes.",
+        )
+    return made
+
+
+def refuse_held(kept: ServiceStore, project: str, digests: Sequence[str]) -> None:
+    """Raise ``SubmissionError`` where an order names bytes by digest that the auditor holds."""
+    found = SealedSets(kept.store).holding(project, digests)
+    for digest in digests:
+        if digest in found:
+            raise SubmissionError(
+                f"{digest} is held by the auditor", cure="Name its sealed set in sealed_sets."
+            )
+
+
+def with_sets(
+    kept: ServiceStore,
+    project: str,
+    file: AuditFile,
+    inputs: tuple[InputFile, ...],
+    names: Sequence[str],
+) -> tuple[InputFile, ...]:
+    """Return the inputs of an order with the files of its sealed sets, where each belongs.
+
+    Files of these sets that are among ``inputs`` already are left out first, as they are where an
+    order is repeated. Raises ``SubmissionError`` for a set that there is not, or that the audit
+    file would show or name elsewhere too.
+    """
+    found = SealedSets(kept.store).named(project, names)
+    held = {item.digest for item in found.values()}
+    own = tuple(item for item in inputs if f"sha256:{item.file.sha256}" not in held)
+    refuse_held(kept, project, [f"sha256:{item.file.sha256}" for item in own])
+    mistakes = [said for name in names for said in _mistakes(file, found.get(name), own, name)]
+    roles = Counter(item.role for item in found.values())
+    mistakes += [f"several sets are {role} data" for role, many in roles.items() if many > 1]
+    if mistakes:
+        raise SubmissionError(
+            "; ".join(mistakes[:3]),
+            cure="Let the audit file name a path for the set's role alone, and send no such input.",
+        )
+    bound = (InputFile(file.data[found[name].role].path, found[name].file) for name in names)
+    return (*own, *bound)
+
+
+def _mistakes(
+    file: AuditFile, item: SealedSet | None, own: Sequence[InputFile], name: str
+) -> Iterator[str]:
+    if item is None:
+        yield f"there is no sealed set {name}"
+        return
+    if item.role not in file.data:
+        yield f"{file.source} has no {item.role} data, which {name} is"
+        return
+    path = file.data[item.role].path
+    if any(it.path == path for it in own):
+        yield f"{path} is {name}, and among the inputs too"
+    # What reads a file as something else would quote it where it finds a mistake.
+    if _named(file)[path] != 1:
+        yield f"{file.source} names {path} elsewhere too, and {name} is {item.role} data alone"
+    if PurePath(path).suffix != PurePath(item.file.name).suffix:
+        yield f"{path} has another ending than {item.file.name}, which {name} is"
+    if file.show_examples:
+        yield f"{file.source} asks to show examples, and {name} is not to be shown"
+    if file.recipe is not None:
+        yield f"{file.source} has a recipe, whose code could take {name} with it"
+
+
+def _named(file: AuditFile) -> Counter[str]:
+    """Count every text in an audit file."""
+    content = read_document(file.raw, file.source, AuditFileError).content
+    return Counter(_texts(cast("Json", content)))
+
+
+def _texts(found: Json) -> Iterator[str]:
+    if isinstance(found, str):
+        yield found
+    elif isinstance(found, dict):
+        for item in found.values():
+            yield from _texts(item)
+    elif isinstance(found, list):
+        for item in found:
+            yield from _texts(item)

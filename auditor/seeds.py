@@ -1,0 +1,41 @@
+"""Whether the seed of a sealed audit is the one that a ledger gave it, and nobody's choice."""
+
+from auditor.domain.records import AuditRecord
+from auditor.domain.steps import Step, StepResult
+from auditor.errors import LedgerError
+from auditor.ledgers.drawing import draw
+from auditor.ledgers.notes import NoteKey
+
+NAME = "sealed seed"
+SHOPPED = "SEED_NOT_DRAWN"
+BROKEN = "SEED_PROOF"
+
+
+def sealed_seed(record: AuditRecord, key: NoteKey | None) -> tuple[Step, ...]:
+    """Recompute the seed of a sealed audit; any other audit has no such step.
+
+    The first request is the record's, without seed and proof: so an attempt's number cannot be
+    another than was registered either. Without the ledger's key nobody knows who signed what the
+    seed follows from.
+    """
+    request, attempt = record.request, record.request.attempt
+    if attempt is None or not (attempt.sealed or attempt.proof):
+        return ()
+    if attempt.proof is None:
+        return (_failed(SHOPPED, "the audit is said to be sealed, and nothing shows it"),)
+    try:
+        drawn = draw(attempt.proof.encode(), request.undrawn.digest, key)
+    except LedgerError as error:
+        return (_failed(BROKEN, error.problem),)
+    if drawn.seed != request.seed:
+        said = f"the seed is {request.seed}, and the ledger {drawn.origin} gives {drawn.seed}"
+        return (_failed(SHOPPED, said),)
+    detail = f"it follows from the first {drawn.size} leaves of the ledger {drawn.origin}"
+    if key is None:
+        detail += ", if that ledger signed them; no ledger key given (--ledger-key)"
+        return (Step(NAME, StepResult.NOT_CHECKED, detail),)
+    return (Step(NAME, StepResult.HOLDS, f"{detail}; attempt {attempt.number}"),)
+
+
+def _failed(code: str, said: str) -> Step:
+    return Step(NAME, StepResult.FAILED, f"{code}: {said}")

@@ -1,0 +1,159 @@
+"""From what the checks of a submission saw to its record and the files of its folder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from auditor.audits import Found, Origin, Surroundings, conclude
+from auditor.domain.canonical import Json, canonical
+from auditor.domain.checks import Check
+from auditor.domain.policies import Policy
+from auditor.domain.readings import Gap, Reason
+from auditor.domain.records import AuditRecord
+from auditor.domain.requests import AuditRequest
+from auditor.domain.served import Ending
+from auditor.domain.submissions import ShardKey, Submission
+from auditor.domain.targets import Fingerprint
+from auditor.domain.waivers import SignedWaiver
+from auditor.errors import StoreError
+from auditor.folders import BUNDLE
+from auditor.keeping import entered
+from auditor.measuring import Result
+from auditor.preparing import Readers, chosen_checks
+from auditor.publishing import publication
+from auditor.refusals import SubmissionError
+from auditor.shards import ShardResult, read_shard
+from auditor.signatures.keys import Signer, read_public_key
+from auditor.store.service.leases import Leases
+from auditor.store.service.store import ServiceStore
+from auditor.store.service.trends import KeptTrends
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What a conclusion needs: the store, the world, and readers that know the policy."""
+
+    service: ServiceStore
+    around: Surroundings
+    signer: Signer
+    readers: Readers
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is judged, and by what; served audits have neither waivers nor a baseline."""
+
+    request: AuditRequest
+    policy: Policy
+    waivers: tuple[SignedWaiver, ...] = ()
+    compared: AuditRecord | None = None
+
+
+def conclude_served(judgement: Judgement, submission: Submission) -> None:
+    """Judge, sign, enter and keep, and let the submission end: all of it once.
+
+    Raises ``StoreError`` where a check's result is missing, ``SubmissionError`` where its checks
+    were seen by other code than this.
+    """
+    service = judgement.service
+    registered = service.registered(submission.id)
+    request = registered.request
+    policy = judgement.readers.load_policy(submission.policy)
+    checks = chosen_checks(judgement.readers.checks, policy, request.budget, request.only)
+    found = _found(judgement, submission, request, checks)
+    finished = service.finish(submission.id, judgement.around.clock())
+    around = replace(
+        judgement.around,
+        clock=lambda: finished,
+        tool={**judgement.around.tool, **_agents(service, submission)},
+    )
+    origin = Origin(registered.at, places=submission.places)
+    made = conclude(_Asked(request, policy), found, around, origin)
+    try:
+        ending = _entered(judgement, submission, made, policy)
+    except StoreError:
+        # Another submission of the same may have come to the same id in the same second.
+        if _kept(service, made)[1] is None:
+            raise
+        ending = _entered(judgement, submission, made, policy)
+    service.end(submission.id, ending)
+
+
+def _entered(
+    judgement: Judgement, submission: Submission, made: AuditRecord, policy: Policy
+) -> Ending:
+    """Sign and enter a record, or take the one of its id that is there, and keep its folder."""
+    service, store = judgement.service, judgement.service.store
+    record, bundle = _kept(service, made)
+    files = publication(record, policy, judgement.readers.checks, store.blobs.get, judgement.signer)
+    files |= {} if bundle is None else {BUNDLE: bundle}
+    files |= entered(store, record, files[BUNDLE])
+    names: dict[str, Json] = {name: store.blobs.put(raw) for name, raw in sorted(files.items())}
+    manifest = store.blobs.put(canonical(names))
+    KeptTrends(store).note(submission.id, submission.project, record)
+    return Ending(ended=record.finished, record=record.digest, files=manifest)
+
+
+def _agents(service: ServiceStore, submission: Submission) -> dict[str, Json]:
+    """Return by which keys agents signed what they saw, by target, where agents did."""
+    seen = Leases(service.store).saw(submission.id)
+    told: dict[str, Json] = {
+        target: sorted(read_public_key(key.encode()).identity for key in keys)
+        for target, keys in seen.items()
+    }
+    return {"agents": told} if told else {}
+
+
+def _kept(service: ServiceStore, record: AuditRecord) -> tuple[AuditRecord, bytes | None]:
+    """Return the record as an interrupted conclusion signed it, where one did, or as it is."""
+    with service.store.unit_of_work() as unit:
+        there = unit.find_record(record.id)
+    return (record, None) if there is None else (there.read(), there.bundle)
+
+
+def _found(
+    judgement: Judgement, submission: Submission, request: AuditRequest, checks: Sequence[Check]
+) -> Found:
+    bodies = judgement.service.results(submission.id)
+    blobs = judgement.service.store.blobs
+    results: list[Result] = []
+    fingerprints: dict[str, Fingerprint] = {}
+    for spec in request.targets:
+        seen = []
+        for check in checks:
+            key = ShardKey(submission=submission.id, target=spec.name, check=check.id)
+            if key not in bodies:
+                raise StoreError(
+                    f"{submission.id} has no result of {check.id} on {spec.name}",
+                    cure="Submit it again; if that repeats, report this line.",
+                )
+            seen.append(read_shard(bodies[key], check, blobs.get))
+        _refuse_other_code(submission, seen, str(judgement.around.tool["code"]))
+        known = [item.fingerprint for item in seen if item.fingerprint is not None]
+        if known:
+            fingerprints[spec.name] = known[-1]
+        results.extend(
+            _on(item, check, spec.name, known) for item, check in zip(seen, checks, strict=True)
+        )
+    return Found(tuple(results), fingerprints)
+
+
+def _on(item: ShardResult, check: Check, target: str, known: Sequence[Fingerprint]) -> Result:
+    """Return a result, or a Gap where it was seen on another machine than the last one."""
+    if item.fingerprint is None or item.fingerprint.identity == known[-1].identity:
+        return item.result
+    return Gap(
+        reason=Reason.TARGET_CHANGED,
+        detail=f"{check.id} was seen on {item.fingerprint.identity}, and the last check of the "
+        f"audit on {known[-1].identity}: {target} is not one and the same.",
+        cure="Let all workers of a target be alike, or give them names of their own.",
+        target=target,
+        check=check.id,
+    )
+
+
+def _refuse_other_code(submission: Submission, seen: Sequence[ShardResult], code: str) -> None:
+    if any(item.code != code for item in seen):
+        raise SubmissionError(
+            f"checks of {submission.id} ran under another version of auditor than concludes it",
+            cure="Submit it again, now that all processes of the service are of one version.",
+        )

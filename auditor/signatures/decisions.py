@@ -1,0 +1,207 @@
+"""What people decide as it is signed: in-toto statements of their own types, in a bundle.
+
+Who may decide is not said here: a key that opens a bundle is one that the caller trusts for that.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar, cast
+
+from auditor.domain.approvals import SCHEMA, Approval, read_approval
+from auditor.domain.approvals import mistakes_of as approval_mistakes
+from auditor.domain.canonical import Json, canonical, digest
+from auditor.domain.human_findings import SCHEMA as FOUND
+from auditor.domain.human_findings import HumanFinding, read_human_finding
+from auditor.domain.human_findings import mistakes_of as finding_mistakes
+from auditor.domain.json_parts import Part
+from auditor.domain.waiver_json import read_waiver
+from auditor.domain.waivers import SignedWaiver, Waiver, WaiverRef
+from auditor.errors import RecordError, SignatureFormatError, WaiverError
+from auditor.signatures.bundles import parse_bundle, seal
+from auditor.signatures.keys import Signer, read_public_key
+from auditor.signatures.objections import Code
+from auditor.signatures.opening import unseal
+from auditor.signatures.statements import (
+    STATEMENT,
+    Statement,
+    SubjectDigest,
+    parse_statement,
+)
+
+WAIVER = "urn:auditor:waiver:v1"
+APPROVAL = "urn:auditor:approval:v1"
+FINDING = "urn:auditor:finding:v1"
+RECORD = "record.json"
+ANOTHER_KEY = "signed by another key"
+_ENVELOPE = b"dsseEnvelope"
+_CURE = "Take it as auditor wrote it, unchanged, or have it signed again."
+
+
+def sign_waiver(waiver: Waiver, signer: Signer) -> bytes:
+    """Sign a waiver, and return the bundle."""
+    return seal(waiver_payload(waiver), signer)
+
+
+def waiver_payload(waiver: Waiver) -> bytes:
+    """Return the statement that is signed for a waiver."""
+    return _emit(_waiver_statement(waiver))
+
+
+def open_waiver(bundle: bytes, source: str) -> Waiver:
+    """Read a waiver, whoever signed it. Raises ``WaiverError`` for what is none."""
+    return _waiver(_payload(bundle, source), source)
+
+
+def verify_waiver(bundle: bytes, key_pem: bytes, source: str) -> SignedWaiver:
+    """Return a waiver that a key signed, with the key as every key is written.
+
+    So no blank or word beside it makes one key look like another. Raises ``WaiverError`` that says
+    why the key did not sign it.
+    """
+    waiver = _waiver(_opened(bundle, key_pem, source), source)
+    pem = read_public_key(key_pem).pem
+    ref = WaiverRef(digest(bundle), waiver.digest, digest(pem), source)
+    return SignedWaiver(waiver, ref, bundle, pem)
+
+
+def sign_approval(approval: Approval, signer: Signer) -> bytes:
+    """Sign an approval, and return the bundle: the subject is the record."""
+    return seal(approval_payload(approval), signer)
+
+
+def approval_payload(approval: Approval) -> bytes:
+    """Return the statement that is signed for an approval."""
+    return _emit(_of_record(APPROVAL, approval.record, approval.to_json()))
+
+
+def verify_approval(bundle: bytes, key_pem: bytes, source: str) -> Approval:
+    """Return an approval that a key signed. Raises ``WaiverError`` that says why it did not."""
+    form = _Form(APPROVAL, f"approval of {SCHEMA}", SCHEMA, read_approval, approval_mistakes)
+    return _verified(bundle, key_pem, source, form)
+
+
+def sign_finding(finding: HumanFinding, signer: Signer) -> bytes:
+    """Sign a human finding, and return the bundle: the subject is the record."""
+    return seal(finding_payload(finding), signer)
+
+
+def finding_payload(finding: HumanFinding) -> bytes:
+    """Return the statement that is signed for a human finding."""
+    return _emit(_of_record(FINDING, finding.record, finding.to_json()))
+
+
+def verify_finding(bundle: bytes, key_pem: bytes, source: str) -> HumanFinding:
+    """Return a human finding that a key signed. Raises ``WaiverError`` that says why not."""
+    form = _Form(FINDING, f"finding of {FOUND}", FOUND, read_human_finding, finding_mistakes)
+    return _verified(bundle, key_pem, source, form)
+
+
+class _OfRecord(Protocol):
+    """What a person says of one record."""
+
+    @property
+    def record(self) -> str:
+        """The record's digest."""
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the document that is signed."""
+
+
+D = TypeVar("D", bound=_OfRecord)
+
+
+@dataclass(frozen=True, slots=True)
+class _Form(Generic[D]):
+    """How one kind of decision on a record is written."""
+
+    kind: str
+    title: str
+    schema: str
+    read: Callable[[Part], D]
+    mistakes: Callable[[D], Iterator[tuple[str, str]]]
+
+
+def _verified(bundle: bytes, key_pem: bytes, source: str, form: _Form[D]) -> D:
+    payload = _opened(bundle, key_pem, source)
+    try:
+        statement = parse_statement(payload, form.kind)
+        said = Part(cast("Json", statement.predicate), source)
+        if said.value.get("schema") != form.schema:
+            raise WaiverError(f"{source} is no {form.title}", cure=_CURE)
+        found = form.read(said)
+        mistake = next((problem for problem, _ in form.mistakes(found)), "")
+        if not mistake and statement != _of_record(form.kind, found.record, found.to_json()):
+            mistake = "its subject is not the record that it speaks of"
+    except (RecordError, SignatureFormatError) as error:
+        raise WaiverError(f"{source} cannot be read: {error.problem}", cure=_CURE) from None
+    if mistake:
+        raise WaiverError(f"{source}: {mistake}", cure=_CURE)
+    return found
+
+
+def _opened(bundle: bytes, key_pem: bytes, source: str) -> bytes:
+    _refuse_unsigned(bundle, source)
+    found = unseal(bundle, key_pem)
+    if found.payload is not None:
+        return found.payload
+    if set(found.codes) & {Code.KEY, Code.KEY_HINT}:
+        raise WaiverError(
+            f"{source} is {ANOTHER_KEY} than the one given",
+            cure="Name the public key of who signed it, if that is who may decide.",
+        )
+    said = "; ".join(f"{item.code}: {item.text}" for item in found.objections)
+    raise WaiverError(f"the signature of {source} does not hold: {said}", cure=_CURE)
+
+
+def _refuse_unsigned(bundle: bytes, source: str) -> None:
+    if _ENVELOPE not in bundle:
+        raise WaiverError(
+            f"{source} is not signed",
+            cure="A draft counts for nothing: sign it with `auditor waive --file DRAFT --key KEY`.",
+        )
+
+
+def _payload(bundle: bytes, source: str) -> bytes:
+    _refuse_unsigned(bundle, source)
+    try:
+        return parse_bundle(bundle).envelope.payload
+    except SignatureFormatError as error:
+        raise WaiverError(f"{source} is no signed waiver: {error.problem}", cure=_CURE) from None
+
+
+def _waiver(payload: bytes, source: str) -> Waiver:
+    try:
+        statement = parse_statement(payload, WAIVER)
+    except SignatureFormatError as error:
+        raise WaiverError(f"{source} is no signed waiver: {error.problem}", cure=_CURE) from None
+    waiver = read_waiver(cast("Mapping[str, Json]", statement.predicate), lambda _: source)
+    if statement != _waiver_statement(waiver):
+        raise WaiverError(f"{source}: its subjects are not those of the waiver", cure=_CURE)
+    return waiver
+
+
+def _waiver_statement(waiver: Waiver) -> Statement:
+    subjects = [SubjectDigest("waiver", _bare(waiver.digest))]
+    if waiver.artifact is not None:
+        subjects.append(SubjectDigest(waiver.model, _bare(waiver.artifact)))
+    return Statement(tuple(subjects), WAIVER, waiver.to_json())
+
+
+def _of_record(kind: str, record: str, said: Mapping[str, Json]) -> Statement:
+    return Statement((SubjectDigest(RECORD, _bare(record)),), kind, dict(said))
+
+
+def _emit(statement: Statement) -> bytes:
+    """Return a statement's bytes; slices may hold numbers that ``Statement.emit`` does not know."""
+    subjects: list[Json] = [
+        {"name": item.name, "digest": {"sha256": item.sha256}} for item in statement.subjects
+    ]
+    said = cast("Mapping[str, Json]", statement.predicate)
+    kind = statement.predicate_type
+    return canonical(
+        {"_type": STATEMENT, "subject": subjects, "predicateType": kind, "predicate": said}
+    )
+
+
+def _bare(named: str) -> str:
+    return named.removeprefix("sha256:")

@@ -1,0 +1,240 @@
+"""Uploads: files that callers send in parts, kept only once they have the digest announced."""
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from auditor.domain.served import Upload, UploadKind
+from auditor.errors import StoreError
+from auditor.refusals import QuotaError, TooLargeError, UploadConflictError, UploadError
+from auditor.store.blob_seam import Blobs
+from auditor.store.service.quotas import Tally
+from auditor.store.service.store import ServiceStore
+
+PRIVATE_FILE = 0o600
+PRIVATE_FOLDER = 0o700
+MOST_BYTES = 20 * 2**30
+STALE = 7 * 24 * 3600.0
+"""Seconds after which an upload that nobody went on with is forgotten."""
+HELD = "Ask with HEAD how much is there, and send the rest from Upload-Offset on."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """What is announced of a file: whose it is, its kind, digest and name, and its bytes."""
+
+    project: str
+    kind: UploadKind
+    digest: str
+    name: str
+    length: int
+    offset: int = 0
+
+    @property
+    def place(self) -> str:
+        """The name of its part file, in which nothing stands that a caller could choose freely."""
+        return f"{place_of(self.project, self.kind, self.digest)}-{self.length}"
+
+    def of_length(self, length: int) -> "Parcel":
+        """Return what is announced, with the length that the file turned out to have."""
+        return replace(self, length=length, offset=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """How much of a file is there; ``complete`` once it is kept."""
+
+    offset: int
+    length: int
+    complete: bool
+
+
+class Arriving:
+    """A part file that grows, and may grow to the length that was announced."""
+
+    def __init__(self, file: BinaryIO, left: int) -> None:
+        self._file = file
+        self.left = left
+
+    def take(self, chunk: bytes) -> None:
+        """Write what arrived. Raises ``UploadError`` beyond the length announced."""
+        if len(chunk) > self.left:
+            raise UploadError(
+                f"more bytes came than the {self.left} that Upload-Length leaves",
+                cure="Announce the length that the file has.",
+            )
+        try:
+            self._file.write(chunk)
+        except OSError as error:
+            raise _refused(error) from error
+        self.left -= len(chunk)
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Where uploads arrive. Nothing of them is opened, and none is kept under a false digest.
+
+    ``most`` is the largest file, and ``quota`` the bytes that one project may have; 0 is any.
+    """
+
+    blobs: Blobs
+    kept: ServiceStore
+    clock: Callable[[], str]
+    most: int = MOST_BYTES
+    quota: int = 0
+    tally: Tally = field(default_factory=Tally)
+
+    @property
+    def folder(self) -> Path:
+        """Where parts lie: on the disk of the blobs, so that a whole one is moved and not copied.
+
+        No blob is ever looked up there.
+        """
+        return self.blobs.root / ".uploads"
+
+    def held(self, project: str, kind: UploadKind, digest: str) -> Held | None:
+        """Say how much of a file a project has sent, as whatever kind; ``None`` for nothing."""
+        if self.kept.has_upload(project, digest):
+            size = self.blobs.size(digest)
+            return Held(size, size, complete=True)
+        start = f"{place_of(project, kind, digest)}-"
+        found = sorted(self.folder.glob(f"{start}*")) if self.folder.is_dir() else []
+        parts = [
+            Held(path.stat().st_size, int(path.name.removeprefix(start)), complete=False)
+            for path in found
+        ]
+        return max(parts, key=lambda part: part.offset, default=None)
+
+    def note(self, parcel: Parcel) -> None:
+        """Write down that a project has a file that is kept, as this kind and under this name."""
+        self.kept.note_upload(
+            Upload(
+                project=parcel.project,
+                digest=parcel.digest,
+                kind=parcel.kind,
+                name=parcel.name,
+                size=parcel.length,
+                at=self.clock(),
+            )
+        )
+
+    @contextmanager
+    def receiving(self, parcel: Parcel) -> Iterator[Arriving]:
+        """Open a part at the offset announced; at the end a whole one is kept.
+
+        What arrived before an error stays, so that the caller can go on. Raises ``TooLargeError``,
+        ``UploadConflictError`` for another offset than the one reached or a second sender at once,
+        ``QuotaError``, and ``UploadError`` for bytes of another digest, which are thrown away.
+        """
+        if parcel.length > self.most:
+            raise TooLargeError(
+                f"{parcel.name} has {parcel.length} bytes, and this service takes {self.most}",
+                cure="Audit it locally, or ask who runs the service for a higher limit.",
+            )
+        self._refuse_over_quota(parcel)
+        path = self.folder / parcel.place
+        with self._opened(path) as file:
+            there = _alone(file, path)
+            if there != parcel.offset:
+                raise UploadConflictError(
+                    f"{there} bytes of {parcel.digest} are there, and these begin at "
+                    f"{parcel.offset}",
+                    cure=HELD,
+                )
+            arriving = Arriving(file, parcel.length - there)
+            yield arriving
+            if arriving.left == 0:
+                file.flush()
+                self._keep(path, parcel)
+
+    def forget(self, now: float) -> None:
+        """Remove parts that nobody went on with for a week; ``now`` in seconds since the epoch."""
+        for path in self.folder.glob("*-*") if self.folder.is_dir() else ():
+            if path.stat().st_mtime < now - STALE:
+                path.unlink(missing_ok=True)
+
+    def _refuse_over_quota(self, parcel: Parcel) -> None:
+        """Raise ``QuotaError`` where a file would not fit beside what its project has by now.
+
+        Parts count as far as they have come; two processes may let in more between them.
+        """
+        if not self.quota:
+            return
+        there = self.tally.over(
+            parcel.project, parcel.length, self.quota, lambda: self._there(parcel)
+        )
+        if there is not None:
+            raise QuotaError(
+                f"{parcel.name} has {parcel.length} bytes, the project {parcel.project} has {there}"
+                f" already, and it may have {self.quota}",
+                cure="Ask who runs the service for more room.",
+            )
+
+    def _there(self, parcel: Parcel) -> int:
+        others = self.folder.glob(f"{owner_of(parcel.project)}*-*") if self.folder.is_dir() else ()
+        parts = sum(_size(path) for path in others if path.name != parcel.place)
+        return self.kept.stored(parcel.project) + parts
+
+    @contextmanager
+    def _opened(self, path: Path) -> Iterator[BinaryIO]:
+        try:
+            path.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+            flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+            file = os.fdopen(os.open(path, flags, PRIVATE_FILE), "ab")
+        except OSError as error:
+            raise _refused(error) from error
+        with file:
+            yield file
+
+    def _keep(self, path: Path, parcel: Parcel) -> None:
+        if not self.blobs.take(path, parcel.digest):
+            path.unlink(missing_ok=True)
+            raise UploadError(
+                f"the bytes of {parcel.name} do not have the digest {parcel.digest}; nothing of "
+                "them is kept",
+                cure="Take the digest of the file as it is sent, and send it again from the start.",
+            )
+        self.note(parcel)
+
+
+def place_of(project: str, kind: UploadKind, digest: str) -> str:
+    """Return the name under which parts of a file lie, which tells nothing of whose it is."""
+    rest = hashlib.sha256(f"{project}\0{kind}\0{digest}".encode()).hexdigest()
+    return f"{owner_of(project)}{rest}"
+
+
+def owner_of(project: str) -> str:
+    """Return how the names of all parts of a project begin."""
+    return hashlib.sha256(project.encode()).hexdigest()[:16]
+
+
+def _size(path: Path) -> int:
+    """Return the size of a part, which may be whole and gone by now."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _alone(file: BinaryIO, path: Path) -> int:
+    """Lock a part and return its size. Raises ``UploadConflictError`` while others write to it."""
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UploadConflictError("this file is being sent already", cure=HELD) from None
+    found = os.fstat(file.fileno())
+    if not found.st_nlink or not path.exists():
+        raise UploadConflictError("this file has just been sent by another call", cure=HELD)
+    return found.st_size
+
+
+def _refused(error: OSError) -> StoreError:
+    return StoreError(
+        f"an upload cannot be written: {error.strerror}",
+        cure="See that the service's disk has room, and that it may write there.",
+    )

@@ -1,0 +1,61 @@
+"""A project is made on the service's machine alone, with a key for its first admin."""
+
+import stat
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from auditor.callers import caller_of
+from auditor.cli.commands.projects import command
+from auditor.clock import now
+from auditor.domain.api_keys import ApiKey, Role
+from auditor.errors import UsageError
+from auditor.settings import Settings
+from auditor.store.service.acts import Acts
+from auditor.store.service.store import ServiceStore
+from auditor.workplaces import workplace
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(command, words, standalone_mode=False)
+
+
+def caller(path: Path) -> ApiKey:
+    with workplace(Settings.from_environment()) as place:
+        kept = ServiceStore(place.store)
+        return caller_of(path.read_text().strip(), kept.key, now())
+
+
+def test_a_project_is_made_with_a_key_that_nobody_else_can_read(home: Path) -> None:
+    made = run("new", "acme-vision")
+    path = home / "service" / "projects" / "acme-vision.key"
+    assert made.return_value == 0
+    assert str(path) in made.output
+    assert path.read_text().strip() not in made.output
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    found = caller(path)
+    assert (found.project, found.role) == ("acme-vision", Role.ADMIN)
+    with workplace(Settings.from_environment()) as place:
+        acts, _ = Acts(place.store).listed("acme-vision")
+    assert [(act.caller, act.kind, act.about) for act in acts] == [
+        ("operator", "key_made", found.id),
+        ("operator", "project_made", "acme-vision"),
+    ]
+    assert "acme-vision" in run("list").output
+    again = run("new", "acme-vision")
+    assert isinstance(again.exception, UsageError)
+    other = home / "other.key"
+    assert run("key", "acme-vision", "--out", str(other)).return_value == 0
+    assert caller(other).id != caller(path).id
+
+
+@pytest.mark.parametrize("name", ["", "Acme", "../up", "a/b", "-a", "a" * 64, "a\n", "ä"])
+def test_a_name_that_is_no_word_makes_nothing(home: Path, name: str) -> None:
+    assert isinstance(run("new", "--", name).exception, UsageError)
+    assert not (home / "service").exists()
+
+
+def test_a_project_that_there_is_not_has_no_key(home: Path) -> None:
+    assert run("key", "nobody").exception is not None
+    assert not (home / "service").exists()

@@ -1,0 +1,48 @@
+"""A service and its worker as two processes that share a database and blobs, and no home."""
+
+from pathlib import Path
+
+import pytest
+from fleets import Fleet
+
+from auditor.domain.records import AuditRecord
+from auditor.reproducing import compare
+from auditor.store.database import migrate
+
+pytestmark = pytest.mark.slow
+ONLY = ("--only", "quality.accuracy", "--only", "quality.calibration")
+
+
+def same(here: AuditRecord, there: AuditRecord) -> None:
+    """Assert that two records have the same readings and findings."""
+    assert [it.to_json() for it in here.findings] == [it.to_json() for it in there.findings]
+    steps = {step.name: step for step in compare(here, there)}
+    assert steps["request"].result.value == "holds"
+    readings = {name: step for name, step in steps.items() if name.endswith("on cpu")}
+    assert len(readings) == 2
+    assert all("equal" in step.detail for step in readings.values()), readings
+
+
+def test_a_worker_with_neither_keys_nor_home_of_the_service_makes_the_record_that_is_made_here(
+    fleet: Fleet, own_database: str
+) -> None:
+    shared = {
+        "AUDITOR_DATABASE_URL": own_database,
+        "AUDITOR_BLOBS_URL": (fleet.folder / "blobs").as_uri(),
+    }
+    there, works = fleet.world("service", **shared), fleet.world("worker", **shared)
+    migrate(own_database)
+    door = fleet.serve("--no-work", world=there)
+    here = fleet.world("here")
+    caller = {**here, **door.caller}
+    worker = fleet.start("worker", "--target", "cpu", world=works)
+    worker.told("working")
+    made = fleet.audit("served", *ONLY, *door.there, world=caller)
+    same(fleet.audit("local", *ONLY, world=here), made)
+    asked = {"artifact": str(made.request.artifact and made.request.artifact.digest)}
+    asked |= {"policy": made.request.policy.digest, "target": "cpu"}
+    assert door.get("/v1/gate", **asked)["open"]
+    worker.stop()
+    door.running.stop()
+    assert not list(Path(works["AUDITOR_HOME"]).rglob("*.key"))
+    fleet.call("ledger", "verify", world=there)

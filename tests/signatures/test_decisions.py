@@ -1,0 +1,100 @@
+"""Waivers and approvals as signed: by whom, unchanged, and as nothing else."""
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from waiver_papers import new_signer, read
+
+from auditor.deciding import said_of
+from auditor.domain.approvals import Answer, Approval
+from auditor.domain.canonical import canonical, digest
+from auditor.errors import WaiverError
+from auditor.signatures.decisions import (
+    open_waiver,
+    sign_approval,
+    sign_waiver,
+    verify_approval,
+    verify_waiver,
+)
+
+APPROVAL = Approval(
+    record="sha256:" + "d" * 64,
+    record_id="aud-1",
+    by="Ada Lovelace",
+    role="model risk",
+    answer=Answer.YES,
+    reason="The findings are all known.",
+    created="2026-03-01T00:00:00Z",
+)
+SIGNER = new_signer()
+
+
+def test_a_waiver_opens_under_the_key_that_signed_it() -> None:
+    waiver = read(slice={"age": 30.5, "sex": "F"})
+    bundle = sign_waiver(waiver, SIGNER)
+    found = verify_waiver(bundle, SIGNER.public_pem(), "w.json")
+    assert found.waiver == waiver == open_waiver(bundle, "w.json")
+    assert (found.ref.digest, found.ref.waiver) == (digest(bundle), waiver.digest)
+    assert found.ref.key == digest(SIGNER.public_pem())
+
+
+def test_an_approval_opens_under_the_key_that_signed_it() -> None:
+    bundle = sign_approval(APPROVAL, SIGNER)
+    assert verify_approval(bundle, SIGNER.public_pem(), "a.json") == APPROVAL
+
+
+@pytest.mark.parametrize("rewritten", [b"\r\n", b"\n"])
+def test_a_key_written_otherwise_is_the_same_key(rewritten: bytes) -> None:
+    pem = SIGNER.public_pem()
+    other = b"The key of somebody else\n" + pem.replace(b"\n", rewritten, 2)
+    found = verify_waiver(sign_waiver(read(), SIGNER), other, "w.json")
+    assert (found.key, found.ref.key) == (pem, digest(pem))
+    assert said_of(sign_approval(APPROVAL, SIGNER), other, "a.json").key == pem
+
+
+def test_another_key_a_change_and_a_draft_are_refused_each_in_its_own_words() -> None:
+    bundle, pem = sign_waiver(read(), SIGNER), SIGNER.public_pem()
+    with pytest.raises(WaiverError, match=r"w\.json is signed by another key"):
+        verify_waiver(bundle, new_signer().public_pem(), "w.json")
+    with pytest.raises(WaiverError, match=r"the signature of w\.json does not hold: SIGNATURE"):
+        verify_waiver(changed(bundle, b"2026-05-01", b"2026-06-01"), pem, "w.json")
+    with pytest.raises(WaiverError, match=r"w\.json is not signed"):
+        verify_waiver(canonical(read().to_json()), pem, "w.json")
+    with pytest.raises(WaiverError, match="is no signed waiver: the predicate is"):
+        verify_waiver(sign_approval(APPROVAL, SIGNER), pem, "w.json")
+    with pytest.raises(WaiverError, match="the predicate is"):
+        verify_approval(bundle, pem, "a.json")
+
+
+@pytest.mark.parametrize(
+    ("sign", "said"),
+    [
+        (lambda: sign_waiver(replace(read(), approver="OLGA@example.org"), SIGNER), "the owner"),
+        (lambda: sign_waiver(replace(read(), expires="2030-01-01T00:00:00Z"), SIGNER), "180 days"),
+        (lambda: sign_waiver(replace(read(), reason="so"), SIGNER), "no reason"),
+    ],
+)
+def test_a_signature_makes_no_bad_waiver_good(sign: Callable[[], bytes], said: str) -> None:
+    with pytest.raises(WaiverError, match=said):
+        verify_waiver(sign(), SIGNER.public_pem(), "w.json")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"reason": "fine"}, {"by": " "}, {"expires": "2026-02-01T00:00:00Z"}]
+)
+def test_a_signature_makes_no_bad_approval_good(changes: dict[str, str]) -> None:
+    bundle = sign_approval(replace(APPROVAL, **changes), SIGNER)
+    with pytest.raises(WaiverError):
+        verify_approval(bundle, SIGNER.public_pem(), "a.json")
+
+
+def changed(bundle: bytes, old: bytes, new: bytes) -> bytes:
+    """Return the bundle with other words under the same signature."""
+    content = json.loads(bundle)
+    payload = base64.b64decode(content["dsseEnvelope"]["payload"])
+    assert old in payload
+    content["dsseEnvelope"]["payload"] = base64.b64encode(payload.replace(old, new)).decode()
+    return canonical(content)
