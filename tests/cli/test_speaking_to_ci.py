@@ -264,7 +264,7 @@ def test_a_comment_is_green_only_for_a_record_that_is_believed(
     assert (good.code, "may be deployed" in good.out) == (0, True)
     unsigned(finished)
     bad = auditor("comment", "out", *key, "--out", "comment.md")
-    assert bad.code == 0
+    assert bad.code == 1
     written = (finished / "comment.md").read_text()
     assert "may be deployed" not in written
     assert "not believed" in written

@@ -50,7 +50,8 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
 
     It begins with a hidden line by which a bot finds its own comment. A record that does not
     verify, is too old, is contested or was rejected is never shown as a pass, nor is one that
-    rests on waivers that a gate would not take, or that lacks approvals.
+    rests on waivers that a gate would not take, or that lacks approvals. Exit code 1 says that
+    the record does not verify; the comment is written all the same, and says so.
     """
     read, believed = RecordFolder(folder), read_trust(trust)
     record = read_record(read.read(RECORD))
@@ -70,7 +71,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
         click.echo(written, nl=False)
     else:
         out.write_text(written, encoding="utf-8")
-    return Exit.DONE
+    return Exit.FAILED if mistakes else Exit.DONE
 
 
 def _unverified(folder: RecordFolder, verify: Verify) -> tuple[str, ...]:
