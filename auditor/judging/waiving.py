@@ -53,10 +53,15 @@ def waived(
 
 def uses_of(record: AuditRecord, waivers: Sequence[Waiver]) -> tuple[Used, ...]:
     """Return what came of every waiver that a record's audit was given."""
+    audited = audited_of(record)
+    return tuple(_use(item, record.findings, audited, record.finished) for item in waivers)
+
+
+def audited_of(record: AuditRecord) -> Audited:
+    """Return what a record's audit was of, and by which policy, as waivers name them."""
     request = record.request
     artifact = None if request.artifact is None else request.artifact.digest
-    audited = Audited(request.name, artifact, request.policy.name, request.policy.digest)
-    return tuple(_use(item, record.findings, audited, record.finished) for item in waivers)
+    return Audited(request.name, artifact, request.policy.name, request.policy.digest)
 
 
 def same_but_for_waivers(before: Outcome, after: Outcome) -> bool:

@@ -251,6 +251,32 @@ def test_a_draft_written_by_hand_is_signed_as_it_stands(auditor: Command, place:
     assert "draft.yaml:2: approver is anna@example.org, who is the owner as well" in ended.said
 
 
+def test_a_draft_is_held_against_the_record_that_is_named_beside_it(
+    auditor: Command, place: Path
+) -> None:
+    said = waiver().to_json()
+    drafts = {
+        "fits": said,
+        "other": {**said, "artifact": "sha256:" + "0" * 64},
+        "kept": {**said, "rule": "no-such-rule"},
+        "past": {**said, "created": "2020-01-01T00:00:00Z", "expires": "2020-02-01T00:00:00Z"},
+    }
+    signed = {}
+    for name, draft in drafts.items():
+        (place / f"{name}.yaml").write_text(yaml.safe_dump(draft))
+        asked = ("--file", f"{name}.yaml", "--key", "anna/decision.key", "--out", f"{name}.json")
+        signed[name] = auditor("waive", "out", *asked)
+    assert signed["fits"].code == 0, signed["fits"].said
+    assert "accuracy on cpu failed" in signed["fits"].said
+    assert "is for another artifact" in signed["other"].said
+    assert "there is no such rule" in signed["kept"].said
+    assert "expired on 2020-02-01" in signed["past"].said
+    assert {signed[name].code for name in ("other", "kept", "past")} == {2}
+    assert not any((place / f"{name}.json").exists() for name in ("other", "kept", "past"))
+    past = auditor("waive", "--file", "past.yaml", "--key", "anna/decision.key", "--out", "p.json")
+    assert past.code == 2
+
+
 def test_a_gate_asks_whose_waivers_count(auditor: Command, place: Path) -> None:
     shut = auditor(*GATE)
     assert (shut.code, "say whose waivers count" in shut.said) == (1, True)

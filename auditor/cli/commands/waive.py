@@ -20,10 +20,10 @@ from auditor.domain.readings import Scalar
 from auditor.domain.records import AuditRecord
 from auditor.domain.verdicts import Outcome
 from auditor.domain.waiver_json import read_waiver
-from auditor.domain.waivers import Waiver
+from auditor.domain.waivers import Life, Waiver
 from auditor.errors import UsageError, WaiverError
 from auditor.folders import SIGNER, RecordFolder
-from auditor.judging.waiving import WAIVABLE, covers
+from auditor.judging.waiving import WAIVABLE, audited_of, covers
 from auditor.noting import note_waiver
 from auditor.signatures.decisions import sign_waiver, verify_waiver
 from auditor.signatures.keys import Signer
@@ -69,6 +69,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     if draft is not None:
         _refuse_beside([name for name, value in words.items() if value is not None])
         waiver, signer = _drafted(draft), decider(key, _signer_of(folder))
+        _hold(waiver, folder, record_key, draft)
     else:
         with held(_needed(folder, words), server) as found:
             record = sound_record(found.folder, record_key, found.key)
@@ -124,6 +125,26 @@ def _drafted(path: Path) -> Waiver:
         ) from None
     document = read_document(raw, path.name, WaiverError)
     return read_waiver(document.content, lambda name: document.where((name,)))
+
+
+def _hold(waiver: Waiver, folder: Path | None, record_key: Path | None, draft: Path) -> None:
+    """Hold what somebody wrote by hand against the clock, and the record where there is one."""
+    if waiver.life(now()) is Life.EXPIRED:
+        raise WaiverError(
+            f"{draft}: it expired on {waiver.expires}, and would waive nothing",
+            cure="Give it a day to come, 180 days after `created` at most.",
+        )
+    if folder is None:
+        click.echo("Held against no record: name its FOLDER to see what this waives there.")
+        return
+    record = sound_record(RecordFolder(folder), record_key)
+    foreign = waiver.foreign_to(audited_of(record))
+    if foreign:
+        raise UsageError(
+            f"{draft} is for something else than the record in {folder}: {foreign}",
+            cure="Name what was audited there, or leave FOLDER out.",
+        )
+    _show(record, waiver)
 
 
 def _of(record: AuditRecord, words: Mapping[str, str], begins: str) -> Waiver:
