@@ -51,7 +51,8 @@ def _rules(console: Console, word: str, rules: Iterable[RuleDifference]) -> None
 
 
 def _change(console: Console, change: Change, rule: str) -> None:
-    _line(console, f"{WAYS[change.way]} {_plain(rule)}{_plain(str(change))}")
+    why = f" ({change.by}: {change.reason})" if change.reason else ""
+    _line(console, f"{WAYS[change.way]} {_plain(rule)}{_plain(str(change))}{_plain(why)}")
 
 
 def _line(console: Console, text: str) -> None:

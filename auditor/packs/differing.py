@@ -1,11 +1,12 @@
 """Two policies side by side: which rules came and went, and which ask more or less."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auditor.domain.canonical import Json, digest_json
 from auditor.domain.inheritance import Change, Way
 from auditor.packs.drafts import Draft, Entry
+from auditor.packs.origins import origin_of
 from auditor.packs.tightening import (
     check_changes,
     flat,
@@ -98,7 +99,10 @@ def differences(old: Draft, new: Draft) -> PolicyDifference:
 
 
 def _rule(old: Entry, new: Entry) -> Iterator[Change]:
-    yield from rule_changes(old, new)
+    reasons = {item.setting: item for item in origin_of(new).loosened if item.reason}
+    for change in rule_changes(old, new):
+        given = reasons.get(change.setting) if change.way is Way.LOOSENED else None
+        yield change if given is None else replace(change, by=given.by, reason=given.reason)
     was, now = (
         {name: value for name, value in _raw(entry).items() if name in TEXTS}
         for entry in (old, new)

@@ -83,6 +83,16 @@ def test_a_policy_that_extends_a_pack_is_linted_explained_and_compared(heir: Pat
     assert "tightened accuracy: limit: at least 0.8 → at least 0.9" in shown
 
 
+def test_what_is_looser_is_compared_with_the_reason_that_was_given_for_it(heir: Path) -> None:
+    why = "The sensor is worn, and is replaced in April."
+    looser = f"rules:\n  - {{id: accuracy, loosens: '{why}'}}\n"
+    heir.write_text(HEIR.replace("0.9", "0.7") + looser, encoding="utf-8")
+    shown = run("diff", "baseline", str(heir))[1]
+    assert f"loosened accuracy: limit: at least 0.8 → at least 0.7 (heir: {why})" in shown
+    (rule,) = json.loads(run("diff", "baseline", str(heir), "--format", "json")[1])["changed"]
+    assert [item["reason"] for item in rule["changes"] if item["way"] == "loosened"] == [why]
+
+
 def test_two_policies_that_are_the_same_exit_with_zero(heir: Path) -> None:
     assert run("diff", str(heir), str(heir))[0] == 0
     code, shown = run("diff", "baseline", str(heir), "--format", "json")
