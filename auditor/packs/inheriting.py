@@ -18,6 +18,10 @@ from auditor.packs.shapes import REFERENCE, PolicyShape
 from auditor.packs.tightening import check_changes, metadata_changes, rule_changes
 
 NOTHING = "a reason to loosen stands here, and nothing is looser"
+LIMIT = "limit"
+"""The setting under which a change of a rule's limit is told."""
+LONGEST = 2_000
+"""Characters that a text of a rule may have."""
 Checks = Mapping[str, type[Check]]
 Catalogues = Mapping[str, Catalogue]
 
@@ -73,17 +77,31 @@ def _resolved(heir: _Heir) -> Mapping[str, Json]:
     return {
         **content,
         "metadata": {name: value for name, value in metadata.items() if name != "loosens"},
-        "rules": [_told(rule, told.get(str(rule["id"]))) for rule in rules],
+        "rules": [_told(heir, rule, told.get(str(rule["id"]))) for rule in rules],
         "inherits": [_parent(heir, parent).to_json() for parent in heir.parents],
         "dropped": [dict(item.to_json()) for item in _dropped(heir)],
     }
 
 
-def _told(rule: Mapping[str, Json], origin: Origin | None) -> Json:
+def _told(heir: _Heir, rule: Mapping[str, Json], origin: Origin | None) -> Json:
     if origin is None:
         return dict(rule)
-    kept = {name: value for name, value in rule.items() if name != "loosens"}
+    own = [item for item in origin.changes if item.by == heir.name]
+    kept = {name: it for name, it in _since(heir, rule, own).items() if name != "loosens"}
     return {**kept, "origin": origin.to_json()}
+
+
+def _since(heir: _Heir, rule: Mapping[str, Json], changes: Sequence[Change]) -> Mapping[str, Json]:
+    """Return a rule whose inherited reason for its limit says that the limit is another by now.
+
+    A reason that the heir wrote itself speaks of its own limit, and stays as it is.
+    """
+    said, moved = rule.get("threshold"), [item for item in changes if item.setting == LIMIT]
+    first = next(_ancestors(heir, str(rule["id"])), None)
+    if not (said and moved) or first is None or said != first.rule.threshold:
+        return rule
+    since = "; ".join(f"{item.by} changed the limit: {item.was} → {item.now}" for item in moved)
+    return {**rule, "threshold": f"{str(said)[: LONGEST - len(since) - 8]} Since: {since}."}
 
 
 def _origins(heir: _Heir) -> Iterator[tuple[Entry, Origin]]:

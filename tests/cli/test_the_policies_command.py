@@ -93,6 +93,18 @@ def test_what_is_looser_is_compared_with_the_reason_that_was_given_for_it(heir: 
     assert [item["reason"] for item in rule["changes"] if item["way"] == "loosened"] == [why]
 
 
+def test_an_inherited_reason_for_a_limit_says_that_the_limit_is_another(heir: Path) -> None:
+    shown = run("explain", str(heir), "--rule", "accuracy")[1]
+    since = "Since: heir changed the limit: at least 0.8 → at least 0.9."
+    assert "because wrong more than once in five is too often to act on" in shown
+    assert since in shown
+    own = "rules:\n  - {id: accuracy, threshold: One in ten is what a clerk gets wrong.}\n"
+    heir.write_text(HEIR + own, encoding="utf-8")
+    shown = run("explain", str(heir), "--rule", "accuracy")[1]
+    assert "One in ten is what a clerk gets wrong." in shown
+    assert "Since:" not in shown
+
+
 def test_two_policies_that_are_the_same_exit_with_zero(heir: Path) -> None:
     assert run("diff", str(heir), str(heir))[0] == 0
     code, shown = run("diff", "baseline", str(heir), "--format", "json")
