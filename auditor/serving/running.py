@@ -1,6 +1,5 @@
 """Run a service until it is told to stop: its engine, its doors, and what waits."""
 
-import signal
 import socket
 import threading
 import time
@@ -20,6 +19,7 @@ from auditor.errors import UsageError
 from auditor.serving.assembling import assemble, first_admin
 from auditor.serving.choosing import Bind, Choices
 from auditor.serving.rounds import made, rounds_of
+from auditor.serving.stopping import told_to_stop
 from auditor.store.service.store import ServiceStore
 from auditor.web.site import build_site
 from auditor.workplaces import Workplace
@@ -51,20 +51,19 @@ def serve(place: Workplace, engine: Runs, choices: Choices, bind: Bind, say: Say
     the address cannot be had, and what the engine raises that does not start.
     """
     bind.refuse_unusable()
-    stop = threading.Event()
-    service = assemble(place, engine, choices, say, stop.is_set)
-    first = first_admin(ServiceStore(place.store), place.settings.home)
-    if first is not None:
-        say({"event": "admin_key", "path": str(first)})
-    service.intake.forget(time.time())
     with ExitStack() as stack:
+        stop = stack.enter_context(told_to_stop())
+        service = assemble(place, engine, choices, say, stop.is_set)
+        first = first_admin(ServiceStore(place.store), place.settings.home)
+        if first is not None:
+            say({"event": "admin_key", "path": str(first)})
+        service.intake.forget(time.time())
         listening = stack.enter_context(_socket(bind))
         engine.launch()
         stack.callback(engine.stop, bind.drain)
         take_up(service.desk)
         told = partial(_told, say)
         stack.enter_context(made(rounds_of(service), stop, told))
-        stack.enter_context(_ours())
         _run(service, listening, bind, stop, say)
 
 
@@ -109,6 +108,11 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._stop = stop
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin, and end at once where the word to stop came while the service was starting."""
+        await super().startup(sockets)
+        self.should_exit = self.should_exit or self._stop.is_set()
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take no new calls, and let streams break off."""
         self._stop.set()
@@ -127,18 +131,3 @@ def _socket(bind: Bind) -> Iterator[socket.socket]:
         ) from None
     with listening:
         yield listening
-
-
-@contextmanager
-def _ours() -> Iterator[None]:
-    """Take both signals as leave to end well: a server raises them again once it has ended."""
-    before = {name: signal.signal(name, _heard) for name in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
-
-
-def _heard(_signal: int, _frame: FrameType | None) -> None:
-    """Do nothing more: the server has heard it first."""

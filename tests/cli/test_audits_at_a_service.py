@@ -84,11 +84,14 @@ class Served:
         self.processes[-1].wait()
 
 
+def new_service(folder: Path) -> Served:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return Served(folder / "home", free.getsockname()[1])
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    service = Served(tmp_path_factory.mktemp("served") / "home", port)
+    service = new_service(tmp_path_factory.mktemp("served"))
     service.start()
     yield service
     for process in service.processes:
@@ -105,6 +108,13 @@ def there(served: Served, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
 
 def record_in(folder: Path) -> AuditRecord:
     return read_record((folder / "record.json").read_bytes())
+
+
+def test_a_service_that_is_told_to_stop_while_it_starts_ends_well(tmp_path: Path) -> None:
+    service = new_service(tmp_path)
+    service.start()
+    service.stop()
+    assert '"stopped"' in service.log
 
 
 def renamed(folder: Path, name: str) -> None:
@@ -265,11 +275,20 @@ def named(said: str) -> str:
     return said.partition("Handed in as ")[2].split()[0]
 
 
-def test_a_worker_of_its_own_carries_out_what_waits_for_its_target(
-    auditor: Command, inside: Path, served: Served, there: tuple[str, str]
-) -> None:
+@pytest.fixture
+def idle_service(served: Served) -> Iterator[Served]:
+    """The service, carrying nothing out itself; the tests after this one find it at work again."""
     served.stop()
     served.start("--no-work")
+    yield served
+    served.stop()
+    served.start()
+
+
+def test_a_worker_of_its_own_carries_out_what_waits_for_its_target(
+    auditor: Command, inside: Path, idle_service: Served, there: tuple[str, str]
+) -> None:
+    served = idle_service
     idle = auditor(*AUDITED, *there)
     assert idle.code == 2
     assert "nobody works for cpu" in idle.said
@@ -278,7 +297,7 @@ def test_a_worker_of_its_own_carries_out_what_waits_for_its_target(
         command = [str(COMMAND), "worker", "--target", "cpu"]
         worker = subprocess.Popen(command, env=environment, stderr=log)
     served.processes.insert(0, worker)
-    done = auditor(*AUDITED, *there, "--wait-for-target", "2m")
+    done = auditor(*AUDITED, *there, "--wait-for-target", "5m")
     assert done.code == 0, done.said
     assert "Waiting for a worker for cpu" in done.said
     worker.send_signal(signal.SIGTERM)
