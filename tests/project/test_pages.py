@@ -134,3 +134,9 @@ def test_the_documentation_names_every_setting_of_a_target() -> None:
     absent = {name for name in named if not re.search(rf"^\|[^|]*`{name}`", text, re.MULTILINE)}
     assert absent == set()
     assert all(f"`{field.name}`" in text for field in fields(CascadeSpec))
+
+
+def test_every_test_that_the_threat_model_names_is_there() -> None:
+    named = set(re.findall(r"`(tests/[^`]+)`", (DOCS / "threat-model.md").read_text()))
+    assert len(named) > 20
+    assert not sorted(name for name in named if not (ROOT / name).is_file())
