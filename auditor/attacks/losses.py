@@ -48,6 +48,13 @@ class Side:
         mask = self.mask.T if self.full else self.mask.T | ~self.some
         return np.ascontiguousarray(mask)
 
+    def take(self, rows: Labels) -> "Side":
+        """Return the side of some rows, with what is known of them already."""
+        part = Side(self.mask.take(rows, axis=0))
+        if self.__dict__.get("lone") is not None:
+            part.__dict__["lone"] = self.__dict__["lone"].take(rows)
+        return part
+
 
 @dataclass(frozen=True, eq=False)
 class Aim:
@@ -77,8 +84,12 @@ class Aim:
         return slope
 
     def take(self, keep: NDArray[np.generic]) -> "Aim":
-        """Return the aim of some rows."""
-        return Aim(self.toward[keep], self.away[keep])
+        """Return the aim of some rows, with what is known of them already."""
+        rows = np.flatnonzero(keep) if keep.dtype == np.bool_ else keep
+        up, down = self.up.take(rows), self.down.take(rows)
+        part = Aim(up.mask, down.mask)
+        part.__dict__.update(up=up, down=down)
+        return part
 
 
 Loss = Callable[[Floats, Aim], tuple[Floats, Floats]]
