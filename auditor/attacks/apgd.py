@@ -92,8 +92,8 @@ class Climb:
         """Return the climb of some rows only."""
         if keep.all():
             return self
-        ascent, ball, aim = (item.take(keep) for item in (self.ascent, self.ball, self.aim))
-        return Climb(ascent, ball, aim, self.loss, self.steps)
+        ball, aim = self.ball.take(keep), self.aim.take(keep)
+        return Climb(self.ascent.take(keep), ball, aim, self.loss, self.steps)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from auditor.attacks.apgd import aimed, random_start, steps_left
 from auditor.attacks.asking import Answer, Ground, Mask, Question, Source, one_each
 from auditor.attacks.balls import Ball
 from auditor.attacks.losses import LOSSES, Aim
-from auditor.attacks.norms import TINY, Norm, flat, known, size, wide
-from auditor.attacks.shrinking import largest, shrink
+from auditor.attacks.norms import TINY, Norm, flat, free, known, size, wide
+from auditor.attacks.ranking import largest
+from auditor.attacks.shrinking import shrink
 from auditor.domain.tasks import Floats
 
 CHECK_SHARE = 0.04
@@ -96,8 +97,8 @@ class SparseClimb:
         # A coordinate at the end of its reach cannot follow its slope: it is left out.
         low, high = self.ball.reach()
         change = self.ball.change(self.point)
-        free = np.where(slope > 0, change < high, change > low)
-        chosen = largest(flat(np.abs(slope) * free), self.moved)
+        room = free(slope, change, low, high)
+        chosen = largest(flat(np.abs(slope) * room), self.moved)
         sign = np.sign(slope) * chosen.reshape(slope.shape)
         count = wide(np.maximum(size(sign, Norm.L1), TINY), sign)
         ahead = change + wide(self.step, sign) * self.ball.eps * sign / count

@@ -16,6 +16,7 @@ from auditor.attacks.norms import (
     double,
     finite,
     known,
+    places_of,
     size,
     wide,
 )
@@ -86,9 +87,8 @@ class Ball:
 
     def take(self, keep: NDArray[np.generic]) -> "Ball":
         """Return the part for some rows."""
-        rows = np.flatnonzero(keep) if keep.dtype == np.bool_ else keep
         part = object.__new__(Ball)
-        part.__dict__.update(self.__dict__, limits=self.limits.take(rows))
+        part.__dict__.update(self.__dict__, limits=self.limits.take(places_of(keep)))
         return part
 
     def narrow(self, points: Floats) -> Reals:

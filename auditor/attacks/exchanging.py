@@ -12,7 +12,7 @@ from auditor.attacks.asking import Answer, Ground, Mask, Question, Source, one_e
 from auditor.attacks.losses import difference
 from auditor.attacks.nearing import Quest
 from auditor.attacks.norms import Norm, flat, size, wide
-from auditor.attacks.shrinking import largest
+from auditor.attacks.ranking import largest
 from auditor.domain.tasks import Floats
 
 NOISE = 0.3

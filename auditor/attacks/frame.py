@@ -184,7 +184,7 @@ class Frame:
         Returns what ``submit`` does.
         """
         allowed, distance = self.threat.judge(self.clean.take(rows, axis=0), candidates)
-        permitted = np.count_nonzero(allowed)
+        permitted = int(np.count_nonzero(allowed))
         if permitted == len(rows):
             return self._judge(rows, candidates, distance)
         self.refused += len(rows) - permitted

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.norms import N
+from auditor.attacks.norms import N, places_of
 from auditor.domain.tasks import Floats
 
 Labels = NDArray[np.int64]
@@ -85,7 +85,7 @@ class Aim:
 
     def take(self, keep: NDArray[np.generic]) -> "Aim":
         """Return the aim of some rows, with what is known of them already."""
-        rows = np.flatnonzero(keep) if keep.dtype == np.bool_ else keep
+        rows = places_of(keep)
         up, down = self.up.take(rows), self.down.take(rows)
         part = Aim(up.mask, down.mask)
         part.__dict__.update(up=up, down=down)

@@ -42,6 +42,11 @@ def wide(values: NDArray[N], like: Reals) -> NDArray[N]:
     return values.reshape(-1, *[1] * (like.ndim - 1))
 
 
+def places_of(keep: NDArray[np.generic]) -> NDArray[np.int64]:
+    """Return the places that a mask marks, or places as they are."""
+    return (np.flatnonzero(keep) if keep.dtype == np.bool_ else keep).astype(np.int64, copy=False)
+
+
 def in_parts(values: Reals) -> Iterator[slice]:
     """Return some rows of ``values`` at a time: what is made of them stays in the caches."""
     rows = max(1, NUMBERS_AT_ONCE // max(1, values[:1].size))
@@ -61,6 +66,13 @@ def between(values: NDArray[N], low: Array, high: Array) -> NDArray[N]:
     kept: NDArray[N] = np.maximum(values, low)
     np.minimum(kept, high, out=kept)
     return kept
+
+
+def free(slope: Floats, change: Floats, low: Floats, high: Floats) -> NDArray[np.bool_]:
+    """Return which coordinates of a change can follow their slope, upwards where it rises."""
+    room = change > low
+    room ^= (room ^ (change < high)) & (slope > 0)  # without a choice a number
+    return np.asarray(room)
 
 
 def finite(values: Reals) -> bool:

@@ -9,7 +9,7 @@ from auditor.attacks.balls import Ball
 from auditor.attacks.losses import difference
 from auditor.attacks.nearing import Quest
 from auditor.attacks.norms import TINY, Norm, flat, size, wide
-from auditor.attacks.shrinking import largest
+from auditor.attacks.ranking import largest
 from auditor.domain.tasks import Floats
 
 SOFTNESS = 1e-3

@@ -8,7 +8,8 @@ from scipy.optimize import linprog, minimize
 
 from auditor.attacks.hyperplanes import reach_plane
 from auditor.attacks.norms import Norm, size
-from auditor.attacks.shrinking import largest, nearest, shrink
+from auditor.attacks.ranking import largest
+from auditor.attacks.shrinking import nearest, shrink
 from auditor.domain.tasks import Floats
 
 PLANES = (Norm.LINF, Norm.L2, Norm.L1)
