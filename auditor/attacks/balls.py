@@ -17,6 +17,7 @@ from auditor.attacks.norms import (
     finite,
     known,
     places_of,
+    signs,
     size,
     wide,
 )
@@ -221,7 +222,7 @@ def unit_steps(gradient: Reals, ball: Ball) -> Reals:
     coordinates by themselves.
     """
     if ball.norm is Norm.LINF:
-        return np.sign(gradient)
+        return signs(gradient)
     slope = gradient * ball.scale
     slope /= wide(np.maximum(size(slope, Norm.L2), TINY), slope)
     return slope

@@ -11,7 +11,7 @@ import numpy as np
 from auditor.attacks.asking import Answer, Ground, Mask, Question, Source, one_each
 from auditor.attacks.losses import difference
 from auditor.attacks.nearing import Quest
-from auditor.attacks.norms import Norm, flat, size, wide
+from auditor.attacks.norms import Norm, chosen, flat, size, wide
 from auditor.attacks.ranking import largest
 from auditor.domain.tasks import Floats
 
@@ -54,14 +54,13 @@ class Exchange:
         slope = quest.ball.in_ranges(answer.pull(cotangent))
         arrived = found & (length <= self.quest.length)
         taken = arrived | (value > self.value)
-        kept = wide(taken, slope)
         heard = replace(
             self,
             quest=quest,
-            base=np.where(kept, self.tried, self.base),
+            base=chosen(taken, self.tried, self.base),
             # From a success on, what has fewer places is taken even where it falls behind.
             value=np.where(arrived, -np.inf, np.where(taken, value, self.value)),
-            slope=np.where(kept, slope, self.slope),
+            slope=chosen(taken, slope, self.slope),
             iteration=self.iteration + 1,
         )
         return replace(heard, tried=heard._proposal(~taken))  # noqa: SLF001 -- its own next state

@@ -100,11 +100,12 @@ def _l2(change: Floats, low: Floats, high: Floats, radius: Floats) -> Floats:
     wanted = between(change, low * HUGE, high * HUGE)
     length = np.sqrt(_squares(wanted))
     factor = radius / np.maximum(np.maximum(length, radius), TINY)
-    scaled = factor[:, None] * wanted
-    kept = between(scaled, low, high)
+    kept = between(factor[:, None] * wanted, low, high)
     # Only rows of which the box took something have to give the rest more.
     short = _squares(kept) < radius * radius * (1 - SETTLED)
     places = np.flatnonzero(short & (factor < 1))
+    if len(places) == len(kept):
+        return _rescaled(wanted, low, high, radius, factor)
     if len(places):
         parts = (item.take(places, axis=0) for item in (wanted, low, high, radius, factor))
         kept[places] = _rescaled(*parts)
