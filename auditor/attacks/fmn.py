@@ -146,16 +146,17 @@ def _sparse(slope: Floats, change: Floats, low: Floats, high: Floats) -> Floats:
 
 def _sparse_part(slope: Floats, change: Floats, low: Floats, high: Floats) -> Floats:
     steep = flat(np.abs(slope) * free(slope, change, low, high))
-    most, moved = np.sqrt(steep.shape[1]), np.count_nonzero(flat(change), axis=1)
+    rows, most = steep.shape[0], np.sqrt(steep.shape[1])
+    moved = np.bincount(np.flatnonzero(change != 0) // max(1, steep.shape[1]), minlength=rows)
     count = np.where(moved > 0, np.clip(moved / SPARSER, 1.0, most), most)
     chosen = largest(steep, count)
     chosen &= steep > 0
     places = np.flatnonzero(chosen)
     worth = steep.reshape(-1).take(places)
-    rows = places // max(1, steep.shape[1])
-    total = np.bincount(rows, worth, len(steep))
+    own = places // max(1, steep.shape[1])
+    total = np.bincount(own, worth, rows)
     way = np.zeros_like(slope)
-    signed = np.copysign(worth / total[rows], slope.reshape(-1).take(places))
+    signed = np.copysign(worth / total[own], slope.reshape(-1).take(places))
     way.reshape(-1)[places] = signed
     return way
 
