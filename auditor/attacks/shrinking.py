@@ -40,9 +40,9 @@ def nearest(  # noqa: PLR0913, PLR0917 -- a ball and a box
     the places with the largest change stay, which is nearest too.
     """
     if norm is Norm.LINF:
-        return np.asarray(np.clip(change, np.maximum(low, -eps), np.minimum(high, eps)))
+        return between(change, np.maximum(low, -eps), np.minimum(high, eps))
     wished = known(change)
-    inside = np.clip(wished, low, high)
+    inside = between(wished, low, high)
     over = size(inside, norm, channels) > eps * (1 + FORGIVEN)
     if over.all():
         return shrink(wished, np.full(len(over), eps), low, high, norm, channels)
@@ -79,14 +79,14 @@ def _shrunk(  # noqa: PLR0913, PLR0917 -- as shrink
     change: Floats, radius: Floats, low: Floats, high: Floats, norm: Norm, channels: int | None
 ) -> Floats:
     if norm is Norm.L0:
-        inside = np.clip(change, low, high)
+        inside = between(change, low, high)
         gain = inside * inside if channels is None else (inside * inside).sum(axis=1 + channels)
         most = np.floor(radius * (1 + FORGIVEN))
         kept = largest(flat(gain), most).reshape(gain.shape)
         return inside * (kept if channels is None else np.expand_dims(kept, 1 + channels))
     if norm is Norm.LINF:
         limit = radius.reshape(-1, *[1] * (change.ndim - 1))
-        return np.asarray(np.clip(change, np.maximum(low, -limit), np.minimum(high, limit)))
+        return between(change, np.maximum(low, -limit), np.minimum(high, limit))
     kept = _SHRINKS[norm](flat(change), flat(low), flat(high), radius)
     return kept.reshape(change.shape)
 
