@@ -65,7 +65,7 @@ def chosen(mask: NDArray[np.bool_], these: NDArray[N], those: NDArray[N]) -> NDA
     if not marked:
         return those
     kept = those.copy()
-    np.putmask(_items(kept), mask, _items(np.ascontiguousarray(these)))
+    np.putmask(_items(kept), mask, _items(np.ascontiguousarray(these, dtype=kept.dtype)))
     return kept
 
 

@@ -22,7 +22,7 @@ from auditor.domain.tasks import Floats
 Mask = NDArray[np.bool_]
 STEPS = 100
 SETTLED = 1e-12
-HUGE = 1e300
+HUGE = 1e200
 """What makes a limit of every change of it that is not 0."""
 
 
