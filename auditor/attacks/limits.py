@@ -13,23 +13,20 @@ from auditor.domain.tasks import Array, Floats
 Places = NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Limits:
     """``[n, ...]`` clean rows, and what each of their coordinates can reach alone.
 
-    ``lower`` and ``upper`` are exact, ``least`` and ``most`` the same in the rows' own type.
+    ``exact`` are the rows in double precision, as are ``lower`` and ``upper``; ``least`` and
+    ``most`` are the same limits in the rows' own type.
     """
 
     clean: Array
+    exact: Floats
     lower: Floats
     upper: Floats
     least: Array
     most: Array
-
-    @cached_property
-    def exact(self) -> Floats:
-        """The clean rows in double precision."""
-        return self.clean.astype(np.float64)
 
 
 @dataclass(frozen=True, eq=False)

@@ -156,6 +156,7 @@ def box(region: Reach, judge: Judge) -> Ball:
         limits=Within(
             Limits(
                 clean=region.clean,
+                exact=region.exact,
                 lower=region.lower,
                 upper=region.upper,
                 least=region.clean,

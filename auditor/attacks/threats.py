@@ -90,8 +90,9 @@ class Threat:
         np.maximum(lower, np.minimum(self.low, exact), out=lower)
         np.minimum(upper, np.maximum(self.high, exact), out=upper)
         least, most = typed_limits(clean, lower, upper, self.quantum)
+        limits = Limits(clean=clean, exact=exact, lower=lower, upper=upper, least=least, most=most)
         return Ball(
-            limits=Within(Limits(clean=clean, lower=lower, upper=upper, least=least, most=most)),
+            limits=Within(limits),
             quantum=self.quantum,
             origin=self.low,
             norm=self.norm,
