@@ -48,13 +48,6 @@ class Side:
         mask = self.mask.T if self.full else self.mask.T | ~self.some
         return np.ascontiguousarray(mask)
 
-    def take(self, rows: Labels) -> "Side":
-        """Return the side of some rows, with what is known of them already."""
-        part = Side(self.mask.take(rows, axis=0))
-        if self.__dict__.get("lone") is not None:
-            part.__dict__["lone"] = self.__dict__["lone"].take(rows)
-        return part
-
 
 @dataclass(frozen=True, eq=False)
 class Aim:
@@ -86,9 +79,10 @@ class Aim:
     def take(self, keep: NDArray[np.generic]) -> "Aim":
         """Return the aim of some rows, with what is known of them already."""
         rows = places_of(keep)
-        up, down = self.up.take(rows), self.down.take(rows)
-        part = Aim(up.mask, down.mask)
-        part.__dict__.update(up=up, down=down)
+        part = Aim(self.toward.take(rows, axis=0), self.away.take(rows, axis=0))
+        for mine, own in ((self.up, part.up), (self.down, part.down)):
+            if mine.lone is not None:
+                own.__dict__["lone"] = mine.lone.take(rows)
         return part
 
 
