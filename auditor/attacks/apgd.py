@@ -1,6 +1,6 @@
 """Auto-PGD as an attack (Croce & Hein 2020, arXiv 2003.01690): starts, aims and losses."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -82,21 +82,18 @@ class Climb:
         """Go on from the loss and the gradient there; the last point is only looked at."""
         loss, cotangent = LOSSES[self.loss](answer.logits, self.aim)
         if self.ascent.iteration >= self.steps:
-            return replace(self, ascent=self.ascent.end(loss))
-        gradient = answer.pull(cotangent).astype(self.ascent.point.dtype, copy=False)
-        ahead = self.ascent.advance(loss, gradient, self.ball, checkpoints(self.steps))
-        return replace(self, ascent=ahead)
+            ahead = self.ascent.end(loss)
+        else:
+            gradient = answer.pull(cotangent).astype(self.ascent.point.dtype, copy=False)
+            ahead = self.ascent.advance(loss, gradient, self.ball, checkpoints(self.steps))
+        return Climb(ahead, self.ball, self.aim, self.loss, self.steps)
 
     def take(self, keep: Mask) -> "Climb":
         """Return the climb of some rows only."""
         if keep.all():
             return self
-        return replace(
-            self,
-            ascent=self.ascent.take(keep),
-            ball=self.ball.take(keep),
-            aim=self.aim.take(keep),
-        )
+        ball, aim = self.ball.take(keep), self.aim.take(keep)
+        return Climb(self.ascent.take(keep), ball, aim, self.loss, self.steps)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from auditor.attacks.apgd import aimed, random_start, steps_left
 from auditor.attacks.asking import Answer, Ground, Mask, Question, Source, one_each
 from auditor.attacks.balls import Ball
 from auditor.attacks.losses import LOSSES, Aim
-from auditor.attacks.norms import TINY, Norm, flat, known, size, wide
-from auditor.attacks.shrinking import largest, shrink
+from auditor.attacks.norms import TINY, Norm, chosen, flat, free, known, signs, size, wide
+from auditor.attacks.ranking import largest
+from auditor.attacks.shrinking import shrink
 from auditor.domain.tasks import Floats
 
 CHECK_SHARE = 0.04
@@ -52,7 +53,7 @@ class SparseClimb:
         better = loss > self.best_loss
         state = replace(
             self,
-            best=np.where(wide(better, self.point), self.point, self.best),
+            best=chosen(better, self.point, self.best),
             best_loss=np.where(better, loss, self.best_loss),
             iteration=self.iteration + 1,
         )
@@ -82,13 +83,13 @@ class SparseClimb:
         sparsity = size(self.ball.change(self.best), Norm.L0)
         steady = sparsity >= STEADY * self.sparsity_then
         step = np.where(steady, np.maximum(self.step / SPARSER, LEAST_STEP), 1.0)
-        back = wide(steady & (self.step <= LEAST_STEP), self.point)
+        back = steady & (self.step <= LEAST_STEP)
         return replace(
             self,
             moved=np.maximum(sparsity / SPARSER, 1.0),
             step=step,
             sparsity_then=sparsity,
-            point=np.where(back, self.best, self.point),
+            point=chosen(back, self.best, self.point),
         )
 
     def _climb(self, gradient: Floats) -> "SparseClimb":
@@ -96,9 +97,9 @@ class SparseClimb:
         # A coordinate at the end of its reach cannot follow its slope: it is left out.
         low, high = self.ball.reach()
         change = self.ball.change(self.point)
-        free = np.where(slope > 0, change < high, change > low)
-        chosen = largest(flat(np.abs(slope) * free), self.moved)
-        sign = np.sign(slope) * chosen.reshape(slope.shape)
+        room = free(slope, change, low, high)
+        steepest = largest(flat(np.abs(slope) * room), self.moved)
+        sign = signs(slope) * steepest.reshape(slope.shape)
         count = wide(np.maximum(size(sign, Norm.L1), TINY), sign)
         ahead = change + wide(self.step, sign) * self.ball.eps * sign / count
         radius = np.full(len(ahead), self.ball.eps)

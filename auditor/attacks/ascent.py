@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.attacks.balls import Ball, unit_steps
-from auditor.attacks.norms import N, Reals, wide
+from auditor.attacks.norms import Reals, chosen, wide
 from auditor.domain.tasks import Floats
 
 MOMENTUM = 0.75
@@ -112,13 +112,12 @@ class Ascent:
         """Return the climb with the best point of each row brought up to date."""
         better = loss > self.best_loss
         first = self.iteration == 0
-        places = better.nonzero()[0]
         return Ascent(
             point=self.point,
             previous=self.previous,
-            best=_replaced(self.best, places, self.point),
-            best_gradient=_replaced(self.best_gradient, places, gradient),
-            best_loss=_replaced(self.best_loss, places, loss),
+            best=chosen(better, self.point, self.best),
+            best_gradient=chosen(better, gradient, self.best_gradient),
+            best_loss=np.where(better, loss, self.best_loss),
             last_loss=loss,
             best_then=loss if first else self.best_then,
             size=self.size,
@@ -133,17 +132,21 @@ class Ascent:
         oscillates = self.rises <= RISES_WANTED * (self.iteration - self.since)
         stuck = ~self.halved & (self.best_then >= self.best_loss)
         halve = oscillates | stuck
-        places = halve.nonzero()[0]
-        state = replace(
-            self,
-            size=np.where(halve, self.size / 2, self.size),
-            halved=halve,
+        state = Ascent(
+            point=chosen(halve, self.best, self.point),
+            previous=self.previous,
+            best=self.best,
+            best_gradient=self.best_gradient,
+            best_loss=self.best_loss,
+            last_loss=self.last_loss,
             best_then=self.best_loss,
+            size=np.where(halve, self.size / 2, self.size),
             rises=np.zeros_like(self.rises),
+            halved=halve,
+            iteration=self.iteration,
             since=self.iteration,
-            point=_replaced(self.point, places, self.best),
         )
-        return state, _replaced(gradient, places, self.best_gradient)
+        return state, chosen(halve, self.best_gradient, gradient)
 
     def _step(self, gradient: Reals, ball: Ball) -> "Ascent":
         """Step along the gradient, and on from there as far as momentum carries."""
@@ -176,14 +179,3 @@ class Ascent:
             iteration=self.iteration + 1,
             since=self.since,
         )
-
-
-def _replaced(those: NDArray[N], places: NDArray[np.int64], these: NDArray[N]) -> NDArray[N]:
-    """Return ``those`` with the rows at some places taken from ``these``."""
-    if len(places) == len(these):
-        return these
-    if not len(places):
-        return those
-    kept = those.copy()
-    kept[places] = these.take(places, axis=0)
-    return kept

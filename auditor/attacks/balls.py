@@ -1,12 +1,12 @@
 """The only points that count as candidates: near a clean row, in its box, on its steps."""
 
 from collections.abc import Callable
-from copy import copy
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.attacks.limits import Within
 from auditor.attacks.norms import (
     FORGIVEN,
     TINY,
@@ -16,6 +16,8 @@ from auditor.attacks.norms import (
     double,
     finite,
     known,
+    places_of,
+    signs,
     size,
     wide,
 )
@@ -31,23 +33,18 @@ pixels are not exact multiples of 1/255."""
 Repair = Callable[[Array, Array], Array]
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Ball:
     """All candidates for ``[n, ...]`` clean rows under one threat.
 
-    ``lower`` and ``upper`` are what each coordinate can reach alone, ``least`` and ``most`` the
-    same in the rows' own type; ``scale`` is its range, 0 where it may not move. ``repair`` brings
-    candidates to where they could be real rows. ``exact`` are the clean rows in double precision,
-    ``unit`` is what changes are divided by (``None``: 1 everywhere), ``scaled`` whether any range
-    is not 1, ``stepped`` whether any coordinate moves in steps, ``single`` whether single precision
-    does for climbs: candidates have no more, and each coordinate has limits of its own.
+    ``limits`` are what each coordinate can reach alone; ``scale`` is its range, 0 where it may not
+    move. ``repair`` brings candidates to where they could be real rows. ``unit`` is what changes
+    are divided by (``None``: 1 everywhere), ``scaled`` whether any range is not 1, ``stepped``
+    whether any coordinate moves in steps, ``single`` whether single precision does for climbs:
+    candidates have no more, and each coordinate has limits of its own.
     """
 
-    clean: Array
-    lower: Floats
-    upper: Floats
-    least: Array
-    most: Array
+    limits: Within
     quantum: Floats
     origin: Floats
     norm: Norm
@@ -55,27 +52,44 @@ class Ball:
     scale: Floats
     channels: int | None = None
     repair: Repair | None = None
-    exact: Floats = field(init=False)
     unit: Floats | None = field(init=False)
     scaled: bool = field(init=False)
     stepped: bool = field(init=False)
     single: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        """Keep what every step asks for again: exact clean rows, and ranges that are not 1."""
+        """Keep what every step asks for again: ranges that are not 1, and what they are for."""
         unit = np.where(self.scale > 0, self.scale, 1.0)
-        object.__setattr__(self, "exact", self.clean.astype(np.float64))
         object.__setattr__(self, "unit", None if (unit == 1).all() else unit)
         object.__setattr__(self, "scaled", bool((self.scale != 1).any()))
         object.__setattr__(self, "stepped", bool((self.quantum > 0).any()))
-        alone = self.norm is Norm.LINF and self.clean.dtype == np.float32
+        alone = self.norm is Norm.LINF and self.limits.whole.clean.dtype == np.float32
         object.__setattr__(self, "single", alone)
+
+    @property
+    def clean(self) -> Array:
+        """The clean rows."""
+        return self.limits.clean
+
+    @property
+    def exact(self) -> Floats:
+        """The clean rows in double precision."""
+        return self.limits.exact
+
+    @property
+    def lower(self) -> Floats:
+        """The least that each coordinate can reach alone."""
+        return self.limits.lower
+
+    @property
+    def upper(self) -> Floats:
+        """The largest that each coordinate can reach alone."""
+        return self.limits.upper
 
     def take(self, keep: NDArray[np.generic]) -> "Ball":
         """Return the part for some rows."""
-        part, rows = copy(self), np.flatnonzero(keep) if keep.dtype == np.bool_ else keep
-        for name in ("clean", "lower", "upper", "least", "most", "exact"):
-            object.__setattr__(part, name, getattr(self, name).take(rows, axis=0))
+        part = object.__new__(Ball)
+        part.__dict__.update(self.__dict__, limits=self.limits.take(places_of(keep)))
         return part
 
     def narrow(self, points: Floats) -> Reals:
@@ -85,7 +99,7 @@ class Ball:
     def hold(self, points: Reals) -> Reals:
         """Return the nearest points of the ball in the points' own precision, as ``project``."""
         if self.single and points.dtype == np.float32:
-            return between(points, self.least, self.most)
+            return between(points, self.limits.least, self.limits.most)
         return self.project(double(points))
 
     def project(self, points: Floats) -> Floats:
@@ -145,7 +159,7 @@ class Ball:
         typed: Array = points
         if points.dtype != np.float32 or not self.single:
             # A narrower type may round across a limit.
-            typed = between(points.astype(self.clean.dtype), self.least, self.most)
+            typed = between(points.astype(self.clean.dtype), self.limits.least, self.limits.most)
         return typed if self.repair is None else self.repair(self.clean, typed)
 
     def _on_steps(self, points: Floats, exact: Floats) -> Floats:
@@ -208,7 +222,7 @@ def unit_steps(gradient: Reals, ball: Ball) -> Reals:
     coordinates by themselves.
     """
     if ball.norm is Norm.LINF:
-        return np.sign(gradient)
+        return signs(gradient)
     slope = gradient * ball.scale
     slope /= wide(np.maximum(size(slope, Norm.L2), TINY), slope)
     return slope

@@ -11,8 +11,8 @@ import numpy as np
 from auditor.attacks.asking import Answer, Ground, Mask, Question, Source, one_each
 from auditor.attacks.losses import difference
 from auditor.attacks.nearing import Quest
-from auditor.attacks.norms import Norm, flat, size, wide
-from auditor.attacks.shrinking import largest
+from auditor.attacks.norms import TINY, Norm, chosen, flat, signs, size, wide
+from auditor.attacks.ranking import largest
 from auditor.domain.tasks import Floats
 
 NOISE = 0.3
@@ -54,14 +54,13 @@ class Exchange:
         slope = quest.ball.in_ranges(answer.pull(cotangent))
         arrived = found & (length <= self.quest.length)
         taken = arrived | (value > self.value)
-        kept = wide(taken, slope)
         heard = replace(
             self,
             quest=quest,
-            base=np.where(kept, self.tried, self.base),
+            base=chosen(taken, self.tried, self.base),
             # From a success on, what has fewer places is taken even where it falls behind.
             value=np.where(arrived, -np.inf, np.where(taken, value, self.value)),
-            slope=np.where(kept, slope, self.slope),
+            slope=chosen(taken, slope, self.slope),
             iteration=self.iteration + 1,
         )
         return replace(heard, tried=heard._proposal(~taken))  # noqa: SLF001 -- its own next state
@@ -84,16 +83,17 @@ class Exchange:
         Where the last proposal was refused the worth is shaken, so that another one comes.
         """
         base, slope = self.base, self.slope
-        end = np.where(slope > 0, self.quest.high, np.where(slope < 0, self.quest.low, base))
+        way = signs(slope)
+        end = way * np.maximum(way * self.quest.high, way * self.quest.low) + base * (way == 0)
         worth = np.maximum(slope * end, slope * base) + np.abs(slope * base)
         # Of places worth nothing, those changed already stay first.
-        worth += np.where(base != 0, np.finfo(np.float64).tiny, 0.0)
+        worth += TINY * (base != 0)
         channels = self.quest.ball.channels
         if channels is not None:
             worth = worth.sum(axis=1 + channels, keepdims=True)
         worth *= np.exp(NOISE * wide(refused, worth) * self.rng.normal(size=worth.shape))
         kept = largest(flat(worth), self._places()).reshape(worth.shape)
-        return np.asarray(np.where(kept, end, 0.0))
+        return np.asarray(end * kept)
 
     def _places(self) -> Floats:
         """Return how many places each row may change next: fewer than its best success has."""

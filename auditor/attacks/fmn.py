@@ -7,8 +7,9 @@ import numpy as np
 from auditor.attacks.asking import Answer, Ground, Mask, Question, Source, one_each
 from auditor.attacks.losses import difference
 from auditor.attacks.nearing import Quest
-from auditor.attacks.norms import TINY, Norm, flat, in_parts, size, wide
-from auditor.attacks.shrinking import largest, shrink
+from auditor.attacks.norms import TINY, Norm, flat, free, in_parts, size, wide
+from auditor.attacks.ranking import largest
+from auditor.attacks.shrinking import shrink
 from auditor.domain.tasks import Floats
 
 FIRST_SHRINK, LAST_SHRINK = 0.1, 1e-4
@@ -144,13 +145,19 @@ def _sparse(slope: Floats, change: Floats, low: Floats, high: Floats) -> Floats:
 
 
 def _sparse_part(slope: Floats, change: Floats, low: Floats, high: Floats) -> Floats:
-    rises, room = slope > 0, change > low
-    room ^= (room ^ (change < high)) & rises  # upwards where it rises, without a choice a number
-    steep = flat(np.abs(slope) * room)
-    most, moved = np.sqrt(steep.shape[1]), size(change, Norm.L0)
+    steep = flat(np.abs(slope) * free(slope, change, low, high))
+    rows, most = steep.shape[0], np.sqrt(steep.shape[1])
+    moved = np.bincount(np.flatnonzero(change != 0) // max(1, steep.shape[1]), minlength=rows)
     count = np.where(moved > 0, np.clip(moved / SPARSER, 1.0, most), most)
-    way = slope * (largest(steep, count) & (steep > 0)).reshape(slope.shape)
-    way /= wide(np.maximum(size(way, Norm.L1), TINY), way)
+    chosen = largest(steep, count)
+    chosen &= steep > 0
+    places = np.flatnonzero(chosen)
+    worth = steep.reshape(-1).take(places)
+    own = places // max(1, steep.shape[1])
+    total = np.bincount(own, worth, rows)
+    way = np.zeros_like(slope)
+    signed = np.copysign(worth / total[own], slope.reshape(-1).take(places))
+    way.reshape(-1)[places] = signed
     return way
 
 

@@ -50,14 +50,15 @@ class Standing:
         successful.
         """
         nearer = heard.reached & (heard.distance < self.breaking[rows])
-        stronger = ~heard.reached & ~self.broken[rows] & (heard.margin > self.margin[rows])
-        taken = nearer | stronger
+        stronger = ~(heard.reached | self.broken[rows]) & (heard.margin > self.margin[rows])
+        taken = np.flatnonzero(nearer | stronger)
         own = rows[taken]
-        self.crafted[own] = heard.candidates[taken]
-        self.probabilities[own] = heard.probabilities[taken]
+        self.crafted[own] = heard.candidates.take(taken, axis=0)
+        self.probabilities[own] = heard.probabilities.take(taken, axis=0)
         self.margin[own] = heard.margin[taken]
-        self.broken[rows[nearer]] = True
-        self.breaking[rows[nearer]] = heard.distance[nearer]
+        fallen = rows[nearer]
+        self.broken[fallen] = True
+        self.breaking[fallen] = heard.distance[nearer]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -182,10 +183,13 @@ class Frame:
 
         Returns what ``submit`` does.
         """
-        allowed, distance = self.threat.judge(self.clean[rows], candidates)
-        self.refused += int(len(rows) - allowed.sum())
+        allowed, distance = self.threat.judge(self.clean.take(rows, axis=0), candidates)
+        permitted = int(np.count_nonzero(allowed))
+        if permitted == len(rows):
+            return self._judge(rows, candidates, distance)
+        self.refused += len(rows) - permitted
         reached, margin = np.zeros(len(rows), dtype=np.bool_), np.full(len(rows), -np.inf)
-        if allowed.any():
+        if permitted:
             heard = self._judge(rows[allowed], candidates[allowed], distance[allowed])
             reached[allowed], margin[allowed] = heard
         return reached, margin
@@ -195,8 +199,11 @@ class Frame:
         scores, probabilities = ask(self.model, candidates, self.repeats)
         labels = self.labels[rows]
         heard = hear(scores, probabilities, self.goal, labels, candidates, distance)
-        chosen = _best(rows, heard.reached, heard.distance, heard.margin)
-        self.standing.remember(rows[chosen], heard.take(chosen))
+        if (rows[1:] > rows[:-1]).all():
+            self.standing.remember(rows, heard)
+        else:
+            chosen = _best(rows, heard.reached, heard.distance, heard.margin)
+            self.standing.remember(rows[chosen], heard.take(chosen))
         return heard.reached, heard.margin
 
 

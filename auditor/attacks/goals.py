@@ -84,10 +84,18 @@ def claim_of(goal: Goal, labels: Labels) -> Claim:
     if goal.task.binary and toward.shape[1] == TWO:
         place, least = goal.task.positive_index, goal.task.threshold
         if_so, if_not = toward[:, place].copy(), toward[:, 1 - place].copy()
-        return lambda logits: np.where(softmax(logits)[:, place] >= least, if_so, if_not)
+        return lambda logits: np.where(_logistic(logits, place) >= least, if_so, if_not)
     flat, first = toward.reshape(-1), np.arange(len(toward)) * toward.shape[1]
     # Of three classes and more the highest score wins, whatever the softmax is.
     return lambda logits: flat.take(logits.argmax(axis=1) + first)
+
+
+def _logistic(logits: Floats, place: int) -> Floats:
+    """Return the softmax of one of two classes."""
+    behind = logits[:, 1 - place] - logits[:, place]
+    np.exp(behind, out=behind)
+    behind += 1.0
+    return np.asarray(np.reciprocal(behind, out=behind))
 
 
 def any_other(task: Classification) -> Harm:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auditor.attacks.norms import TINY, Norm
+from auditor.attacks.norms import TINY, Norm, between
 from auditor.domain.tasks import Floats
 
 NEWTON_STEPS = 100
@@ -46,8 +46,8 @@ def reach_plane(
     """
     seen = slope if isinstance(slope, Slopes) else Slopes.of(slope)
     way = np.sign(gap)[:, None] * seen.sign
-    room = np.where(way > 0, high, low)
-    room *= way
+    room = way * high
+    np.maximum(room, way * low, out=room)
     np.maximum(room, 0.0, out=room)
     # The steepest coordinate counts 1, and no more is asked than the box can give.
     most = (seen.steep * room).sum(axis=1)
@@ -67,7 +67,8 @@ def _level(gap: Floats, slope: Floats, room: Floats, growth: Floats) -> Floats:
     for _step in range(NEWTON_STEPS):
         grown, most, risen, steep = parts
         ahead = level[live, None] * grown
-        rise = np.einsum("ij,ij->i", risen, (ahead < most).astype(np.float64))
+        rising = np.less(ahead, most, out=np.empty_like(ahead), casting="unsafe")
+        rise = np.einsum("ij,ij->i", risen, rising)
         left = own - np.einsum("ij,ij->i", steep, np.minimum(ahead, most, out=ahead))
         step = np.where((rise > 0) & (left > SETTLED * own), left / np.maximum(rise, TINY), 0.0)
         moving = step.nonzero()[0]
@@ -95,7 +96,7 @@ def _l1(gap: Floats, slope: Floats, room: Floats) -> Floats:
     steep, most = (np.take_along_axis(values, order, axis=1) for values in (slope, room))
     gain = steep * most
     before = np.cumsum(gain, axis=1) - gain
-    part = np.clip(gap[:, None] - before, 0.0, gain) / np.maximum(steep, TINY)
+    part = between(gap[:, None] - before, np.zeros(1), gain) / np.maximum(steep, TINY)
     filled = np.empty_like(room)
     np.put_along_axis(filled, order, np.minimum(part, most), axis=1)
     return filled

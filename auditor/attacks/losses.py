@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.norms import N
+from auditor.attacks.norms import N, places_of
 from auditor.domain.tasks import Floats
 
 Labels = NDArray[np.int64]
@@ -77,8 +77,13 @@ class Aim:
         return slope
 
     def take(self, keep: NDArray[np.generic]) -> "Aim":
-        """Return the aim of some rows."""
-        return Aim(self.toward[keep], self.away[keep])
+        """Return the aim of some rows, with what is known of them already."""
+        rows = places_of(keep)
+        part = Aim(self.toward.take(rows, axis=0), self.away.take(rows, axis=0))
+        for mine, own in ((self.up, part.up), (self.down, part.down)):
+            if mine.lone is not None:
+                own.__dict__["lone"] = mine.lone.take(rows)
+        return part
 
 
 Loss = Callable[[Floats, Aim], tuple[Floats, Floats]]

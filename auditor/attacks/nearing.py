@@ -8,7 +8,7 @@ from auditor.attacks.apgd import aimed
 from auditor.attacks.asking import Answer, Ground, Mask
 from auditor.attacks.balls import Ball
 from auditor.attacks.losses import Aim, ahead
-from auditor.attacks.norms import TINY, Norm, size, wide
+from auditor.attacks.norms import TINY, Norm, chosen, size, wide
 from auditor.domain.tasks import Floats
 
 
@@ -78,8 +78,7 @@ class Quest:
         nearer = found & (length < self.length)
         if not nearer.any():
             return self, found, length
-        best = self.best.copy()
-        best[nearer] = points[nearer]
+        best = chosen(nearer, points, self.best)
         return replace(self, best=best, length=np.where(nearer, length, self.length)), found, length
 
     def start(self, rng: np.random.Generator, share: float) -> Floats:

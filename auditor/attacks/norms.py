@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
-from math import isfinite
+from math import isfinite, prod
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from auditor.domain.tasks import Array, Floats
 
 NUMBERS_AT_ONCE = 2**15
+NARROW = 64
 TINY = float(np.finfo(np.float64).tiny)
 FORGIVEN = 5e-7
 """By how much of itself a norm may exceed its budget: single precision does not resolve less."""
@@ -34,7 +35,7 @@ class Norm(StrEnum):
 
 def flat(values: NDArray[np.float64]) -> Floats:
     """Return ``[n, coordinates]``."""
-    return values.reshape(len(values), int(np.prod(values.shape[1:])))
+    return values.reshape(len(values), prod(values.shape[1:]))
 
 
 def wide(values: NDArray[N], like: Reals) -> NDArray[N]:
@@ -42,10 +43,45 @@ def wide(values: NDArray[N], like: Reals) -> NDArray[N]:
     return values.reshape(-1, *[1] * (like.ndim - 1))
 
 
+def places_of(keep: NDArray[np.generic]) -> NDArray[np.int64]:
+    """Return the places that a mask marks, or places as they are."""
+    return (np.flatnonzero(keep) if keep.dtype == np.bool_ else keep).astype(np.int64, copy=False)
+
+
 def in_parts(values: Reals) -> Iterator[slice]:
     """Return some rows of ``values`` at a time: what is made of them stays in the caches."""
     rows = max(1, NUMBERS_AT_ONCE // max(1, values[:1].size))
     return (slice(first, first + rows) for first in range(0, len(values), rows))
+
+
+def chosen(mask: NDArray[np.bool_], these: NDArray[N], those: NDArray[N]) -> NDArray[N]:
+    """Return the rows of ``these`` that a mask marks, and those of ``those`` elsewhere.
+
+    Whole rows are moved; ``np.where`` chooses number by number and takes many times as long.
+    """
+    marked = int(np.count_nonzero(mask))
+    if marked == len(mask) or not these.size:
+        return these
+    if not marked:
+        return those
+    kept = those.copy()
+    np.putmask(_items(kept), mask, _items(np.ascontiguousarray(these, dtype=kept.dtype)))
+    return kept
+
+
+def _items(values: NDArray[N]) -> NDArray[np.void]:
+    """Return each row as one number of as many bytes."""
+    rows = values.reshape(len(values), -1)
+    items: NDArray[np.void] = rows.view(np.dtype((np.void, rows[0].nbytes)))[:, 0]
+    return items
+
+
+def signs(values: NDArray[N]) -> NDArray[N]:
+    """Return ``np.sign`` of numbers none of which is missing, in a third of its time."""
+    found = np.greater(values, 0).view(np.int8)
+    found -= np.less(values, 0).view(np.int8)
+    as_before: NDArray[N] = found.astype(values.dtype)
+    return as_before
 
 
 def double(values: Reals) -> Floats:
@@ -61,6 +97,13 @@ def between(values: NDArray[N], low: Array, high: Array) -> NDArray[N]:
     kept: NDArray[N] = np.maximum(values, low)
     np.minimum(kept, high, out=kept)
     return kept
+
+
+def free(slope: Floats, change: Floats, low: Floats, high: Floats) -> NDArray[np.bool_]:
+    """Return which coordinates of a change can follow their slope, upwards where it rises."""
+    room = change > low
+    room ^= (room ^ (change < high)) & (slope > 0)  # without a choice a number
+    return np.asarray(room)
 
 
 def finite(values: Reals) -> bool:
@@ -92,10 +135,13 @@ def size(change: Floats, norm: Norm, channels: int | None = None) -> Floats:
         return counts
     found = _SIZES[norm](flat(change))
     # One number that is missing or infinite shows in the norm of its row.
-    return found if finite(found) else _SIZES[norm](flat(known(change)))
+    return found if isfinite(np.add.reduce(found)) else _SIZES[norm](flat(known(change)))
 
 
 def _linf(rows: Floats) -> Floats:
+    # Numpy goes through many short rows several times as slowly as through few long ones.
+    if rows.shape[1] < NARROW:
+        return np.asarray(np.abs(np.ascontiguousarray(rows.T)).max(axis=0, initial=0.0))
     return np.asarray(np.abs(rows).max(axis=1, initial=0.0))
 
 

@@ -100,9 +100,10 @@ class Pursuit:
         if self.twin is None:
             message = f"{self.attack.name} needs a twin"
             raise TypeError(message)
-        twin, points = self.twin, self._at(own).ball.settle(question.points, held=question.held)
+        twin, near = self.twin, self._at(own)
+        points = near.ball.settle(question.points, held=question.held)
         logits = twin.forward(points)
-        reached = self._confirm(own, points, logits)
+        reached = self._confirm(own, points, near.claim(logits))
 
         def pull(cotangent: Floats) -> Floats:
             self.passes += len(cotangent)
@@ -119,21 +120,25 @@ class Pursuit:
             near = self._near = _Near(own, frame.ball.take(own), claim)
         return near
 
-    def _confirm(self, own: Rows, points: Array, logits: Floats) -> Mask:
+    def _confirm(self, own: Rows, points: Array, claimed: Mask) -> Mask:
         """Return which points the target confirms, asking only where the twin calls them broken.
 
         An attack that minimises need not ask about points no nearer than a success it has.
         """
-        claimed, reached = self._at(own).claim(logits), np.zeros(len(own), dtype=np.bool_)
-        if not claimed.any():
+        reached = np.zeros(len(own), dtype=np.bool_)
+        if not np.count_nonzero(claimed):
             return reached
         self.frame.claim(own, claimed)
+        places = np.flatnonzero(claimed)
         if self.attack.minimises:
-            some = own[claimed]
-            distance = self.frame.threat.distance(self.frame.clean[some], points[claimed])
-            claimed[claimed] = distance < self.frame.standing.breaking[some]
-        if claimed.any() and not self.frame.spent(int(claimed.sum())):
-            reached[claimed], _ = self.frame.score(own[claimed], points[claimed])
+            some = own[places]
+            distance = self.frame.threat.distance(
+                self.frame.clean.take(some, axis=0), points.take(places, axis=0)
+            )
+            places = places[distance < self.frame.standing.breaking[some]]
+        if len(places) and not self.frame.spent(len(places)):
+            found, _ = self.frame.score(own[places], points.take(places, axis=0))
+            reached[places] = found
         return reached
 
     def _close(self, rows: Rows, state: State) -> None:

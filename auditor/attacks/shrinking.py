@@ -10,16 +10,20 @@ from auditor.attacks.norms import (
     NUMBERS_AT_ONCE,
     TINY,
     Norm,
+    between,
     flat,
     in_parts,
     known,
     size,
 )
+from auditor.attacks.ranking import largest, slots_of
 from auditor.domain.tasks import Floats
 
 Mask = NDArray[np.bool_]
 STEPS = 100
 SETTLED = 1e-12
+HUGE = 1e200
+"""What makes a limit of every change of it that is not 0."""
 
 
 def nearest(  # noqa: PLR0913, PLR0917 -- a ball and a box
@@ -36,9 +40,9 @@ def nearest(  # noqa: PLR0913, PLR0917 -- a ball and a box
     the places with the largest change stay, which is nearest too.
     """
     if norm is Norm.LINF:
-        return np.asarray(np.clip(change, np.maximum(low, -eps), np.minimum(high, eps)))
+        return between(change, np.maximum(low, -eps), np.minimum(high, eps))
     wished = known(change)
-    inside = np.clip(wished, low, high)
+    inside = between(wished, low, high)
     over = size(inside, norm, channels) > eps * (1 + FORGIVEN)
     if over.all():
         return shrink(wished, np.full(len(over), eps), low, high, norm, channels)
@@ -75,67 +79,54 @@ def _shrunk(  # noqa: PLR0913, PLR0917 -- as shrink
     change: Floats, radius: Floats, low: Floats, high: Floats, norm: Norm, channels: int | None
 ) -> Floats:
     if norm is Norm.L0:
-        inside = np.clip(change, low, high)
+        inside = between(change, low, high)
         gain = inside * inside if channels is None else (inside * inside).sum(axis=1 + channels)
         most = np.floor(radius * (1 + FORGIVEN))
         kept = largest(flat(gain), most).reshape(gain.shape)
         return inside * (kept if channels is None else np.expand_dims(kept, 1 + channels))
     if norm is Norm.LINF:
         limit = radius.reshape(-1, *[1] * (change.ndim - 1))
-        return np.asarray(np.clip(change, np.maximum(low, -limit), np.minimum(high, limit)))
-    wanted = flat(change)
-    room = np.where(wanted > 0, flat(high), -flat(low))
-    # What cannot move is no part of the sums: they are nearer their answer from the start.
-    kept = _SHRINKS[norm](np.abs(wanted) * (room > 0), room, radius)
-    return np.copysign(kept, wanted, out=kept).reshape(change.shape)
+        return between(change, np.maximum(low, -limit), np.minimum(high, limit))
+    kept = _SHRINKS[norm](flat(change), flat(low), flat(high), radius)
+    return kept.reshape(change.shape)
 
 
-def largest(values: Floats, counts: Floats) -> Mask:
-    """Mark the ``counts`` largest of each row of ``[n, d]`` values; of equals the first ones."""
-    wanted = np.clip(np.ceil(counts), 0, values.shape[1]).astype(np.int64)
-    ranked = np.sort(values, axis=1)
-    place = np.minimum(values.shape[1] - wanted, values.shape[1] - 1)
-    least = np.take_along_axis(ranked, place[:, None], axis=1)
-    at_least: Mask = values >= least
-    if (np.count_nonzero(at_least, axis=1) == wanted).all():
-        return at_least
-    marked, equal = values > least, values == least
-    left = wanted - np.count_nonzero(marked, axis=1)
-    crowded = np.count_nonzero(equal, axis=1) > left
-    if crowded.any():
-        among = equal[crowded]
-        equal[crowded] = among & (np.cumsum(among, axis=1) <= left[crowded, None])
-    return np.asarray(marked | equal)
-
-
-def _l2(wanted: Floats, room: Floats, radius: Floats) -> Floats:
+def _l2(change: Floats, low: Floats, high: Floats, radius: Floats) -> Floats:
     """Scale by the one factor after which the cut change is as long as the radius.
 
     Solving for the factor over the coordinates that are not cut yet never overshoots.
     """
+    # What cannot move is no part of the sums: they are nearer their answer from the start.
+    wanted = between(change, low * HUGE, high * HUGE)
     length = np.sqrt(_squares(wanted))
     factor = radius / np.maximum(np.maximum(length, radius), TINY)
-    kept = np.minimum(factor[:, None] * wanted, room)
+    kept = between(factor[:, None] * wanted, low, high)
     # Only rows of which the box took something have to give the rest more.
     short = _squares(kept) < radius * radius * (1 - SETTLED)
     places = np.flatnonzero(short & (factor < 1))
+    if len(places) == len(kept):
+        return _rescaled(wanted, low, high, radius, factor)
     if len(places):
-        kept[places] = _rescaled(*(item[places] for item in (wanted, room, radius, factor)))
+        parts = (item.take(places, axis=0) for item in (wanted, low, high, radius, factor))
+        kept[places] = _rescaled(*parts)
     return kept
 
 
-def _rescaled(wanted: Floats, room: Floats, radius: Floats, factor: Floats) -> Floats:
+def _rescaled(wanted: Floats, low: Floats, high: Floats, radius: Floats, factor: Floats) -> Floats:
     """Return the changes of ``_l2`` for rows of which the box cuts something off."""
-    square, target = wanted * wanted, radius * radius
-    kept = np.minimum(factor[:, None] * wanted, room)
+    square, target, free = wanted * wanted, radius * radius, np.empty_like(wanted)
+    scaled = factor[:, None] * wanted
+    kept = between(scaled, low, high)
     for _step in range(STEPS):
-        moving = np.einsum("ij,ij->i", square, (kept < room).astype(np.float64))
+        np.equal(kept, scaled, out=free, casting="unsafe")
+        moving = np.einsum("ij,ij->i", square, free)
         left = np.maximum(target - _squares(kept) + factor * factor * moving, 0.0)
         found = np.sqrt(left / np.maximum(np.maximum(moving, left), TINY))
         if (found <= factor * (1 + SETTLED)).all():
             break
         factor = np.maximum(factor, found)
-        np.minimum(np.multiply(factor[:, None], wanted, out=kept), room, out=kept)
+        np.multiply(factor[:, None], wanted, out=scaled)
+        np.minimum(np.maximum(scaled, low, out=kept), high, out=kept)
     return kept
 
 
@@ -143,21 +134,27 @@ def _squares(values: Floats) -> Floats:
     return np.asarray(np.einsum("ij,ij->i", values, values))
 
 
-def _l1(wanted: Floats, room: Floats, radius: Floats) -> Floats:
-    """Shorten every coordinate by the one amount after which they add up to the radius."""
-    kept = np.minimum(wanted, room)
-    places = np.flatnonzero(kept.sum(axis=1) > radius * (1 + SETTLED))
-    if not len(places):
-        return kept
-    if len(places) < len(kept):
-        wanted, room, radius = wanted[places], room[places], radius[places]
-    # Of a sparse change, only what there is: the rest stays 0.
-    rows, columns = np.nonzero(wanted)
-    count = np.bincount(rows, minlength=len(wanted))
-    slots = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count, count)
-    tight, cap = np.zeros((2, len(wanted), count.max(initial=1)))
-    tight[rows, slots], cap[rows, slots] = wanted[rows, columns], room[rows, columns]
-    kept[places[rows], columns] = _shortened(tight, cap, radius)[rows, slots]
+def _l1(change: Floats, low: Floats, high: Floats, radius: Floats) -> Floats:
+    """Shorten every coordinate by the one amount after which they add up to the radius.
+
+    Of a sparse change only what there is gets looked at: the rest stays 0.
+    """
+    places = np.flatnonzero(change != 0)
+    rows = places // max(1, change.shape[1])
+    count = np.bincount(rows, minlength=len(change))
+    wished = change.reshape(-1).take(places)
+    ends = (side.reshape(-1).take(places) for side in (low, high))
+    room = np.maximum(*(np.copysign(1.0, wished) * end for end in ends))
+    width = int(count.max(initial=1))
+    slots = rows * width + slots_of(rows, count)
+    tight, cap = np.zeros((2, len(change), width))
+    tight.reshape(-1)[slots], cap.reshape(-1)[slots] = np.abs(wished) * (room > 0), room
+    cut = np.minimum(tight, cap)
+    long = np.flatnonzero(cut.sum(axis=1) > radius * (1 + SETTLED))
+    if len(long):
+        cut[long] = _shortened(tight[long], cap[long], radius[long])
+    kept = np.zeros(change.shape)
+    kept.reshape(-1)[places] = np.copysign(cut.reshape(-1).take(slots), wished)
     return kept
 
 
@@ -184,4 +181,7 @@ def _shortened(wanted: Floats, room: Floats, radius: Floats) -> Floats:
     return np.asarray(cut)
 
 
-_SHRINKS: Mapping[Norm, Callable[[Floats, Floats, Floats], Floats]] = {Norm.L2: _l2, Norm.L1: _l1}
+_SHRINKS: Mapping[Norm, Callable[[Floats, Floats, Floats, Floats], Floats]] = {
+    Norm.L2: _l2,
+    Norm.L1: _l1,
+}

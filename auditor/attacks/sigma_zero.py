@@ -8,8 +8,8 @@ from auditor.attacks.asking import Answer, Ground, Mask, Question, Source, one_e
 from auditor.attacks.balls import Ball
 from auditor.attacks.losses import difference
 from auditor.attacks.nearing import Quest
-from auditor.attacks.norms import TINY, Norm, flat, size, wide
-from auditor.attacks.shrinking import largest
+from auditor.attacks.norms import TINY, Norm, between, flat, size, wide
+from auditor.attacks.ranking import largest
 from auditor.domain.tasks import Floats
 
 SOFTNESS = 1e-3
@@ -78,7 +78,7 @@ class Descent:
         moved = self.change - self._step(self.iteration) / (1 - keep**count) * first / spread
         turn = THRESHOLD_STEP * self._step(count)
         threshold = np.clip(self.threshold + np.where(found, turn, -turn), 0.0, 1.0)
-        kept = _dropped(np.clip(moved, self.quest.low, self.quest.high), threshold, ball.channels)
+        kept = _dropped(between(moved, self.quest.low, self.quest.high), threshold, ball.channels)
         return replace(
             self,
             change=_steepest(kept, first, ball),

@@ -1,6 +1,7 @@
 """A suite of attacks at growing budgets: what broke at one counts at every larger one."""
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,8 +18,11 @@ from auditor.attacks.threats import within
 from auditor.domain.memories import Forgetful, Memory
 from auditor.domain.subjects import Progress
 
-NUMBERS_AT_ONCE = 2**24
-MOST_ROWS_AT_ONCE = 512
+MOST_VALUES_AT_ONCE = 2**24
+"""So many values at most are attacked at a time, whatever the rows are."""
+VALUES_AT_ONCE = 2**16
+"""As many rows go together as hold so many values, within ``ROWS_AT_ONCE``."""
+ROWS_AT_ONCE = 512, 2048
 FORGETFUL = Forgetful()
 
 
@@ -45,7 +49,7 @@ def sweep(  # noqa: PLR0913 -- an attack, where it goes, and who is told
     for index, rows in enumerate(parts):
         part = _Part(arena.take(rows), np.random.default_rng([seed, index]), ticker)
         end = ticker.done + suite.ticks(len(budgets))
-        name = f"{work} part {index}"
+        name = f"{work} part {index} of {len(rows)} rows"
         known = memory.recall(name)
         if known is None:
             part.attack(suite, budgets)
@@ -162,8 +166,9 @@ def _digest(arena: Arena) -> str:
 
 
 def _parts(arena: Arena) -> list[Rows]:
-    size = max(1, int(np.prod(arena.rows.shape[1:])))
-    at_once = min(max(NUMBERS_AT_ONCE // size, 1), MOST_ROWS_AT_ONCE)
+    size, (fewest, most) = max(1, math.prod(arena.rows.shape[1:])), ROWS_AT_ONCE
+    wished = min(max(VALUES_AT_ONCE // size, fewest), most)
+    at_once = min(max(MOST_VALUES_AT_ONCE // size, 1), wished)
     count = len(arena.rows)
     return [
         np.arange(first, min(first + at_once, count), dtype=np.int64)

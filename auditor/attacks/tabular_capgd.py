@@ -13,6 +13,7 @@ from auditor.attacks.constraints.repairing import Effort
 from auditor.attacks.constraints.settling import settle
 from auditor.attacks.constraints.shortfalls import penalty
 from auditor.attacks.constraints.structure import Constraints
+from auditor.attacks.limits import Limits, Within
 from auditor.attacks.losses import LOSSES, softmax
 from auditor.attacks.norms import Norm, double
 from auditor.attacks.tabular import Judge, Rows
@@ -152,11 +153,16 @@ def box(region: Reach, judge: Judge) -> Ball:
     space = judge.table.constraints.space
     budget = np.where(judge.table.steps, judge.eps, 1.0) * space.width
     return Ball(
-        clean=region.clean,
-        lower=region.lower,
-        upper=region.upper,
-        least=region.clean,
-        most=region.clean,
+        limits=Within(
+            Limits(
+                clean=region.clean,
+                exact=region.exact,
+                lower=region.lower,
+                upper=region.upper,
+                least=region.clean,
+                most=region.clean,
+            )
+        ),
         quantum=np.zeros_like(space.low),
         origin=space.low,
         norm=Norm.LINF,

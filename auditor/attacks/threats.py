@@ -1,12 +1,14 @@
 """What an attacker may do to a row: a norm, a budget, a box, steps, and what must stay true."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditor.attacks.balls import SLACK, STEP_SLACK, Ball, resolution, typed_limits
+from auditor.attacks.limits import Limits, Within
 from auditor.attacks.norms import Norm, size
 from auditor.domain.images import image_axes
 from auditor.domain.tasks import Array, FeatureKind, Floats, InputSpace
@@ -26,7 +28,7 @@ class Constraints(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Threat:
     """The right to change a row by at most ``eps`` in a norm, each coordinate counted in ranges.
 
@@ -46,15 +48,37 @@ class Threat:
     channels: int | None = None
     constraints: Constraints | None = field(default=None)
 
-    @property
+    @cached_property
     def width(self) -> Floats:
         """The range of each coordinate, of which changes are shares."""
         return self.high - self.low
 
-    @property
+    @cached_property
     def movable(self) -> Mask:
         """Which coordinates the threat can change at all."""
         return self.radius > 0
+
+    @cached_property
+    def unit(self) -> Floats | None:
+        """What changes are divided by to count in ranges (``None``: 1 everywhere)."""
+        unit = np.where(self.width > 0, self.width, 1.0)
+        return None if (unit == 1).all() else unit
+
+    @cached_property
+    def forgiven(self) -> Floats:
+        """The rounding error that is forgiven at each coordinate."""
+        return SLACK * np.maximum(self.width, self.quantum)
+
+    @cached_property
+    def box(self) -> tuple[Floats, Floats, Floats]:
+        """The least and the largest value of each coordinate and its longest way, all forgiven."""
+        slack = self.forgiven
+        return self.low - slack, self.high + slack, self.radius + slack
+
+    @cached_property
+    def stepped(self) -> bool:
+        """Whether any coordinate moves in steps."""
+        return bool(self.quantum.any())
 
     def around(self, clean: Array) -> Ball:
         """Return the candidates that the threat allows for ``[n, ...]`` clean rows.
@@ -66,12 +90,9 @@ class Threat:
         np.maximum(lower, np.minimum(self.low, exact), out=lower)
         np.minimum(upper, np.maximum(self.high, exact), out=upper)
         least, most = typed_limits(clean, lower, upper, self.quantum)
+        limits = Limits(clean=clean, exact=exact, lower=lower, upper=upper, least=least, most=most)
         return Ball(
-            clean=clean,
-            lower=lower,
-            upper=upper,
-            least=least,
-            most=most,
+            limits=Within(limits),
             quantum=self.quantum,
             origin=self.low,
             norm=self.norm,
@@ -90,14 +111,14 @@ class Threat:
         exact, found = clean.astype(np.float64), crafted.astype(np.float64)
         change = found - exact
         allowed = self._boxed(exact, found, change)
-        if self.quantum.any():
+        if self.stepped:
             allowed &= self._stepped(found, crafted)
-        if not allowed.all():
+        distance = self._length(change)
+        kept = within(distance, self.eps)
+        if not _whole(allowed):
             # What did not move may stand where nothing could move to.
             allowed |= (found == exact) | (np.isnan(found) & np.isnan(exact))
-        distance = self._length(change)
-        kept: Mask = np.asarray(allowed.reshape(len(clean), -1).all(axis=1))
-        kept &= within(distance, self.eps)
+            kept &= allowed.reshape(len(clean), -1).all(axis=1)
         if self.constraints is not None and kept.any():
             kept[kept] = self.constraints.holds(clean[kept], crafted[kept])
         return kept, distance
@@ -107,8 +128,7 @@ class Threat:
         return self._length(crafted.astype(np.float64) - clean.astype(np.float64))
 
     def _length(self, change: Floats) -> Floats:
-        unit = np.where(self.width > 0, self.width, 1.0)
-        ranges = change if (unit == 1).all() else change / unit
+        ranges = change if self.unit is None else change / self.unit
         return size(ranges, self.norm, self.channels)
 
     def _boxed(self, exact: Floats, found: Floats, change: Floats) -> Mask:
@@ -116,16 +136,17 @@ class Threat:
 
         A clean value outside the box widens it.
         """
-        slack = SLACK * np.maximum(self.width, self.quantum)
-        above, below = found >= self.low - slack, found <= self.high + slack
-        if not above.all():
-            above |= found >= exact - slack
-        if not below.all():
-            below |= found <= exact + slack
-        allowed: Mask = np.abs(change) <= self.radius + slack
+        low, high, most = self.box
+        above, below = found >= low, found <= high
+        if not _whole(above):
+            above |= found >= exact - self.forgiven
+        if not _whole(below):
+            below |= found <= exact + self.forgiven
+        allowed: Mask = np.abs(change) <= most
         allowed &= above
         allowed &= below
-        return allowed & self.movable
+        allowed &= self.movable
+        return allowed
 
     def _stepped(self, found: Floats, crafted: Array) -> Mask:
         """Return which coordinates stand on a step, or have none."""
@@ -133,6 +154,11 @@ class Threat:
         steps = (found - self.low) / quantum
         blur = STEP_SLACK + resolution(crafted) / quantum
         return np.asarray((self.quantum == 0) | (np.abs(steps - np.rint(steps)) <= blur))
+
+
+def _whole(mask: Mask) -> bool:
+    """Return whether a mask marks everything: counting takes a quarter of the time of ``all``."""
+    return int(np.count_nonzero(mask)) == mask.size
 
 
 def within(distance: Floats, eps: float) -> Mask:

@@ -8,7 +8,8 @@ from scipy.optimize import linprog, minimize
 
 from auditor.attacks.hyperplanes import reach_plane
 from auditor.attacks.norms import Norm, size
-from auditor.attacks.shrinking import largest, nearest, shrink
+from auditor.attacks.ranking import largest
+from auditor.attacks.shrinking import nearest, shrink
 from auditor.domain.tasks import Floats
 
 PLANES = (Norm.LINF, Norm.L2, Norm.L1)
@@ -115,6 +116,18 @@ def test_of_equal_values_the_first_are_the_largest(values: list[int], count: int
     marked = largest(np.array([values], dtype=np.float64), np.array([float(count)]))[0]
     order = sorted(range(len(values)), key=lambda place: (-values[place], place))
     assert sorted(np.flatnonzero(marked)) == sorted(order[:count])
+
+
+@pytest.mark.parametrize("filled", [0.02, 0.5, 1.0])
+@pytest.mark.parametrize("most", [0, 3, 40, 300])
+def test_the_largest_of_long_rows_are_those_of_a_stable_sort(filled: float, most: int) -> None:
+    rng = np.random.default_rng(most)
+    values = np.round(np.abs(rng.normal(size=(9, 301))), 2) * (rng.random((9, 301)) < filled)
+    counts = rng.integers(0, most + 1, 9)
+    marked = largest(values, counts.astype(np.float64))
+    order = np.argsort(-values, axis=1, kind="stable")
+    for row, count in enumerate(counts):
+        assert sorted(np.flatnonzero(marked[row])) == sorted(order[row, :count])
 
 
 @pytest.mark.parametrize("norm", list(Norm))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from auditor.attacks.apgd import Apgd
 from auditor.attacks.goals import Error, any_other, costly
-from auditor.attacks.norms import Norm, size
+from auditor.attacks.norms import Norm, chosen, free, signs, size
 from auditor.attacks.shrinking import nearest
 from auditor.attacks.square import Square
 from auditor.attacks.suites import Suite, suite
@@ -204,3 +204,31 @@ def test_of_three_classes_a_targeted_climb_takes_all_its_steps() -> None:
     case = arena(model, rows, labels, box((8,)), twin)
     log = sweep(Suite(attacks), case, (1e-4,), 0, silent).log
     assert [bill.passes // bill.live for bill in log] == [5, 12, 12]
+
+
+@pytest.mark.parametrize("shape", [(7,), (7, 5), (7, 1, 3, 4), (7, 0)])
+@pytest.mark.parametrize("kinds", [("f4", "f4"), ("f8", "f4"), ("f8", "f8")])
+def test_whole_rows_are_chosen_as_number_by_number(
+    shape: tuple[int, ...], kinds: tuple[str, str]
+) -> None:
+    rng = np.random.default_rng(1)
+    these, those = (rng.normal(size=shape).astype(kind) for kind in kinds)
+    for mask in (rng.random(7) < 0.5, np.zeros(7, dtype=bool), np.ones(7, dtype=bool)):
+        wished = np.where(mask.reshape(-1, *[1] * (len(shape) - 1)), these, those)
+        before = those.copy()
+        assert (chosen(mask, these, those) == wished.astype(kinds[1])).all() or mask.all()
+        assert (those == before).all()
+
+
+def test_signs_are_those_of_numpy() -> None:
+    values = np.array([[-2.5, -0.0, 0.0], [1e-45, -1e-45, 3.0]])
+    for kind in (np.float32, np.float64):
+        found = signs(values.astype(kind))
+        assert found.dtype == kind
+        assert (found == np.sign(values.astype(kind))).all()
+
+
+def test_a_coordinate_is_free_where_its_slope_leads_away_from_the_end_of_its_reach() -> None:
+    slope, change = np.array([[1.0, 1.0, -1.0, -1.0]]), np.array([[0.5, 1.0, -1.0, 0.0]])
+    low, high = np.full((1, 4), -1.0), np.full((1, 4), 1.0)
+    assert free(slope, change, low, high).tolist() == [[True, False, False, True]]

@@ -11,7 +11,7 @@ from auditor.domain.evidence import Evidence, decode, encode
 from auditor.domain.subjects import silent
 from auditor.errors import CancelledError
 
-ROWS = 1200
+ROWS = 5000
 
 
 @dataclass(slots=True)
@@ -40,10 +40,10 @@ class Impatient:
             raise CancelledError("stopped", cure="none")
 
 
-def case() -> Arena:
-    model, twin, _, _ = linear(1, 5)
-    rows = np.random.default_rng(0).random((ROWS, 5))
-    return arena(model, rows, model.logits(rows).argmax(axis=1), box((5,)), twin)
+def case(count: int = ROWS, values: int = 5) -> Arena:
+    model, twin, _, _ = linear(1, values)
+    rows = np.random.default_rng(0).random((count, values))
+    return arena(model, rows, model.logits(rows).argmax(axis=1), box((values,)), twin)
 
 
 SUITE = Suite((Apgd(8), Apgd(8, "margin")))
@@ -71,3 +71,14 @@ def test_what_was_seen_of_other_work_is_not_taken_for_this() -> None:
     sweep(SUITE, case(), (0.1,), 4, silent, memory=notes)
     sweep(SUITE, case(), (0.2,), 3, silent, memory=notes)
     assert len(notes.pages) == 3 * pages
+
+
+@pytest.mark.parametrize(
+    ("rows", "values", "parts"), [(2048, 5, 1), (2049, 5, 2), (1100, 60, 2), (1025, 300, 3)]
+)
+def test_rows_of_few_values_are_attacked_in_larger_parts(
+    rows: int, values: int, parts: int
+) -> None:
+    notes = Notebook()
+    sweep(Suite((Apgd(1),)), case(rows, values), (0.1,), 3, silent, memory=notes)
+    assert len(notes.pages) == parts

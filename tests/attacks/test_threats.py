@@ -163,3 +163,15 @@ def test_distance_is_a_share_of_each_range() -> None:
     threat = linf_threat(space, 0.5, (2,))
     found = threat.distance(np.array([[0.5, 50.0]]), np.array([[0.6, 75.0]]))
     assert found[0] == pytest.approx(0.25)
+
+
+@given(drawn(), st.permutations(range(4)), st.integers(1, 4))
+def test_a_part_of_a_part_settles_as_the_whole_does(
+    case: Drawn, order: list[int], left: int
+) -> None:
+    ball, first = case.threat.around(case.clean), np.array(order)
+    keep = np.arange(4) < left
+    part = ball.take(first).take(keep)
+    rows = first[keep]
+    np.testing.assert_array_equal(part.clean, case.clean[rows])
+    np.testing.assert_array_equal(part.settle(case.wishes[rows]), ball.settle(case.wishes)[rows])

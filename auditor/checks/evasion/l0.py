@@ -40,7 +40,7 @@ class L0:
     decision: str = ""
 
     id: ClassVar[str] = "evasion.l0"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     title: ClassVar[str] = "Accuracy under an attack that changes a few places at will"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {

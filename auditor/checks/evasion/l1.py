@@ -38,7 +38,7 @@ class L1:
     decision: str = ""
 
     id: ClassVar[str] = "evasion.l1"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     title: ClassVar[str] = "Accuracy under an attack whose changes are small in sum"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {

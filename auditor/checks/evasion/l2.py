@@ -40,7 +40,7 @@ class L2:
     decision: str = ""
 
     id: ClassVar[str] = "evasion.l2"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     title: ClassVar[str] = "Accuracy under an attack whose changes are small in sum of squares"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {

@@ -42,7 +42,7 @@ class Linf:
     decision: str = ""
 
     id: ClassVar[str] = "evasion.linf"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     title: ClassVar[str] = "Accuracy under a bounded attack that knows the model"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {

@@ -43,7 +43,7 @@ class LinfQuery:
     decision: str = ""
 
     id: ClassVar[str] = "evasion.linf_query"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     title: ClassVar[str] = "Accuracy under a bounded attack that only sees scores"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE}

@@ -42,7 +42,7 @@ class Masking:
     near: float = 1 / 255
 
     id: ClassVar[str] = "evasion.masking"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     title: ClassVar[str] = "Signs that gradients mislead the attacks that follow them"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE, Need.TWIN}

@@ -61,7 +61,7 @@ class Patch:
     decision: str = ""
 
     id: ClassVar[str] = "evasion.patch"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     title: ClassVar[str] = "Accuracy under a patch anywhere on the picture"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE}

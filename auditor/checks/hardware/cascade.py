@@ -44,7 +44,7 @@ class CascadeRule:
     rows: int = 100
 
     id: ClassVar[str] = "hardware.cascade"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     title: ClassVar[str] = "Edge and cloud as one system"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {
