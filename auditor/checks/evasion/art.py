@@ -14,6 +14,8 @@ from auditor.attacks.art.objections import Objection, objection_of
 from auditor.attacks.art.settings import read_settings, settings_of
 from auditor.attacks.art.tools import needs_gradients, open_tool
 from auditor.attacks.bouts import SECONDS_A_QUERY, robustness_metrics
+from auditor.attacks.counterexamples.balls import TOOLBOX
+from auditor.attacks.counterexamples.claims import ByExample
 from auditor.attacks.curves import best_half_width
 from auditor.attacks.norms import Norm
 from auditor.domain.budgets import Budget, Cost, Size
@@ -101,6 +103,7 @@ class Art:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"attack": "attacks", "eps": "eps"}
+    by_example: ClassVar[ByExample] = TOOLBOX
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

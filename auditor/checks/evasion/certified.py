@@ -9,6 +9,8 @@ import numpy as np
 
 from auditor.attacks.arenas import Arena, gather, growing, positive
 from auditor.attacks.certificates import margins, nearest
+from auditor.attacks.counterexamples.claims import ByExample
+from auditor.attacks.counterexamples.statements import PROOF
 from auditor.attacks.curves import best_half_width
 from auditor.attacks.proofs import readings
 from auditor.attacks.smoothing import Noise, vote
@@ -101,6 +103,7 @@ class Certified:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"eps": "eps", "radius": "radii"}
+    by_example: ClassVar[ByExample] = PROOF
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

@@ -12,6 +12,7 @@ from auditor.attacks.corruptions.catalogue import KINDS, known_kinds, known_seve
 from auditor.attacks.corruptions.outcomes import readings
 from auditor.attacks.corruptions.survey import examples, survey, worst_first
 from auditor.attacks.corruptions.trials import best_half_widths, gather
+from auditor.attacks.counterexamples.claims import ByExample, never
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
@@ -85,6 +86,10 @@ class Corruption:
         Budget.FULL: {"severities": (1, 2, 3, 4, 5), "rows": 1000},
     }
     grid: ClassVar[Mapping[str, str]] = {"kind": "kinds", "severity": "severities"}
+    by_example: ClassVar[ByExample] = never(
+        "it is an average over noise that nobody chose, of which one row under one noise says "
+        "nothing"
+    )
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

@@ -9,6 +9,8 @@ import numpy as np
 from auditor.attacks.arenas import growing, positive, two_classes
 from auditor.attacks.asking import Source
 from auditor.attacks.bouts import bout_cost, fight, robustness_metrics
+from auditor.attacks.counterexamples.balls import WALKS
+from auditor.attacks.counterexamples.claims import ByExample
 from auditor.attacks.curves import best_half_width, ceiling, readings
 from auditor.attacks.norms import Norm
 from auditor.attacks.suites import KINDS, Suite, suite
@@ -82,6 +84,7 @@ class Decision:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
+    by_example: ClassVar[ByExample] = WALKS
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

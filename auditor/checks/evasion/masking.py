@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from auditor.attacks.arenas import growing, positive
 from auditor.attacks.bouts import SECONDS_A_PASS, SECONDS_A_QUERY
+from auditor.attacks.counterexamples.claims import ByExample, never
 from auditor.attacks.curves import best_half_width
 from auditor.attacks.masking.efforts import Effort
 from auditor.attacks.masking.indicators import INDICATORS
@@ -78,6 +79,9 @@ class Masking:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
+    by_example: ClassVar[ByExample] = never(
+        "it looks for signs that attacks by gradients fail, and says of no row that it stays right"
+    )
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

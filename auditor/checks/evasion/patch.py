@@ -10,6 +10,8 @@ from auditor.attacks.arenas import gather, growing, positive, two_classes
 from auditor.attacks.asking import Source
 from auditor.attacks.attacked_rows import ATTACKED
 from auditor.attacks.bouts import bout_cost, robustness_metrics
+from auditor.attacks.counterexamples.balls import PATCH
+from auditor.attacks.counterexamples.claims import ByExample
 from auditor.attacks.curves import best_half_width, readings
 from auditor.attacks.norms import Norm
 from auditor.attacks.patches import campaign
@@ -92,6 +94,7 @@ class Patch:
     }
     grid: ClassVar[Mapping[str, str]] = {"side": "side"}
     by_row: ClassVar[ByRow] = ATTACKED
+    by_example: ClassVar[ByExample] = PATCH
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

@@ -10,6 +10,8 @@ from auditor.attacks.corruptions.sampling import EDGE, FILLS
 from auditor.attacks.corruptions.sightings import readings
 from auditor.attacks.corruptions.trials import best_half_widths, gather
 from auditor.attacks.corruptions.views import Search, undefined
+from auditor.attacks.counterexamples.claims import ByExample
+from auditor.attacks.counterexamples.views import VIEWS
 from auditor.attacks.spatial import BUDGETS, Finder
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
@@ -84,6 +86,7 @@ class Spatial:
         Budget.FULL: {"rotations": 31, "shifts": 5, "draws": 50, "rows": 1000},
     }
     grid: ClassVar[Mapping[str, str]] = {"budget": "budgets"}
+    by_example: ClassVar[ByExample] = VIEWS
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

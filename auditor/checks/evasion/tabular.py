@@ -6,6 +6,8 @@ from typing import ClassVar
 
 from auditor.attacks.arenas import growing, positive, two_classes
 from auditor.attacks.bouts import SECONDS_A_PASS, robustness_metrics
+from auditor.attacks.counterexamples.claims import ByExample
+from auditor.attacks.counterexamples.tables import POSSIBLE
 from auditor.attacks.curves import best_half_width
 from auditor.attacks.tabular_campaign import Stage, campaign, stages
 from auditor.attacks.tabular_closing import REFINE
@@ -87,6 +89,7 @@ class Tabular:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
+    by_example: ClassVar[ByExample] = POSSIBLE
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from auditor.attacks.arenas import positive, two_classes
+from auditor.attacks.counterexamples.claims import ByExample
+from auditor.attacks.counterexamples.texts import MISREAD
 from auditor.attacks.curves import best_half_width
 from auditor.attacks.goals import goal_of
 from auditor.attacks.texts.campaign import campaign
@@ -98,6 +100,7 @@ class Text:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"words": "words"}
+    by_example: ClassVar[ByExample] = MISREAD
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

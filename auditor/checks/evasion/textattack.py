@@ -6,6 +6,8 @@ from functools import partial
 from typing import ClassVar, cast
 
 from auditor.attacks.arenas import positive
+from auditor.attacks.counterexamples.claims import ByExample
+from auditor.attacks.counterexamples.texts import BY_RECIPE
 from auditor.attacks.curves import best_half_width
 from auditor.attacks.goals import goal_of
 from auditor.attacks.texts.readings import readings
@@ -89,6 +91,7 @@ class TextAttack:
         Budget.FULL: {"attacks": OFFLINE, "queries": 5000, "rows": 500},
     }
     grid: ClassVar[Mapping[str, str]] = {"attack": "attacks", "words": "words"}
+    by_example: ClassVar[ByExample] = BY_RECIPE
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
