@@ -7,12 +7,11 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.counterexamples.attacks import Attack, Measure, median_moves, smallest
+from auditor.attacks.counterexamples.attacks import Attack, Measure, nearest, smallest
 from auditor.attacks.counterexamples.claims import (
     Changes,
     Claim,
     Claims,
-    OfRows,
     Sized,
     of_evidence,
 )
@@ -74,7 +73,7 @@ def _attack(evidence: Evidence, seen: Outcomes, measure: Measure) -> Claim:
     sizes = np.where(seen.right[-1], most, np.minimum(seen.breaking, most))
     ids = cast("Sequence[str]", evidence["ids"])
     rewrite = partial(_with_broken, evidence)
-    return OfRows(Attack(ids, seen, measure, rewrite, median_moves(sizes)))
+    return Attack(ids, seen, measure, rewrite, (nearest(sizes),))
 
 
 def _with_broken(evidence: Evidence, held: Mapping[int, Trial], given: Given) -> Changes:

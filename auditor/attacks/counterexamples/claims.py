@@ -119,27 +119,36 @@ class RowClaim(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OfRows:
-    """A claim of single rows: each example is judged beside the row that it starts from."""
+    """A claim of single rows: each example is judged alone, beside the row that it starts from."""
 
     claim: RowClaim
 
     def weigh(self, check: str, given: Given) -> Verdict:
-        """Try every example; of several that hold for one row the nearest counts."""
-        places = {name: at for at, name in enumerate(self.claim.ids)}
-        trials = tuple(self._trial(check, places, at, given) for at in range(len(given.inputs)))
-        held = [item for item in trials if item.result is Result.HOLDS]
-        if not held:
-            return Verdict(trials)
-        ordered = sorted(held, key=lambda item: item.distance or 0.0, reverse=True)
-        changes = self.claim.changes({places[item.row]: item for item in ordered}, given)
-        return Verdict(trials, changes, disproved=changes is None)
+        """Try every example."""
+        return counted(self.claim, tried(check, self.claim, given), given)
 
-    def _trial(self, check: str, places: Mapping[str, int], at: int, given: Given) -> Trial:
-        row, size = given.rows[at], tuple[float, ...]()
-        result = objection(given, at, places)
+
+def tried(check: str, claim: RowClaim, given: Given) -> tuple[Trial, ...]:
+    """Return what came of each example alone."""
+    places = {name: at for at, name in enumerate(claim.ids)}
+    found = []
+    for at, row in enumerate(given.rows):
+        result, size = objection(given, at, places), tuple[float, ...]()
         if result is None:
-            result, size = self.claim.judge(at, places[row], given)
-        return Trial(at, row, check, result, given.decided(at), *size)
+            result, size = claim.judge(at, places[row], given)
+        found.append(Trial(at, row, check, result, given.decided(at), *size))
+    return tuple(found)
+
+
+def counted(claim: RowClaim, trials: tuple[Trial, ...], given: Given) -> Verdict:
+    """Return what the examples that hold come to; of several for one row the nearest counts."""
+    held = [item for item in trials if item.result is Result.HOLDS]
+    if not held:
+        return Verdict(trials)
+    places = {name: at for at, name in enumerate(claim.ids)}
+    ordered = sorted(held, key=lambda item: item.distance or 0.0, reverse=True)
+    changes = claim.changes({places[item.row]: item for item in ordered}, given)
+    return Verdict(trials, changes, disproved=changes is None)
 
 
 def objection(given: Given, at: int, places: Mapping[str, int]) -> Result | None:

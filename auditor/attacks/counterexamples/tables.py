@@ -10,16 +10,14 @@ from numpy.typing import NDArray
 from auditor.attacks.constraints.reaching import Mask, moved, reach
 from auditor.attacks.counterexamples.attacks import (
     Attack,
-    Moves,
-    lower_median,
-    median_moves,
+    Median,
+    nearest,
     smallest,
 )
 from auditor.attacks.counterexamples.balls import NOTHING_MOVES, shown_anew, unsaid
 from auditor.attacks.counterexamples.claims import (
     Changes,
     Claims,
-    OfRows,
     Sized,
     Verdict,
     of_evidence,
@@ -143,26 +141,22 @@ class Possible:
             seen,
             lambda own, at: _measured(own, at, rules, seen.budgets),
             lambda held, own: Rewritten(self.evidence, own, rules).changes(held),
-            _moves(self.evidence, seen, rules),
+            _medians(self.evidence, seen, rules),
         )
-        return OfRows(attack).weigh(check, given)
+        return attack.weigh(check, given)
 
 
-def _moves(evidence: Evidence, seen: Outcomes, rules: Rules) -> Moves:
-    """Return whether an example moves the median budget, or the median number of moved units."""
-    nearer = median_moves(
-        np.where(seen.right[-1], WHOLE_RANGE, np.minimum(seen.breaking, WHOLE_RANGE))
-    )
+def _medians(evidence: Evidence, seen: Outcomes, rules: Rules) -> tuple[Median, Median]:
+    """Return the budget that breaks the median row, and how many units have to move in it."""
+    sizes = np.where(seen.right[-1], WHOLE_RANGE, np.minimum(seen.breaking, WHOLE_RANGE))
     minimal = Counterexamples.of(evidence, seen)
     counts = np.full(len(seen.wrong), float(len(rules.constraints.units)))
     counts[minimal.rows] = minimal.moved.sum(axis=1)
-    middle = lower_median(counts[~seen.wrong])
 
-    def moves(given: Given, at: int, place: int, distance: float) -> bool:
-        fewer = float(rules.units(*given.pair(at))[0])
-        return nearer(given, at, place, distance) or counts[place] >= middle > fewer
+    def units(given: Given, trial: Trial) -> float:
+        return float(rules.units(*given.pair(trial.example))[0])
 
-    return moves
+    return nearest(sizes), Median(counts, ~seen.wrong, units)
 
 
 def _claims(evidence: Evidence) -> Claims | str:

@@ -8,14 +8,13 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.counterexamples.attacks import Attack, Moves, median_moves, smallest
+from auditor.attacks.counterexamples.attacks import Attack, Median, nearest, smallest
 from auditor.attacks.counterexamples.balls import part_of, unsaid
 from auditor.attacks.counterexamples.claims import (
     ByExample,
     Changes,
     Claim,
     Claims,
-    OfRows,
     Params,
     Sized,
 )
@@ -45,7 +44,7 @@ class Misread:
     def claim(self) -> Claim:
         """The claim of single texts."""
         ids = cast("Sequence[str]", self.evidence["ids"])
-        return OfRows(Attack(ids, self.seen, self.measured, self.changes, self._moves))
+        return Attack(ids, self.seen, self.measured, self.changes, (self._median,))
 
     @property
     def threat(self) -> TextThreat:
@@ -107,13 +106,12 @@ class Misread:
         return {"example_adversarial": list[Json](texts)}
 
     @property
-    def _moves(self) -> Moves:
-        """Whether fewer words than the median take a text that took that many or more."""
+    def _median(self) -> Median:
+        """How many words break the median text that was right: all, where none was found."""
         settings = cast("Mapping[str, Json]", self.evidence["settings"])
         movable = np.maximum(np.array(settings["movable"], dtype=np.float64), 1.0)
-        seen = self.seen
-        words = np.where(np.isfinite(seen.breaking), seen.breaking, movable)
-        return median_moves(words, ~seen.wrong)
+        words = np.where(np.isfinite(self.seen.breaking), self.seen.breaking, movable)
+        return nearest(words, ~self.seen.wrong)
 
 
 def _budgets(params: Params) -> tuple[int, ...]:
