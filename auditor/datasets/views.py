@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +24,10 @@ def read_views(arrays: Mapping[str, Array], count: int, name: str) -> tuple[Tran
     pixels, and for ``mirrored`` that is neither true nor false.
     """
     parts = {part: _part(arrays[part], part, count, name) for part in PARTS if part in arrays}
-    return tuple(
-        Transformation(**{part: values[at] for part, values in parts.items()})
-        for at in range(count)
-    )
+    views: list[dict[str, Any]] = [
+        {part: values[at] for part, values in parts.items()} for at in range(count)
+    ]
+    return tuple(Transformation(**view) for view in views)
 
 
 def _part(array: Array, part: str, count: int, name: str) -> list[float] | list[int] | list[bool]:

@@ -52,8 +52,8 @@ REASONS: Mapping[Result, str] = MappingProxyType(
         Result.BROKEN_BEFORE: "its row counts as broken within this budget already",
         Result.NOT_PROVED: "nothing was proved of its row at this distance",
         Result.CHANGED: "the row was changed, and accuracy is claimed of rows as they are",
-        Result.NO_WORSE: "it breaks no more rows than the record counts already, or fewer of them at "
-        "a larger budget",
+        Result.NO_WORSE: "it breaks no more rows than the record counts already, or fewer of them "
+        "at a larger budget",
         Result.OUTSIDE_BUDGET: "the change is larger than the largest budget",
         Result.OUTSIDE_SPACE: "the change leaves the range or the steps, moves what may not move, "
         "or breaks what every row keeps",

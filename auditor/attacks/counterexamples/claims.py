@@ -136,7 +136,8 @@ def tried(check: str, claim: RowClaim, given: Given) -> tuple[Trial, ...]:
         result, size = objection(given, at, places), tuple[float, ...]()
         if result is None:
             result, size = claim.judge(at, places[row], given)
-        found.append(Trial(at, row, check, result, given.decided(at), *size))
+        distance, eps = (*size, None, None)[:2]
+        found.append(Trial(at, row, check, result, given.decided(at), distance, eps))
     return tuple(found)
 
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from auditor.attacks.goals import Goal
 from auditor.attacks.losses import Labels
 from auditor.attacks.norms import Norm
+from auditor.attacks.patches import OneSquare
 from auditor.attacks.spatial import Transformation
-from auditor.attacks.threats import Constraints, Threat, lp_threat
+from auditor.attacks.threats import Threat, lp_threat
 from auditor.domain.tasks import Array, Classification, Floats, InputSpace, Task
 from auditor.errors import DatasetError
 
@@ -29,8 +30,8 @@ class Kind(StrEnum):
 class Threats(Protocol):
     """Draws a threat around the evaluation rows, as the frame does for attacks."""
 
-    def __call__(self, norm: Norm, eps: float, constraints: Constraints | None = None) -> Threat:
-        """Return the threat of a budget, with what a candidate keeps beside it."""
+    def __call__(self, norm: Norm, eps: float, square: OneSquare | None = None) -> Threat:
+        """Return the threat of a budget, and of the one square that holds all changes, if asked."""
         ...
 
 
@@ -41,10 +42,13 @@ def threats(space: InputSpace | None, row: tuple[int, ...], *, whole: bool) -> T
     """
 
     @cache
-    def drawn(norm: Norm, eps: float, constraints: Constraints | None = None) -> Threat:
-        return lp_threat(_declared(space), norm, eps, row, whole=whole, constraints=constraints)
+    def drawn(norm: Norm, eps: float, square: OneSquare | None) -> Threat:
+        return lp_threat(_declared(space), norm, eps, row, whole=whole, constraints=square)
 
-    return drawn
+    def draw(norm: Norm, eps: float, square: OneSquare | None = None) -> Threat:
+        return drawn(norm, eps, square)
+
+    return draw
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

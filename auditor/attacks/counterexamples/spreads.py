@@ -66,9 +66,10 @@ class _Run:
         self.alone = cast("Floats", self.evidence["alone_probabilities"]).copy()
         self.perturbations = cast("Floats", self.evidence["perturbations"]).copy()
 
-    def tried(self, check: str, at: int, change: Array) -> Trial:
+    def tried(self, check: str, at: int, given: Array) -> Trial:
         """Try one perturbation, and keep it where it breaks more rows than what is there."""
-        distance, place, result = self._measured(change.astype(np.float64))
+        change = given.astype(np.float64)
+        distance, place, result = self._measured(change)
         if result is not Result.HOLDS:
             return Trial(at, "", check, result, "not asked", distance)
         eps = self.seen.budgets[place]
@@ -96,7 +97,7 @@ class _Run:
             return distance, -1, Result.OUTSIDE_SPACE
         return distance, budgets.index(least), Result.HOLDS
 
-    def _asked(self, threat: Threat, change: Array) -> tuple[Floats, Array]:
+    def _asked(self, threat: Threat, change: Floats) -> tuple[Floats, Array]:
         """Return what the target says to all rows under a change, and these rows.
 
         Each keeps its box and its steps, as under the check's own perturbations. What a threat does
