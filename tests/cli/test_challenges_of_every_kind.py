@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.slow
 
 Command = Callable[..., Any]
 EXAMPLES = Path(__file__).parents[2] / "examples"
+LEAST = 0.755
 WEIGHTS, BIAS = np.array([6.0, 4.0, 0.0]), -5.0
 SCHEMA = """\
 features:
@@ -48,6 +50,18 @@ rules:
     accept: withstood
     rationale: Somebody may try.
     remediation: Train it otherwise.
+"""
+AUDIT = """\
+apiVersion: auditor/v1
+kind: Audit
+model: {name: digits, version: 1.0.0, artifact: model.onnx}
+task: {kind: classification, classes: ["0","1","2","3","4","5","6","7","8","9"], output: logits}
+input: {domain: [0.0, 1.0]}
+targets: [cpu]
+data: {evaluation: {path: test.npz, labels: y}}
+policy: weak.yaml
+budget: smoke
+seed: 7
 """
 GATE = (
     "gate", "--artifact", "model.onnx", "--policy", "weak.yaml",
@@ -80,20 +94,29 @@ def challenged(auditor: Command, **arrays: Any) -> Any:  # noqa: ANN401 -- what 
     return auditor("challenge", "out", "--examples", "x.npz")
 
 
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the one weakly attacked audit of the table is kept, once there is one."""
+    return tmp_path_factory.mktemp("attacked")
+
+
 @pytest.fixture
-def table(auditor: Command, inside: Path) -> pl.DataFrame:
+def table(auditor: Command, inside: Path, home: Path, attacked: Path) -> pl.DataFrame:
     """The rows of the small audit, whose columns have rules; its record is of a weak attack."""
-    (inside / "schema.yaml").write_text(SCHEMA)
-    text = (
-        (inside / "audit.yaml")
-        .read_text()
-        .replace("{domain: [0.0, 1.0]}", "{features: schema.yaml}")
-    )
-    (inside / "audit.yaml").write_text(text)
-    weak = "evasion.tabular: {eps: [0.05, 0.1], stages: ['search:1'], rows: 200}"
-    asked = {"measure": "evasion.tabular/robust_accuracy", "where": "eps: 0.1", "least": 0.6}
-    policy = POLICY.format(checks=weak, **asked)
-    audited(auditor, policy, "evasion.tabular", "evasion.corruption")
+    if not any(attacked.iterdir()):
+        (inside / "schema.yaml").write_text(SCHEMA)
+        text = (inside / "audit.yaml").read_text()
+        text = text.replace("{domain: [0.0, 1.0]}", "{features: schema.yaml}")
+        (inside / "audit.yaml").write_text(text)
+        weak = "evasion.tabular: {eps: [0.05, 0.1], stages: ['search:1'], rows: 200}, "
+        weak += "evasion.corruption: {kinds: [missing_values], severities: [1], rows: 20}"
+        asked = {"measure": "evasion.tabular/robust_accuracy", "where": "eps: 0.1", "least": LEAST}
+        policy = POLICY.format(checks=weak, **asked)
+        audited(auditor, policy, "evasion.tabular", "evasion.corruption")
+        shutil.copytree(inside, attacked / "example")
+        shutil.copytree(home, attacked / "home")
+    shutil.copytree(attacked / "example", inside, dirs_exist_ok=True)
+    shutil.copytree(attacked / "home", home, dirs_exist_ok=True)
     return pl.read_csv(inside / "test.csv")
 
 
@@ -158,8 +181,10 @@ def test_a_file_of_another_kind_decides_nothing_and_says_which_it_would_take(
 @pytest.fixture
 def digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "digits"
-    ignored = shutil.ignore_patterns("report", "*.py", "*.md")
-    shutil.copytree(EXAMPLES / "digits", folder, ignore=ignored)
+    folder.mkdir()
+    for name in ("model.onnx", "test.npz"):
+        shutil.copy(EXAMPLES / "digits" / name, folder)
+    (folder / "audit.yaml").write_text(AUDIT)
     monkeypatch.chdir(folder)
     return folder
 
@@ -167,21 +192,18 @@ def digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_views_of_pictures_refute_what_a_weak_search_left_standing(
     auditor: Command, digits: Path
 ) -> None:
-    weak = "evasion.spatial: {budgets: [large], rotations: 1, shifts: 1, draws: 1, rows: 60}"
-    asked = {"measure": "evasion.spatial/robust_accuracy", "where": "budget: large", "least": 0.3}
+    weak = "evasion.spatial: {budgets: [small], rotations: 1, shifts: 1, draws: 1, rows: 100}"
+    asked = {"measure": "evasion.spatial/robust_accuracy", "where": "budget: small", "least": 0.5}
     audited(auditor, POLICY.format(checks=weak, **asked), "evasion.spatial")
     evidence = evidence_of("evasion.spatial")
     kept = np.flatnonzero(first_broken(evidence) == 1)
     names = np.array([str(evidence["ids"][at]) for at in kept])  # type: ignore[index]  # texts
-    shifts = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
-    views = [(angle, *shift) for angle in (-30.0, 0.0, 30.0) for shift in shifts]
-    rows = np.repeat(names, len(views))
-    angle, down, right = np.tile(np.array(views), (len(names), 1)).T
-    ended = challenged(
-        auditor, rows=rows, angle=angle, down=down.astype(int), right=right.astype(int)
-    )
+    corners = list(product((-10.0, 0.0, 10.0), (0.95, 1.05), (-0.05, 0.05)))
+    angle, scale, shear = np.tile(np.array(corners), (len(names), 1)).T
+    rows = np.repeat(names, len(corners))
+    ended = challenged(auditor, rows=rows, angle=angle, scale=scale, shear=shear)
     assert ended.code == 1, ended.said
-    assert "examples hold" in ended.said
+    assert "hold" in ended.said
     shut = auditor(*GATE, "--strict")
     assert shut.code == 1
     far = challenged(auditor, rows=names[:2], angle=np.array([80.0, -80.0]))
