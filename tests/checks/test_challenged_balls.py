@@ -110,17 +110,21 @@ def test_points_outside_of_the_ball_and_of_rows_that_taught_refute_nothing() -> 
         assert results(challenged(CARRY, seen, evidence, offer)) == [result]
 
 
-def test_every_attack_of_the_toolbox_that_ran_loses_a_row_that_somebody_breaks() -> None:
-    seen = transfers.toy()
+def toolbox() -> tuple[Art, Evidence]:
+    """What the toolbox sees of an attack that found nothing, and of one that could not run."""
     check = Art(attacks=("FastGradientMethod", "SquareAttack"), eps=(0.05, 0.1), rows=20)
-    bout = gather(seen, 20)
+    bout = gather(transfers.toy(), 20)
     nothing = Campaign(untouched(bout.arena, check.budgets), ())
     refused = Objection(Reason.NEEDS_TWIN, "it climbs", "give a twin")
     tried = [
         Tried("FastGradientMethod", Sight.TARGET, {}, nothing),
         Tried("SquareAttack", None, {}, refused),
     ]
-    evidence = write_down(bout, tried, check.budgets, twin=None, art="1")
+    return check, write_down(bout, tried, check.budgets, twin=None, art="1")
+
+
+def test_every_attack_of_the_toolbox_that_ran_loses_a_row_that_somebody_breaks() -> None:
+    seen, (check, evidence) = transfers.toy(), toolbox()
     names = [str(name) for name in evidence["ids"]]  # type: ignore[union-attr]
     found = challenged(check, seen, evidence, offered(inputs=stepped(seen, names, 0.1), rows=names))
     held = sum(item == "holds" for item in results(found))

@@ -97,8 +97,9 @@ def test_numbers_are_no_texts() -> None:
         challenged(WEAK, seen, evidence, offered(inputs=np.zeros((1, 3)), rows=["row-1"]))
 
 
-def test_each_recipe_that_ran_loses_a_text_that_somebody_breaks() -> None:
-    seen, own = usual()
+def recipes() -> tuple[TextAttack, Evidence]:
+    """What the check of recipes sees of one that ran and one that broke down, both by our hand."""
+    _, own = usual()
     check = TextAttack(attacks=("DeepWordBugGao2018", "Pruthi2019"), words=(1, 2, 4))
     shared = ("ids", "labels", "groups", "clean_probabilities")
     ran = {f"DeepWordBugGao2018.{name}": own[name] for name in own if name not in shared}
@@ -106,7 +107,11 @@ def test_each_recipe_that_ran_loses_a_text_that_somebody_breaks() -> None:
     runs: dict[str, Any] = {
         "DeepWordBugGao2018": {"failure": ""}, "Pruthi2019": {"failure": "it broke"},
     }  # fmt: skip
-    evidence = {**{name: own[name] for name in shared}, **ran, "runs": runs, "library": "0"}
+    return check, {**{name: own[name] for name in shared}, **ran, "runs": runs, "library": "0"}
+
+
+def test_each_recipe_that_ran_loses_a_text_that_somebody_breaks() -> None:
+    (seen, _), (check, evidence) = usual(), recipes()
     offer = offered(inputs=np.array([misspelt(1, "smoke")]), rows=["row-1"])
     found = challenged(check, seen, evidence, offer)
     assert results(found) == ["holds"]

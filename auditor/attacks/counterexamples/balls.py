@@ -7,6 +7,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.attacks.attacked_rows import by_attack, by_norm
 from auditor.attacks.counterexamples.attacks import Attack, Measure, nearest, smallest
 from auditor.attacks.counterexamples.claims import (
     Changes,
@@ -122,35 +123,15 @@ def _patches(evidence: Evidence) -> Claims | str:
 
 def _walks(evidence: Evidence) -> Claims | str:
     """Return one claim a norm: the evidence of the second begins with its name."""
-    own = {"": evidence}
-    for norm in Norm:
-        prefix = f"{norm.value}_"
-        if f"{prefix}settings" in evidence:
-            own[prefix] = part_of(evidence, prefix, SHARED)
-    found = {prefix: ball(item) for prefix, item in own.items() if not _unless_still(item)}
+    norms = by_norm(evidence).items()
+    found = {prefix: ball(own) for prefix, own in norms if not _unless_still(own)}
     return found or _unless_still(evidence)
 
 
-SHARED = frozenset({"ids", "labels", "groups", "clean_probabilities"})
-"""What several attacks on the same rows hold once."""
-
-
 def _art(evidence: Evidence) -> Claims | str:
-    settings = cast("Mapping[str, Json]", evidence["settings"])
-    found: dict[str, Claim] = {}
-    for name in cast("Sequence[str]", settings["attacks"]):
-        prefix = f"{name}."
-        own = part_of(evidence, prefix, SHARED)
-        if "objection" not in cast("Mapping[str, Json]", own["settings"]):
-            found[prefix] = ball(own)
-    return _unless_still(evidence) or found or unsaid("no attack of the toolbox was run")
-
-
-def part_of(evidence: Evidence, prefix: str, shared: frozenset[str]) -> dict[str, Item]:
-    """Return the evidence of one of several attacks under its own names."""
-    names = [name for name in evidence if name.startswith(prefix)]
-    own = {name.removeprefix(prefix): evidence[name] for name in names}
-    return {**{name: evidence[name] for name in shared if name in evidence}, **own}
+    still = _unless_still(evidence)
+    found = {f"{name}.": ball(own) for name, own in by_attack(evidence).items()}
+    return still or found or unsaid("no attack of the toolbox was run")
 
 
 def _unless_still(evidence: Evidence) -> str:

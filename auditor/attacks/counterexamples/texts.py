@@ -8,8 +8,9 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.attacks.attacked_rows import part_of
 from auditor.attacks.counterexamples.attacks import Attack, Median, nearest, smallest
-from auditor.attacks.counterexamples.balls import part_of, unsaid
+from auditor.attacks.counterexamples.balls import unsaid
 from auditor.attacks.counterexamples.claims import (
     ByExample,
     Changes,
@@ -28,7 +29,6 @@ from auditor.domain.challenges import Result, Trial
 from auditor.domain.evidence import Evidence, Item
 from auditor.domain.tasks import Floats
 
-SHARED = frozenset({"ids", "labels", "groups", "clean_probabilities"})
 ANY = 10**9
 """More words than a text has: what is still not permitted is no matter of their number."""
 
@@ -136,7 +136,7 @@ def _recipes(evidence: Evidence, params: Params) -> Claims | str:
     found: dict[str, Claim] = {}
     for name, run in cast("Mapping[str, Mapping[str, Json]]", evidence["runs"]).items():
         if not run["failure"]:
-            claim = _claim(part_of(evidence, f"{name}.", SHARED), params)
+            claim = _claim(part_of(evidence, f"{name}."), params)
             found |= {} if claim is None else {f"{name}.": claim}
     return found or unsaid("no recipe ran that found a word to change")
 

@@ -9,6 +9,7 @@ import numpy as np
 from auditor.attacks.arenas import positive
 from auditor.attacks.corruptions import pictures, tables
 from auditor.attacks.corruptions.catalogue import KINDS, known_kinds, known_severities, medium
+from auditor.attacks.corruptions.changed_rows import CORRUPTED
 from auditor.attacks.corruptions.outcomes import readings
 from auditor.attacks.corruptions.survey import examples, survey, worst_first
 from auditor.attacks.corruptions.trials import best_half_widths, gather
@@ -19,6 +20,7 @@ from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
 from auditor.domain.readings import Reading, Unit
+from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Shard, Subject
 
 SECONDS_A_ROW = 1e-4
@@ -90,6 +92,7 @@ class Corruption:
         "it is an average over noise that nobody chose, of which one row under one noise says "
         "nothing"
     )
+    by_row: ClassVar[ByRow] = CORRUPTED
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

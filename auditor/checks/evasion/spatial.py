@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from auditor.attacks.arenas import positive
+from auditor.attacks.corruptions.changed_rows import VIEWED
 from auditor.attacks.corruptions.pictures import canvas
 from auditor.attacks.corruptions.sampling import EDGE, FILLS
 from auditor.attacks.corruptions.sightings import readings
@@ -19,6 +20,7 @@ from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Reading, Unit
+from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Shard, Subject
 from auditor.errors import PolicyError
 
@@ -87,6 +89,7 @@ class Spatial:
     }
     grid: ClassVar[Mapping[str, str]] = {"budget": "budgets"}
     by_example: ClassVar[ByExample] = VIEWS
+    by_row: ClassVar[ByRow] = VIEWED
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

@@ -14,6 +14,7 @@ from auditor.attacks.texts.hunting import Plan
 from auditor.attacks.texts.moves import MOVES
 from auditor.attacks.texts.readings import readings
 from auditor.attacks.texts.synonyms import SHIPPED, read_synonyms
+from auditor.attacks.texts.text_rows import READ
 from auditor.attacks.texts.threats import TextThreat
 from auditor.attacks.texts.trials import describe, gather
 from auditor.domain.budgets import Budget, Cost, Size
@@ -22,6 +23,7 @@ from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Reading, Unit
+from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Shard, Subject
 from auditor.errors import PolicyError
 
@@ -101,6 +103,7 @@ class Text:
     }
     grid: ClassVar[Mapping[str, str]] = {"words": "words"}
     by_example: ClassVar[ByExample] = MISREAD
+    by_row: ClassVar[ByRow] = READ
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

@@ -132,6 +132,8 @@ class Universal:
             return (gap,)
         fitted = cast("Json", evidence["fitted"])
         effort: dict[str, Json] = {"attack": "universal", "steps": self.steps, "fitted": fitted}
+        if "alone_probabilities" not in evidence:
+            return readings(evidence, confidence, effort)  # it goes by no row, and may be withheld
         alone = iter(fooled_alone(evidence, recount(evidence)))
         return tuple(
             replace(item, details={**item.details, "fooled_alone": next(alone)})
