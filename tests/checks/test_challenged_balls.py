@@ -8,7 +8,7 @@ import pytest
 import test_evasion_decision as walks
 import test_evasion_transfer as transfers
 from challenged import by, challenged, figures, observed, offered, results, why_not
-from evasion_toys import linear
+from evasion_toys import box, classes, linear, subject
 
 from auditor.attacks.arenas import gather
 from auditor.attacks.art.claims import Campaign, untouched
@@ -71,6 +71,14 @@ def test_points_that_are_no_nearer_move_no_distance() -> None:
     again = challenged(WALK, seen, first.evidence, offered(inputs=points, rows=names))
     assert set(results(again)) == {"broken_before"}
     assert again.evidence is None
+
+
+def twinned() -> Subject:
+    """A linear model and its twin."""
+    model, twin, _, _ = linear(0, walks.COLUMNS)
+    rows = np.random.default_rng(0).uniform(0.35, 0.65, (40, walks.COLUMNS))
+    labels = model.logits(rows).argmax(axis=1)
+    return subject(model, twin, rows, labels, box((walks.COLUMNS,)), classes(2))
 
 
 @cache
