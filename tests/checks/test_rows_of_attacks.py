@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -11,28 +13,62 @@ import test_challenged_tables as tables
 import test_challenged_texts as texts
 import test_evasion_certified as certified
 import test_hardware_saturation as saturation
+import test_hardware_timing as times
+import test_privacy_attribute as secrets
+from benched_subjects import benched, rows
+from benched_subjects import linear as line
 from challenged import observed
+from poison_toys import poisoned, scanned
 from shifted_subjects import digits
+from surveyed_subjects import sample, surveyed
 
+from auditor.checks.data.anomalies import Anomalies
 from auditor.checks.evasion.certified import Certified
 from auditor.checks.evasion.corruption import Corruption
 from auditor.checks.evasion.masking import Masking
+from auditor.checks.hardware.faults import Faults
 from auditor.checks.hardware.saturation import Saturation
+from auditor.checks.hardware.timing_leak import TimingLeak
+from auditor.checks.poisoning.training_scan import TrainingScan
+from auditor.checks.privacy.attribute import Attribute
 from auditor.disclosing.commitments import Commitment
 from auditor.disclosing.rows import Form, put_together, take_apart
 from auditor.disclosing.sealing import count_rows, seal
 from auditor.domain.canonical import canonical
 from auditor.domain.checks import Check
+from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence, Item, encode
 from auditor.domain.readings import Measurement
 from auditor.domain.records import Observation
 from auditor.domain.rows import IDS, by_row
+from auditor.domain.subjects import Subject
 from auditor.measuring import Seen, parameters, readings
 
 KEY = bytes(32)
 FEW = Certified(eps=(0.01, 0.1), rows=30, samples=50, selection=10)
 SIGNS = Masking(eps=(0.1,), stages=("cross_entropy:3",), rows=20, queries=20, corners=2, steps=4)
+FLIPPED = Faults(trials=8, rows=40, layers=1, least=2)
+SCAN = TrainingScan(rows=200, trusted=200, pool=200)
+LONE = frozenset({"signs", "strangers", "times", "faults", "scan", "secrets"})
+"""Kinds whose figures are no means over all rows."""
 DULL = Corruption(kinds=("gaussian_noise", "missing_values"), severities=(1, 5), rows=30)
+
+
+def strangers() -> Subject:
+    tables_of = np.random.default_rng(1).normal(size=(2, 200, 5))
+    return surveyed(sample(tables_of[0]), sample(tables_of[1], role=Role.TRAINING))
+
+
+def timed() -> Evidence:
+    taken = np.random.default_rng(2).random((3, 40))
+    return times.leak_evidence(taken, np.arange(40) % 2, np.arange(40) % 3 > 0)
+
+
+def faulty() -> Evidence:
+    with TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        with benched(folder, line(folder), rows(), np.arange(120) % 2) as opened:
+            return observed(FLIPPED, opened)
 
 
 KINDS: Mapping[str, Callable[[], tuple[Check, Evidence]]] = {
@@ -53,7 +89,14 @@ KINDS: Mapping[str, Callable[[], tuple[Check, Evidence]]] = {
         Saturation(),
         observed(Saturation(), saturation.seen((saturation.RISKY,), saturation.Overflowing(0.6))),
     ),
+    "strangers": lambda: (Anomalies(), observed(Anomalies(), strangers())),
+    "times": lambda: (TimingLeak(), timed()),
+    "faults": lambda: (FLIPPED, faulty()),
+    "scan": lambda: (SCAN, observed(SCAN, scanned(poisoned("clean", 0.0, 6)))),
+    "secrets": lambda: (Attribute(), observed(Attribute(), secrets.keeping())),
 }
+EVERY = [pytest.param(kind, marks=pytest.mark.slow) if kind == "faults" else kind for kind in KINDS]
+ADDING = [kind for kind in KINDS if kind not in LONE]
 
 
 @cache
@@ -68,7 +111,7 @@ def figures(one: Seen) -> list[Measurement]:
     return [item for item in readings([one], 0.95) if isinstance(item, Measurement)]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_what_goes_by_row_has_a_row_for_each_id(kind: str) -> None:
     one = seen(kind)
     told, rows = by_row(one.check), count_rows(one.evidence)
@@ -80,7 +123,7 @@ def test_what_goes_by_row_has_a_row_for_each_id(kind: str) -> None:
         assert len(parts) == rows
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "signs"])
+@pytest.mark.parametrize("kind", ADDING)
 def test_what_rows_add_up_to_is_the_figure_itself(kind: str) -> None:
     one = seen(kind)
     adds = by_row(one.check).adds
@@ -94,7 +137,7 @@ def test_what_rows_add_up_to_is_the_figure_itself(kind: str) -> None:
     assert known >= 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EVERY)
 def test_what_tells_of_no_row_names_none(kind: str) -> None:
     one = seen(kind)
     ids = {str(name) for name in np.asarray(one.evidence[IDS]).tolist()}
