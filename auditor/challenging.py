@@ -4,27 +4,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
-from auditor.attacks.counterexamples import ATTACKS, Given, Weighed, weigh
-from auditor.confronting import given_by
+from auditor.attacks.counterexamples.claims import Weighed, weigh
+from auditor.attacks.counterexamples.given import Given
+from auditor.attacks.counterexamples.reasons import claims_of
+from auditor.claimed import Claims, claimless
+from auditor.confronting import given_by, ground_of
 from auditor.datasets.examples import Examples
 from auditor.domain.baselines import Circumstances
 from auditor.domain.challenges import Challenge, Moved, Outcome, Trial
 from auditor.domain.challenges import Result as Came
 from auditor.domain.findings import Finding
-from auditor.domain.policies import Effect, Policy
+from auditor.domain.policies import Effect
 from auditor.domain.readings import Gap
 from auditor.domain.records import AuditRecord
 from auditor.domain.subjects import Subject
 from auditor.domain.targets import TargetSpec
 from auditor.domain.verdicts import ACCEPTABLE
 from auditor.domain.verdicts import Outcome as Judged
-from auditor.domain.waivers import Waiver
-from auditor.errors import RecordError, UsageError
+from auditor.errors import UsageError
 from auditor.judging.context import context_of
 from auditor.judging.judge import judge
 from auditor.measuring import CONFIDENCE, Result, Seen, readings
 
-ROBUST = "robust_accuracy"
 KEPT = ACCEPTABLE | {Judged.NOT_APPLICABLE}
 
 
@@ -34,17 +35,6 @@ class NotTried:
 
     reason: str
     cure: str
-
-
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """A record whose folder verifies, with all that was seen, and the policy that judged it."""
-
-    record: AuditRecord
-    results: tuple[Result, ...]
-    policy: Policy
-    waivers: tuple[Waiver, ...] = ()
-    compared: AuditRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +63,6 @@ def chosen_target(record: AuditRecord, name: str | None) -> TargetSpec:
     return known[name]
 
 
-def untried(claims: Claims, target: str) -> tuple[str, ...]:
-    """Return the checks that claim robustness on a target in a way that no example is tried under.
-
-    What they claim is neither refuted nor upheld by a challenge.
-    """
-    seen = [item for item in claims.results if isinstance(item, Seen)]
-    return tuple(
-        item.check.id
-        for item in seen
-        if item.observation.target == target
-        and ROBUST in item.check.emits
-        and item.check.id not in ATTACKS
-    )
-
-
 def try_examples(
     claims: Claims, files: Sequence[Examples], subject: Subject, signer: str, at: str
 ) -> Challenge | NotTried:
@@ -96,21 +71,19 @@ def try_examples(
     The files before it are those of earlier challenges, which are counted first: many small ones
     together come to what one large one does.
 
-    Raises ``DatasetError`` for examples that are no inputs of the model.
+    Raises ``DatasetError`` for examples that are no inputs of the model, ``RecordError`` where the
+    record claims nothing that such examples could refute.
     """
     record, target = claims.record, subject.target.name
     elsewhere = _elsewhere(record, subject)
     if elsewhere is not None:
         return elsewhere
+    ground = ground_of(subject)
     results, weighed = claims.results, dict[str, Weighed]()
     for examples in files:
-        results, weighed = _weighed(results, target, given_by(subject, examples))
+        results, weighed = _weighed(results, target, given_by(ground, examples))
     if not weighed:
-        raise RecordError(
-            f"the record claims nothing of {target} that an example could refute",
-            cure="Challenge a record of evasion.linf, l2, l1, l0, linf_query or certified, or of "
-            "quality.accuracy.",
-        )
+        raise claimless(claims, target, files[-1])
     tried = Tried(target, files[-1].digest, weighed, signer, at)
     return _challenge(claims, results, tried)
 
@@ -173,9 +146,10 @@ def _weighed(
     for place, item in enumerate(results):
         if isinstance(item, Gap) or item.observation.target != target:
             continue
-        weighed = weigh(item.check.id, item.evidence, given)
-        if weighed is None:
+        told = claims_of(item.check, item.evidence, item.observation.params, given.kind)
+        if isinstance(told, str):
             continue
+        weighed = weigh(item.check.id, told, item.evidence, given)
         found[item.check.id] = weighed
         if weighed.evidence is not None:
             counted[place] = Seen(item.observation, item.check, weighed.evidence)

@@ -1,29 +1,26 @@
 """Lay counterexamples beside the rows that they start from, and ask the target about both."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auditor.attacks.arenas import REPEATS, takes_whole_numbers, truth_of
-from auditor.attacks.counterexamples import Given
+from auditor.attacks.counterexamples.given import Given, Ground, Kind, threats
 from auditor.attacks.frame import ask
 from auditor.attacks.losses import Labels
-from auditor.attacks.norms import Norm
-from auditor.attacks.threats import Threat, lp_threat
 from auditor.datasets.examples import Examples
-from auditor.domain.datasets import Dataset, Role
+from auditor.domain.datasets import Role
 from auditor.domain.readings import Gap
 from auditor.domain.subjects import Subject
 from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Classification, Floats, Task
+from auditor.domain.tasks import Classification, Task
 from auditor.domain.twins import TwinKind, TwinSource
 from auditor.engines.openers import Openers
 from auditor.engines.subjects import open_subject
-from auditor.errors import DatasetError, RecordError
+from auditor.errors import RecordError
 from auditor.preparing import Prepared
 
 
@@ -43,53 +40,60 @@ def opened(prepared: Prepared, spec: TargetSpec, openers: Openers) -> Iterator[S
         yield subject
 
 
-def given_by(subject: Subject, examples: Examples) -> Given:
-    """Return examples beside the rows that they start from, and the target's answers to both.
+def ground_of(subject: Subject) -> Ground:
+    """Return what examples are held against: all evaluation rows, and the target.
 
-    Raises ``DatasetError`` for examples that are no inputs of the model, ``RecordError`` where
-    there is nothing that they could start from.
+    Raises ``RecordError`` where there is nothing that an example could start from.
     """
-    dataset, task = subject.datasets.get(Role.EVALUATION), subject.task
+    dataset, task, model = subject.datasets.get(Role.EVALUATION), subject.task, subject.model
     truth = None if dataset is None else truth_of(dataset, task)
-    if dataset is None or dataset.inputs is None or truth is None or isinstance(subject.model, Gap):
+    if dataset is None or dataset.inputs is None or truth is None or isinstance(model, Gap):
         raise RecordError(
             "the record rests on no labelled inputs that an example could start from",
             cure="Challenge a record of an audit with evaluation data and a model.",
         )
-    inputs = examples.fitted(dataset.inputs)
-    places = {row: at for at, row in enumerate(dataset.ids)}
-    known = np.array([row in places for row in examples.rows])
-    at = np.array([places.get(row or "", 0) for row in examples.rows], dtype=np.int64)
-    clean, labels = dataset.inputs[at], truth[at]
-    repeats = 1 if subject.model.deterministic else REPEATS
-    said = ask(subject.model, inputs, repeats)[1]
-    return Given(
-        inputs=inputs,
-        rows=tuple(row or "" for row in examples.rows),
-        known=known,
-        disputed=_disputed(examples, labels, task),
-        clean=clean,
-        labels=labels,
-        said=said,
-        said_clean=ask(subject.model, clean, repeats)[1],
-        decided=_decided(said, task),
-        threat=_threats(subject, dataset),
+    repeats = 1 if model.deterministic else REPEATS
+    interface = model.fingerprint.interface
+    whole = takes_whole_numbers(model, dataset.inputs)
+    space = None if isinstance(subject.space, Gap) else subject.space
+    return Ground(
+        inputs=dataset.inputs,
+        labels=truth,
+        places={row: at for at, row in enumerate(dataset.ids)},
         task=task,
+        ask=lambda inputs: ask(model, inputs, repeats)[1],
+        threat=threats(space, dataset.inputs.shape[1:], whole=whole),
+        space=space,
+        whole=whole,
+        takes=None if interface is None else interface.input_shape,
     )
 
 
-def _threats(subject: Subject, dataset: Dataset) -> Callable[[Norm, float], Threat]:
-    """Return how the frame draws a threat around the rows of the evaluation data."""
-    space, inputs, model = subject.space, dataset.inputs, subject.model
-    if isinstance(space, Gap) or inputs is None or isinstance(model, Gap):
-        raise DatasetError(
-            "the record's audit names no range of inputs, without which no change has a size",
-            cure="Challenge a record whose audit file says input.domain or features.",
-        )
-    whole = takes_whole_numbers(model, inputs)
+def given_by(ground: Ground, examples: Examples) -> Given:
+    """Return examples beside the rows that they start from, and the target's answers to both.
 
-    row = inputs.shape[1:]
-    return cache(lambda norm, eps: lp_threat(space, norm, eps, row, whole=whole))
+    Raises ``DatasetError`` for examples that are no inputs of the model.
+    """
+    rows = tuple(row or "" for row in examples.rows)
+    at = np.array([ground.places.get(row, 0) for row in rows], dtype=np.int64)
+    clean, labels = ground.inputs[at], ground.labels[at]
+    inputs = clean if examples.kind is Kind.VIEWS else examples.fitted(ground.inputs)
+    asked = examples.kind is not Kind.PERTURBATIONS
+    said_clean = ground.ask(clean) if asked else np.zeros((len(rows), 0))
+    said = ground.ask(inputs) if examples.kind is Kind.INPUTS else said_clean
+    return Given(
+        ground=ground,
+        kind=examples.kind,
+        inputs=inputs,
+        rows=rows,
+        known=np.array([row in ground.places for row in rows]),
+        disputed=_disputed(examples, labels, ground.task),
+        clean=clean,
+        labels=labels,
+        said=said,
+        said_clean=said_clean,
+        views=examples.views,
+    )
 
 
 def _disputed(examples: Examples, labels: Labels, task: Task) -> NDArray[np.bool_]:
@@ -101,9 +105,3 @@ def _disputed(examples: Examples, labels: Labels, task: Task) -> NDArray[np.bool
     )
     pairs = zip(examples.labels, held, strict=True)
     return np.array([given is not None and given != label for given, label in pairs])
-
-
-def _decided(said: Floats, task: Task) -> tuple[str, ...]:
-    if isinstance(task, Classification):
-        return tuple(task.classes[int(item)] for item in task.decide(said))
-    return tuple(f"{float(row[0]):.6g}" for row in said)

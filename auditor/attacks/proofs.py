@@ -41,7 +41,7 @@ def readings(evidence: Evidence, confidence: float, alpha: float) -> tuple[Readi
     ``alpha`` is the probability with which the radius of one smoothed row may be too large.
     """
     settings = cast("Settings", evidence["settings"])
-    right = _right(evidence)
+    right = right_rows(evidence)
     counted = clopper_pearson(int(right.sum()), len(right), confidence)
     clean = _steady(Measurement.of(counted, "clean_accuracy", Unit.SHARE), settings)
     by_graph: Sequence[Reading]
@@ -54,7 +54,8 @@ def readings(evidence: Evidence, confidence: float, alpha: float) -> tuple[Readi
     return (clean, *by_graph, *_smoothed(evidence, confidence, alpha))
 
 
-def _right(evidence: Evidence) -> Mask:
+def right_rows(evidence: Evidence) -> Mask:
+    """Return which rows the target decides rightly before any change."""
     settings = cast("Settings", evidence["settings"])
     goal = read_goal(cast("Settings", settings["goal"]))
     labels = cast("NDArray[np.int64]", evidence["labels"])
@@ -67,7 +68,7 @@ def proved_radius(evidence: Evidence) -> Floats:
     0 where nothing is proved: of a row that is wrong from the start, of a graph without proofs.
     """
     settings = cast("Settings", evidence["settings"])
-    right = _right(evidence)
+    right = right_rows(evidence)
     if settings["gap"] is not None:
         return np.zeros(len(right))
     if settings["kind"] == "trees":
@@ -94,7 +95,7 @@ def _network(evidence: Evidence, confidence: float) -> list[Reading]:
 
 def _proved(evidence: Evidence, method: str) -> Mask:
     leads = cast("Floats", evidence[f"lead_{method}"])
-    kept: Mask = np.logical_or.accumulate((leads > 0)[::-1], axis=0)[::-1] & _right(evidence)
+    kept: Mask = np.logical_or.accumulate((leads > 0)[::-1], axis=0)[::-1] & right_rows(evidence)
     return kept
 
 

@@ -14,11 +14,12 @@ from auditor.attacks.constraints.reaching import (
     reach,
     wholes,
 )
-from auditor.attacks.constraints.repairing import Effort, feasible, repair
-from auditor.attacks.constraints.structure import MOVED_BY_STEPS, Constraints, constraints_of
+from auditor.attacks.constraints.repairing import Effort, repair
+from auditor.attacks.constraints.structure import Constraints
 from auditor.attacks.frame import Standing, ask, hear
+from auditor.attacks.tabular_rules import Rules, rules_of
 from auditor.attacks.threats import within
-from auditor.domain.tasks import Array, FeatureKind, Floats, InputSpace
+from auditor.domain.tasks import Array, Floats
 
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]
@@ -38,29 +39,26 @@ class Table:
     most_features: int = 0
 
     @property
+    def rules(self) -> Rules:
+        """What a row may become."""
+        return Rules(self.constraints, self.most_features)
+
+    @property
     def steps(self) -> Mask:
         """Which columns are quantities, whose change counts against the budget."""
-        kinds = [feature.kind for feature in self.constraints.features]
-        return np.array([kind in MOVED_BY_STEPS for kind in kinds])
+        return self.rules.steps
 
     def region(self, eps: float) -> Reach:
         """Return how far each row may move under a budget."""
         return reach(self.constraints, self.arena.rows, eps)
 
     def distance(self, clean: Array, points: Array) -> Floats:
-        """Return the least budget that allows each change: the largest one of a quantity.
-
-        0 where codes alone have changed, which no budget limits.
-        """
-        change = np.abs(points.astype(np.float64) - clean.astype(np.float64))
-        width = self.constraints.width
-        share = change / np.where(width > 0, width, 1.0)
-        return np.asarray(np.where(self.steps, share, 0.0).max(axis=1, initial=0.0))
+        """Return the least budget that allows each change (``Rules.distance``)."""
+        return self.rules.distance(clean, points)
 
     def units(self, clean: Array, points: Array) -> NDArray[np.int64]:
         """Return how many units of each row were moved."""
-        count: NDArray[np.int64] = moved(self.constraints, clean, points).sum(axis=1)
-        return count
+        return self.rules.units(clean, points)
 
 
 def table(arena: Arena, most_features: int = 0) -> Table:
@@ -68,16 +66,9 @@ def table(arena: Arena, most_features: int = 0) -> Table:
 
     Where the model or the data take whole numbers only, every quantity moves in steps of 1.
     """
-    space = _in_whole_steps(arena.space) if arena.whole else arena.space
-    return Table(replace(arena, space=space), constraints_of(space), most_features)
-
-
-def _in_whole_steps(space: InputSpace) -> InputSpace:
-    kinds = {FeatureKind.NUMERIC: FeatureKind.INTEGER}
-    features = [
-        replace(feature, kind=kinds.get(feature.kind, feature.kind)) for feature in space.features
-    ]
-    return replace(space, features=tuple(features))
+    rules = rules_of(arena.space, most_features, whole=arena.whole)
+    own = replace(arena, space=rules.constraints.space)
+    return Table(own, rules.constraints, most_features)
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -193,11 +184,7 @@ class Judge:
         return reached
 
     def _allows(self, rows: Rows, candidates: Array) -> Mask:
-        table, region = self.table, self.region.take(rows)
-        most = table.most_features or len(table.constraints.units)
-        few = table.units(region.clean, candidates) <= most
-        allowed: Mask = few & feasible(table.constraints, region, candidates)
-        return allowed
+        return self.table.rules.permits(self.region.take(rows), candidates)
 
     def _hear(self, rows: Rows, candidates: Array) -> tuple[Mask, Floats]:
         arena = self.table.arena

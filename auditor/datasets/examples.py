@@ -1,34 +1,46 @@
-"""Counterexamples as somebody hands them over: an ``.npz`` of inputs and what they start from."""
+"""Counterexamples as somebody hands them over: an ``.npz``, and what each one starts from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from auditor.attacks.counterexamples.given import Kind
+from auditor.attacks.spatial import Transformation
 from auditor.datasets.arrays import plain, read_npz
+from auditor.datasets.views import PARTS, read_views
 from auditor.domain.canonical import digest
+from auditor.domain.datasets import TEXT
 from auditor.domain.tasks import Array
 from auditor.errors import DatasetError
 
-INPUTS, ROWS, LABELS = "inputs", "rows", "labels"
+INPUTS, PERTURBATIONS, ROWS, LABELS = "inputs", "perturbations", "rows", "labels"
 MOST = 10_000
 """Examples in one file: enough to show a point, and little enough to ask a slow target."""
-_CURE = (
-    "Write numpy.savez(FILE, inputs=…, rows=…): inputs [n, …] as the model takes them, rows [n] "
-    "the ids of the evaluation rows that they start from (their numbers from 1 where there are "
-    "no ids), or labels [n] of rows of your own."
+CURE = (
+    "Write numpy.savez(FILE, inputs=…, rows=…): inputs [n, …] as the model takes them (texts [n]), "
+    "rows [n] the ids of the evaluation rows that they start from (their numbers from 1 where "
+    "there are no ids), or labels [n] of rows of your own; or rows with the parts of a view "
+    f"({', '.join(PARTS)}) [n]; or perturbations [m, …], each put on every row."
 )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examples:
-    """Inputs ``[n, ...]``, the evaluation row each starts from, and its true label (or none)."""
+    """Examples of one kind, the evaluation row each starts from, and its true label (or none).
+
+    ``inputs`` is ``[n, ...]``: inputs of the model, or perturbations; ``None`` where ``views`` say
+    how the rows themselves are to be changed.
+    """
 
     name: str
     raw: bytes
-    inputs: Array
+    kind: Kind
+    inputs: Array | None
     rows: tuple[str | None, ...]
     labels: tuple[str | None, ...]
+    views: tuple[Transformation, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -38,14 +50,28 @@ class Examples:
     def fitted(self, like: Array) -> Array:
         """Return the inputs in the type and shape of the evaluation data's rows.
 
-        Raises ``DatasetError`` for another shape, and for numbers that the type cannot hold.
+        Texts keep their own length, and perturbations are numbers of any type. Raises
+        ``DatasetError`` for another shape, and for numbers that the type cannot hold.
         """
-        if self.inputs.shape[1:] != like.shape[1:]:
+        if self.inputs is None:
+            message = "views have no inputs of their own"
+            raise TypeError(message)
+        texts = [item.dtype.kind == TEXT for item in (self.inputs, like)]
+        if texts[0] != texts[1]:
             raise DatasetError(
-                f"{self.name}: an input has shape {self.inputs.shape[1:]}, and a row of the "
-                f"evaluation data has {like.shape[1:]}",
+                f"{self.name}: {self.kind} hold {_words(self.inputs)}, and the rows of the "
+                f"evaluation data are {_words(like)}",
                 cure="Give inputs as the evaluation file holds them, before any step of the model.",
             )
+        if self.inputs.shape[1:] != like.shape[1:]:
+            raise DatasetError(
+                f"{self.name}: {'an input' if self.kind is Kind.INPUTS else 'a perturbation'} has "
+                f"shape {self.inputs.shape[1:]}, and a row of the evaluation data has "
+                f"{like.shape[1:]}",
+                cure="Give inputs as the evaluation file holds them, before any step of the model.",
+            )
+        if all(texts) or self.kind is Kind.PERTURBATIONS:
+            return self.inputs
         found = self.inputs.astype(like.dtype)
         if like.dtype.kind in "iu" and not np.array_equal(found, self.inputs):
             raise DatasetError(
@@ -53,6 +79,10 @@ class Examples:
                 cure="Round them as the model would be given them, and see that they still hold.",
             )
         return found
+
+
+def _words(array: Array) -> str:
+    return "texts" if array.dtype.kind == TEXT else "numbers"
 
 
 def read_examples(path: Path) -> Examples:
@@ -69,33 +99,74 @@ def read_examples(path: Path) -> Examples:
 def parse_examples(raw: bytes, name: str) -> Examples:
     """Read the bytes of such a file, called ``name`` in messages. Raises ``DatasetError``."""
     arrays = read_npz(raw, name)
-    strangers = sorted(set(arrays) - {INPUTS, ROWS, LABELS})
-    if strangers or INPUTS not in arrays:
-        said = f"holds an array {strangers[0]!r}" if strangers else f"has no array {INPUTS!r}"
-        raise DatasetError(f"{name} {said}", cure=_CURE)
-    inputs = plain(arrays[INPUTS], f"{name}: {INPUTS}")
-    if not 1 <= len(inputs) <= MOST:
-        raise DatasetError(
-            f"{name} holds {len(inputs)} examples", cure=f"Give 1 to {MOST:,} of them."
-        )
-    if not np.isfinite(inputs.astype(np.float64)).all():
-        raise DatasetError(
-            f"{name}: {INPUTS} hold NaN or infinity", cure="Give finite numbers alone."
-        )
-    names = {key: _names(arrays, key, len(inputs), name) for key in (ROWS, LABELS)}
-    if ROWS not in arrays and LABELS not in arrays:
-        raise DatasetError(f"{name} names neither {ROWS} nor {LABELS}", cure=_CURE)
-    return Examples(name, raw, inputs, names[ROWS], names[LABELS])
+    strangers = sorted(set(arrays) - {INPUTS, PERTURBATIONS, ROWS, LABELS, *PARTS})
+    if strangers:
+        raise DatasetError(f"{name} holds an array {strangers[0]!r}", cure=CURE)
+    kind = _kind(arrays, name)
+    inputs = None if kind is Kind.VIEWS else _inputs(arrays[kind.value], kind, name)
+    first = kind.value if inputs is not None else next(part for part in PARTS if part in arrays)
+    count = arrays[first].shape[0] if arrays[first].ndim else 0
+    if not 1 <= count <= MOST:
+        raise DatasetError(f"{name} holds {count} examples", cure=f"Give 1 to {MOST:,} of them.")
+    views = read_views(arrays, count, name) if inputs is None else ()
+    named = {key: _names(arrays, key, count, name) for key in (ROWS, LABELS)}
+    _refuse_unnamed(arrays, kind, name)
+    return Examples(name, raw, kind, inputs, named[ROWS], named[LABELS], views)
 
 
-def _names(arrays: dict[str, Array], key: str, count: int, name: str) -> tuple[str | None, ...]:
+def _kind(arrays: Mapping[str, Array], name: str) -> Kind:
+    """Return of which kind the examples are. Raises ``DatasetError`` for none, and for several."""
+    given = [kind for kind in (Kind.INPUTS, Kind.PERTURBATIONS) if kind.value in arrays]
+    if set(arrays) & set(PARTS):
+        given.append(Kind.VIEWS)
+    if not given:
+        raise DatasetError(
+            f"{name} has no array {INPUTS!r}, no {PERTURBATIONS!r}, and no part of a view",
+            cure=CURE,
+        )
+    if len(given) > 1:
+        raise DatasetError(
+            f"{name} holds {given[0]} and {given[1]}, which are tried under different claims",
+            cure="Write one file for each, and challenge the record with one after the other.",
+        )
+    return given[0]
+
+
+def _refuse_unnamed(arrays: Mapping[str, Array], kind: Kind, name: str) -> None:
+    """Refuse examples of which nobody says what they start from; perturbations start from all."""
+    named = [key for key in (ROWS, LABELS) if key in arrays]
+    if kind is Kind.PERTURBATIONS:
+        if named:
+            raise DatasetError(
+                f"{name} gives {named[0]} for {PERTURBATIONS}, which are put on every row",
+                cure=f"Leave {named[0]} out, or give {INPUTS} of single rows.",
+            )
+        return
+    if not named or (kind is Kind.VIEWS and ROWS not in named):
+        lacking = f"neither {ROWS} nor {LABELS}" if not named else f"no {ROWS} that are seen anew"
+        raise DatasetError(f"{name} names {lacking}", cure=CURE)
+
+
+def _inputs(array: Array, kind: Kind, name: str) -> Array:
+    """Return texts ``[n]``, or numbers ``[n, …]``. Raises ``DatasetError`` for anything else."""
+    if array.dtype.kind == TEXT and array.ndim == 1 and kind is Kind.INPUTS:
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
+    found = plain(array, f"{name}: {kind}")
+    if not np.isfinite(found.astype(np.float64)).all():
+        raise DatasetError(
+            f"{name}: {kind} hold NaN or infinity", cure="Give finite numbers alone."
+        )
+    return found
+
+
+def _names(arrays: Mapping[str, Array], key: str, count: int, name: str) -> tuple[str | None, ...]:
     found = arrays.get(key)
     if found is None:
         return (None,) * count
     if found.shape != (count,) or found.dtype.kind not in "iuUb":
         raise DatasetError(
             f"{name}: {key} has shape {found.shape} and type {found.dtype}, not one whole number "
-            f"or text for each of {count} inputs",
-            cure=_CURE,
+            f"or text for each of {count} examples",
+            cure=CURE,
         )
     return tuple(str(item) for item in found.tolist())

@@ -1,6 +1,6 @@
 """A challenge: somebody's counterexamples to what a record claims, tried on the record's target."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -24,6 +24,7 @@ class Result(StrEnum):
     NOT_PROVED = "not_proved"
     WRONG_BEFORE = "wrong_before"
     BROKEN_BEFORE = "broken_before"
+    NO_WORSE = "no_worse"
     NOT_MISCLASSIFIED = "not_misclassified"
     HOLDS = "holds"
 
@@ -51,8 +52,11 @@ REASONS: Mapping[Result, str] = MappingProxyType(
         Result.BROKEN_BEFORE: "its row counts as broken within this budget already",
         Result.NOT_PROVED: "nothing was proved of its row at this distance",
         Result.CHANGED: "the row was changed, and accuracy is claimed of rows as they are",
+        Result.NO_WORSE: "it breaks no more rows than the record counts already, or fewer of them "
+        "at a larger budget",
         Result.OUTSIDE_BUDGET: "the change is larger than the largest budget",
-        Result.OUTSIDE_SPACE: "the change leaves the range or the steps, or moves what may not",
+        Result.OUTSIDE_SPACE: "the change leaves the range or the steps, moves what may not move, "
+        "or breaks what every row keeps",
         Result.NOT_MISCLASSIFIED: "the model on its target is not misled",
     }
 )
@@ -62,7 +66,8 @@ REASONS: Mapping[Result, str] = MappingProxyType(
 class Trial:
     """One example under the claim of one check: ``eps`` is the smallest budget that it keeps.
 
-    ``distance`` is the size of the change in the claim's norm; ``decided`` what the target said.
+    ``distance`` is the size of the change as the claim measures it; ``decided`` what the target
+    said, or how many rows it got wrong. ``budget`` is the name of a budget that is no number.
     """
 
     example: int
@@ -72,6 +77,7 @@ class Trial:
     decided: str
     distance: float | None = None
     eps: float | None = None
+    budget: str | None = None
 
     def to_json(self) -> dict[str, Json]:
         """Return the document's form."""
@@ -83,7 +89,19 @@ class Trial:
             "decided": self.decided,
             "distance": self.distance,
             "eps": self.eps,
+            "budget": self.budget,
         }
+
+
+def furthest(trials: Iterable[Trial]) -> tuple[Trial, ...]:
+    """Return each example once, by its trial that got furthest."""
+    order = {result: at for at, result in enumerate(Result)}
+    found: dict[int, Trial] = {}
+    for item in trials:
+        before = found.get(item.example)
+        if before is None or order[item.result] > order[before.result]:
+            found[item.example] = item
+    return tuple(found[at] for at in sorted(found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +150,7 @@ class Challenge:
     @property
     def furthest(self) -> tuple[Trial, ...]:
         """Each example once, under the claim where it got furthest."""
-        order = list(Result)
-        found: dict[int, Trial] = {}
-        for item in self.trials:
-            before = found.get(item.example)
-            if before is None or order.index(item.result) > order.index(before.result):
-                found[item.example] = item
-        return tuple(found[at] for at in sorted(found))
+        return furthest(self.trials)
 
     def to_json(self) -> dict[str, Json]:
         """Return the document that is signed."""
@@ -210,6 +222,7 @@ def _trial(part: Part) -> Trial:
         decided=part.get("decided", str),
         distance=part.maybe("distance", float),
         eps=part.maybe("eps", float),
+        budget=part.maybe("budget", str),
     )
 
 

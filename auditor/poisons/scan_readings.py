@@ -14,6 +14,7 @@ from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap
 from auditor.domain.intervals import Interval
 from auditor.domain.readings import Astray, Bound, Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.rows import ByRow
 from auditor.domain.tasks import Floats
 from auditor.poisons.scanning import METHODS
 from auditor.poisons.suspicion import LOOKS, Chosen, Codes, Suspicion
@@ -27,6 +28,8 @@ DIFFERS = (
 )
 ALIKE_IN_CLUSTERS = dependent("the test")
 PLANTED = "_planted"
+SCANNED = ByRow(each=frozenset({"ids", "labels", "suggested"}), apart=frozenset({"about", "gap"}))
+"""Scores run over trusted rows too, and are withheld whole."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from auditor.attacks.counterexamples import Given, Weighed, weigh
+from auditor.attacks.counterexamples.claims import Weighed, weigh
+from auditor.attacks.counterexamples.given import Given, Ground, Kind, threats
+from auditor.attacks.counterexamples.reasons import claims_of
 from auditor.attacks.goals import any_other
 from auditor.attacks.norms import Norm
 from auditor.attacks.tallies import recount
-from auditor.attacks.threats import lp_threat
 from auditor.attacks.trials import write_goal
+from auditor.checks.evasion.certified import Certified
+from auditor.checks.evasion.corruption import Corruption
 from auditor.checks.evasion.linf import Linf
 from auditor.checks.quality.accuracy import Accuracy
 from auditor.domain.challenges import Result
+from auditor.domain.checks import Check
 from auditor.domain.evidence import Evidence
 from auditor.domain.readings import Measurement
 from auditor.domain.tasks import Classification, InputSpace
@@ -53,18 +57,21 @@ def given(*points: tuple[str, list[float]], said: np.ndarray | None = None) -> G
     known = np.array([row in IDS for row in rows])
     at = np.array([IDS.index(row) if row in IDS else 0 for row in rows])
     answers = model(inputs) if said is None else said
+    ground = Ground(
+        inputs=CLEAN, labels=LABELS, places={row: place for place, row in enumerate(IDS)},
+        task=TASK, ask=model, threat=threats(SPACE, (2,), whole=False), space=SPACE,
+    )  # fmt: skip
     return Given(
-        inputs=inputs, rows=rows, known=known, disputed=np.zeros(len(rows), dtype=np.bool_),
+        ground=ground, kind=Kind.INPUTS, inputs=inputs, rows=rows, known=known,
+        disputed=np.zeros(len(rows), dtype=np.bool_),
         clean=CLEAN[at], labels=LABELS[at], said=answers, said_clean=model(CLEAN[at]),
-        decided=tuple(TASK.classes[int(item)] for item in TASK.decide(answers)),
-        threat=lambda norm, eps: lp_threat(SPACE, norm, eps, (2,)), task=TASK,
     )  # fmt: skip
 
 
-def under(check: str, evidence: Evidence, offered: Given) -> Weighed:
-    found = weigh(check, evidence, offered)
-    assert found is not None
-    return found
+def under(check: Check, evidence: Evidence, offered: Given) -> Weighed:
+    claims = claims_of(check, evidence, {}, offered.kind)
+    assert not isinstance(claims, str)
+    return weigh(check.id, claims, evidence, offered)
 
 
 def robust(evidence: Evidence) -> dict[float, float]:
@@ -94,7 +101,7 @@ def robust(evidence: Evidence) -> dict[float, float]:
 def test_each_example_gets_its_reason(
     attacked: Evidence, row: str, point: list[float], result: Result
 ) -> None:
-    (trial,) = under("evasion.linf", attacked, given((row, point))).trials
+    (trial,) = under(Linf(), attacked, given((row, point))).trials
     assert trial.result is result
 
 
@@ -102,7 +109,7 @@ def test_an_example_that_holds_lowers_the_budgets_that_it_keeps_and_no_other(
     attacked: Evidence,
 ) -> None:
     assert robust(attacked) == {0.1: 3, 0.2: 2}
-    held = under("evasion.linf", attacked, given(("b", [0.5, 0.5]), ("c", [0.41, 0.5])))
+    held = under(Linf(), attacked, given(("b", [0.5, 0.5]), ("c", [0.41, 0.5])))
     assert [item.eps for item in held.trials] == [0.1, 0.2]
     assert held.evidence is not None
     assert robust(held.evidence) == {0.1: 2, 0.2: 1}
@@ -111,7 +118,7 @@ def test_an_example_that_holds_lowers_the_budgets_that_it_keeps_and_no_other(
 def test_of_two_examples_for_a_row_the_nearer_counts(attacked: Evidence) -> None:
     near, far = ("c", [0.45, 0.5]), ("c", [0.41, 0.5])
     for order in ((near, far), (far, near)):
-        held = under("evasion.linf", attacked, given(*order))
+        held = under(Linf(), attacked, given(*order))
         assert held.evidence is not None
         assert recount(held.evidence).breaking[2] == pytest.approx(0.15)
 
@@ -122,7 +129,7 @@ def test_a_picture_that_is_shown_is_measured_as_the_example(attacked: Evidence) 
         "example_places": np.array([1]), "example_clean": CLEAN[1:2],
         "example_adversarial": np.array([[0.55, 0.5]]), "range": np.ones(2),
     }  # fmt: skip
-    held = under("evasion.linf", shown, given(("b", [0.5, 0.5])))
+    held = under(Linf(), shown, given(("b", [0.5, 0.5])))
     assert held.evidence is not None
     assert recount(held.evidence).breaking[1] == pytest.approx(0.1)
 
@@ -132,13 +139,13 @@ def test_a_row_that_the_target_gets_wrong_by_now_is_no_success_of_the_example(
 ) -> None:
     offered = given(("c", [0.45, 0.5]))
     wrong = replace(offered, said_clean=model(np.array([[0.0, 0.5]])))
-    (trial,) = under("evasion.linf", attacked, wrong).trials
+    (trial,) = under(Linf(), attacked, wrong).trials
     assert trial.result is Result.WRONG_BEFORE
 
 
 def test_a_label_that_is_disputed_refutes_nothing(attacked: Evidence) -> None:
     offered = replace(given(("c", [0.45, 0.5])), disputed=np.array([True]))
-    (trial,) = under("evasion.linf", attacked, offered).trials
+    (trial,) = under(Linf(), attacked, offered).trials
     assert trial.result is Result.OTHER_LABEL
 
 
@@ -164,7 +171,7 @@ def test_one_example_within_what_was_proved_shows_the_proof_to_be_false(
         "ids": IDS, "labels": LABELS, "clean_probabilities": model(CLEAN),
         "lead_interval": np.array([[1.0, 1, 1, 1], [-1, 1, 1, 1]]),
     }  # fmt: skip
-    found = under("evasion.certified", proved, given((row, point)))
+    found = under(Certified(), proved, given((row, point)))
     assert found.trials[0].result is result
     assert found.disproved is (result is Result.HOLDS)
     assert found.evidence is None
@@ -178,7 +185,7 @@ def test_accuracy_is_refuted_by_an_answer_that_does_not_repeat_and_by_no_chosen_
     }  # fmt: skip
     points = (("a", [0.2, 0.5]), ("b", [0.41, 0.5]), ("d", [0.9, 0.5]), ("", [0.9, 0.9]))
     flipped = 1 - model(np.array([point for _, point in points]))
-    found = under("quality.accuracy", seen, given(*points, said=flipped))
+    found = under(Accuracy(), seen, given(*points, said=flipped))
     assert [item.result for item in found.trials] == [
         Result.HOLDS, Result.CHANGED, Result.WRONG_BEFORE, Result.NOT_OF_THE_DATA,
     ]  # fmt: skip
@@ -190,6 +197,22 @@ def test_accuracy_is_refuted_by_an_answer_that_does_not_repeat_and_by_no_chosen_
     assert shares == [0.75, 0.5]
 
 
-def test_other_checks_claim_nothing_that_an_example_refutes(attacked: Evidence) -> None:
-    assert weigh("evasion.corruption", attacked, given(("b", [0.5, 0.5]))) is None
-    assert given(("b", [0.5, 0.5])).threat(Norm.LINF, 0.1).eps == 0.1
+def test_a_nearer_example_counts_where_it_moves_the_median_distance(attacked: Evidence) -> None:
+    near = {**attacked, "distance": np.array([np.inf, 0.15, 0.2, 0.0])}
+    near["adversarial_probabilities"] = model(np.array([[0.2], [0.55], [0.4], [0.9]]))
+    told = under(Linf(), near, given(("b", [0.51, 0.5]), ("c", [0.41, 0.5])))
+    assert [item.result for item in told.trials] == [Result.HOLDS, Result.BROKEN_BEFORE]
+    assert told.evidence is not None
+    medians = [
+        next(item.value for item in Linf(eps=(0.1, 0.2)).figures(one, 0.95)
+             if isinstance(item, Measurement) and item.metric == "min_breaking_eps")
+        for one in (near, told.evidence)
+    ]  # fmt: skip
+    assert medians == [pytest.approx(0.15), pytest.approx(0.11)]
+
+
+def test_an_average_cannot_be_challenged_by_examples_and_says_why(attacked: Evidence) -> None:
+    why = claims_of(Corruption(), attacked, {}, Kind.INPUTS)
+    assert isinstance(why, str)
+    assert why.startswith("evasion.corruption cannot be challenged by examples because it is an")
+    assert given(("b", [0.5, 0.5])).ground.threat(Norm.LINF, 0.1).eps == 0.1

@@ -1,28 +1,37 @@
 """Counterexamples count on the record's own target; what refutes a verdict shuts its gate."""
 
+import io
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from test_gates import GOOD
 
-from auditor.challenging import Claims, NotTried, chosen_target, try_examples, untried
+from auditor.attacks.counterexamples.given import Kind
+from auditor.challenging import NotTried, chosen_target, try_examples
+from auditor.checks.evasion.corruption import Corruption
 from auditor.checks.evasion.linf import Linf
+from auditor.checks.evasion.spatial import Spatial
 from auditor.checks.evasion.tabular import Tabular
 from auditor.checks.quality.accuracy import Accuracy
+from auditor.claimed import Claims, claimless, undecided, untried
 from auditor.contested import refuse_contested, rests_on, uncontested
+from auditor.datasets.examples import parse_examples
 from auditor.domain.canonical import digest
 from auditor.domain.challenges import Challenge, Moved, Outcome, Result, Trial, read_challenge
+from auditor.domain.checks import Check
+from auditor.domain.evidence import Evidence
 from auditor.domain.json_parts import Part
 from auditor.domain.policies import Policy
-from auditor.domain.readings import Gap, Reason
+from auditor.domain.readings import Gap, Measurement, Reason
 from auditor.domain.records import AuditRecord, Observation
 from auditor.domain.steps import StepResult
 from auditor.domain.targets import Fingerprint
 from auditor.errors import RecordError, UsageError
-from auditor.measuring import Seen
+from auditor.measuring import Seen, parameters
 from auditor.signatures.challenges import open_challenge, sign_challenge
 from auditor.signatures.keys import KeySigner
 
@@ -167,12 +176,77 @@ def test_a_challenge_that_refutes_invalidates_the_record_in_its_lineage() -> Non
     assert all("wasInfluencedBy" in found for found in relations.values())
 
 
-def test_robustness_under_which_no_example_is_tried_is_named() -> None:
-    checks = (Tabular(), Linf(), Accuracy())
-    results = tuple(
-        Seen(Observation(target, type(check).id, 1, {}, 1, {}), check, {})
-        for check in checks
-        for target in ("cpu", "edge")
-    )
-    claims = Claims(GOOD, (*results, LOST), cast("Policy", None))
-    assert untried(claims, "cpu") == ("evasion.tabular",)
+def seen(check: Check, target: str, evidence: Evidence) -> Seen:
+    return Seen(Observation(target, check.id, 1, parameters(check), 1, {}), check, evidence)
+
+
+def stated(check: str, metric: str, target: str = "cpu") -> Measurement:
+    return Measurement(metric=metric, value=1.0, method="count", n=1, target=target, check=check)
+
+
+TURNED = {"settings": {"budgets": ["small"], "views": [[]], "size": [8, 8]}}
+RATES = (stated("evasion.spatial", "robust_accuracy"), stated("evasion.corruption", "accuracy"))
+CLAIMED = Claims(
+    replace(GOOD, readings=RATES),
+    (
+        *(seen(Spatial(), target, TURNED) for target in ("cpu", "edge")),
+        seen(Corruption(), "cpu", {}),
+        seen(Tabular(), "cpu", {"settings": {"undefined": "The rows are no table."}}),
+        LOST,
+    ),
+    cast("Policy", None),
+)
+
+
+def test_what_no_example_of_a_file_is_tried_under_is_named_with_the_reason() -> None:
+    (views, average) = untried(CLAIMED, "cpu", Kind.INPUTS)
+    assert (views.check, views.robust) == ("evasion.spatial", True)
+    assert "challenged by another file" in views.why
+    assert (average.check, average.robust) == ("evasion.corruption", False)
+    assert "cannot be challenged by examples because it is an average" in average.why
+    (average,) = untried(CLAIMED, "cpu", Kind.VIEWS)
+    assert average.check == "evasion.corruption"
+    assert untried(CLAIMED, "edge", Kind.INPUTS) == ()
+
+
+@pytest.mark.parametrize(
+    ("tried", "kind", "open_still"),
+    [
+        ("quality.accuracy", Kind.INPUTS, True),
+        ("evasion.linf", Kind.INPUTS, False),
+        ("evasion.spatial", Kind.VIEWS, False),
+    ],
+)
+def test_robustness_that_was_not_tried_is_decided_by_no_share(
+    tried: str, kind: Kind, *, open_still: bool
+) -> None:
+    more = (seen(Linf(), "cpu", {}), seen(Accuracy(), "cpu", {}))
+    claims = replace(CLAIMED, results=(*CLAIMED.results, *more))
+    beside = untried(CLAIMED, "cpu", kind)
+    trial = Trial(0, "r1", tried, Result.NOT_MISCLASSIFIED, "yes")
+    told = replace(challenge(Outcome.FAILED), trials=(trial,))
+    assert undecided(claims, told, beside) is open_still
+
+
+def test_where_nothing_can_be_refuted_each_check_says_why() -> None:
+    offered = parse_examples(npz(inputs=np.zeros((1, 3)), rows=["r1"]), "x.npz")
+    problem = claimless(CLAIMED, "cpu", offered).problem
+    assert "the record claims nothing of cpu that x.npz could refute" in problem
+    for words in ("evasion.spatial is challenged", "evasion.corruption cannot", "are no table"):
+        assert words in problem
+
+
+def npz(**arrays: Any) -> bytes:  # noqa: ANN401 -- what numpy takes for an array
+    raw = io.BytesIO()
+    np.savez(raw, **arrays)
+    return raw.getvalue()
+
+
+def test_a_named_budget_stays_with_its_trial() -> None:
+    trial = Trial(0, "r1", "evasion.spatial", Result.HOLDS, "yes", budget="small")
+    told = replace(challenge(Outcome.REFUTED), trials=(trial,))
+    assert open_challenge(sign_challenge(told, OTHER)) == told
+    old = told.to_json()
+    for item in cast("list[dict[str, Any]]", old["trials"]):
+        del item["budget"]
+    assert read_challenge(Part(old, "challenge")).trials[0].budget is None

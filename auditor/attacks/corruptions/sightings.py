@@ -47,6 +47,21 @@ def readings(evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
     return tuple(found)
 
 
+def first_broken(evidence: Evidence) -> NDArray[np.int64]:
+    """Return the place of the first budget that breaks each row ``[n]``.
+
+    -1 where the row is wrong without any change, and the number of budgets where nothing breaks it.
+    """
+    settings = cast("Mapping[str, Json]", evidence["settings"])
+    names = cast("Sequence[str]", settings["budgets"])
+    labels = cast("Labels", evidence["labels"])
+    found = np.full(len(labels), len(names), dtype=np.int64)
+    for index in reversed(range(len(names))):
+        found[_broken(evidence, settings, index, names[index])[0]] = index
+    clean = read_task(settings).decide(cast("Floats", evidence["clean_probabilities"]))
+    return np.where(clean == labels, found, -1)
+
+
 def _spent(settings: Mapping[str, Json], index: int, name: str) -> dict[str, Json]:
     """Return what one budget allowed, and what was tried within it."""
     views = cast("Sequence[Sequence[Json]]", settings["views"])[index]

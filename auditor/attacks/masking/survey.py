@@ -16,6 +16,7 @@ from auditor.domain.canonical import Json
 from auditor.domain.evidence import Evidence, Item
 from auditor.domain.models import Model
 from auditor.domain.readings import Gap
+from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array, Floats
 
@@ -111,3 +112,16 @@ def _settings(subject: Subject, effort: Effort, arena: Arena) -> dict[str, Json]
         told["twin_distance"] = {name: float(item) for name, item in distance.items()}
         told["twin_source"] = dict(subject.twin.source)
     return told
+
+
+LOOKED_AT = ByRow(
+    each=frozenset(
+        {
+            *("ids", "labels", "repeat_difference", "jitter", "rise", "saturated"),
+            *("gradient_cosine", "gradient_finite", "gradient_zero"),
+            *(f"{probe}_{what}" for probe in PROBES for what in ("decided", "size")),
+        }
+    ),
+    apart=frozenset({"log", "settings"}),
+)
+"""What goes by the rows that the model gets right: signs are shares of some of them alone."""

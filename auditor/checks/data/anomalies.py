@@ -16,6 +16,7 @@ from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Feature, Floats
 from auditor.stats.conformal import conformal_p_values, fewest_found
@@ -67,6 +68,9 @@ class Anomalies:
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
+    by_row: ClassVar[ByRow] = ByRow(
+        each=frozenset({"ids", "scores"}), apart=frozenset({"about", "gap"})
+    )
 
     def cost(self, size: Size) -> Cost:
         """Ask the model nothing."""

@@ -13,7 +13,10 @@ from auditor.attacks.art.findings import Tried, readings, write_down
 from auditor.attacks.art.objections import Objection, objection_of
 from auditor.attacks.art.settings import read_settings, settings_of
 from auditor.attacks.art.tools import needs_gradients, open_tool
+from auditor.attacks.attacked_rows import TRIED
 from auditor.attacks.bouts import SECONDS_A_QUERY, robustness_metrics
+from auditor.attacks.counterexamples.balls import TOOLBOX
+from auditor.attacks.counterexamples.claims import ByExample
 from auditor.attacks.curves import best_half_width
 from auditor.attacks.norms import Norm
 from auditor.domain.budgets import Budget, Cost, Size
@@ -23,6 +26,7 @@ from auditor.domain.evidence import Evidence
 from auditor.domain.images import image_axes
 from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Reading, Unit
+from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Shard, Subject
 from auditor.errors import PolicyError
 
@@ -101,6 +105,8 @@ class Art:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"attack": "attacks", "eps": "eps"}
+    by_example: ClassVar[ByExample] = TOOLBOX
+    by_row: ClassVar[ByRow] = TRIED
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

@@ -9,8 +9,11 @@ import numpy as np
 
 from auditor.attacks.arenas import Arena, gather, growing, positive
 from auditor.attacks.certificates import margins, nearest
+from auditor.attacks.counterexamples.claims import ByExample
+from auditor.attacks.counterexamples.statements import PROOF
 from auditor.attacks.curves import best_half_width
 from auditor.attacks.proofs import readings
+from auditor.attacks.proved_rows import PROVED
 from auditor.attacks.smoothing import Noise, vote
 from auditor.attacks.trials import MOST_CRAFTED_BYTES, write_goal
 from auditor.domain.budgets import Budget, Cost, Size
@@ -20,6 +23,7 @@ from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence, Item
 from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Gap, Reading, Reason, Unit
+from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Classification
 from auditor.errors import MissingExtraError, PolicyError, SubjectLostError, TwinError
@@ -101,6 +105,8 @@ class Certified:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"eps": "eps", "radius": "radii"}
+    by_example: ClassVar[ByExample] = PROOF
+    by_row: ClassVar[ByRow] = PROVED
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

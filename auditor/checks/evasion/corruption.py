@@ -9,15 +9,18 @@ import numpy as np
 from auditor.attacks.arenas import positive
 from auditor.attacks.corruptions import pictures, tables
 from auditor.attacks.corruptions.catalogue import KINDS, known_kinds, known_severities, medium
+from auditor.attacks.corruptions.changed_rows import CORRUPTED
 from auditor.attacks.corruptions.outcomes import readings
 from auditor.attacks.corruptions.survey import examples, survey, worst_first
 from auditor.attacks.corruptions.trials import best_half_widths, gather
+from auditor.attacks.counterexamples.claims import ByExample, never
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
 from auditor.domain.readings import Reading, Unit
+from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Shard, Subject
 
 SECONDS_A_ROW = 1e-4
@@ -85,6 +88,11 @@ class Corruption:
         Budget.FULL: {"severities": (1, 2, 3, 4, 5), "rows": 1000},
     }
     grid: ClassVar[Mapping[str, str]] = {"kind": "kinds", "severity": "severities"}
+    by_example: ClassVar[ByExample] = never(
+        "it is an average over noise that nobody chose, of which one row under one noise says "
+        "nothing"
+    )
+    by_row: ClassVar[ByRow] = CORRUPTED
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

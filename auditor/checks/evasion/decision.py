@@ -8,7 +8,10 @@ import numpy as np
 
 from auditor.attacks.arenas import growing, positive, two_classes
 from auditor.attacks.asking import Source
+from auditor.attacks.attacked_rows import SHARED, WALKED, part_of
 from auditor.attacks.bouts import bout_cost, fight, robustness_metrics
+from auditor.attacks.counterexamples.balls import WALKS
+from auditor.attacks.counterexamples.claims import ByExample
 from auditor.attacks.curves import best_half_width, ceiling, readings
 from auditor.attacks.norms import Norm
 from auditor.attacks.suites import KINDS, Suite, suite
@@ -19,11 +22,11 @@ from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence, Item
 from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Measurement, Reading, Unit
+from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Progress, Shard, Subject
 from auditor.errors import PolicyError
 
 NORMS = (Norm.LINF, Norm.L2)
-SHARED = frozenset({"ids", "labels", "groups", "clean_probabilities"})
 
 
 def decision_metrics() -> Mapping[str, Metric]:
@@ -82,6 +85,8 @@ class Decision:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
+    by_example: ClassVar[ByExample] = WALKS
+    by_row: ClassVar[ByRow] = WALKED
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
@@ -125,7 +130,7 @@ class Decision:
         """Count successes again from the target's decisions, and read the curves off."""
         found: list[Reading] = []
         for index, (norm, walks) in enumerate(_by_norm(self.stages).items()):
-            own = _own(evidence, _prefix(norm, index)) if index else evidence
+            own = part_of(evidence, _prefix(norm, index)) if index else evidence
             effort: dict[str, Json] = {
                 "attack": walks.names[0].split(",")[0],
                 "stages": list(walks.names),
@@ -198,13 +203,6 @@ def _named(seen: Evidence, known: Evidence, prefix: str) -> dict[str, Item]:
     return {
         f"{prefix}{name}": item for name, item in seen.items() if name not in SHARED or not known
     }
-
-
-def _own(evidence: Evidence, prefix: str) -> Evidence:
-    """Return a later norm's evidence under its own names."""
-    shared = {name: item for name, item in evidence.items() if name in SHARED}
-    own = [name for name in evidence if name.startswith(prefix)]
-    return {**shared, **{name.removeprefix(prefix): evidence[name] for name in own}}
 
 
 def _part(progress: Progress, index: int, count: int) -> Progress:

@@ -7,6 +7,8 @@ from typing import ClassVar
 from auditor.attacks.arenas import growing, positive, two_classes
 from auditor.attacks.attacked_rows import ATTACKED
 from auditor.attacks.bouts import bout_cost, fight, robustness_metrics
+from auditor.attacks.counterexamples.balls import BALL
+from auditor.attacks.counterexamples.claims import ByExample
 from auditor.attacks.curves import best_half_width, readings
 from auditor.attacks.norms import Norm
 from auditor.attacks.suites import Suite, suite
@@ -75,6 +77,7 @@ class L1:
     }
     grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
     by_row: ClassVar[ByRow] = ATTACKED
+    by_example: ClassVar[ByExample] = BALL
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

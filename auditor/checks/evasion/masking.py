@@ -6,17 +6,19 @@ from typing import ClassVar
 
 from auditor.attacks.arenas import growing, positive
 from auditor.attacks.bouts import SECONDS_A_PASS, SECONDS_A_QUERY
+from auditor.attacks.counterexamples.claims import ByExample, never
 from auditor.attacks.curves import best_half_width
 from auditor.attacks.masking.efforts import Effort
 from auditor.attacks.masking.indicators import INDICATORS
 from auditor.attacks.masking.outcomes import metrics, readings
-from auditor.attacks.masking.survey import survey
+from auditor.attacks.masking.survey import LOOKED_AT, survey
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
 from auditor.domain.readings import Reading, Unit
+from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Shard, Subject
 
 
@@ -78,6 +80,10 @@ class Masking:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
+    by_example: ClassVar[ByExample] = never(
+        "it looks for signs that attacks by gradients fail, and says of no row that it stays right"
+    )
+    by_row: ClassVar[ByRow] = LOOKED_AT
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

@@ -8,8 +8,10 @@ import numpy as np
 
 from auditor.attacks.arenas import gather, growing, positive, two_classes
 from auditor.attacks.asking import Source
-from auditor.attacks.attacked_rows import ATTACKED
+from auditor.attacks.attacked_rows import COVERED
 from auditor.attacks.bouts import bout_cost, robustness_metrics
+from auditor.attacks.counterexamples.balls import PATCH
+from auditor.attacks.counterexamples.claims import ByExample
 from auditor.attacks.curves import best_half_width, readings
 from auditor.attacks.norms import Norm
 from auditor.attacks.patches import campaign
@@ -91,7 +93,8 @@ class Patch:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"side": "side"}
-    by_row: ClassVar[ByRow] = ATTACKED
+    by_row: ClassVar[ByRow] = COVERED
+    by_example: ClassVar[ByExample] = PATCH
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

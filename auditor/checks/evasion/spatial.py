@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from auditor.attacks.arenas import positive
+from auditor.attacks.corruptions.changed_rows import VIEWED
 from auditor.attacks.corruptions.pictures import canvas
 from auditor.attacks.corruptions.sampling import EDGE, FILLS
 from auditor.attacks.corruptions.sightings import readings
 from auditor.attacks.corruptions.trials import best_half_widths, gather
 from auditor.attacks.corruptions.views import Search, undefined
+from auditor.attacks.counterexamples.claims import ByExample
+from auditor.attacks.counterexamples.views import VIEWS
 from auditor.attacks.spatial import BUDGETS, Finder
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
@@ -17,6 +20,7 @@ from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Reading, Unit
+from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Shard, Subject
 from auditor.errors import PolicyError
 
@@ -84,6 +88,8 @@ class Spatial:
         Budget.FULL: {"rotations": 31, "shifts": 5, "draws": 50, "rows": 1000},
     }
     grid: ClassVar[Mapping[str, str]] = {"budget": "budgets"}
+    by_example: ClassVar[ByExample] = VIEWS
+    by_row: ClassVar[ByRow] = VIEWED
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

@@ -6,10 +6,13 @@ from typing import ClassVar
 
 from auditor.attacks.arenas import growing, positive, two_classes
 from auditor.attacks.bouts import SECONDS_A_PASS, robustness_metrics
+from auditor.attacks.counterexamples.claims import ByExample
+from auditor.attacks.counterexamples.tables import POSSIBLE
 from auditor.attacks.curves import best_half_width
 from auditor.attacks.tabular_campaign import Stage, campaign, stages
 from auditor.attacks.tabular_closing import REFINE
 from auditor.attacks.tabular_readings import readings
+from auditor.attacks.tabular_rows import TABLED
 from auditor.attacks.tabular_trials import describe, enter
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
@@ -17,6 +20,7 @@ from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Reading, Unit
+from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Shard, Subject
 from auditor.errors import PolicyError
 
@@ -87,6 +91,8 @@ class Tabular:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
+    by_example: ClassVar[ByExample] = POSSIBLE
+    by_row: ClassVar[ByRow] = TABLED
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from auditor.attacks.arenas import positive, two_classes
+from auditor.attacks.counterexamples.claims import ByExample
+from auditor.attacks.counterexamples.texts import MISREAD
 from auditor.attacks.curves import best_half_width
 from auditor.attacks.goals import goal_of
 from auditor.attacks.texts.campaign import campaign
@@ -12,6 +14,7 @@ from auditor.attacks.texts.hunting import Plan
 from auditor.attacks.texts.moves import MOVES
 from auditor.attacks.texts.readings import readings
 from auditor.attacks.texts.synonyms import SHIPPED, read_synonyms
+from auditor.attacks.texts.text_rows import READ
 from auditor.attacks.texts.threats import TextThreat
 from auditor.attacks.texts.trials import describe, gather
 from auditor.domain.budgets import Budget, Cost, Size
@@ -20,6 +23,7 @@ from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Reading, Unit
+from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Shard, Subject
 from auditor.errors import PolicyError
 
@@ -98,6 +102,8 @@ class Text:
         },
     }
     grid: ClassVar[Mapping[str, str]] = {"words": "words"}
+    by_example: ClassVar[ByExample] = MISREAD
+    by_row: ClassVar[ByRow] = READ
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

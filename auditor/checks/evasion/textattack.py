@@ -6,10 +6,13 @@ from functools import partial
 from typing import ClassVar, cast
 
 from auditor.attacks.arenas import positive
+from auditor.attacks.counterexamples.claims import ByExample
+from auditor.attacks.counterexamples.texts import BY_RECIPE
 from auditor.attacks.curves import best_half_width
 from auditor.attacks.goals import goal_of
 from auditor.attacks.texts.readings import readings
 from auditor.attacks.texts.recipes import pursue
+from auditor.attacks.texts.text_rows import REREAD
 from auditor.attacks.texts.textattack import NOT_HERE, OFFLINE, RECIPES, open_recipe, version
 from auditor.attacks.texts.threats import TextThreat
 from auditor.attacks.texts.trials import describe, gather
@@ -20,6 +23,7 @@ from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Evidence, Item
 from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Shard, Subject
 from auditor.errors import PolicyError
 
@@ -89,6 +93,8 @@ class TextAttack:
         Budget.FULL: {"attacks": OFFLINE, "queries": 5000, "rows": 500},
     }
     grid: ClassVar[Mapping[str, str]] = {"attack": "attacks", "words": "words"}
+    by_example: ClassVar[ByExample] = BY_RECIPE
+    by_row: ClassVar[ByRow] = REREAD
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

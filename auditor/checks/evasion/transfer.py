@@ -10,6 +10,8 @@ from auditor.attacks.apgd import Apgd
 from auditor.attacks.arenas import growing, positive
 from auditor.attacks.attacked_rows import ATTACKED
 from auditor.attacks.bouts import robustness_metrics
+from auditor.attacks.counterexamples.balls import TRANSFERRED
+from auditor.attacks.counterexamples.claims import ByExample
 from auditor.attacks.curves import best_half_width, readings
 from auditor.attacks.offline import gap_of, halves, too_few
 from auditor.attacks.surrogates import Lesson
@@ -82,6 +84,7 @@ class Transfer:
     }
     grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
     by_row: ClassVar[ByRow] = ATTACKED
+    by_example: ClassVar[ByExample] = TRANSFERRED
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

@@ -9,6 +9,8 @@ import numpy as np
 from auditor.attacks.arenas import growing, positive
 from auditor.attacks.attacked_rows import ATTACKED
 from auditor.attacks.bouts import SECONDS_A_PASS, robustness_metrics
+from auditor.attacks.counterexamples.claims import ByExample
+from auditor.attacks.counterexamples.spreads import SPREAD
 from auditor.attacks.curves import best_half_width, readings
 from auditor.attacks.offline import gap_of, halves, too_few
 from auditor.attacks.tallies import recount
@@ -81,6 +83,7 @@ class Universal:
     }
     grid: ClassVar[Mapping[str, str]] = {"eps": "eps"}
     by_row: ClassVar[ByRow] = ATTACKED
+    by_example: ClassVar[ByExample] = SPREAD
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""
@@ -129,6 +132,8 @@ class Universal:
             return (gap,)
         fitted = cast("Json", evidence["fitted"])
         effort: dict[str, Json] = {"attack": "universal", "steps": self.steps, "fitted": fitted}
+        if "alone_probabilities" not in evidence:
+            return readings(evidence, confidence, effort)  # it goes by no row, and may be withheld
         alone = iter(fooled_alone(evidence, recount(evidence)))
         return tuple(
             replace(item, details={**item.details, "fooled_alone": next(alone)})

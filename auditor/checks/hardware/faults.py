@@ -18,6 +18,7 @@ from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Gap, Reading, Reason, Unit
+from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Array, Classification
 from auditor.errors import ModelFailedError
@@ -94,6 +95,9 @@ class Faults:
         Budget.FULL: {"trials": 2000, "rows": 512, "layers": 64, "least": 30},
     }
     grid: ClassVar[Mapping[str, str]] = {"above": "above"}
+    by_row: ClassVar[ByRow] = ByRow(
+        each=frozenset({"clean", "ids", "labels"}), apart=frozenset({"faults", "gap"})
+    )
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

@@ -17,6 +17,7 @@ from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap
 from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.rows import ByRow, RowFigures
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.targets import EXACT_SUMS
 from auditor.domain.tasks import Classification
@@ -71,6 +72,12 @@ class Saturation:
         Budget.FULL: {"rows": 5000},
     }
     grid: ClassVar[Mapping[str, str]] = {}
+    by_row: ClassVar[ByRow] = ByRow(
+        each=frozenset({"declared", "exact", "ids"}),
+        apart=frozenset({"about"}),
+        counted=frozenset({"saturated_flip_rate"}),
+        adds=lambda evidence: (RowFigures("saturated_flip_rate", _flipped(evidence)),),
+    )
 
     def cost(self, size: Size) -> Cost:
         """Score rows twice, once with exact sums."""
@@ -208,11 +215,16 @@ def _ran(
             metric="saturated_flip_rate",
         )
         return
-    declared = cast("NDArray[np.int64]", evidence["declared"])
-    flipped = declared != cast("NDArray[np.int64]", evidence["exact"])
+    flipped = _flipped(evidence)
     ids = cast("NDArray[np.str_]", evidence["ids"])
     details: dict[str, Json] = {"worst_rows": [str(name) for name in ids[flipped][:MOST_NAMED]]}
     yield share_of("saturated_flip_rate", flipped, confidence, details=details)
+
+
+def _flipped(evidence: Evidence) -> NDArray[np.bool_]:
+    """Return which rows exact sums decide otherwise."""
+    declared = cast("NDArray[np.int64]", evidence["declared"])
+    return np.asarray(declared != cast("NDArray[np.int64]", evidence["exact"]))
 
 
 CHECK: type[Check] = Saturation

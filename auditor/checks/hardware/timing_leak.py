@@ -15,6 +15,7 @@ from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat, Unit
+from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Classification, Floats
 from auditor.stats.permutations import p_value, shuffled
@@ -70,6 +71,9 @@ class TimingLeak:
         Budget.FULL: {"rows": 2000, "repeats": 51},
     }
     grid: ClassVar[Mapping[str, str]] = {}
+    by_row: ClassVar[ByRow] = ByRow(
+        each=frozenset({"class", "correct", "half", "ids"}), apart=frozenset({"about", "gap"})
+    )
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

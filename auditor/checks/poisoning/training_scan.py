@@ -17,10 +17,11 @@ from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Gap, Reading, Reason, Unit
+from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Array, Classification, Floats
 from auditor.poisons.neighbourhoods import Codes, Narrow
-from auditor.poisons.scan_readings import PLANTED, PRECISION, SHARE, Scan, Terms
+from auditor.poisons.scan_readings import PLANTED, PRECISION, SCANNED, SHARE, Scan, Terms
 from auditor.poisons.scanning import (
     LEAST_OF_A_CLASS,
     Lookup,
@@ -59,8 +60,7 @@ class TrainingScan:
     and Hochberg). So of clean training data from the trusted rows' source nearly no audit names
     any; training data of another source are named as such, and their figures doubted. Rows of one
     cluster are alike without poison: there the verdict is ``inconclusive``. It finds what stands
-    out. Poison that keeps true labels, and less of it than ``least_share`` in the
-    details, goes unseen: silence is no proof.
+    out. Poison that keeps true labels, and less than ``least_share`` in the details, goes unseen.
     """
 
     rows: int = 100_000
@@ -102,6 +102,7 @@ class TrainingScan:
         Budget.FULL: {"rows": 1_000_000, "trusted": 10_000, "pool": 8192},
     }
     grid: ClassVar[Mapping[str, str]] = {}
+    by_row: ClassVar[ByRow] = SCANNED
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

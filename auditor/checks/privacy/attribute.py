@@ -15,6 +15,7 @@ from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Gap, Reading, Unit
+from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import class_names
 from auditor.exposing.attribute_attack import Guesses, Oracle, guess
@@ -90,6 +91,9 @@ class Attribute:
         Budget.FULL: {"rows": 10_000, "columns": 20},
     }
     grid: ClassVar[Mapping[str, str]] = {}
+    by_row: ClassVar[ByRow] = ByRow(
+        each=frozenset({"clusters", "ids", "members"}), apart=frozenset({"about", "columns", "gap"})
+    )
 
     def __post_init__(self) -> None:
         """Refuse parameters that have no meaning."""

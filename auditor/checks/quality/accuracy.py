@@ -7,6 +7,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.attacks.counterexamples.claims import ByExample
+from auditor.attacks.counterexamples.statements import SHARE
 from auditor.comparing.scored import Scored, one_cluster
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
@@ -56,6 +58,7 @@ class Accuracy:
     )
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
+    by_example: ClassVar[ByExample] = SHARE
     by_row: ClassVar[ByRow] = ByRow(
         each=frozenset({"clusters", "decided", "ids", "labels", "probabilities"}),
         apart=frozenset({"task"}),

@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 import click
 from rich.console import Console
 
-from auditor.attacks.counterexamples import ATTACKS, PROOFS
-from auditor.challenging import Claims, NotTried, chosen_target, try_examples, untried
+from auditor.challenging import NotTried, chosen_target, try_examples
+from auditor.claimed import Claims, undecided, untried
 from auditor.cli.exits import Exit
 from auditor.cli.places import own_workplace
 from auditor.cli.showing import show_made, show_rows
@@ -44,7 +44,12 @@ PATH = click.Path(path_type=Path)
 
 @click.command("challenge")
 @click.argument("folder", type=PATH)
-@click.option("--examples", type=PATH, required=True, help="An .npz: inputs, with rows or labels.")
+@click.option(
+    "--examples",
+    type=PATH,
+    required=True,
+    help="An .npz of one kind: inputs with rows or labels, rows with views, or perturbations.",
+)
 @click.option("--key", type=PATH, help="The record's public key; default: its own signer.pub.")
 @click.option("--target", help="The target of the record to try them on, where it has several.")
 @click.option(
@@ -55,11 +60,23 @@ PATH = click.Path(path_type=Path)
 def command(
     folder: Path, examples: Path, key: Path | None, target: str | None, inputs: Path | None
 ) -> int:
-    """Try counterexamples against the record in FOLDER, on its target.
+    r"""Try counterexamples against the record in FOLDER, on its target.
+
+    Each is held to the threat of every check that the record claims something by, and counts by
+    what the target answers. The .npz holds one kind of example:
+
+    \b
+    inputs [n, ...] (texts: [n]) and rows [n], the ids of the rows that they
+      start from: attacks in norms, on tables, by patches and on words, walks
+      on decisions, transfer, proofs; unchanged rows: quality.accuracy
+    rows [n] and parts of a view [n], as angle, down, right, scale, shear,
+      brightness, contrast, hue, mirrored: evasion.spatial
+    perturbations [m, ...], each put on every row: evasion.universal
 
     One that holds is signed, put into FOLDER and into the ledger for good, and keeps a gate shut
     where the policy is not kept without it. Exit code: 0 when none holds, 1 when one does, 3 when
-    this is not the record's target, or no example can be tried under what it claims.
+    this is not the record's target, or all the robustness that it claims is of checks that such
+    examples are not tried under.
     """
     console = Console()
     given, old = read_examples(examples), RecordFolder(folder)
@@ -85,17 +102,15 @@ def command(
         if told.outcome is not Outcome.FAILED:
             _keep(place, folder, told, given)
             return Exit.FAILED
-    return _left(console, told, untried(claims, spec.name))
+    return _left(console, told, claims, given)
 
 
-def _left(console: Console, told: Challenge, beside: tuple[str, ...]) -> Exit:
+def _left(console: Console, told: Challenge, claims: Claims, given: Examples) -> Exit:
     """Say what was not tried; where that is all the robustness there is, nothing was decided."""
-    if not beside:
-        return Exit.DONE
-    names = ", ".join(beside)
-    console.print(f"Not tried: no example is judged under {names} yet.", highlight=False)
-    tried = {item.check for item in told.trials}
-    return Exit.DONE if tried & (ATTACKS | PROOFS) else Exit.INCONCLUSIVE
+    beside = untried(claims, told.target, given.kind)
+    for item in beside:
+        console.print(printable(f"Not tried: {item.why}."), markup=False, highlight=False)
+    return Exit.INCONCLUSIVE if undecided(claims, told, beside) else Exit.DONE
 
 
 def _refuse_sealed(record: AuditRecord) -> None:
@@ -152,14 +167,16 @@ def _show(console: Console, told: Challenge) -> None:
             item.row or "-",
             item.check,
             "-" if item.distance is None else f"{item.distance:.4g}",
-            "-" if item.eps is None else f"{item.eps:.4g}",
+            item.budget or ("-" if item.eps is None else f"{item.eps:.4g}"),
             item.decided,
             "holds" if item.result is Result.HOLDS else REASONS[item.result],
         )
         for item in told.furthest
     ]
     show_rows(
-        console, ("example", "row", "claim", "distance", "eps", "decided", "result"), rows[:SHOWN]
+        console,
+        ("example", "row", "claim", "distance", "budget", "decided", "result"),
+        rows[:SHOWN],
     )
     if len(rows) > SHOWN:
         console.print(f"{len(rows) - SHOWN} more examples are not shown.")

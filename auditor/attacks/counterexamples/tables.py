@@ -1,0 +1,172 @@
+"""Rows of a table that could exist: types, ranges, directions, groups and relations are kept."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.attacks.constraints.reaching import Mask, moved, reach
+from auditor.attacks.counterexamples.attacks import (
+    Attack,
+    Median,
+    nearest,
+    smallest,
+)
+from auditor.attacks.counterexamples.balls import NOTHING_MOVES, shown_anew, unsaid
+from auditor.attacks.counterexamples.claims import (
+    Changes,
+    Claims,
+    Sized,
+    Verdict,
+    of_evidence,
+)
+from auditor.attacks.counterexamples.given import Given, Kind
+from auditor.attacks.tabular_readings import Counterexamples, recount
+from auditor.attacks.tabular_rules import Rules, rules_of
+from auditor.attacks.tabular_trials import facts
+from auditor.attacks.tallies import Outcomes
+from auditor.domain.canonical import Json
+from auditor.domain.challenges import Result, Trial
+from auditor.domain.evidence import Evidence, Item
+from auditor.domain.tasks import Array, Floats
+
+WHOLE_RANGE = 1.0
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rewritten:
+    """The evidence of an attack on a table, with rows that examples break.
+
+    A row may be there already, with a candidate of a larger budget or of more moved units.
+    """
+
+    evidence: Evidence
+    given: Given
+    rules: Rules
+
+    def changes(self, held: Mapping[int, Trial]) -> Changes:
+        """Return what is another."""
+        said = cast("Floats", self.evidence["adversarial_probabilities"]).copy()
+        distance = cast("Floats", self.evidence["distance"]).copy()
+        for place, trial in held.items():
+            said[place], distance[place] = self.given.said[trial.example], trial.distance
+        crafted, _ = self._entered("crafted", {at: trial.example for at, trial in held.items()})
+        fewer = {at: item.example for at, item in held.items() if self._fewer(at, item.example)}
+        minimal, shown = self._entered("minimal", fewer)
+        return {
+            "adversarial_probabilities": said,
+            "distance": distance,
+            **crafted,
+            **minimal,
+            **shown_anew(self.evidence, shown),
+        }
+
+    def _fewer(self, place: int, example: int) -> bool:
+        """Whether an example moves fewer units of a row than what the evidence calls minimal."""
+        rows = cast("Rows", self.evidence["minimal_rows"])
+        known = cast("Mask", self.evidence["minimal_moved"])[rows == place].sum(axis=1)
+        return not len(known) or bool(self._columns(example)["moved"].sum() < known.min())
+
+    def _columns(self, example: int) -> dict[str, NDArray[Any]]:
+        """Return what evidence holds of a counterexample, each as ``[1, ...]``."""
+        clean, point = self.given.pair(example)
+        return {
+            "": point,
+            "kept": facts(self.rules.constraints, point),
+            "moved": moved(self.rules.constraints, clean, point),
+            "probabilities": self.given.said[example : example + 1],
+            "certain": np.zeros(1, dtype=np.bool_),
+        }
+
+    def _entered(
+        self, name: str, chosen: Mapping[int, int]
+    ) -> tuple[dict[str, Item], dict[int, Array]]:
+        """Enter examples, by the places of their rows, into what is listed under a name.
+
+        Returns the lists, and the examples by where they now stand in them.
+        """
+        rows = cast("Rows", self.evidence[f"{name}_rows"])
+        at = {int(row): index for index, row in enumerate(rows)}
+        for place in chosen:
+            at.setdefault(place, len(at))
+        made = {at[place]: self._columns(example) for place, example in chosen.items()}
+        found: dict[str, Item] = {f"{name}_rows": np.array(list(at), dtype=rows.dtype)}
+        for part in ("", "kept", "moved", "probabilities", "certain"):
+            key = f"{name}_{part}" if part else name
+            if key in self.evidence:
+                known = cast("NDArray[Any]", self.evidence[key])
+                found[key] = _listed(known, len(at), {index: made[index][part] for index in made})
+        return found, {index: columns[""][0] for index, columns in made.items()}
+
+
+def _listed(known: NDArray[Any], count: int, put: Mapping[int, NDArray[Any]]) -> NDArray[Any]:
+    """Return a list of ``count`` values, those of ``put`` in their places."""
+    found = np.concatenate([known, np.zeros((count - len(known), *known.shape[1:]), known.dtype)])
+    for index, value in put.items():
+        found[index] = value[0]
+    return found
+
+
+def _measured(given: Given, at: int, rules: Rules, budgets: Sequence[float]) -> Sized:
+    """Return the least budget that allows a change and the one that it keeps, or why none does."""
+    clean, point = given.pair(at)
+    distance = float(rules.distance(clean, point)[0])
+    least = smallest(budgets, distance)
+    few = not rules.most_features or rules.units(clean, point)[0] <= rules.most_features
+    if least is None or not few:
+        return Result.OUTSIDE_BUDGET, (distance,)
+    for eps in (item for item in budgets if item >= least):
+        if rules.permits(reach(rules.constraints, clean, eps), point)[0]:
+            return Result.HOLDS, (distance, eps)
+    return Result.OUTSIDE_SPACE, (distance,)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Possible:
+    """What an attack on a table left standing, by rows that could exist alone."""
+
+    evidence: Evidence
+
+    def weigh(self, check: str, given: Given) -> Verdict:
+        """Try every example by the rules of the schema and the budgets of the check."""
+        settings = cast("Mapping[str, Json]", self.evidence["settings"])
+        most = cast("int", settings["most_features"])
+        rules = rules_of(given.ground.declared, most, whole=given.ground.whole)
+        seen = recount(self.evidence)
+        attack = Attack(
+            cast("Sequence[str]", self.evidence["ids"]),
+            seen,
+            lambda own, at: _measured(own, at, rules, seen.budgets),
+            lambda held, own: Rewritten(self.evidence, own, rules).changes(held),
+            _medians(self.evidence, seen, rules),
+        )
+        return attack.weigh(check, given)
+
+
+def _medians(evidence: Evidence, seen: Outcomes, rules: Rules) -> tuple[Median, Median]:
+    """Return the budget that breaks the median row, and how many units have to move in it."""
+    sizes = np.where(seen.right[-1], WHOLE_RANGE, np.minimum(seen.breaking, WHOLE_RANGE))
+    minimal = Counterexamples.of(evidence, seen)
+    counts = np.full(len(seen.wrong), float(len(rules.constraints.units)))
+    counts[minimal.rows] = minimal.moved.sum(axis=1)
+
+    def units(given: Given, trial: Trial) -> float:
+        return float(rules.units(*given.pair(trial.example))[0])
+
+    return nearest(sizes), Median(counts, ~seen.wrong, units)
+
+
+def _claims(evidence: Evidence) -> Claims | str:
+    settings = cast("Mapping[str, Json]", evidence["settings"])
+    if "undefined" in settings:
+        return unsaid(str(settings["undefined"]))
+    if not any(cast("Sequence[int]", settings["movable"])):
+        return unsaid(NOTHING_MOVES)
+    return {"": Possible(evidence)}
+
+
+POSSIBLE = of_evidence(Kind.INPUTS, _claims)
+"""Rows that the schema allows, within the budgets of the check."""

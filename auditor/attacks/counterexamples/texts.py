@@ -1,0 +1,147 @@
+"""Texts of which a few words were changed, as the check lets an attacker change them."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.attacks.attacked_rows import part_of
+from auditor.attacks.counterexamples.attacks import Attack, Median, nearest, smallest
+from auditor.attacks.counterexamples.balls import unsaid
+from auditor.attacks.counterexamples.claims import (
+    ByExample,
+    Changes,
+    Claim,
+    Claims,
+    Params,
+    Sized,
+)
+from auditor.attacks.counterexamples.given import Given, Kind
+from auditor.attacks.tallies import Outcomes
+from auditor.attacks.texts.readings import recount
+from auditor.attacks.texts.threats import Changes as Edits
+from auditor.attacks.texts.threats import TextThreat
+from auditor.domain.canonical import Json
+from auditor.domain.challenges import Result, Trial
+from auditor.domain.evidence import Evidence, Item
+from auditor.domain.tasks import Floats
+
+ANY = 10**9
+"""More words than a text has: what is still not permitted is no matter of their number."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Misread:
+    """What an attack on texts left standing, at growing numbers of words."""
+
+    evidence: Evidence
+    seen: Outcomes
+
+    @property
+    def claim(self) -> Claim:
+        """The claim of single texts."""
+        ids = cast("Sequence[str]", self.evidence["ids"])
+        return Attack(ids, self.seen, self.measured, self.changes, (self._median,))
+
+    @property
+    def threat(self) -> TextThreat:
+        """What an attacker may make of a text, whatever the number of words."""
+        settings = cast("Mapping[str, Json]", self.evidence["settings"])
+        listed = cast("Mapping[str, Sequence[str]]", settings["synonyms"])
+        synonyms = {word: tuple(others) for word, others in listed.items()}
+        return TextThreat(ANY, cast("int", settings["edits"]), synonyms)
+
+    def examined(self, given: Given, at: int) -> Edits | None:
+        """Return what was changed in a text; ``None`` where the check permits no such change."""
+        return self.threat.examine(str(given.clean[at]), str(given.inputs[at]))
+
+    def measured(self, given: Given, at: int) -> Sized:
+        """Return how many words were changed, and the smallest budget that they keep."""
+        edits = self.examined(given, at)
+        if edits is None:
+            return Result.OUTSIDE_SPACE, ()
+        if not edits.words:
+            return Result.NOT_MISCLASSIFIED, ()  # nothing was changed that could mislead
+        words = float(edits.words)
+        least = smallest(self.seen.budgets, words)
+        if least is None:
+            return Result.OUTSIDE_BUDGET, (words,)
+        return Result.HOLDS, (words, least)
+
+    def changes(self, held: Mapping[int, Trial], given: Given) -> Changes:
+        """Return the evidence with these texts counted."""
+        said = cast("Floats", self.evidence["adversarial_probabilities"]).copy()
+        listed = cast("Sequence[Mapping[str, Json]]", self.evidence["crafted"])
+        crafted = {cast("int", item["place"]): item for item in listed}
+        for place, trial in held.items():
+            said[place] = given.said[trial.example]
+            crafted[place] = self._entry(place, trial.example, given)
+        return {
+            "adversarial_probabilities": said,
+            "crafted": [dict(crafted[place]) for place in sorted(crafted)],
+            **self._shown(held, given),
+        }
+
+    def _entry(self, place: int, example: int, given: Given) -> Mapping[str, Json]:
+        edits = self.examined(given, example)
+        if edits is None:
+            message = "a text that holds was not permitted"
+            raise AssertionError(message)
+        digest = hashlib.sha256(str(given.inputs[example]).encode()).hexdigest()
+        told: dict[str, Json] = {"words": edits.words, "edits": edits.edits, "sha256": digest}
+        return {"place": place, "kinds": dict(edits.kinds), **told}
+
+    def _shown(self, held: Mapping[int, Trial], given: Given) -> dict[str, Item]:
+        """Return the texts that are shown, since figures count the changes in these anew."""
+        if "example_places" not in self.evidence:
+            return {}
+        texts = list(cast("Sequence[str]", self.evidence["example_adversarial"]))
+        places = cast("NDArray[np.int64]", self.evidence["example_places"]).tolist()
+        for index, place in enumerate(places):
+            if place in held:
+                texts[index] = str(given.inputs[held[place].example])
+        return {"example_adversarial": list[Json](texts)}
+
+    @property
+    def _median(self) -> Median:
+        """How many words break the median text that was right: all, where none was found."""
+        settings = cast("Mapping[str, Json]", self.evidence["settings"])
+        movable = np.maximum(np.array(settings["movable"], dtype=np.float64), 1.0)
+        words = np.where(np.isfinite(self.seen.breaking), self.seen.breaking, movable)
+        return nearest(words, ~self.seen.wrong)
+
+
+def _budgets(params: Params) -> tuple[int, ...]:
+    return tuple(sorted(set(cast("Sequence[int]", params["words"]))))
+
+
+def _claim(evidence: Evidence, params: Params) -> Claim | None:
+    """Return what an attack claims, or ``None`` where it found no word to change."""
+    settings = cast("Mapping[str, Json]", evidence["settings"])
+    if not any(cast("Sequence[int]", settings["movable"])):
+        return None
+    return Misread(evidence, recount(evidence, _budgets(params))).claim
+
+
+def _misread(evidence: Evidence, params: Params) -> Claims | str:
+    claim = _claim(evidence, params)
+    return unsaid("it found no word to change in any text") if claim is None else {"": claim}
+
+
+def _recipes(evidence: Evidence, params: Params) -> Claims | str:
+    """Return one claim a recipe that ran to its end."""
+    found: dict[str, Claim] = {}
+    for name, run in cast("Mapping[str, Mapping[str, Json]]", evidence["runs"]).items():
+        if not run["failure"]:
+            claim = _claim(part_of(evidence, f"{name}."), params)
+            found |= {} if claim is None else {f"{name}.": claim}
+    return found or unsaid("no recipe ran that found a word to change")
+
+
+MISREAD = ByExample(Kind.INPUTS, _misread)
+"""Texts within the edits, the synonyms and the numbers of words of the check."""
+BY_RECIPE = ByExample(Kind.INPUTS, _recipes)
+"""The same, against what each recipe left standing."""

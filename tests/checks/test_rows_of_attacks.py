@@ -1,0 +1,196 @@
+"""What attacks and runs say of their rows is true of real evidence, and some rows can be shown."""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+import test_challenged_balls as balls
+import test_challenged_pictures as pictures
+import test_challenged_tables as tables
+import test_challenged_texts as texts
+import test_evasion_certified as certified
+import test_hardware_saturation as saturation
+import test_hardware_timing as times
+import test_privacy_attribute as secrets
+from benched_subjects import benched, rows
+from benched_subjects import linear as line
+from challenged import observed
+from poison_toys import poisoned, scanned
+from shifted_subjects import digits
+from surveyed_subjects import sample, surveyed
+
+from auditor.checks.data.anomalies import Anomalies
+from auditor.checks.evasion.certified import Certified
+from auditor.checks.evasion.corruption import Corruption
+from auditor.checks.evasion.masking import Masking
+from auditor.checks.hardware.faults import Faults
+from auditor.checks.hardware.saturation import Saturation
+from auditor.checks.hardware.timing_leak import TimingLeak
+from auditor.checks.poisoning.training_scan import TrainingScan
+from auditor.checks.privacy.attribute import Attribute
+from auditor.disclosing.commitments import Commitment
+from auditor.disclosing.rows import Form, put_together, take_apart
+from auditor.disclosing.sealing import count_rows, seal
+from auditor.domain.canonical import canonical
+from auditor.domain.checks import Check
+from auditor.domain.datasets import Role
+from auditor.domain.evidence import Evidence, Item, encode
+from auditor.domain.readings import Measurement
+from auditor.domain.records import Observation
+from auditor.domain.rows import IDS, by_row
+from auditor.domain.subjects import Subject
+from auditor.measuring import Seen, parameters, readings
+
+KEY = bytes(32)
+FEW = Certified(eps=(0.01, 0.1), rows=30, samples=50, selection=10)
+SIGNS = Masking(eps=(0.1,), stages=("cross_entropy:3",), rows=20, queries=20, corners=2, steps=4)
+FLIPPED = Faults(trials=8, rows=40, layers=1, least=2)
+SCAN = TrainingScan(rows=200, trusted=200, pool=200)
+LONE = frozenset({"signs", "strangers", "times", "faults", "scan", "secrets"})
+"""Kinds whose figures are no means over all rows."""
+DULL = Corruption(kinds=("gaussian_noise", "missing_values"), severities=(1, 5), rows=30)
+
+
+def strangers() -> Subject:
+    tables_of = np.random.default_rng(1).normal(size=(2, 200, 5))
+    return surveyed(sample(tables_of[0]), sample(tables_of[1], role=Role.TRAINING))
+
+
+def timed() -> Evidence:
+    taken = np.random.default_rng(2).random((3, 40))
+    return times.leak_evidence(taken, np.arange(40) % 2, np.arange(40) % 3 > 0)
+
+
+def faulty() -> Evidence:
+    with TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        with benched(folder, line(folder), rows(), np.arange(120) % 2) as opened:
+            return observed(FLIPPED, opened)
+
+
+KINDS: Mapping[str, Callable[[], tuple[Check, Evidence]]] = {
+    "table": lambda: (tables.WEAK, tables.usual()[1]),
+    "patch": lambda: (pictures.STICKERS, pictures.covered()[1]),
+    "views": lambda: (pictures.SEEN, pictures.looked_at()[1]),
+    "spread": lambda: (pictures.NOISE, pictures.spread()[1]),
+    "texts": lambda: (texts.WEAK, texts.usual()[1]),
+    "recipes": texts.recipes,
+    "walks": lambda: (balls.WALK, balls.walked()[1]),
+    "carried": lambda: (balls.CARRY, balls.carried()[1]),
+    "toolbox": balls.toolbox,
+    "proofs": lambda: (FEW, observed(FEW, certified.toy()[0])),
+    "trees": lambda: (FEW, observed(FEW, certified.stumps()[0])),
+    "signs": lambda: (SIGNS, observed(SIGNS, balls.twinned())),
+    "corrupted": lambda: (DULL, observed(DULL, digits())),
+    "overflow": lambda: (
+        Saturation(),
+        observed(Saturation(), saturation.seen((saturation.RISKY,), saturation.Overflowing(0.6))),
+    ),
+    "strangers": lambda: (Anomalies(), observed(Anomalies(), strangers())),
+    "times": lambda: (TimingLeak(), timed()),
+    "faults": lambda: (FLIPPED, faulty()),
+    "scan": lambda: (SCAN, observed(SCAN, scanned(poisoned("clean", 0.0, 6)))),
+    "secrets": lambda: (Attribute(), observed(Attribute(), secrets.keeping())),
+}
+EVERY = [pytest.param(kind, marks=pytest.mark.slow) if kind == "faults" else kind for kind in KINDS]
+ADDING = [kind for kind in KINDS if kind not in LONE]
+
+
+@cache
+def seen(kind: str) -> Seen:
+    check, evidence = KINDS[kind]()
+    named = {name: encode(item).digest for name, item in evidence.items()}
+    origin = Observation("cpu", check.id, check.version, parameters(check), 1, named)
+    return Seen(origin, check, evidence)
+
+
+def figures(one: Seen) -> list[Measurement]:
+    return [item for item in readings([one], 0.95) if isinstance(item, Measurement)]
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_what_goes_by_row_has_a_row_for_each_id(kind: str) -> None:
+    one = seen(kind)
+    told, rows = by_row(one.check), count_rows(one.evidence)
+    assert rows
+    assert IDS in told.each & set(one.evidence)
+    for item in told.each & set(one.evidence):
+        header, parts = take_apart(one.evidence[item], rows)
+        assert header.form is not Form.WHOLE, item
+        assert len(parts) == rows
+
+
+@pytest.mark.parametrize("kind", ADDING)
+def test_what_rows_add_up_to_is_the_figure_itself(kind: str) -> None:
+    one = seen(kind)
+    adds = by_row(one.check).adds
+    assert adds is not None
+    found, known = figures(one), 0
+    for added in adds(one.evidence):
+        assert len(added.values) == count_rows(one.evidence)
+        values = [m.value for m in found if (m.metric, m.params) == (added.metric, added.params)]
+        assert values in ([], [pytest.approx(added.values.mean())]), added.metric
+        known += len(values)
+    assert known >= 1
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_what_tells_of_no_row_names_none(kind: str) -> None:
+    one = seen(kind)
+    ids = {str(name) for name in np.asarray(one.evidence[IDS]).tolist()}
+    for name in by_row(one.check).apart & set(one.evidence):
+        item = one.evidence[name]
+        said = canonical(item).decode() if not isinstance(item, np.ndarray) else str(item.tolist())
+        assert not {word for word in ids if f'"{word}"' in said}, name
+
+
+def shown(one: Seen, kept: np.ndarray) -> dict[str, Item]:
+    """The evidence of some rows, through commitments: what goes by no row is there if it may be."""
+    sealed, parts = seal(one, KEY)
+    bound: dict[str, Commitment] = {part.commitment.digest: part.commitment for part in parts}
+    told, found = by_row(one.check), dict[str, Item]()
+    for name, item in one.evidence.items():
+        whole = bound[sealed.observation.evidence[name]].header.form is Form.WHOLE
+        header, rows = take_apart(item, None if whole else count_rows(one.evidence))
+        if not whole:
+            found[name] = put_together(header, [rows[at] for at in kept])
+        elif name in told.apart:
+            found[name] = put_together(header, rows)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["patch", "carried", "spread", "walks", "trees", "overflow"])
+def test_shares_that_are_counted_can_be_counted_on_the_rows_that_are_shown(kind: str) -> None:
+    one = seen(kind)
+    rows = count_rows(one.evidence)
+    assert rows
+    kept = np.arange(0, rows, 2)
+    part = shown(one, kept)
+    counted = by_row(one.check).counted
+    found = {
+        (item.metric, str(dict(item.params))): item.value
+        for item in figures(Seen(one.observation, one.check, part))
+        if item.metric in counted
+    }
+    adds = by_row(one.check).adds
+    assert adds is not None
+    expected = {
+        (item.metric, str(dict(item.params))): pytest.approx(item.values[kept].mean())
+        for item in adds(one.evidence)
+    }
+    # Readings of patches stand under sides, of which evidence tells pixels; smoothing adds no rows.
+    common = set(found) & set(expected)
+    assert found
+    assert common
+    assert all(expected[place] == found[place] for place in common)
+
+
+def test_rows_of_texts_and_tables_are_shown_without_what_tells_of_others() -> None:
+    for kind in ("table", "texts", "recipes"):
+        one = seen(kind)
+        part = shown(one, np.arange(3))
+        assert len(np.asarray(part[IDS])) == 3
+        assert not {"settings", "crafted", "crafted_rows", "minimal"} & set(part)
