@@ -53,15 +53,16 @@ def assemble(
     people, hold = panel_of(place, kept, packs.read), leasehold(kept, choices)
     desk = replace(_desk(kept, engine, choices, packs), agents=hold.live)
     gatekeeper = _gatekeeper(people, packs)
+    intake = Intake(place.store.blobs, kept, now, choices.most, choices.rations.stored)
     service = Service(
         store=place.store,
         kept=kept,
         desk=desk,
         agents=hold,
-        intake=Intake(place.store.blobs, kept, now, choices.most, choices.rations.stored),
+        intake=intake,
         gatekeeper=gatekeeper,
         people=people,
-        schedules=scheduler_of(desk, gatekeeper),
+        schedules=scheduler_of(desk, gatekeeper, intake, choices.roots),
         hooks=messenger_of(kept, desk, place.settings.home, choices.hooks),
         report_key=place.signer.public_pem(),
         packs=packs.listed,

@@ -103,7 +103,7 @@ def test_a_bad_batch_is_told_with_the_version_to_go_back_to(
     )  # fmt: skip
     assert told["rollback"][0]["candidate"]["audit"] == first
     assert told["rollback"][0]["candidate"]["version"] == "1.0.0"
-    assert told["link"] == f"https://audits.example.org/v1/audits/{told['audit']}"
+    assert told["link"] == f"https://audits.example.org/audits/{told['audit']}"
     assert receiver.got[0][1] == receiver.got[1][1]
     path = f"/v1/webhooks/{made.json()['webhook']['id']}/deliveries"
     delivered = until(lambda: _delivered(client.get(path).json()["deliveries"]))

@@ -81,7 +81,8 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     what is laxer says so. With --server a service audits on its own targets and signs, everything
     else is the same, and 4 also says that it cannot be reached; AUDITOR_API_KEY holds the key.
     """
-    there = there_of(server, wait_for_target, attach, sealed=leave.pop("sealed"))
+    sealed, sets = leave.pop("sealed"), leave.pop("sealed_sets")
+    there = there_of(server, wait_for_target, attach, sealed=sealed, sets=sets)
     folder = out or _beside(audit_file)
     named, effort = policy_asked(policy, audit_file), None if budget is None else Budget(budget)
     overrides = Overrides(policy=named, targets=targets, budget=effort, only=only, **leave)

@@ -46,6 +46,12 @@ def command() -> None:
     help="Upon what; repeats.",
 )
 @click.option("--batch-role", help="The data that a batch takes the place of: production.")
+@click.option(
+    "--watch",
+    metavar="PLACE",
+    help="Take each new file of a folder of the service's machine, or of s3://BUCKET/PREFIX, as a "
+    "batch.",
+)
 @click.option("--policy", help="Instead of the audit file's: a pack's name, or a policy file.")
 @click.option("--target", "targets", multiple=True, help="Only this target; repeats.")
 @click.option("--budget", type=click.Choice([item.value for item in Budget]))
@@ -59,6 +65,7 @@ def add(  # noqa: PLR0913, PLR0917 -- one argument an option
     cron: str | None,
     on: tuple[str, ...],
     batch_role: str | None,
+    watch: str | None,
     policy: str | None,
     targets: tuple[str, ...],
     budget: str | None,
@@ -72,7 +79,7 @@ def add(  # noqa: PLR0913, PLR0917 -- one argument an option
     What the audit file names is uploaded, as `auditor audit --server` does; what is audited later
     is what it says now. A key of the service in AUDITOR_API_KEY is what the schedule acts by.
     """
-    _refuse_pointless(cron, on, policy)
+    _refuse_pointless(cron, on, policy, watch)
     effort = None if budget is None else Budget(budget)
     overrides = Overrides(
         policy=policy_asked(policy, audit_file), targets=targets, budget=effort, only=only
@@ -84,15 +91,22 @@ def add(  # noqa: PLR0913, PLR0917 -- one argument an option
         if Trigger.POLICY_CHANGED in on:
             audit["policy"] = policy
         planned = Planned(
-            name=name or audit_file.name, audit=audit, cron=cron, on=on, batch_role=batch_role
+            name=name or audit_file.name,
+            audit=audit,
+            cron=cron,
+            on=on,
+            batch_role=batch_role,
+            watch=watch,
         )
         show_schedules([ScheduleClient(line).add(planned)], form)
     return Exit.DONE
 
 
-def _refuse_pointless(cron: str | None, on: tuple[str, ...], policy: str | None) -> None:
-    if cron is None and not on:
-        raise UsageError("nothing says when to audit", cure="Give --cron or --on.")
+def _refuse_pointless(
+    cron: str | None, on: tuple[str, ...], policy: str | None, watch: str | None
+) -> None:
+    if cron is None and not on and watch is None:
+        raise UsageError("nothing says when to audit", cure="Give --cron, --on or --watch.")
     if Trigger.POLICY_CHANGED in on and policy is None:
         raise UsageError(
             "a policy in a file never changes at a service",
