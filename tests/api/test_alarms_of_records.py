@@ -51,7 +51,9 @@ def asked(scheduled: Scheduled) -> Mapping[str, Any]:
     world, key = scheduled.world, scheduled.key
     policy = load_policy(canonical(dict(DRIFTS)), "drifting", discover(), {})
     raw = (world.example / "audit.yaml").read_bytes()
-    raw = raw.replace(b"policy:", b"  reference: {path: before.csv, labels: y, id: id}\npolicy:")
+    raw = raw.replace(
+        b"policy:", b"  reference: {path: before.csv, labels: y, id: id, groups: [town]}\npolicy:"
+    )
     before = (world.example / "test.csv").read_bytes()
     inputs = world.body()["inputs"]
     inputs.append({**inputs[1], "path": "before.csv", "name": "before.csv"})

@@ -56,12 +56,12 @@ def newest(kept: ServiceStore, sought: Sought, least: Budget) -> Audited | None:
 
 
 def whole_ones(kept: ServiceStore, sought: Sought, least: Budget) -> tuple[Audited, ...]:
-    """Return those of the newest ``MOST`` records that ``newest`` may return, the newest first."""
+    """Return those of the newest ``MOST`` records that ``newest`` chooses from, the newest first."""
     with kept.store.reading() as session:
         found = session.execute(_asked(sought).limit(MOST)).all()
         requests = dict.fromkeys(row[3] for row in found)
         whole = {it for it in requests if _whole(_request(session, it), least)}
-        return tuple(Audited(*row[:3]) for row in found if row[3] in whole)
+        return tuple(Audited(*row[:3]) for row in found if not whole or row[3] in whole)
 
 
 def _asked(sought: Sought) -> "Select[str, str, str | None, str]":
