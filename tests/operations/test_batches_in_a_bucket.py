@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-import httpx
+import obstore
 import pytest
+from obstore.store import from_url
 
 from auditor.errors import StoreError
 from auditor.refusals import UploadError
@@ -27,18 +28,18 @@ def _home() -> Path:
     return Path("/home/of/auditor")
 
 
-def _put(bucket: dict[str, str], key: str, raw: bytes) -> None:
-    httpx.put(f"{bucket['AWS_ENDPOINT_URL']}/audits/{key}", content=raw).raise_for_status()
+def _put(key: str, raw: bytes) -> None:
+    obstore.put(from_url("s3://audits"), key, raw)
 
 
 def test_what_lies_directly_under_a_prefix_is_listed_and_read_whole(
-    bucket: dict[str, str], place: WatchedBucket
+    place: WatchedBucket,
 ) -> None:
     raw = bytes(range(256)) * (36 * MIB // 1024)
-    _put(bucket, "in/credit/july.csv", raw)
-    _put(bucket, "in/credit/older/june.csv", b"not here")
-    _put(bucket, "in/credit/.hidden", b"not this")
-    _put(bucket, "in/other.csv", b"of others")
+    _put("in/credit/july.csv", raw)
+    _put("in/credit/older/june.csv", b"not here")
+    _put("in/credit/.hidden", b"not this")
+    _put("in/other.csv", b"of others")
     (file,) = place.files()
     assert (file.name, file.size, file.whole) == ("july.csv", len(raw), True)
     with place.reading(file) as parts:
@@ -46,11 +47,11 @@ def test_what_lies_directly_under_a_prefix_is_listed_and_read_whole(
 
 
 def test_an_object_that_was_put_anew_is_another_and_is_not_mixed_with_what_it_was(
-    bucket: dict[str, str], place: WatchedBucket
+    place: WatchedBucket,
 ) -> None:
-    _put(bucket, "in/credit/july.csv", b"one")
+    _put("in/credit/july.csv", b"one")
     (before,) = place.files()
-    _put(bucket, "in/credit/july.csv", b"two")
+    _put("in/credit/july.csv", b"two")
     (after,) = place.files()
     assert after.mark != before.mark
     with place.reading(before) as parts, pytest.raises(UploadError, match="changed while"):
