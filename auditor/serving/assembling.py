@@ -52,8 +52,7 @@ def assemble(
     kept, packs = ServiceStore(place.store), Packs(shipped("policies"))
     people, hold = panel_of(place, kept, packs.read), leasehold(kept, choices)
     desk = replace(_desk(kept, engine, choices, packs), agents=hold.live)
-    gatekeeper = _gatekeeper(people, packs)
-    intake = Intake(place.store.blobs, kept, now, choices.most, choices.rations.stored)
+    gatekeeper, intake = _gatekeeper(people, packs), _intake(kept, choices)
     service = Service(
         store=place.store,
         kept=kept,
@@ -83,6 +82,10 @@ def _entered(service: Service, choices: Choices) -> Service:
         spans=choices.spans,
         tokens=None if choices.oidc is None else open_tokens(choices.oidc),
     )
+
+
+def _intake(kept: ServiceStore, choices: Choices) -> Intake:
+    return Intake(kept.store.blobs, kept, now, choices.most, choices.rations.stored)
 
 
 def _gatekeeper(people: Panel, packs: "Packs") -> Gatekeeper:

@@ -56,7 +56,7 @@ def newest(kept: ServiceStore, sought: Sought, least: Budget) -> Audited | None:
 
 
 def whole_ones(kept: ServiceStore, sought: Sought, least: Budget) -> tuple[Audited, ...]:
-    """Return those of the newest ``MOST`` records that ``newest`` chooses from, the newest first."""
+    """Return the records of the newest ``MOST`` that ``newest`` chooses from, in their order."""
     with kept.store.reading() as session:
         found = session.execute(_asked(sought).limit(MOST)).all()
         requests = dict.fromkeys(row[3] for row in found)
