@@ -101,9 +101,9 @@ def upon_sightings(scheduler: Scheduler, schedule: Schedule) -> Iterator[Due]:
     """
     file = file_of(scheduler, read_asked_json(schedule.asked))
     targets = {spec.name for spec in file.targets}
-    for sighting in scheduler.sightings.since(schedule.project, schedule.resumed):
-        if sighting.target not in targets:
-            continue
+    seen = scheduler.sightings.since(schedule.project, schedule.resumed)
+    # Of what one of them said of a target the last word counts.
+    for sighting in {(it.seer, it.target): it for it in seen if it.target in targets}.values():
         found = _elsewhere(scheduler, schedule, sighting)
         if found is None:
             continue
