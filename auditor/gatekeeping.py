@@ -128,7 +128,7 @@ class Gatekeeper:
             if {it.name for it in steps if it.result is StepResult.FAILED} != {APPROVALS}:
                 return _Looked(steps, chosen)
             record = read_record(folder.read(RECORD))
-            refused = is_refused(self.people, project, record, folder)
+            refused = is_refused(self.people, project, record, folder, now)
         return _Looked(steps, chosen, lacks=not refused)
 
     def _approved_before(

@@ -12,6 +12,7 @@ from auditor.domain.people import DecisionKind
 from auditor.domain.records import AuditRecord
 from auditor.domain.verdicts import Verdict
 from auditor.folders import RecordFolder
+from auditor.people.naming import company
 from auditor.people.panels import Panel
 from auditor.people.standing import approvals_here
 from auditor.store.service.rejudged import Stands
@@ -35,11 +36,17 @@ def spoken_of(panel: Panel, project: str, submissions: Sequence[str]) -> Iterato
             yield item
 
 
-def is_refused(panel: Panel, project: str, record: AuditRecord, folder: RecordFolder) -> bool:
-    """Whether the last word of anybody to a record is no."""
-    known = approvals_here(panel, project, record, folder)
-    last = {item.identity: item.approval.answer for item in known.said}
-    return Answer.NO in last.values()
+def is_refused(
+    panel: Panel, project: str, record: AuditRecord, folder: RecordFolder, now: str
+) -> bool:
+    """Whether anybody said no to a record, and has not taken it back by a yes that is in force."""
+    ended, refused = company(panel, project).ended, set[str]()
+    for item in approvals_here(panel, project, record, folder).said:
+        if item.approval.answer is Answer.NO:
+            refused.add(item.identity)
+        elif not item.approval.lapse(now) and item.key.decode() not in ended:
+            refused.discard(item.identity)
+    return bool(refused)
 
 
 def same_place(one: AuditRecord, other: AuditRecord, target: str | None) -> bool:

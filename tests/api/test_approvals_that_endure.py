@@ -94,9 +94,15 @@ def test_an_audit_again_that_passes_leaves_the_gate_open_by_the_record_that_was_
 
 def test_whoever_says_no_to_the_newer_record_shuts_the_gate(approved: Approved) -> None:
     second = approved.audits()
-    said = approved.anna.answer(approved.record(second), Answer.NO)
+    hour_ago = later(now(), -1 / 24)
+    said = approved.anna.answer(approved.record(second), Answer.NO, created=hour_ago)
     assert said.status_code == 201, said.text
     assert "approvals" in soon(approved)
+    # A yes takes it back as long as it is in force, and no longer.
+    said = approved.anna.answer(approved.record(second), expires=later(now(), 2))
+    assert said.status_code == 201, said.text
+    assert soon(approved) == {}
+    assert "approvals" in approved.asked_late(3)
 
 
 def test_what_somebody_found_in_a_later_audit_ends_what_was_approved_before(
