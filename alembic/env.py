@@ -14,6 +14,7 @@ from auditor.store.service import (
     sealed_tables,
     standing_tables,
     trend_tables,
+    watch_tables,
 )
 from auditor.store.service import tables as service_tables
 
@@ -21,6 +22,7 @@ from auditor.store.service import tables as service_tables
 MODULES = (
     ledger_tables, lineage_tables, service_tables, act_tables, agent_tables, attempt_tables,
     hook_tables, people_tables, schedule_tables, sealed_tables, standing_tables, trend_tables,
+    watch_tables,
 )  # fmt: skip
 (METADATA,) = {item.Base.metadata for item in MODULES}
 

@@ -1,10 +1,11 @@
 """Ask a service's own records whether a gate opens, by the steps of ``auditor gate --record``."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from auditor.approving import APPROVALS
 from auditor.contested import challenges_against, uncontested
 from auditor.domain.canonical import digest
 from auditor.domain.policies import Policy
@@ -19,15 +20,18 @@ from auditor.holding import book_of
 from auditor.keeping import REPORT_ROLE, Place
 from auditor.keyaudits import agents_here, signer_here
 from auditor.manifests import laid_out
-from auditor.people.panels import Panel
+from auditor.people.enduring import is_refused, same_place, spoken_of
+from auditor.people.panels import Panel, read_kept
 from auditor.people.standing import Judged, decided_by_people
 from auditor.seeds import sealed_seed
 from auditor.store.service.attempts import Attempts
-from auditor.store.service.audited import Audited, Sought, newest
-from auditor.store.service.rejudged import Kept
+from auditor.store.service.audited import Audited, Sought, newest, whole_ones
+from auditor.store.service.rejudged import Kept, Stands
 from auditor.store.service.store import ServiceStore
 from auditor.verified import Verified, marks
 from auditor.verifying import Verifier, verify_folder
+
+ENDURES = "approved before"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +62,15 @@ class Answer:
         return self.record is not None and all_hold(self.steps)
 
 
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """The steps of one record, and whether approvals, which nobody refused, are all it lacks."""
+
+    steps: tuple[Step, ...]
+    chosen: Audited | Kept | Stands
+    lacks: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gatekeeper:
     """What a gate needs of a service: its records, its ledger, and what names mean there.
@@ -79,7 +92,8 @@ class Gatekeeper:
         """Ask the newest record that was asked for as much as the policy asks.
 
         An older one does not count beside it: what failed last is not excused by what passed
-        before. Raises ``PolicyError`` for a pack that there is not.
+        before. One that people approved opens as long as every later one keeps all but the
+        approvals. Raises ``PolicyError`` for a pack that there is not.
         """
         now, named = self.clock(), asking.policy
         under = named if DIGEST.fullmatch(named) else self.pack(named).digest
@@ -89,7 +103,6 @@ class Gatekeeper:
         if policy is None or first is None:
             detail = f"no audit of {asking.artifact} under {under} has ended with a record here"
             return Answer((Step("found", StepResult.FAILED, detail),), under, now)
-        chosen = self.people.rejudged.last(first.submission) or first
         question = Question(
             asking.artifact,
             policy,
@@ -98,10 +111,48 @@ class Gatekeeper:
             asking.max_age,
             datetime.fromisoformat(now).astimezone(UTC),
         )
+        chosen = self.people.rejudged.last(first.submission) or first
+        looked = self._looked(asking.project, chosen, question, now)
+        if looked.lacks:
+            ones = whole_ones(self.kept, sought, policy.least_budget)
+            looked = self._approved_before(asking.project, looked, ones, question, now) or looked
+        return Answer(looked.steps, under, now, looked.chosen.record, looked.chosen.submission)
+
+    def _looked(
+        self, project: str, chosen: Audited | Kept | Stands, question: Question, now: str
+    ) -> "_Looked":
+        """Ask one record of a project."""
         with laid_out(self.kept.store.blobs, chosen.files) as folder:
-            counts = partial(self._counts, asking.project, chosen, question, now)
+            counts = partial(self._counts, project, chosen, question, now)
             steps = (_same(folder, chosen), *self._steps(folder, chosen, counts))
-        return Answer(steps, under, now, chosen.record, chosen.submission)
+            if {it.name for it in steps if it.result is StepResult.FAILED} != {APPROVALS}:
+                return _Looked(steps, chosen)
+            record = read_record(folder.read(RECORD))
+            refused = is_refused(self.people, project, record, folder, now)
+        return _Looked(steps, chosen, lacks=not refused)
+
+    def _approved_before(
+        self, project: str, looked: "_Looked", ones: Sequence[Audited], question: Question, now: str
+    ) -> "_Looked | None":  # fmt: skip
+        """Return the record that people approved of those before one that keeps all but that.
+
+        Nothing is returned where one between does not pass, where somebody said no, or where it
+        was made on another machine: then the last one has to be approved itself.
+        """
+        last, names = self._record(project, looked), [item.submission for item in ones]
+        for stands in spoken_of(self.people, project, names):
+            older = self._looked(project, stands, question, now)
+            if all_hold(older.steps):
+                same = same_place(last, self._record(project, older), question.target)
+                said = f"{looked.chosen.record}, of {looked.chosen.submission}, is newer"
+                step = Step(ENDURES, StepResult.HOLDS, f"{said}, passes too, and nobody refused it")
+                return replace(older, steps=(*older.steps, step)) if same else None
+            if not older.lacks:
+                return None
+        return None
+
+    def _record(self, project: str, looked: "_Looked") -> AuditRecord:
+        return read_kept(self.people.record(project, looked.chosen.record))
 
     def _policy(self, digest: str, named: str) -> Policy | None:
         """Return the policy of a digest, if it is kept: without it nothing was judged by it."""
@@ -111,7 +162,7 @@ class Gatekeeper:
     def _steps(
         self,
         folder: RecordFolder,
-        chosen: Audited | Kept,
+        chosen: Audited | Kept | Stands,
         counts: Callable[[AuditRecord, RecordFolder], Iterator[Step]],
     ) -> tuple[Step, ...]:
         key = folder.read(SIGNER)
@@ -121,7 +172,7 @@ class Gatekeeper:
         return (*steps, *counts(read_record(folder.read(RECORD)), folder))
 
     def _verified(
-        self, folder: RecordFolder, chosen: Audited | Kept, key: bytes
+        self, folder: RecordFolder, chosen: Audited | Kept | Stands, key: bytes
     ) -> tuple[Step, ...]:
         """Verify a folder, unless it was and no file of it changed on the disk since."""
         there = marks(it for it in sorted(folder.path.rglob("*")) if it.is_file())
@@ -132,7 +183,7 @@ class Gatekeeper:
     def _counts(  # noqa: PLR0913, PLR0917 -- whose record, of what, and what is asked of it
         self,
         project: str,
-        chosen: Audited | Kept,
+        chosen: Audited | Kept | Stands,
         question: Question,
         now: str,
         record: AuditRecord,
@@ -141,7 +192,7 @@ class Gatekeeper:
         yield signer_here(self.kept.store, record, folder.read(SIGNER))
         yield from agents_here(self.kept.store, record)
         yield from ask(record, question)
-        yield from self._counted(chosen.submission, record)
+        yield from self._counted(project, chosen.submission, record)
         against = challenges_against(record, folder, self.kept.store)
         yield uncontested(record, against, folder.read(SIGNER), strict=False)
         submission = self.kept.submission(project, chosen.submission)
@@ -150,15 +201,25 @@ class Gatekeeper:
         judged = Judged(submission, record, question.policy, now)
         yield from decided_by_people(self.people, judged, folder)
 
-    def _counted(self, submission: str, record: AuditRecord) -> Iterator[Step]:
+    def _counted(self, project: str, submission: str, record: AuditRecord) -> Iterator[Step]:
         """Hold what a record says of its attempt against what was counted and drawn here."""
         said, store = record.request.attempt, self.kept.store
-        counted = Attempts(store).number(submission)
+        counted = self._attempt(project, submission, record)
         if said is not None and said.number != counted:
             mistake = f"the record says attempt {said.number}, and here it is {counted}"
             yield Step("counted", StepResult.FAILED, mistake)
         own = None if store.signer is None else store.signer.key
         yield from (replace(step, name="drawn here") for step in sealed_seed(record, own))
+
+    def _attempt(self, project: str, submission: str, record: AuditRecord) -> int | None:
+        """Return the attempt of a submission, or of that whose evidence its record judges again."""
+        number = Attempts(self.kept.store).number(submission)
+        while number is None and record.derived_from is not None:
+            kept = self.people.rejudged.record(project, record.derived_from)
+            if kept is None:
+                return None
+            record, number = read_kept(kept), Attempts(self.kept.store).number(kept.submission)
+        return number
 
     def _signer(self, key: bytes) -> Step:
         """Ask whether the ledger here knows a key as one that signs this service's records."""
@@ -170,7 +231,7 @@ class Gatekeeper:
         return Step.of("signer", mistakes, "signed by a report key of this service")
 
 
-def _same(folder: RecordFolder, chosen: Audited | Kept) -> Step:
+def _same(folder: RecordFolder, chosen: Audited | Kept | Stands) -> Step:
     same = digest(folder.read(RECORD)) == chosen.record
     mistakes = [] if same else [f"the files kept are not those of {chosen.record}"]
     return Step.of("found", mistakes, f"{chosen.record}, of {chosen.submission}")

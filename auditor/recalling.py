@@ -1,6 +1,6 @@
 """Recall what a record's checks saw, from the evidence in its folder."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from tokenize import TokenError
 
@@ -9,6 +9,7 @@ from auditor.domain.canonical import Json
 from auditor.domain.checks import Check
 from auditor.domain.evidence import Evidence, Item, decode
 from auditor.domain.policies import Policy
+from auditor.domain.readings import Gap
 from auditor.domain.records import AuditRecord, Observation
 from auditor.domain.subjects import Shard, derive_seed
 from auditor.errors import AuditorError, BrokenCheckError, RecordError
@@ -62,20 +63,47 @@ def falls_short(record: AuditRecord, seen: Seen, policy: Policy) -> str:
     # What single rules ask at is left to them: a value that nobody observed has no reading.
     bare = replace(policy, rules=())
     asked = parameters(instantiate(check, parameters_for(check, bare, record.request.budget)))
-    grids = set(check.grid.values())
-    other = [
-        name
-        for name, value in asked.items()
-        if not (
-            _covers(observed.get(name), value) if name in grids else observed.get(name) == value
-        )
-    ]
-    if other:
-        name = other[0]
+    name = _other(check, observed, asked)
+    if name is not None:
         return f"{check.id} was observed with {name} {observed.get(name)}, not {asked[name]}"
     if seen.observation.seed != derive_seed(record.request.seed, check.id, Shard()):
         return f"{check.id} was observed with a seed that is not the audit's"
     return ""
+
+
+def unseen(record: AuditRecord, checks: Sequence[Check]) -> Mapping[str, tuple[str, ...]]:
+    """Return by target those of ``checks`` that nobody carried out there with these parameters.
+
+    One that has a Gap was tried, and would have it again.
+    """
+    seen = {(item.target, item.check): item.params for item in record.observations}
+    tried = {(it.target, it.check) for it in record.readings if isinstance(it, Gap)}
+    found: dict[str, tuple[str, ...]] = {}
+    for spec in record.request.targets:
+        there = tuple(
+            check.id
+            for check in checks
+            if (
+                (spec.name, check.id) not in tried
+                if (params := seen.get((spec.name, check.id))) is None
+                else _other(type(check), params, parameters(check)) is not None
+            )
+        )
+        if there:
+            found[spec.name] = there
+    return found
+
+
+def _other(
+    check: type[Check], observed: Mapping[str, Json], asked: Mapping[str, Json]
+) -> str | None:
+    """Return the first parameter that is not the one asked for; a grid may hold more values."""
+    grids = set(check.grid.values())
+    for name, value in asked.items():
+        same = _covers(observed.get(name), value) if name in grids else observed.get(name) == value
+        if not same:
+            return name
+    return None
 
 
 def _covers(observed: Json, asked: Json) -> bool:

@@ -131,12 +131,7 @@ class Intake:
         ``UploadConflictError`` for another offset than the one reached or a second sender at once,
         ``QuotaError``, and ``UploadError`` for bytes of another digest, which are thrown away.
         """
-        if parcel.length > self.most:
-            raise TooLargeError(
-                f"{parcel.name} has {parcel.length} bytes, and this service takes {self.most}",
-                cure="Audit it locally, or ask who runs the service for a higher limit.",
-            )
-        self._refuse_over_quota(parcel)
+        self.refuse_too_large(parcel)
         path = self.folder / parcel.place
         with self._opened(path) as file:
             there = _alone(file, path)
@@ -157,6 +152,15 @@ class Intake:
         for path in self.folder.glob("*-*") if self.folder.is_dir() else ():
             if path.stat().st_mtime < now - STALE:
                 path.unlink(missing_ok=True)
+
+    def refuse_too_large(self, parcel: Parcel) -> None:
+        """Raise ``TooLargeError`` for a file, and ``QuotaError`` where the project has no room."""
+        if parcel.length > self.most:
+            raise TooLargeError(
+                f"{parcel.name} has {parcel.length} bytes, and this service takes {self.most}",
+                cure="Audit it locally, or ask who runs the service for a higher limit.",
+            )
+        self._refuse_over_quota(parcel)
 
     def _refuse_over_quota(self, parcel: Parcel) -> None:
         """Raise ``QuotaError`` where a file would not fit beside what its project has by now.

@@ -14,8 +14,8 @@ CRON = "0 3 * * *"
 EXAMPLE: dict[str, Any] = {
     "id": SCHEDULE, "project": "default", "maker": "0123456789abcdef", "name": "nightly",
     "model": "credit", "state": "active", "cron": CRON, "next": AT, "on": ["batch"],
-    "batch_path": "production.csv", "created": AT, "audit_file": DIGEST, "policy": "baseline",
-    "targets": ["cpu"],
+    "batch_path": "production.csv", "watch": None, "created": AT, "audit_file": DIGEST,
+    "policy": "baseline", "targets": ["cpu"],
 }  # fmt: skip
 WHY = "0 3 * * * came at 2026-03-01T03:00:00Z"
 BACK: dict[str, Any] = {"target": "cpu", "candidate": {
@@ -31,7 +31,8 @@ EXAMPLE_RUN: dict[str, Any] = {
 class ScheduleAsked(BaseModel):
     """What to audit again: ``audit`` as an audit is handed in, or ``same_as`` an audit. ``cron``
     (five fields, or six from the second on; UTC) says when, ``on`` upon what. ``batch_role`` is
-    the data that a batch takes the place of.
+    the data that a batch takes the place of. ``watch`` is a folder of the service's machine, or
+    ``s3://BUCKET/PREFIX``, whose new files are batches; whoever runs the service says which may be.
     """
 
     model_config = like(name="nightly", same_as=AUDIT, cron=CRON, on=["batch", "new_version"])
@@ -41,6 +42,7 @@ class ScheduleAsked(BaseModel):
     cron: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     on: Annotated[list[Trigger], Field(max_length=20)] = []
     batch_role: Annotated[str, Field(max_length=20)] | None = None
+    watch: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
 
 
 class ScheduleShown(BaseModel):
@@ -57,6 +59,7 @@ class ScheduleShown(BaseModel):
     next: str | None
     on: list[Trigger]
     batch_path: str | None
+    watch: str | None
     created: str
     audit_file: str
     policy: str

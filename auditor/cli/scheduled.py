@@ -1,4 +1,4 @@
-"""How schedules and their runs are shown on the terminal."""
+"""How schedules and their runs are shown on the terminal, also on one of 80 columns."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -12,8 +12,9 @@ from auditor.client.schedules import Document
 from auditor.domain.canonical import Json
 from auditor.domain.json_parts import Part
 
-HEADS = ("schedule", "name", "model", "state", "runs", "next")
-RUN_HEADS = ("audit", "at", "why", "what came of it")
+HEADS = ("schedule, model, state", "name", "runs")
+RUN_HEADS = ("run", "why, and what came of it")
+LINE = "\n"
 
 
 def show_schedules(found: Iterable[Document], form: str) -> None:
@@ -39,19 +40,21 @@ def _as_json(found: Iterable[Document]) -> None:
 
 def _row(part: Part) -> Sequence[str]:
     upon = [*([cron] if (cron := part.maybe("cron", str)) else []), *part.texts("on")]
+    following, watch = part.maybe("next", str), part.maybe("watch", str)
+    runs = [", ".join(upon), f"next {following}" if following else "", watch or ""]
     return (
-        part.get("id", str),
+        LINE.join(part.get(name, str) for name in ("id", "model", "state")),
         part.get("name", str),
-        part.get("model", str),
-        part.get("state", str),
-        ", ".join(upon),
-        part.maybe("next", str) or "",
+        LINE.join(filter(None, runs)),
     )
 
 
 def _run_row(part: Part) -> Sequence[str]:
-    audit = part.maybe("audit", str) or "none"
-    return (audit, part.get("at", str), part.get("why", str), _came(part))
+    audit = part.maybe("audit", str) or "no audit"
+    return (
+        LINE.join([audit, part.get("at", str)]),
+        LINE.join([part.get("why", str), _came(part)]),
+    )
 
 
 def _came(part: Part) -> str:
@@ -63,7 +66,8 @@ def _came(part: Part) -> str:
         return part.get("detail", str) or part.get("state", str)
     failed = part.texts("failed")
     said = [verdict, *([f"failed: {', '.join(failed)}"] if failed else [])]
-    return "; ".join([*said, *part.list_of("rollback", _back)])
+    detail = [told] if (told := part.get("detail", str)) else []
+    return "; ".join([*said, *detail, *part.list_of("rollback", _back)])
 
 
 def _back(part: Part) -> str:

@@ -17,7 +17,7 @@ from auditor.cli.watching import ConsoleWatch, hashing
 from auditor.client.believing import believed, refuse_other
 from auditor.client.orders import Order, files_of, order_of
 from auditor.client.service import ServiceClient, nobody
-from auditor.client.values import ServedTarget, Standing
+from auditor.client.values import HeldSet, ServedTarget, Standing
 from auditor.domain.auditfiles import AuditFile
 from auditor.domain.canonical import Json, digest
 from auditor.domain.policies import Policy
@@ -27,7 +27,7 @@ from auditor.domain.targets import TargetSpec
 from auditor.errors import CancelledError, RecordError, TargetError
 from auditor.folders import RECORD, RecordFolder, write_folder
 from auditor.preparing import Overrides, prepare, read_asked
-from auditor.refusals import ServiceFailedError, UnreachableError
+from auditor.refusals import ServiceFailedError, SubmissionError, UnreachableError
 from auditor.targets.resolving import known_target
 from auditor.unserved import refuse_unserved
 from auditor.verifiers import served_verifier
@@ -95,7 +95,8 @@ def ordered(
     asked = read_asked(read_audit_bytes(audit_file), audit_file.name, overrides, parts)
     refuse_unserved(asked, allow_recipes=offer.recipes)
     _refuse_idle(offer.targets, asked, there)
-    with prepare(asked, locate, overrides, parts) as given:
+    bound = _bound(client, asked, there.sets)
+    with prepare(_without(asked, bound), locate, overrides, parts) as given:
         prepared = replace(given, places=written_at(audit_file, asked))
         named = f"{asked.model.name} {asked.model.version}"
         say(console, f"{'Auditing' if there.audits else 'Scheduling'} {named} at {client.url}")
@@ -103,7 +104,34 @@ def ordered(
         total = sum(item.size for item in lacking)
         with hashing(console, lambda: total, "uploading") as told:
             client.upload(lacking, told or nobody)
-        return order_of(prepared, there.wait, token_hex(8), sealed=there.sealed)
+        return order_of(prepared, there.wait, token_hex(8), sealed=there.sealed, bound=bound)
+
+
+def _bound(client: ServiceClient, asked: AuditFile, names: tuple[str, ...]) -> dict[str, HeldSet]:
+    """Return sealed sets by the paths at which an audit file names data of their roles.
+
+    Raises ``SubmissionError`` for a set that there is not, or that the audit file has no place for.
+    """
+    known = {item.name: item for item in client.held_sets()} if names else {}
+    paths = {role.value: section.path for role, section in asked.data.items()}
+    for name in names:
+        if name not in known:
+            others = ", ".join(known) or "none"
+            raise SubmissionError(
+                f"{client.url} has no sealed set {name}", cure=f"It has {others}."
+            )
+        if known[name].role not in paths:
+            raise SubmissionError(
+                f"{asked.source} has no {known[name].role} data, which {name} is",
+                cure="Write any path of the same ending there: nothing of it is read here.",
+            )
+    return {paths[known[name].role]: known[name] for name in dict.fromkeys(names)}
+
+
+def _without(asked: AuditFile, bound: Mapping[str, HeldSet]) -> AuditFile:
+    """Return an audit file without the data that the service's auditor holds."""
+    data = {role: it for role, it in asked.data.items() if it.path not in bound}
+    return replace(asked, data=data)
 
 
 def _refuse_idle(served: tuple[ServedTarget, ...], asked: AuditFile, there: There) -> None:

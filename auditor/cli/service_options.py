@@ -10,7 +10,9 @@ import click
 from auditor.cli.hook_options import hook_options, hook_rules
 from auditor.domain.rations import read_rations
 from auditor.leasing.terms import Terms
+from auditor.schedules.places import read_roots
 from auditor.serving.choosing import Choices, read_served_targets, refuse_unknown
+from auditor.settings import Settings
 from auditor.spans.marking import open_spans
 from auditor.uploading import MOST_BYTES
 
@@ -37,6 +39,14 @@ _OPTIONS = (
     ),
     click.option(
         "--allow-recipes", is_flag=True, help="Run the code of recipes that callers send."
+    ),
+    click.option(
+        "--watch-root",
+        "watch_roots",
+        multiple=True,
+        metavar="[PROJECT=]PLACE",
+        help="Let schedules of a project (default: default) watch this folder, or s3://BUCKET/"
+        "PREFIX, and what is below, for batches; repeats.",
     ),
     click.option(
         "--max-upload",
@@ -76,6 +86,7 @@ def choices_of(  # noqa: PLR0913 -- one argument an option
     agents: tuple[str, ...],
     lease: int,
     allow_recipes: bool,
+    watch_roots: tuple[str, ...],
     max_upload: int,
     limits: tuple[str, ...],
     oidc: Path | None,
@@ -84,6 +95,7 @@ def choices_of(  # noqa: PLR0913 -- one argument an option
     """Return what the options choose. Raises ``TargetError`` and ``UsageError`` for mistakes."""
     known = read_served_targets(targets)
     refuse_unknown(known, agents)
+    settings = Settings.from_environment()
     return Choices(
         targets=known,
         most=max_upload * GIB,
@@ -94,4 +106,5 @@ def choices_of(  # noqa: PLR0913 -- one argument an option
         agents=tuple(dict.fromkeys(agents)),
         terms=Terms(lease=lease, live=3 * lease),
         hooks=hook_rules(**hooks),
+        roots=read_roots(watch_roots, settings.home, settings.blobs_url),
     )

@@ -212,7 +212,7 @@ def _add_columns(
     console: Console, table: Table, heads: Sequence[str], names: Sequence[str]
 ) -> None:
     """Add columns that fold, but for names that leave at least half of the width to the others."""
-    longest = max(map(len, names), default=0)
+    longest = max((len(line) for name in names for line in name.split("\n")), default=0)
     for place, head in enumerate(heads):
         whole = place == 0 and longest <= console.width // 2
         table.add_column(head, overflow="fold", no_wrap=whole)

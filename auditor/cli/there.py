@@ -27,7 +27,7 @@ class There:
     """A service to audit at: how many seconds to wait for a target, or which audit to follow.
 
     One that ``audits`` later, by a schedule, needs no live worker now; a ``sealed`` audit has a
-    seed of the service.
+    seed of the service, and ``sets`` are names of data that the auditor there holds.
     """
 
     url: str
@@ -35,6 +35,7 @@ class There:
     attach: str | None
     audits: bool = True
     sealed: bool = False
+    sets: tuple[str, ...] = ()
 
 
 def service_options(command: F) -> F:
@@ -58,15 +59,31 @@ def service_options(command: F) -> F:
         is_flag=True,
         help="Let the service draw the seed once the request is registered, in place of yours.",
     )
-    return server(wait(attach(sealed(command))))
+    sets = click.option(
+        "--sealed-set",
+        "sealed_sets",
+        multiple=True,
+        metavar="NAME",
+        help="Take these rows of the service's auditor for the data of their role; with --sealed; "
+        "repeats.",
+    )
+    return server(wait(attach(sealed(sets(command)))))
 
 
 def there_of(
-    server: str | None, wait: str | None, attach: str | None, *, sealed: bool = False
+    server: str | None,
+    wait: str | None,
+    attach: str | None,
+    *,
+    sealed: bool = False,
+    sets: tuple[str, ...] = (),
 ) -> There | None:
     """Return the service that options name, if they do. Raises ``UsageError``."""
     if not server:
-        alone = {"--wait-for-target": wait, "--attach": attach, "--sealed": sealed or None}
+        alone = {
+            "--wait-for-target": wait, "--attach": attach, "--sealed": sealed or None,
+            "--sealed-set": sets or None,
+        }  # fmt: skip
         given = [name for name, said in alone.items() if said is not None]
         if given:
             raise UsageError(f"{given[0]} is for a service", cure="Name it with --server URL.")
@@ -75,8 +92,10 @@ def there_of(
         raise UsageError(
             f"{attach!r} is no audit of a service", cure="Write it as sub- and 24 digits of hex."
         )
+    if sets and not sealed:
+        raise UsageError("sealed sets are for sealed audits", cure="Say --sealed too.")
     waits = None if wait is None else span(wait)
-    return There(url=server, wait=waits, attach=attach, sealed=sealed)
+    return There(url=server, wait=waits, attach=attach, sealed=sealed, sets=sets)
 
 
 def span(text: str) -> int:

@@ -35,10 +35,15 @@ def refuse_other(record: AuditRecord, order: Order) -> None:
     """Raise ``RecordError`` for a record of something else than an order asks for."""
     found = record.request
     sealed = found.attempt is not None and found.attempt.sealed
+    sets = () if found.attempt is None else found.attempt.sets
+    bound = {(path, item.digest) for path, item in order.bound.items()}
+    held = {(it.path, f"sha256:{it.file.sha256}") for it in found.inputs if it.path in order.bound}
+    own = tuple(item for item in found.inputs if item.path not in order.bound)
     asked = {
         "the audit file": (found.audit_file, order.audit_file),
         "the policy": (found.policy.digest, order.policy),
-        "the inputs": (found.inputs, order.inputs),
+        "the inputs": (own, order.inputs),
+        "the sealed sets": ((sets, held), (tuple(it.name for it in order.bound.values()), bound)),
         "the targets": (tuple(spec.name for spec in found.targets), order.targets),
         "the budget": (found.budget, order.budget),
         "the checks": (found.only, order.only),

@@ -1,15 +1,16 @@
 """What is handed in to a service: an audit as it was prepared here, every file by its digest."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from auditor.bringing import brought
 from auditor.client.sending import Sending
+from auditor.client.values import HeldSet
 from auditor.datasets.files import Locate
 from auditor.domain.budgets import Budget
 from auditor.domain.canonical import Json, canonical, digest
@@ -25,7 +26,8 @@ class Order:
     """An audit to hand in. ``audit_file`` and ``policy`` are digests; ``wait`` is in seconds.
 
     ``once`` is the word under which the same order is handed in once, however often it is sent. One
-    that is ``sealed`` leaves the seed to the service.
+    that is ``sealed`` leaves the seed to the service; ``bound`` are sealed sets by the paths of
+    their data.
     """
 
     audit_file: str
@@ -39,6 +41,7 @@ class Order:
     wait: int | None
     once: str
     sealed: bool = False
+    bound: Mapping[str, HeldSet] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Json]:
         """Return the form that is sent."""
@@ -53,11 +56,19 @@ class Order:
             "only": list(self.only),
             "places": None if self.places is None else self.places.to_json(),
             **({"sealed": True} if self.sealed else {}),
+            **({"sealed_sets": [it.name for it in self.bound.values()]} if self.bound else {}),
             **waited,
         }
 
 
-def order_of(prepared: Prepared, wait: int | None, nonce: str, *, sealed: bool = False) -> Order:
+def order_of(
+    prepared: Prepared,
+    wait: int | None,
+    nonce: str,
+    *,
+    sealed: bool = False,
+    bound: Mapping[str, HeldSet] | None = None,
+) -> Order:
     """Return the order for an audit; ``nonce`` tells it from the same one at another time."""
     request = prepared.request
     return Order(
@@ -72,6 +83,7 @@ def order_of(prepared: Prepared, wait: int | None, nonce: str, *, sealed: bool =
         wait=wait,
         once=f"{request.digest} {nonce}",
         sealed=sealed,
+        bound=bound or {},
     )
 
 

@@ -24,11 +24,14 @@ class Planned:
     cron: str | None
     on: Sequence[str]
     batch_role: str | None
+    watch: str | None = None
 
     def to_json(self) -> dict[str, Json]:
         """Return the form that is sent."""
         said: dict[str, Json] = {"name": self.name, "audit": dict(self.audit), "on": list(self.on)}
-        beside: dict[str, Json] = {"cron": self.cron, "batch_role": self.batch_role}
+        beside: dict[str, Json] = {
+            "cron": self.cron, "batch_role": self.batch_role, "watch": self.watch,
+        }  # fmt: skip
         return said | {name: text for name, text in beside.items() if text is not None}
 
 

@@ -13,6 +13,7 @@ from auditor.client.problems import read
 from auditor.client.sending import Sending, lacks, send
 from auditor.client.values import (
     GateAnswer,
+    HeldSet,
     Offer,
     ServedDecision,
     ServedFile,
@@ -74,6 +75,16 @@ class ServiceClient:
         query = {name: text for name, text in wanted.items() if text is not None}
         while True:
             page, following = self._get("/v1/audits", _page, query)
+            yield from page
+            if not following:
+                return
+            query["cursor"] = following
+
+    def held_sets(self) -> Iterator[HeldSet]:
+        """Yield the sealed sets of the project, by their names."""
+        query: dict[str, str] = {}
+        while True:
+            page, following = self._get("/v1/sealed-sets", _sets, query)
             yield from page
             if not following:
                 return
@@ -170,6 +181,10 @@ class ServiceClient:
     ) -> T:
         answer = self._line.ask(Call("GET", path, query=query or {}))
         return read(self.url, answer.body, make)
+
+
+def _sets(part: Part) -> tuple[tuple[HeldSet, ...], str]:
+    return part.list_of("sealed_sets", HeldSet.read), part.get("next", str)
 
 
 def _page(part: Part) -> tuple[tuple[Standing, ...], str]:

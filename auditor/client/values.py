@@ -39,6 +39,20 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldSet:
+    """Data that a service's auditor holds: its name, its role, and the digest of its file."""
+
+    name: str
+    role: str
+    digest: str
+
+    @classmethod
+    def read(cls, part: Part) -> "HeldSet":
+        """Read it from an answer. Raises ``RecordError``."""
+        return cls(part.get("name", str), part.get("role", str), part.get("digest", str))
+
+
+@dataclass(frozen=True, slots=True)
 class ServedTarget:
     """A target of a service, and whether somebody works for it now."""
 

@@ -19,6 +19,8 @@ class Trigger(StrEnum):
     BATCH = "batch"
     POLICY_CHANGED = "policy_changed"
     WAIVER_EXPIRED = "waiver_expired"
+    DRIFT_ALARM = "drift_alarm"
+    FINGERPRINT_CHANGED = "fingerprint_changed"
 
 
 class ScheduleState(StrEnum):
@@ -43,6 +45,7 @@ class Skip(StrEnum):
 
     STILL_RUNNING = "still_running"
     KEY_ENDED = "key_ended"
+    SAME_BEFORE = "same_before"
     REFUSED = "refused"
 
 
@@ -51,7 +54,8 @@ class Schedule:
     """What is audited again: ``asked`` is the form that audits are handed in by.
 
     ``maker`` is the id of the key that it acts by; ``batch_path`` the path, as the audit file
-    writes it, of the data that a batch takes the place of; ``resumed`` when it last began.
+    writes it, of the data that a batch takes the place of; ``resumed`` when it last began;
+    ``watch`` a place whose new files are batches.
     """
 
     id: str
@@ -66,6 +70,7 @@ class Schedule:
     created: str
     state: ScheduleState = ScheduleState.ACTIVE
     resumed: str = ""
+    watch: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,7 +51,7 @@ class Teller:
             "targets": list(submission.targets),
             "record": ending.record,
             "verdict": None,
-            "link": self._link(f"/v1/audits/{name}"),
+            "link": self._link(f"/audits/{name}"),
         }
         return said if ending.record is None else {**said, **self._record(ending.record)}
 
@@ -83,12 +83,16 @@ class Teller:
             "run": run.id,
             "trigger": run.trigger.value,
             "why": run.why,
-            "link": self._link(f"/v1/schedules/{schedule.id}/runs"),
+            "link": self._link(f"/schedules/{schedule.id}"),
         }
         if run.audit is None:
             return {**said, "skipped": None if run.skipped is None else run.skipped.value}
+        # An audit tells of its own first record, and a run of that at which the audit then stood.
+        stood: Said = {}
+        if run.record is not None:
+            stood = {"record": run.record, **self._record(run.record)}
         rollback: Said = {"rollback": [dict(item) for item in run.rollback]}
-        return {**said, **self._audit(project, run.audit), **rollback}
+        return {**said, **self._audit(project, run.audit), **stood, **rollback}
 
     def _key(self, project: str, name: str) -> Said:
         key = self.kept.key(name)
@@ -98,7 +102,7 @@ class Teller:
             "key": key.id,
             "name": key.name,
             "role": key.role.value,
-            "link": self._link("/v1/keys"),
+            "link": self._link("/keys"),
         }
 
     def _link(self, path: str) -> str:

@@ -1,6 +1,6 @@
 """Enrol agents, and hear what they say of themselves when they start."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.acting import act_by
@@ -72,7 +72,7 @@ def agent_of(hold: Leasehold, caller: ApiKey, name: str) -> Agent:
 
 
 def greet(hold: Leasehold, agent: Agent, hello: Hello) -> None:
-    """Keep what an agent says of itself when it starts, and that it lives.
+    """Keep what an agent says of itself and its targets when it starts, and that it lives.
 
     Raises ``StandingError`` for other code than the service's, which is kept and shown all the
     same, and ``TargetError`` for a target that it is not enrolled for.
@@ -80,6 +80,10 @@ def greet(hold: Leasehold, agent: Agent, hello: Hello) -> None:
     _refuse_others(hello.targets, [it for it in agent.targets if it in hold.targets])
     hold.agents.greet(agent.id, hello, hold.clock())
     refuse_other_code(hold, hello.code)
+    for target in hello.targets:
+        probe = hello.probes.get(target)
+        if isinstance(probe, Mapping):
+            hold.sightings.note(agent.id, target, probe, hold.clock(), agent.project)
     sign(hold, agent)
 
 

@@ -8,6 +8,7 @@ from auditor.clock import written
 from auditor.domain.targets import TargetSpec
 from auditor.store.service.agents import Agents
 from auditor.store.service.leases import Leases
+from auditor.store.service.sightings import Sightings
 from auditor.store.service.store import ServiceStore
 
 MOST_EVIDENCE = 2 * 2**30
@@ -52,6 +53,11 @@ class Leasehold:
     def leases(self) -> Leases:
         """What is offered and leased."""
         return Leases(self.kept.store)
+
+    @property
+    def sightings(self) -> Sightings:
+        """What targets turned out to be."""
+        return Sightings(self.kept.store)
 
     def live(self, project: str | None) -> frozenset[str]:
         """Return the targets for which an agent of a project, or, for ``None``, of any lives."""

@@ -8,7 +8,7 @@ from auditor.clock import written
 from auditor.domain.people import DecisionKind
 from auditor.errors import AuditorError
 from auditor.people.panels import Panel
-from auditor.people.rejudging import waived_now, waivers_of
+from auditor.people.rejudging import waived_by_now
 from auditor.store.service.rejudged import Ended
 
 BACK = timedelta(days=1)
@@ -44,7 +44,5 @@ class Follower:
 
 
 def _follow(panel: Panel, project: str, fresh: Sequence[Ended]) -> None:
-    models = {item.model for item in fresh}
-    for waiver in waivers_of(panel, project):
-        if waiver.waiver.model in models:
-            waived_now(panel, project, waiver)
+    for model in dict.fromkeys(item.model for item in fresh):
+        waived_by_now(panel, project, model)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from auditor.contested import challenges_against, refuse_contested
 from auditor.domain.canonical import Json, canonical
 from auditor.domain.people import DecisionKind, Rejudgement
+from auditor.domain.places import PlacedFile
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
 from auditor.domain.verdicts import Outcome
@@ -44,6 +45,13 @@ def waived_now(panel: Panel, project: str, waiver: SignedWaiver) -> tuple[Rejudg
             if waiver.ref.digest not in {ref.digest for ref in record.request.waivers}
             and any(_helps(waiver.waiver, record))
         )
+
+
+def waived_by_now(panel: Panel, project: str, model: str) -> None:
+    """Judge a model's records again by the waivers that count now, as ``waived_now`` does."""
+    for waiver in waivers_of(panel, project):
+        if waiver.waiver.model == model:
+            waived_now(panel, project, waiver)
 
 
 def waivers_of(panel: Panel, project: str) -> tuple[SignedWaiver, ...]:
@@ -92,20 +100,36 @@ def _standing(panel: Panel, project: str, waiver: Waiver) -> Iterator[tuple[Kept
 def _again(
     panel: Panel, kept: Kept, record: AuditRecord, leave: Sequence[SignedWaiver]
 ) -> Rejudgement:
-    policy, store = panel.policy_of(record), panel.kept.store
+    policy = panel.policy_of(record)
     given = tuple(item for item in leave if any(_helps(item.waiver, record)))
-    around = replace(panel.around, assurance=record.assurance)
     placed = None if record.places is None else record.places.policy
+    fresh, files = judged_again(panel, kept, policy, given, placed)
+    return panel.rejudged.add(kept.submission, fresh.digest, files, panel.clock())
+
+
+def judged_again(
+    panel: Panel,
+    kept: Kept,
+    policy: Policy,
+    waivers: tuple[SignedWaiver, ...] = (),
+    placed: PlacedFile | None = None,
+) -> tuple[AuditRecord, str]:
+    """Judge a record's evidence by a policy into a new record, and return it with its manifest.
+
+    It is signed and entered, and no model is run. Raises ``RecordError`` for a record that does not
+    verify, and as ``refuse_contested``.
+    """
+    store, record = panel.kept.store, read_kept(kept)
+    around = replace(panel.around, assurance=record.assurance)
     with laid_out(store.blobs, kept.files) as folder:
         read_kept(replace(kept, body=folder.read(RECORD)))
         refuse_contested(record, challenges_against(record, folder, panel.place))
         verifier = panel.verifier(folder.read(SIGNER))
-        fresh = rejudge(folder, record, policy, verifier, around, given, placed)
+        fresh = rejudge(folder, record, policy, verifier, around, waivers, placed)
     files = publication(fresh, policy, panel.checks, store.blobs.get, panel.signer)
     files |= entered(store, fresh, files[BUNDLE])
     names: dict[str, Json] = {name: store.blobs.put(raw) for name, raw in sorted(files.items())}
-    manifest = store.blobs.put(canonical(names))
-    return panel.rejudged.add(kept.submission, fresh.digest, manifest, panel.clock())
+    return fresh, store.blobs.put(canonical(names))
 
 
 def _helps(waiver: Waiver, record: AuditRecord) -> Iterator[bool]:

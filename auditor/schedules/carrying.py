@@ -1,19 +1,19 @@
-"""Carry out runs that are due, and say what came of those whose audit has ended."""
+"""Carry out runs that are due: hand their audits in, or judge what is stored."""
 
+from dataclasses import replace
 from functools import partial
 
 from auditor.domain.api_keys import ApiKey, Role
-from auditor.domain.failed_rules import failed_rules
-from auditor.domain.json_parts import Part
-from auditor.domain.schedules import Came, Run, Schedule, Skip, Trigger
+from auditor.domain.schedules import Run, Schedule, Skip, Trigger
 from auditor.domain.served import Upload, UploadKind
-from auditor.domain.submissions import State
-from auditor.domain.verdicts import Verdict
-from auditor.errors import InvalidInputError, StoreError
+from auditor.domain.submissions import State, Submission
+from auditor.errors import InvalidInputError
 from auditor.refusals import QuotaError
+from auditor.schedules.changes import Change
+from auditor.schedules.concluding import conclude_over
 from auditor.schedules.parts import Scheduler, each
-from auditor.schedules.rollbacks import rollbacks
-from auditor.schedules.templates import Put, read_asked_json, with_file, with_version
+from auditor.schedules.remeasuring import Asker, judge_stored
+from auditor.schedules.templates import read_asked_json, with_version
 from auditor.schedules.triggering import by_the_clock
 from auditor.submitting import Asked, drafted, looked_at, submit
 
@@ -33,15 +33,9 @@ def hand_in_due(scheduler: Scheduler) -> None:
     each(due, lambda pair: _carry_out(scheduler, *pair))
 
 
-def conclude_over(scheduler: Scheduler) -> None:
-    """Say what came of every run whose audit has ended."""
-    over = scheduler.runs.over(scheduler.now())
-    each(over, lambda pair: _conclude(scheduler, *pair))
-
-
 def _carry_out(scheduler: Scheduler, run: Run, schedule: Schedule) -> None:
-    once, now, runs = OURS + run.id, scheduler.now(), scheduler.runs
-    skip = partial(runs.skipped, run, schedule.project, at=now)
+    once, now = OURS + run.id, scheduler.now()
+    skip = partial(scheduler.runs.skipped, run, schedule.project, at=now)
     if _made_before(scheduler, run, schedule.project, once):
         return
     maker = _caller(scheduler, schedule, schedule.maker)
@@ -53,20 +47,46 @@ def _carry_out(scheduler: Scheduler, run: Run, schedule: Schedule) -> None:
     caller = _caller(scheduler, schedule, str(run.change.get("by") or schedule.maker))
     try:
         asked = _asked(scheduler, schedule, run)
-        draft = drafted(
-            scheduler.desk, caller, asked, *looked_at(scheduler.desk, schedule.project, asked)
-        )
-        same = runs.going_on(schedule.project, draft.asked, once)
-        if same is not None:
-            skip(Skip.STILL_RUNNING, f"{same} asks for the same and has not ended")
+        policy, file = looked_at(scheduler.desk, schedule.project, asked)
+        draft = drafted(scheduler.desk, caller, asked, policy, file)
+        why = _needless(scheduler, run, draft, once)
+        if why is not None:
+            skip(*why)
             return
-        kept, _new = submit(scheduler.desk, caller, asked, once)
+        asker = Asker(
+            run=run, schedule=schedule, caller=caller, draft=draft, policy=policy, once=once
+        )
+        made = _made(scheduler, asker, asked)
     except InvalidInputError as error:
         # What was pushed or changed comes once: it is asked for again until there is room.
         if run.trigger is Trigger.CRON or not isinstance(error, QuotaError):
             skip(Skip.REFUSED, error.problem)
         return
-    runs.started(run.id, kept.id, now)
+    scheduler.runs.started(run.id, made[0], now, made[1])
+
+
+def _needless(
+    scheduler: Scheduler, run: Run, draft: Submission, once: str
+) -> tuple[Skip, str] | None:
+    """Say why nothing is audited that was, or is being, audited already."""
+    upon = run.change.get("upon")
+    before = None if upon is None else scheduler.desk.kept.submission(draft.project, str(upon))
+    if before is not None and before.asked == draft.asked:
+        return Skip.SAME_BEFORE, f"{upon} asked for all of the same, and would be repeated"
+    same = scheduler.runs.going_on(draft.project, draft.asked, once)
+    if same is not None:
+        return Skip.STILL_RUNNING, f"{same} asks for the same and has not ended"
+    return None
+
+
+def _made(scheduler: Scheduler, asker: Asker, asked: Asked) -> tuple[str, str]:
+    """Make the audit of a run, and say how, where no model runs for it."""
+    run = asker.run
+    if run.trigger is Trigger.POLICY_CHANGED and not run.change.get("measured"):
+        judged = judge_stored(scheduler, asker)
+        if judged is not None:
+            return judged
+    return submit(scheduler.desk, asker.caller, asked, asker.once)[0].id, ""
 
 
 def _made_before(scheduler: Scheduler, run: Run, project: str, once: str) -> bool:
@@ -92,12 +112,11 @@ def _caller(scheduler: Scheduler, schedule: Schedule, key: str) -> ApiKey:
 
 
 def _asked(scheduler: Scheduler, schedule: Schedule, run: Run) -> Asked:
-    asked = read_asked_json(schedule.asked)
-    if not run.change:
+    change = Change.read(run.change)
+    asked, put = change.made_to(read_asked_json(schedule.asked)), change.put
+    if put is None or put.version is None:
         return asked
-    put = Put.read(Part(run.change, "change"))
-    asked = with_file(asked, put)
-    return asked if put.version is None else _renamed(scheduler, schedule, asked, put.version)
+    return _renamed(scheduler, schedule, asked, put.version)
 
 
 def _renamed(scheduler: Scheduler, schedule: Schedule, asked: Asked, version: str) -> Asked:
@@ -112,39 +131,4 @@ def _renamed(scheduler: Scheduler, schedule: Schedule, asked: Asked, version: st
         name=asked.source, size=len(raw), at=scheduler.now(),
     )  # fmt: skip
     desk.kept.note_upload(upload)
-    return Asked(
-        audit_file=upload.digest, source=asked.source, inputs=asked.inputs, policy=asked.policy,
-        targets=asked.targets, budget=asked.budget, only=asked.only, wait=asked.wait,
-        sealed=asked.sealed, sets=asked.sets,
-    )  # fmt: skip
-
-
-def _conclude(scheduler: Scheduler, run: Run, schedule: Schedule) -> None:
-    name = str(run.audit)
-    ending = scheduler.desk.kept.outcome(name)
-    if ending is None:
-        return
-    if ending.record is None:
-        failure = ending.failure
-        detail = "the audit was cancelled" if failure is None else failure.problem
-        came = Came(detail=detail, told=failure is not None)
-    else:
-        came = _came(scheduler, schedule.project, name, ending.record)
-    scheduler.runs.ended(run, schedule.project, came, scheduler.now())
-
-
-def _came(scheduler: Scheduler, project: str, submission: str, digest: str) -> Came:
-    with scheduler.kept.store.unit_of_work() as unit:
-        there = unit.find_record_by_digest(digest)
-    if there is None:
-        raise StoreError(f"the record {digest} is not kept", cure="Restore it from a copy.")
-    record = there.read()
-    passes = record.verdict is Verdict.PASS
-    back = () if passes else tuple(rollbacks(scheduler, project, submission, record))
-    return Came(
-        record=digest,
-        verdict=record.verdict.value,
-        failed=failed_rules(record),
-        rollback=back,
-        told=not passes,
-    )
+    return replace(asked, audit_file=upload.digest, places=None)

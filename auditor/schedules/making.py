@@ -1,11 +1,13 @@
 """Make schedules, and let them rest, go on, and end."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from auditor.acting import act_by
-from auditor.domain.acts import ActKind
+from auditor.domain.acts import Act, ActKind
 from auditor.domain.api_keys import ApiKey
+from auditor.domain.arrivals import Arrived
 from auditor.domain.auditfiles import AuditFile
 from auditor.domain.canonical import Json, canonical, digest_json
 from auditor.domain.schedules import Schedule, ScheduleState, Trigger
@@ -35,7 +37,8 @@ CHANGES = {
 class Wish:
     """What a caller wants audited again: what is asked, or the same as an audit of the project.
 
-    ``cron`` says when, ``on`` upon what; ``batch_role`` which data a batch takes the place of.
+    ``cron`` says when, ``on`` upon what; ``batch_role`` which data a batch takes the place of, and
+    ``watch`` a place whose new files are batches.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Wish:
     cron: str | None
     on: tuple[Trigger, ...]
     batch_role: str | None
+    watch: str | None = None
 
 
 def make(scheduler: Scheduler, caller: ApiKey, wish: Wish) -> Schedule:
@@ -70,12 +74,31 @@ def make(scheduler: Scheduler, caller: ApiKey, wish: Wish) -> Schedule:
         batch_path=batches,
         created=now,
         resumed=now,
+        watch=wish.watch,
     )
-    act = act_by(
-        caller, ActKind.SCHEDULE_MADE, schedule.id, now, asked=digest_json(kept), cron=cron
-    )
-    scheduler.kept.add(schedule, act)
+    there = _there(scheduler, schedule)
+    scheduler.kept.add(schedule, _act(caller, schedule), there)
     return schedule
+
+
+def _act(caller: ApiKey, schedule: Schedule) -> Act:
+    """Return what is written down of who made a schedule."""
+    asked = digest_json(dict(schedule.asked))
+    watched: dict[str, Json] = {} if schedule.watch is None else {"watch": schedule.watch}
+    return act_by(
+        caller, ActKind.SCHEDULE_MADE, schedule.id, schedule.created, asked=asked,
+        cron=schedule.cron, **watched,
+    )  # fmt: skip
+
+
+def _there(scheduler: Scheduler, schedule: Schedule) -> Sequence[Arrived]:
+    """Return what lies in a schedule's place as it begins: it is past.
+
+    Raises ``ScheduleError`` for a place that may not be watched, or cannot.
+    """
+    if schedule.watch is None:
+        return ()
+    return scheduler.roots.place(schedule.project, schedule.watch).files()
 
 
 def _bounded(kept: dict[str, Json], source: str) -> dict[str, Json]:
@@ -99,12 +122,14 @@ def found(scheduler: Scheduler, project: str, name: str) -> Schedule:
 def changed(scheduler: Scheduler, caller: ApiKey, name: str, state: ScheduleState) -> Schedule:
     """Let a schedule of the caller's project rest, go on, or end.
 
-    Raises ``NotFoundError``, and ``StandingError`` for one that has ended.
+    Raises ``NotFoundError``, ``StandingError`` for one that has ended, and ``ScheduleError`` where
+    its place cannot be watched any more.
     """
     schedule = found(scheduler, caller.project, name)
     now = scheduler.now()
     act = act_by(caller, CHANGES[state], schedule.id, now)
-    scheduler.kept.change(schedule, state, caller.id, now, act)
+    there = _there(scheduler, schedule) if state is ScheduleState.ACTIVE else ()
+    scheduler.kept.change(schedule, state, caller.id, now, act, there)
     return found(scheduler, caller.project, name)
 
 
@@ -148,7 +173,8 @@ def _replaced(
 
 
 def _triggers(wish: Wish, asked: Asked) -> tuple[Trigger, ...]:
-    named = (*([] if wish.cron is None else [Trigger.CRON]), *wish.on)
+    watched = [] if wish.watch is None else [Trigger.BATCH]
+    named = (*([] if wish.cron is None else [Trigger.CRON]), *wish.on, *watched)
     if Trigger.CRON in wish.on:
         raise ScheduleError(
             "cron stands among the triggers", cure="Write the expression as cron instead."

@@ -5,11 +5,10 @@ from datetime import UTC, datetime, timedelta
 from auditor.domain.api_keys import ApiKey
 from auditor.domain.canonical import digest_json
 from auditor.domain.schedules import Due, Run, Schedule, ScheduleState, Trigger
-from auditor.preparing import Overrides, read_asked
 from auditor.refusals import ScheduleError, StandingError, SubmissionError
 from auditor.schedules.crons import MOST_COUNTED, Cron
 from auditor.schedules.making import found
-from auditor.schedules.parts import Scheduler, each
+from auditor.schedules.parts import Scheduler, each, file_of
 from auditor.schedules.templates import Put, read_asked_json
 
 LATE = timedelta(seconds=90)
@@ -106,10 +105,7 @@ def _put(
 
 def artifact_path(scheduler: Scheduler, schedule: Schedule) -> str:
     """Return the path at which the audit file of a schedule names its artifact."""
-    asked, desk = read_asked_json(schedule.asked), scheduler.desk
-    raw = desk.blobs.get(asked.audit_file)
-    overrides = Overrides(targets=asked.targets, budget=asked.budget, only=asked.only)
-    return str(read_asked(raw, asked.source, overrides, desk.readers).model.artifact)
+    return str(file_of(scheduler, read_asked_json(schedule.asked)).model.artifact)
 
 
 def version_key(digest: str, version: str) -> str:

@@ -1,4 +1,4 @@
-"""Find what is due by what changed meanwhile: versions, policies, and waivers that ran out."""
+"""Find what is due by what changed meanwhile: versions, policies, waivers, records, targets."""
 
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -9,6 +9,7 @@ from auditor.domain.verdicts import Outcome
 from auditor.domain.waivers import Life, Waiver
 from auditor.errors import AuditorError
 from auditor.preparing import Overrides, read_asked
+from auditor.schedules.alarms import kept_alarm, upon_alarms, upon_sightings
 from auditor.schedules.parts import Scheduler, each
 from auditor.schedules.templates import RESOLVED, Put, alone, read_asked_json
 from auditor.schedules.triggering import artifact_path, version_key
@@ -34,13 +35,14 @@ class Brought:
 class Watcher:
     """Watches for schedules what changes; what never does is read once, and remembered for a while.
 
-    That is what a submission brings, and which waivers a record rests on.
+    That is what a submission brings, which waivers a record rests on, and which alarm it is.
     """
 
     def __init__(self, scheduler: Scheduler) -> None:
         self.scheduler = scheduler
         self.brought = lru_cache(REMEMBERED)(partial(_brought, scheduler))
         self.waived = lru_cache(REMEMBERED)(partial(_waived, scheduler))
+        self.heard = lru_cache(REMEMBERED)(partial(kept_alarm, scheduler))
 
     def watch(self) -> None:
         """Put down a run for every change that a schedule runs upon, once for each."""
@@ -51,6 +53,8 @@ class Watcher:
             Trigger.NEW_VERSION: self._versions,
             Trigger.POLICY_CHANGED: self._policy,
             Trigger.WAIVER_EXPIRED: self._waivers,
+            Trigger.DRIFT_ALARM: self._alarms,
+            Trigger.FINGERPRINT_CHANGED: self._targets,
         }
         each((acts[it] for it in schedule.triggers if it in acts), lambda act: act(schedule))
 
@@ -93,6 +97,16 @@ class Watcher:
                 why = f"{waiver} ran out on {waiver.expires}, and {record} rests on it"
                 self._claim(schedule, Trigger.WAIVER_EXPIRED, f"waiver_expired {record}", why)
                 return
+
+    def _alarms(self, schedule: Schedule) -> None:
+        """Look whether a record of the model says that its data drift, or that it decays."""
+        for due in upon_alarms(self.scheduler, schedule, self.heard):
+            self.scheduler.runs.claim(schedule.id, due, self.scheduler.now())
+
+    def _targets(self, schedule: Schedule) -> None:
+        """Look whether a target turned out to be another than the model was audited on."""
+        for due in upon_sightings(self.scheduler, schedule):
+            self.scheduler.runs.claim(schedule.id, due, self.scheduler.now())
 
     def _claim(
         self, schedule: Schedule, trigger: Trigger, key: str, why: str, put: Put | None = None

@@ -52,16 +52,16 @@ def assemble(
     kept, packs = ServiceStore(place.store), Packs(shipped("policies"))
     people, hold = panel_of(place, kept, packs.read), leasehold(kept, choices)
     desk = replace(_desk(kept, engine, choices, packs), agents=hold.live)
-    gatekeeper = _gatekeeper(people, packs)
+    gatekeeper, intake = _gatekeeper(people, packs), _intake(kept, choices)
     service = Service(
         store=place.store,
         kept=kept,
         desk=desk,
         agents=hold,
-        intake=Intake(place.store.blobs, kept, now, choices.most, choices.rations.stored),
+        intake=intake,
         gatekeeper=gatekeeper,
         people=people,
-        schedules=scheduler_of(desk, gatekeeper),
+        schedules=scheduler_of(desk, gatekeeper, intake, choices.roots),
         hooks=messenger_of(kept, desk, place.settings.home, choices.hooks),
         report_key=place.signer.public_pem(),
         packs=packs.listed,
@@ -82,6 +82,10 @@ def _entered(service: Service, choices: Choices) -> Service:
         spans=choices.spans,
         tokens=None if choices.oidc is None else open_tokens(choices.oidc),
     )
+
+
+def _intake(kept: ServiceStore, choices: Choices) -> Intake:
+    return Intake(kept.store.blobs, kept, now, choices.most, choices.rations.stored)
 
 
 def _gatekeeper(people: Panel, packs: "Packs") -> Gatekeeper:

@@ -14,6 +14,7 @@ from auditor.engines.durable.posts import Post
 from auditor.errors import TargetError, UsageError
 from auditor.hooks.addresses import HookRules
 from auditor.leasing.terms import Terms
+from auditor.schedules.places import Roots
 from auditor.settings import Settings
 from auditor.spans.marking import SILENT, Spans
 from auditor.targetfiles import parse_targets
@@ -28,8 +29,9 @@ SQLITE = "sqlite:"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
     """The targets of a service, how large uploads may be, how much callers and projects may ask,
-    whether recipes' code may run, the file of identity providers that are believed, and where web
-    hooks may lead; ``spans`` go to whoever collects traces.
+    whether recipes' code may run, the file of identity providers that are believed, where web
+    hooks may lead, and below which ``roots`` places may be watched; ``spans`` go to whoever
+    collects traces.
 
     The checks on those of the targets that are left to ``agents`` are leased on these terms.
     """
@@ -43,6 +45,7 @@ class Choices:
     agents: tuple[str, ...] = ()
     terms: Terms = field(default_factory=Terms)
     hooks: HookRules = field(default_factory=HookRules)
+    roots: Roots = field(default_factory=Roots)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,10 @@ from auditor.desks import tend
 from auditor.hooks.delivering import Courier
 from auditor.people.following import Follower
 from auditor.schedules.carrying import tick
+from auditor.schedules.gathering import Gatherer
 from auditor.schedules.watching import Watcher
 from auditor.serving.scheduling import Earlier
+from auditor.serving.sighting import Sighter
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +26,15 @@ class Round:
     act: Callable[[], None]
 
 
-def rounds_of(service: Service) -> Sequence[Round]:
-    """Return everything that a service does by itself."""
+def rounds_of(service: Service, looks: Sighter) -> Sequence[Round]:
+    """Return everything that a service does by itself, to look at its own targets once too."""
     return (
         Round("tending", 2.0, partial(tend, service.desk)),
         Round("following", 5.0, Follower(service.people).follow),
         Round("schedules", 2.0, partial(tick, service.schedules)),
         Round("watching", 30.0, Watcher(service.schedules).watch),
+        Round("gathering", 5.0, Gatherer(service.schedules).gather),
+        Round("sighting", 5.0, looks.look),
         Round("trends", 5.0, Earlier(service.store).note),
         Round("hooks", 1.0, Courier(service.hooks).deliver),
     )

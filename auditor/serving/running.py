@@ -19,6 +19,7 @@ from auditor.errors import UsageError
 from auditor.serving.assembling import assemble, first_admin
 from auditor.serving.choosing import Bind, Choices
 from auditor.serving.rounds import made, rounds_of
+from auditor.serving.sighting import Sighter
 from auditor.serving.stopping import told_to_stop
 from auditor.store.service.store import ServiceStore
 from auditor.web.site import build_site
@@ -44,7 +45,9 @@ class Runs(Engine, Protocol):
         """Take no more work, and wait so long for what is in hand."""
 
 
-def serve(place: Workplace, engine: Runs, choices: Choices, bind: Bind, say: Say) -> None:
+def serve(  # noqa: PLR0913, PLR0917 -- where, by whom, and what it tells
+    place: Workplace, engine: Runs, choices: Choices, bind: Bind, say: Say, looks: Sighter
+) -> None:
     """Serve until SIGTERM or SIGINT, then let calls and checks in hand come to their end.
 
     A first start makes the project ``default`` and an admin's key. Raises ``UsageError`` where
@@ -63,7 +66,7 @@ def serve(place: Workplace, engine: Runs, choices: Choices, bind: Bind, say: Say
         stack.callback(engine.stop, bind.drain)
         take_up(service.desk)
         told = partial(_told, say)
-        stack.enter_context(made(rounds_of(service), stop, told))
+        stack.enter_context(made(rounds_of(service, looks), stop, told))
         _run(service, listening, bind, stop, say)
 
 

@@ -13,21 +13,25 @@ from auditor.hooks.sending import Sender
 from auditor.hooks.signing import secret_key
 from auditor.hooks.telling import Teller
 from auditor.schedules.parts import Scheduler
+from auditor.schedules.places import Roots
+from auditor.store.service.arrivals import KeptArrivals
 from auditor.store.service.hook_deliveries import KeptDeliveries
 from auditor.store.service.hooks import KeptHooks
 from auditor.store.service.schedule_runs import KeptRuns
 from auditor.store.service.schedules import KeptSchedules
+from auditor.store.service.sightings import Sightings
 from auditor.store.service.store import ServiceStore
 from auditor.store.service.trends import KeptTrends
 from auditor.store.store import Store
+from auditor.uploading import Intake
 
 HOOK_KEY = Path("service") / "hooks.key"
 """Where the key lies that secrets of web hooks follow from, below ``AUDITOR_HOME``."""
 AT_ONCE = 50
 
 
-def scheduler_of(desk: Desk, gatekeeper: Gatekeeper) -> Scheduler:
-    """Return what schedules need of a service."""
+def scheduler_of(desk: Desk, gatekeeper: Gatekeeper, intake: Intake, roots: Roots) -> Scheduler:
+    """Return what schedules need of a service; ``roots`` are the places that may be watched."""
     store = desk.kept.store
     return Scheduler(
         kept=KeptSchedules(store),
@@ -35,6 +39,11 @@ def scheduler_of(desk: Desk, gatekeeper: Gatekeeper) -> Scheduler:
         trends=KeptTrends(store),
         desk=desk,
         gate=gatekeeper.ask,
+        people=gatekeeper.people,
+        sightings=Sightings(store),
+        arrivals=KeptArrivals(store),
+        intake=intake,
+        roots=roots,
     )
 
 

@@ -6,6 +6,7 @@ from auditor.serving.choosing import Bind, Choices, post_of
 from auditor.serving.draining import DrainedEngine
 from auditor.serving.offering import offering
 from auditor.serving.running import Say, serve
+from auditor.serving.sighting import Sighter
 from auditor.serving.spanning import SpannedWork
 from auditor.store.service.store import ServiceStore
 from auditor.workplaces import Workplace
@@ -25,7 +26,8 @@ def start(place: Workplace, choices: Choices, bind: Bind, say: Say, *, work: boo
     try:
         offers = offering(ServiceStore(place.store), choices) if choices.agents else None
         spanned = SpannedWork(commissioned, choices.spans)
-        serve(place, DrainedEngine(post, spanned, offers), choices, bind, say)
+        looks = Sighter(place.store, post.executor, [choices.targets[it] for it in targets], say)
+        serve(place, DrainedEngine(post, spanned, offers), choices, bind, say, looks)
     finally:
         commissioned.close()
         choices.spans.close()

@@ -6,6 +6,7 @@ from auditor.domain.canonical import Json
 from auditor.serving.choosing import Choices, post_of, refuse_unknown
 from auditor.serving.draining import DrainedEngine
 from auditor.serving.running import Say
+from auditor.serving.sighting import Sighter
 from auditor.serving.spanning import SpannedWork
 from auditor.serving.stopping import told_to_stop
 from auditor.store.service.at_hand import refuse_other_blobs
@@ -46,6 +47,8 @@ def work(place: Workplace, choices: Choices, working: Working, say: Say) -> None
         with told_to_stop() as stop:
             engine.launch()
             say({"event": "working", "targets": targets, "executor": post.executor})
+            mine = [choices.targets[name] for name in working.targets]
+            Sighter(place.store, post.executor, mine, say).look()
             stop.wait()
             engine.stop(working.drain)
     finally:

@@ -58,7 +58,7 @@ class ObjectBlobs:
 
         One that cannot be sent stays where it is, so that it can be tried again.
         """
-        with _explained(self.name), path.open("rb") as file:
+        with explained(self.name), path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != _hex(digest):
             return False
@@ -92,7 +92,7 @@ class ObjectBlobs:
         """Remove a blob from the bucket and from the cache here; caches elsewhere keep theirs."""
         import obstore  # noqa: PLC0415 -- optional
 
-        with _explained(self.name):
+        with explained(self.name):
             obstore.delete(self.bucket, _key(digest))
         self.cache.folder.remove(digest)
 
@@ -102,7 +102,7 @@ class ObjectBlobs:
     def _send(self, source: Path | bytes, size: int, digest: str) -> None:
         import obstore  # noqa: PLC0415 -- optional
 
-        with _explained(self.name):
+        with explained(self.name):
             if self._length(digest) != size:
                 obstore.put(
                     self.bucket,
@@ -117,7 +117,7 @@ class ObjectBlobs:
         import obstore  # noqa: PLC0415 -- optional
 
         size = self.size(digest)
-        with _explained(self.name), self.cache.partial() as path:
+        with explained(self.name), self.cache.partial() as path:
             with path.open("wb") as file:
                 for start in range(0, size, PART):
                     length = min(PART, size - start)
@@ -133,7 +133,7 @@ class ObjectBlobs:
     def _length(self, digest: str) -> int | None:
         import obstore  # noqa: PLC0415 -- optional
 
-        with _explained(self.name):
+        with explained(self.name):
             try:
                 return int(obstore.head(self.bucket, _key(digest))["size"])
             except FileNotFoundError:
@@ -149,8 +149,17 @@ class ObjectBlobs:
 def open_bucket(url: str, cache: Path, most: int) -> ObjectBlobs:
     """Return the blobs at ``s3://BUCKET/PREFIX``, with at most so many bytes of them in ``cache``.
 
+    Raises as ``bucket_at``.
+    """
+    return ObjectBlobs(url, bucket_at(url), BlobCache(BlobStore(cache), most))
+
+
+def bucket_at(url: str) -> "ObjectStore":
+    """Return what lies at ``s3://BUCKET/PREFIX``.
+
     Where the service is, and as whom it is called, say ``AWS_ENDPOINT_URL``, ``AWS_REGION``,
-    ``AWS_ACCESS_KEY_ID`` and the like. Raises ``MissingExtraError``.
+    ``AWS_ACCESS_KEY_ID`` and the like. Raises ``MissingExtraError``, and ``StoreError`` for a URL
+    that is none.
     """
     try:
         from obstore.store import from_url  # noqa: PLC0415 -- optional
@@ -159,9 +168,8 @@ def open_bucket(url: str, cache: Path, most: int) -> ObjectBlobs:
             f"what speaks to buckets is not installed ({error.name})",
             cure="Run `pip install 'auditor[s3]'`.",
         ) from error
-    with _explained(url):
-        bucket = from_url(url, retry_config={"retry_timeout": PATIENCE})
-    return ObjectBlobs(url, bucket, BlobCache(BlobStore(cache), most))
+    with explained(url):
+        return from_url(url, retry_config={"retry_timeout": PATIENCE})
 
 
 def _hex(digest: str) -> str:
@@ -179,7 +187,8 @@ def _key(digest: str) -> str:
 
 
 @contextmanager
-def _explained(name: str) -> Iterator[None]:
+def explained(name: str) -> Iterator[None]:
+    """Let what a bucket refuses be a ``StoreError`` that names it."""
     from obstore.exceptions import BaseError  # noqa: PLC0415 -- optional
 
     try:

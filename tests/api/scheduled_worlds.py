@@ -49,7 +49,9 @@ class Scheduled:
     def beside(self, service: Service) -> Scheduler:
         """Return the schedules of a service, by the clock of this project."""
         desk = replace(service.desk, clock=self.clock)
-        return scheduler_of(desk, replace(service.gatekeeper, clock=self.clock))
+        gatekeeper = replace(service.gatekeeper, clock=self.clock)
+        roots = service.schedules.roots
+        return scheduler_of(desk, gatekeeper, service.intake, roots)
 
     @property
     def engine(self) -> StillEngine:

@@ -3,10 +3,12 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,7 @@ def client(home: Path, tmp_path: Path) -> Iterator[httpx.Client]:
     log = tmp_path / "log"
     with log.open("w") as errors:
         process = subprocess.Popen(
-            [COMMAND, "serve", "--port", "0", *LEAVE],
+            [COMMAND, "serve", "--port", "0", *LEAVE, "--watch-root", str(tmp_path / "incoming")],
             env={**os.environ, "AUDITOR_HOME": str(home), "OMP_NUM_THREADS": "1"},
             stderr=errors,
         )
@@ -103,13 +105,40 @@ def test_a_bad_batch_is_told_with_the_version_to_go_back_to(
     )  # fmt: skip
     assert told["rollback"][0]["candidate"]["audit"] == first
     assert told["rollback"][0]["candidate"]["version"] == "1.0.0"
-    assert told["link"] == f"https://audits.example.org/v1/audits/{told['audit']}"
+    assert told["link"] == f"https://audits.example.org/audits/{told['audit']}"
     assert receiver.got[0][1] == receiver.got[1][1]
     path = f"/v1/webhooks/{made.json()['webhook']['id']}/deliveries"
     delivered = until(lambda: _delivered(client.get(path).json()["deliveries"]))
     assert [it["status"] for it in delivered["attempts"]] == [None, 500, 204]
     shown = _command(client, home, "runs", schedule[0]["id"])
     assert "go back to 1.0.0 on cpu" in " ".join(shown.replace("│", " ").split())
+
+
+def test_a_file_that_comes_in_a_watched_folder_is_audited(
+    client: httpx.Client, home: Path, tmp_path: Path
+) -> None:
+    example, incoming = tmp_path / "example", tmp_path / "incoming"
+    for folder in (example, incoming):
+        folder.mkdir()
+    write_example(example)
+    (incoming / "before.csv").write_text("what was there before is past\n")
+    asked = ("--watch", str(incoming), "--batch-role", "evaluation", "--only", "quality.accuracy")
+    shown = _command(
+        client, home, "add", str(example / "audit.yaml"), *asked, "--format", "json"
+    )  # fmt: skip
+    (made,) = json.loads(shown)
+    assert (made["watch"], made["on"]) == (str(incoming), ["batch"])
+    (incoming / "bad.csv").write_bytes(_wrong_labels(example))
+    path = f"/v1/schedules/{made['id']}/runs"
+    (run,) = until(lambda: [it for it in client.get(path).json()["runs"] if it["ended"]])
+    assert (run["why"], run["verdict"]) == (f"bad.csv came in {incoming}", "fail")
+    assert "bad.csv came in" in _command(client, home, "runs", made["id"])
+    assert (incoming / "bad.csv").exists()
+    # What the service's own target is was written down as it began.
+    with closing(sqlite3.connect(home / "auditor.db")) as store:
+        assert store.execute("SELECT target, number FROM target_sightings").fetchall() == [
+            ("cpu", 1)
+        ]
 
 
 def _audited(client: httpx.Client, example: Path) -> str:
@@ -146,11 +175,15 @@ def _command(client: httpx.Client, home: Path, *said: str) -> str:
 
 def _bad_batch(client: httpx.Client, example: Path) -> str:
     """Upload the example's data with every label wrong, and return its digest."""
-    flips = {"yes": "no", "no": "yes", "y": "y"}
-    parts = (it.rpartition(",") for it in (example / "test.csv").read_text().splitlines())
-    raw = "\n".join(f"{head},{flips[last]}" for head, _, last in parts).encode()
+    raw = _wrong_labels(example)
     assert client.put(f"/v1/datasets/{sha(raw)}", content=raw).status_code == 201
     return sha(raw)
+
+
+def _wrong_labels(example: Path) -> bytes:
+    flips = {"yes": "no", "no": "yes", "y": "y"}
+    parts = (it.rpartition(",") for it in (example / "test.csv").read_text().splitlines())
+    return "\n".join(f"{head},{flips[last]}" for head, _, last in parts).encode()
 
 
 def _delivered(listed: list[dict[str, Any]]) -> dict[str, Any] | None:

@@ -177,6 +177,20 @@ def key(yard: Yard) -> Iterator[ShardKey]:
     yard.world.service.kept.end(made.submission, Ending(ended=yard.clock()))
 
 
+def test_what_an_agent_says_of_its_targets_is_kept_for_its_project_alone(yard: Yard) -> None:
+    caller = yard.agent()
+    facts = {"machine": {"os": "Linux", "cpu": caller.id}, "runtime": {"name": "onnxruntime"}}
+    probes = {"cpu": {**facts, "conditions": {"load_average": [0.1]}}}
+    for _start in range(2):
+        answer = caller.post("hello", code=CODE, targets=["cpu"], probes=probes)
+        assert answer.status_code == 200, answer.text
+    since = "2020-01-01T00:00:00Z"
+    (seen,) = [it for it in yard.hold.sightings.since("default", since) if it.seer == caller.id]
+    assert (seen.target, seen.number, seen.facts) == ("cpu", 1, facts)
+    theirs = yard.hold.sightings.since("elsewhere", since)
+    assert caller.id not in {it.seer for it in theirs}
+
+
 def test_a_shard_is_in_the_hands_of_one_agent_who_may_ask_for_it_again(
     yard: Yard, key: ShardKey
 ) -> None:

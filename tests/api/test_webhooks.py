@@ -109,7 +109,7 @@ def test_a_message_arrives_signed_and_holds_no_text_of_an_error(
     assert said["type"] == "audit.failed"
     assert said["data"]["audit"] == audit
     assert said["data"]["project"] == scheduled.project
-    assert said["data"]["link"] == f"/v1/audits/{audit}"
+    assert said["data"]["link"] == f"/audits/{audit}"
     assert b"Smith" not in receiver.got[0][1]
     (delivery,) = deliveries(scheduled, hook)
     assert delivery.state(clock()) is DeliveryState.DELIVERED

@@ -16,7 +16,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import httpx
 import pytest
 from scripted_services import Asked, serving
 
@@ -150,6 +152,35 @@ def test_an_audit_at_a_service_is_the_one_that_runs_here(
     assert {name for name in served if name.parent.name != "evidence"} == {
         name for name in names if name.parent.name != "evidence"
     }
+
+
+def test_rows_that_the_auditor_holds_are_named_and_never_read_here(
+    auditor: Command, inside: Path, there: tuple[str, str]
+) -> None:
+    renamed(inside, "holding")
+    assert auditor(*AUDITED, *there, "--sealed-set", "rows").code == 2
+    raw = Path("test.csv").read_bytes().replace(b"r0,", b"secret,")
+    name = f"rows-{uuid4().hex[:8]}"
+    kept = {"name": name, "role": "evaluation", "digest": digest(raw), "file": "rows.csv"}
+    shown = {"Authorization": f"Bearer {os.environ['AUDITOR_API_KEY']}"}
+    with httpx.Client(base_url=there[1], headers=shown, timeout=60, trust_env=False) as line:
+        assert line.put(f"/v1/datasets/{digest(raw)}", content=raw).status_code == 201
+        assert line.post("/v1/sealed-sets", json=kept).status_code == 201
+    Path("test.csv").unlink()
+    sealed = (*AUDITED, "--sealed", *there)
+    unknown = auditor(*sealed, "--sealed-set", "rows-of-nobody")
+    assert (unknown.code, "has no sealed set rows-of-nobody" in unknown.said) == (2, True)
+    done = auditor(*sealed, "--sealed-set", name)
+    assert done.code == 0, done.said
+    record = record_in(Path("out"))
+    assert record.request.attempt is not None
+    assert record.request.attempt.sets == (name,)
+    assert f"sha256:{_input(record, 'test.csv')}" == digest(raw)
+
+
+def _input(record: AuditRecord, path: str) -> str:
+    (found,) = [item.file.sha256 for item in record.request.inputs if item.path == path]
+    return found
 
 
 def test_sealed_audits_have_seeds_of_the_service_that_anybody_can_check(

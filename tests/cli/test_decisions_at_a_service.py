@@ -13,9 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from auditor.domain.human_findings import HumanFinding
-from auditor.signatures.decisions import sign_finding
-from auditor.signing.keys import load_signer, new_keys
+from auditor.signing.keys import new_keys
 
 pytestmark = pytest.mark.slow
 COMMAND = Path(sys.executable).with_name("auditor")
@@ -140,15 +138,12 @@ def test_an_audit_is_waived_approved_by_two_opened_and_found_wrong(
     bundle = (inside / "w.json").read_text()
     broken = bundle.replace('"sig":"ME', '"sig":"MF')
     caller.post("waivers", {"bundle": broken, "key": Path("anna/decision.pub").read_text()}, 422)
-    record = caller.line.get(f"/v1/records/{fresh}/files/record.json").json()
-    found = HumanFinding(record=fresh, record_id=record["id"], by="anna", role="clinician",
-                         reason="Row r17 is a scar.", created=record["finished"])  # fmt: skip
-    anna_signs = load_signer(Path("anna/decision.key"))
-    body = {
-        "bundle": sign_finding(found, anna_signs).decode(),
-        "key": anna_signs.public_pem().decode(),
-    }
-    caller.post("findings", body, 201)
+    flag = ("flag", fresh, "--by", "anna", "--role", "clinician", "--key", "anna/decision.key")
+    brief = auditor(*flag, "--reason", "Wrong.", *server)
+    assert (brief.code, "which is no reason" in brief.said) == (2, True)
+    flagged = auditor(*flag, "--reason", "Row r17 is a scar.", *server)
+    assert flagged.code == 0, flagged.said
+    assert "found by anna (clinician)" in flagged.said
     wrong = auditor(*asked)
     assert (wrong.code, "Row r17 is a scar." in wrong.said) == (1, True)
     assert caller.audit()["standing"] == "failed"

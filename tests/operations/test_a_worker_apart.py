@@ -6,8 +6,12 @@ import pytest
 from fleets import Fleet
 
 from auditor.domain.records import AuditRecord
+from auditor.domain.sightings import facts_told
 from auditor.reproducing import compare
+from auditor.store.blobs import BlobStore
 from auditor.store.database import migrate
+from auditor.store.service.sightings import Sightings
+from auditor.store.store import Store
 
 pytestmark = pytest.mark.slow
 ONLY = ("--only", "quality.accuracy", "--only", "quality.calibration")
@@ -46,3 +50,10 @@ def test_a_worker_with_neither_keys_nor_home_of_the_service_makes_the_record_tha
     door.running.stop()
     assert not list(Path(works["AUDITOR_HOME"]).rglob("*.key"))
     fleet.call("ledger", "verify", world=there)
+    # What the worker's target is was written down as it began.
+    store = Store.open(own_database, BlobStore(fleet.folder / "blobs"))
+    seen = Sightings(store).since("default", "2020-01-01T00:00:00Z")
+    store.close()
+    assert [it.target for it in seen] == ["cpu"]
+    facts = made.fingerprints["cpu"].identity_facts
+    assert seen[0].facts == facts_told(facts)

@@ -48,6 +48,7 @@ async def hand_in(request: Request, caller: Submitter, service: Served) -> Sched
         cron=body.cron,
         on=tuple(body.on),
         batch_role=body.batch_role,
+        watch=body.watch,
     )
     made = await run_in_threadpool(make, service.schedules, caller, wish)
     return shown(service, made)
@@ -146,6 +147,7 @@ def shown(service: Service, item: Schedule) -> ScheduleShown:
         next=Cron(str(item.cron)).next(service.clock()) if active else None,
         on=[it for it in item.triggers if it.value != "cron"],
         batch_path=item.batch_path,
+        watch=item.watch,
         created=item.created,
         audit_file=part.get("audit_file", str),
         policy=part.get("policy", str),

@@ -81,11 +81,11 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     what is laxer says so. With --server a service audits on its own targets and signs, everything
     else is the same, and 4 also says that it cannot be reached; AUDITOR_API_KEY holds the key.
     """
-    there = there_of(server, wait_for_target, attach, sealed=leave.pop("sealed"))
-    folder = out or _beside(audit_file)
+    drawn = {"sealed": leave.pop("sealed"), "sets": leave.pop("sealed_sets")}
+    there = there_of(server, wait_for_target, attach, **drawn)
+    folder, console = out or _beside(audit_file), Console()
     named, effort = policy_asked(policy, audit_file), None if budget is None else Budget(budget)
     overrides = Overrides(policy=named, targets=targets, budget=effort, only=only, **leave)
-    console = Console()
     with speaking(ci_of(ci)) as tell:
         refuse_strangers(folder)
         if there is not None:

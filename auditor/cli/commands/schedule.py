@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -46,6 +47,12 @@ def command() -> None:
     help="Upon what; repeats.",
 )
 @click.option("--batch-role", help="The data that a batch takes the place of: production.")
+@click.option(
+    "--watch",
+    metavar="PLACE",
+    help="Take each new file of a folder of the service's machine, or of s3://BUCKET/PREFIX, as a "
+    "batch.",
+)
 @click.option("--policy", help="Instead of the audit file's: a pack's name, or a policy file.")
 @click.option("--target", "targets", multiple=True, help="Only this target; repeats.")
 @click.option("--budget", type=click.Choice([item.value for item in Budget]))
@@ -55,10 +62,6 @@ def command() -> None:
 @FORM
 def add(  # noqa: PLR0913, PLR0917 -- one argument an option
     audit_file: Path,
-    name: str | None,
-    cron: str | None,
-    on: tuple[str, ...],
-    batch_role: str | None,
     policy: str | None,
     targets: tuple[str, ...],
     budget: str | None,
@@ -66,13 +69,14 @@ def add(  # noqa: PLR0913, PLR0917 -- one argument an option
     wait_for_target: str | None,
     server: str,
     form: str,
+    **plan: Any,  # noqa: ANN401 -- click's
 ) -> int:
     """Let a service audit as AUDIT_FILE says, again and again.
 
     What the audit file names is uploaded, as `auditor audit --server` does; what is audited later
     is what it says now. A key of the service in AUDITOR_API_KEY is what the schedule acts by.
     """
-    _refuse_pointless(cron, on, policy)
+    _refuse_pointless(plan["cron"], plan["on"], policy, plan["watch"])
     effort = None if budget is None else Budget(budget)
     overrides = Overrides(
         policy=policy_asked(policy, audit_file), targets=targets, budget=effort, only=only
@@ -81,18 +85,18 @@ def add(  # noqa: PLR0913, PLR0917 -- one argument an option
     there = There(url=server, wait=wait, attach=None, audits=False)
     with _line(server) as line:
         audit = _uploaded(line, there, audit_file, overrides)
-        if Trigger.POLICY_CHANGED in on:
+        if Trigger.POLICY_CHANGED in plan["on"]:
             audit["policy"] = policy
-        planned = Planned(
-            name=name or audit_file.name, audit=audit, cron=cron, on=on, batch_role=batch_role
-        )
+        planned = Planned(audit=audit, **{**plan, "name": plan["name"] or audit_file.name})
         show_schedules([ScheduleClient(line).add(planned)], form)
     return Exit.DONE
 
 
-def _refuse_pointless(cron: str | None, on: tuple[str, ...], policy: str | None) -> None:
-    if cron is None and not on:
-        raise UsageError("nothing says when to audit", cure="Give --cron or --on.")
+def _refuse_pointless(
+    cron: str | None, on: tuple[str, ...], policy: str | None, watch: str | None
+) -> None:
+    if cron is None and not on and watch is None:
+        raise UsageError("nothing says when to audit", cure="Give --cron, --on or --watch.")
     if Trigger.POLICY_CHANGED in on and policy is None:
         raise UsageError(
             "a policy in a file never changes at a service",

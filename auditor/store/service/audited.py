@@ -55,6 +55,15 @@ def newest(kept: ServiceStore, sought: Sought, least: Budget) -> Audited | None:
     return None
 
 
+def whole_ones(kept: ServiceStore, sought: Sought, least: Budget) -> tuple[Audited, ...]:
+    """Return the records of the newest ``MOST`` that ``newest`` chooses from, in their order."""
+    with kept.store.reading() as session:
+        found = session.execute(_asked(sought).limit(MOST)).all()
+        requests = dict.fromkeys(row[3] for row in found)
+        whole = {it for it in requests if _whole(_request(session, it), least)}
+        return tuple(Audited(*row[:3]) for row in found if not whole or row[3] in whole)
+
+
 def _asked(sought: Sought) -> "Select[str, str, str | None, str]":
     asked = (
         select(SubmissionRow.id, RecordRow.digest, OutcomeRow.files, RecordRow.request_digest)

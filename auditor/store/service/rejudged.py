@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select, union_all
+from sqlalchemy import func, literal, select, union_all
 
 from auditor.domain.people import Rejudgement
 from auditor.domain.verdicts import Verdict
@@ -24,6 +24,16 @@ class Kept:
     record: str
     body: bytes
     files: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stands:
+    """The record at which a submission stands, with its verdict and its folder's manifest."""
+
+    submission: str
+    record: str
+    files: str | None
+    verdict: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +102,28 @@ class Rejudgements:
         with self.store.reading() as session:
             found = session.execute(asked).first()
         return None if found is None else Kept(*found)
+
+    def stand(self, submissions: Sequence[str]) -> tuple[Stands, ...]:
+        """Return where submissions that have a record stand, in the order in which they are named.
+
+        That is the last record that was judged of one, else the first.
+        """
+        first = select(OutcomeRow.submission, OutcomeRow.record_digest, OutcomeRow.files,
+                       literal(0).label("number"))  # fmt: skip
+        later = select(RejudgementRow.submission, RejudgementRow.record_digest,
+                       RejudgementRow.files, RejudgementRow.number)  # fmt: skip
+        both = union_all(
+            first.where(OutcomeRow.submission.in_(submissions)),
+            later.where(RejudgementRow.submission.in_(submissions)),
+        ).subquery()
+        asked = (
+            select(both.c.submission, RecordRow.digest, both.c.files, RecordRow.verdict)
+            .join(RecordRow, RecordRow.digest == both.c.record_digest)
+            .order_by(both.c.number)
+        )
+        with self.store.reading() as session:
+            found = {row.submission: Stands(*row) for row in session.execute(asked)}
+        return tuple(found[name] for name in submissions if name in found)
 
     def first_like(self, like: Like) -> tuple[Kept, ...]:
         """Return the records that submissions came to first, the newest first."""

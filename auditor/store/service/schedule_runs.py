@@ -4,19 +4,23 @@ import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TypeAlias
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
 
 from auditor.clock import written
-from auditor.domain.canonical import Json, canonical, parse
+from auditor.domain.canonical import canonical
 from auditor.domain.hooks import Told
-from auditor.domain.json_parts import Part
 from auditor.domain.schedules import Came, Due, Run, Schedule, Skip, Trigger
-from auditor.errors import UsageError
 from auditor.store.service.adding import added
 from auditor.store.service.announcing import announce
+from auditor.store.service.schedule_run_rows import (
+    Found,
+    after_run,
+    has_row,
+    read_run,
+    runs_asked,
+)
 from auditor.store.service.schedule_tables import (
     ScheduleRow,
     ScheduleRunEndRow,
@@ -27,7 +31,6 @@ from auditor.store.service.schedules import plain
 from auditor.store.service.tables import OutcomeRow, SubmissionRow
 from auditor.store.store import Store
 
-Found: TypeAlias = "Select[ScheduleRunRow, ScheduleRunStartRow, ScheduleRunEndRow]"
 WINDOW = timedelta(days=60)
 """How far back runs are looked for that are not over: no audit waits or works so long."""
 
@@ -40,40 +43,27 @@ class KeptRuns:
 
     def claim(self, schedule: str, due: Due, at: str) -> tuple[Run, bool]:
         """Put a run down, unless there is one of its key; return the one there is, and if new."""
-        row = ScheduleRunRow
         with self.store.transaction() as session:
-            new = added(
-                session,
-                row,
-                id=f"run-{secrets.token_hex(12)}",
-                schedule=schedule,
-                key=due.key,
-                trigger=due.trigger.value,
-                why=due.why,
-                change=canonical(dict(due.change)).decode(),
-                at=at,
-            )
-            asked = _asked().where(row.schedule == schedule, row.key == due.key)
-            return _read(session.execute(asked).one()), new
+            return _claimed(session, schedule, due, at)
 
-    def started(self, run: str, submission: str, at: str) -> bool:
-        """Say which audit a run made, and whether that is new."""
+    def refused(self, schedule: Schedule, due: Due, skip: Skip, detail: str, at: str) -> bool:
+        """Put a run down that makes no audit, and say whether it is new; web hooks hear of it."""
+        with self.store.transaction() as session:
+            run, new = _claimed(session, schedule.id, due, at)
+            return new and _skipped(session, run, schedule.project, skip, detail, at)
+
+    def started(self, run: str, submission: str, at: str, detail: str = "") -> bool:
+        """Say which audit a run made, and whether that is new; ``detail`` says how, if not so."""
         with self.store.transaction() as session:
             row = ScheduleRunStartRow
             return added(
-                session, row, run=run, submission=submission, skipped=None, detail="", at=at
+                session, row, run=run, submission=submission, skipped=None, detail=detail, at=at
             )
 
     def skipped(self, run: Run, project: str, skip: Skip, detail: str, at: str) -> bool:
         """Say why a run made no audit, and whether that is new; web hooks hear of it."""
         with self.store.transaction() as session:
-            first = added(
-                session, ScheduleRunStartRow, run=run.id, submission=None, skipped=skip.value,
-                detail=detail, at=at,
-            )  # fmt: skip
-            if first:
-                announce(session, project, Told.SCHEDULE_SKIPPED, run.id, at)
-            return first
+            return _skipped(session, run, project, skip, detail, at)
 
     def ended(self, run: Run, project: str, came: Came, at: str) -> bool:
         """Say what a run came to, and whether that is new."""
@@ -93,11 +83,19 @@ class KeptRuns:
                 announce(session, project, Told.REAUDIT_FAILED, run.id, at)
             return first
 
+    def of_key(self, schedule: str, key: str) -> Run | None:
+        """Return the run of a schedule that there is under a key, if there is one."""
+        row = ScheduleRunRow
+        asked = runs_asked().where(row.schedule == schedule, row.key == key)
+        with self.store.reading() as session:
+            found = session.execute(asked).one_or_none()
+            return None if found is None else read_run(found)
+
     def find(self, name: str) -> Run | None:
         """Return a run by its id, of whichever project."""
         with self.store.reading() as session:
-            row = session.execute(_asked().where(ScheduleRunRow.id == name)).one_or_none()
-            return None if row is None else _read(row)
+            row = session.execute(runs_asked().where(ScheduleRunRow.id == name)).one_or_none()
+            return None if row is None else read_run(row)
 
     def of_schedule(
         self, schedule: str, cursor: str | None, limit: int
@@ -107,12 +105,12 @@ class KeptRuns:
         Raises ``UsageError`` for a cursor that is none.
         """
         row = ScheduleRunRow
-        asked = _asked().where(row.schedule == schedule)
+        asked = runs_asked().where(row.schedule == schedule)
         with self.store.reading() as session:
             if cursor:
-                asked = asked.where(_after(session, schedule, cursor))
+                asked = asked.where(after_run(session, schedule, cursor))
             ordered = asked.order_by(row.at.desc(), row.id.desc()).limit(limit + 1)
-            found = tuple(_read(item) for item in session.execute(ordered))
+            found = tuple(read_run(item) for item in session.execute(ordered))
         return found[:limit], found[limit - 1].id if len(found) > limit else ""
 
     def last_came(self, schedules: Sequence[str]) -> Mapping[str, str]:
@@ -129,9 +127,9 @@ class KeptRuns:
         row, newest = ScheduleRunRow, (ScheduleRunRow.at.desc(), ScheduleRunRow.id.desc())
         place = func.row_number().over(partition_by=row.schedule, order_by=newest)
         ranked = select(row.id, place.label("place")).where(row.schedule.in_(schedules)).subquery()
-        asked = _asked().where(row.id.in_(select(ranked.c.id).where(ranked.c.place == 1)))
+        asked = runs_asked().where(row.id.in_(select(ranked.c.id).where(ranked.c.place == 1)))
         with self.store.reading() as session:
-            return {run.schedule: run for run in map(_read, session.execute(asked))}
+            return {run.schedule: run for run in map(read_run, session.execute(asked))}
 
     def last_made(self, schedule: str) -> str | None:
         """Return the newest audit that a schedule made."""
@@ -141,22 +139,33 @@ class KeptRuns:
         with self.store.reading() as session:
             return session.scalar(mine.order_by(row.at.desc(), row.id.desc()).limit(1))
 
-    def made_of(self, audits: tuple[str, ...]) -> frozenset[str]:
-        """Return those of some audits that schedules made."""
-        start = ScheduleRunStartRow
+    def made_of(self, audits: tuple[str, ...], upon: Trigger | None = None) -> frozenset[str]:
+        """Return those of some audits that schedules made, or made upon one trigger."""
+        row, start = ScheduleRunRow, ScheduleRunStartRow
         asked = select(start.submission).where(start.submission.in_(audits))
+        if upon is not None:
+            asked = asked.join(row, row.id == start.run).where(row.trigger == upon.value)
         with self.store.reading() as session:
             return frozenset(name for name in session.scalars(asked) if name is not None)
 
     def due(self, now: str, limit: int = 100) -> tuple[tuple[Run, Schedule], ...]:
         """Return runs that have made no audit yet, the oldest first by turns of projects."""
         start = ScheduleRunStartRow
-        return self._open(_asked().where(~_there(start)), now, limit)
+        return self._open(runs_asked().where(~has_row(start)), now, limit)
+
+    def waits(self, schedule: str, trigger: Trigger) -> bool:
+        """Whether a run of a schedule upon a trigger has made no audit yet."""
+        row = ScheduleRunRow
+        asked = select(row.id).where(row.schedule == schedule, row.trigger == trigger.value)
+        with self.store.reading() as session:
+            found = session.scalar(asked.where(~has_row(ScheduleRunStartRow)).limit(1))
+            return found is not None
 
     def over(self, now: str, limit: int = 20) -> tuple[tuple[Run, Schedule], ...]:
         """Return runs whose audit has ended, and of which nobody has said yet what it came to."""
-        asked = _asked().join(OutcomeRow, OutcomeRow.submission == ScheduleRunStartRow.submission)
-        return self._open(asked.where(~_there(ScheduleRunEndRow)), now, limit)
+        start = ScheduleRunStartRow
+        asked = runs_asked().join(OutcomeRow, OutcomeRow.submission == start.submission)
+        return self._open(asked.where(~has_row(ScheduleRunEndRow)), now, limit)
 
     def going_on(self, project: str, asked: str, but: str) -> str | None:
         """Return an audit that asks for the same and has not ended, but not that of a key."""
@@ -186,60 +195,35 @@ class KeptRuns:
         recent = mine.where(row.at >= written(since)).order_by(turn, row.at, row.id).limit(limit)
         with self.store.reading() as session:
             return tuple(
-                (_read(item), plain(session.get_one(ScheduleRow, item[0].schedule)))
+                (read_run(item), plain(session.get_one(ScheduleRow, item[0].schedule)))
                 for item in session.execute(recent).all()
             )
 
 
-def _asked() -> Found:
-    row, start, end = ScheduleRunRow, ScheduleRunStartRow, ScheduleRunEndRow
-    beside = select(row, start, end).outerjoin(start, start.run == row.id)
-    return beside.outerjoin(end, end.run == row.id)
-
-
-def _there(row: type[ScheduleRunStartRow | ScheduleRunEndRow]) -> ColumnElement[bool]:
-    """Whether a run has a row of this kind."""
-    other = aliased(row)
-    return select(other.run).where(other.run == ScheduleRunRow.id).exists()
-
-
-def _after(session: Session, schedule: str, cursor: str) -> ColumnElement[bool]:
+def _claimed(session: Session, schedule: str, due: Due, at: str) -> tuple[Run, bool]:
     row = ScheduleRunRow
-    last = session.get(row, cursor)
-    if last is None or last.schedule != schedule:
-        raise UsageError(
-            f"{cursor[:80]!r} is no cursor of this list",
-            cure="Give the cursor that the last page ended with, or none to begin.",
-        )
-    return or_(row.at < last.at, and_(row.at == last.at, row.id < last.id))
-
-
-def _read(
-    found: "Row[ScheduleRunRow, ScheduleRunStartRow | None, ScheduleRunEndRow | None]",
-) -> Run:
-    row, start, end = found
-    return Run(
-        id=row.id,
-        schedule=row.schedule,
-        key=row.key,
-        trigger=Trigger(row.trigger),
-        why=row.why,
-        at=row.at,
-        change=Part(parse(row.change.encode()), "change").value,
-        audit=None if start is None else start.submission,
-        skipped=None if start is None or start.skipped is None else Skip(start.skipped),
-        detail=(end.detail if end is not None else "") or (start.detail if start else ""),
-        ended=None if end is None else end.at,
-        record=None if end is None else end.record,
-        verdict=None if end is None else end.verdict,
-        failed=() if end is None else _texts(end.failed),
-        rollback=() if end is None else _objects(end.rollback),
+    new = added(
+        session,
+        row,
+        id=f"run-{secrets.token_hex(12)}",
+        schedule=schedule,
+        key=due.key,
+        trigger=due.trigger.value,
+        why=due.why,
+        change=canonical(dict(due.change)).decode(),
+        at=at,
     )
+    asked = runs_asked().where(row.schedule == schedule, row.key == due.key)
+    return read_run(session.execute(asked).one()), new
 
 
-def _texts(raw: str) -> tuple[str, ...]:
-    return Part({"list": parse(raw.encode())}, "run").texts("list")
-
-
-def _objects(raw: str) -> tuple[Mapping[str, Json], ...]:
-    return Part({"list": parse(raw.encode())}, "run").list_of("list", lambda part: part.value)
+def _skipped(  # noqa: PLR0913, PLR0917 -- of which run, why, and who hears of it
+    session: Session, run: Run, project: str, skip: Skip, detail: str, at: str
+) -> bool:
+    first = added(
+        session, ScheduleRunStartRow, run=run.id, submission=None, skipped=skip.value,
+        detail=detail, at=at,
+    )  # fmt: skip
+    if first:
+        announce(session, project, Told.SCHEDULE_SKIPPED, run.id, at)
+    return first

@@ -1,11 +1,13 @@
 """Schedules in the store: what they ask, and how each stands."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
 from sqlalchemy.orm import Session, defer
 
 from auditor.domain.acts import Act
+from auditor.domain.arrivals import Arrived
 from auditor.domain.canonical import canonical, parse
 from auditor.domain.json_parts import Part
 from auditor.domain.schedules import Schedule, ScheduleState, Trigger
@@ -13,8 +15,10 @@ from auditor.errors import UsageError
 from auditor.refusals import StandingError
 from auditor.store.service.acts import noted
 from auditor.store.service.adding import added
+from auditor.store.service.arrivals import note_there
 from auditor.store.service.callers import require_project
 from auditor.store.service.schedule_tables import ScheduleChangeRow, ScheduleRow
+from auditor.store.service.watch_tables import WatchRow
 from auditor.store.store import Store
 
 MOST = 200
@@ -32,8 +36,13 @@ class KeptSchedules:
 
     store: Store
 
-    def add(self, schedule: Schedule, act: Act | None = None) -> None:
-        """Keep a schedule. Raises ``StandingError`` where the project has as many as it may."""
+    def add(
+        self, schedule: Schedule, act: Act | None = None, there: Sequence[Arrived] = ()
+    ) -> None:
+        """Keep a schedule, and that files were ``there`` in its place before.
+
+        Raises ``StandingError`` where the project has as many as it may.
+        """
         with self.store.unit_of_work() as work:
             session = work.session
             require_project(session, schedule.project)
@@ -44,6 +53,11 @@ class KeptSchedules:
                     f"the project has {MOST} schedules already", cure="End one that is not needed."
                 )
             session.add(_row(schedule))
+            if schedule.watch is not None:
+                session.flush()
+                session.add(WatchRow(schedule=schedule.id, place=schedule.watch))
+                session.flush()
+                note_there(session, schedule.id, there, schedule.created)
             noted(work, act, changed=True)
 
     def find(self, project: str, name: str) -> Schedule | None:
@@ -83,11 +97,18 @@ class KeptSchedules:
         with self.store.reading() as session:
             return tuple(_read(item, whole=False) for item in session.execute(here))
 
-    def change(
-        self, schedule: Schedule, state: ScheduleState, by: str, at: str, act: Act | None = None
+    def change(  # noqa: PLR0913, PLR0917 -- what of which schedule, by whom, and what goes with it
+        self,
+        schedule: Schedule,
+        state: ScheduleState,
+        by: str,
+        at: str,
+        act: Act | None = None,
+        there: Sequence[Arrived] = (),
     ) -> bool:
         """Let a schedule be in another state from now on, and say whether it was not in it before.
 
+        Files that are ``there`` in its place are past where it changed.
         Raises ``StandingError`` for a schedule that has ended.
         """
         with self.store.unit_of_work() as work:
@@ -105,6 +126,7 @@ class KeptSchedules:
                 session, change, schedule=schedule.id, number=number, state=state.value, by=by,
                 at=at,
             )  # fmt: skip
+            note_there(session, schedule.id, there if new else (), at)
             return noted(work, act, changed=new)
 
 
@@ -135,8 +157,10 @@ def _state() -> ColumnElement[str]:
     return func.coalesce(found, ScheduleState.ACTIVE.value)
 
 
-def _asked() -> "Select[ScheduleRow, str, str]":
-    return select(ScheduleRow, _state(), _last(ScheduleChangeRow.__table__.c.at))
+def _asked() -> "Select[ScheduleRow, str, str, str | None]":
+    row, watch = ScheduleRow, WatchRow
+    asked = select(row, _state(), _last(ScheduleChangeRow.__table__.c.at), watch.place)
+    return asked.outerjoin(watch, watch.schedule == row.id)
 
 
 def _after(session: Session, project: str, cursor: str) -> ColumnElement[bool]:
@@ -171,8 +195,7 @@ def plain(row: ScheduleRow, *, whole: bool = True) -> Schedule:
     )
 
 
-def _read(found: "Row[ScheduleRow, str, str]", *, whole: bool = True) -> Schedule:
-    row, state, changed = found
-    return replace(
-        plain(row, whole=whole), state=ScheduleState(state), resumed=changed or row.created
-    )
+def _read(found: "Row[ScheduleRow, str, str, str | None]", *, whole: bool = True) -> Schedule:
+    row, state, changed, place = found
+    made = plain(row, whole=whole)
+    return replace(made, state=ScheduleState(state), resumed=changed or row.created, watch=place)

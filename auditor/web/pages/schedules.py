@@ -26,7 +26,7 @@ from auditor.web.routing import routes
 
 INVALID, SEE_OTHER = 422, 303
 PAGE, FEW = 50, 100
-ON = (Trigger.NEW_VERSION, Trigger.BATCH, Trigger.POLICY_CHANGED, Trigger.WAIVER_EXPIRED)
+ON = tuple(item for item in Trigger if item is not Trigger.CRON)
 CHANGES: Mapping[str, ScheduleState] = {
     "pause": ScheduleState.PAUSED,
     "resume": ScheduleState.ACTIVE,
@@ -86,12 +86,13 @@ def _wish(form: Mapping[str, str]) -> Wish:
         same_as=form.get("same_as") or None,
         cron=form.get("cron", "").strip() or None,
         on=[item for item in ON if f"on-{item}" in form],
+        watch=form.get("watch", "").strip() or None,
     )
     if not asked.name.isprintable():
         raise CallError("the name is not one line", cure="Write it in printable signs.")
     return Wish(
         name=asked.name, asked=None, same=asked.same_as, cron=asked.cron, on=tuple(asked.on),
-        batch_role=None,
+        batch_role=None, watch=asked.watch,
     )  # fmt: skip
 
 
@@ -107,7 +108,8 @@ def _shown(
     )
     rows = [(shown(site.service, item), last.get(item.id)) for item in _ordered(page)]
     return show(request, "schedules", status=status, title="Schedules", problem=problem, on=ON,
-                given=given or {}, rows=rows, lines=lines, following=following)  # fmt: skip
+                given=given or {}, rows=rows, lines=lines, following=following,
+                watches=scheduler.roots.allowed.get(caller.project, ()))  # fmt: skip
 
 
 def _ordered(page: tuple[Schedule, ...]) -> list[Schedule]:

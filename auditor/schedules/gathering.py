@@ -1,0 +1,172 @@
+"""Bring new files of watched places in as batches: by digest, once, in the order they came."""
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from auditor.domain.arrivals import Arrived, Place
+from auditor.domain.canonical import digest
+from auditor.domain.schedules import Due, Schedule, Skip, Trigger
+from auditor.domain.served import UploadKind
+from auditor.errors import InvalidInputError, StoreError
+from auditor.refusals import UploadConflictError, UploadError
+from auditor.schedules.changes import Change
+from auditor.schedules.parts import Scheduler, each
+from auditor.schedules.templates import Put
+from auditor.uploading import Parcel
+
+SETTLED = timedelta(seconds=10)
+"""A file that two looks so far apart found to be the same is taken to be whole."""
+LONG = timedelta(minutes=10)
+"""A file that was another at every look for so long is spoken of."""
+EMPTY = "it is empty"
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was seen of a file: its mark, since when it has that, and since when it is there."""
+
+    mark: str
+    since: datetime
+    first: datetime
+
+
+@dataclass(slots=True)
+class Gatherer:
+    """Looks into the places of schedules again and again, and remembers what it saw last.
+
+    A file counts once it stays the same for ten seconds, an object of a bucket at once. One file of
+    a schedule is brought in at each look, and none while the run of the last one has made no audit:
+    so they are audited in the order in which they came.
+    """
+
+    scheduler: Scheduler
+    seen: dict[tuple[str, str], Seen] = field(default_factory=dict)
+
+    def gather(self) -> None:
+        """Look once. Raises what the store raises, after every schedule had its turn."""
+        watching = [it for it in self.scheduler.kept.active() if it.watch is not None]
+        each(watching, self._gather)
+
+    def _gather(self, schedule: Schedule) -> None:
+        scheduler = self.scheduler
+        if scheduler.runs.waits(schedule.id, Trigger.BATCH):
+            return
+        try:
+            place = scheduler.roots.place(schedule.project, str(schedule.watch))
+            files = place.files()
+        except (InvalidInputError, StoreError) as error:
+            told = digest(f"{schedule.resumed} {error.problem}".encode())
+            _tell(scheduler, schedule, f"place {told}", f"{schedule.watch} is watched",
+                  error.problem)  # fmt: skip
+            return
+        known = scheduler.arrivals.known(schedule.id)
+        fresh = [file for file in files if (file.name, file.mark) not in known]
+        self._forget(schedule, {file.name for file in fresh})
+        for file in sorted(fresh, key=lambda item: item.order):
+            if self._taken(schedule, place, file):
+                return
+
+    def _taken(self, schedule: Schedule, place: Place, file: Arrived) -> bool:
+        """Bring a file in, or say why not, and say whether it was brought in."""
+        settled = file.whole or bool(file.problem) or self._is_settled(schedule, file)
+        problem = file.problem or (EMPTY if settled and not file.size else "")
+        if settled and not problem:
+            try:
+                _bring(self.scheduler, schedule, place, file)
+            except (UploadError, UploadConflictError):
+                return False  # it changed just now, or somebody else is at it
+            except InvalidInputError as error:
+                problem = error.problem
+            else:
+                return True
+        if problem:
+            _refuse(self.scheduler, schedule, file, problem)
+        return False
+
+    def _is_settled(self, schedule: Schedule, file: Arrived) -> bool:
+        key, now = (schedule.id, file.name), _moment(self.scheduler.now())
+        before = self.seen.get(key)
+        if before is None or before.mark != file.mark:
+            first = now if before is None else before.first
+            self.seen[key] = before = Seen(file.mark, now, first)
+        if now - before.first >= LONG and now - before.since < SETTLED:
+            minutes = int(LONG.total_seconds()) // 60
+            _tell(self.scheduler, schedule, f"growing {file.name}", _came(schedule, file),
+                  f"it is another at every look for {minutes} minutes: it is still being written, "
+                  "and is taken once it lies still")  # fmt: skip
+        return now - before.since >= SETTLED
+
+    def _forget(self, schedule: Schedule, names: set[str]) -> None:
+        """Forget files that are gone, or were dealt with."""
+        for key in [it for it in self.seen if it[0] == schedule.id and it[1] not in names]:
+            del self.seen[key]
+
+
+def _bring(scheduler: Scheduler, schedule: Schedule, place: Place, file: Arrived) -> None:
+    """Keep a file as an upload of the project, and put its run down.
+
+    Raises ``UploadError`` for one that changes meanwhile, ``TooLargeError`` and ``QuotaError``.
+    """
+    parcel = Parcel(
+        project=schedule.project, kind=UploadKind.DATASET, digest="", name=file.name,
+        length=file.size,
+    )  # fmt: skip
+    scheduler.intake.refuse_too_large(parcel)
+    hashed = hashlib.sha256()
+    with place.reading(file) as chunks:
+        for chunk in chunks:
+            hashed.update(chunk)
+    parcel = replace(parcel, digest=f"sha256:{hashed.hexdigest()}")
+    _keep(scheduler, place, file, parcel)
+    put = Put(path=str(schedule.batch_path), sha256=hashed.hexdigest(), size=file.size)
+    due = Due(
+        key=f"batch {parcel.digest}",
+        trigger=Trigger.BATCH,
+        why=_came(schedule, file),
+        change=Change(put=put).to_json(),
+    )
+    run, new = scheduler.runs.claim(schedule.id, due, scheduler.now())
+    if not new and run.why != due.why:
+        _tell(scheduler, schedule, f"arrival {file.name} {file.mark}", due.why,
+              f"its bytes are those of an earlier batch: {run.why}", Skip.SAME_BEFORE)  # fmt: skip
+    scheduler.arrivals.note(schedule.id, file, parcel.digest, scheduler.now())
+
+
+def _keep(scheduler: Scheduler, place: Place, file: Arrived, parcel: Parcel) -> None:
+    intake = scheduler.intake
+    held = intake.held(parcel.project, parcel.kind, parcel.digest)
+    if held is not None and held.complete:
+        intake.note(parcel)
+        return
+    done = 0 if held is None else held.offset
+    with place.reading(file) as chunks, intake.receiving(replace(parcel, offset=done)) as arriving:
+        for chunk in chunks:
+            arriving.take(chunk[done:])
+            done = max(0, done - len(chunk))
+
+
+def _refuse(scheduler: Scheduler, schedule: Schedule, file: Arrived, problem: str) -> None:
+    _tell(scheduler, schedule, f"arrival {file.name} {file.mark}", _came(schedule, file), problem)
+    scheduler.arrivals.note(schedule.id, file, None, scheduler.now())
+
+
+def _tell(  # noqa: PLR0913, PLR0917 -- of which run, why it is there, and what is wrong
+    scheduler: Scheduler,
+    schedule: Schedule,
+    key: str,
+    why: str,
+    problem: str,
+    skip: Skip = Skip.REFUSED,
+) -> None:
+    """Put a run down that makes no audit, once for its key, and say why."""
+    due = Due(key=key, trigger=Trigger.BATCH, why=why, change={})
+    scheduler.runs.refused(schedule, due, skip, problem, scheduler.now())
+
+
+def _came(schedule: Schedule, file: Arrived) -> str:
+    return f"{file.name} came in {schedule.watch}"
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
