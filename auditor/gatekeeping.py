@@ -8,7 +8,6 @@ from functools import partial
 from auditor.contested import challenges_against, uncontested
 from auditor.domain.canonical import digest
 from auditor.domain.policies import Policy
-from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult, all_hold
 from auditor.domain.submissions import DIGEST
@@ -16,15 +15,14 @@ from auditor.errors import StoreError
 from auditor.folders import RECORD, SIGNER, RecordFolder
 from auditor.gates import Question, ask
 from auditor.holding import book_of
-from auditor.keeping import REPORT_ROLE, Place
+from auditor.keeping import REPORT_ROLE
 from auditor.keyaudits import agents_here, signer_here
 from auditor.manifests import laid_out
-from auditor.people.panels import Panel
+from auditor.people.panels import Panel, read_again
 from auditor.people.standing import Judged, decided_by_people
 from auditor.seeds import sealed_seed
 from auditor.store.service.attempts import Attempts
 from auditor.store.service.audited import Audited, Sought, newest
-from auditor.store.service.rejudged import Kept
 from auditor.store.service.store import ServiceStore
 from auditor.verified import Verified, marks
 from auditor.verifying import Verifier, verify_folder
@@ -62,12 +60,11 @@ class Answer:
 class Gatekeeper:
     """What a gate needs of a service: its records, its ledger, and what names mean there.
 
-    ``verifier`` says what verifying by a public key (PEM) needs; ``place`` is where the store is;
-    ``people`` are those of every project who decide.
+    ``verifier`` says what verifying by a public key (PEM) needs; ``people`` are those of every
+    project who decide.
     """
 
     kept: ServiceStore
-    place: Place
     people: Panel
     pack: Callable[[str], Policy]
     policy: Callable[[bytes, str], Policy]
@@ -89,7 +86,8 @@ class Gatekeeper:
         if policy is None or first is None:
             detail = f"no audit of {asking.artifact} under {under} has ended with a record here"
             return Answer((Step("found", StepResult.FAILED, detail),), under, now)
-        chosen = self.people.rejudged.last(first.submission) or first
+        last = self.people.rejudged.of(first.submission)[-1]
+        chosen = Audited(first.submission, last.record, last.files)
         question = Question(
             asking.artifact,
             policy,
@@ -111,18 +109,16 @@ class Gatekeeper:
     def _steps(
         self,
         folder: RecordFolder,
-        chosen: Audited | Kept,
+        chosen: Audited,
         counts: Callable[[AuditRecord, RecordFolder], Iterator[Step]],
     ) -> tuple[Step, ...]:
         key = folder.read(SIGNER)
         steps = (self._signer(key), *self._verified(folder, chosen, key))
         if not all_hold(steps):
             return steps
-        return (*steps, *counts(read_record(folder.read(RECORD)), folder))
+        return (*steps, *counts(read_again(folder.read(RECORD)), folder))
 
-    def _verified(
-        self, folder: RecordFolder, chosen: Audited | Kept, key: bytes
-    ) -> tuple[Step, ...]:
+    def _verified(self, folder: RecordFolder, chosen: Audited, key: bytes) -> tuple[Step, ...]:
         """Verify a folder, unless it was and no file of it changed on the disk since."""
         there = marks(it for it in sorted(folder.path.rglob("*")) if it.is_file())
         return self.verified.steps(
@@ -132,7 +128,7 @@ class Gatekeeper:
     def _counts(  # noqa: PLR0913, PLR0917 -- whose record, of what, and what is asked of it
         self,
         project: str,
-        chosen: Audited | Kept,
+        chosen: Audited,
         question: Question,
         now: str,
         record: AuditRecord,
@@ -162,15 +158,15 @@ class Gatekeeper:
 
     def _signer(self, key: bytes) -> Step:
         """Ask whether the ledger here knows a key as one that signs this service's records."""
-        with self.kept.store.ledger() as ledger:
-            life = book_of(ledger.key_entries()).lives.get(key.decode(errors="replace"))
+        entries = self.kept.store.key_entries()
+        life = book_of(entries).lives.get(key.decode(errors="replace"))
         mistakes = [] if life is not None and life.role == REPORT_ROLE else [
             "the record's key is no report key of this service"
         ]  # fmt: skip
         return Step.of("signer", mistakes, "signed by a report key of this service")
 
 
-def _same(folder: RecordFolder, chosen: Audited | Kept) -> Step:
+def _same(folder: RecordFolder, chosen: Audited) -> Step:
     same = digest(folder.read(RECORD)) == chosen.record
     mistakes = [] if same else [f"the files kept are not those of {chosen.record}"]
     return Step.of("found", mistakes, f"{chosen.record}, of {chosen.submission}")

@@ -87,7 +87,6 @@ def _entered(service: Service, choices: Choices) -> Service:
 def _gatekeeper(people: Panel, packs: "Packs") -> Gatekeeper:
     return Gatekeeper(
         kept=people.kept,
-        place=people.place,
         people=people,
         pack=packs.named,
         policy=people.policy,

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -12,13 +13,15 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from auditor.errors import StoreError
-from auditor.ledgers.events import SALT
+from auditor.ledgers.events import SALT, EventType
 from auditor.ledgers.nodes import Nodes
 from auditor.ledgers.notes import NoteSigner
+from auditor.store.about_records import AboutRecords
 from auditor.store.blob_seam import Blobs
 from auditor.store.blobs import BlobStore
+from auditor.store.changes import Changes, Held, Mark
 from auditor.store.database import READS, open_database
-from auditor.store.ledger_reading import LedgerReader
+from auditor.store.ledger_reading import LedgerEntry, LedgerReader
 from auditor.store.ledger_writing import LedgerWriter
 from auditor.store.units import UnitOfWork
 
@@ -40,6 +43,9 @@ class Store:
     signer: NoteSigner | None = None
     salt: Callable[[], bytes] = fresh_salt
     nodes: Nodes = field(default_factory=Nodes)
+    changes: Changes = field(default_factory=Changes)
+    keys: Held[tuple[LedgerEntry, ...]] = field(default_factory=Held)
+    approvals: AboutRecords = field(default_factory=partial(AboutRecords, EventType.APPROVAL))
 
     @classmethod
     def open(cls, url: str, blobs: Path | Blobs, signer: NoteSigner | None = None) -> Self:
@@ -73,7 +79,7 @@ class Store:
     def looking(self) -> Iterator[UnitOfWork]:
         """Ask what a unit of work may be asked, in a transaction in which nothing is written."""
         with self.reading() as session:
-            yield UnitOfWork(session)
+            yield UnitOfWork(session, self.approvals)
 
     @contextmanager
     def unit_of_work(self) -> Iterator[UnitOfWork]:
@@ -83,7 +89,7 @@ class Store:
         Raises ``StoreError`` when the database refuses, or the ledger is not its own continuation.
         """
         with self.transaction() as session:
-            unit = UnitOfWork(session)
+            unit = UnitOfWork(session, self.approvals)
             yield unit
             if unit.happened:
                 session.flush()
@@ -97,8 +103,26 @@ class Store:
         with _explained(), engine.connect() as connection:
             yield LedgerReader(connection, self.nodes)
 
+    @property
+    def near(self) -> bool:
+        """Whether to ask for a mark waits for no other process."""
+        return self.engine.dialect.name == "sqlite"
+
+    def mark(self) -> Mark:
+        """Return what stays equal until anybody writes. Raises ``StoreError``."""
+        return self.changes.mark(self.engine)
+
+    def key_entries(self) -> tuple[LedgerEntry, ...]:
+        """Return the ledger's entries of all key events, the oldest first."""
+        return self.keys.of(self.mark(), self._key_entries)
+
+    def _key_entries(self) -> tuple[LedgerEntry, ...]:
+        with self.ledger() as ledger:
+            return ledger.key_entries()
+
     def close(self) -> None:
         """Let go of the database's connections."""
+        self.changes.close()
         self.engine.dispose()
 
 
