@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import product
 
 import pytest
 from fastapi.routing import APIRoute
 from served_worlds import World, counted
+from starlette.testclient import TestClient
 
 from auditor.api.admitting import is_open
+from auditor.api.app import build_app
 from auditor.api.recalling import Recall
 from auditor.api.remembering import HEADERS, Remembering
 from auditor.clock import now
@@ -125,6 +128,16 @@ def test_a_key_that_another_process_ends_holds_no_longer_at_once(
         assert world.call("GET", "/v1/audits", key).status_code == 200
     elsewhere.end_key(key.split("_")[1], now(), "it stood in a log")
     assert world.call("GET", "/v1/audits", key).status_code == 401
+
+
+def test_a_key_that_was_let_in_is_refused_once_its_time_is_over(world: World) -> None:
+    times = ["2030-01-01T00:00:00Z"]
+    service = replace(world.service, clock=lambda: times[-1])
+    key = world.key("default", Role.VIEWER, "2030-06-01T00:00:00Z")
+    with TestClient(build_app(service), headers={"Authorization": f"Bearer {key}"}) as client:
+        assert [client.get("/v1/policies").status_code for _ in range(2)] == [200, 200]
+        times.append("2030-06-01T00:00:00Z")
+        assert client.get("/v1/policies").status_code == 401
 
 
 def test_what_is_followed_is_sent_as_it_happens_and_from_where_somebody_was(
