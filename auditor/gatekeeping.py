@@ -78,6 +78,10 @@ class Gatekeeper:
         An older one does not count beside it: what failed last is not excused by what passed
         before. Raises ``PolicyError`` for a pack that there is not.
         """
+        with self.kept.store.at_once():
+            return self._asked(asking)
+
+    def _asked(self, asking: Asking) -> Answer:
         now, named = self.clock(), asking.policy
         under = named if DIGEST.fullmatch(named) else self.pack(named).digest
         policy = self._policy(under, named)

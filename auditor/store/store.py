@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,9 +22,12 @@ from auditor.store.blob_seam import Blobs
 from auditor.store.blobs import BlobStore
 from auditor.store.changes import Changes, Held, Mark
 from auditor.store.database import READS, open_database
-from auditor.store.ledger_reading import LedgerEntry, LedgerReader
+from auditor.store.ledger_reading import LedgerEntry, LedgerReader, key_entries
 from auditor.store.ledger_writing import LedgerWriter
 from auditor.store.units import UnitOfWork
+
+_SHARED: ContextVar[tuple[Engine, Session] | None] = ContextVar("_SHARED", default=None)
+"""The transaction in which everything is read, where somebody said so."""
 
 
 def fresh_salt() -> bytes:
@@ -69,11 +73,34 @@ class Store:
     def reading(self) -> Iterator[Session]:
         """Open a transaction in which nothing is written, and which holds nobody up.
 
-        Raises ``StoreError`` when the database refuses.
+        Within ``at_once`` it is that one. Raises ``StoreError`` when the database refuses.
         """
+        shared = _SHARED.get()
+        if shared is not None and shared[0] is self.engine:
+            with _explained():
+                yield shared[1]
+            return
+        with self._begun() as session:
+            yield session
+
+    @contextmanager
+    def _begun(self) -> Iterator[Session]:
         engine = self.engine.execution_options(**{READS: True})
         with _explained(), Session(engine) as session, session.begin():
             yield session
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Let all that is read in the block be read in one transaction; nothing is written there.
+
+        To open and to end one costs as much as most questions. Raises like ``reading``.
+        """
+        with self.reading() as session:
+            token = _SHARED.set((self.engine, session))
+            try:
+                yield
+            finally:
+                _SHARED.reset(token)
 
     @contextmanager
     def looking(self) -> Iterator[UnitOfWork]:
@@ -99,9 +126,8 @@ class Store:
     @contextmanager
     def ledger(self) -> Iterator[LedgerReader]:
         """Read the ledger in one transaction. Raises ``StoreError`` when the database refuses."""
-        engine = self.engine.execution_options(**{READS: True})
-        with _explained(), engine.connect() as connection:
-            yield LedgerReader(connection, self.nodes)
+        with self.reading() as session:
+            yield LedgerReader(session.connection(), self.nodes)
 
     @property
     def near(self) -> bool:
@@ -117,8 +143,9 @@ class Store:
         return self.keys.of(self.mark(), self._key_entries)
 
     def _key_entries(self) -> tuple[LedgerEntry, ...]:
-        with self.ledger() as ledger:
-            return ledger.key_entries()
+        # What is held under a mark is read after it: a transaction that is open may be older.
+        with self._begun() as session:
+            return key_entries(session.connection())
 
     def close(self) -> None:
         """Let go of the database's connections."""

@@ -4,9 +4,11 @@ import subprocess
 import sys
 
 import pytest
+from ledger_toys import LOG
 from sqlalchemy import create_engine
 
 from auditor.errors import StoreError
+from auditor.keeping import note_keys
 from auditor.store.service.store import ServiceStore
 from auditor.store.service.tables import ProjectRow
 from auditor.store.store import Store
@@ -83,3 +85,28 @@ def test_a_database_that_is_gone_gives_no_mark() -> None:
     with pytest.raises(StoreError, match="does not answer"):
         gone.mark()
     gone.close()
+
+
+def test_what_is_read_at_once_is_as_it_was_when_that_began(store: Store) -> None:
+    kept = ServiceStore(store)
+    kept.add_project("mine", NOW)
+    with store.at_once():
+        assert kept.projects() == (("mine", NOW),)
+        with store.reading() as one, store.reading() as other, store.ledger() as ledger:
+            assert one is other
+            assert ledger.connection is one.connection()
+    kept.add_project("theirs", NOW)
+    assert len(kept.projects()) == 2
+    with store.reading() as one, store.reading() as other:
+        assert one is not other
+
+
+def test_keys_of_the_ledger_are_never_older_than_their_mark(store: Store) -> None:
+    signed = Store(store.engine, store.blobs, LOG)
+    with signed.at_once():
+        assert signed.key_entries() == ()
+        note_keys(Store(store.engine, store.blobs, LOG), {"report": "a public key"}, NOW)
+        known = signed.key_entries()
+    assert len(known) == 2
+    assert signed.key_entries() == known
+    signed.close()

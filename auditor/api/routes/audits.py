@@ -68,10 +68,11 @@ def listed(
 @remembered()
 def look(audit: AuditId, caller: Viewer, service: Served) -> AuditShown:
     """Look at an audit: how far it is, what it came to, and where it stands with people."""
-    found = audit_of(service, caller, audit)
-    number = Attempts(service.kept.store).number(found.id)
-    told = {"attempt": number, **with_people(service, found)}
-    return shown(service.kept, found).model_copy(update=told)
+    with service.store.at_once():
+        found = audit_of(service, caller, audit)
+        number = Attempts(service.kept.store).number(found.id)
+        told = {"attempt": number, **with_people(service, found)}
+        return shown(service.kept, found).model_copy(update=told)
 
 
 @router.post("/{audit}/cancel")
