@@ -115,8 +115,7 @@ def approval_files(record: AuditRecord, store: Store) -> Mapping[str, bytes]:
 
 
 def _kept(record: AuditRecord, work: UnitOfWork) -> list[tuple[bytes, bytes]]:
-    told = (raw for named, raw in work.approvals() if named == record.digest)
-    return [opened_document(raw) for raw in told]
+    return [opened_document(raw) for raw in work.approvals(record.digest)]
 
 
 def _bundles(

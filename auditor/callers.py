@@ -61,8 +61,13 @@ def caller_of(text: str, find: Callable[[str], ApiKey | None], now: str) -> ApiK
     same = hmac.compare_digest(hash_of(match[2]), known)
     if found is None or not same:
         raise UnauthorizedError("the key shown is not one of this service", cure=CURE)
-    if not found.holds(now):
-        raise UnauthorizedError(
-            f"the key {found.id} has come to its end", cure="Ask an admin for a new one."
-        )
+    require_holding(found, now)
     return found
+
+
+def require_holding(key: ApiKey, now: str) -> None:
+    """Raise ``UnauthorizedError`` for a key that has come to its end."""
+    if not key.holds(now):
+        raise UnauthorizedError(
+            f"the key {key.id} has come to its end", cure="Ask an admin for a new one."
+        )

@@ -43,8 +43,9 @@ def kept_against(record: AuditRecord, work: UnitOfWork) -> tuple[bytes, ...]:
 
     They count by lineage, and by the evidence that they name where the store lacks records between.
     """
-    family = _judged_alike(record, work)
-    kept = (raw for named, raw in work.challenges() if named in family or _concerns(record, raw))
+    told = work.challenges()
+    family = _judged_alike(record, work) if told else frozenset()
+    kept = (raw for named, raw in told if named in family or _concerns(record, raw))
     return tuple(dict.fromkeys(kept))
 
 

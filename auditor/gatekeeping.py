@@ -9,7 +9,6 @@ from auditor.approving import APPROVALS
 from auditor.contested import challenges_against, uncontested
 from auditor.domain.canonical import digest
 from auditor.domain.policies import Policy
-from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult, all_hold
 from auditor.domain.submissions import DIGEST
@@ -17,16 +16,16 @@ from auditor.errors import StoreError
 from auditor.folders import RECORD, SIGNER, RecordFolder
 from auditor.gates import Question, ask
 from auditor.holding import book_of
-from auditor.keeping import REPORT_ROLE, Place
+from auditor.keeping import REPORT_ROLE
 from auditor.keyaudits import agents_here, signer_here
 from auditor.manifests import laid_out
 from auditor.people.enduring import is_refused, same_place, spoken_of
-from auditor.people.panels import Panel, read_kept
+from auditor.people.panels import Panel, read_again, read_kept
 from auditor.people.standing import Judged, decided_by_people
 from auditor.seeds import sealed_seed
 from auditor.store.service.attempts import Attempts
 from auditor.store.service.audited import Audited, Sought, newest, whole_ones
-from auditor.store.service.rejudged import Kept, Stands
+from auditor.store.service.rejudged import Stands
 from auditor.store.service.store import ServiceStore
 from auditor.verified import Verified, marks
 from auditor.verifying import Verifier, verify_folder
@@ -67,7 +66,7 @@ class _Looked:
     """The steps of one record, and whether approvals, which nobody refused, are all it lacks."""
 
     steps: tuple[Step, ...]
-    chosen: Audited | Kept | Stands
+    chosen: Audited | Stands
     lacks: bool = False
 
 
@@ -75,12 +74,11 @@ class _Looked:
 class Gatekeeper:
     """What a gate needs of a service: its records, its ledger, and what names mean there.
 
-    ``verifier`` says what verifying by a public key (PEM) needs; ``place`` is where the store is;
-    ``people`` are those of every project who decide.
+    ``verifier`` says what verifying by a public key (PEM) needs; ``people`` are those of every
+    project who decide.
     """
 
     kept: ServiceStore
-    place: Place
     people: Panel
     pack: Callable[[str], Policy]
     policy: Callable[[bytes, str], Policy]
@@ -95,6 +93,10 @@ class Gatekeeper:
         before. One that people approved opens as long as every later one keeps all but the
         approvals. Raises ``PolicyError`` for a pack that there is not.
         """
+        with self.kept.store.at_once():
+            return self._asked(asking)
+
+    def _asked(self, asking: Asking) -> Answer:
         now, named = self.clock(), asking.policy
         under = named if DIGEST.fullmatch(named) else self.pack(named).digest
         policy = self._policy(under, named)
@@ -111,7 +113,8 @@ class Gatekeeper:
             asking.max_age,
             datetime.fromisoformat(now).astimezone(UTC),
         )
-        chosen = self.people.rejudged.last(first.submission) or first
+        last = self.people.rejudged.of(first.submission)[-1]
+        chosen = Audited(first.submission, last.record, last.files)
         looked = self._looked(asking.project, chosen, question, now)
         if looked.lacks:
             ones = whole_ones(self.kept, sought, policy.least_budget)
@@ -119,7 +122,7 @@ class Gatekeeper:
         return Answer(looked.steps, under, now, looked.chosen.record, looked.chosen.submission)
 
     def _looked(
-        self, project: str, chosen: Audited | Kept | Stands, question: Question, now: str
+        self, project: str, chosen: Audited | Stands, question: Question, now: str
     ) -> "_Looked":
         """Ask one record of a project."""
         with laid_out(self.kept.store.blobs, chosen.files) as folder:
@@ -127,7 +130,7 @@ class Gatekeeper:
             steps = (_same(folder, chosen), *self._steps(folder, chosen, counts))
             if {it.name for it in steps if it.result is StepResult.FAILED} != {APPROVALS}:
                 return _Looked(steps, chosen)
-            record = read_record(folder.read(RECORD))
+            record = read_again(folder.read(RECORD))
             refused = is_refused(self.people, project, record, folder, now)
         return _Looked(steps, chosen, lacks=not refused)
 
@@ -162,17 +165,17 @@ class Gatekeeper:
     def _steps(
         self,
         folder: RecordFolder,
-        chosen: Audited | Kept | Stands,
+        chosen: Audited | Stands,
         counts: Callable[[AuditRecord, RecordFolder], Iterator[Step]],
     ) -> tuple[Step, ...]:
         key = folder.read(SIGNER)
         steps = (self._signer(key), *self._verified(folder, chosen, key))
         if not all_hold(steps):
             return steps
-        return (*steps, *counts(read_record(folder.read(RECORD)), folder))
+        return (*steps, *counts(read_again(folder.read(RECORD)), folder))
 
     def _verified(
-        self, folder: RecordFolder, chosen: Audited | Kept | Stands, key: bytes
+        self, folder: RecordFolder, chosen: Audited | Stands, key: bytes
     ) -> tuple[Step, ...]:
         """Verify a folder, unless it was and no file of it changed on the disk since."""
         there = marks(it for it in sorted(folder.path.rglob("*")) if it.is_file())
@@ -183,7 +186,7 @@ class Gatekeeper:
     def _counts(  # noqa: PLR0913, PLR0917 -- whose record, of what, and what is asked of it
         self,
         project: str,
-        chosen: Audited | Kept | Stands,
+        chosen: Audited | Stands,
         question: Question,
         now: str,
         record: AuditRecord,
@@ -223,15 +226,15 @@ class Gatekeeper:
 
     def _signer(self, key: bytes) -> Step:
         """Ask whether the ledger here knows a key as one that signs this service's records."""
-        with self.kept.store.ledger() as ledger:
-            life = book_of(ledger.key_entries()).lives.get(key.decode(errors="replace"))
+        entries = self.kept.store.key_entries()
+        life = book_of(entries).lives.get(key.decode(errors="replace"))
         mistakes = [] if life is not None and life.role == REPORT_ROLE else [
             "the record's key is no report key of this service"
         ]  # fmt: skip
         return Step.of("signer", mistakes, "signed by a report key of this service")
 
 
-def _same(folder: RecordFolder, chosen: Audited | Kept | Stands) -> Step:
+def _same(folder: RecordFolder, chosen: Audited | Stands) -> Step:
     same = digest(folder.read(RECORD)) == chosen.record
     mistakes = [] if same else [f"the files kept are not those of {chosen.record}"]
     return Step.of("found", mistakes, f"{chosen.record}, of {chosen.submission}")

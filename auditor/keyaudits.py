@@ -48,8 +48,8 @@ def signer_here(store: Store, record: AuditRecord, key: bytes) -> Step:
     A record that the ledger does not have, or put down after the key's end, was not shown to be
     older than that end.
     """
+    life = book_of(store.key_entries()).lives.get(key.decode())
     with store.ledger() as ledger:
-        life = book_of(ledger.key_entries()).lives.get(key.decode())
         found = ledger.find(record.id)
     if life is None:
         return Step(SIGNER_KEY, StepResult.NOT_CHECKED, "the ledger here knows nothing of this key")
@@ -69,8 +69,7 @@ def agents_here(store: Store, record: AuditRecord) -> Iterator[Step]:
     told = record.tool.get("agents")
     if told is None:
         return
-    with store.ledger() as ledger:
-        book = book_of(ledger.key_entries())
+    book = book_of(store.key_entries())
     lives = {identity_of(it): it for it in book.lives.values() if it.role == KeyRole.AGENT}
     named = [str(it) for them in _lists(told) for it in them]
     mistakes = [f"the ledger here knows no agent's key {it}" for it in named if it not in lives]

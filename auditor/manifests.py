@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from auditor.domain.canonical import parse
 from auditor.domain.json_parts import Part
@@ -28,11 +28,18 @@ def laid_out(blobs: Blobs, files: str | None) -> Iterator[RecordFolder]:
     with tempfile.TemporaryDirectory(dir=blobs.root, prefix=".folder-") as root:
         for name, digest in named.items():
             place = Path(root) / name
-            if not place.resolve().is_relative_to(Path(root).resolve()):
+            if not _inside(name):
                 raise RecordError(f"the manifest names {name!r}", cure="Repeat the audit.")
-            place.parent.mkdir(parents=True, exist_ok=True)
+            if "/" in name:
+                place.parent.mkdir(parents=True, exist_ok=True)
             try:
                 os.link(blobs.path(digest), place)
             except OSError:
                 place.write_bytes(blobs.get(digest))
         yield RecordFolder(Path(root))
+
+
+def _inside(name: str) -> bool:
+    """Whether a name stays in the folder that it is put into, in which no links to others lie."""
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts

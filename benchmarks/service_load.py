@@ -1,23 +1,26 @@
-"""How many smoke audits a service does an hour, and how soon it answers 200 readers meanwhile.
+"""How soon a service answers 200 readers while an audit runs, and how many audits it does an hour.
 
-A real service with two workers carries audits out, a few always open, while 200 readers each ask
-something once a second: lists, an audit, a gate, its events. The wall figures are those of this
-machine as it is; the CPU time of an audit says what it would do at rest.
+A real service with two workers: one smoke audit runs at any time (``--open`` says otherwise), while
+200 readers, in a process of their own, each ask something once a second: lists, targets, an audit,
+its events and its files. The wall figures are those of this machine as it is; the CPU times say
+what an answer and an audit cost at rest, and what of the machine the readers themselves took.
 
     python benchmarks/service_load.py --seconds 60
 """
 
 import argparse
-import asyncio
+import json
 import os
-import random
-import re
+import subprocess
 import sys
 import tempfile
 import threading
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,93 +37,106 @@ LISTS = ("/v1/audits", "/v1/audits?state=running", "/v1/targets")
 TICK = os.sysconf("SC_CLK_TCK")
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """How long answers took (s), what the readers cost, and each process by its role (s of CPU)."""
+
+    took: np.ndarray[Any, Any]
+    wall: float
+    readers: float
+    spent: dict[str, float]
+    audits: int
+
+
 def cpu_of(fleet: Fleet, role: str) -> float:
     """Return the CPU time of a process and of its children that have ended (s)."""
     stat = Path(f"/proc/{fleet.running[role].pid}/stat").read_text().rpartition(")")[2].split()
     return sum(int(stat[at]) for at in (11, 12, 13, 14)) / TICK
 
 
-def started(folder: Path) -> AbstractContextManager[Fleet]:
-    """Start a service on SQLite, and its workers."""
-    return Fleet.started(folder, None, WORKERS, None)
+def read(fleet: Fleet, done: str, seconds: float) -> tuple[np.ndarray[Any, Any], float]:
+    """Let readers ask in another process; return the times of answers and its CPU time (s)."""
+    one = f"/v1/audits/{done}"
+    asked = {
+        "port": fleet.port, "key": fleet.client_key(), "readers": READERS, "seconds": seconds,
+        "paths": [one, f"{one}/events", f"{one}/files", *LISTS],
+    }  # fmt: skip
+    told = subprocess.run(  # noqa: S603 -- our own command
+        [sys.executable, Path(__file__).with_name("service_readers.py")],
+        input=json.dumps(asked), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    found = json.loads(told.stdout)
+    return np.array(found["took"]), float(found["cpu"])
 
 
-async def read(fleet: Fleet, paths: list[str], seconds: float) -> list[float]:
-    """Let all readers ask once a second, and return how long each answer took (s).
+@contextmanager
+def kept_running(orders: Orders, count: int) -> Iterator[None]:
+    """Keep so many audits open as long as the block lasts."""
+    stop = threading.Event()
 
-    Each has a connection of its own: a pool of clients would be measured in place of the service.
-    """
-    took: list[float] = []
-    head = (
-        f"Host: 127.0.0.1:{fleet.port}\r\nAuthorization: Bearer {fleet.client_key()}\r\n"
-        "Accept: application/json\r\n\r\n"
-    )
+    def hand_in() -> None:
+        while not stop.wait(0.5):
+            orders.keep_open(count)
 
-    async def reader(number: int) -> None:
-        chance = random.Random(number)  # noqa: S311 -- no secret
-        await asyncio.sleep(chance.random())
-        incoming, outgoing = await asyncio.open_connection("127.0.0.1", fleet.port)
-        until = time.perf_counter() + seconds
-        while time.perf_counter() < until:
-            began = time.perf_counter()
-            outgoing.write(f"GET {chance.choice(paths)} HTTP/1.1\r\n{head}".encode())
-            answer = await incoming.readuntil(b"\r\n\r\n")
-            assert answer.startswith(b"HTTP/1.1 200"), answer
-            length = re.search(rb"(?i)content-length: (\d+)", answer)
-            assert length is not None, answer
-            await incoming.readexactly(int(length[1]))
-            took.append(time.perf_counter() - began)
-            await asyncio.sleep(max(0.0, began + 1 - time.perf_counter()))
-        outgoing.close()
-
-    await asyncio.gather(*(reader(number) for number in range(READERS)))
-    return took
+    orders.keep_open(count)
+    thread = threading.Thread(target=hand_in, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
-def main() -> None:
-    """Load a service, and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60)
-    asked = parser.parse_args()
-    with (
-        tempfile.TemporaryDirectory() as name,
-        started(Path(name)) as it,
-    ):
-        client, stop = it.client(), threading.Event()
+def measured(fleet: Fleet, seconds: float, count: int) -> Measured:
+    """Carry one audit out, then keep others running while readers ask."""
+    with fleet.client() as client:
         orders = Orders(client, order_for(client, EXAMPLE, (), smoke=True))
         orders.keep_open(1)
         done = next(iter(orders.open))
         while orders.open:
             orders.look()
             time.sleep(0.2)
-        cpu = {role: cpu_of(it, role) for role in it.running}
+        began, before = time.perf_counter(), {role: cpu_of(fleet, role) for role in fleet.running}
+        with kept_running(orders, count):
+            took, readers = read(fleet, done, seconds)
+        spent = {role: cpu_of(fleet, role) - cpu for role, cpu in before.items()}
+        return Measured(
+            took, time.perf_counter() - began, readers, spent, len(orders.ended) - 1
+        )  # fmt: skip
 
-        def hand_in() -> None:
-            while not stop.wait(0.5):
-                orders.keep_open(WORKERS + 1)
 
-        thread = threading.Thread(target=hand_in, daemon=True)
-        thread.start()
-        began = time.perf_counter()
-        one = f"/v1/audits/{done}"
-        paths = [one, f"{one}/events", f"{one}/files", *LISTS]
-        took = np.array(asyncio.run(read(it, paths, asked.seconds)))
-        stop.set()
-        thread.join()
-        wall, count = time.perf_counter() - began, len(orders.ended) - 1
-        spent = {role: cpu_of(it, role) - before for role, before in cpu.items()}
-    working = sum(seconds for role, seconds in spent.items() if role != "serve")
-    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; {wall:.0f} s")
-    p50, p99 = np.quantile(took, [0.5, 0.99])
+def tell(found: Measured, count: int) -> None:
+    """Print what was measured."""
+    answers = len(found.took)
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; {found.wall:.0f} s; audits "
+          f"open at any time: {count}")  # fmt: skip
+    p50, p99 = np.quantile(found.took, [0.5, 0.99])
     kept = "kept" if p99 < SOON else "MISSED"
-    each = spent["serve"] / len(took) * 1e3
-    print(f"{len(took)} answers to {READERS} readers: p50 {p50 * 1e3:.0f} ms, p99 "
-          f"{p99 * 1e3:.0f} ms, CPU {each:.1f} ms each, goal 200 ms: {kept}")  # fmt: skip
-    hourly = count * 3600 / wall
+    each, readers = (1e3 * cpu / answers for cpu in (found.spent["serve"], found.readers))
+    print(f"{answers} answers to {READERS} readers, {answers / found.wall:.0f}/s: p50 "
+          f"{p50 * 1e3:.0f} ms, p99 {p99 * 1e3:.0f} ms, goal 200 ms: {kept}; CPU of an answer "
+          f"{each:.2f} ms, of its reader {readers:.2f} ms")  # fmt: skip
+    working = sum(seconds for role, seconds in found.spent.items() if role != "serve")
+    hourly = found.audits * 3600 / found.wall
     kept = "kept" if hourly >= HOURLY else "MISSED"
-    print(f"{count} smoke audits: {hourly:.0f} an hour, goal {HOURLY}: {kept}; {working:.0f} s of "
-          f"CPU, {working / max(count, 1):.1f} s each, so {CORES * 3600 * count / working:.0f} an "
-          f"hour on {CORES} cores at rest")  # fmt: skip
+    print(f"{found.audits} smoke audits: {hourly:.0f} an hour, goal {HOURLY}: {kept}; "
+          f"{working:.0f} s of CPU, {working / max(found.audits, 1):.1f} s each, so "
+          f"{CORES * 3600 * found.audits / max(working, 1e-9):.0f} an hour on {CORES} cores "
+          "at rest")  # fmt: skip
+
+
+def main() -> None:
+    """Load a service, and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--open", type=int, default=1, help="audits that are open at any time")
+    asked = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory() as name,
+        Fleet.started(Path(name), None, WORKERS, None) as fleet,
+    ):
+        tell(measured(fleet, asked.seconds, asked.open), asked.open)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from service_places import PROJECT, Opened
 from sqlalchemy import insert, select
 
 from auditor.clock import written
-from auditor.domain.canonical import canonical, parse
+from auditor.domain.canonical import canonical, digest, parse
 from auditor.domain.submissions import Submission
 from auditor.store.ledger_tables import LedgerLeafRow, LedgerOpeningRow
 from auditor.store.service.tables import OutcomeRow, SubmissionEventRow, SubmissionRow
@@ -21,9 +21,9 @@ from auditor.store.tables import Base, RecordRow, RecordTargetRow
 
 BATCH = 2000
 MODELS, ARTIFACTS = 50, 1000
-RUNNING, FAILED = 5000, 100
-"""One of so many still runs, and one of so many failed."""
-FAR = 10_000_000
+RUNNING, FAILED, APPROVED = 5000, 100, 10
+"""One of so many still runs, one of so many failed, and one of so many was approved."""
+FAR, FARTHER = 10_000_000, 20_000_000
 BEGAN = datetime(2025, 1, 1, tzinfo=UTC)
 TABLES: tuple[type[Base], ...] = (
     SubmissionRow, SubmissionEventRow, RecordRow, RecordTargetRow, LedgerLeafRow, LedgerOpeningRow,
@@ -87,12 +87,16 @@ def _rows(seed: Seed, number: int) -> Iterator[tuple[type[Base], Sequence[dict[s
     yield SubmissionEventRow, events
     record = None
     if state == "done":
-        record = _name(f"record {number}")
-        yield RecordRow, [_record(seed, number, record, at)]
+        row = _record(seed, number, at)
+        record = row["digest"]
+        yield RecordRow, [row]
         yield RecordTargetRow, [{"record_digest": record, "target": "cpu", "identity": record}]
         leaf = {"idx": FAR + number, "body": seed.leaf}
         yield LedgerLeafRow, [leaf]
         yield LedgerOpeningRow, [{**seed.opening, "idx": FAR + number, "event_id": f"rec-{number}"}]
+        if number % APPROVED == 0:
+            yield LedgerLeafRow, [{"idx": FARTHER + number, "body": seed.leaf}]
+            yield LedgerOpeningRow, [_approval(seed, number, record)]
     if state != "running":
         error = canonical({"problem": "It broke.", "cure": "Mend it."}).decode()
         failed = error if state == "failed" else None
@@ -113,15 +117,29 @@ def _submission(seed: Seed, number: int, at: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _record(seed: Seed, number: int, name: str, at: str) -> dict[str, Any]:
-    """Return a record's row: of the real artifact now and then, and else of one of many."""
+def _record(seed: Seed, number: int, at: str) -> dict[str, Any]:
+    """Return a record's row: of the real artifact now and then, and else of one of many.
+
+    Its bytes are those of the real one under an id of its own, and have the digest that it says.
+    """
     which = number % ARTIFACTS
     artifact = seed.record["artifact_digest"] if which == 0 else _name(f"artifact {which}")
+    was = seed.record["id"]
+    name = hashlib.sha256(f"id {number}".encode()).hexdigest()[: len(was)]
+    body = seed.record["body"].replace(was.encode(), name.encode())
     return {
-        **seed.record, "digest": name, "id": _name(f"id {number}"),
+        **seed.record, "digest": digest(body), "id": name, "body": body,
         "artifact_digest": artifact, "registered": at, "finished": at,
     }  # fmt: skip
 
 
+def _approval(seed: Seed, number: int, record: str) -> dict[str, Any]:
+    """Return the ledger's row of somebody's yes to a record, as large as a real one."""
+    return {
+        **seed.opening, "idx": FARTHER + number, "event_id": f"approval-{_name(str(number))[7:39]}",
+        "subjects": canonical({"record": record}).decode(), "document": bytes(2000),
+    }  # fmt: skip
+
+
 def _name(text: str) -> str:
-    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    return digest(text.encode())

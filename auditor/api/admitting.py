@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Request
@@ -9,10 +10,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 
 from auditor.api.parts import Service
-from auditor.callers import CURE, caller_of
+from auditor.callers import CURE, caller_of, hash_of, require_holding
 from auditor.domain.api_keys import ApiKey, Role
 from auditor.rationing import address_of
 from auditor.refusals import ForbiddenError, UnauthorizedError
+from auditor.store.changes import Mark
 from auditor.tokens.bearing import is_token
 
 Scope = MutableMapping[str, Any]
@@ -23,7 +25,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 OPEN = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json", "/.well-known/auditor-keys"})
 OPEN_BELOW = "/v1/ledger/"
 """What anybody may read without a key; everything else wants one, whether it exists or not."""
-CALLER = "auditor.caller"
+CALLER, MARK = "auditor.caller", "auditor.mark"
+"""Where stand who calls, and the mark of the store since the call came."""
 
 
 class Pages(Protocol):
@@ -60,7 +63,9 @@ class Admitted:
         if scope["type"] == "http" and not is_open(scope["path"]):
             shown = Headers(scope=scope).getlist("authorization")
             try:
-                scope[CALLER] = await run_in_threadpool(self._caller, bearer(shown))
+                text = bearer(shown)
+                scope[MARK] = await self.service.mark()
+                scope[CALLER] = await self._caller(text, scope[MARK])
             except UnauthorizedError:
                 # Behind a proxy all have one address: who shows a key that holds is never refused
                 # for what others from there do.
@@ -68,12 +73,22 @@ class Admitted:
                 raise
         await self.app(scope, receive, send)
 
-    def _caller(self, text: str) -> ApiKey:
-        """Return whom a key, or a token of an identity provider that is believed, speaks of."""
-        tokens = self.service.tokens
-        if tokens is not None and is_token(text):
-            return tokens.caller_of(text)
-        return caller_of(text, self.service.kept.key, self.service.clock())
+    async def _caller(self, text: str, mark: Mark) -> ApiKey:
+        """Return whom a key, or a token of an identity provider that is believed, speaks of.
+
+        A key that held once holds until its time is over, or until any key was ended: keys and
+        their ends are only ever added.
+        """
+        service = self.service
+        if service.tokens is not None and is_token(text):
+            return await run_in_threadpool(service.tokens.caller_of, text)
+        count = partial(run_in_threadpool, service.kept.ended_keys)
+        ended = await service.ended.of("keys", mark, count)
+        now = service.clock()
+        look = partial(run_in_threadpool, caller_of, text, service.kept.key, now)
+        caller = await service.callers.of(hash_of(text), ended, look)
+        require_holding(caller, now)
+        return caller
 
 
 def is_open(path: str) -> bool:

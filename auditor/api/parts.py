@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
+from starlette.concurrency import run_in_threadpool
 
 from auditor.api.metering import Meter
+from auditor.api.recalling import Recall
 from auditor.desks import Desk
+from auditor.domain.api_keys import ApiKey
 from auditor.domain.canonical import Json
 from auditor.domain.policies import Policy
 from auditor.domain.rations import Rations
@@ -19,10 +23,14 @@ from auditor.people.panels import Panel
 from auditor.rationing import Rationing
 from auditor.schedules.parts import Scheduler
 from auditor.spans.marking import SILENT, Spans
+from auditor.store.changes import Mark
 from auditor.store.service.store import ServiceStore
 from auditor.store.store import Store
 from auditor.tokens.bearing import Tokens
 from auditor.uploading import Intake
+
+MOMENT, WHILE = 1.0, 60.0
+"""Seconds for which an answer is remembered, and who called: what rests on the time is so late."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +40,8 @@ class Service:
     ``report_key`` is the public key (PEM) that signs records; ``log`` takes one line at a time;
     ``stopping`` says that the server is about to end, so that streams break off by themselves;
     ``ready`` names what keeps it from working, or nothing. ``tokens`` are of the identity
-    providers that it believes, if any.
+    providers that it believes, if any. ``answers`` and ``callers`` are those of a moment ago, and
+    ``ended`` is how many keys had ended.
     """
 
     store: Store
@@ -55,6 +64,13 @@ class Service:
     rationing: Rationing = field(default_factory=lambda: Rationing(Rations()))
     tokens: Tokens | None = None
     spans: Spans = SILENT
+    answers: Recall[Response] = field(default_factory=partial(Recall, MOMENT))
+    callers: Recall[ApiKey] = field(default_factory=partial(Recall, WHILE))
+    ended: Recall[int] = field(default_factory=partial(Recall, WHILE))
+
+    async def mark(self) -> Mark:
+        """Return what stays equal until anybody writes into the store. Raises ``StoreError``."""
+        return self.store.mark() if self.store.near else await run_in_threadpool(self.store.mark)
 
 
 def service_of(request: Request) -> Service:

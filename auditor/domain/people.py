@@ -75,10 +75,16 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class Rejudgement:
-    """A later record of a submission: its digest, the manifest of its files, and since when."""
+    """A record of a submission: its digest, the manifest of its files, and since when.
+
+    The first has the number 0, those that were judged again count on. ``policy`` is a digest.
+    """
 
     submission: str
     number: int
     record: str
-    files: str
+    files: str | None
     at: str
+    verdict: str
+    policy: str
+    derived_from: str | None

@@ -64,5 +64,5 @@ def _said(panel: Panel, project: str, records: tuple[str, ...]) -> frozenset[str
     """Return of which records anybody said yes or no, at the service or on this very machine."""
     here = panel.people.about(project, DecisionKind.APPROVAL, records)
     with panel.kept.store.looking() as work:
-        kept = {named for named, _ in work.approvals()}
+        kept = {record for record in records if work.approvals(record)}
     return frozenset(item.record for item in here if item.record is not None) | kept

@@ -87,8 +87,7 @@ def _refuse_strange(panel: Panel, project: str, caller: str) -> None:
 
 
 def _refuse_other_role(panel: Panel, pem: str) -> None:
-    with panel.kept.store.ledger() as ledger:
-        life = book_of(ledger.key_entries()).lives.get(pem)
+    life = book_of(panel.kept.store.key_entries()).lives.get(pem)
     own = panel.signer.public_pem().decode() == pem
     role = REPORT_ROLE if own else None if life is None else life.role
     if role not in {None, KeyRole.DECISION}:
@@ -114,8 +113,7 @@ class Company:
 def company(panel: Panel, project: str) -> Company:
     """Return the people of a project; whose key the ledger knows to be revoked is over as well."""
     people = panel.people.all(project)
-    with panel.kept.store.ledger() as ledger:
-        ended = dict(ended_keys(book_of(ledger.key_entries())))
+    ended = dict(ended_keys(book_of(panel.kept.store.key_entries())))
     ended |= {
         person.key: f"the key of {person.name}, who decides no more since {person.ended}"
         for person in people

@@ -13,7 +13,6 @@ from auditor.domain.policies import Policy
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.errors import StoreError
-from auditor.keeping import Place
 from auditor.refusals import NotFoundError
 from auditor.signatures.keys import Signer
 from auditor.store.service.people import People
@@ -31,7 +30,6 @@ class Panel:
     """
 
     kept: ServiceStore
-    place: Place
     around: Surroundings
     signer: Signer
     checks: Mapping[str, type[Check]]
@@ -89,8 +87,8 @@ def read_kept(kept: Kept) -> AuditRecord:
         raise StoreError(
             f"the record {kept.record} is damaged", cure="Restore the database from a copy."
         )
-    return _read(kept.body)
+    return read_again(kept.body)
 
 
-_read = lru_cache(maxsize=16)(read_record)
-"""Whoever follows an audit asks again and again, and a large record takes a tenth of a second."""
+read_again = lru_cache(maxsize=64)(read_record)
+"""Reads a record: whoever asks asks again and again, and a large one takes a tenth of a second."""

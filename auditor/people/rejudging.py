@@ -123,7 +123,7 @@ def judged_again(
     around = replace(panel.around, assurance=record.assurance)
     with laid_out(store.blobs, kept.files) as folder:
         read_kept(replace(kept, body=folder.read(RECORD)))
-        refuse_contested(record, challenges_against(record, folder, panel.place))
+        refuse_contested(record, challenges_against(record, folder, panel.kept.store))
         verifier = panel.verifier(folder.read(SIGNER))
         fresh = rejudge(folder, record, policy, verifier, around, waivers, placed)
     files = publication(fresh, policy, panel.checks, store.blobs.get, panel.signer)

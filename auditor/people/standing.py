@@ -7,7 +7,7 @@ from enum import StrEnum
 from auditor.approving import Known, Wanted, approvals_known, approved, in_force
 from auditor.domain.approvals import Answer
 from auditor.domain.canonical import digest
-from auditor.domain.people import Decision, DecisionKind
+from auditor.domain.people import Decision, DecisionKind, Rejudgement
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
@@ -19,7 +19,6 @@ from auditor.manifests import laid_out
 from auditor.people.naming import Company, barred, company
 from auditor.people.panels import Panel, read_kept
 from auditor.signatures.decisions import verify_finding
-from auditor.store.service.rejudged import Kept
 
 FINDINGS = "human findings"
 
@@ -37,10 +36,11 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stands:
-    """Where an audit stands by its last record, and what people's steps say of it."""
+    """Where an audit stands by the last of its records, and what people's steps say of it."""
 
     standing: Standing
-    steps: tuple[Step, ...] = ()
+    records: tuple[Rejudgement, ...]
+    steps: tuple[Step, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def decided_by_people(panel: Panel, judged: Judged, folder: RecordFolder) -> Ite
     yield in_force(record, folder, people.deciders(DecisionKind.WAIVER), judged.now)
     known = approvals_here(panel, project, record, folder)
     yield approved(record, folder, known, wanted(panel, people, judged))
-    yield found_wrong(panel, judged.submission)
+    yield found_wrong(panel, project, records_of(panel, judged.submission))
 
 
 def wanted(panel: Panel, people: Company, judged: Judged) -> Wanted:
@@ -75,7 +75,7 @@ def wanted(panel: Panel, people: Company, judged: Judged) -> Wanted:
 
 def approvals_here(panel: Panel, project: str, record: AuditRecord, folder: RecordFolder) -> Known:
     """Return the approvals of a record that are known here, but for those of other projects."""
-    known = approvals_known(record, folder, panel.place)
+    known = approvals_known(record, folder, panel.kept.store)
     foreign = panel.people.elsewhere(project, record.digest)
     if not foreign:
         return known
@@ -84,13 +84,12 @@ def approvals_here(panel: Panel, project: str, record: AuditRecord, folder: Reco
     )
 
 
-def found_wrong(panel: Panel, submission: Submission) -> Step:
+def found_wrong(panel: Panel, project: str, records: tuple[str, ...]) -> Step:
     """Ask whether somebody found something wrong with any record of a submission.
 
     To judge it again shakes nothing off, and neither does what the finder may sign by now.
     """
-    records = records_of(panel, submission)
-    found = panel.people.about(submission.project, DecisionKind.FINDING, records)
+    found = panel.people.about(project, DecisionKind.FINDING, records)
     if not found:
         return Step(FINDINGS, StepResult.NOT_PRESENT, "nobody found anything wrong with it")
     return Step.of(FINDINGS, [_told(item) for item in found], "")
@@ -98,39 +97,39 @@ def found_wrong(panel: Panel, submission: Submission) -> Step:
 
 def records_of(panel: Panel, submission: Submission) -> tuple[str, ...]:
     """Return the digests of the records of a submission, the first one first."""
-    ending = panel.kept.outcome(submission.id)
-    first = () if ending is None or ending.record is None else (ending.record,)
-    return (*first, *(item.record for item in panel.rejudged.of(submission.id)))
+    return tuple(item.record for item in panel.rejudged.of(submission.id))
 
 
 def standing(panel: Panel, submission: Submission) -> Stands | None:
     """Return where an audit stands by its last record; nothing where it has none."""
-    kept = _last(panel, submission)
-    if kept is None:
+    records = panel.rejudged.of(submission.id)
+    if not records:
         return None
-    record, wrong = read_kept(kept), found_wrong(panel, submission)
-    if wrong.result is StepResult.FAILED or record.verdict is Verdict.FAIL:
-        return Stands(Standing.FAILED, (wrong,))
-    if record.verdict is Verdict.INCONCLUSIVE:
-        return Stands(Standing.INCONCLUSIVE, (wrong,))
-    policy = panel.policy_of(record)
-    if not policy.approvals and not _answered_here(panel, submission.project, record):
-        return Stands(Standing.PASSED, (wrong,))
-    with laid_out(panel.kept.store.blobs, kept.files) as folder:
+    last, named = records[-1], tuple(item.record for item in records)
+    wrong = found_wrong(panel, submission.project, named)
+    if wrong.result is StepResult.FAILED or last.verdict == Verdict.FAIL:
+        return Stands(Standing.FAILED, records, (wrong,))
+    if last.verdict == Verdict.INCONCLUSIVE:
+        return Stands(Standing.INCONCLUSIVE, records, (wrong,))
+    policy = panel.policy(panel.kept.store.blobs.get(last.policy), last.policy)
+    if not policy.approvals and not _answered_here(panel, submission.project, last.record):
+        return Stands(Standing.PASSED, records, (wrong,))
+    record = read_kept(panel.record(submission.project, last.record))
+    with laid_out(panel.kept.store.blobs, last.files) as folder:
         known = approvals_here(panel, submission.project, record, folder)
         judged = Judged(submission, record, policy, panel.clock())
         step = approved(
             record, folder, known, wanted(panel, company(panel, submission.project), judged)
         )
-    return Stands(_answered(known, step, policy), (step, wrong))
+    return Stands(_answered(known, step, policy), records, (step, wrong))
 
 
-def _answered_here(panel: Panel, project: str, record: AuditRecord) -> bool:
+def _answered_here(panel: Panel, project: str, record: str) -> bool:
     """Whether anybody said yes or no to a record, here or on this very machine."""
-    if panel.people.about(project, DecisionKind.APPROVAL, (record.digest,)):
+    if panel.people.about(project, DecisionKind.APPROVAL, (record,)):
         return True
     with panel.kept.store.looking() as work:
-        return any(named == record.digest for named, _ in work.approvals())
+        return bool(work.approvals(record))
 
 
 def _answered(known: Known, step: Step, policy: Policy) -> Standing:
@@ -138,16 +137,6 @@ def _answered(known: Known, step: Step, policy: Policy) -> Standing:
     if step.result is StepResult.FAILED:
         return Standing.REFUSED if Answer.NO in last.values() else Standing.AWAITING
     return Standing.APPROVED if policy.approvals or last else Standing.PASSED
-
-
-def _last(panel: Panel, submission: Submission) -> Kept | None:
-    last = panel.rejudged.last(submission.id)
-    if last is not None:
-        return last
-    ending = panel.kept.outcome(submission.id)
-    if ending is None or ending.record is None:
-        return None
-    return panel.rejudged.record(submission.project, ending.record)
 
 
 def _told(item: Decision) -> str:

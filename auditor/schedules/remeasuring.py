@@ -18,8 +18,8 @@ from auditor.preparing import chosen_checks
 from auditor.recalling import unseen
 from auditor.schedules.changes import Change
 from auditor.schedules.parts import Scheduler
+from auditor.store.service.overviews import Overviews, Sought
 from auditor.store.service.rejudged import Kept
-from auditor.store.service.standings import Standings, Wanted
 
 NEWEST = 50
 """So many ended audits of a model are looked at for one that asked for the same."""
@@ -72,13 +72,14 @@ def missing_key(run: Run) -> str:
 
 def _before(scheduler: Scheduler, asker: Asker) -> tuple[str, str] | None:
     """Return the newest audit that asked for the same under another policy, and its record."""
-    wanted = Wanted(
-        project=asker.schedule.project, model=asker.schedule.model, state=State.DONE, limit=NEWEST
-    )
-    for item in Standings(scheduler.desk.kept.store).page(wanted)[0]:
-        same = _measured(item.submission) == _measured(asker.draft)
-        if same and item.ending is not None and item.ending.record is not None:
-            return item.submission.id, item.ending.record
+    kept, project = scheduler.desk.kept, asker.schedule.project
+    sought = Sought(project=project, model=asker.schedule.model, states=(State.DONE,), limit=NEWEST)
+    for line in Overviews(kept).audits(sought)[0]:
+        asked = kept.submission(project, line.id)
+        if asked is None or line.record is None:
+            continue
+        if _measured(asked) == _measured(asker.draft):
+            return line.id, line.record
     return None
 
 

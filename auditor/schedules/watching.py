@@ -15,7 +15,7 @@ from auditor.schedules.templates import RESOLVED, Put, alone, read_asked_json
 from auditor.schedules.triggering import artifact_path, version_key
 from auditor.signatures.decisions import verify_waiver
 from auditor.store.service.newest_records import newest_record
-from auditor.store.service.standings import Standings, Wanted
+from auditor.store.service.overviews import Overviews, Sought
 
 NEWEST = 20
 """So many submissions of a model are looked at for a version that is new."""
@@ -63,10 +63,10 @@ class Watcher:
         scheduler, asked = self.scheduler, read_asked_json(schedule.asked)
         path = artifact_path(scheduler, schedule)
         mine = alone(asked, path).file.sha256
-        wanted = Wanted(project=schedule.project, model=schedule.model, limit=NEWEST)
-        newest = Standings(scheduler.desk.kept.store).page(wanted)[0]
-        made = scheduler.runs.made_of(tuple(it.submission.id for it in newest))
-        for item in (it.submission for it in reversed(newest)):
+        sought = Sought(project=schedule.project, model=schedule.model, limit=NEWEST)
+        newest = Overviews(scheduler.desk.kept).audits(sought)[0]
+        made = scheduler.runs.made_of(tuple(item.id for item in newest))
+        for item in reversed(newest):
             if item.id in made or item.submitted < schedule.resumed:
                 continue
             found = self.brought(schedule.project, item.id)

@@ -91,7 +91,6 @@ def _intake(kept: ServiceStore, choices: Choices) -> Intake:
 def _gatekeeper(people: Panel, packs: "Packs") -> Gatekeeper:
     return Gatekeeper(
         kept=people.kept,
-        place=people.place,
         people=people,
         pack=packs.named,
         policy=people.policy,

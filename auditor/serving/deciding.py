@@ -19,7 +19,6 @@ def panel_of(place: Workplace, kept: ServiceStore, policy: Callable[[bytes, str]
     """Return the panel of a workplace; ``policy`` reads one from its resolved document."""
     return Panel(
         kept=kept,
-        place=place.settings.place,
         around=place.surroundings(),
         signer=place.signer,
         checks=discover(),

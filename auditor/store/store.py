@@ -3,7 +3,9 @@
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -12,15 +14,20 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from auditor.errors import StoreError
-from auditor.ledgers.events import SALT
+from auditor.ledgers.events import SALT, EventType
 from auditor.ledgers.nodes import Nodes
 from auditor.ledgers.notes import NoteSigner
+from auditor.store.about_records import AboutRecords
 from auditor.store.blob_seam import Blobs
 from auditor.store.blobs import BlobStore
+from auditor.store.changes import Changes, Held, Mark
 from auditor.store.database import READS, open_database
-from auditor.store.ledger_reading import LedgerReader
+from auditor.store.ledger_reading import LedgerEntry, LedgerReader, key_entries
 from auditor.store.ledger_writing import LedgerWriter
 from auditor.store.units import UnitOfWork
+
+_SHARED: ContextVar[tuple[Engine, Session] | None] = ContextVar("_SHARED", default=None)
+"""The transaction in which everything is read, where somebody said so."""
 
 
 def fresh_salt() -> bytes:
@@ -40,6 +47,9 @@ class Store:
     signer: NoteSigner | None = None
     salt: Callable[[], bytes] = fresh_salt
     nodes: Nodes = field(default_factory=Nodes)
+    changes: Changes = field(default_factory=Changes)
+    keys: Held[tuple[LedgerEntry, ...]] = field(default_factory=Held)
+    approvals: AboutRecords = field(default_factory=partial(AboutRecords, EventType.APPROVAL))
 
     @classmethod
     def open(cls, url: str, blobs: Path | Blobs, signer: NoteSigner | None = None) -> Self:
@@ -63,17 +73,40 @@ class Store:
     def reading(self) -> Iterator[Session]:
         """Open a transaction in which nothing is written, and which holds nobody up.
 
-        Raises ``StoreError`` when the database refuses.
+        Within ``at_once`` it is that one. Raises ``StoreError`` when the database refuses.
         """
+        shared = _SHARED.get()
+        if shared is not None and shared[0] is self.engine:
+            with _explained():
+                yield shared[1]
+            return
+        with self._begun() as session:
+            yield session
+
+    @contextmanager
+    def _begun(self) -> Iterator[Session]:
         engine = self.engine.execution_options(**{READS: True})
         with _explained(), Session(engine) as session, session.begin():
             yield session
 
     @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Let all that is read in the block be read in one transaction; nothing is written there.
+
+        To open and to end one costs as much as most questions. Raises like ``reading``.
+        """
+        with self.reading() as session:
+            token = _SHARED.set((self.engine, session))
+            try:
+                yield
+            finally:
+                _SHARED.reset(token)
+
+    @contextmanager
     def looking(self) -> Iterator[UnitOfWork]:
         """Ask what a unit of work may be asked, in a transaction in which nothing is written."""
         with self.reading() as session:
-            yield UnitOfWork(session)
+            yield UnitOfWork(session, self.approvals)
 
     @contextmanager
     def unit_of_work(self) -> Iterator[UnitOfWork]:
@@ -83,7 +116,7 @@ class Store:
         Raises ``StoreError`` when the database refuses, or the ledger is not its own continuation.
         """
         with self.transaction() as session:
-            unit = UnitOfWork(session)
+            unit = UnitOfWork(session, self.approvals)
             yield unit
             if unit.happened:
                 session.flush()
@@ -93,12 +126,30 @@ class Store:
     @contextmanager
     def ledger(self) -> Iterator[LedgerReader]:
         """Read the ledger in one transaction. Raises ``StoreError`` when the database refuses."""
-        engine = self.engine.execution_options(**{READS: True})
-        with _explained(), engine.connect() as connection:
-            yield LedgerReader(connection, self.nodes)
+        with self.reading() as session:
+            yield LedgerReader(session.connection(), self.nodes)
+
+    @property
+    def near(self) -> bool:
+        """Whether to ask for a mark waits for no other process."""
+        return self.engine.dialect.name == "sqlite"
+
+    def mark(self) -> Mark:
+        """Return what stays equal until anybody writes. Raises ``StoreError``."""
+        return self.changes.mark(self.engine)
+
+    def key_entries(self) -> tuple[LedgerEntry, ...]:
+        """Return the ledger's entries of all key events, the oldest first."""
+        return self.keys.of(self.mark(), self._key_entries)
+
+    def _key_entries(self) -> tuple[LedgerEntry, ...]:
+        # What is held under a mark is read after it: a transaction that is open may be older.
+        with self._begun() as session:
+            return key_entries(session.connection())
 
     def close(self) -> None:
         """Let go of the database's connections."""
+        self.changes.close()
         self.engine.dispose()
 
 

@@ -22,6 +22,7 @@ from auditor.ledgers.occasions import (
     record_kept,
     registration_of,
 )
+from auditor.store.about_records import AboutRecords
 from auditor.store.adopting import adopted
 from auditor.store.bindings import contradictions
 from auditor.store.ledger_reading import LedgerEntry, head_of, kept_about_records, key_entries
@@ -55,8 +56,9 @@ class StoredRecord:
 class UnitOfWork:
     """What is done to the store at once: all of it is kept, or, after an error, none."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, approvals: AboutRecords) -> None:
         self._session = session
+        self._approvals = approvals
         self.happened: list[Pending] = []
 
     @property
@@ -144,9 +146,9 @@ class UnitOfWork:
         """Return every signed challenge after the digest of its record, the oldest first."""
         return kept_about_records(self._session.connection(), EventType.CHALLENGE)
 
-    def approvals(self) -> tuple[tuple[str, bytes], ...]:
-        """Return the document of every approval after the digest of its record, oldest first."""
-        return kept_about_records(self._session.connection(), EventType.APPROVAL)
+    def approvals(self, record: str) -> tuple[bytes, ...]:
+        """Return the document of every approval of a record (its digest), the oldest first."""
+        return self._approvals.documents(self._session.connection(), record)
 
     def find_record(self, record_id: str) -> StoredRecord | None:
         """Return the record with that id. Raises ``StoreError`` when its bytes are damaged."""

@@ -14,7 +14,6 @@ from auditor.people.labelling import drawn
 from auditor.people.panels import Panel
 from auditor.people.standing import Standing, records_of
 from auditor.refusals import StandingError
-from auditor.store.service.standings import Standings
 from auditor.web.facts import RecordFacts
 from auditor.web.parts import Site
 from auditor.web.said import Word, words_about
@@ -59,7 +58,7 @@ def stand_of(site: Site, caller: ApiKey, found: Submission, facts: RecordFacts) 
     names = {it.id: it.name for it in panel.people.all(found.project)} if labels else {}
     return Stand(
         first=records[0],
-        first_verdict=Standings(site.service.store).of(found).verdict or "",
+        first_verdict=panel.rejudged.of(found.id)[0].verdict,
         record=records[-1],
         standing=told["standing"],
         awaits=told["awaits"] or "",

@@ -126,7 +126,8 @@ def test_later_records_of_a_submission_are_found_in_its_own_project(
     service.end(submission.id, Ending(ended=LATER, record=first.digest, files=files))
     assert later.last(submission.id) is None
     made = later.add(submission.id, second.digest, files, LATER)
-    assert later.of(submission.id) == (made,)
+    assert [it.number for it in later.of(submission.id)] == [0, 1]
+    assert later.of(submission.id)[-1] == made
     KeptTrends(people.store).note(submission.id, "mine", first)
     assert newest_record(people.store, "mine", first.request.name) == second.digest
     last = later.last(submission.id)

@@ -19,7 +19,8 @@ from auditor.domain.submissions import Said, ShardKey, State, Submission
 from auditor.errors import StoreError, UsageError
 from auditor.refusals import ConflictError, SubmissionError
 from auditor.store.service.attempts import Attempts
-from auditor.store.service.standings import Standing, Standings, Wanted
+from auditor.store.service.overviews import Overviews, Sought
+from auditor.store.service.standings import Standings
 from auditor.store.service.store import ServiceStore
 from auditor.store.store import Store
 
@@ -37,10 +38,11 @@ def listed(
     model: str | None = None,
     cursor: str | None = None,
     limit: int = 50,
-) -> tuple[tuple[tuple[Submission, State], ...], str]:
-    wanted = Wanted(project=project, state=state, model=model, cursor=cursor, limit=limit)
-    found, following = Standings(service.store).page(wanted)
-    return tuple((item.submission, item.state) for item in found), following
+) -> tuple[tuple[tuple[str, State], ...], str]:
+    states = () if state is None else (state,)
+    sought = Sought(project=project, states=states, model=model, cursor=cursor, limit=limit)
+    found, following = Overviews(service).audits(sought)
+    return tuple((item.id, item.state) for item in found), following
 
 
 def submission(number: int = 1, **changes: object) -> Submission:
@@ -141,9 +143,9 @@ def test_submissions_are_listed_newest_first_by_state_and_model(service: Service
     service.append(made[1].id, State.RUNNING, {}, LATER)
     first, cursor = listed(service, "mine", limit=3)
     rest, end = listed(service, "mine", cursor=cursor, limit=3)
-    assert [item.id for item, _ in (*first, *rest)] == [item.id for item in reversed(made)]
+    assert [name for name, _ in (*first, *rest)] == [item.id for item in reversed(made)]
     assert end == ""
-    assert listed(service, "mine", state=State.RUNNING)[0] == ((made[1], State.RUNNING),)
+    assert listed(service, "mine", state=State.RUNNING)[0] == ((made[1].id, State.RUNNING),)
     assert len(listed(service, "mine", model="digits", state=State.QUEUED)[0]) == 1
     with pytest.raises(UsageError, match="no cursor of this list"):
         listed(service, "theirs", cursor=made[0].id)
@@ -163,10 +165,13 @@ def test_a_standing_says_what_the_history_says_and_nothing_else(
     assert service.tell(second.id, Said.PROGRESS, {"done": 1}, NOW) is State.QUEUED
     service.append(second.id, State.RUNNING, {}, NOW)
     standings = Standings(service.store)
-    (third, _, found), following = standings.page(Wanted(project="mine", model="digits"))
+    overviews = Overviews(service)
+    (third, _, found), following = overviews.audits(Sought(project="mine", model="digits"))
     assert following == ""
-    assert found == Standing(first, State.DONE, done, record.verdict.value)
-    assert standings.of(submission(3)) == third == Standing(submission(3), State.QUEUED)
+    assert (found.id, found.state, found.ended) == (first.id, State.DONE, LATER)
+    assert (found.record, found.verdict) == (record.digest, record.verdict.value)
+    assert overviews.line("mine", submission(3).id) == third
+    assert (third.state, third.record, third.verdict) == (State.QUEUED, None, None)
     assert standings.unended(State.RUNNING) == (second,)
     assert [standings.counted()[it] for it in (State.QUEUED, State.RUNNING)] == [1, 1]
     # What has ended is told nothing more.
@@ -265,7 +270,7 @@ def test_many_at_once_number_their_events_without_a_gap_and_keep_one_result(
 ) -> None:
     def everything(number: int) -> tuple[bool, bytes]:
         new = service.submit(submission(number + 10), "once")[1]
-        kept = listed(service, "mine")[0][0][0].id
+        kept = listed(service, "mine")[0][0][0]
         service.append(kept, Said.NOTE, {}, NOW)
         return new, service.put_result(replace(SHARD, submission=kept), bytes([number]), NOW)
 
@@ -274,7 +279,7 @@ def test_many_at_once_number_their_events_without_a_gap_and_keep_one_result(
     assert sum(new for new, _ in found) == 1
     assert len({body for _, body in found}) == 1
     ((kept, _),), _ = listed(service, "mine")
-    numbers = [event.number for event in service.events(kept.id)]
+    numbers = [event.number for event in service.events(kept)]
     assert numbers == list(range(1, 10))
 
 

@@ -8,6 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from auditor.api.admitting import Submitter, Viewer
 from auditor.api.parts import Served, Service
 from auditor.api.reading import AUDIT, AuditId, Limit, body_of, once_of
+from auditor.api.remembering import Remembering, remembered
 from auditor.api.routes.decisions import judged
 from auditor.api.shapes import AuditAsked, AuditPage, AuditShown, FailureShown
 from auditor.api.showing import audit_of, documented
@@ -22,7 +23,8 @@ from auditor.errors import RecordError
 from auditor.people.standing import standing
 from auditor.refusals import SubmissionError
 from auditor.store.service.attempts import Attempts
-from auditor.store.service.standings import Standing, Standings, Wanted
+from auditor.store.service.histories import no_submission
+from auditor.store.service.overviews import Line, Overviews, Sought
 from auditor.store.service.store import ServiceStore
 from auditor.submitting import Asked, cancel, submit
 
@@ -30,7 +32,7 @@ SEEN, NEW = 200, 201
 ONCE = {"name": "Idempotency-Key", "in": "header", "required": False,
         "schema": {"type": "string", "maxLength": 200},
         "description": "Calls with one key make one audit."}  # fmt: skip
-router = APIRouter(prefix="/v1/audits", tags=["audits"])
+router = APIRouter(prefix="/v1/audits", tags=["audits"], route_class=Remembering)
 
 
 @router.post("", status_code=NEW, responses={SEEN: {"model": AuditShown}},
@@ -48,6 +50,7 @@ async def hand_in(
 
 
 @router.get("")
+@remembered()
 def listed(
     caller: Viewer, service: Served, limit: Limit = 50, state: State | None = None,
     model: Annotated[str | None, Query(max_length=200, description="A model's name.")] = None,
@@ -55,18 +58,21 @@ def listed(
 ) -> AuditPage:  # fmt: skip
     """List the project's audits, the newest first."""
     name = None if model is None else model.replace("\0", "")
-    wanted = Wanted(project=caller.project, state=state, model=name, cursor=cursor, limit=limit)
-    found, following = Standings(service.store).page(wanted)
+    states = () if state is None else (state,)
+    sought = Sought(project=caller.project, states=states, model=name, cursor=cursor, limit=limit)
+    found, following = Overviews(service.kept).audits(sought)
     return AuditPage(audits=[stood(item) for item in found], next=following)
 
 
 @router.get("/{audit}")
+@remembered()
 def look(audit: AuditId, caller: Viewer, service: Served) -> AuditShown:
     """Look at an audit: how far it is, what it came to, and where it stands with people."""
-    found = audit_of(service, caller, audit)
-    number = Attempts(service.kept.store).number(found.id)
-    told = {"attempt": number, **with_people(service, found)}
-    return shown(service.kept, found).model_copy(update=told)
+    with service.store.at_once():
+        found = audit_of(service, caller, audit)
+        number = Attempts(service.kept.store).number(found.id)
+        told = {"attempt": number, **with_people(service, found)}
+        return shown(service.kept, found).model_copy(update=told)
 
 
 @router.post("/{audit}/cancel")
@@ -79,29 +85,31 @@ def stop(audit: AuditId, caller: Submitter, service: Served) -> AuditShown:
 
 def shown(kept: ServiceStore, item: Submission) -> AuditShown:
     """Return a submission as it stands."""
-    return stood(Standings(kept.store).of(item))
+    line = Overviews(kept).line(item.project, item.id)
+    if line is None:
+        raise no_submission(item.id)
+    return stood(line)
 
 
-def stood(standing: Standing) -> AuditShown:
+def stood(line: Line) -> AuditShown:
     """Return what is shown of a submission, how far it is, and what it came to."""
-    item, ending = standing.submission, standing.ending
-    failure = None if ending is None else ending.failure
+    failure = line.failure
     return AuditShown(
-        id=item.id,
-        project=item.project,
-        submitter=item.submitter,
-        state=standing.state,
-        submitted=item.submitted,
-        source=item.source,
-        audit_file=item.audit_file,
-        policy=item.policy,
-        targets=list(item.targets),
-        budget=item.budget,
-        only=list(item.only),
-        sealed=item.sealed,
-        ended=None if ending is None else ending.ended,
-        record=None if ending is None else ending.record,
-        verdict=standing.verdict,
+        id=line.id,
+        project=line.project,
+        submitter=line.submitter,
+        state=line.state,
+        submitted=line.submitted,
+        source=line.source,
+        audit_file=line.audit_file,
+        policy=line.policy,
+        targets=list(line.targets),
+        budget=line.budget,
+        only=list(line.only),
+        sealed=line.sealed,
+        ended=line.ended,
+        record=line.record,
+        verdict=line.first_verdict,
         failure=None
         if failure is None
         else FailureShown(problem=failure.problem, cure=failure.cure),
@@ -113,12 +121,11 @@ def with_people(service: Service, item: Submission) -> dict[str, Any]:
     stands = standing(service.people, item)
     if stands is None:
         return {}
-    later = service.people.rejudged.of(item.id)
     return {
         "standing": stands.standing,
         "awaits": "; ".join(it.detail for it in stands.steps if it.result is StepResult.FAILED)
         or None,
-        "records": [judged(service.people, item.project, it) for it in later],
+        "records": [judged(it) for it in stands.records[1:]],
     }
 
 

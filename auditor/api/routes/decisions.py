@@ -17,7 +17,7 @@ from auditor.api.showing import documented
 from auditor.domain.api_keys import ApiKey
 from auditor.domain.canonical import Json, parse
 from auditor.domain.people import Decision, DecisionKind, Labelled, Person, Rejudgement
-from auditor.people.panels import Panel, read_kept
+from auditor.people.panels import Panel
 from auditor.people.taking import Offer, Taken, take_approval, take_finding, take_waiver
 from auditor.refusals import CallError
 from auditor.signatures.bundles import parse_bundle
@@ -121,7 +121,7 @@ def _one(service: Service, item: Decision, rejudged: tuple[Rejudgement, ...] = (
             "bundle": item.bundle.decode(),
             "key": item.key,
             "labels": labels_shown(labels[person.id], person) if person.id in labels else None,
-            "rejudged": [judged(panel, item.project, it) for it in rejudged],
+            "rejudged": [judged(it) for it in rejudged],
         }
     )
 
@@ -159,14 +159,10 @@ def labels_shown(item: Labelled, person: Person) -> LabelsShown:
     )
 
 
-def judged(panel: Panel, project: str, item: Rejudgement) -> LaterRecord:
+def judged(item: Rejudgement) -> LaterRecord:
     """Return a record that was judged again, as lists show one."""
-    record = read_kept(panel.record(project, item.record))
     return LaterRecord(
-        digest=item.record,
-        verdict=record.verdict.value,
-        derived_from=record.derived_from,
-        at=item.at,
+        digest=item.record, verdict=item.verdict, derived_from=item.derived_from, at=item.at
     )
 
 

@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from auditor.api.admitting import Viewer
 from auditor.api.parts import Served, Service
 from auditor.api.reading import AuditId, Limit, whole_number
+from auditor.api.remembering import Remembering, remembered
 from auditor.api.shapes import EventList, EventShown
 from auditor.api.showing import audit_of
 from auditor.domain.submissions import ENDED, Event
@@ -26,12 +27,13 @@ NOTHING_MORE = 204
 LAST = {"name": "Last-Event-ID", "in": "header", "required": False,
         "schema": {"type": "integer"}, "description": "The number last seen."}  # fmt: skip
 MEDIA = "text/event-stream"
-router = APIRouter(prefix="/v1/audits", tags=["audits"])
+router = APIRouter(prefix="/v1/audits", tags=["audits"], route_class=Remembering)
 
 
 @router.get("/{audit}/events", response_model=EventList, openapi_extra={"parameters": [LAST]},
             responses={200: {"content": {MEDIA: {"schema": {"type": "string"}}}},
                        NOTHING_MORE: {"description": "It has ended; all was seen."}})  # fmt: skip
+@remembered("Accept", "Last-Event-ID")
 async def follow(
     request: Request, audit: AuditId, caller: Viewer, service: Served, limit: Limit = 200,
     after: Annotated[int, Query(ge=0, le=2**53)] = 0,

@@ -10,6 +10,7 @@ from fastapi.responses import FileResponse
 from auditor.api.admitting import Viewer
 from auditor.api.parts import Served, Service
 from auditor.api.reading import AuditId, Digest
+from auditor.api.remembering import Remembering, remembered
 from auditor.api.shapes import FileList, FileShown
 from auditor.api.showing import audit_of, tagged, unchanged
 from auditor.domain.api_keys import ApiKey
@@ -39,10 +40,11 @@ BINARY: dict[int | str, dict[str, Any]] = {
     304: {"description": "It has not changed."},
 }
 File = Annotated[str, Path(max_length=300, examples=["record.json"])]
-router = APIRouter(prefix="/v1/audits", tags=["results"])
+router = APIRouter(prefix="/v1/audits", tags=["results"], route_class=Remembering)
 
 
 @router.get("/{audit}/files")
+@remembered()
 def listed(audit: AuditId, caller: Viewer, service: Served) -> FileList:
     """List every file of an audit's folder, as ``auditor audit --out`` writes it."""
     return files_shown(service, files_of(service, caller, audit))

@@ -16,6 +16,7 @@ from auditor.api.answers import (
 )
 from auditor.api.parts import Served
 from auditor.api.reading import SUM
+from auditor.api.remembering import Remembering, remembered
 from auditor.gatekeeping import Asking
 from auditor.gates import parse_age
 
@@ -23,10 +24,11 @@ NAMED = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 Pack = Annotated[str, Path(pattern=NAMED, examples=["baseline"])]
 Sum = Annotated[str, Query(pattern=SUM, examples=["sha256:" + "ab" * 32])]
 Under = Annotated[str, Query(pattern=f"({NAMED})|({SUM})", description="A digest or pack.")]
-router = APIRouter(prefix="/v1", tags=["look-ups"])
+router = APIRouter(prefix="/v1", tags=["look-ups"], route_class=Remembering)
 
 
 @router.get("/policies")
+@remembered()
 def policies(caller: Viewer, service: Served) -> PolicyList:
     """List the policies that come with auditor."""
     found = [PolicyLine.model_validate(pack.to_json()) for pack in service.packs()]
@@ -34,6 +36,7 @@ def policies(caller: Viewer, service: Served) -> PolicyList:
 
 
 @router.get("/policies/{name}")
+@remembered()
 def policy(name: Pack, caller: Viewer, service: Served) -> PolicyShown:
     """Show a policy as it is judged by: with what it extends put in."""
     found = service.pack(name)
@@ -43,6 +46,7 @@ def policy(name: Pack, caller: Viewer, service: Served) -> PolicyShown:
 
 
 @router.get("/targets")
+@remembered()
 def targets(caller: Viewer, service: Served) -> TargetList:
     """List the targets of the service, and whether somebody works for each now."""
     live = service.desk.live(caller.project)

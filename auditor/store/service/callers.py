@@ -1,6 +1,6 @@
 """Projects, the keys of their callers, and what they uploaded."""
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from auditor.domain.api_keys import ApiKey, Role
@@ -56,6 +56,11 @@ def end_key(session: Session, key_id: str, at: str, reason: str) -> bool:
     if first and row is not None:
         announce(session, row.project, Told.KEY_ENDED, key_id, at)
     return first
+
+
+def ended_keys(session: Session) -> int:
+    """Return how many keys of all projects have been ended."""
+    return session.scalar(select(func.count()).select_from(ApiKeyEndRow)) or 0
 
 
 def keys_of(session: Session, project: str) -> tuple[ApiKey, ...]:

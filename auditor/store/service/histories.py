@@ -147,11 +147,16 @@ def ending_of(session: Session, submission: str) -> Ending | None:
 
 def read_ending(row: OutcomeRow) -> Ending:
     """Return what a row says of how a submission ended."""
-    failure = None
-    if row.error is not None:
-        part = Part(parse(row.error.encode()), "error")
-        failure = Failure(problem=part.get("problem", str), cure=part.get("cure", str))
+    failure = read_failure(row.error)
     return Ending(ended=row.ended, record=row.record_digest, files=row.files, failure=failure)
+
+
+def read_failure(error: str | None) -> Failure | None:
+    """Return what a row says of why a submission failed, if it did."""
+    if error is None:
+        return None
+    part = Part(parse(error.encode()), "error")
+    return Failure(problem=part.get("problem", str), cure=part.get("cure", str))
 
 
 def _tell(session: Session, submission: str, ending: Ending) -> None:

@@ -7,10 +7,13 @@ from typing import Any, TypeAlias
 from sqlalchemy import ColumnElement, Select, func, or_, select, tuple_
 from sqlalchemy.orm import aliased
 
+from auditor.domain.budgets import Budget
 from auditor.domain.canonical import parse
 from auditor.domain.json_parts import Part
+from auditor.domain.served import Failure
 from auditor.domain.submissions import State
 from auditor.errors import UsageError
+from auditor.store.service.histories import read_failure
 from auditor.store.service.people_tables import RejudgementRow
 from auditor.store.service.standing_tables import StandingRow
 from auditor.store.service.store import ServiceStore
@@ -23,22 +26,37 @@ Rows: TypeAlias = "Select[*tuple[Any, ...]]"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An audit as lists show it; ``version`` and ``verdict`` are known once it has a record, and
-    the verdict is that of its last one, should it have been judged again.
+    """An audit as lists show it; ``version`` and verdicts are known once it has a record: that of
+    ``record``, which it came to first, and the last one, should it have been judged again.
 
-    ``problem`` says why it has none, where it failed.
+    ``failure`` says why it has none, where it failed. Of what was asked no more is read than this,
+    and it is not held against its digest, as a submission is that somebody works on.
     """
 
     id: str
+    project: str
     model: str
+    submitter: str
+    source: str
+    audit_file: str
+    policy: str
     targets: tuple[str, ...]
+    budget: Budget | None
+    only: tuple[str, ...]
+    sealed: bool
     state: State
     submitted: str
     ended: str | None
     record: str | None
     version: str | None
+    first_verdict: str | None
     verdict: str | None
-    problem: str
+    failure: Failure | None
+
+    @property
+    def problem(self) -> str:
+        """Why it failed, or nothing."""
+        return "" if self.failure is None else self.failure.problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +159,7 @@ def _lines() -> Rows:
     asked: Rows = (
         select(
             SubmissionRow.id,
+            SubmissionRow.project,
             SubmissionRow.model,
             SubmissionRow.body,
             StandingRow.state,
@@ -148,6 +167,7 @@ def _lines() -> Rows:
             OutcomeRow.ended,
             OutcomeRow.record_digest,
             RecordRow.model_version,
+            RecordRow.verdict,
             _verdict(),
             OutcomeRow.error,
         )
@@ -192,17 +212,27 @@ def _not_cancelled() -> ColumnElement[bool]:
 
 
 def _line(row: Sequence[Any]) -> Line:
-    name, model, body, state, submitted, ended, record, version, verdict, error = row
-    targets = Part(parse(body.encode()), "submission").value.get("targets")
+    (name, project, model, body, state, submitted, ended, record, version, first, verdict,
+     error) = row  # fmt: skip
+    part = Part(parse(body.encode()), "submission")
     return Line(
         id=name,
+        project=project,
         model=model,
-        targets=tuple(str(item) for item in targets) if isinstance(targets, list) else (),
+        submitter=part.get("submitter", str),
+        source=part.get("source", str),
+        audit_file=part.get("audit_file", str),
+        policy=part.get("policy", str),
+        targets=part.texts("targets"),
+        budget=None if part.value.get("budget") is None else part.choice("budget", Budget),
+        only=part.texts("only") if "only" in part.value else (),
+        sealed=part.maybe("sealed", bool) or False,
         state=State(state),
         submitted=submitted,
         ended=ended,
         record=record,
         version=version,
+        first_verdict=first,
         verdict=verdict,
-        problem="" if error is None else Part(parse(error.encode()), "error").get("problem", str),
+        failure=read_failure(error),
     )

@@ -162,7 +162,7 @@ class People:
         """Return all labels of a record's cases, by the id of the person."""
         row = LabelsRow
         asked = select(row).where(row.project == project, row.record == record)
-        with self.store.transaction() as session:
+        with self.store.reading() as session:
             return {item.person: _labelled(item) for item in session.scalars(asked)}
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
-from sqlalchemy import func, literal, select, union_all
+from sqlalchemy import BindParameter, Select, bindparam, func, literal, select, union_all
+from sqlalchemy.orm import Session
 
 from auditor.domain.people import Rejudgement
 from auditor.domain.verdicts import Verdict
@@ -14,6 +16,8 @@ from auditor.store.service.people_tables import RejudgementRow
 from auditor.store.service.tables import OutcomeRow, SubmissionRow
 from auditor.store.store import Store
 from auditor.store.tables import RecordRow
+
+Rows: TypeAlias = "Select[*tuple[Any, ...]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +81,12 @@ class Rejudgements:
                 raise StoreError(
                     f"{submission} is being judged again by somebody else", cure="Send it again."
                 )
-        return Rejudgement(submission, number, record, files, at)
+            return _of(session, submission)[-1]
 
     def of(self, submission: str) -> tuple[Rejudgement, ...]:
-        """Return a submission's later records, the oldest first."""
-        row = RejudgementRow
-        asked = select(row).where(row.submission == submission).order_by(row.number)
+        """Return a submission's records: the one that it came to, and those judged again since."""
         with self.store.reading() as session:
-            return tuple(
-                Rejudgement(it.submission, it.number, it.record_digest, it.files, it.at)
-                for it in session.scalars(asked)
-            )
+            return _of(session, submission)
 
     def last(self, submission: str) -> Kept | None:
         """Return the record at which a submission stands, if it was judged again."""
@@ -178,3 +177,33 @@ class Rejudgements:
         with self.store.reading() as session:
             found = session.execute(asked).first()
         return None if found is None else Kept(*found)
+
+
+def _records() -> Rows:
+    first, later = OutcomeRow, RejudgementRow
+    named: BindParameter[str] = bindparam("submission")
+    known = union_all(
+        select(
+            literal(0).label("number"), first.record_digest, first.files, first.ended.label("at")
+        ).where(first.submission == named, first.record_digest.is_not(None)),
+        select(later.number, later.record_digest, later.files, later.at).where(
+            later.submission == named
+        ),
+    ).subquery()
+    record, each = RecordRow, known.c
+    asked: Rows = (
+        select(each.number, each.record_digest, each.files, each.at,
+               record.verdict, record.policy_digest, record.derived_from)
+        .join(record, record.digest == each.record_digest)
+        .order_by(each.number)
+    )  # fmt: skip
+    return asked
+
+
+_RECORDS = _records()
+"""Every audit that is looked at is asked for its records, and to write the query takes longest."""
+
+
+def _of(session: Session, submission: str) -> tuple[Rejudgement, ...]:
+    found = session.execute(_RECORDS, {"submission": submission})
+    return tuple(Rejudgement(submission, *row) for row in found)

@@ -82,6 +82,11 @@ class ServiceStore:
         with self.store.reading() as session:
             return callers.find_key(session, key_id)
 
+    def ended_keys(self) -> int:
+        """Return how many keys of all projects have been ended: ends are only ever added."""
+        with self.store.reading() as session:
+            return callers.ended_keys(session)
+
     def keys(self, project: str) -> tuple[ApiKey, ...]:
         """Return the keys of a project, the oldest first."""
         with self.store.reading() as session:

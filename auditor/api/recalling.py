@@ -1,0 +1,71 @@
+"""Remembers what was made of the store as long as that is marked the same."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
+from threading import Lock
+from time import monotonic
+from typing import Generic, TypeVar
+from weakref import WeakValueDictionary
+
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class _Made(Generic[V]):
+    value: V
+    mark: Hashable
+    began: float
+
+
+class Recall(Generic[V]):
+    """Remembers values by name, each while the mark that it was made under is that of now.
+
+    A mark is read before what is made under it, so that what changes meanwhile is made anew. One
+    caller at a time makes a value: whoever asked before that began takes what comes of it. Nothing
+    is remembered for more than ``longest`` seconds, nor more than ``most`` values.
+    """
+
+    def __init__(self, longest: float, most: int = 1000) -> None:
+        self._longest, self._most = longest, most
+        self._lock = Lock()
+        self._made: OrderedDict[Hashable, _Made[V]] = OrderedDict()
+        self._turns: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
+
+    async def of(
+        self,
+        name: Hashable,
+        mark: Hashable,
+        make: Callable[[], Awaitable[V]],
+        keeps: Callable[[V], bool] = lambda _: True,
+    ) -> V:
+        """Return the value of a name; what ``make`` raises, or what ``keeps`` denies, is not kept.
+
+        ``mark`` was read since the caller asked.
+        """
+        asked = monotonic()
+        found = self._made.get(name)
+        if found is not None and found.mark == mark and asked - found.began < self._longest:
+            return found.value
+        async with self._turn(name):
+            found = self._made.get(name)
+            if found is not None and found.began >= asked:
+                return found.value
+            began = monotonic()
+            value = await make()
+            if keeps(value):
+                self._keep(name, _Made(value, mark, began))
+            return value
+
+    def _turn(self, name: Hashable) -> asyncio.Lock:
+        # A lock belongs to one loop; it goes when nobody waits for it any more.
+        return self._turns.setdefault((asyncio.get_running_loop(), name), asyncio.Lock())
+
+    def _keep(self, name: Hashable, made: _Made[V]) -> None:
+        with self._lock:
+            self._made[name] = made
+            self._made.move_to_end(name)
+            old = made.began - self._longest
+            while len(self._made) > self._most or next(iter(self._made.values())).began < old:
+                self._made.popitem(last=False)

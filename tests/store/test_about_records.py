@@ -1,0 +1,76 @@
+"""What the ledger has about a record is found however much it grew since somebody last looked."""
+
+import pytest
+from ledger_toys import LOG
+from sqlalchemy import event
+
+from auditor.domain.canonical import digest
+from auditor.keeping import note_keys
+from auditor.ledgers.events import Event, EventType
+from auditor.store.store import Store
+
+NOW = "2026-01-01T00:00:00Z"
+ONE, OTHER = digest(b"one"), digest(b"other")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def empty_url(request: pytest.FixtureRequest, sqlite_url: str) -> str:
+    """Give either database, of which one is slow to have."""
+    if request.param == "sqlite":
+        return sqlite_url
+    return str(request.getfixturevalue("postgresql_url"))
+
+
+@pytest.fixture
+def grown(store: Store) -> Store:
+    """A ledger that was begun, and has no approval yet."""
+    signed = Store(store.engine, store.blobs, LOG)
+    note_keys(signed, {"report": "a public key"}, NOW)
+    return signed
+
+
+def approve(store: Store, record: str, text: str, kind: EventType = EventType.APPROVAL) -> bytes:
+    document = text.encode()
+    with store.unit_of_work() as work:
+        name = f"{kind}-{digest(document)[7:39]}"
+        work.append(Event(kind, digest(document), NOW, {"record": record}, name), document)
+    return document
+
+
+def approvals(store: Store, record: str) -> tuple[bytes, ...]:
+    with store.looking() as work:
+        return work.approvals(record)
+
+
+def test_each_record_has_its_own_approvals_in_the_order_in_which_they_came(grown: Store) -> None:
+    assert approvals(grown, ONE) == ()
+    first = approve(grown, ONE, "yes")
+    approve(grown, OTHER, "yes to another")
+    assert approvals(grown, ONE) == (first,)
+    second = approve(grown, ONE, "no")
+    assert approvals(grown, ONE) == (first, second)
+
+
+def test_what_another_store_put_down_since_is_found_as_well(grown: Store) -> None:
+    assert approvals(grown, ONE) == ()
+    elsewhere = Store(grown.engine, grown.blobs, LOG)
+    assert approvals(grown, ONE) == ()
+    there = approve(elsewhere, ONE, "yes")
+    assert approvals(grown, ONE) == (there,) == approvals(elsewhere, ONE)
+
+
+def test_other_kinds_of_entries_are_no_approvals(grown: Store) -> None:
+    approve(grown, ONE, "a finding", EventType.FINDING)
+    yes = approve(grown, ONE, "yes")
+    approve(grown, ONE, "another finding", EventType.FINDING)
+    assert approvals(grown, ONE) == (yes,)
+
+
+def test_what_was_seen_once_is_not_read_again(grown: Store) -> None:
+    for number in range(20):
+        approve(grown, OTHER, f"yes {number}")
+    assert approvals(grown, ONE) == ()
+    asked: list[str] = []
+    event.listen(grown.engine, "before_cursor_execute", lambda *it: asked.append(str(it[2])))
+    assert approvals(grown, ONE) == ()
+    assert [it for it in asked if "subjects" in it] == []

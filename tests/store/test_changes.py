@@ -1,0 +1,112 @@
+"""A mark stays equal as long as nobody writes, and whoever does changes it, in whatever process."""
+
+import subprocess
+import sys
+
+import pytest
+from ledger_toys import LOG
+from sqlalchemy import create_engine
+
+from auditor.errors import StoreError
+from auditor.keeping import note_keys
+from auditor.store.service.store import ServiceStore
+from auditor.store.service.tables import ProjectRow
+from auditor.store.store import Store
+
+NOW = "2026-01-01T00:00:00Z"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def empty_url(request: pytest.FixtureRequest, sqlite_url: str) -> str:
+    """Give either database, of which one is slow to have."""
+    if request.param == "sqlite":
+        return sqlite_url
+    return str(request.getfixturevalue("postgresql_url"))
+
+
+def test_a_mark_is_another_after_each_thing_that_is_kept(store: Store) -> None:
+    kept, seen = ServiceStore(store), [store.mark()]
+    for name in ("mine", "theirs"):
+        assert kept.add_project(name, NOW)
+        seen.append(store.mark())
+    assert len(set(seen)) == 3
+
+
+@pytest.mark.slow
+def test_a_mark_is_another_after_what_another_process_kept(store: Store, url: str) -> None:
+    before = store.mark()
+    writes = (
+        "import sys; from auditor.store.store import Store\n"
+        "from auditor.store.service.store import ServiceStore\n"
+        "from pathlib import Path\n"
+        f"ServiceStore(Store.open(sys.argv[1], Path(sys.argv[2]))).add_project('far', {NOW!r})"
+    )
+    blobs = str(store.blobs.root)
+    subprocess.run([sys.executable, "-c", writes, url, blobs], check=True)
+    assert store.mark() != before
+
+
+def test_what_is_not_kept_in_the_end_changes_no_row_that_a_mark_speaks_of(store: Store) -> None:
+    kept = ServiceStore(store)
+    before, undone = store.mark(), RuntimeError("undone")
+
+    def fail() -> None:
+        with store.transaction() as session:
+            session.add(ProjectRow(name="lost", created=NOW))
+            session.flush()
+            # Nobody else sees a row before its transaction ends, and so no mark may wait for it.
+            assert store.mark() == before
+            raise undone
+
+    with pytest.raises(RuntimeError, match="undone"):
+        fail()
+    assert kept.projects() == ()
+
+
+def test_to_read_changes_no_mark(store: Store) -> None:
+    kept = ServiceStore(store)
+    kept.add_project("mine", NOW)
+    before = store.mark()
+    assert kept.projects() == (("mine", NOW),)
+    with store.ledger() as ledger:
+        ledger.head()
+    assert store.mark() == before
+
+
+def test_a_mark_after_a_break_is_never_one_from_before(store: Store) -> None:
+    before = store.mark()
+    store.changes.close()
+    assert store.mark() != before
+
+
+def test_a_database_that_is_gone_gives_no_mark() -> None:
+    engine = create_engine("postgresql+psycopg://nobody@127.0.0.1:1/nothing")
+    gone = Store(engine, blobs=None)  # type: ignore[arg-type]  # nothing is kept there
+    with pytest.raises(StoreError, match="does not answer"):
+        gone.mark()
+    gone.close()
+
+
+def test_what_is_read_at_once_is_as_it_was_when_that_began(store: Store) -> None:
+    kept = ServiceStore(store)
+    kept.add_project("mine", NOW)
+    with store.at_once():
+        assert kept.projects() == (("mine", NOW),)
+        with store.reading() as one, store.reading() as other, store.ledger() as ledger:
+            assert one is other
+            assert ledger.connection is one.connection()
+    kept.add_project("theirs", NOW)
+    assert len(kept.projects()) == 2
+    with store.reading() as one, store.reading() as other:
+        assert one is not other
+
+
+def test_keys_of_the_ledger_are_never_older_than_their_mark(store: Store) -> None:
+    signed = Store(store.engine, store.blobs, LOG)
+    with signed.at_once():
+        assert signed.key_entries() == ()
+        note_keys(Store(store.engine, store.blobs, LOG), {"report": "a public key"}, NOW)
+        known = signed.key_entries()
+    assert len(known) == 2
+    assert signed.key_entries() == known
+    signed.close()
