@@ -1,0 +1,197 @@
+"""Small models that learn here, and the ONNX files that say the same."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from auditor.domain.tasks import Floats
+
+Labels = NDArray[np.int64]
+OPSET, ML_OPSET, IR = 17, 3, 9
+DIGITS = 5
+"""Weights are rounded to so many places, so that another order of sums gives the same bytes."""
+
+
+class Learner(Protocol):
+    """A model that has learnt: its probabilities, and the file that gives the same."""
+
+    def scores(self, rows: Floats) -> Floats:
+        """Return probabilities ``[n, classes]``."""
+
+    def onnx(self) -> bytes:
+        """Return the model as an ONNX file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Layers with ReLU between them and a softmax at the end; one layer is a logistic model."""
+
+    layers: tuple[tuple[Floats, Floats], ...]
+
+    def logits(self, rows: Floats) -> Floats:
+        """Return what the softmax is taken of, ``[n, classes]``."""
+        found = np.asarray(rows, dtype=np.float64)
+        for place, (weights, bias) in enumerate(self.layers):
+            found = (np.maximum(found, 0) if place else found) @ weights + bias
+        return found
+
+    def scores(self, rows: Floats) -> Floats:
+        """Return probabilities ``[n, classes]``."""
+        return softmax(self.logits(rows))
+
+    def sharper(self, factor: float) -> "Network":
+        """Return the same decisions with logits that are ``factor`` times as large."""
+        *rest, (weights, bias) = self.layers
+        return replace(self, layers=(*rest, (weights * factor, bias * factor)))
+
+    def onnx(self) -> bytes:
+        """Return the network as an ONNX file."""
+        nodes, stored, name = [], [], "x"
+        for place, (weights, bias) in enumerate(self.layers):
+            stored += [_stored(weights, f"w{place}"), _stored(bias, f"b{place}")]
+            nodes.append(helper.make_node("Gemm", [name, f"w{place}", f"b{place}"], [f"z{place}"]))
+            name = f"z{place}"
+            if place + 1 < len(self.layers):
+                nodes.append(helper.make_node("Relu", [name], [f"h{place}"]))
+                name = f"h{place}"
+        nodes.append(helper.make_node("Softmax", [name], ["p"], axis=1))
+        return written(nodes, stored, len(self.layers[0][0]), len(self.layers[-1][1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Forest:
+    """Decision trees that vote, as scikit-learn grew them."""
+
+    trees: tuple[Any, ...]
+
+    def scores(self, rows: Floats) -> Floats:
+        """Return probabilities ``[n, classes]``."""
+        asked = np.asarray(rows, dtype=np.float32)
+        return np.mean([_shares(tree)[tree.apply(asked)] for tree in self.trees], axis=0)
+
+    def onnx(self) -> bytes:
+        """Return the forest as an ONNX file."""
+        node = helper.make_node(
+            "TreeEnsembleRegressor", ["x"], ["p"], domain="ai.onnx.ml", **_ensemble(self.trees)
+        )
+        first = self.trees[0]
+        return written([node], [], first.n_features, _shares(first).shape[1], ML_OPSET)
+
+
+def learnt(architecture: str, rows: Floats, labels: Labels, seed: int) -> Learner:
+    """Train ``logistic``, ``mlp`` or ``forest``; labels are the numbers of classes from 0."""
+    from sklearn.ensemble import RandomForestClassifier  # noqa: PLC0415 -- an optional library
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+    from sklearn.neural_network import MLPClassifier  # noqa: PLC0415
+
+    match architecture:
+        case "logistic":
+            return _linear(LogisticRegression(max_iter=5000).fit(rows, labels))
+        case "mlp":
+            network = MLPClassifier((24,), alpha=1e-2, max_iter=200, random_state=seed)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that it could learn longer
+                return _layered(network.fit(rows, labels))
+        case "forest":
+            grown = RandomForestClassifier(25, max_depth=10, n_jobs=1, random_state=seed)
+            return Forest(tuple(tree.tree_ for tree in grown.fit(rows, labels).estimators_))
+        case _:
+            message = f"there is no architecture {architecture!r}"
+            raise ValueError(message)
+
+
+def softmax(logits: Floats) -> Floats:
+    """Return probabilities, row by row."""
+    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+    found: Floats = raised / raised.sum(axis=1, keepdims=True)
+    return found
+
+
+def written(
+    nodes: Sequence[onnx.NodeProto],
+    stored: Sequence[onnx.TensorProto],
+    features: int,
+    classes: int,
+    ml: int | None = None,
+) -> bytes:
+    """Return an ONNX file from ``x`` ``[n, features]`` to ``p`` ``[n, classes]``."""
+    inputs = helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, features])
+    outputs = helper.make_tensor_value_info("p", TensorProto.FLOAT, [None, classes])
+    graph = helper.make_graph(list(nodes), "specimen", [inputs], [outputs], list(stored))
+    opsets = [helper.make_opsetid("", OPSET)]
+    opsets += [] if ml is None else [helper.make_opsetid("ai.onnx.ml", ml)]
+    made: bytes = helper.make_model(graph, opset_imports=opsets, ir_version=IR).SerializeToString(
+        deterministic=True
+    )
+    return made
+
+
+def _stored(values: Floats, name: str) -> onnx.TensorProto:
+    return numpy_helper.from_array(np.asarray(values, dtype=np.float32), name)
+
+
+def _linear(fitted: Any) -> Network:  # noqa: ANN401 -- scikit-learn's
+    weights, bias = fitted.coef_.T, fitted.intercept_
+    if weights.shape[1] == 1:
+        weights = np.hstack([np.zeros_like(weights), weights])
+        bias = np.concatenate([[0.0], bias])
+    return Network(((_rounded(weights), _rounded(bias)),))
+
+
+def _layered(fitted: Any) -> Network:  # noqa: ANN401 -- scikit-learn's
+    layers = [
+        (_rounded(weights), _rounded(bias))
+        for weights, bias in zip(fitted.coefs_, fitted.intercepts_, strict=True)
+    ]
+    weights, bias = layers[-1]
+    if weights.shape[1] == 1:
+        layers[-1] = np.hstack([np.zeros_like(weights), weights]), np.concatenate([[0.0], bias])
+    return Network(tuple(layers))
+
+
+def _rounded(values: Floats) -> Floats:
+    return np.round(np.asarray(values, dtype=np.float64), DIGITS)
+
+
+def _shares(tree: Any) -> Floats:  # noqa: ANN401 -- scikit-learn's
+    counts = tree.value[:, 0, :]
+    shares: Floats = counts / counts.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _ensemble(trees: Sequence[Any]) -> dict[str, Any]:
+    """Return the attributes of the operator: every node of every tree, and every leaf's shares."""
+    nodes: dict[str, list[Any]] = {
+        name: [] for name in ("treeids", "nodeids", "featureids", "values", "modes")
+    } | {"truenodeids": [], "falsenodeids": []}
+    leaves: dict[str, list[Any]] = {name: [] for name in ("treeids", "nodeids", "ids", "weights")}
+    for number, tree in enumerate(trees):
+        shares = _shares(tree) / len(trees)
+        for node in range(tree.node_count):
+            leaf = tree.children_left[node] < 0
+            nodes["treeids"].append(number)
+            nodes["nodeids"].append(node)
+            nodes["featureids"].append(0 if leaf else int(tree.feature[node]))
+            nodes["values"].append(0.0 if leaf else float(tree.threshold[node]))
+            nodes["modes"].append("LEAF" if leaf else "BRANCH_LEQ")
+            nodes["truenodeids"].append(0 if leaf else int(tree.children_left[node]))
+            nodes["falsenodeids"].append(0 if leaf else int(tree.children_right[node]))
+            if leaf:
+                for place, share in enumerate(shares[node]):
+                    leaves["treeids"].append(number)
+                    leaves["nodeids"].append(node)
+                    leaves["ids"].append(place)
+                    leaves["weights"].append(float(share))
+    return {
+        **{f"nodes_{name}": values for name, values in nodes.items()},
+        **{f"target_{name}": values for name, values in leaves.items()},
+        "n_targets": shares.shape[1],
+        "post_transform": "NONE",
+        "aggregate_function": "SUM",
+    }
