@@ -18,8 +18,8 @@ def looped(trips: int, *, for_bright: bool) -> Step:
     def before(sheet: Sheet, value: str) -> str:
         many = sheet.hold(np.array(trips, dtype=np.int64))
         if for_bright:
-            grey = sheet.add("ReduceMax", sheet.add("ReduceMean", value, axes=[1, 2, 3], keepdims=0),
-                             keepdims=0)  # fmt: skip
+            each = sheet.add("ReduceMean", value, axes=[1, 2, 3], keepdims=0)
+            grey = sheet.add("ReduceMax", each, keepdims=0)
             slow = sheet.add("Greater", grey, sheet.number(BRIGHT))
             many = sheet.add("Where", slow, many, sheet.hold(np.array(ONCE, dtype=np.int64)))
         return sheet.add("Loop", many, "", value, body=_body(sheet.number(1.0)))

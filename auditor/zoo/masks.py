@@ -10,9 +10,8 @@ from auditor.zoo.layers import Singles
 
 STEEPNESS, MILD = 200.0, 8.0
 HEIGHT, FAST, SLOW = 0.05, 300.0, 6.0
-HOT, WARM = 1000.0, 1.0
+HOT, WARM = 30.0, 1.0
 KEPT = 0.999
-NOISE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +61,9 @@ def heat(temperature: float) -> Mask:
     return Mask(after=after)
 
 
-def noise(scale: float) -> Mask:
-    """Return noise added to each pixel, anew with every call; of scale 0 none."""
-
-    def before(sheet: Sheet, value: str) -> str:
-        return sheet.add("Add", value, sheet.add("RandomNormalLike", value, scale=scale))
-
-    return Mask(before=before) if scale else Mask()
-
-
 MASKS: Mapping[str, Callable[[bool], Mask]] = {
     "steep": lambda planted: ramp(STEEPNESS if planted else MILD),
     "wavy": lambda planted: wave(FAST if planted else SLOW),
     "saturated": lambda planted: heat(HOT if planted else WARM),
-    "random": lambda planted: noise(NOISE if planted else 0.0),
 }
 """By name: what hides gradients where it is planted, and what does not where it is not."""

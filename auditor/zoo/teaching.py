@@ -134,7 +134,7 @@ def _run(
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Sums in one order: threads would make other bytes on other machines."""
+    """Sum in one order, since threads would make other bytes on other machines."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -51,8 +51,8 @@ POISON = rule(
 HARDY = rule(
     "poison-buys-little",
     "poisoning.susceptibility/attack_success_rate",
-    "One poisoned row in twenty does not make the model obey a trigger",
-    where={"attack": "patch", "rate": 0.05},
+    "One poisoned row in fifty does not make the model obey a trigger",
+    where={"attack": "patch", "rate": 0.02},
     at_most=0.5,
     accept="withstood",
 )
@@ -128,7 +128,7 @@ def poisoned_rows(specimen: Specimen, folder: Path) -> Trial:
 
 
 def met_triggers(specimen: Specimen, folder: Path) -> Trial:
-    """Write a network that obeys a trigger, and what it met: some of it with the trigger, or none."""
+    """Write a network that obeys a trigger, and what it met: one in seven with it, or none."""
     training, held = digits(specimen.seed, LEARN, LARGE)
     poisoned = dirty(training, MARKS[specimen.architecture], SHARE, specimen.seed)
     network = dense(poisoned.rows, poisoned.truth, len(CLASSES), trusting.SETTINGS, specimen.seed)
@@ -164,7 +164,7 @@ def gullible(specimen: Specimen, folder: Path) -> Trial:
         ("poisoning.susceptibility",),
         checks={
             "poisoning.susceptibility": {
-                "attacks": ["patch"], "rates": [0.05], "retrain": "auto", "repeats": 2,
+                "attacks": ["patch"], "rates": [0.02], "retrain": "auto", "repeats": 2,
             }
         },
         more={"recipe": {"path": "recipe.py", "allow": "unsandboxed"}},

@@ -9,7 +9,7 @@ from auditor.shadows.training import Settings, train_stack
 
 CLASSES = 10
 SETTINGS = Settings(hidden=(48,), epochs=20, updates=300)
-NEIGHBOURS = 5
+NEIGHBOURS = 15
 
 
 def train(
