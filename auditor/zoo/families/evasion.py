@@ -18,11 +18,13 @@ DOMAIN = {"input": {"domain": [0.0, 1.0]}}
 ROBUST = rule(
     "robust",
     "evasion.linf/robust_accuracy",
-    "Most decisions stand a change of a tenth of each pixel's range",
-    where={"eps": 0.1},
-    at_least=0.5,
+    "Three decisions in ten stand a change of 15 % of each pixel's range",
+    where={"eps": 0.15},
+    at_least=0.3,
     accept="withstood",
 )
+HARDENED = 0.2
+"""How far pictures are attacked in hardened training: somewhat beyond what is asked about."""
 BELIEVABLE = rule(
     "believable",
     "evasion.masking/believable",
@@ -44,7 +46,7 @@ def fragile(specimen: Specimen, folder: Path) -> Trial:
     from auditor.zoo.teaching import Course, taught  # noqa: PLC0415 -- torch
 
     training, held = digits(specimen.seed, LEARN)
-    course = Course(epochs=20) if specimen.planted else Course(epochs=40, eps=0.15)
+    course = Course(epochs=20) if specimen.planted else Course(epochs=30, eps=HARDENED, climbs=2)
     untrained = drawn(specimen.architecture, SMALL, len(CLASSES), specimen.seed)
     network = taught(untrained, training.rows, training.truth, course, specimen.seed)
     save(folder / "model.onnx", network, SMALL)
@@ -86,7 +88,7 @@ FAMILY: Family = DefectFamily(
     "small changes turn its decisions, its gradients mislead, or its denials can be bought",
     ("sklearn", "torch"),
     (
-        Defect("fragile", fragile, ("logistic", "mlp", "cnn", "resnet"), ("cnn",)),
+        Defect("fragile", fragile, ("logistic", "mlp", "cnn", "resnet"), ("mlp",)),
         *(Defect(name, masked, ("mlp", "cnn")) for name in MASKS),
         Defect("bought", bought, ("logistic", "mlp", "forest"), ("mlp",)),
     ),
