@@ -45,6 +45,11 @@ class Rows:
         """Return the rows with other inputs, kept within 0..1."""
         return Rows(np.round(np.clip(inputs, 0, 1), PLACES), self.labels, self.columns)
 
+    def told_again(self, columns: tuple[tuple[str, NDArray[np.str_]], ...]) -> "Rows":
+        """Return as many rows with the last values of other rows' columns in place of their own."""
+        kept = tuple((name, values[len(values) - len(self) :]) for name, values in columns)
+        return Rows(self.inputs, self.labels, kept)
+
     def told(self, name: str, values: NDArray[np.str_]) -> "Rows":
         """Return the rows with a further column."""
         return Rows(self.inputs, self.labels, (*self.columns, (name, values)))
