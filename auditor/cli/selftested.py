@@ -62,7 +62,7 @@ def _share(count: int, of: int, interval: Interval | None) -> str:
     """Say a count with the interval of its share."""
     if interval is None:
         return "-"
-    return f"{count} of {of} ({100 * interval.low:.0f} % to {100 * interval.high:.0f} %)"
+    return f"{count} of {of} ({100 * interval.low:.0f} to {100 * interval.high:.0f} %)"
 
 
 def _sum(report: Report) -> str:

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any, Protocol
 
 import numpy as np
@@ -101,7 +102,8 @@ class Forest:
     def scores(self, rows: Floats) -> Floats:
         """Return probabilities ``[n, classes]``."""
         asked = np.asarray(rows, dtype=np.float32)
-        return np.mean([_shares(tree)[tree.apply(asked)] for tree in self.trees], axis=0)
+        votes = [_shares(tree)[tree.apply(asked)] for tree in self.trees]
+        return np.asarray(np.mean(votes, axis=0), dtype=np.float64)
 
     def parts(self, into: str = OUTPUT) -> Parts:
         """Return the operator, which writes ``into`` that name."""
@@ -145,20 +147,19 @@ class Swayed:
 
 def learnt(architecture: str, rows: Floats, labels: Labels, seed: int) -> Learner:
     """Train ``logistic``, ``mlp`` or ``forest``; labels are the numbers of classes from 0."""
-    from sklearn.ensemble import RandomForestClassifier  # noqa: PLC0415 -- an optional library
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
-    from sklearn.neural_network import MLPClassifier  # noqa: PLC0415
-
+    grow: Any = import_module("sklearn.ensemble").RandomForestClassifier
+    fit_line: Any = import_module("sklearn.linear_model").LogisticRegression
+    fit_network: Any = import_module("sklearn.neural_network").MLPClassifier
     match architecture:
         case "logistic":
-            return _linear(LogisticRegression(max_iter=5000).fit(rows, labels))
+            return _linear(fit_line(max_iter=5000).fit(rows, labels))
         case "mlp":
-            network = MLPClassifier((24,), alpha=1e-2, max_iter=200, random_state=seed)
+            network = fit_network((24,), alpha=1e-2, max_iter=200, random_state=seed)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # that it could learn longer
                 return _layered(network.fit(rows, labels))
         case "forest":
-            grown = RandomForestClassifier(25, max_depth=10, n_jobs=1, random_state=seed)
+            grown = grow(25, max_depth=10, n_jobs=1, random_state=seed)
             return Forest(tuple(tree.tree_ for tree in grown.fit(rows, labels).estimators_))
         case _:
             message = f"there is no architecture {architecture!r}"
@@ -197,7 +198,7 @@ def _layered(fitted: Any) -> Network:  # noqa: ANN401 -- scikit-learn's
 
 
 def _rounded(values: Floats) -> Floats:
-    return np.round(np.asarray(values, dtype=np.float64), DIGITS)
+    return np.asarray(np.round(values, DIGITS), dtype=np.float64)
 
 
 def _shares(tree: Any) -> Floats:  # noqa: ANN401 -- scikit-learn's

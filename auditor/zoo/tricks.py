@@ -99,6 +99,15 @@ def tampered(raw: bytes) -> bytes:
     return changed
 
 
+def audit_elsewhere(folder: Path, home: Path) -> None:
+    """Audit on a machine with another processor than the one that it is to run on."""
+    other = {
+        name: replace(found, identity_facts={**found.identity_facts, "device": "another processor"})
+        for name, found in _record(folder).fingerprints.items()
+    }
+    Forgery(facts={"fingerprints": other}).put(folder / OUT, _own(home))
+
+
 def age(folder: Path, home: Path) -> None:
     """Let so much time pass that a record is old; the measurements say when they were made."""
     then = written(datetime.now(UTC) - timedelta(days=DAYS))

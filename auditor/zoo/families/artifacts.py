@@ -13,7 +13,7 @@ from auditor.domain.canonical import Json
 from auditor.zoo.grids import pairs
 from auditor.zoo.keys import sign, signer_of
 from auditor.zoo.learners import learnt
-from auditor.zoo.papers import MODEL, Papers, rule
+from auditor.zoo.papers import Papers, rule
 from auditor.zoo.samples import PACKAGES, divided
 from auditor.zoo.specimens import Family, Scale, Specimen, Trial
 from auditor.zoo.tricks import tampered

@@ -16,6 +16,7 @@ from auditor.zoo.tricks import (
     OUT,
     TRUSTED,
     age,
+    audit_elsewhere,
     claim_more,
     count_again,
     edit_evidence,
@@ -26,7 +27,7 @@ from auditor.zoo.tricks import (
     swap_model,
 )
 
-LAX, MOST_ATTEMPTS = "lax.yaml", 3
+LAX, PROBE, MOST_ATTEMPTS = "lax.yaml", "probe.json", 3
 GATE = ("gate", "--artifact", MODEL, "--policy", POLICY, "--record", OUT, "--key", TRUSTED)
 VERIFY = ("verify", OUT, "--key", TRUSTED)
 REPRODUCE = ("reproduce", OUT)
@@ -49,6 +50,7 @@ TRICKS: Mapping[str, Trick] = {
     "claimed-assurance": Trick(claim_more, VERIFY, "ASSURANCE"),
     "invented-answers": Trick(invent_answers, REPRODUCE, "failed quality.accuracy on cpu"),
     "swapped-model": Trick(swap_model, GATE, "failed artifact"),
+    "other-machine": Trick(audit_elsewhere, (*GATE, "--fingerprint", PROBE), "failed target"),
     "weaker-policy": Trick(None, GATE, "failed policy"),
     "old-record": Trick(age, (*GATE, "--max-age", "30d"), "failed freshness"),
     "many-attempts": Trick(count_again(MOST_ATTEMPTS + 6), GATE, "failed attempts"),
@@ -93,6 +95,8 @@ class Deceit:
         papers.write_policy(specimen, folder / LAX, _rules(0.5))
         lax = ("--policy", LAX) if specimen.planted and specimen.defect == "weaker-policy" else ()
         before: list[Deed] = [("audit", AUDIT, *ONLY, *lax), keep_key]
+        if PROBE in trick.asked:
+            before.append(("targets", "probe", "cpu", "--out", PROBE))
         if counted:
             before.append(count_again(1))
         if specimen.planted and trick.deed is not None:
