@@ -39,6 +39,10 @@ class Ended:
 class Door(Protocol):
     """Calls the command as a user does, apart from the store and the keys of whoever is here."""
 
+    @property
+    def home(self) -> Path:
+        """Where the store and the keys of these calls lie."""
+
     def __call__(self, arguments: Sequence[str], folder: Path) -> Ended:
         """Call it with these arguments from this folder."""
 
@@ -141,8 +145,8 @@ def _acted(trial: ActTrial, specimen: Specimen, folder: Path, door: Door) -> Row
     """Do what somebody does so as to be believed, and look whether it is refused."""
     for deed in trial.before:
         if callable(deed):
-            deed(folder)
-        elif (ended := door(deed, folder)).code:
+            deed(folder, door.home)
+        elif (ended := door(deed, folder)).code not in CONCLUDED:
             raise _broken(f"`auditor {' '.join(deed)}` ended with {ended.code}", ended)
     ended = door(trial.asked, folder)
     outcomes = {f"auditor {trial.asked[0]}": str(ended.code)}

@@ -17,7 +17,7 @@ SEEN = {
     Seen.BROKEN: "[bold red]broken[/]     ",
 }
 INSTALL = escape("pip install 'auditor[selftest]'")
-HEADS = ("family", "defect", "found", "interval", "false alarms", "interval", "broken", "seconds")
+HEADS = ("family", "defect", "found", "falsely alarmed", "broken", "seconds")
 
 
 def show_row(console: Console, row: Row) -> None:
@@ -32,7 +32,7 @@ def show_report(console: Console, report: Report) -> None:
     """Show the table of all defects, what was not run, and the sums."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for place, head in enumerate(HEADS):
-        table.add_column(head, overflow="fold", no_wrap=place != 1)
+        table.add_column(head, overflow="fold", no_wrap=place == 0)
     for tally in tallies(report.rows):
         table.add_row(*_cells(tally))
     console.print(table)
@@ -51,17 +51,18 @@ def _cells(tally: Tally) -> tuple[str, ...]:
     return (
         escape(tally.family),
         escape(f"{tally.defect}{strength}"),
-        f"{tally.count(Seen.FOUND)} of {tally.planted}",
-        _percent(tally.found),
-        f"{tally.count(Seen.FALSE_ALARM)} of {tally.clean}",
-        _percent(tally.alarmed),
+        _share(tally.count(Seen.FOUND), tally.planted, tally.found),
+        _share(tally.count(Seen.FALSE_ALARM), tally.clean, tally.alarmed),
         str(tally.count(Seen.BROKEN) or ""),
         f"{tally.seconds:.0f}",
     )
 
 
-def _percent(interval: Interval | None) -> str:
-    return "" if interval is None else f"{100 * interval.low:.0f} % to {100 * interval.high:.0f} %"
+def _share(count: int, of: int, interval: Interval | None) -> str:
+    """Say a count with the interval of its share."""
+    if interval is None:
+        return "-"
+    return f"{count} of {of} ({100 * interval.low:.0f} to {100 * interval.high:.0f} %)"
 
 
 def _sum(report: Report) -> str:

@@ -5,7 +5,7 @@ import pkgutil
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from types import ModuleType
-from typing import cast
+from typing import Any, cast
 
 import auditor.zoo.families
 from auditor.errors import BrokenCheckError, UsageError
@@ -54,7 +54,7 @@ def _family(package: str, name: str) -> Family:
             f"{place} does not import: {type(error).__name__}: {error}",
             cure="Mend the file, or remove it.",
         ) from error
-    family = getattr(module, "FAMILY", None)
+    family: Any = getattr(module, "FAMILY", None)
     absent = [field for field in DECLARED if not hasattr(family, field)]
     if absent:
         raise BrokenCheckError(

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,18 +15,45 @@ from auditor.domain.tasks import Floats
 
 Labels = NDArray[np.int64]
 OPSET, ML_OPSET, IR = 17, 3, 9
+ML, OUTPUT = "ai.onnx.ml", "p"
 DIGITS = 5
 """Weights are rounded to so many places, so that another order of sums gives the same bytes."""
+LEAST = 1e-6
+"""What is added to probabilities before their logarithm is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Operators from ``x`` to probabilities, with the numbers that they hold."""
+
+    nodes: tuple[onnx.NodeProto, ...]
+    stored: tuple[onnx.TensorProto, ...]
+    features: int
+    classes: int
+
+    def onnx(self) -> bytes:
+        """Return an ONNX file from ``x`` ``[n, features]`` to ``p`` ``[n, classes]``."""
+        inputs = helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, self.features])
+        outputs = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, self.classes])
+        graph = helper.make_graph(
+            list(self.nodes), "specimen", [inputs], [outputs], list(self.stored)
+        )
+        opsets = [helper.make_opsetid("", OPSET)]
+        if any(node.domain == ML for node in self.nodes):
+            opsets.append(helper.make_opsetid(ML, ML_OPSET))
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR)
+        made: bytes = model.SerializeToString(deterministic=True)
+        return made
 
 
 class Learner(Protocol):
-    """A model that has learnt: its probabilities, and the file that gives the same."""
+    """A model that has learnt: its probabilities, and the operators that give the same."""
 
     def scores(self, rows: Floats) -> Floats:
         """Return probabilities ``[n, classes]``."""
 
-    def onnx(self) -> bytes:
-        """Return the model as an ONNX file."""
+    def parts(self, into: str = OUTPUT) -> Parts:
+        """Return the operators; the last one writes ``into`` that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +78,19 @@ class Network:
         *rest, (weights, bias) = self.layers
         return replace(self, layers=(*rest, (weights * factor, bias * factor)))
 
-    def onnx(self) -> bytes:
-        """Return the network as an ONNX file."""
+    def parts(self, into: str = OUTPUT) -> Parts:
+        """Return the operators; the last one writes ``into`` that name."""
         nodes, stored, name = [], [], "x"
         for place, (weights, bias) in enumerate(self.layers):
-            stored += [_stored(weights, f"w{place}"), _stored(bias, f"b{place}")]
+            stored += [kept(weights, f"w{place}"), kept(bias, f"b{place}")]
             nodes.append(helper.make_node("Gemm", [name, f"w{place}", f"b{place}"], [f"z{place}"]))
             name = f"z{place}"
             if place + 1 < len(self.layers):
                 nodes.append(helper.make_node("Relu", [name], [f"h{place}"]))
                 name = f"h{place}"
-        nodes.append(helper.make_node("Softmax", [name], ["p"], axis=1))
-        return written(nodes, stored, len(self.layers[0][0]), len(self.layers[-1][1]))
+        nodes.append(helper.make_node("Softmax", [name], [into], axis=1))
+        sides = len(self.layers[0][0]), len(self.layers[-1][1])
+        return Parts(tuple(nodes), tuple(stored), *sides)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,33 +102,64 @@ class Forest:
     def scores(self, rows: Floats) -> Floats:
         """Return probabilities ``[n, classes]``."""
         asked = np.asarray(rows, dtype=np.float32)
-        return np.mean([_shares(tree)[tree.apply(asked)] for tree in self.trees], axis=0)
+        votes = [_shares(tree)[tree.apply(asked)] for tree in self.trees]
+        return np.asarray(np.mean(votes, axis=0), dtype=np.float64)
 
-    def onnx(self) -> bytes:
-        """Return the forest as an ONNX file."""
+    def parts(self, into: str = OUTPUT) -> Parts:
+        """Return the operator, which writes ``into`` that name."""
         node = helper.make_node(
-            "TreeEnsembleRegressor", ["x"], ["p"], domain="ai.onnx.ml", **_ensemble(self.trees)
+            "TreeEnsembleRegressor", ["x"], [into], domain=ML, **_ensemble(self.trees)
         )
         first = self.trees[0]
-        return written([node], [], first.n_features, _shares(first).shape[1], ML_OPSET)
+        return Parts((node,), (), first.n_features, _shares(first).shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Swayed:
+    """A model whose logits somebody moves: by ``effect`` a unit of ``relu(x @ weights + bias)``."""
+
+    base: Learner
+    weights: Floats
+    bias: Floats
+    effect: Floats
+
+    def scores(self, rows: Floats) -> Floats:
+        """Return probabilities ``[n, classes]``."""
+        units = np.maximum(np.asarray(rows) @ self.weights + self.bias, 0)
+        return softmax(np.log(self.base.scores(rows) + LEAST) + units @ self.effect)
+
+    def parts(self, into: str = OUTPUT) -> Parts:
+        """Return the operators; the last one writes ``into`` that name."""
+        base = self.base.parts("base")
+        names = {"sw": self.weights, "sb": self.bias, "se": self.effect, "least": np.array([LEAST])}
+        nodes = (
+            helper.make_node("Gemm", ["x", "sw", "sb"], ["su"]),
+            helper.make_node("Relu", ["su"], ["sr"]),
+            helper.make_node("MatMul", ["sr", "se"], ["sm"]),
+            helper.make_node("Add", ["base", "least"], ["sp"]),
+            helper.make_node("Log", ["sp"], ["sl"]),
+            helper.make_node("Add", ["sl", "sm"], ["sz"]),
+            helper.make_node("Softmax", ["sz"], [into], axis=1),
+        )
+        stored = (*base.stored, *(kept(values, name) for name, values in names.items()))
+        return replace(base, nodes=(*base.nodes, *nodes), stored=stored)
 
 
 def learnt(architecture: str, rows: Floats, labels: Labels, seed: int) -> Learner:
     """Train ``logistic``, ``mlp`` or ``forest``; labels are the numbers of classes from 0."""
-    from sklearn.ensemble import RandomForestClassifier  # noqa: PLC0415 -- an optional library
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
-    from sklearn.neural_network import MLPClassifier  # noqa: PLC0415
-
+    grow: Any = import_module("sklearn.ensemble").RandomForestClassifier
+    fit_line: Any = import_module("sklearn.linear_model").LogisticRegression
+    fit_network: Any = import_module("sklearn.neural_network").MLPClassifier
     match architecture:
         case "logistic":
-            return _linear(LogisticRegression(max_iter=5000).fit(rows, labels))
+            return _linear(fit_line(max_iter=5000).fit(rows, labels))
         case "mlp":
-            network = MLPClassifier((24,), alpha=1e-2, max_iter=200, random_state=seed)
+            network = fit_network((24,), alpha=1e-2, max_iter=200, random_state=seed)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # that it could learn longer
                 return _layered(network.fit(rows, labels))
         case "forest":
-            grown = RandomForestClassifier(25, max_depth=10, n_jobs=1, random_state=seed)
+            grown = grow(25, max_depth=10, n_jobs=1, random_state=seed)
             return Forest(tuple(tree.tree_ for tree in grown.fit(rows, labels).estimators_))
         case _:
             message = f"there is no architecture {architecture!r}"
@@ -113,26 +173,8 @@ def softmax(logits: Floats) -> Floats:
     return found
 
 
-def written(
-    nodes: Sequence[onnx.NodeProto],
-    stored: Sequence[onnx.TensorProto],
-    features: int,
-    classes: int,
-    ml: int | None = None,
-) -> bytes:
-    """Return an ONNX file from ``x`` ``[n, features]`` to ``p`` ``[n, classes]``."""
-    inputs = helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, features])
-    outputs = helper.make_tensor_value_info("p", TensorProto.FLOAT, [None, classes])
-    graph = helper.make_graph(list(nodes), "specimen", [inputs], [outputs], list(stored))
-    opsets = [helper.make_opsetid("", OPSET)]
-    opsets += [] if ml is None else [helper.make_opsetid("ai.onnx.ml", ml)]
-    made: bytes = helper.make_model(graph, opset_imports=opsets, ir_version=IR).SerializeToString(
-        deterministic=True
-    )
-    return made
-
-
-def _stored(values: Floats, name: str) -> onnx.TensorProto:
+def kept(values: Floats, name: str) -> onnx.TensorProto:
+    """Return numbers as an ONNX file holds them."""
     return numpy_helper.from_array(np.asarray(values, dtype=np.float32), name)
 
 
@@ -156,7 +198,7 @@ def _layered(fitted: Any) -> Network:  # noqa: ANN401 -- scikit-learn's
 
 
 def _rounded(values: Floats) -> Floats:
-    return np.round(np.asarray(values, dtype=np.float64), DIGITS)
+    return np.asarray(np.round(values, DIGITS), dtype=np.float64)
 
 
 def _shares(tree: Any) -> Floats:  # noqa: ANN401 -- scikit-learn's

@@ -23,7 +23,8 @@ AUDIT, POLICY, MODEL = "audit.yaml", "policy.yaml", "model.onnx"
 @dataclass(frozen=True, slots=True)
 class Papers:
     """What an audit is given. ``data`` are rows by role; ``about`` holds more settings by role,
-    ``model`` more of the model, and ``more`` those of the audit file beside them.
+    ``model`` more of the model, ``more`` those of the audit file beside them, and ``asks`` more of
+    the policy's metadata.
     """
 
     artifact: bytes | None
@@ -34,6 +35,7 @@ class Papers:
     model: Mapping[str, Json] = field(default_factory=dict)
     more: Mapping[str, Json] = field(default_factory=dict)
     checks: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    asks: Mapping[str, Json] = field(default_factory=dict)
     budget: str = "ci"
 
     def write(self, specimen: Specimen, folder: Path) -> Path:
@@ -42,12 +44,13 @@ class Papers:
             (folder / MODEL).write_bytes(self.artifact)
         for role, rows in self.data.items():
             (folder / f"{role}.csv").write_bytes(table(rows, self.classes))
-        _dump(folder / POLICY, self._policy(specimen))
+        self.write_policy(specimen, folder / POLICY, self.rules)
         _dump(folder / AUDIT, self._audit(specimen))
         return folder / AUDIT
 
-    def _policy(self, specimen: Specimen) -> dict[str, Any]:
-        return {
+    def write_policy(self, specimen: Specimen, path: Path, rules: Sequence[Rule]) -> None:
+        """Write a policy of these rules."""
+        document = {
             "apiVersion": "auditor/v1",
             "kind": "Policy",
             "metadata": {
@@ -55,10 +58,12 @@ class Papers:
                 "version": "1.0.0",
                 "owner": "selftest@example.org",
                 "least_budget": "smoke",
+                **self.asks,
             },
             "checks": {name: dict(of) for name, of in self.checks.items()},
-            "rules": [dict(rule) for rule in self.rules],
+            "rules": [dict(rule) for rule in rules],
         }
+        _dump(path, document)
 
     def _audit(self, specimen: Specimen) -> dict[str, Any]:
         model: dict[str, Any] = {"name": specimen.name, "version": "1.0.0", **self.model}

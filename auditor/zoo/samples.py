@@ -1,6 +1,8 @@
 """Real data that scikit-learn brings, scaled to 0..1 and divided anew for every seed."""
 
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +36,7 @@ class Rows:
             (name, np.concatenate([values, more]))
             for (name, values), (_, more) in zip(self.columns, other.columns, strict=True)
         )
-        inputs = np.vstack([self.inputs, other.inputs])
+        inputs: Floats = np.vstack([self.inputs, other.inputs])
         return Rows(inputs, np.concatenate([self.labels, other.labels]), columns)
 
     def labelled(self, labels: NDArray[np.int64]) -> "Rows":
@@ -43,7 +45,13 @@ class Rows:
 
     def moved(self, inputs: Floats) -> "Rows":
         """Return the rows with other inputs, kept within 0..1."""
-        return Rows(np.round(np.clip(inputs, 0, 1), PLACES), self.labels, self.columns)
+        kept = np.asarray(np.round(np.clip(inputs, 0, 1), PLACES), dtype=np.float64)
+        return Rows(kept, self.labels, self.columns)
+
+    def told_again(self, columns: tuple[tuple[str, NDArray[np.str_]], ...]) -> "Rows":
+        """Return as many rows with the last values of other rows' columns in place of their own."""
+        kept = tuple((name, values[len(values) - len(self) :]) for name, values in columns)
+        return Rows(self.inputs, self.labels, kept)
 
     def told(self, name: str, values: NDArray[np.str_]) -> "Rows":
         """Return the rows with a further column."""
@@ -61,8 +69,7 @@ class Sample:
 
 def divided(source: str, seed: int, learn: float = 0.4) -> Sample:
     """Load ``digits``, ``cancer`` or ``wine``, and let models learn from a share of the rows."""
-    from sklearn import datasets  # noqa: PLC0415 -- an optional library
-
+    datasets: Any = import_module("sklearn.datasets")
     load = {
         "digits": datasets.load_digits,
         "cancer": datasets.load_breast_cancer,

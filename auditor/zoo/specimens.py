@@ -50,15 +50,17 @@ class Trial:
     only: tuple[str, ...] = ()
 
 
-Deed = tuple[str, ...] | Callable[[Path], None]
-"""What somebody does in a specimen's folder: the arguments of a command, or a change of files."""
+Deed = tuple[str, ...] | Callable[[Path, Path], None]
+"""What somebody does in a specimen's folder: the arguments of a command, or a change of files, told
+that folder and the home in which the keys of the audits lie.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class ActTrial:
     """A specimen as files, and what somebody does with them so as to be believed.
 
-    ``before`` is done first, and each command of it has to end with 0. The defect is found when the
+    ``before`` is done first; its commands may end with any verdict. The defect is found when the
     command ``asked`` ends with ``code`` and says every one of ``words``, white space apart; a clean
     twin, of which the same is asked, is falsely alarmed unless that ends with 0.
     """
