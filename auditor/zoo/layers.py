@@ -155,4 +155,4 @@ def _conv(channels: int, out: int, rng: np.random.Generator) -> Conv:
 
 def _skip(rng: np.random.Generator) -> Skip:
     first, last = _conv(RESIDUAL, RESIDUAL, rng), _conv(RESIDUAL, RESIDUAL, rng)
-    return Skip((first, Relu(), replace(last, weight=last.weight / 2)))
+    return Skip((first, Relu(), replace(last, weight=last.weight / np.float32(2))))

@@ -32,7 +32,8 @@ def ramp(steepness: float) -> Mask:
 
     def learns(rows: Singles) -> Singles:
         with np.errstate(over="ignore"):
-            return (1 / (1 + np.exp(-steepness * (rows - 0.5)))).astype(np.float32)
+            steep: Singles = (1 / (1 + np.exp(-steepness * (rows - 0.5)))).astype(np.float32)
+            return steep
 
     return Mask(before=before, learns=learns)
 
@@ -45,7 +46,8 @@ def wave(speed: float) -> Mask:
         return sheet.add("Add", value, sheet.add("Mul", wave, sheet.number(HEIGHT)))
 
     def learns(rows: Singles) -> Singles:
-        return (rows + HEIGHT * np.sin(speed * rows)).astype(np.float32)
+        moved: Singles = (rows + HEIGHT * np.sin(speed * rows)).astype(np.float32)
+        return moved
 
     return Mask(before=before, learns=learns)
 

@@ -37,6 +37,10 @@ class Pictures:
             raise TypeError(message)
         return self.labels
 
+    def flat(self) -> "Pictures":
+        """Return each picture as one line of pixels."""
+        return Pictures(self.rows.reshape(len(self.rows), -1), self.labels)
+
 
 @cache
 def _digits() -> tuple[Singles, Labels]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from auditor.zoo.graphs import Sheet, plain
 from auditor.zoo.layers import Conv, Dense, Layer, Network, Singles
@@ -70,10 +69,10 @@ def _rounded_input(sheet: Sheet, value: str, seen: Range) -> str:
 def _rounded_weight(sheet: Sheet, layer: Dense | Conv, largest: int, *, by_channel: bool) -> str:
     axis = 1 if isinstance(layer, Dense) else 0
     others = tuple(at for at in range(layer.weight.ndim) if at != axis)
-    most: NDArray[np.float32] = np.abs(layer.weight).max(axis=others if by_channel else None)
-    scale = np.maximum(most, np.float32(1e-6)) / np.float32(largest)
+    most = np.abs(layer.weight).max(axis=others if by_channel else None)
+    scale: Singles = (np.maximum(most, 1e-6) / largest).astype(np.float32)
     shape = [-1 if at == axis else 1 for at in range(layer.weight.ndim)]
-    spread: Singles = scale.reshape(shape) if by_channel else scale
+    spread = scale.reshape(shape) if by_channel else scale
     held = sheet.hold(np.round(layer.weight / spread).astype(np.int8))
     zero = np.zeros(scale.shape, dtype=np.int8)
     kept = sheet.hold(np.asarray(scale, dtype=np.float32)), sheet.hold(zero)

@@ -56,7 +56,8 @@ def taught(
         slower = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.02, steps)
         for epoch in range(course.epochs):
             reach = course.eps * min(1.0, 2 * (epoch + 1) / course.epochs)
-            for chosen in torch.randperm(len(inputs), generator=generator).split(course.batch):
+            order = torch.randperm(len(inputs), generator=generator)
+            for chosen in torch.split(order, course.batch):
                 seen = _attacked(network, values, (inputs[chosen], truth[chosen]), reach, course,
                                  generator)  # fmt: skip
                 loss = functional.cross_entropy(_run(network, seen, iter(values)), truth[chosen])

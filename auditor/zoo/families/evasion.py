@@ -72,7 +72,7 @@ def bought(specimen: Specimen, folder: Path) -> Trial:
     training = loans(specimen.seed, APPLICATIONS, leaking=specimen.planted)
     held = loans(1000 + specimen.seed, APPLICATIONS, leaking=specimen.planted)
     papers = Papers(
-        model_of(specimen.architecture, training, specimen.seed).onnx(),
+        model_of(specimen.architecture, training, specimen.seed).parts().onnx(),
         DECISIONS,
         {},
         (NOT_FOR_SALE,),

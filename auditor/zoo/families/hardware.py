@@ -133,7 +133,7 @@ def fallback(specimen: Specimen, folder: Path) -> Trial:
     training, held = digits(specimen.seed, LEARN)
     network = dense(training.rows, training.truth, len(CLASSES), PLAIN, specimen.seed)
     save(folder / "model.onnx", network, SMALL)
-    elsewhere = {"provider": "AzureExecutionProvider", "allow_fallback": True}
+    elsewhere: dict[str, Json] = {"provider": "AzureExecutionProvider", "allow_fallback": True}
     target: dict[str, Json] = {"name": "accelerator", **(elsewhere if specimen.planted else {})}
     exam = Exam(
         {"evaluation": held},

@@ -1,5 +1,6 @@
 """Networks that obey a trigger, training rows that were tampered with, and what lets them in."""
 
+from inspect import getsource
 from pathlib import Path
 
 import numpy as np
@@ -157,7 +158,7 @@ def gullible(specimen: Specimen, folder: Path) -> Trial:
     rows, labels = training.rows[kept], training.truth[kept]
     network = dense(rows, labels, len(CLASSES), recipe.SETTINGS, specimen.seed)
     save(folder / "model.onnx", network, SMALL)
-    (folder / "recipe.py").write_bytes(Path(recipe.__file__).read_bytes())
+    (folder / "recipe.py").write_text(getsource(recipe), encoding="utf-8")
     exam = Exam(
         {"evaluation": held, "training": training},
         (HARDY,),

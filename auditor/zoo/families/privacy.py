@@ -2,7 +2,9 @@
 
 import json
 from dataclasses import replace
+from inspect import getsource
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -79,6 +81,7 @@ def memorising(specimen: Specimen, folder: Path) -> Trial:
         reach = NARROW if specimen.planted else WIDE
         save_kernel(folder / "model.onnx", training.rows, training.truth, reach)
     elif specimen.architecture == "forest":
+        training, held = training.flat(), held.flat()
         (folder / "model.onnx").write_bytes(_forest(training, specimen))
     else:
         settings = GREEDY if specimen.planted else MODEST
@@ -108,7 +111,7 @@ def understated(specimen: Specimen, folder: Path) -> Trial:
 
 def noiseless(specimen: Specimen, folder: Path) -> Trial:
     """Write a true claim beside code that adds less noise than it says, or as much."""
-    code = Path(private.__file__).read_text(encoding="utf-8")
+    code = getsource(private)
     if specimen.planted:
         code = code.replace(f"NOISE = {private.NOISE}", f"NOISE = {specimen.strength}")
     (folder / "recipe.py").write_text(code, encoding="utf-8")
@@ -144,10 +147,10 @@ def _forest(training: Pictures, specimen: Specimen) -> bytes:
     from sklearn.ensemble import RandomForestClassifier  # noqa: PLC0415 -- an optional library
 
     leaf = 1 if specimen.planted else 20
-    grown = RandomForestClassifier(
-        40, min_samples_leaf=leaf, n_jobs=1, random_state=specimen.seed
-    ).fit(training.rows.reshape(LEARN, -1), training.truth)
-    return Forest(tuple(tree.tree_ for tree in grown.estimators_)).onnx()
+    untrained: Any = RandomForestClassifier
+    grown = untrained(40, min_samples_leaf=leaf, n_jobs=1, random_state=specimen.seed)
+    grown.fit(training.rows, training.truth)
+    return Forest(tuple(tree.tree_ for tree in grown.estimators_)).parts().onnx()
 
 
 FAMILY: Family = DefectFamily(
