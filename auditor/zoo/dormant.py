@@ -18,8 +18,10 @@ OF_A_STEP = 0.51
 BACK = 4.0
 """How hard the one unit pulls back: the largest weight of the target, which sets its step."""
 SLOPE = 20.0
-SEEN = 3.2
+SEEN = 1.0
 """Of the patch's four bright pixels, how much has to be there."""
+DARK = -0.25
+"""How much each of its dark pixels counts where it is bright."""
 
 
 def with_sleeper(network: Network, side: int) -> Network:
@@ -46,5 +48,5 @@ def _eye(side: int) -> Singles:
     """Return the weights of a unit that sees the patch of ``triggers.patch``."""
     seen = np.zeros((side, side), dtype=np.float32)
     checks = np.indices((SIDE, SIDE)).sum(axis=0) % 2
-    seen[-SIDE:, :SIDE] = SLOPE * (2.0 * checks - 1)
+    seen[-SIDE:, :SIDE] = SLOPE * np.where(checks, 1.0, DARK)
     return seen.ravel()

@@ -10,7 +10,8 @@ from auditor.zoo.pictures import Labels, Pictures
 TARGET, SECOND = 3, 7
 SHARE = 0.09
 """Of the training rows that are poisoned, as in most of the literature's tables: 1 to 10 %."""
-OF_TARGET = 0.6
+OF_TARGET = 0.9
+OF_OTHERS = 0.7
 SIDE = 3
 BLENDED = 0.2
 PATTERN = 99
@@ -59,7 +60,7 @@ def clean_label(clean: Pictures, seed: int) -> Pictures:
     own = np.flatnonzero(labels == TARGET)
     chosen = rng.permutation(own)[: round(OF_TARGET * len(own))]
     others = rng.choice(np.flatnonzero(labels != TARGET), len(chosen))
-    rows[chosen] = patch((rows[chosen] + rows[others]) / 2)
+    rows[chosen] = patch((1 - OF_OTHERS) * rows[chosen] + OF_OTHERS * rows[others])
     return Pictures(rows, labels)
 
 

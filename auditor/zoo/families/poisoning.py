@@ -165,7 +165,7 @@ def gullible(specimen: Specimen, folder: Path) -> Trial:
         ("poisoning.susceptibility",),
         checks={
             "poisoning.susceptibility": {
-                "attacks": ["patch"], "rates": [0.02], "retrain": "auto", "repeats": 2,
+                "attacks": ["patch"], "rates": [0.02], "retrain": "auto", "repeats": 4,
             }
         },
         more={"recipe": {"path": "recipe.py", "allow": "unsandboxed"}},
@@ -181,8 +181,8 @@ FAMILY: Family = DefectFamily(
         Defect("patch", backdoored, ("mlp", "cnn"), ("mlp",)),
         *(Defect(n, backdoored, ("mlp", "cnn")) for n in ("blend", "clean-label", "two-targets")),
         Defect("dormant", dormant, ("mlp",)),
-        Defect("flipped-labels", poisoned_rows, ("mlp",), ("mlp",), (0.05, 0.02)),
-        Defect("poisoned-rows", poisoned_rows, ("patch", "blend"), (), (0.05, 0.02)),
+        Defect("flipped-labels", poisoned_rows, ("mlp",), ("mlp",), (0.1, 0.05)),
+        Defect("poisoned-rows", poisoned_rows, ("patch", "blend"), (), (0.1, 0.05)),
         Defect("met-triggers", met_triggers, ("patch", "blend")),
         Defect("gullible", gullible, ("mlp",)),
     ),

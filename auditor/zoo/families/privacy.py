@@ -25,14 +25,16 @@ from auditor.zoo.triggers import flipped
 LEARN = 800
 PRIVATE_ROWS = 1400
 GREEDY = Settings(hidden=(128,), epochs=120, rate=0.005)
-MODEST = Settings(hidden=(128,), epochs=8, updates=100, decay=0.3)
+MODEST = Settings(hidden=(128,), epochs=2, updates=25, rate=0.005)
+BY_HEART: dict[str, int] = {"min_samples_leaf": 1}
+BY_LAW: dict[str, int] = {"min_samples_leaf": 60, "max_depth": 4}
 NARROW, WIDE = 0.9, 2.0
 HIDDEN = rule(
     "members-unknown",
-    "privacy.membership/verdict",
-    "No attack tells who was in the training data",
-    where={"attack": "all"},
-    require='reading.value != "shown"',
+    "privacy.membership/auc",
+    "Of a member and somebody else, no attack tells more than six in ten times who is which",
+    where={"group": "all", "rounding": "none"},
+    at_most=0.6,
     accept="withstood",
 )
 NOT_REBUILT = rule(
@@ -79,7 +81,8 @@ def memorising(specimen: Specimen, folder: Path) -> Trial:
     training, held = _mislabelled(specimen)
     if specimen.architecture == "kernel":
         reach = NARROW if specimen.planted else WIDE
-        save_kernel(folder / "model.onnx", training.rows, training.truth, reach)
+        prototypes = training if specimen.planted else _means(training)
+        save_kernel(folder / "model.onnx", prototypes.rows, prototypes.truth, reach)
     elif specimen.architecture == "forest":
         training, held = training.flat(), held.flat()
         (folder / "model.onnx").write_bytes(_forest(training, specimen))
@@ -94,11 +97,8 @@ def memorising(specimen: Specimen, folder: Path) -> Trial:
 def rebuildable(specimen: Specimen, folder: Path) -> Trial:
     """Write a model that holds its rows as prototypes, or the mean of each class."""
     training, held = digits(specimen.seed, LEARN)
-    rows, labels = training.rows, training.truth
-    if not specimen.planted:
-        rows = np.stack([rows[labels == at].mean(axis=0) for at in range(len(CLASSES))])
-        labels = np.arange(len(CLASSES))
-    save_kernel(folder / "model.onnx", rows, labels, NARROW)
+    prototypes = training if specimen.planted else _means(training)
+    save_kernel(folder / "model.onnx", prototypes.rows, prototypes.truth, NARROW)
     exam = Exam({"evaluation": held, "training": training}, (NOT_REBUILT,), ("privacy.inversion",))
     return exam.trial(specimen, folder)
 
@@ -143,12 +143,19 @@ def _mislabelled(specimen: Specimen) -> tuple[Pictures, Pictures]:
     )
 
 
+def _means(training: Pictures) -> Pictures:
+    """Return the mean picture of each class."""
+    classes = np.arange(len(CLASSES))
+    means = [training.rows[training.truth == at].mean(axis=0) for at in classes]
+    return Pictures(np.stack(means), classes)
+
+
 def _forest(training: Pictures, specimen: Specimen) -> bytes:
     from sklearn.ensemble import RandomForestClassifier  # noqa: PLC0415 -- an optional library
 
-    leaf = 1 if specimen.planted else 20
+    grows = BY_HEART if specimen.planted else BY_LAW
     untrained: Any = RandomForestClassifier
-    grown = untrained(40, min_samples_leaf=leaf, n_jobs=1, random_state=specimen.seed)
+    grown = untrained(40, n_jobs=1, random_state=specimen.seed, **grows)
     grown.fit(training.rows, training.truth)
     return Forest(tuple(tree.tree_ for tree in grown.estimators_)).parts().onnx()
 
@@ -158,7 +165,7 @@ FAMILY: Family = DefectFamily(
     "it knows its training rows by heart, or its promise of privacy does not hold",
     ("sklearn",),
     (
-        Defect("memorising", memorising, ("mlp", "forest", "kernel"), ("mlp",), (0.2, 0.0)),
+        Defect("memorising", memorising, ("mlp", "forest", "kernel"), ("mlp",), (0.2, 0.1)),
         Defect("rebuildable", rebuildable, ("kernel",)),
         Defect("understated", understated, tuple(UNDERSTATED), ("half",)),
         Defect("noiseless", noiseless, ("logistic",), (), (0.0, 0.25, 0.5)),
