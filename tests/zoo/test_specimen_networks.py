@@ -159,6 +159,7 @@ CHEAP = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "specimen"), CHEAP, ids=[item.name for _, item in CHEAP])
 def test_every_specimen_of_a_quick_selftest_is_the_same_bytes_twice(
     family: Family, specimen: Specimen, tmp_path: Path

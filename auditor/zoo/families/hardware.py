@@ -171,12 +171,12 @@ FAMILY: Family = DefectFamily(
     "a rounding, a chip, a flipped bit or a chosen input turns it into another model",
     ("sklearn", "torch"),
     (
-        Defect("cliff", cliff, ("mlp", "cnn"), ("mlp",)),
+        Defect("cliff", cliff, ("mlp", "cnn")),
         Defect("overflowing", overflowing, ("mlp", "cnn"), ("mlp",)),
-        Defect("bits", bits, ("mlp",)),
+        Defect("bits", bits, ("mlp",), ("mlp",), seeds=4),
         Defect("slow", slow, ("mlp",)),
         Defect("sponge", sponge, ("mlp",)),
-        Defect("random", random, ("mlp",)),
+        Defect("random", random, ("mlp",), seeds=3),
         Defect("fallback", fallback, ("mlp",)),
     ),
 )
