@@ -1,5 +1,8 @@
 """The command: what it refuses, and what it writes where."""
 
+import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -29,3 +32,23 @@ def test_a_folder_that_holds_something_is_not_used(
     assert ended(monkeypatch, "--family", "claims", "--keep", tmp_path) == 2
     assert "is not an empty folder" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.slow
+def test_a_selftest_that_is_stopped_ends_at_once_and_leaves_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-u", "-c", "from auditor.cli.main import main; main()"]
+    with subprocess.Popen(
+        [*command, "selftest", "--family", "claims"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        process_group=0,
+    ) as running:
+        assert running.stdout is not None
+        assert "claims-accuracy" in running.stdout.readline()
+        running.send_signal(signal.SIGINT)
+        said, wrong = running.communicate(timeout=120)
+        assert running.returncode == 4, wrong
+    assert "planted defects found" not in said
+    assert list(tmp_path.glob("auditor-selftest-*")) == []
