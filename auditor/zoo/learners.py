@@ -1,49 +1,24 @@
 """Small models that learn here, and the ONNX files that say the same."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, Protocol
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
 from auditor.domain.tasks import Floats
+from auditor.zoo.forests import Forest
+from auditor.zoo.parts import OUTPUT, Parts, kept
 
 Labels = NDArray[np.int64]
-OPSET, ML_OPSET, IR = 17, 3, 9
-ML, OUTPUT = "ai.onnx.ml", "p"
 DIGITS = 5
 """Weights are rounded to so many places, so that another order of sums gives the same bytes."""
 LEAST = 1e-6
 """What is added to probabilities before their logarithm is taken."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """Operators from ``x`` to probabilities, with the numbers that they hold."""
-
-    nodes: tuple[onnx.NodeProto, ...]
-    stored: tuple[onnx.TensorProto, ...]
-    features: int
-    classes: int
-
-    def onnx(self) -> bytes:
-        """Return an ONNX file from ``x`` ``[n, features]`` to ``p`` ``[n, classes]``."""
-        inputs = helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, self.features])
-        outputs = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, self.classes])
-        graph = helper.make_graph(
-            list(self.nodes), "specimen", [inputs], [outputs], list(self.stored)
-        )
-        opsets = [helper.make_opsetid("", OPSET)]
-        if any(node.domain == ML for node in self.nodes):
-            opsets.append(helper.make_opsetid(ML, ML_OPSET))
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR)
-        made: bytes = model.SerializeToString(deterministic=True)
-        return made
 
 
 class Learner(Protocol):
@@ -94,27 +69,6 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
-class Forest:
-    """Decision trees that vote, as scikit-learn grew them."""
-
-    trees: tuple[Any, ...]
-
-    def scores(self, rows: Floats) -> Floats:
-        """Return probabilities ``[n, classes]``."""
-        asked = np.asarray(rows, dtype=np.float32)
-        votes = [_shares(tree)[tree.apply(asked)] for tree in self.trees]
-        return np.asarray(np.mean(votes, axis=0), dtype=np.float64)
-
-    def parts(self, into: str = OUTPUT) -> Parts:
-        """Return the operator, which writes ``into`` that name."""
-        node = helper.make_node(
-            "TreeEnsembleRegressor", ["x"], [into], domain=ML, **_ensemble(self.trees)
-        )
-        first = self.trees[0]
-        return Parts((node,), (), first.n_features, _shares(first).shape[1])
-
-
-@dataclass(frozen=True, slots=True)
 class Swayed:
     """A model whose logits somebody moves: by ``effect`` a unit of ``relu(x @ weights + bias)``."""
 
@@ -146,24 +100,43 @@ class Swayed:
 
 
 def learnt(architecture: str, rows: Floats, labels: Labels, seed: int) -> Learner:
-    """Train ``logistic``, ``mlp`` or ``forest``; labels are the numbers of classes from 0."""
-    grow: Any = import_module("sklearn.ensemble").RandomForestClassifier
-    fit_line: Any = import_module("sklearn.linear_model").LogisticRegression
-    fit_network: Any = import_module("sklearn.neural_network").MLPClassifier
-    match architecture:
-        case "logistic":
-            return _linear(fit_line(max_iter=5000).fit(rows, labels))
-        case "mlp":
-            network = fit_network((24,), alpha=1e-2, max_iter=200, random_state=seed)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that it could learn longer
-                return _layered(network.fit(rows, labels))
-        case "forest":
-            grown = grow(25, max_depth=10, n_jobs=1, random_state=seed)
-            return Forest(tuple(tree.tree_ for tree in grown.fit(rows, labels).estimators_))
-        case _:
-            message = f"there is no architecture {architecture!r}"
-            raise ValueError(message)
+    """Train ``logistic``, ``mlp`` or ``forest``; labels are the numbers of classes from 0.
+
+    On one thread, since sums in another order may end in other weights. Raises ``ValueError`` for
+    another architecture.
+    """
+    train = LEARN.get(architecture)
+    if train is None:
+        message = f"there is no architecture {architecture!r}"
+        raise ValueError(message)
+    one_thread: Any = import_module("threadpoolctl").threadpool_limits(1)
+    with one_thread, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it could learn longer
+        return train(rows, labels, seed)
+
+
+def _logistic(rows: Floats, labels: Labels, _seed: int) -> Network:
+    learn: Any = import_module("sklearn.linear_model").LogisticRegression
+    return _linear(learn(max_iter=5000).fit(rows, labels))
+
+
+def _mlp(rows: Floats, labels: Labels, seed: int) -> Network:
+    learn: Any = import_module("sklearn.neural_network").MLPClassifier
+    fitted = learn((24,), alpha=1e-2, max_iter=200, random_state=seed).fit(rows, labels)
+    return _layered(fitted)
+
+
+def _forest(rows: Floats, labels: Labels, seed: int) -> Forest:
+    learn: Any = import_module("sklearn.ensemble").RandomForestClassifier
+    grown = learn(25, max_depth=10, n_jobs=1, random_state=seed).fit(rows, labels)
+    return Forest(tuple(tree.tree_ for tree in grown.estimators_))
+
+
+LEARN: Mapping[str, Callable[[Floats, Labels, int], Learner]] = {
+    "logistic": _logistic,
+    "mlp": _mlp,
+    "forest": _forest,
+}
 
 
 def softmax(logits: Floats) -> Floats:
@@ -171,11 +144,6 @@ def softmax(logits: Floats) -> Floats:
     raised = np.exp(logits - logits.max(axis=1, keepdims=True))
     found: Floats = raised / raised.sum(axis=1, keepdims=True)
     return found
-
-
-def kept(values: Floats, name: str) -> onnx.TensorProto:
-    """Return numbers as an ONNX file holds them."""
-    return numpy_helper.from_array(np.asarray(values, dtype=np.float32), name)
 
 
 def _linear(fitted: Any) -> Network:  # noqa: ANN401 -- scikit-learn's
@@ -199,41 +167,3 @@ def _layered(fitted: Any) -> Network:  # noqa: ANN401 -- scikit-learn's
 
 def _rounded(values: Floats) -> Floats:
     return np.asarray(np.round(values, DIGITS), dtype=np.float64)
-
-
-def _shares(tree: Any) -> Floats:  # noqa: ANN401 -- scikit-learn's
-    counts = tree.value[:, 0, :]
-    shares: Floats = counts / counts.sum(axis=1, keepdims=True)
-    return shares
-
-
-def _ensemble(trees: Sequence[Any]) -> dict[str, Any]:
-    """Return the attributes of the operator: every node of every tree, and every leaf's shares."""
-    nodes: dict[str, list[Any]] = {
-        name: [] for name in ("treeids", "nodeids", "featureids", "values", "modes")
-    } | {"truenodeids": [], "falsenodeids": []}
-    leaves: dict[str, list[Any]] = {name: [] for name in ("treeids", "nodeids", "ids", "weights")}
-    for number, tree in enumerate(trees):
-        shares = _shares(tree) / len(trees)
-        for node in range(tree.node_count):
-            leaf = tree.children_left[node] < 0
-            nodes["treeids"].append(number)
-            nodes["nodeids"].append(node)
-            nodes["featureids"].append(0 if leaf else int(tree.feature[node]))
-            nodes["values"].append(0.0 if leaf else float(tree.threshold[node]))
-            nodes["modes"].append("LEAF" if leaf else "BRANCH_LEQ")
-            nodes["truenodeids"].append(0 if leaf else int(tree.children_left[node]))
-            nodes["falsenodeids"].append(0 if leaf else int(tree.children_right[node]))
-            if leaf:
-                for place, share in enumerate(shares[node]):
-                    leaves["treeids"].append(number)
-                    leaves["nodeids"].append(node)
-                    leaves["ids"].append(place)
-                    leaves["weights"].append(float(share))
-    return {
-        **{f"nodes_{name}": values for name, values in nodes.items()},
-        **{f"target_{name}": values for name, values in leaves.items()},
-        "n_targets": shares.shape[1],
-        "post_transform": "NONE",
-        "aggregate_function": "SUM",
-    }

@@ -16,18 +16,18 @@ from auditor.zoo.tallies import Report, Row, Seen
 Visit = dict[str, Row]
 
 
-def visited(folder: Path, *defects: str) -> tuple[Report, list[Row]]:
+def visited(folder: Path, *families: Toys) -> tuple[Report, list[Row]]:
     told: list[Row] = []
-    toys = Toys(defects=defects)
-    report = selftest([toys], Scale.QUICK, folder / "zoo", Apart(folder / "home"), told.append)
-    return report, told
+    door = Apart(folder / "home")
+    return selftest(families, Scale.QUICK, folder / "zoo", door, told.append), told
 
 
 @pytest.fixture(scope="module")
 def audited(tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, list[Row], Path]:
     """A selftest of toys, run once."""
     folder = tmp_path_factory.mktemp("selftest")
-    return *visited(folder, "turned", "harmless", "broken", "unmakeable"), folder
+    odd = Toys(defects=("harmless", "broken", "unmakeable"), twins=False)
+    return *visited(folder, Toys(defects=("turned",)), odd), folder
 
 
 def rows(report: Report) -> Visit:
@@ -82,7 +82,7 @@ def test_a_selftest_has_keys_and_a_store_of_its_own(
 
 
 def test_a_command_that_refuses_finds_what_was_done_before_it(tmp_path: Path) -> None:
-    report, _ = visited(tmp_path, "loosened")
+    report, _ = visited(tmp_path, Toys(defects=("loosened",)))
     planted, clean = report.rows
     assert (planted.seen, planted.by) == (Seen.FOUND, ("accuracy",))
     assert (clean.seen, clean.outcomes) == (Seen.QUIET, {"auditor policies": "0"})

@@ -21,6 +21,7 @@ class Toys:
     title: str = "lines that are wrong"
     packages: tuple[str, ...] = ()
     defects: tuple[str, ...] = ("turned", "loosened")
+    twins: bool = True
 
     def specimens(self, scale: Scale) -> Sequence[Specimen]:
         seeds = [1] if scale is Scale.QUICK else [1, 2]
@@ -28,7 +29,7 @@ class Toys:
             Specimen(self.name, defect, "line", seed, planted)
             for defect in self.defects
             for seed in seeds
-            for planted in (True, False)
+            for planted in (True, False)[: 1 + self.twins]
         ]
 
     def write(self, specimen: Specimen, folder: Path) -> Trial | ActTrial:

@@ -1,5 +1,6 @@
 """Model files that nobody answers for, or that do more than compute."""
 
+import base64
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ RULES = (
 )
 SIGNATURE, KEY, TRUST = "model.sig", "model.pub", "trust.yaml"
 UNSIGNED = ("unsigned", "tampered", "other-signer", "rolled-back")
-UNSAFE = ("custom-operator", "outside-weights", "pickled-text")
+UNSAFE = ("custom-operator", "outside-weights", "pickled-text", "plain-pickle")
 ONLY = ("provenance.signature", "provenance.artifact")
 FLOOR, NOW, OLD = "2.0.0", "2.1.0", "1.4.0"
 
@@ -131,9 +132,12 @@ def unsafe(raw: bytes, defect: str) -> bytes:
             tensor.data_location = TensorProto.EXTERNAL
             tensor.external_data.add(key="location", value="../../../etc/passwd")
             model.graph.initializer.append(tensor)
-        case _:
+        case "plain-pickle":
             payload = pickle.dumps(print, protocol=0).decode("ascii")
             model.metadata_props.add(key="license", value=payload)
+        case _:
+            hidden = base64.b64encode(pickle.dumps(print, protocol=4)).decode("ascii")
+            model.metadata_props.add(key="license", value=hidden)
     changed: bytes = model.SerializeToString(deterministic=True)
     return changed
 

@@ -10,7 +10,7 @@ from auditor.domain.canonical import Json
 from auditor.zoo.grids import pairs
 from auditor.zoo.learners import learnt
 from auditor.zoo.papers import Papers, rule
-from auditor.zoo.people import LEVELS, RACE, SEX, peopled
+from auditor.zoo.people import BRANCH, LEVELS, RACE, SEX, peopled
 from auditor.zoo.samples import PACKAGES, Rows
 from auditor.zoo.specimens import Family, Scale, Specimen, Trial
 
@@ -52,7 +52,7 @@ class Selection:
             people.classes,
             {"evaluation": _picked(people.evaluation, specimen)},
             RULES,
-            {"evaluation": {"groups": [SEX, RACE]}},
+            {"evaluation": {"groups": [SEX, RACE], "slices": [BRANCH]}},
             more={"population": POPULATION},
         )
         only = ("data.representativeness",)

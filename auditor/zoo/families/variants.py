@@ -11,8 +11,9 @@ from onnx import helper, numpy_helper
 
 from auditor.domain.tasks import Floats
 from auditor.zoo.grids import pairs
-from auditor.zoo.learners import Network, Parts, kept, learnt
+from auditor.zoo.learners import Network, learnt
 from auditor.zoo.papers import Papers, rule
+from auditor.zoo.parts import Parts, kept
 from auditor.zoo.samples import PACKAGES, divided
 from auditor.zoo.specimens import Family, Scale, Specimen, Trial
 
@@ -31,7 +32,6 @@ RULES = (
     ),
 )
 PARENT = "parent.onnx"
-OUTLIER = 60.0
 MOST = 127
 DEAD = 0
 """A pixel of the digits that is always dark, so that its weight decides nothing."""
@@ -42,7 +42,8 @@ class Variants:
     """INT8 weights with one scale a layer, which an outlier spoils; clean: one scale a row.
 
     The outlier is the weight of a pixel that is always dark. Both twins are made from the same
-    parent, which has it.
+    parent, which has it. A strength of 3 says that the spoilt scale steps by three standard
+    deviations of the weights, so that most of them become nothing.
     """
 
     name: str = "variants"
@@ -51,7 +52,7 @@ class Variants:
 
     def specimens(self, scale: Scale) -> Sequence[Specimen]:
         """Return digits, as a logistic model and as a network."""
-        cliff = [("int8-cliff", None)]
+        cliff = [("int8-cliff", 3.0)]
         seeds = [1] if scale is Scale.QUICK else range(1, 11)
         return pairs(self.name, cliff, ["logistic", "mlp"], seeds)
 
@@ -63,7 +64,7 @@ class Variants:
         if not isinstance(model, Network):
             message = f"{specimen.architecture} has no layers"
             raise TypeError(message)
-        parent = with_outlier(model)
+        parent = with_outlier(model, specimen.strength or 0.0)
         (folder / PARENT).write_bytes(parent.parts().onnx())
         papers = Papers(
             quantised(parent, by_row=not specimen.planted).onnx(),
@@ -76,11 +77,13 @@ class Variants:
         return Trial(papers.write(specimen, folder), meant, ("hardware.variant",))
 
 
-def with_outlier(model: Network) -> Network:
-    """Return the network with a large weight where no input ever is."""
+def with_outlier(model: Network, step: float) -> Network:
+    """Return the network with a weight where no input ever is, so large that INT8 with one scale
+    steps by so many standard deviations of the weights.
+    """
     (weights, bias), *rest = model.layers
     spoilt = weights.copy()
-    spoilt[DEAD, 0] = OUTLIER
+    spoilt[DEAD, 0] = step * MOST * float(np.std(weights))
     return replace(model, layers=((spoilt, bias), *rest))
 
 
