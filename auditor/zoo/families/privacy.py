@@ -11,10 +11,10 @@ import numpy as np
 from auditor.domain.canonical import Json
 from auditor.shadows.training import Settings
 from auditor.zoo.defects import Defect, DefectFamily
+from auditor.zoo.forests import Forest
 from auditor.zoo.graphs import save
 from auditor.zoo.kernels import save_kernel
 from auditor.zoo.layers import Dense, Flatten
-from auditor.zoo.learners import Forest
 from auditor.zoo.papers import rule
 from auditor.zoo.pictures import CLASSES, SMALL, Exam, Pictures, digits
 from auditor.zoo.recipes import private
