@@ -164,7 +164,7 @@ def _forest(training: Pictures, specimen: Specimen) -> bytes:
 FAMILY: Family = DefectFamily(
     "privacy",
     "it knows its training rows by heart, or its promise of privacy does not hold",
-    ("sklearn",),
+    ("sklearn", "torch"),
     (
         Defect("memorising", memorising, ("mlp", "forest", "kernel"), ("mlp",), (0.2, 0.1)),
         Defect("rebuildable", rebuildable, ("kernel",)),
