@@ -56,7 +56,7 @@ SAME_SCORES = rule(
     "same-scores",
     "hardware.determinism/max_score_difference",
     "The same row gets the same score, whatever runs beside it",
-    at_most=0.001,
+    require="reading.value <= 0.001",
 )
 WHERE_DECLARED = rule(
     "runs-where-declared",
