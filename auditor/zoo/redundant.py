@@ -9,7 +9,7 @@ from auditor.zoo.layers import Network, Shape
 def save_three(path: Path, network: Network, shape: Shape, *, voting: bool) -> None:
     """Write three copies that vote by the median of each score, or whose mean is taken."""
     sheet = Sheet()
-    one, two, three = (written(sheet, INPUT, network, plain) for _ in range(3))
+    one, two, three = (_number(sheet, written(sheet, INPUT, network, plain)) for _ in range(3))
     if voting:
         low, high = sheet.add("Min", one, two), sheet.add("Max", one, two)
         value = sheet.add("Max", low, sheet.add("Min", high, three))
@@ -17,3 +17,8 @@ def save_three(path: Path, network: Network, shape: Shape, *, voting: bool) -> N
         total = sheet.add("Add", sheet.add("Add", one, two), three)
         value = sheet.add("Mul", total, sheet.number(1 / 3))
     finish(path, sheet, value, shape)
+
+
+def _number(sheet: Sheet, value: str) -> str:
+    """Put 0 for what is no number, which a median would let through: infinity times a dark pixel."""
+    return sheet.add("Where", sheet.add("IsNaN", value), sheet.number(0.0), value)
