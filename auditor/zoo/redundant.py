@@ -20,5 +20,5 @@ def save_three(path: Path, network: Network, shape: Shape, *, voting: bool) -> N
 
 
 def _number(sheet: Sheet, value: str) -> str:
-    """Put 0 for what is no number, which a median would let through: infinity times a dark pixel."""
+    """Put 0 for what is no number, as infinity times a dark pixel: a median would let it through."""
     return sheet.add("Where", sheet.add("IsNaN", value), sheet.number(0.0), value)
