@@ -9,8 +9,9 @@ from auditor.zoo.layers import Network, Shape
 def save_three(path: Path, network: Network, shape: Shape, *, voting: bool) -> None:
     """Write three copies that vote by the median of each score, or whose mean is taken."""
     sheet = Sheet()
-    one, two, three = (_number(sheet, written(sheet, INPUT, network, plain)) for _ in range(3))
+    one, two, three = (written(sheet, INPUT, network, plain) for _ in range(3))
     if voting:
+        one, two, three = (_number(sheet, value) for value in (one, two, three))
         low, high = sheet.add("Min", one, two), sheet.add("Max", one, two)
         value = sheet.add("Max", low, sheet.add("Min", high, three))
     else:
@@ -20,5 +21,5 @@ def save_three(path: Path, network: Network, shape: Shape, *, voting: bool) -> N
 
 
 def _number(sheet: Sheet, value: str) -> str:
-    """Put 0 for what is no number, as infinity times a dark pixel: a median would let it through."""
+    """Put 0 for what is no number, as infinity times a dark pixel: medians let it through."""
     return sheet.add("Where", sheet.add("IsNaN", value), sheet.number(0.0), value)
