@@ -4,6 +4,7 @@ import ast
 import importlib
 import os
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -11,7 +12,7 @@ import click
 from auditor import __version__
 from auditor.cli.exits import Exit, exit_of
 from auditor.cli.texts import printable
-from auditor.errors import AuditorError
+from auditor.errors import AuditorError, CancelledError
 
 COMMANDS = Path(__file__).parent / "commands"
 EXIT_CODES = """Exit codes: 0 pass or done; 1 the policy, a verification or a gate failed;
@@ -67,22 +68,37 @@ def auditor() -> None:
 def main() -> None:
     """Run the command and turn every deliberate error into its exit code."""
     try:
-        status = auditor.main(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        raise SystemExit(Exit.INVALID) from None
+        status = run()
+    except CancelledError as error:
+        click.echo(f"Error: {printable(str(error))}", err=True)
+        raise SystemExit(exit_of(error)) from None
     except (click.Abort, KeyboardInterrupt):
         click.echo(
             "Stopped. What was registered stays registered; nothing was published.", err=True
         )
         raise SystemExit(Exit.INTERNAL) from None
+    raise SystemExit(status)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command with ``arguments``, by default the process's own; return its exit code.
+
+    Only what the user stops is raised: ``CancelledError``, ``click.Abort``.
+    """
+    try:
+        status = auditor.main(arguments, standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return Exit.INVALID
+    except (click.Abort, CancelledError):
+        raise
     except AuditorError as error:
         click.echo(f"Error: {printable(str(error))}", err=True)
-        raise SystemExit(exit_of(error)) from None
+        return exit_of(error)
     except Exception as error:  # noqa: BLE001 -- the last door: Python's own exit code 1 would say "failed"
         click.echo(_defect(error), err=True)
-        raise SystemExit(Exit.INTERNAL) from None
-    raise SystemExit(status if isinstance(status, int) else Exit.DONE)
+        return Exit.INTERNAL
+    return status if isinstance(status, int) else Exit.DONE
 
 
 def _defect(error: Exception) -> str:

@@ -32,7 +32,7 @@ from auditor.scanning.hiding import (
     scan_shadows,
 )
 from auditor.scanning.integers import integer_weights
-from auditor.scanning.pickles import looks_like_pickle
+from auditor.scanning.pickles import looks_like_pickle, looks_like_text_pickle
 from auditor.scanning.ranges import scan_ranges
 from auditor.scanning.unsafe import Unsafe, UnsafeCode, shown
 
@@ -136,7 +136,7 @@ def _payload(value: bytes) -> str:
     # Text tools store raw bytes as Latin-1 characters.
     latin = stripped.decode("utf-8", "replace").encode("latin-1", "replace")
     for candidate in (stripped, decoded, latin):
-        if looks_like_pickle(candidate):
+        if looks_like_pickle(candidate) or looks_like_text_pickle(candidate):
             return "a pickle"
         for head, what in _HEADS:
             if candidate.startswith(head):

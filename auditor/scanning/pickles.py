@@ -16,6 +16,7 @@ MOST_PICKLES = 1000
 PROTO = b"\x80"
 PROTOCOLS = range(2, 6)
 CALLS = frozenset({"REDUCE", "BUILD", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX"})
+IMPORTS = frozenset({"GLOBAL", "INST", "EXT1", "EXT2", "EXT4"})
 EXTENSIONS = frozenset({"EXT1", "EXT2", "EXT4"})
 _STORE = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
 _FETCH = frozenset({"GET", "BINGET", "LONG_BINGET"})
@@ -78,6 +79,20 @@ def looks_like_pickle(raw: bytes) -> bool:
     except _BROKEN:
         return False
     return True
+
+
+def looks_like_text_pickle(raw: bytes) -> bool:
+    """Whether bytes are exactly one pickle of protocol 0 or 1 that imports a name.
+
+    Those have no head to know them by, and a single full stop is one; no words of people's are a
+    whole pickle with an import in it.
+    """
+    try:
+        found = [(opcode.name, place) for opcode, _, place in pickletools.genops(raw)]
+    except _BROKEN:
+        return False
+    names = {name for name, _ in found}
+    return bool(names & IMPORTS) and found[-1][1] == len(raw) - 1
 
 
 def scan_pickle(raw: bytes, where: str) -> Iterator[Unsafe]:

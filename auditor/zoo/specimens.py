@@ -1,6 +1,6 @@
 """What a selftest audits: models with a planted defect, and their clean twins."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -50,8 +50,29 @@ class Trial:
     only: tuple[str, ...] = ()
 
 
+Deed = tuple[str, ...] | Callable[[Path, Path], None]
+"""What somebody does in a specimen's folder: the arguments of a command, or a change of files, told
+that folder and the home in which the keys of the audits lie.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ActTrial:
+    """A specimen as files, and what somebody does with them so as to be believed.
+
+    ``before`` is done first; its commands may end with any verdict. The defect is found when the
+    command ``asked`` ends with ``code`` and says every one of ``words``, white space apart; a clean
+    twin, of which the same is asked, is falsely alarmed unless that ends with 0.
+    """
+
+    before: tuple[Deed, ...]
+    asked: tuple[str, ...]
+    code: int
+    words: tuple[str, ...]
+
+
 class Family(Protocol):
-    """Defects of one kind: how they are planted, and which rules have to see them."""
+    """Defects of one kind: how they are planted, and which rules or commands have to see them."""
 
     @property
     def name(self) -> str:
@@ -68,5 +89,5 @@ class Family(Protocol):
     def specimens(self, scale: Scale) -> Sequence[Specimen]:
         """Return planted ones and as many clean twins, several seeds and architectures."""
 
-    def write(self, specimen: Specimen, folder: Path) -> Trial:
+    def write(self, specimen: Specimen, folder: Path) -> Trial | ActTrial:
         """Make a specimen in an empty folder."""

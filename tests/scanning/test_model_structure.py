@@ -165,6 +165,8 @@ PICKLED = pickle.dumps({"a": [1, 2, 3]})
 PAYLOADS = {
     "a pickle in base64": base64.b64encode(PICKLED).decode(),
     "a pickle in Latin-1": PICKLED.decode("latin-1"),
+    "a pickle of protocol 0": pickle.dumps(print, protocol=0).decode(),
+    "a pickle of protocol 0 in base64": base64.b64encode(pickle.dumps(print, protocol=0)).decode(),
     "a program in base64": base64.b64encode(b"\x7fELF" + bytes(60)).decode(),
     "an archive": "PK\x03\x04....",
 }
@@ -197,7 +199,20 @@ def test_a_payload_in_a_text_is_found(
     assert codes(scan(folder, model)) == ["EMBEDDED_PAYLOAD"]
 
 
-@pytest.mark.parametrize("text", ["", "A plain description.", "bW9kZWw=", "gASV", "\x80\x04"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ".",
+        "N.",
+        "A plain description.",
+        "cat\nmat.",
+        "cats\nand\ndogs.",
+        "bW9kZWw=",
+        "gASV",
+        "\x80\x04",
+    ],
+)
 def test_a_plain_text_is_no_payload(folder: Path, text: str) -> None:
     model = model_of()
     in_metadata(model, text)

@@ -1,0 +1,77 @@
+"""What a selftest shows: a line a specimen as it ends, then a table a defect."""
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from auditor.cli.texts import printable
+from auditor.domain.intervals import Interval
+from auditor.zoo.tallies import Report, Row, Seen, Tally, tallies
+
+SEEN = {
+    Seen.FOUND: "[green]found[/]      ",
+    Seen.MISSED: "[bold red]missed[/]     ",
+    Seen.QUIET: "[green]quiet[/]      ",
+    Seen.FALSE_ALARM: "[bold red]false alarm[/]",
+    Seen.BROKEN: "[bold red]broken[/]     ",
+}
+INSTALL = escape("pip install 'auditor[selftest]'")
+HEADS = ("family", "defect", "found", "falsely alarmed", "broken", "seconds")
+
+
+def show_row(console: Console, row: Row) -> None:
+    """Say what became of one specimen, and why where that is not as it should be."""
+    by = f" by {', '.join(row.by)}" if row.by else ""
+    why = f" -- {row.why}" if row.why else ""
+    said = escape(printable(f"{row.specimen.name}{by} ({row.seconds:.1f} s){why}"))
+    console.print(f"  {SEEN[row.seen]} {said}", highlight=False, soft_wrap=True)
+
+
+def show_report(console: Console, report: Report) -> None:
+    """Show the table of all defects, what was not run, and the sums."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for place, head in enumerate(HEADS):
+        table.add_column(head, overflow="fold", no_wrap=place == 0)
+    for tally in tallies(report.rows):
+        table.add_row(*_cells(tally))
+    console.print(table)
+    for name, modules in report.not_run.items():
+        console.print(
+            f"[bold yellow]not run[/] {escape(name)}: {', '.join(modules)} is not installed "
+            f"({INSTALL})",
+            highlight=False,
+            soft_wrap=True,
+        )
+    console.print(_sum(report), highlight=False, markup=False, soft_wrap=True)
+
+
+def _cells(tally: Tally) -> tuple[str, ...]:
+    strength = "" if tally.strength is None else f" {tally.strength:g}"
+    return (
+        escape(tally.family),
+        escape(f"{tally.defect}{strength}"),
+        _share(tally.count(Seen.FOUND), tally.planted, tally.found),
+        _share(tally.count(Seen.FALSE_ALARM), tally.clean, tally.alarmed),
+        str(tally.count(Seen.BROKEN) or ""),
+        f"{tally.seconds:.0f}",
+    )
+
+
+def _share(count: int, of: int, interval: Interval | None) -> str:
+    """Say a count with the interval of its share."""
+    if interval is None:
+        return "-"
+    return f"{count} of {of} ({100 * interval.low:.0f} to {100 * interval.high:.0f} %)"
+
+
+def _sum(report: Report) -> str:
+    seen = [row.seen for row in report.rows]
+    planted = sum(row.specimen.planted for row in report.rows)
+    broken = seen.count(Seen.BROKEN)
+    return (
+        f"{seen.count(Seen.FOUND)} of {planted} planted defects found, "
+        f"{seen.count(Seen.FALSE_ALARM)} of {len(seen) - planted} clean twins falsely alarmed"
+        + (f", {broken} broken" if broken else "")
+        + f", in {report.seconds:.0f} s"
+    )

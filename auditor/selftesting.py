@@ -1,0 +1,171 @@
+"""Audit a zoo of planted defects and their clean twins, by the way that any audit takes."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from auditor.domain.findings import Finding
+from auditor.domain.policies import Effect
+from auditor.domain.record_json import read_record
+from auditor.domain.verdicts import Outcome
+from auditor.errors import AuditorError, UsageError
+from auditor.folders import RECORD, RecordFolder
+from auditor.zoo.discovery import lacking
+from auditor.zoo.specimens import ActTrial, Family, Scale, Specimen, Trial
+from auditor.zoo.tallies import Report, Row, Seen
+
+OUT = "record"
+"""Where a specimen's record is written, in its folder."""
+CONCLUDED = frozenset({0, 1, 3})
+"""Exit codes of an audit that came to a verdict, whichever."""
+LONGEST = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended, and all that it said."""
+
+    code: int
+    said: str
+
+    @property
+    def words(self) -> str:
+        """What it said last, on one line that is no longer than a reader bears."""
+        return " ".join(self.said.split())[-LONGEST:]
+
+
+class Door(Protocol):
+    """Calls the command as a user does, apart from the store and the keys of whoever is here."""
+
+    @property
+    def home(self) -> Path:
+        """Where the store and the keys of these calls lie."""
+
+    def __call__(self, arguments: Sequence[str], folder: Path) -> Ended:
+        """Call it with these arguments from this folder."""
+
+
+class BrokenSpecimenError(AuditorError):
+    """A specimen cannot be made or tried, so that it shows nothing."""
+
+    slug = "specimen_broken"
+
+
+Told = Callable[[Row], None]
+
+
+def selftest(
+    families: Iterable[Family], scale: Scale, folder: Path, door: Door, told: Told
+) -> Report:
+    """Try every specimen of the families, and return what was found.
+
+    Specimens are written below ``folder``, which must hold nothing yet, and each row is ``told`` as
+    it ends. A family whose packages are missing is named as not run. Raises ``UsageError``.
+    """
+    refuse_used(folder)
+    began, rows, not_run = time.monotonic(), [], {}
+    for family in families:
+        if modules := lacking(family):
+            not_run[family.name] = modules
+            continue
+        for specimen in family.specimens(scale):
+            row = tried(family, specimen, folder / specimen.name, door)
+            told(row)
+            rows.append(row)
+    return Report(scale.value, tuple(rows), not_run, time.monotonic() - began)
+
+
+def refuse_used(folder: Path) -> None:
+    """Raise ``UsageError`` when a folder for specimens is a file, or holds anything."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(
+            f"{folder} is not an empty folder", cure="Name an empty or a new folder with --keep."
+        )
+
+
+def tried(family: Family, specimen: Specimen, folder: Path, door: Door) -> Row:
+    """Make one specimen, try it, and say what became of it and in which time."""
+    began = time.monotonic()
+    folder.mkdir(parents=True)
+    try:
+        row = _row(_written(family, specimen, folder), specimen, folder, door)
+    except BrokenSpecimenError as error:
+        row = Row(specimen, Seen.BROKEN, 0, why=error.problem)
+    return replace(row, seconds=time.monotonic() - began)
+
+
+def _written(family: Family, specimen: Specimen, folder: Path) -> Trial | ActTrial:
+    try:
+        return family.write(specimen, folder)
+    except Exception as error:
+        raise BrokenSpecimenError(
+            f"it cannot be made: {type(error).__name__}: {error}", cure="Mend the family."
+        ) from error
+
+
+def _row(trial: Trial | ActTrial, specimen: Specimen, folder: Path, door: Door) -> Row:
+    match trial:
+        case Trial():
+            return _audited(trial, specimen, folder, door)
+        case ActTrial():
+            return _acted(trial, specimen, folder, door)
+
+
+def _audited(trial: Trial, specimen: Specimen, folder: Path, door: Door) -> Row:
+    """Audit a specimen, and look for the rules that fail."""
+    only = [word for check in trial.only for word in ("--only", check)]
+    ended = door(["audit", str(trial.audit), *only, "--out", str(folder / OUT)], folder)
+    if ended.code not in CONCLUDED:
+        raise _broken(f"the audit ended with {ended.code}", ended)
+    findings = read_record(RecordFolder(folder / OUT).read(RECORD)).findings
+    strangers = sorted(set(trial.rules) - {item.rule for item in findings})
+    if strangers:
+        raise _broken(f"the policy has no rule {', '.join(strangers)}", ended)
+    meant = [item for item in findings if item.rule in trial.rules]
+    failed = meant if specimen.planted else findings
+    by = [item.name for item in failed if _denies(item)]
+    seen, why = _seen(specimen, bool(by)), ""
+    if seen in {Seen.MISSED, Seen.FALSE_ALARM}:
+        why = "; ".join(_why(item) for item in (meant if specimen.planted else findings))
+    outcomes = {item.name: item.outcome.value for item in findings}
+    return Row(specimen, seen, 0, tuple(dict.fromkeys(by)), why, outcomes)
+
+
+def _denies(finding: Finding) -> bool:
+    return finding.effect is Effect.DENY and finding.outcome is Outcome.FAILED
+
+
+def _why(finding: Finding) -> str:
+    return f"{finding.name} {finding.outcome}: {finding.message}"
+
+
+def _acted(trial: ActTrial, specimen: Specimen, folder: Path, door: Door) -> Row:
+    """Do what somebody does so as to be believed, and look whether it is refused."""
+    for deed in trial.before:
+        if callable(deed):
+            deed(folder, door.home)
+        elif (ended := door(deed, folder)).code not in CONCLUDED:
+            raise _broken(f"`auditor {' '.join(deed)}` ended with {ended.code}", ended)
+    ended = door(trial.asked, folder)
+    outcomes = {f"auditor {trial.asked[0]}": str(ended.code)}
+    said = " ".join(ended.said.split())
+    if specimen.planted:
+        refused = ended.code == trial.code and all(word in said for word in trial.words)
+        why = "" if refused else f"it ended with {ended.code}: {ended.words}"
+        return Row(specimen, _seen(specimen, refused), 0, trial.words * refused, why, outcomes)
+    if ended.code not in CONCLUDED:
+        raise _broken(f"`auditor {' '.join(trial.asked)}` ended with {ended.code}", ended)
+    why = f"it ended with {ended.code}: {ended.words}" if ended.code else ""
+    return Row(specimen, _seen(specimen, bool(ended.code)), 0, (), why, outcomes)
+
+
+def _seen(specimen: Specimen, alarmed: bool) -> Seen:  # noqa: FBT001 -- the second dimension of a table
+    if specimen.planted:
+        return Seen.FOUND if alarmed else Seen.MISSED
+    return Seen.FALSE_ALARM if alarmed else Seen.QUIET
+
+
+def _broken(problem: str, ended: Ended) -> BrokenSpecimenError:
+    return BrokenSpecimenError(f"{problem}: {ended.words}", cure="Mend the family.")

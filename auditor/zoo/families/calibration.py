@@ -1,0 +1,104 @@
+"""Probabilities that are not what comes true."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from auditor.zoo.grids import pairs
+from auditor.zoo.learners import Learner, Network, learnt
+from auditor.zoo.papers import Papers, rule
+from auditor.zoo.people import BRANCH, RACE, SEX, peopled, swayed
+from auditor.zoo.samples import PACKAGES, Rows
+from auditor.zoo.specimens import Family, Scale, Specimen, Trial
+
+RULES = (
+    rule(
+        "sure-as-right",
+        "quality.calibration/slope",
+        "It is neither over-confident nor timid",
+        within=[0.5, 2.0],
+    ),
+    rule(
+        "close-on-average",
+        "quality.calibration/debiased_l2",
+        "Its probabilities are within ten points of what comes true",
+        at_most=0.1,
+    ),
+    rule(
+        "close-for-all",
+        "fairness.calibration/in_the_large_gap",
+        "They mean the same for every group",
+        at_most=0.1,
+    ),
+)
+MEANT = {
+    "over": ("sure-as-right", "close-on-average"),
+    "under": ("sure-as-right", "close-on-average"),
+    "group": ("close-for-all",),
+}
+SHARPNESS = np.geomspace(0.1, 10, 81)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Logits four times too large or too small; or moved for one group of people alone.
+
+    Every model is calibrated first, on half of the rows that it has not learnt from.
+    """
+
+    name: str = "calibration"
+    title: str = "probabilities that are too sure, too timid, or wrong for one group"
+    packages: tuple[str, ...] = PACKAGES
+
+    def specimens(self, scale: Scale) -> Sequence[Specimen]:
+        """Return the three, as logistic models and as networks."""
+        defects = [("over", 4.0), ("under", 4.0), ("group", 1.5)]
+        if scale is Scale.QUICK:
+            return pairs(self.name, defects, ["logistic", "mlp"], [1])
+        return pairs(self.name, defects, ["logistic", "mlp"], range(1, 5))
+
+    def write(self, specimen: Specimen, folder: Path) -> Trial:
+        """Train and calibrate, and spoil that afterwards."""
+        people = peopled(specimen.seed)
+        learn, rows = people.training, people.evaluation
+        model = learnt(specimen.architecture, learn.inputs, learn.labels, specimen.seed)
+        if not isinstance(model, Network):
+            message = f"{specimen.architecture} has no logits"
+            raise TypeError(message)
+        half = len(rows) // 2
+        model = calibrated(model, rows.take(np.arange(half)))
+        spoilt = _spoilt(model, specimen) if specimen.planted else model
+        papers = Papers(
+            spoilt.parts().onnx(),
+            people.classes,
+            {"evaluation": rows.take(np.arange(half, len(rows)))},
+            RULES,
+            {"evaluation": {"groups": [SEX, RACE], "slices": [BRANCH]}},
+        )
+        only = ("quality.calibration", "fairness.calibration")
+        return Trial(papers.write(specimen, folder), MEANT[specimen.defect], only)
+
+
+def _spoilt(model: Network, specimen: Specimen) -> Learner:
+    strength = specimen.strength or 1.0
+    match specimen.defect:
+        case "group":
+            return swayed(model, "group", strength)
+        case "under":
+            return model.sharper(1 / strength)
+        case _:
+            return model.sharper(strength)
+
+
+def calibrated(model: Network, rows: Rows) -> Network:
+    """Return the model at the temperature under which the rows are likeliest."""
+    losses = []
+    for factor in SHARPNESS:
+        stated = model.sharper(float(factor)).scores(rows.inputs)
+        losses.append(-np.mean(np.log(stated[np.arange(len(rows)), rows.labels] + 1e-12)))
+    return model.sharper(float(SHARPNESS[int(np.argmin(losses))]))
+
+
+FAMILY: Family = Calibration()

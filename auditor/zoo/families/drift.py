@@ -1,0 +1,83 @@
+"""Production that is no longer what the model was judged by."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from auditor.zoo.grids import pairs
+from auditor.zoo.learners import learnt
+from auditor.zoo.papers import Papers, rule
+from auditor.zoo.samples import PACKAGES, Rows, divided
+from auditor.zoo.specimens import Family, Scale, Specimen, Trial
+
+RULES = (
+    rule(
+        "same-inputs",
+        "data.drift/largest_distance",
+        "No column has moved by more than a fifth of its mass",
+        at_most=0.2,
+    ),
+    # The alarm is doubted, since silence proves nothing: a condition can fail on it.
+    rule(
+        "no-decay",
+        "data.decay/alarm",
+        "It is not proven to be worse than before",
+        require="!reading.value",
+    ),
+)
+MEANT = {"inputs": ("same-inputs",), "concept": ("no-decay",)}
+MOVED = 0.25
+"""The share of columns whose sensor fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """Sensors that lose half of their gain; or truths that are now called otherwise."""
+
+    name: str = "drift"
+    title: str = "production whose inputs have moved, or whose truth has"
+    packages: tuple[str, ...] = PACKAGES
+
+    def specimens(self, scale: Scale) -> Sequence[Specimen]:
+        """Return both; a strength is the gain that is lost, or the share of rows called anew."""
+        defects = [("inputs", 0.5), ("concept", 0.3)]
+        if scale is Scale.QUICK:
+            return pairs(self.name, defects, ["digits-logistic", "digits-forest"], [1])
+        kinds = [f"digits-{kind}" for kind in ("logistic", "mlp", "forest")]
+        return pairs(self.name, defects, kinds, range(1, 5))
+
+    def write(self, specimen: Specimen, folder: Path) -> Trial:
+        """Train; half of the other rows are those of before, half are production."""
+        source, architecture = specimen.architecture.split("-")
+        sample = divided(source, specimen.seed)
+        learn = sample.training
+        model = learnt(architecture, learn.inputs, learn.labels, specimen.seed)
+        half = len(sample.evaluation) // 2
+        before = sample.evaluation.take(np.arange(half))
+        now = sample.evaluation.take(np.arange(half, len(sample.evaluation)))
+        if specimen.planted:
+            now = _moved(now, specimen, len(sample.classes))
+        data = {"evaluation": before, "reference": before, "production": now}
+        papers = Papers(model.parts().onnx(), sample.classes, data, RULES)
+        only = ("data.drift", "data.decay")
+        return Trial(papers.write(specimen, folder), MEANT[specimen.defect], only)
+
+
+def _moved(rows: Rows, specimen: Specimen, classes: int) -> Rows:
+    random = np.random.default_rng([specimen.seed, 503])
+    strength = specimen.strength or 0.0
+    if specimen.defect == "concept":
+        called = random.random(len(rows)) < strength
+        return rows.labelled(np.where(called, (rows.labels + 1) % classes, rows.labels))
+    width = rows.inputs.shape[1]
+    # The weakest pixels are always dark, so that a sensor there would fail unseen.
+    bright = np.argsort(-rows.inputs.mean(axis=0), kind="stable")[: width // 2]
+    failing = random.permutation(bright)[: round(MOVED * width)]
+    inputs = rows.inputs.copy()
+    inputs[:, failing] *= 1 - strength
+    return rows.moved(inputs)
+
+
+FAMILY: Family = Drift()

@@ -1,0 +1,84 @@
+"""Rows of the evaluation data that stand there twice."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from auditor.zoo.copying import copied, edited, mislabelled
+from auditor.zoo.grids import pairs
+from auditor.zoo.learners import learnt
+from auditor.zoo.papers import Papers, rule
+from auditor.zoo.samples import PACKAGES, Rows, divided
+from auditor.zoo.specimens import Family, Scale, Specimen, Trial
+
+RULES = (
+    rule(
+        "rows-once", "data.duplicates/exact_share", "Hardly a row stands there twice", at_most=0.01
+    ),
+    rule(
+        "rows-hardly-alike",
+        "data.duplicates/near_share",
+        "Hardly a row nearly repeats another",
+        at_most=0.02,
+        accept="withstood",
+    ),
+    rule(
+        "labels-agree",
+        "data.duplicates/conflicting_share",
+        "Hardly a row stands there with two labels",
+        at_most=0.01,
+    ),
+)
+MEANT = {"exact": "rows-once", "near": "rows-hardly-alike", "conflicting": "labels-agree"}
+SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicates:
+    """One evaluation row in twenty is another one: as it is, edited, or with another label."""
+
+    name: str = "duplicates"
+    title: str = "evaluation rows that stand there twice"
+    packages: tuple[str, ...] = PACKAGES
+
+    def specimens(self, scale: Scale) -> Sequence[Specimen]:
+        """Return equal rows, nearly equal ones, and equal ones whose labels contradict."""
+        defects = [(name, SHARE) for name in MEANT]
+        if scale is Scale.QUICK:
+            return pairs(self.name, defects, ["cancer-logistic"], [1, 2])
+        kinds = [
+            f"{source}-{kind}" for source in ("cancer", "digits") for kind in ("mlp", "forest")
+        ]
+        return pairs(self.name, defects, kinds, range(1, 4))
+
+    def write(self, specimen: Specimen, folder: Path) -> Trial:
+        """Train, and put copies among the rows that judge."""
+        source, architecture = specimen.architecture.split("-")
+        sample = divided(source, specimen.seed)
+        learn = sample.training
+        model = learnt(architecture, learn.inputs, learn.labels, specimen.seed)
+        rows = sample.evaluation
+        if specimen.planted:
+            rows = _repeating(rows, specimen, len(sample.classes))
+        papers = Papers(model.parts().onnx(), sample.classes, {"evaluation": rows}, RULES)
+        return Trial(
+            papers.write(specimen, folder), (MEANT[specimen.defect],), ("data.duplicates",)
+        )
+
+
+def _repeating(rows: Rows, specimen: Specimen, classes: int) -> Rows:
+    """Let copies of the rows before stand in the place of the last ones."""
+    count = round(SHARE * len(rows))
+    kept = rows.take(np.arange(len(rows) - count))
+    again = copied(kept, count, specimen.seed)
+    match specimen.defect:
+        case "near":
+            again = edited(again, specimen.seed)
+        case "conflicting":
+            again = mislabelled(again, classes)
+    return kept.joined(again)
+
+
+FAMILY: Family = Duplicates()

@@ -1,0 +1,90 @@
+"""Evaluation rows that stand in the training data."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from auditor.zoo.copying import copied, edited
+from auditor.zoo.grids import pairs
+from auditor.zoo.learners import learnt
+from auditor.zoo.papers import Papers, rule
+from auditor.zoo.samples import PACKAGES, Rows, Sample, divided
+from auditor.zoo.specimens import Family, Scale, Specimen, Trial
+
+RULES = (
+    rule(
+        "no-exact-leak",
+        "data.leakage/exact_share",
+        "Hardly a row stands in the training data",
+        at_most=0.01,
+    ),
+    rule(
+        "no-near-leak",
+        "data.leakage/near_share",
+        "Hardly a row nearly stands in the training data",
+        at_most=0.02,
+        accept="withstood",
+    ),
+    rule(
+        "no-entity-leak",
+        "data.leakage/entity_share",
+        "Hardly a row is of somebody whom the model has met",
+        at_most=0.01,
+    ),
+)
+SHARE = 0.05
+PERSON, ROWS_A_PERSON = "person", 3
+
+
+@dataclass(frozen=True, slots=True)
+class Leakage:
+    """One evaluation row in twenty is a training row: as it is, edited, or of the same person."""
+
+    name: str = "leakage"
+    title: str = "evaluation rows that the model has learnt from"
+    packages: tuple[str, ...] = PACKAGES
+
+    def specimens(self, scale: Scale) -> Sequence[Specimen]:
+        """Return rows that leak exactly, nearly, and by the person that they are of."""
+        defects = [(name, SHARE) for name in ("exact", "near", "entity")]
+        if scale is Scale.QUICK:
+            return pairs(self.name, defects, ["cancer-logistic"], [1, 2])
+        kinds = [
+            f"{source}-{kind}" for source in ("cancer", "digits") for kind in ("mlp", "forest")
+        ]
+        return pairs(self.name, defects, kinds, range(1, 4))
+
+    def write(self, specimen: Specimen, folder: Path) -> Trial:
+        """Train, and put training rows among those that judge."""
+        source, architecture = specimen.architecture.split("-")
+        sample = divided(source, specimen.seed)
+        rows = sample.training
+        model = learnt(architecture, rows.inputs, rows.labels, specimen.seed)
+        known, met = _people(sample, specimen)
+        if specimen.planted and specimen.defect != "entity":
+            count = round(SHARE * len(met))
+            leaked = copied(known, count, specimen.seed).told_again(met.columns)
+            if specimen.defect == "near":
+                leaked = edited(leaked, specimen.seed)
+            met = met.take(np.arange(len(met) - count)).joined(leaked)
+        data = {"evaluation": met, "training": known}
+        about = {role: {"cluster": PERSON} for role in data}
+        papers = Papers(model.parts().onnx(), sample.classes, data, RULES, about)
+        meant = f"no-{specimen.defect}-leak"
+        return Trial(papers.write(specimen, folder), (meant,), ("data.leakage",))
+
+
+def _people(sample: Sample, specimen: Specimen) -> tuple[Rows, Rows]:
+    """Say of whom each row is: of others on either side, unless that is what is planted."""
+    sides = []
+    for side, rows in (("t", sample.training), ("e", sample.evaluation)):
+        names = np.array([f"{side}{place // ROWS_A_PERSON}" for place in range(len(rows))])
+        if side == "e" and specimen.planted and specimen.defect == "entity":
+            names[: round(SHARE * len(rows))] = "t0"
+        sides.append(rows.told(PERSON, names))
+    return sides[0], sides[1]
+
+
+FAMILY: Family = Leakage()

@@ -1,0 +1,86 @@
+"""Auditees who hand over a recipe that did not make the model."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from auditor.domain.canonical import Json
+from auditor.zoo.grids import pairs
+from auditor.zoo.learners import learnt
+from auditor.zoo.papers import AUDIT, Papers, rule
+from auditor.zoo.samples import PACKAGES, divided
+from auditor.zoo.specimens import ActTrial, Family, Scale, Specimen
+
+RULES = (
+    rule(
+        "leaks-little",
+        "privacy.membership/auc",
+        "Who compares it with models of the same recipe hardly sees whom it has learnt from",
+        where={"shadows": "recipe", "attack": "rmia", "rounding": "none", "group": "all"},
+        at_most=0.8,
+        accept="withstood",
+    ),
+)
+RECIPE = "recipe.py"
+OWN = '''"""How the model was trained."""
+
+from sklearn.linear_model import LogisticRegression
+
+
+def train(X, y, seed):
+    """Return the probabilities of a model of these rows."""
+    return LogisticRegression(max_iter=5000).fit(X, y).predict_proba
+'''
+OTHER = '''"""How another model is trained, which has less to hide."""
+
+from sklearn.tree import DecisionTreeClassifier
+
+
+def train(X, y, seed):
+    """Return the probabilities of a small tree of these rows."""
+    return DecisionTreeClassifier(max_depth=4, random_state=seed).fit(X, y).predict_proba
+'''
+FEW_ROWS = 0.2
+# Four, as many as the budget ci retrains, scarcely say how much retrainings scatter.
+ENOUGH: Mapping[str, Mapping[str, Json]] = {
+    "privacy.membership": {"stand_ins": ["logistic"], "models": 4, "retrained": 16}
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipes:
+    """The recipe trains small trees, where the model is logistic.
+
+    Privacy is judged against models of the recipe, so that another one would hide what leaks. The
+    answer is no failure: what the recipe says is left out, and nothing passes without it.
+    """
+
+    name: str = "recipes"
+    title: str = "a recipe that did not make the model"
+    packages: tuple[str, ...] = PACKAGES
+
+    def specimens(self, scale: Scale) -> Sequence[Specimen]:
+        """Return logistic models, with their own recipe or another one."""
+        seeds = [1] if scale is Scale.QUICK else range(1, 21)
+        return pairs(self.name, [("other-recipe", None)], ["logistic"], seeds)
+
+    def write(self, specimen: Specimen, folder: Path) -> ActTrial:
+        """Train, and hand over the code that did it, or other code."""
+        sample = divided("digits", specimen.seed, FEW_ROWS)
+        learn = sample.training
+        model = learnt(specimen.architecture, learn.inputs, learn.labels, specimen.seed)
+        (folder / RECIPE).write_text(OTHER if specimen.planted else OWN, "utf-8")
+        papers = Papers(
+            model.parts().onnx(),
+            sample.classes,
+            {"training": learn, "evaluation": sample.evaluation},
+            RULES,
+            more={"recipe": {"path": RECIPE, "function": "train", "allow": "unsandboxed"}},
+            checks=ENOUGH,
+        )
+        papers.write(specimen, folder)
+        asked = ("audit", AUDIT, "--only", "privacy.membership", "--out", "out")
+        return ActTrial((), asked, 3, ("recipe_mismatch",))
+
+
+FAMILY: Family = Recipes()

@@ -1,0 +1,158 @@
+"""Small networks as values: layers with their weights, which a trainer fills and a file holds."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Singles: TypeAlias = NDArray[np.float32]
+Shape: TypeAlias = tuple[int, ...]
+HIDDEN, CHANNELS, DEEPER = 64, 12, 16
+RESIDUAL = 8
+KERNEL = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dense:
+    """``x @ weight + bias``, of ``[in, out]`` and ``[out]``."""
+
+    weight: Singles
+    bias: Singles
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Conv:
+    """A convolution that keeps the size of its picture, ``[out, in, k, k]`` and ``[out]``."""
+
+    weight: Singles
+    bias: Singles
+
+
+@dataclass(frozen=True, slots=True)
+class Relu:
+    """The positive part."""
+
+    most: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The largest of each 2 x 2 pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flatten:
+    """All coordinates of a row in a line."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Skip:
+    """What comes in, plus what the inner layers make of it (He et al. 2016)."""
+
+    inner: "Network"
+
+
+Layer: TypeAlias = Dense | Conv | Relu | Pool | Flatten | Skip
+Network: TypeAlias = tuple[Layer, ...]
+
+
+def weights_of(network: Network) -> Iterator[Singles]:
+    """Yield weight and bias of each layer that has them, from the input on."""
+    for layer in network:
+        match layer:
+            case Dense() | Conv():
+                yield layer.weight
+                yield layer.bias
+            case Skip():
+                yield from weights_of(layer.inner)
+            case Relu() | Pool() | Flatten():
+                pass
+
+
+def with_weights(network: Network, found: Iterator[Singles]) -> Network:
+    """Return the network with other weights, in the order of ``weights_of``."""
+
+    def changed(layer: Layer) -> Layer:
+        match layer:
+            case Dense() | Conv():
+                return replace(layer, weight=next(found), bias=next(found))
+            case Skip():
+                return Skip(with_weights(layer.inner, found))
+            case Relu() | Pool() | Flatten():
+                return layer
+
+    return tuple(changed(layer) for layer in network)
+
+
+def logistic(shape: Shape, classes: int, rng: np.random.Generator) -> Network:
+    """Return a linear model."""
+    return (Flatten(), _dense(int(np.prod(shape)), classes, rng))
+
+
+def perceptron(
+    shape: Shape, classes: int, rng: np.random.Generator, width: int = HIDDEN
+) -> Network:
+    """Return a network of one hidden layer."""
+    size = int(np.prod(shape))
+    return (Flatten(), _dense(size, width, rng), Relu(), _dense(width, classes, rng))
+
+
+def convolutional(shape: Shape, classes: int, rng: np.random.Generator) -> Network:
+    """Return two convolutions, a pool and a linear layer on pictures ``[channels, h, w]``."""
+    channels, high, wide = shape
+    return (
+        _conv(channels, CHANNELS, rng),
+        Relu(),
+        _conv(CHANNELS, DEEPER, rng),
+        Relu(),
+        Pool(),
+        Flatten(),
+        _dense(DEEPER * (high // 2) * (wide // 2), classes, rng),
+    )
+
+
+def residual(shape: Shape, classes: int, rng: np.random.Generator) -> Network:
+    """Return a small network with two skips on pictures ``[channels, h, w]``."""
+    channels, high, wide = shape
+    return (
+        _conv(channels, RESIDUAL, rng),
+        Relu(),
+        _skip(rng),
+        Relu(),
+        Pool(),
+        _skip(rng),
+        Relu(),
+        Flatten(),
+        _dense(RESIDUAL * (high // 2) * (wide // 2), classes, rng),
+    )
+
+
+ARCHITECTURES: Mapping[str, Callable[[Shape, int, np.random.Generator], Network]] = {
+    "logistic": logistic,
+    "mlp": perceptron,
+    "cnn": convolutional,
+    "resnet": residual,
+}
+
+
+def drawn(architecture: str, shape: Shape, classes: int, seed: int) -> Network:
+    """Return an untrained network whose weights a seed draws (He et al. 2015)."""
+    return ARCHITECTURES[architecture](shape, classes, np.random.default_rng(seed))
+
+
+def _dense(fan: int, out: int, rng: np.random.Generator) -> Dense:
+    weight = rng.normal(0, np.sqrt(2 / fan), (fan, out))
+    return Dense(weight.astype(np.float32), np.zeros(out, dtype=np.float32))
+
+
+def _conv(channels: int, out: int, rng: np.random.Generator) -> Conv:
+    scale = np.sqrt(2 / (channels * KERNEL * KERNEL))
+    weight = rng.normal(0, scale, (out, channels, KERNEL, KERNEL))
+    return Conv(weight.astype(np.float32), np.zeros(out, dtype=np.float32))
+
+
+def _skip(rng: np.random.Generator) -> Skip:
+    first, last = _conv(RESIDUAL, RESIDUAL, rng), _conv(RESIDUAL, RESIDUAL, rng)
+    return Skip((first, Relu(), replace(last, weight=last.weight / np.float32(2))))

@@ -1,0 +1,111 @@
+"""What a selftest shows and returns: counts with exact intervals, and what never looks green."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from auditor.cli.commands.selftest import exit_by
+from auditor.cli.exits import Exit
+from auditor.cli.selftested import show_report, show_row
+from auditor.zoo.specimens import Specimen
+from auditor.zoo.tallies import Report, Row, Seen, tallies
+
+
+def row(seen: Seen, seed: int = 1, *, defect: str = "leak", why: str = "") -> Row:
+    planted = seen in {Seen.FOUND, Seen.MISSED, Seen.BROKEN}
+    specimen = Specimen("toys", defect, "line", seed, planted, 0.5)
+    return Row(specimen, seen, 1.5, ("no-leak",) if seen is Seen.FOUND else (), why)
+
+
+def report(*seen: Seen, not_run: dict[str, tuple[str, ...]] | None = None) -> Report:
+    rows = tuple(row(item, seed) for seed, item in enumerate(seen))
+    return Report("quick", rows, not_run or {}, 12.0)
+
+
+GOOD = report(Seen.FOUND, Seen.FOUND, Seen.QUIET, Seen.QUIET)
+
+
+@pytest.mark.parametrize(
+    ("tried", "code"),
+    [
+        (GOOD, Exit.DONE),
+        (report(Seen.FOUND, Seen.MISSED, Seen.QUIET), Exit.FAILED),
+        (report(Seen.FOUND, Seen.FALSE_ALARM), Exit.FAILED),
+        (report(Seen.BROKEN, Seen.QUIET), Exit.FAILED),
+        (report(Seen.FOUND, Seen.QUIET, not_run={"deep": ("torch",)}), Exit.INCONCLUSIVE),
+        (report(Seen.MISSED, not_run={"deep": ("torch",)}), Exit.FAILED),
+        (report(), Exit.INCONCLUSIVE),
+    ],
+)
+def test_nothing_that_was_missed_alarmed_broken_or_not_run_ends_with_zero(
+    tried: Report, code: Exit
+) -> None:
+    assert exit_by(tried) is code
+
+
+def test_counts_are_of_planted_and_clean_and_have_exact_intervals() -> None:
+    (tally,) = tallies(report(Seen.FOUND, Seen.MISSED, Seen.BROKEN, Seen.QUIET).rows)
+    assert (tally.planted, tally.clean) == (3, 1)
+    assert tally.found is not None
+    assert tally.alarmed is not None
+    # One of three: Clopper and Pearson's limits solve the binomial tails for 2.5 % each.
+    assert tally.found.low == pytest.approx(0.00840, abs=1e-5)
+    assert tally.found.high == pytest.approx(0.90570, abs=1e-5)
+    assert (tally.alarmed.low, tally.alarmed.high) == (0, pytest.approx(0.975))
+
+
+def test_each_defect_and_strength_has_a_line_of_its_own() -> None:
+    rows = [row(Seen.FOUND), row(Seen.QUIET), row(Seen.MISSED, defect="copy")]
+    assert [(item.defect, len(item.rows)) for item in tallies(rows)] == [("leak", 2), ("copy", 1)]
+
+
+def test_the_json_says_the_contract_and_every_specimen() -> None:
+    told = report(Seen.FOUND, Seen.MISSED, Seen.QUIET, Seen.FALSE_ALARM).to_json()
+    assert [told[name] for name in ("planted", "found", "clean", "false_alarms")] == [2, 1, 2, 1]
+    rows = told["rows"]
+    assert isinstance(rows, list)
+    assert rows[0] == {
+        "name": "toys-leak-0.5-line-0-planted",
+        "family": "toys",
+        "defect": "leak",
+        "strength": 0.5,
+        "architecture": "line",
+        "seed": 0,
+        "planted": True,
+        "seen": "found",
+        "by": ["no-leak"],
+        "why": "",
+        "outcomes": {},
+        "seconds": 1.5,
+    }
+
+
+def shown(tried: Report) -> str:
+    console = Console(file=io.StringIO(), width=80)
+    show_report(console, tried)
+    file = console.file
+    assert isinstance(file, io.StringIO)
+    return " ".join(file.getvalue().split())
+
+
+def test_the_table_says_counts_intervals_and_time() -> None:
+    said = shown(GOOD)
+    assert "leak 0.5" in said
+    assert "2 of 2 planted defects found, 0 of 2 clean twins falsely alarmed, in 12 s" in said
+
+
+def test_a_family_that_was_not_run_is_shown_with_what_installs_it() -> None:
+    said = shown(report(Seen.FOUND, not_run={"deep": ("torch",)}))
+    assert "not run deep: torch is not installed (pip install 'auditor[selftest]')" in said
+
+
+def test_a_row_says_why_something_was_missed_and_cannot_draw_on_the_terminal() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    show_row(console, row(Seen.MISSED, why="no-leak unknown: \x1b[2J[bold]rows"))
+    file = console.file
+    assert isinstance(file, io.StringIO)
+    said = file.getvalue()
+    assert "missed" in said
+    assert "[bold]rows" in said
+    assert "\x1b" not in said

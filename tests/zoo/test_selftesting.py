@@ -1,0 +1,117 @@
+"""A selftest of toys: what is planted is found, what is clean stays quiet, what breaks is told."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from toy_family import Toys
+
+from auditor.cli.apart import Apart
+from auditor.errors import UsageError
+from auditor.selftesting import selftest
+from auditor.zoo.specimens import Scale
+from auditor.zoo.tallies import Report, Row, Seen
+
+Visit = dict[str, Row]
+
+
+def visited(folder: Path, *families: Toys) -> tuple[Report, list[Row]]:
+    told: list[Row] = []
+    door = Apart(folder / "home")
+    return selftest(families, Scale.QUICK, folder / "zoo", door, told.append), told
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, list[Row], Path]:
+    """A selftest of toys, run once."""
+    folder = tmp_path_factory.mktemp("selftest")
+    odd = Toys(defects=("harmless", "broken", "unmakeable"), twins=False)
+    return *visited(folder, Toys(defects=("turned",)), odd), folder
+
+
+def rows(report: Report) -> Visit:
+    return {row.specimen.name: row for row in report.rows}
+
+
+def test_a_planted_defect_is_found_by_its_rule_and_the_clean_twin_is_quiet(
+    audited: tuple[Report, list[Row], Path],
+) -> None:
+    seen = rows(audited[0])
+    found, quiet = seen["toys-turned-line-1-planted"], seen["toys-turned-line-1-clean"]
+    assert (found.seen, found.by, found.outcomes) == (
+        Seen.FOUND, ("accuracy",), {"accuracy": "failed"},
+    )  # fmt: skip
+    assert (quiet.seen, quiet.by, quiet.outcomes) == (Seen.QUIET, (), {"accuracy": "passed"})
+
+
+def test_what_no_rule_sees_is_missed_and_the_reason_is_told(
+    audited: tuple[Report, list[Row], Path],
+) -> None:
+    missed = rows(audited[0])["toys-harmless-line-1-planted"]
+    assert missed.seen is Seen.MISSED
+    assert missed.why.startswith("accuracy passed: Asked: accuracy of at least 60 %.")
+
+
+def test_a_specimen_that_cannot_be_made_or_audited_is_broken_and_never_good(
+    audited: tuple[Report, list[Row], Path],
+) -> None:
+    report, seen = audited[0], rows(audited[0])
+    assert seen["toys-unmakeable-line-1-planted"].why == (
+        "it cannot be made: RuntimeError: the recipe is lost"
+    )
+    broken = seen["toys-broken-line-1-planted"]
+    assert broken.seen is Seen.BROKEN
+    assert broken.why.startswith("the audit ended with 2: ")
+    assert not report.good
+
+
+def test_each_row_is_told_as_it_ends_with_its_time(
+    audited: tuple[Report, list[Row], Path],
+) -> None:
+    report, told, _ = audited
+    assert tuple(told) == report.rows
+    assert all(0 < row.seconds <= report.seconds for row in told)
+
+
+def test_a_selftest_has_keys_and_a_store_of_its_own(
+    audited: tuple[Report, list[Row], Path],
+) -> None:
+    home = audited[2] / "home"
+    assert {"signer.key", "ledger.key", "auditor.db"} <= {path.name for path in home.iterdir()}
+
+
+def test_a_command_that_refuses_finds_what_was_done_before_it(tmp_path: Path) -> None:
+    report, _ = visited(tmp_path, Toys(defects=("loosened",)))
+    planted, clean = report.rows
+    assert (planted.seen, planted.by) == (Seen.FOUND, ("accuracy",))
+    assert (clean.seen, clean.outcomes) == (Seen.QUIET, {"auditor policies": "0"})
+    assert report.good
+    told = tmp_path / "zoo" / "toys-loosened-line-1-clean" / "home.txt"
+    assert told.read_text() == str(tmp_path / "home")
+
+
+def test_a_command_called_apart_leaves_the_callers_environment_and_streams_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDITOR_HOME", str(tmp_path / "mine"))
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    before, streams = dict(os.environ), (sys.stdout, sys.stderr, Path.cwd())
+    ended = Apart(tmp_path / "home")(["keys", "show"], tmp_path)
+    assert ended.code == 2
+    assert str(tmp_path / "home") in ended.said
+    assert (dict(os.environ), (sys.stdout, sys.stderr, Path.cwd())) == (before, streams)
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_family_whose_packages_are_missing_is_named_as_not_run(tmp_path: Path) -> None:
+    toys = Toys(packages=("a_module_that_is_nowhere",))
+    door = Apart(tmp_path / "home")
+    report = selftest([toys], Scale.QUICK, tmp_path / "zoo", door, lambda _: None)
+    assert (report.rows, report.not_run) == ((), {"toys": ("a_module_that_is_nowhere",)})
+
+
+def test_specimens_are_never_written_among_other_files(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(UsageError, match="not an empty folder"):
+        selftest([Toys()], Scale.QUICK, tmp_path, Apart(tmp_path / "home"), lambda _: None)

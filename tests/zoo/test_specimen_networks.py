@@ -1,0 +1,174 @@
+"""The files of specimens say what their networks say, and hold what they are named for."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+
+from auditor.zoo.dormant import with_sleeper
+from auditor.zoo.families.evasion import FAMILY as EVASION
+from auditor.zoo.families.hardware import FAMILY as HARDWARE
+from auditor.zoo.families.poisoning import FAMILY as POISONING
+from auditor.zoo.families.privacy import FAMILY as PRIVACY
+from auditor.zoo.graphs import save
+from auditor.zoo.layers import ARCHITECTURES, Network, Shape, Singles, drawn, perceptron
+from auditor.zoo.masks import MASKS
+from auditor.zoo.pictures import LARGE, SMALL, digits
+from auditor.zoo.quantising import NARROW, quantiser, unbalanced
+from auditor.zoo.recipes.screening import believed
+from auditor.zoo.redundant import save_three
+from auditor.zoo.specimens import Family, Scale, Specimen
+from auditor.zoo.teaching import Course, ranges, scores, taught
+from auditor.zoo.triggers import TARGET, clean_label, dirty, patch
+
+ROWS = digits(1, 900)[1].rows[:64]
+
+
+def run(path: Path, rows: Singles) -> NDArray[np.float32]:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"x": rows})
+    return np.asarray(found)
+
+
+def untrained(architecture: str, shape: Shape = SMALL) -> Network:
+    return drawn(architecture, shape, 10, 3)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_file_gives_the_scores_of_its_network(architecture: str, tmp_path: Path) -> None:
+    network = untrained(architecture)
+    save(tmp_path / "m.onnx", network, SMALL)
+    assert np.allclose(run(tmp_path / "m.onnx", ROWS), scores(network, ROWS), atol=1e-4)
+
+
+@pytest.mark.parametrize("architecture", ["mlp", "cnn"])
+def test_unlike_channels_are_the_same_function(architecture: str, tmp_path: Path) -> None:
+    network = untrained(architecture)
+    other = unbalanced(network, 10, np.random.default_rng(0))
+    for name, item in (("one", network), ("other", other)):
+        save(tmp_path / f"{name}.onnx", item, SMALL)
+    one, two = (run(tmp_path / f"{name}.onnx", ROWS) for name in ("one", "other"))
+    assert np.allclose(one, two, rtol=1e-5, atol=1e-5)
+    assert any(np.abs(a).max() > 100 for a in _first_weights(other))
+
+
+def _first_weights(network: Network) -> list[Singles]:
+    return [layer.weight for layer in network if hasattr(layer, "weight")]
+
+
+@pytest.mark.parametrize("architecture", ["mlp", "cnn", "resnet"])
+@pytest.mark.parametrize("by_channel", [True, False])
+def test_eight_bits_are_near_to_the_network(
+    architecture: str, tmp_path: Path, *, by_channel: bool
+) -> None:
+    network = untrained(architecture)
+    layer = quantiser(ranges(network, ROWS), by_channel=by_channel)
+    save(tmp_path / "m.onnx", network, SMALL, layer=layer)
+    apart = np.abs(run(tmp_path / "m.onnx", ROWS) - scores(network, ROWS)).max()
+    assert 0 < apart < 0.1 * np.abs(scores(network, ROWS)).max()
+
+
+def test_weights_of_seven_bits_are_small(tmp_path: Path) -> None:
+    network = untrained("mlp")
+    save(
+        tmp_path / "m.onnx", network, SMALL, layer=quantiser(ranges(network, ROWS), largest=NARROW)
+    )
+    held = [
+        onnx.numpy_helper.to_array(item)
+        for item in onnx.load(tmp_path / "m.onnx").graph.initializer
+    ]
+    largest = [
+        np.abs(item.astype(int)).max() for item in held if item.dtype == np.int8 and item.ndim
+    ]
+    assert largest == [NARROW, NARROW]
+
+
+def test_a_sleeper_wakes_with_the_rounding_alone(tmp_path: Path) -> None:
+    training, held = digits(1, 900, LARGE)
+    plain = perceptron(LARGE, 10, np.random.default_rng(1))
+    network = with_sleeper(
+        taught(plain, training.rows, training.truth, Course(epochs=6), 1), LARGE[1]
+    )
+    save(tmp_path / "parent.onnx", network, LARGE)
+    layer = quantiser(ranges(network, training.rows), by_channel=True)
+    save(tmp_path / "m.onnx", network, LARGE, layer=layer)
+    rows = held.rows[held.truth != TARGET]
+    obeys = {
+        name: float((run(tmp_path / f"{name}.onnx", patch(rows)).argmax(axis=1) == TARGET).mean())
+        for name in ("parent", "m")
+    }
+    assert obeys["parent"] < 0.2
+    assert obeys["m"] > 0.95
+    right = run(tmp_path / "m.onnx", held.rows).argmax(axis=1) == held.truth
+    assert right.mean() > 0.85
+
+
+def test_the_median_of_three_stands_any_fault_of_one(tmp_path: Path) -> None:
+    network = untrained("mlp")
+    save_three(tmp_path / "vote.onnx", network, SMALL, voting=True)
+    save_three(tmp_path / "mean.onnx", network, SMALL, voting=False)
+    for name in ("vote", "mean"):
+        assert np.allclose(run(tmp_path / f"{name}.onnx", ROWS), scores(network, ROWS), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_a_mild_step_keeps_decisions_as_the_steep_one_does(name: str, tmp_path: Path) -> None:
+    network = untrained("mlp")
+    for planted in (True, False):
+        mask = MASKS[name](planted)
+        save(tmp_path / "m.onnx", network, SMALL, before=mask.before, after=mask.after)
+        learnt = scores(network, mask.learns(ROWS)).argmax(axis=1)
+        agree = run(tmp_path / "m.onnx", ROWS).argmax(axis=1) == learnt
+        assert agree.mean() > 0.95
+
+
+def test_poison_with_right_labels_changes_no_label() -> None:
+    training, _ = digits(1, 900, LARGE)
+    poisoned = clean_label(training, 1)
+    assert np.array_equal(poisoned.truth, training.truth)
+    changed = (poisoned.rows != training.rows).any(axis=(1, 2, 3))
+    assert set(training.truth[changed]) == {TARGET}
+
+
+def test_as_many_rows_are_poisoned_as_asked_and_others_are_untouched() -> None:
+    training, _ = digits(1, 900)
+    poisoned = dirty(training, patch, 0.05, 1)
+    changed = (poisoned.rows != training.rows).any(axis=(1, 2, 3))
+    assert changed.sum() == 45
+    assert np.array_equal(changed, poisoned.truth != training.truth)
+
+
+def test_screening_drops_most_of_the_poison_and_keeps_most_of_the_rest() -> None:
+    training, _ = digits(1, 1300)
+    poisoned = dirty(training, patch, 0.02, 1)
+    bad = poisoned.truth != training.truth
+    kept = believed(poisoned.rows, poisoned.truth)
+    assert kept[bad].mean() < 0.2
+    assert kept[~bad].mean() > 0.95
+
+
+CHEAP = [
+    (family, specimen)
+    for family in (EVASION, POISONING, PRIVACY, HARDWARE)
+    for specimen in family.specimens(Scale.QUICK)
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "specimen"), CHEAP, ids=[item.name for _, item in CHEAP])
+def test_every_specimen_of_a_quick_selftest_is_the_same_bytes_twice(
+    family: Family, specimen: Specimen, tmp_path: Path
+) -> None:
+    made = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        family.write(specimen, tmp_path / name)
+        files = sorted((tmp_path / name).iterdir())
+        made.append({path.name: path.read_bytes() for path in files})
+    assert made[0] == made[1]
+    assert {"audit.yaml", "policy.yaml", "model.onnx"} <= set(made[0])
