@@ -31,10 +31,10 @@ FLIPS: Mapping[str, Metric] = {
     ),
     "accuracy_change": Metric("Change of accuracy", Unit.NONE, higher_is_better=True),
     "max_logit_diff": Metric(
-        "Largest difference of a score", Unit.NONE, higher_is_better=False, exact=True
+        "Largest difference of a score", Unit.NONE, higher_is_better=False, exact=True, number=True
     ),
     "mean_logit_diff": Metric(
-        "Mean difference of a score", Unit.NONE, higher_is_better=False, exact=True
+        "Mean difference of a score", Unit.NONE, higher_is_better=False, exact=True, number=True
     ),
 }
 """What a comparison of two runs emits."""

@@ -45,7 +45,8 @@ class Need(StrEnum):
 class Metric:
     """What a check emits under one name.
 
-    ``higher_is_better`` is ``None`` where neither end is. ``exact`` metrics carry no interval.
+    ``higher_is_better`` is ``None`` where neither end is. ``exact`` metrics carry no interval. One
+    of them without a unit is a yes, a no or a word, unless it is said to be a ``number``.
     """
 
     title: str
@@ -53,6 +54,7 @@ class Metric:
     bound: Bound = Bound.ESTIMATE
     higher_is_better: bool | None = None
     exact: bool = False
+    number: bool = False
 
 
 class Check(Protocol):

@@ -22,7 +22,7 @@ def decides(entry: Entry, key: str, limits: Limits) -> Iterator[Remark]:
     metric = entry.metric
     if metric is None:
         return
-    if metric.exact and metric.unit is Unit.NONE:
+    if metric.exact and metric.unit is Unit.NONE and not metric.number:
         yield entry.error(
             key,
             f"{entry.rule.metric} is a yes or no, and {key} bounds a number",

@@ -47,7 +47,7 @@ AWOKEN, VERDICT = "parent_gap", "verdict"
 BACKDOOR: Mapping[str, Metric] = {
     INDEX: Metric(
         "Deviations by which one class stands out", Unit.NONE, Bound.AT_LEAST,
-        higher_is_better=False, exact=True,
+        higher_is_better=False, exact=True, number=True,
     ),
     NOISE_BIAS: Metric(
         "Meaningless inputs that fall to one class", Unit.SHARE, higher_is_better=False

@@ -12,7 +12,7 @@ from auditor.domain.budgets import Budget, Size
 from auditor.domain.canonical import canonical
 from auditor.domain.checks import Check, coordinates, is_timing
 from auditor.domain.evidence import decode, encode
-from auditor.domain.readings import Gap, Measurement, Reason
+from auditor.domain.readings import Gap, Measurement, Reason, Unit
 from auditor.engines.local import observe_all
 from auditor.measuring import Result, Seen, instantiate, parameters, readings
 from auditor.packs.linting import COORDINATES
@@ -71,7 +71,9 @@ def test_a_check_measures_or_says_why_it_cannot(name: str, subject: str) -> None
             assert reading.detail
             assert reading.cure
         else:
-            assert reading.metric in CHECKS[name].emits
+            metric = CHECKS[name].emits[reading.metric]
+            bare = metric.exact and metric.unit is Unit.NONE and reading.value is not None
+            assert not bare or metric.number == (type(reading.value) in {int, float})
     canonical([reading.to_json() for reading in found])
 
 

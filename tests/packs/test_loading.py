@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pack_cases import CATALOGUES, CHECKS, HEAD, RULE, changed, loaded, written
 
+from auditor.checks.hardware.parity import Parity
 from auditor.domain.budgets import Budget
 from auditor.domain.canonical import digest_json
 from auditor.domain.policies import (
@@ -21,7 +22,7 @@ from auditor.domain.policies import (
     Severity,
 )
 from auditor.errors import PolicyError
-from auditor.packs.loading import lint_policy
+from auditor.packs.loading import lint_policy, load_policy
 from auditor.packs.remarks import Level
 
 
@@ -167,6 +168,13 @@ def test_a_mistake_is_named_with_file_line_rule_and_cure(
     line = next(at for at, text in enumerate(lines, 1) if text.strip(" -").startswith(f"{key}:"))
     assert f"mine.yaml:{line}:" in caught.value.problem
     assert caught.value.cure
+
+
+def test_a_number_without_a_unit_can_be_bounded() -> None:
+    rule = changed(measure="hardware.parity/max_logit_diff", at_least=None, at_most=0.001)
+    checks = {**CHECKS, Parity.id: Parity}
+    policy = load_policy(written(rule), "mine.yaml", checks, CATALOGUES)
+    assert policy.rules[0].limits == Limits(most=0.001)
 
 
 def test_an_unknown_metric_is_answered_with_those_there_are() -> None:

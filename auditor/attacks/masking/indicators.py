@@ -41,7 +41,7 @@ class Weight(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Indicator:
-    """A share of rows (or a yes) that must not surely exceed ``most``.
+    """A share of rows (or a yes, or a ``number``) that must not surely exceed ``most``.
 
     Surely above ``told`` it is mentioned, whatever its weight. ``means`` says what it means and
     what to do.
@@ -53,6 +53,7 @@ class Indicator:
     weight: Weight = Weight.FAILS
     told: float | None = None
     unit: Unit = Unit.SHARE
+    number: bool = False
 
 
 def surely_above(count: int, rows: int, most: float) -> bool:
@@ -156,6 +157,7 @@ INDICATORS: Mapping[str, Indicator] = {
         most=LEADING,
         weight=Weight.NOTED,
         unit=Unit.NONE,
+        number=True,
         means="The gradient leads only roughly where the target's own scores go (a smoothed tree "
         "or coarse rounding does that). Look at the black-box figure beside it.",
     ),

@@ -23,7 +23,13 @@ SILENT_SUCCESS = (
 def metrics() -> Mapping[str, Metric]:
     """Return what the indicators are called and measured in."""
     told = {
-        name: Metric(item.title, item.unit, higher_is_better=False, exact=item.unit is Unit.NONE)
+        name: Metric(
+            item.title,
+            item.unit,
+            higher_is_better=False,
+            exact=item.unit is Unit.NONE,
+            number=item.number,
+        )
         for name, item in INDICATORS.items()
     }
     believable = Metric("Gradients lead where attacks succeed", Unit.NONE, exact=True)

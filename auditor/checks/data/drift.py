@@ -78,11 +78,15 @@ class Drift:
         ),
         "distance": Metric("Change of a column's distribution", Unit.SHARE, higher_is_better=False),
         "moved": Metric("Standard deviations moved", Unit.NONE, higher_is_better=False),
-        "least_p": Metric("Least p-value of no change, adjusted", Unit.NONE, exact=True),
+        "least_p": Metric(
+            "Least p-value of no change, adjusted", Unit.NONE, exact=True, number=True
+        ),
         "classifier_auc": Metric(
             "How well both are told apart", Unit.SHARE, Bound.AT_LEAST, higher_is_better=False
         ),
-        "classifier_p": Metric("P-value of not being told apart", Unit.NONE, exact=True),
+        "classifier_p": Metric(
+            "P-value of not being told apart", Unit.NONE, exact=True, number=True
+        ),
         "label_share_change": Metric("Estimated change of a class's share", Unit.NONE),
     }
     controls: ClassVar[tuple[Control, ...]] = (

@@ -79,6 +79,7 @@ class ServingCost:
             Bound.AT_MOST,
             higher_is_better=False,
             exact=True,
+            number=True,
         ),
     }
     controls: ClassVar[tuple[Control, ...]] = (

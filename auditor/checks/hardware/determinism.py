@@ -58,6 +58,7 @@ class Determinism:
             Bound.AT_LEAST,
             higher_is_better=False,
             exact=True,
+            number=True,
         ),
     }
     controls: ClassVar[tuple[Control, ...]] = (
