@@ -205,6 +205,12 @@ class BrokenCheckError(AuditorError):
     slug = "check_broken"
 
 
+class BrokenSpecimenError(AuditorError):
+    """A specimen of the selftest cannot be made or tried, so that it shows nothing."""
+
+    slug = "specimen_broken"
+
+
 class LedgerError(InvalidInputError):
     """A ledger's checkpoint, proof, leaf or key is malformed, or does not hold."""
 

@@ -10,7 +10,7 @@ from auditor.domain.findings import Finding
 from auditor.domain.policies import Effect
 from auditor.domain.record_json import read_record
 from auditor.domain.verdicts import Outcome
-from auditor.errors import AuditorError, UsageError
+from auditor.errors import BrokenSpecimenError, UsageError
 from auditor.folders import RECORD, RecordFolder
 from auditor.zoo.discovery import lacking
 from auditor.zoo.specimens import ActTrial, Family, Scale, Specimen, Trial
@@ -45,12 +45,6 @@ class Door(Protocol):
 
     def __call__(self, arguments: Sequence[str], folder: Path) -> Ended:
         """Call it with these arguments from this folder."""
-
-
-class BrokenSpecimenError(AuditorError):
-    """A specimen cannot be made or tried, so that it shows nothing."""
-
-    slug = "specimen_broken"
 
 
 Told = Callable[[Row], None]

@@ -70,6 +70,7 @@ TABLE: Mapping[str, tuple[HTTPStatus, str]] = {
     "target_changed": (CONFLICT, "The target has changed"),
     "model_failed": (BROKEN, "The runtime refused the model"),
     "recipe_failed": (BROKEN, "The recipe failed"),
+    "specimen_broken": (BROKEN, "A specimen is broken"),
     "shadows_failed": (BROKEN, "A shadow model failed"),
     "runtime_missing": (UNWELL, "A runtime is missing"),
     "limit_reached": (CONFLICT, "A limit is reached"),
