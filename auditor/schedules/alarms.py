@@ -107,9 +107,9 @@ def upon_sightings(scheduler: Scheduler, schedule: Schedule) -> Iterator[Due]:
         found = _elsewhere(scheduler, schedule, sighting)
         if found is None:
             continue
-        name, record, before = found
+        name, before = found
         of: dict[str, Json] = {
-            **_audited(record), "targets": [sighting.target], "identity": sighting.identity,
+            "target": sighting.target, "identity": sighting.identity,
             "seer": sighting.seer, "number": sighting.number,
         }  # fmt: skip
         yield Due(
@@ -123,8 +123,8 @@ def upon_sightings(scheduler: Scheduler, schedule: Schedule) -> Iterator[Due]:
 
 def _elsewhere(
     scheduler: Scheduler, schedule: Schedule, sighting: Sighting
-) -> tuple[str, AuditRecord, str] | None:
-    """Return the newest audit on a target, its record and place, where that is not what was seen.
+) -> tuple[str, str] | None:
+    """Return the newest audit on a target and its place there, where that is not what was seen.
 
     Nothing is known of a record that says nothing of the place.
     """
@@ -140,7 +140,7 @@ def _elsewhere(
     facts = {} if fingerprint is None else facts_told(fingerprint.identity_facts)
     if not facts or digest_json(facts) == sighting.identity:
         return None
-    return newest.submission, record, digest_json(facts)
+    return newest.submission, digest_json(facts)
 
 
 def _audited(record: AuditRecord) -> dict[str, Json]:

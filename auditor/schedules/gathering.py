@@ -9,7 +9,7 @@ from auditor.domain.canonical import digest
 from auditor.domain.schedules import Due, Schedule, Skip, Trigger
 from auditor.domain.served import UploadKind
 from auditor.errors import InvalidInputError, StoreError
-from auditor.refusals import UploadConflictError, UploadError
+from auditor.refusals import QuotaError, UploadConflictError, UploadError
 from auditor.schedules.changes import Change
 from auditor.schedules.parts import Scheduler, each
 from auditor.schedules.templates import Put
@@ -50,7 +50,7 @@ class Gatherer:
 
     def _gather(self, schedule: Schedule) -> None:
         scheduler = self.scheduler
-        if scheduler.runs.waits(schedule.id, Trigger.BATCH):
+        if scheduler.runs.waits(schedule.id, Trigger.BATCH, scheduler.now()):
             return
         try:
             place = scheduler.roots.place(schedule.project, str(schedule.watch))
@@ -68,7 +68,7 @@ class Gatherer:
                 return
 
     def _taken(self, schedule: Schedule, place: Place, file: Arrived) -> bool:
-        """Bring a file in, or say why not, and say whether it was brought in."""
+        """Bring a file in, or say why not, and say whether this look is over."""
         settled = file.whole or bool(file.problem) or self._is_settled(schedule, file)
         problem = file.problem or (EMPTY if settled and not file.size else "")
         if settled and not problem:
@@ -76,6 +76,12 @@ class Gatherer:
                 _bring(self.scheduler, schedule, place, file)
             except (UploadError, UploadConflictError):
                 return False  # it changed just now, or somebody else is at it
+            except QuotaError as error:
+                self._put_off(schedule, file, error.problem)
+                return True  # nor is there room for those behind it
+            except StoreError as error:
+                self._put_off(schedule, file, error.problem)
+                return False
             except InvalidInputError as error:
                 problem = error.problem
             else:
@@ -83,6 +89,11 @@ class Gatherer:
         if problem:
             _refuse(self.scheduler, schedule, file, problem)
         return False
+
+    def _put_off(self, schedule: Schedule, file: Arrived, problem: str) -> None:
+        """Say once why a file is not taken now; it is tried again at every look."""
+        told = digest(f"{file.name} {file.mark} {schedule.resumed} {problem}".encode())
+        _tell(self.scheduler, schedule, f"put off {told}", _came(schedule, file), problem)
 
     def _is_settled(self, schedule: Schedule, file: Arrived) -> bool:
         key, now = (schedule.id, file.name), _moment(self.scheduler.now())

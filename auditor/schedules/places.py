@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
@@ -42,8 +43,9 @@ class Roots:
 def read_roots(texts: Iterable[str], home: Path, blobs: str | None = None) -> Roots:
     """Read ``PLACE`` (for the project ``default``) and ``PROJECT=PLACE``.
 
-    Raises ``UsageError`` for what is none, and for a place that has the service's own ``home`` or
-    ``blobs`` in it, or lies there: neither keys nor what others uploaded are batches.
+    Raises ``UsageError`` for what is none, for a place that has the service's own ``home`` or
+    ``blobs`` in it, or lies there: neither keys nor what others uploaded are batches; and for
+    places of two projects of which one lies in the other.
     """
     found: dict[str, tuple[str, ...]] = {}
     for text in texts:
@@ -59,7 +61,18 @@ def read_roots(texts: Iterable[str], home: Path, blobs: str | None = None) -> Ro
                     cure="Let batches come in a place apart.",
                 )
         found[project] = (*found.get(project, ()), root)
+    _refuse_shared(found)
     return Roots(found)
+
+
+def _refuse_shared(found: Mapping[str, tuple[str, ...]]) -> None:
+    for (project, roots), (other, theirs) in combinations(found.items(), 2):
+        shared = [(one, two) for one in roots for two in theirs if _overlap(one, two)]
+        for one, two in shared:
+            raise UsageError(
+                f"{one} of the project {project} and {two} of {other} lie in one another",
+                cure="Give each project a place apart: what lies there is that project's alone.",
+            )
 
 
 def _overlap(root: str, own: str) -> bool:

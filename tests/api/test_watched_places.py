@@ -1,7 +1,8 @@
 """Places that are watched: what may be, what is brought in, once, in order, and what is said."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -11,8 +12,9 @@ from scheduled_worlds import Scheduled
 from served_toys import sha
 from served_worlds import World, problem
 
+from auditor.domain.arrivals import Arrived, Place
 from auditor.domain.schedules import Run, RunState, Schedule, ScheduleState, Skip, Trigger
-from auditor.errors import UsageError
+from auditor.errors import StoreError, UsageError
 from auditor.refusals import ScheduleError
 from auditor.schedules.carrying import hand_in_due
 from auditor.schedules.gathering import Gatherer
@@ -161,6 +163,57 @@ def _small(intake: Intake) -> Intake:
     return replace(intake, most=1000)
 
 
+def test_a_file_that_there_is_no_room_for_is_taken_once_there_is(watched: Watched) -> None:
+    watched.begins()
+    free = watched.scheduler
+    full = replace(free, intake=replace(free.intake, quota=1))
+    watched.writes("waits.csv")
+    for scheduler in (full, free):
+        watched.scheduler = scheduler
+        watched.gatherer = Gatherer(scheduler)
+        watched.looks(4)
+    put_off, taken = sorted(watched.runs(), key=lambda run: run.at)
+    assert (put_off.state, taken.state) == (RunState.SKIPPED, RunState.RUNNING)
+    assert "may have" in put_off.detail
+
+
+class Locked:
+    """A folder of which one file cannot be fetched, as of a bucket with an object in the cold."""
+
+    def __init__(self, folder: Place, locked: str) -> None:
+        self.folder, self.locked = folder, locked
+
+    def files(self) -> Sequence[Arrived]:
+        return self.folder.files()
+
+    def reading(self, file: Arrived) -> AbstractContextManager[Iterator[bytes]]:
+        if file.name == self.locked:
+            raise StoreError("403 for old.csv", cure="Ask whoever keeps the bucket.")
+        return self.folder.reading(file)
+
+
+class LockedRoots(Roots):
+    """The roots of a service, with a file that cannot be fetched in each place."""
+
+    def place(self, project: str, named: str) -> Place:
+        return Locked(super().place(project, named), "old.csv")
+
+
+def test_a_file_that_cannot_be_fetched_keeps_no_other_up_and_is_spoken_of_once(
+    watched: Watched,
+) -> None:
+    watched.begins()
+    roots = LockedRoots(watched.scheduler.roots.allowed)
+    watched.scheduler = replace(watched.scheduler, roots=roots)
+    watched.gatherer = Gatherer(watched.scheduler)
+    watched.writes("old.csv", came=1)
+    watched.writes("young.csv", came=2)
+    watched.looks(6)
+    old, young = sorted(watched.runs(), key=lambda run: run.why)
+    assert (old.state, old.detail) == (RunState.SKIPPED, "403 for old.csv")
+    assert young.state is RunState.RUNNING
+
+
 def test_the_same_bytes_under_another_name_are_no_other_batch(watched: Watched) -> None:
     watched.begins()
     watched.writes("a.csv", "same\n", came=1)
@@ -245,6 +298,12 @@ def test_a_place_is_of_one_project_alone() -> None:
     assert ROOTS.place("other", "/srv/theirs/in") is not None
     with pytest.raises(ScheduleError):
         ROOTS.place("other", "/srv/batches")
+
+
+@pytest.mark.parametrize("theirs", ["/srv/batches/risk", "/srv/batches", "/srv"])
+def test_no_place_of_a_project_lies_in_that_of_another(theirs: str) -> None:
+    with pytest.raises(UsageError, match="lie in one another"):
+        read_roots(("/srv/batches", f"risk={theirs}"), HOME)
 
 
 @pytest.mark.parametrize(

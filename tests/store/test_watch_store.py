@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import delete, update
 from sqlalchemy.exc import DBAPIError
 
+from auditor.clock import written
 from auditor.domain.arrivals import Arrived
 from auditor.domain.canonical import digest
 from auditor.domain.records import AuditRecord
@@ -16,7 +18,7 @@ from auditor.domain.submissions import Submission
 from auditor.store.service.arrivals import KeptArrivals
 from auditor.store.service.newest_records import newest_there, records_since
 from auditor.store.service.rejudged import Rejudgements
-from auditor.store.service.schedule_runs import KeptRuns
+from auditor.store.service.schedule_runs import WINDOW, KeptRuns
 from auditor.store.service.schedules import KeptSchedules
 from auditor.store.service.sightings import Sightings
 from auditor.store.service.store import ServiceStore
@@ -65,7 +67,7 @@ def test_a_run_that_is_refused_is_never_seen_as_due(kept: ServiceStore) -> None:
     assert runs.refused(PLAN, due, Skip.REFUSED, "it is empty", NOW)
     assert not runs.refused(PLAN, due, Skip.REFUSED, "it is empty", LATER)
     assert runs.due(NOW) == ()
-    assert not runs.waits(PLAN.id, Trigger.BATCH)
+    assert not runs.waits(PLAN.id, Trigger.BATCH, NOW)
     found = runs.of_key(PLAN.id, "arrival x")
     assert found is not None
     assert (found.state, found.skipped, found.detail) == (
@@ -73,8 +75,12 @@ def test_a_run_that_is_refused_is_never_seen_as_due(kept: ServiceStore) -> None:
     )  # fmt: skip
     assert runs.of_key(PLAN.id, "arrival y") is None
     runs.claim(PLAN.id, replace(due, key="batch 1"), NOW)
-    assert runs.waits(PLAN.id, Trigger.BATCH)
-    assert not runs.waits(PLAN.id, Trigger.CRON)
+    assert runs.waits(PLAN.id, Trigger.BATCH, NOW)
+    assert not runs.waits(PLAN.id, Trigger.CRON, NOW)
+    # A run that is no longer looked for keeps nothing waiting.
+    later = written(datetime.fromisoformat(NOW).astimezone(UTC) + WINDOW + timedelta(days=1))
+    assert runs.due(later) == ()
+    assert not runs.waits(PLAN.id, Trigger.BATCH, later)
 
 
 def test_what_a_target_is_is_kept_when_it_is_another_than_was_said_before(

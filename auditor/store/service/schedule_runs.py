@@ -153,10 +153,12 @@ class KeptRuns:
         start = ScheduleRunStartRow
         return self._open(runs_asked().where(~has_row(start)), now, limit)
 
-    def waits(self, schedule: str, trigger: Trigger) -> bool:
-        """Whether a run of a schedule upon a trigger has made no audit yet."""
+    def waits(self, schedule: str, trigger: Trigger, now: str) -> bool:
+        """Whether a run of a schedule upon a trigger has made no audit yet, and still may."""
         row = ScheduleRunRow
-        asked = select(row.id).where(row.schedule == schedule, row.trigger == trigger.value)
+        asked = select(row.id).where(
+            row.schedule == schedule, row.trigger == trigger.value, row.at >= _since(now)
+        )
         with self.store.reading() as session:
             found = session.scalar(asked.where(~has_row(ScheduleRunStartRow)).limit(1))
             return found is not None
@@ -188,16 +190,20 @@ class KeptRuns:
             return session.scalar(asked)
 
     def _open(self, asked: Found, now: str, limit: int) -> tuple[tuple[Run, Schedule], ...]:
-        row, since = ScheduleRunRow, datetime.fromisoformat(now).astimezone(UTC) - WINDOW
+        row = ScheduleRunRow
         mine = asked.join(ScheduleRow, ScheduleRow.id == row.schedule)
         # In turns, so that no project whose runs wait for room keeps those of others from theirs.
         turn = func.row_number().over(partition_by=ScheduleRow.project, order_by=(row.at, row.id))
-        recent = mine.where(row.at >= written(since)).order_by(turn, row.at, row.id).limit(limit)
+        recent = mine.where(row.at >= _since(now)).order_by(turn, row.at, row.id).limit(limit)
         with self.store.reading() as session:
             return tuple(
                 (read_run(item), plain(session.get_one(ScheduleRow, item[0].schedule)))
                 for item in session.execute(recent).all()
             )
+
+
+def _since(now: str) -> str:
+    return written(datetime.fromisoformat(now).astimezone(UTC) - WINDOW)
 
 
 def _claimed(session: Session, schedule: str, due: Due, at: str) -> tuple[Run, bool]:
