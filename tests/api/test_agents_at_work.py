@@ -53,7 +53,7 @@ class Yard:
         return read_record(self.serving.client.get(f"/v1/audits/{audit}/record").content)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def database(postgresql_database: URL) -> Iterator[str]:
     """Give a database of its own: an engine works in all of one."""
     name = f"agents_{uuid.uuid4().hex}"
@@ -68,7 +68,7 @@ def database(postgresql_database: URL) -> Iterator[str]:
     administrator.dispose()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def yard(tmp_path_factory: pytest.TempPathFactory, database: str) -> Iterator[Yard]:
     folder = tmp_path_factory.mktemp("agents")
     example, place = folder / "example", Place(folder)
@@ -89,7 +89,7 @@ def yard(tmp_path_factory: pytest.TempPathFactory, database: str) -> Iterator[Ya
         yield Yard(place, serving, wall, first, one, other, example, policy)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def here(yard: Yard) -> dict[str, object]:
     """Audit the example on this machine, by the same code, without a service."""
     path, parts = yard.example / "audit.yaml", readers(yard.example)
