@@ -1,6 +1,6 @@
 """The records that a project's submissions came to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
@@ -62,6 +62,33 @@ def whole_ones(kept: ServiceStore, sought: Sought, least: Budget) -> tuple[Audit
         requests = dict.fromkeys(row[3] for row in found)
         whole = {it for it in requests if _whole(_request(session, it), least)}
         return tuple(Audited(*row[:3]) for row in found if not whole or row[3] in whole)
+
+
+def whole_targets(kept: ServiceStore, sought: Sought, least: Budget) -> tuple[str, ...]:
+    """Return the targets, by name, that any record audited which covers ``least`` with all checks.
+
+    One counts too whose newest ``MOST`` are of less: what older ones found there is not forgotten.
+    """
+    row = RecordTargetRow
+    asked = _asked(sought).join(row, row.record_digest == RecordRow.digest)
+    with kept.store.reading() as session:
+        named = asked.order_by(None).with_only_columns(row.target).distinct()
+        names = sorted(session.scalars(named))
+        return tuple(it for it in names if _any_whole(session, replace(sought, target=it), least))
+
+
+def measured_since(kept: ServiceStore, sought: Sought, least: Budget, registered: str) -> bool:
+    """Whether a record of all checks that covers ``least`` was asked for after a time."""
+    later = _asked(sought).where(RecordRow.registered > registered)
+    with kept.store.reading() as session:
+        requests = dict.fromkeys(row[3] for row in session.execute(later.limit(MOST)))
+        return any(_whole(_request(session, it), least) for it in requests)
+
+
+def _any_whole(session: Session, sought: Sought, least: Budget) -> bool:
+    found = session.execute(_asked(sought).limit(MOST)).all()
+    requests = dict.fromkeys(row[3] for row in found)
+    return len(found) == MOST or any(_whole(_request(session, it), least) for it in requests)
 
 
 def _asked(sought: Sought) -> "Select[str, str, str | None, str]":
