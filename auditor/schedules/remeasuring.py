@@ -87,11 +87,11 @@ def _before(scheduler: Scheduler, asker: Asker) -> tuple[str, str] | None:
 
 
 def _measured_since(scheduler: Scheduler, asker: Asker, record: AuditRecord) -> bool:
-    artifact, policy = record.request.artifact, asker.policy
+    artifact = record.request.artifact
     if artifact is None:
         return False
-    under = Under(asker.schedule.project, artifact.digest, policy.digest)
-    return measured_since(scheduler.desk.kept, under, policy.least_budget, record.registered)
+    under = Under(asker.schedule.project, artifact.digest, asker.policy.digest)
+    return measured_since(scheduler.desk.kept, under, record.registered)
 
 
 def _measured(asked: Submission) -> tuple[object, ...]:

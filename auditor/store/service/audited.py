@@ -68,21 +68,22 @@ def whole_targets(kept: ServiceStore, sought: Sought, least: Budget) -> tuple[st
     """Return the targets, by name, that any record audited which covers ``least`` with all checks.
 
     One counts too whose newest ``MOST`` are of less: what older ones found there is not forgotten.
+    Where no record is of so much, they are those of all, of which ``newest`` then chooses.
     """
     row = RecordTargetRow
     asked = _asked(sought).join(row, row.record_digest == RecordRow.digest)
     with kept.store.reading() as session:
         named = asked.order_by(None).with_only_columns(row.target).distinct()
         names = sorted(session.scalars(named))
-        return tuple(it for it in names if _any_whole(session, replace(sought, target=it), least))
+        whole = [it for it in names if _any_whole(session, replace(sought, target=it), least)]
+    return tuple(whole or names)
 
 
-def measured_since(kept: ServiceStore, sought: Sought, least: Budget, registered: str) -> bool:
-    """Whether a record of all checks that covers ``least`` was asked for after a time."""
-    later = _asked(sought).where(RecordRow.registered > registered)
+def measured_since(kept: ServiceStore, sought: Sought, registered: str) -> bool:
+    """Whether anything that a record rests on was asked for after a time."""
+    later = _asked(sought).where(RecordRow.registered > registered).limit(1)
     with kept.store.reading() as session:
-        requests = dict.fromkeys(row[3] for row in session.execute(later.limit(MOST)))
-        return any(_whole(_request(session, it), least) for it in requests)
+        return session.execute(later).first() is not None
 
 
 def _any_whole(session: Session, sought: Sought, least: Budget) -> bool:
