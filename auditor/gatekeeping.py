@@ -19,12 +19,11 @@ from auditor.holding import book_of
 from auditor.keeping import REPORT_ROLE
 from auditor.keyaudits import agents_here, signer_here
 from auditor.manifests import laid_out
+from auditor.people.counting import counted_here
 from auditor.people.enduring import is_refused, same_place, spoken_of
 from auditor.people.panels import Panel, read_again, read_kept
 from auditor.people.standing import Judged, decided_by_people
-from auditor.seeds import sealed_seed
-from auditor.store.service.attempts import Attempts
-from auditor.store.service.audited import Audited, Sought, newest, whole_ones
+from auditor.store.service.audited import Audited, Sought, newest, whole_ones, whole_targets
 from auditor.store.service.rejudged import Stands
 from auditor.store.service.store import ServiceStore
 from auditor.verified import Verified, marks
@@ -87,7 +86,7 @@ class Gatekeeper:
     verified: Verified = field(default_factory=Verified)
 
     def ask(self, asking: Asking) -> Answer:
-        """Ask the newest record that was asked for as much as the policy asks.
+        """Ask the newest record that was asked for as much as the policy asks, on each target.
 
         An older one does not count beside it: what failed last is not excused by what passed
         before. One that people approved opens as long as every later one keeps all but the
@@ -100,11 +99,23 @@ class Gatekeeper:
         now, named = self.clock(), asking.policy
         under = named if DIGEST.fullmatch(named) else self.pack(named).digest
         policy = self._policy(under, named)
+        if policy is None:
+            return _none_found(asking, under, now)
+        if asking.target is None:
+            sought = Sought(asking.project, asking.artifact, under)
+            names = whole_targets(self.kept, sought, policy.least_budget)
+            if len(names) > 1:
+                each = [replace(asking, target=name) for name in names]
+                return _on_each([(it, self._asked_of(it, policy, now)) for it in each])
+        return self._asked_of(asking, policy, now)
+
+    def _asked_of(self, asking: Asking, policy: Policy, now: str) -> Answer:
+        """Ask the newest record on a target, or the newest at all."""
+        under = policy.digest
         sought = Sought(asking.project, asking.artifact, under, asking.target)
-        first = None if policy is None else newest(self.kept, sought, policy.least_budget)
-        if policy is None or first is None:
-            detail = f"no audit of {asking.artifact} under {under} has ended with a record here"
-            return Answer((Step("found", StepResult.FAILED, detail),), under, now)
+        first = newest(self.kept, sought, policy.least_budget)
+        if first is None:
+            return _none_found(asking, under, now)
         question = Question(
             asking.artifact,
             policy,
@@ -128,10 +139,10 @@ class Gatekeeper:
         with laid_out(self.kept.store.blobs, chosen.files) as folder:
             counts = partial(self._counts, project, chosen, question, now)
             steps = (_same(folder, chosen), *self._steps(folder, chosen, counts))
-            if {it.name for it in steps if it.result is StepResult.FAILED} != {APPROVALS}:
-                return _Looked(steps, chosen)
-            record = read_again(folder.read(RECORD))
-            refused = is_refused(self.people, project, record, folder, now)
+        others = tuple(it for it in steps if it.name != APPROVALS)
+        if all_hold(steps) or others == steps or not all_hold(others):
+            return _Looked(steps, chosen)
+        refused = is_refused(self.people, project, chosen.submission, now)
         return _Looked(steps, chosen, lacks=not refused)
 
     def _approved_before(
@@ -139,19 +150,21 @@ class Gatekeeper:
     ) -> "_Looked | None":  # fmt: skip
         """Return the record that people approved of those before one that keeps all but that.
 
-        Nothing is returned where one between does not pass, where somebody said no, or where it
-        was made on another machine: then the last one has to be approved itself.
+        Nothing is returned where one between lacks more than that by now, where somebody said no,
+        or where one was made on another machine: then the last one has to be approved itself.
         """
         last, names = self._record(project, looked), [item.submission for item in ones]
         for stands in spoken_of(self.people, project, names):
             older = self._looked(project, stands, question, now)
-            if all_hold(older.steps):
-                same = same_place(last, self._record(project, older), question.target)
+            holds = all_hold(older.steps)
+            if not (holds or older.lacks):
+                return None
+            if not same_place(last, self._record(project, older), question.target):
+                return None
+            if holds:
                 said = f"{looked.chosen.record}, of {looked.chosen.submission}, is newer"
                 step = Step(ENDURES, StepResult.HOLDS, f"{said}, passes too, and nobody refused it")
-                return replace(older, steps=(*older.steps, step)) if same else None
-            if not older.lacks:
-                return None
+                return replace(older, steps=(*older.steps, step))
         return None
 
     def _record(self, project: str, looked: "_Looked") -> AuditRecord:
@@ -195,7 +208,7 @@ class Gatekeeper:
         yield signer_here(self.kept.store, record, folder.read(SIGNER))
         yield from agents_here(self.kept.store, record)
         yield from ask(record, question)
-        yield from self._counted(project, chosen.submission, record)
+        yield from counted_here(self.people, project, chosen.submission, record)
         against = challenges_against(record, folder, self.kept.store)
         yield uncontested(record, against, folder.read(SIGNER), strict=False)
         submission = self.kept.submission(project, chosen.submission)
@@ -203,26 +216,6 @@ class Gatekeeper:
             raise StoreError(f"{chosen.submission} is lost", cure="Restore the database.")
         judged = Judged(submission, record, question.policy, now)
         yield from decided_by_people(self.people, judged, folder)
-
-    def _counted(self, project: str, submission: str, record: AuditRecord) -> Iterator[Step]:
-        """Hold what a record says of its attempt against what was counted and drawn here."""
-        said, store = record.request.attempt, self.kept.store
-        counted = self._attempt(project, submission, record)
-        if said is not None and said.number != counted:
-            mistake = f"the record says attempt {said.number}, and here it is {counted}"
-            yield Step("counted", StepResult.FAILED, mistake)
-        own = None if store.signer is None else store.signer.key
-        yield from (replace(step, name="drawn here") for step in sealed_seed(record, own))
-
-    def _attempt(self, project: str, submission: str, record: AuditRecord) -> int | None:
-        """Return the attempt of a submission, or of that whose evidence its record judges again."""
-        number = Attempts(self.kept.store).number(submission)
-        while number is None and record.derived_from is not None:
-            kept = self.people.rejudged.record(project, record.derived_from)
-            if kept is None:
-                return None
-            record, number = read_kept(kept), Attempts(self.kept.store).number(kept.submission)
-        return number
 
     def _signer(self, key: bytes) -> Step:
         """Ask whether the ledger here knows a key as one that signs this service's records."""
@@ -232,6 +225,22 @@ class Gatekeeper:
             "the record's key is no report key of this service"
         ]  # fmt: skip
         return Step.of("signer", mistakes, "signed by a report key of this service")
+
+
+def _none_found(asking: Asking, under: str, now: str) -> Answer:
+    detail = f"no audit of {asking.artifact} under {under} has ended with a record here"
+    return Answer((Step("found", StepResult.FAILED, detail),), under, now)
+
+
+def _on_each(answers: Sequence[tuple[Asking, Answer]]) -> Answer:
+    """Fold the answers on several targets into one, which names the first that is shut."""
+    steps = tuple(
+        replace(step, name=f"{step.name} on {asking.target}")
+        for asking, answer in answers
+        for step in answer.steps
+    )
+    shut = [answer for _, answer in answers if not answer.open]
+    return replace((shut or [answers[0][1]])[0], steps=steps)
 
 
 def _same(folder: RecordFolder, chosen: Audited | Stands) -> Step:

@@ -4,44 +4,56 @@ An approval is of one record. A later record of the same artifact, policy and ta
 every rule says nothing against it, so that the approved one opens the gate as before.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 
+from auditor.approving import Known
 from auditor.domain.approvals import Answer
 from auditor.domain.canonical import digest_json
 from auditor.domain.people import DecisionKind
 from auditor.domain.records import AuditRecord
 from auditor.domain.verdicts import Verdict
-from auditor.folders import RecordFolder
+from auditor.manifests import laid_out
 from auditor.people.naming import company
-from auditor.people.panels import Panel
+from auditor.people.panels import Panel, read_kept
 from auditor.people.standing import approvals_here
 from auditor.store.service.rejudged import Stands
 from auditor.targets.fingerprints import place_of
 
 
 def spoken_of(panel: Panel, project: str, submissions: Sequence[str]) -> Iterator[Stands]:
-    """Yield the records of submissions, the newest first, that somebody approved or rejected.
+    """Yield where submissions stand, the newest first, down to the last that people spoke of.
 
-    It ends at one that does not pass, or in which somebody found something wrong: what was said
+    To speak of it is to approve or to reject it. It ends at one that does not pass: what was said
     before that was said of something else. The first submission is not looked at.
     """
-    stands = panel.rejudged.stand(submissions)[1:]
-    records = tuple(item.record for item in stands)
-    said = _said(panel, project, records)
-    wrong = {it.record for it in panel.people.about(project, DecisionKind.FINDING, records)}
-    for item in stands:
-        if item.verdict != Verdict.PASS.value or item.record in wrong:
-            return
-        if item.record in said:
-            yield item
+    later = panel.rejudged.stand(submissions)[1:]
+    stands = tuple(takewhile(lambda item: item.verdict == Verdict.PASS.value, later))
+    said = _said(panel, project, tuple(item.record for item in stands))
+    last = max((at for at, item in enumerate(stands, start=1) if item.record in said), default=0)
+    yield from stands[:last]
 
 
-def is_refused(
-    panel: Panel, project: str, record: AuditRecord, folder: RecordFolder, now: str
-) -> bool:
-    """Whether anybody said no to a record, and has not taken it back by a yes that is in force."""
-    ended, refused = company(panel, project).ended, set[str]()
-    for item in approvals_here(panel, project, record, folder).said:
+def is_refused(panel: Panel, project: str, submission: str, now: str) -> bool:
+    """Whether anybody said no to any record of a submission: to judge again shakes nothing off.
+
+    A no is taken back by a yes to the same record that is in force.
+    """
+    ended = company(panel, project).ended
+    for item in panel.rejudged.of(submission):
+        record = read_kept(panel.record(project, item.record))
+        with laid_out(panel.kept.store.blobs, item.files) as folder:
+            known = approvals_here(panel, project, record, folder)
+        if _refused(known, ended, now):
+            return True
+    return False
+
+
+def _refused(known: Known, ended: Mapping[str, str], now: str) -> bool:
+    if known.unreadable:
+        return True  # it may be a no
+    refused = set[str]()
+    for item in known.said:
         if item.approval.answer is Answer.NO:
             refused.add(item.identity)
         elif not item.approval.lapse(now) and item.key.decode() not in ended:

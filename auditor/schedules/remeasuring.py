@@ -18,6 +18,8 @@ from auditor.preparing import chosen_checks
 from auditor.recalling import unseen
 from auditor.schedules.changes import Change
 from auditor.schedules.parts import Scheduler
+from auditor.store.service.audited import Sought as Under
+from auditor.store.service.audited import measured_since
 from auditor.store.service.overviews import Overviews, Sought
 from auditor.store.service.rejudged import Kept
 
@@ -42,13 +44,14 @@ def judge_stored(scheduler: Scheduler, asker: Asker) -> tuple[str, str] | None:
     """Judge what a run's like measured by the policy of today, and say in which audit, and how.
 
     That audit has its record at once. Where readings are missing another run is put down, for
-    the targets where they are. Nothing is returned where nothing is stored that can be judged.
+    the targets where they are. Nothing is returned where nothing is stored that can be judged,
+    or where the same was measured for this policy since: what is older must not outrank that.
     """
     before = _before(scheduler, asker)
     if before is None:
         return None
     kept = scheduler.people.rejudged.record(asker.schedule.project, str(before[1]))
-    if kept is None:
+    if kept is None or _measured_since(scheduler, asker, read_kept(kept)):
         return None
     lacking = _lacking(scheduler, asker, kept)
     try:
@@ -81,6 +84,14 @@ def _before(scheduler: Scheduler, asker: Asker) -> tuple[str, str] | None:
         if _measured(asked) == _measured(asker.draft):
             return line.id, line.record
     return None
+
+
+def _measured_since(scheduler: Scheduler, asker: Asker, record: AuditRecord) -> bool:
+    artifact = record.request.artifact
+    if artifact is None:
+        return False
+    under = Under(asker.schedule.project, artifact.digest, asker.policy.digest)
+    return measured_since(scheduler.desk.kept, under, record.registered)
 
 
 def _measured(asked: Submission) -> tuple[object, ...]:

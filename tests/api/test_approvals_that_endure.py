@@ -12,17 +12,21 @@ from deciding_people import (
     look,
     observed,
     policy_of,
+    record_id,
     somebody,
 )
 from scheduled_worlds import Scheduled
 from served_worlds import World
 
 from auditor.clock import now
-from auditor.domain.approvals import Answer
+from auditor.domain.approvals import Answer, Approval
 from auditor.domain.policies import Policy
 from auditor.domain.record_json import read_record
 from auditor.gatekeeping import Asking
+from auditor.ledgers.occasions import approval_kept
 from auditor.people.enduring import same_place
+from auditor.people.rejudging import judged_again
+from auditor.signatures.decisions import sign_approval
 
 pytestmark = pytest.mark.slow
 NUMBERS = count()
@@ -59,6 +63,15 @@ class Approved:
 
     def record(self, audit: str) -> str:
         return str(look(self.world, audit)["record"])
+
+    def judges_again(self, audit: str) -> str:
+        """Judge an audit's evidence into a new record of the same audit, and return its digest."""
+        panel = self.world.service.gatekeeper.people
+        kept = panel.rejudged.record("default", self.record(audit))
+        assert kept is not None
+        fresh, files = judged_again(panel, kept, self.policy)
+        panel.rejudged.add(audit, fresh.digest, files, now())
+        return fresh.digest
 
     def asked_late(self, days: float) -> dict[str, str]:
         """Ask the gate so many days from now, and return the details of the steps that fail."""
@@ -122,6 +135,62 @@ def test_an_audit_again_that_does_not_pass_ends_what_was_approved_before(
     approved.audits(bad=True)
     assert "verdict" in soon(approved)
     approved.audits()
+    assert set(soon(approved)) == {"approvals"}
+
+
+def test_a_no_is_not_shaken_off_by_judging_the_refused_record_again(approved: Approved) -> None:
+    second = approved.audits()
+    said = approved.anna.answer(approved.record(second), Answer.NO)
+    assert said.status_code == 201, said.text
+    fresh = approved.judges_again(second)
+    assert fresh != approved.record(second)
+    assert set(soon(approved)) == {"approvals"}
+    # Neither by another audit.
+    approved.audits()
+    assert set(soon(approved)) == {"approvals"}
+
+
+def test_a_finding_is_not_shaken_off_by_judging_the_record_between_again(
+    approved: Approved,
+) -> None:
+    second = approved.audits()
+    said = approved.anna.find(approved.record(second))
+    assert said.status_code == 201, said.text
+    approved.judges_again(second)
+    approved.audits()
+    assert set(soon(approved)) == {"approvals"}
+
+
+def test_a_record_between_that_holds_no_more_ends_what_was_approved_before(
+    approved: Approved,
+) -> None:
+    between = approved.record(approved.audits())
+    approved.audits()
+    place = approved.world.service.store.blobs.path(between)
+    raw = place.read_bytes()
+    place.chmod(0o600)
+    place.write_bytes(raw[:-1] + b"?")
+    try:
+        assert set(soon(approved)) == {"approvals"}
+    finally:
+        place.write_bytes(raw)
+    assert soon(approved) == {}
+
+
+def test_what_was_said_of_the_newer_record_and_cannot_be_read_counts_as_a_no(
+    approved: Approved,
+) -> None:
+    second, mallory = (
+        approved.record(approved.audits()),
+        somebody(approved.world, "Mallory", "waiver"),
+    )
+    said = Approval(
+        record=second, record_id=record_id(approved.world, second), by="Anna Smith",
+        role="model risk", answer=Answer.YES, reason="It is fine.", created=now(),
+    )  # fmt: skip
+    bundle = sign_approval(said, approved.anna.signer)
+    with approved.world.service.store.unit_of_work() as work:
+        work.append(*approval_kept(said, bundle, mallory.signer.public_pem(), now()))
     assert set(soon(approved)) == {"approvals"}
 
 

@@ -1,6 +1,7 @@
 """A policy that changed judges what is stored; a model runs only where readings are missing."""
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -8,9 +9,11 @@ from itertools import count
 
 import pytest
 from scheduled_worlds import Scheduled
+from served_toys import sha
 from served_worlds import World
 
 from auditor.checks.discovery import discover
+from auditor.clock import now
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.canonical import Json, canonical
 from auditor.domain.policies import Policy
@@ -69,6 +72,22 @@ class Moving:
             audit_file=body["audit_file"], source="audit.yaml", inputs=inputs, policy="moving",
             only=ONLY,
         )  # fmt: skip
+
+    def fails_under(self, policy: Policy) -> str:
+        """Measure the same on wrong labels under a policy, later than all that is stored."""
+        raw, kept = self.at.bad_batch(), self.record(self.first)
+        self.at.world.upload(raw, key=self.at.key)
+        while now() <= str(kept["registered"]):
+            time.sleep(0.05)
+        given = self.asked()
+        inputs = tuple(
+            replace(it, file=FileDigest(it.file.name, len(raw), sha(raw).removeprefix("sha256:")))
+            if it.path == "test.csv" else it
+            for it in given.inputs
+        )  # fmt: skip
+        desk = replace(self.scheduler.desk, pack=lambda _name: policy)
+        asked = replace(given, inputs=inputs)
+        return self.finished(submit(desk, self.at.caller, asked)[0].id)
 
     def finished(self, audit: str) -> str:
         self.at.finish(audit)
@@ -145,6 +164,21 @@ def test_a_changed_policy_that_what_is_stored_breaks_fails_without_a_run_of_a_mo
     (run,) = moving.ticks()
     assert (run.verdict, run.failed) == ("fail", ("accuracy on cpu",))
     assert run.audit not in moving.at.engine.queued
+
+
+@pytest.mark.slow
+def test_old_evidence_is_not_judged_over_what_was_measured_for_the_policy_since(
+    moving: Moving,
+) -> None:
+    strict = policy_at("2.0.0", 0.7)
+    failed = moving.fails_under(strict)
+    moving.changes(strict)
+    (run,) = moving.ticks()
+    assert run.audit in moving.at.engine.queued
+    assert run.detail == ""
+    asked = moving.gate()
+    assert (asked["audit"], asked["open"]) == (failed, False)
+    assert asked["by"]["verdict"]["result"] == "failed"
 
 
 @pytest.mark.slow

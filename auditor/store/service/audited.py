@@ -1,6 +1,6 @@
 """The records that a project's submissions came to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
@@ -62,6 +62,34 @@ def whole_ones(kept: ServiceStore, sought: Sought, least: Budget) -> tuple[Audit
         requests = dict.fromkeys(row[3] for row in found)
         whole = {it for it in requests if _whole(_request(session, it), least)}
         return tuple(Audited(*row[:3]) for row in found if not whole or row[3] in whole)
+
+
+def whole_targets(kept: ServiceStore, sought: Sought, least: Budget) -> tuple[str, ...]:
+    """Return the targets, by name, that any record audited which covers ``least`` with all checks.
+
+    One counts too whose newest ``MOST`` are of less: what older ones found there is not forgotten.
+    Where no record is of so much, they are those of all, of which ``newest`` then chooses.
+    """
+    row = RecordTargetRow
+    asked = _asked(sought).join(row, row.record_digest == RecordRow.digest)
+    with kept.store.reading() as session:
+        named = asked.order_by(None).with_only_columns(row.target).distinct()
+        names = sorted(session.scalars(named))
+        whole = [it for it in names if _any_whole(session, replace(sought, target=it), least)]
+    return tuple(whole or names)
+
+
+def measured_since(kept: ServiceStore, sought: Sought, registered: str) -> bool:
+    """Whether anything that a record rests on was asked for after a time."""
+    later = _asked(sought).where(RecordRow.registered > registered).limit(1)
+    with kept.store.reading() as session:
+        return session.execute(later).first() is not None
+
+
+def _any_whole(session: Session, sought: Sought, least: Budget) -> bool:
+    found = session.execute(_asked(sought).limit(MOST)).all()
+    requests = dict.fromkeys(row[3] for row in found)
+    return len(found) == MOST or any(_whole(_request(session, it), least) for it in requests)
 
 
 def _asked(sought: Sought) -> "Select[str, str, str | None, str]":
