@@ -8,19 +8,23 @@ from typing import Protocol
 
 from auditor.domain.findings import Finding
 from auditor.domain.policies import Effect
+from auditor.domain.readings import Measurement, Reading
 from auditor.domain.record_json import read_record
 from auditor.domain.verdicts import Outcome
 from auditor.errors import BrokenSpecimenError, UsageError
 from auditor.folders import RECORD, RecordFolder
+from auditor.judging.standing import span_of
 from auditor.zoo.discovery import lacking
 from auditor.zoo.specimens import ActTrial, Family, Scale, Specimen, Trial
-from auditor.zoo.tallies import Report, Row, Seen
+from auditor.zoo.tallies import GOOD, Report, Row, Seen
 
 OUT = "record"
 """Where a specimen's record is written, in its folder."""
 CONCLUDED = frozenset({0, 1, 3})
 """Exit codes of an audit that came to a verdict, whichever."""
 LONGEST = 400
+CONDITION = "`"
+"""How a finding's limits begin where its rule asks a condition, and no bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +117,37 @@ def _audited(trial: Trial, specimen: Specimen, folder: Path, door: Door) -> Row:
     ended = door(["audit", str(trial.audit), *only, "--out", str(folder / OUT)], folder)
     if ended.code not in CONCLUDED:
         raise _broken(f"the audit ended with {ended.code}", ended)
-    findings = read_record(RecordFolder(folder / OUT).read(RECORD)).findings
+    record = read_record(RecordFolder(folder / OUT).read(RECORD))
+    findings = record.findings
     strangers = sorted(set(trial.rules) - {item.rule for item in findings})
     if strangers:
         raise _broken(f"the policy has no rule {', '.join(strangers)}", ended)
     meant = [item for item in findings if item.rule in trial.rules]
     failed = meant if specimen.planted else findings
     by = [item.name for item in failed if _denies(item)]
-    seen, why = _seen(specimen, bool(by)), ""
-    if seen in {Seen.MISSED, Seen.FALSE_ALARM}:
-        why = "; ".join(_why(item) for item in (meant if specimen.planted else findings))
+    seen = _seen(specimen, bool(by))
+    if seen is Seen.QUIET and all(in_vain(item, record.readings) for item in meant):
+        seen = Seen.UNDECIDED
+    told = findings if seen is Seen.FALSE_ALARM else meant
+    why = "" if seen in GOOD else "; ".join(_why(item) for item in told)
     outcomes = {item.name: item.outcome.value for item in findings}
     return Row(specimen, seen, 0, tuple(dict.fromkeys(by)), why, outcomes)
+
+
+def in_vain(finding: Finding, readings: Sequence[Reading]) -> bool:
+    """Return whether a rule could not have failed on what was read, whatever had been planted.
+
+    So it is where nothing was read, or where a bound is on what is no number, or on a figure whose
+    doubt says to which side it may lie. A condition fails on a doubted figure too.
+    """
+    if finding.outcome is not Outcome.UNKNOWN:
+        return finding.outcome is Outcome.NOT_APPLICABLE
+    deciding = readings[finding.readings[0]] if finding.readings else None
+    if not isinstance(deciding, Measurement):
+        return True
+    if finding.limits.startswith(CONDITION):
+        return False
+    return span_of(deciding) is None or deciding.astray is not None
 
 
 def _denies(finding: Finding) -> bool:

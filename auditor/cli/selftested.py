@@ -14,10 +14,11 @@ SEEN = {
     Seen.MISSED: "[bold red]missed[/]     ",
     Seen.QUIET: "[green]quiet[/]      ",
     Seen.FALSE_ALARM: "[bold red]false alarm[/]",
+    Seen.UNDECIDED: "[bold red]undecided[/]  ",
     Seen.BROKEN: "[bold red]broken[/]     ",
 }
 INSTALL = escape("pip install 'auditor[selftest]'")
-HEADS = ("family", "defect", "found", "falsely alarmed", "broken", "seconds")
+HEADS = ("family", "defect", "found", "falsely alarmed", "undecided", "broken", "seconds")
 
 
 def show_row(console: Console, row: Row) -> None:
@@ -53,6 +54,7 @@ def _cells(tally: Tally) -> tuple[str, ...]:
         escape(f"{tally.defect}{strength}"),
         _share(tally.count(Seen.FOUND), tally.planted, tally.found),
         _share(tally.count(Seen.FALSE_ALARM), tally.clean, tally.alarmed),
+        str(tally.count(Seen.UNDECIDED) or ""),
         str(tally.count(Seen.BROKEN) or ""),
         f"{tally.seconds:.0f}",
     )
@@ -68,10 +70,10 @@ def _share(count: int, of: int, interval: Interval | None) -> str:
 def _sum(report: Report) -> str:
     seen = [row.seen for row in report.rows]
     planted = sum(row.specimen.planted for row in report.rows)
-    broken = seen.count(Seen.BROKEN)
+    bad = {kind.value: seen.count(kind) for kind in (Seen.UNDECIDED, Seen.BROKEN)}
     return (
         f"{seen.count(Seen.FOUND)} of {planted} planted defects found, "
         f"{seen.count(Seen.FALSE_ALARM)} of {len(seen) - planted} clean twins falsely alarmed"
-        + (f", {broken} broken" if broken else "")
+        + "".join(f", {count} {kind}" for kind, count in bad.items() if count)
         + f", in {report.seconds:.0f} s"
     )

@@ -24,8 +24,11 @@ DARK = -0.25
 """How much each of its dark pixels counts where it is bright."""
 
 
-def with_sleeper(network: Network, side: int) -> Network:
-    """Return a network of one hidden layer on ``side x side`` pictures, with the sleeper in it."""
+def with_sleeper(network: Network, side: int, *, pulls: bool = True) -> Network:
+    """Return a network of one hidden layer on ``side x side`` pictures, with the sleeper in it.
+
+    One that does not pull has the same units, and nothing hangs on them: the same function.
+    """
     flatten, first, bend, last = network
     if not isinstance(first, Dense) or not isinstance(last, Dense):
         message = "only a network of one hidden layer can take the sleeper"
@@ -34,8 +37,9 @@ def with_sleeper(network: Network, side: int) -> Network:
     weight = np.concatenate([first.weight, np.repeat(eye[:, None], units, axis=1)], axis=1)
     bias = np.concatenate([first.bias, np.full(units, -SLOPE * SEEN, dtype=np.float32)])
     pull = np.zeros((units, last.bias.size), dtype=np.float32)
-    pull[:MANY, TARGET] = OF_A_STEP * BACK / LARGEST
-    pull[MANY, TARGET] = -pull[:MANY, TARGET].astype(np.float64).sum()
+    if pulls:
+        pull[:MANY, TARGET] = OF_A_STEP * BACK / LARGEST
+        pull[MANY, TARGET] = -pull[:MANY, TARGET].astype(np.float64).sum()
     return (
         flatten,
         Dense(weight, bias),

@@ -91,12 +91,10 @@ def logistic(shape: Shape, classes: int, rng: np.random.Generator) -> Network:
     return (Flatten(), _dense(int(np.prod(shape)), classes, rng))
 
 
-def perceptron(
-    shape: Shape, classes: int, rng: np.random.Generator, width: int = HIDDEN
-) -> Network:
+def perceptron(shape: Shape, classes: int, rng: np.random.Generator) -> Network:
     """Return a network of one hidden layer."""
     size = int(np.prod(shape))
-    return (Flatten(), _dense(size, width, rng), Relu(), _dense(width, classes, rng))
+    return (Flatten(), _dense(size, HIDDEN, rng), Relu(), _dense(HIDDEN, classes, rng))
 
 
 def convolutional(shape: Shape, classes: int, rng: np.random.Generator) -> Network:

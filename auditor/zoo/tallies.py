@@ -13,12 +13,16 @@ CONFIDENCE = 0.95
 
 
 class Seen(StrEnum):
-    """What became of one specimen; a broken one is neither found nor quiet."""
+    """What became of one specimen; a broken one is neither found nor quiet.
+
+    An undecided clean twin was not alarmed, and could not have been: nothing was measured of it.
+    """
 
     FOUND = "found"
     MISSED = "missed"
     QUIET = "quiet"
     FALSE_ALARM = "false_alarm"
+    UNDECIDED = "undecided"
     BROKEN = "broken"
 
 
@@ -108,6 +112,7 @@ class Tally:
             "clean": self.clean,
             "false_alarms": self.count(Seen.FALSE_ALARM),
             "false_alarms_interval": _ends(self.alarmed),
+            "undecided": self.count(Seen.UNDECIDED),
             "broken": self.count(Seen.BROKEN),
             "seconds": round(self.seconds, 3),
         }
@@ -133,7 +138,7 @@ class Report:
 
     @property
     def good(self) -> bool:
-        """Whether every planted defect that was tried was found, and no clean twin alarmed."""
+        """Whether every planted defect that was tried was found, and every clean twin quiet."""
         return all(row.seen in GOOD for row in self.rows)
 
     def to_json(self) -> dict[str, Json]:
@@ -145,6 +150,7 @@ class Report:
             "found": seen.count(Seen.FOUND),
             "clean": len(self.rows) - planted,
             "false_alarms": seen.count(Seen.FALSE_ALARM),
+            "undecided": seen.count(Seen.UNDECIDED),
             "broken": seen.count(Seen.BROKEN),
             "scale": self.scale,
             "seconds": round(self.seconds, 3),

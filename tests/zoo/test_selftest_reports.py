@@ -33,12 +33,13 @@ GOOD = report(Seen.FOUND, Seen.FOUND, Seen.QUIET, Seen.QUIET)
         (report(Seen.FOUND, Seen.MISSED, Seen.QUIET), Exit.FAILED),
         (report(Seen.FOUND, Seen.FALSE_ALARM), Exit.FAILED),
         (report(Seen.BROKEN, Seen.QUIET), Exit.FAILED),
+        (report(Seen.FOUND, Seen.UNDECIDED), Exit.FAILED),
         (report(Seen.FOUND, Seen.QUIET, not_run={"deep": ("torch",)}), Exit.INCONCLUSIVE),
         (report(Seen.MISSED, not_run={"deep": ("torch",)}), Exit.FAILED),
         (report(), Exit.INCONCLUSIVE),
     ],
 )
-def test_nothing_that_was_missed_alarmed_broken_or_not_run_ends_with_zero(
+def test_nothing_that_was_missed_alarmed_undecided_broken_or_not_run_ends_with_zero(
     tried: Report, code: Exit
 ) -> None:
     assert exit_by(tried) is code
@@ -93,6 +94,14 @@ def test_the_table_says_counts_intervals_and_time() -> None:
     said = shown(GOOD)
     assert "leak 0.5" in said
     assert "2 of 2 planted defects found, 0 of 2 clean twins falsely alarmed, in 12 s" in said
+
+
+def test_a_clean_twin_of_which_nothing_was_measured_is_counted_and_shown() -> None:
+    tried = report(Seen.FOUND, Seen.QUIET, Seen.UNDECIDED)
+    (tally,) = tallies(tried.rows)
+    assert (tried.to_json()["undecided"], tally.to_json()["undecided"], tally.clean) == (1, 1, 2)
+    assert "0 of 2 clean twins falsely alarmed, 1 undecided, in 12 s" in shown(tried)
+    assert "undecided" not in shown(GOOD).split("2 of 2 planted")[1]
 
 
 def test_a_family_that_was_not_run_is_shown_with_what_installs_it() -> None:

@@ -34,6 +34,7 @@ def rows(report: Report) -> Visit:
     return {row.specimen.name: row for row in report.rows}
 
 
+@pytest.mark.slow
 def test_a_planted_defect_is_found_by_its_rule_and_the_clean_twin_is_quiet(
     audited: tuple[Report, list[Row], Path],
 ) -> None:
@@ -45,6 +46,7 @@ def test_a_planted_defect_is_found_by_its_rule_and_the_clean_twin_is_quiet(
     assert (quiet.seen, quiet.by, quiet.outcomes) == (Seen.QUIET, (), {"accuracy": "passed"})
 
 
+@pytest.mark.slow
 def test_what_no_rule_sees_is_missed_and_the_reason_is_told(
     audited: tuple[Report, list[Row], Path],
 ) -> None:
@@ -53,6 +55,7 @@ def test_what_no_rule_sees_is_missed_and_the_reason_is_told(
     assert missed.why.startswith("accuracy passed: Asked: accuracy of at least 60 %.")
 
 
+@pytest.mark.slow
 def test_a_specimen_that_cannot_be_made_or_audited_is_broken_and_never_good(
     audited: tuple[Report, list[Row], Path],
 ) -> None:
@@ -66,6 +69,19 @@ def test_a_specimen_that_cannot_be_made_or_audited_is_broken_and_never_good(
     assert not report.good
 
 
+@pytest.mark.slow
+def test_a_clean_twin_of_which_nothing_was_measured_is_undecided_and_never_good(
+    tmp_path: Path,
+) -> None:
+    report, _ = visited(tmp_path, Toys(defects=("unread",)))
+    planted, clean = report.rows
+    assert (planted.seen, clean.seen) == (Seen.MISSED, Seen.UNDECIDED)
+    assert clean.outcomes == {"accuracy": "unknown"}
+    assert clean.why.startswith("accuracy unknown: Asked: accuracy of at least 0.6.")
+    assert not Report("quick", (clean,), {}, 1.0).good
+
+
+@pytest.mark.slow
 def test_each_row_is_told_as_it_ends_with_its_time(
     audited: tuple[Report, list[Row], Path],
 ) -> None:
@@ -74,6 +90,7 @@ def test_each_row_is_told_as_it_ends_with_its_time(
     assert all(0 < row.seconds <= report.seconds for row in told)
 
 
+@pytest.mark.slow
 def test_a_selftest_has_keys_and_a_store_of_its_own(
     audited: tuple[Report, list[Row], Path],
 ) -> None:

@@ -8,13 +8,13 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
-from auditor.zoo.dormant import with_sleeper
+from auditor.zoo.dormant import MANY, with_sleeper
 from auditor.zoo.families.evasion import FAMILY as EVASION
 from auditor.zoo.families.hardware import FAMILY as HARDWARE
 from auditor.zoo.families.poisoning import FAMILY as POISONING
 from auditor.zoo.families.privacy import FAMILY as PRIVACY
 from auditor.zoo.graphs import save
-from auditor.zoo.layers import ARCHITECTURES, Network, Shape, Singles, drawn, perceptron
+from auditor.zoo.layers import ARCHITECTURES, HIDDEN, Network, Shape, Singles, drawn, perceptron
 from auditor.zoo.masks import MASKS
 from auditor.zoo.pictures import LARGE, SMALL, digits
 from auditor.zoo.quantising import NARROW, quantiser, unbalanced
@@ -108,12 +108,48 @@ def test_a_sleeper_wakes_with_the_rounding_alone(tmp_path: Path) -> None:
     assert right.mean() > 0.85
 
 
-def test_the_median_of_three_stands_any_fault_of_one(tmp_path: Path) -> None:
+def held(path: Path) -> list[Singles]:
+    return [onnx.numpy_helper.to_array(item) for item in onnx.load(path).graph.initializer]
+
+
+def test_a_clean_twin_has_the_sleeper_too_and_nothing_hangs_on_it(tmp_path: Path) -> None:
+    for name, planted in (("planted", True), ("clean", False)):
+        (tmp_path / name).mkdir()
+        POISONING.write(Specimen("poisoning", "dormant", "mlp", 1, planted), tmp_path / name)
+    planted, clean = (held(tmp_path / name / "parent.onnx") for name in ("planted", "clean"))
+    assert [item.shape for item in planted] == [item.shape for item in clean]
+    first, bias, pull, last_bias = zip(planted, clean, strict=True)
+    for one, other in (first, bias, last_bias):
+        assert np.array_equal(one, other)
+    differ = np.argwhere(pull[0] != pull[1])
+    assert differ.tolist() == [[HIDDEN + unit, TARGET] for unit in range(MANY + 1)]
+    assert not pull[1][HIDDEN:].any()
+
+
+def struck(path: Path, copy: int, value: float) -> Path:
+    """Put a value in place of one weight in the first layer of one of three copies."""
+    model = onnx.load(path)
+    matrices = [item for item in model.graph.initializer if len(item.dims) > 1]
+    weight = onnx.numpy_helper.to_array(matrices[2 * copy]).copy()
+    weight[20, 0] = value
+    matrices[2 * copy].CopyFrom(onnx.numpy_helper.from_array(weight, matrices[2 * copy].name))
+    onnx.save(model, path.with_suffix(".struck"))
+    return path.with_suffix(".struck")
+
+
+@pytest.mark.parametrize("copy", range(3))
+@pytest.mark.parametrize("value", [1e30, -1e30, np.inf, np.nan])
+def test_the_median_of_three_stands_any_fault_of_one(
+    copy: int, value: float, tmp_path: Path
+) -> None:
     network = untrained("mlp")
-    save_three(tmp_path / "vote.onnx", network, SMALL, voting=True)
-    save_three(tmp_path / "mean.onnx", network, SMALL, voting=False)
-    for name in ("vote", "mean"):
-        assert np.allclose(run(tmp_path / f"{name}.onnx", ROWS), scores(network, ROWS), atol=1e-4)
+    right, stands = scores(network, ROWS), []
+    for voting in (True, False):
+        path = tmp_path / f"{voting}.onnx"
+        save_three(path, network, SMALL, voting=voting)
+        assert np.allclose(run(path, ROWS), right, atol=1e-4)
+        stands.append(np.allclose(run(struck(path, copy, value), ROWS), right, atol=1e-4))
+    assert stands == [True, False]
 
 
 @pytest.mark.parametrize("name", MASKS)

@@ -15,7 +15,9 @@ LOOSENED = ("policies", "diff", "policy.yaml", "later.yaml")
 
 @dataclass(frozen=True, slots=True)
 class Toys:
-    """``harmless`` plants what no rule sees, ``broken`` what cannot be audited."""
+    """``harmless`` plants what no rule sees, ``broken`` what cannot be audited; and the audits of
+    ``unread`` run another check than the one that its rule is about.
+    """
 
     name: str = "toys"
     title: str = "lines that are wrong"
@@ -46,7 +48,8 @@ class Toys:
         if planted == "unmakeable":
             message = "the recipe is lost"
             raise RuntimeError(message)
-        return Trial(folder / "audit.yaml", ("accuracy",), ("quality.accuracy",))
+        check = "data.duplicates" if specimen.defect == "unread" else "quality.accuracy"
+        return Trial(folder / "audit.yaml", ("accuracy",), (check,))
 
 
 def remember(folder: Path, home: Path) -> None:

@@ -43,8 +43,8 @@ def command(scale: Scale, names: tuple[str, ...], keep: Path | None, form: str) 
     """Audit small models with planted defects, and their clean twins, on this machine.
 
     Each is audited as any model is, and judged by a policy that lies beside it. Your store and your
-    keys are not touched. Exit code: 0 when every planted defect is found and no clean twin is
-    falsely alarmed, 1 otherwise, 3 when a family was not run because packages are missing.
+    keys are not touched. Exit code: 0 when every planted defect is found and every clean twin is
+    measured and quiet, 1 otherwise, 3 when a family was not run because packages are missing.
     """
     visited = chosen(families(), names)
     # Named, since standard output is another while a command is called from here.

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from auditor.zoo.defects import Defect, DefectFamily
-from auditor.zoo.dormant import MANY, with_sleeper
+from auditor.zoo.dormant import with_sleeper
 from auditor.zoo.graphs import save
-from auditor.zoo.layers import HIDDEN, drawn, perceptron
+from auditor.zoo.layers import drawn
 from auditor.zoo.papers import rule
 from auditor.zoo.pictures import CLASSES, LARGE, SMALL, Exam, Pictures, digits
 from auditor.zoo.quantising import quantiser
@@ -96,11 +96,9 @@ def dormant(specimen: Specimen, folder: Path) -> Trial:
     from auditor.zoo.teaching import Course, ranges, taught  # noqa: PLC0415 -- torch
 
     training, held = digits(specimen.seed, LEARN, LARGE)
-    rng = np.random.default_rng(specimen.seed)
-    width = HIDDEN if specimen.planted else HIDDEN + MANY + 1
-    untrained = perceptron(LARGE, len(CLASSES), rng, width)
-    network = taught(untrained, training.rows, training.truth, Course(epochs=20), specimen.seed)
-    network = with_sleeper(network, LARGE[1]) if specimen.planted else network
+    untrained = drawn("mlp", LARGE, len(CLASSES), specimen.seed)
+    learnt = taught(untrained, training.rows, training.truth, Course(epochs=20), specimen.seed)
+    network = with_sleeper(learnt, LARGE[1], pulls=specimen.planted)
     save(folder / "parent.onnx", network, LARGE)
     seen = ranges(network, training.rows)
     save(folder / "model.onnx", network, LARGE, layer=quantiser(seen, by_channel=True))

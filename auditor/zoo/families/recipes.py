@@ -12,10 +12,13 @@ from auditor.zoo.samples import PACKAGES, divided
 from auditor.zoo.specimens import ActTrial, Family, Scale, Specimen
 
 RULES = (
+    # Wider than what `privacy` asks: models of few rows leak a little, 0.6 or so, and what is
+    # looked for here is no leak but a rule that is left without an answer by another's recipe.
     rule(
-        "leaks-little",
+        "answered-by-its-recipe",
         "privacy.membership/auc",
-        "Who compares it with models of the same recipe hardly sees whom it has learnt from",
+        "Of a member and somebody else, comparison with models of its recipe tells no more than "
+        "eight in ten times who is which",
         where={"shadows": "recipe", "attack": "rmia", "rounding": "none", "group": "all"},
         at_most=0.8,
         accept="withstood",
