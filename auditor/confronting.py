@@ -20,7 +20,7 @@ from auditor.domain.tasks import Classification, Task
 from auditor.domain.twins import TwinKind, TwinSource
 from auditor.engines.openers import Openers
 from auditor.engines.subjects import open_subject
-from auditor.errors import RecordError
+from auditor.errors import DatasetError, RecordError
 from auditor.preparing import Prepared
 
 
@@ -67,6 +67,18 @@ def ground_of(subject: Subject) -> Ground:
         whole=whole,
         takes=None if interface is None else interface.input_shape,
     )
+
+
+def misfit(subject: Subject, examples: Examples) -> str:
+    """Return why examples are no inputs of a subject's model, or nothing where they are."""
+    dataset = subject.datasets.get(Role.EVALUATION)
+    if dataset is None or dataset.inputs is None or examples.kind is Kind.VIEWS:
+        return ""
+    try:
+        examples.fitted(dataset.inputs)
+    except DatasetError as error:
+        return error.problem
+    return ""
 
 
 def given_by(ground: Ground, examples: Examples) -> Given:

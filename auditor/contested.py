@@ -1,16 +1,19 @@
 """Challenges stand for good against a record, and against all that rests on the same evidence."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 
+from auditor.confronting import misfit
 from auditor.datasets.examples import Examples, parse_examples
 from auditor.domain.canonical import digest as digest_of
 from auditor.domain.challenges import Challenge, Outcome
 from auditor.domain.lineage import Edge, entity_id
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step
-from auditor.errors import RecordError
-from auditor.folders import EXAMPLES, SIGNED, RecordFolder, challenge_name
+from auditor.domain.subjects import Subject
+from auditor.errors import DatasetError, RecordError, StoreError
+from auditor.folders import DIGEST, EXAMPLES, SIGNED, RecordFolder, challenge_name
 from auditor.keeping import Place, store_if_kept
 from auditor.signatures.challenges import open_challenge, signed_with
 from auditor.store.blob_seam import Blobs
@@ -145,31 +148,60 @@ def words(challenge: Challenge) -> str:
     return f"{held}; {', '.join(moved) or 'figures are lower, and every rule comes out as before'}"
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """The examples of earlier challenges, and which of these challenges are left out, and why.
+
+    Anybody can sign a challenge, and none may end the next one. What is left out makes a new one
+    weaker, and opens no gate: that looks at what was signed alone.
+    """
+
+    files: tuple[Examples, ...]
+    left_out: tuple[str, ...] = ()
+
+    def fitting(self, subject: Subject) -> "Earlier":
+        """Leave out the examples that are no inputs of the subject's model."""
+        why = [misfit(subject, item) for item in self.files]
+        kept = (item for item, wrong in zip(self.files, why, strict=True) if not wrong)
+        return Earlier(tuple(kept), (*self.left_out, *filter(None, why)))
+
+
 def examples_of(
-    record: AuditRecord, found: Iterable[bytes], folder: RecordFolder, blobs: Blobs
-) -> tuple[Examples, ...]:
+    record: AuditRecord, found: Mapping[str, bytes], folder: RecordFolder, blobs: Blobs
+) -> Earlier:
     """Return the examples of earlier challenges, each file once: a new one counts on from there.
 
-    Those to other records on the same evidence were held against another policy: whoever tries
-    their examples here too must not hear that they were counted. Raises ``RecordError`` for a
-    challenge that cannot be read, or whose examples are not at hand.
+    Of one that failed nothing counts. Those to other records on the same evidence were held
+    against another policy: whoever tries their examples here too must not hear that they were
+    counted.
     """
-    told = [open_challenge(raw) for raw in found]
-    digests = dict.fromkeys(item.examples for item in told if item.record == record.digest)
-    return tuple(_examples(digest, folder, blobs) for digest in digests)
+    files, left_out = dict[str, Examples](), list[str]()
+    for where, raw in found.items():
+        try:
+            told = open_challenge(raw)
+            counts = told.record == record.digest and told.outcome is not Outcome.FAILED
+            if counts and told.examples not in files:
+                files[told.examples] = _examples(told.examples, folder, blobs)
+        except (RecordError, DatasetError, StoreError) as error:
+            left_out.append(f"{where}: {error.problem}")
+    return Earlier(tuple(files.values()), tuple(left_out))
 
 
 def _examples(digest: str, folder: RecordFolder, blobs: Blobs) -> Examples:
-    name = challenge_name(digest, EXAMPLES)
-    if folder.has(name) and digest_of(folder.read(name)) == digest:
-        return parse_examples(folder.read(name), name)
-    if not blobs.has(digest):
+    if not DIGEST.fullmatch(digest):
         raise RecordError(
-            f"the examples {digest} of an earlier challenge lie neither whole in the folder nor "
-            "in the store here",
-            cure=f"Put them into {folder.path} as {name}.",
+            f"it names the examples {digest[:80]!r}, which is no digest",
+            cure="Take the challenge as `auditor challenge` wrote it.",
         )
-    return parse_examples(blobs.get(digest), name)
+    name = challenge_name(digest, EXAMPLES)
+    if blobs.has(digest):
+        return parse_examples(blobs.get(digest), name)
+    if folder.has(name) and digest_of(raw := folder.read(name)) == digest:
+        return parse_examples(raw, name)
+    raise RecordError(
+        f"its examples {digest} lie neither whole in the folder nor in the store here",
+        cure=f"Put them into {folder.path} as {name}.",
+    )
 
 
 def refuse_contested(record: AuditRecord, found: Mapping[str, bytes]) -> None:

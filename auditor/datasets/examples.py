@@ -72,8 +72,18 @@ class Examples:
             )
         if all(texts) or self.kind is Kind.PERTURBATIONS:
             return self.inputs
-        found = self.inputs.astype(like.dtype)
-        if like.dtype.kind in "iu" and not np.array_equal(found, self.inputs):
+        return self._held(self.inputs, like)
+
+    def _held(self, inputs: Array, like: Array) -> Array:
+        """Return numbers in the type of the rows. Raises ``DatasetError`` where it holds none."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = inputs.astype(like.dtype)
+        if not np.isfinite(found).all():
+            raise DatasetError(
+                f"{self.name}: inputs hold numbers too large for {like.dtype}, as the rows are",
+                cure="Give inputs as the evaluation file holds them, before any step of the model.",
+            )
+        if like.dtype.kind in "iu" and not np.array_equal(found, inputs):
             raise DatasetError(
                 f"{self.name}: inputs are not whole numbers of type {like.dtype}, as the rows are",
                 cure="Round them as the model would be given them, and see that they still hold.",

@@ -1,6 +1,8 @@
 """Inputs in a ball against walks on decisions, transfer and attacks of a toolbox; and why not."""
 
+import ast
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,13 @@ from auditor.attacks.counterexamples.reasons import FAMILIES, claims_of
 from auditor.checks.discovery import discover
 from auditor.checks.evasion.art import Art
 from auditor.checks.evasion.decision import Decision
+from auditor.checks.evasion.l0 import L0
+from auditor.checks.evasion.l1 import L1
+from auditor.checks.evasion.l2 import L2
+from auditor.checks.evasion.linf import Linf
+from auditor.checks.evasion.linf_query import LinfQuery
 from auditor.checks.evasion.transfer import Transfer
+from auditor.domain.checks import Check
 from auditor.domain.evidence import Evidence
 from auditor.domain.readings import Reason
 from auditor.domain.subjects import Subject
@@ -29,6 +37,25 @@ from auditor.domain.subjects import Subject
 WALK = Decision(stages=("rays:2", "surfree:2"), rows=walks.ROWS)
 CARRY = Transfer(eps=(0.05, 0.1, 0.2), hidden=1, epochs=1)
 CHECKS = discover()
+TESTS = Path(__file__).parents[1]
+TRYING = {"challenged", "weigh"}
+"""What a test calls to try examples under a check."""
+
+UNREFUTED: list[tuple[str, dict[str, Any], str]] = [
+    ("evasion.masking", {}, "it looks for signs"),
+    ("evasion.corruption", {}, "an average over noise that nobody chose"),
+    ("evasion.certified", {"settings": {"gap": {"reason": "x"}}}, "by smoothing"),
+    ("evasion.tabular", {"settings": {"undefined": "The rows are no table."}}, "no table"),
+    ("evasion.patch", {"settings": {"row": [3], "twin": True}}, "nothing was covered"),
+    ("evasion.spatial", {"settings": {"row": [3]}}, "rows of shape [3] are no pictures"),
+    ("evasion.universal", {"settings": {"judged": 3, "prepared": 2}}, "judged on 3 others"),
+    ("evasion.transfer", {"settings": {"judged": 3, "prepared": 2}}, "judged on 3 others"),
+    ("evasion.linf", {"settings": {"movable": [0]}}, "nothing in a row that an attacker may"),
+    ("evasion.text", {"settings": {"movable": [0]}}, "no word to change"),
+    ("evasion.textattack", {"runs": {}}, "no recipe ran"),
+    ("evasion.art", {"settings": {"attacks": [], "movable": [1]}}, "no attack of the toolbox"),
+]
+"""Evidence that no example refutes; where it is empty, no evidence of the check is refuted so."""
 
 
 @cache
@@ -118,6 +145,35 @@ def test_points_outside_of_the_ball_and_of_rows_that_taught_refute_nothing() -> 
         assert results(challenged(CARRY, seen, evidence, offer)) == [result]
 
 
+@pytest.mark.parametrize(
+    ("check", "norm", "reach"),
+    [
+        (Linf(), "linf", 0.1),
+        (LinfQuery(), "linf", 0.1),
+        (L2(), "l2", 0.1 * transfers.COLUMNS**0.5),
+        (L1(), "l1", 0.1 * transfers.COLUMNS),
+        (L0(), "l0", transfers.COLUMNS),
+    ],
+    ids=["linf", "linf_query", "l2", "l1", "l0"],
+)
+def test_the_check_of_each_norm_takes_its_own_distance(
+    check: Check, norm: str, reach: float
+) -> None:
+    seen, evidence = carried()
+    names = [str(name) for name in evidence["ids"]]  # type: ignore[union-attr]
+    (data,) = seen.datasets.values()
+    rows = np.asarray(data.inputs)[[int(name[4:]) for name in names]]
+    points = stepped(seen, names, 0.1)
+    whole = np.flatnonzero((np.abs(points - rows) > 0.0999).all(axis=1))
+    offer = offered(inputs=points[whole], rows=[names[at] for at in whole])
+    within = {"holds", "not_misclassified"}
+    for eps, come in ((reach * 1.001, within), (reach * 0.99, {"outside_budget"})):
+        settings = {**evidence["settings"], "norm": norm, "eps": [eps]}  # type: ignore[dict-item]
+        still = {**evidence, "settings": settings, "distance": np.full(len(names), np.inf)}
+        found = challenged(check, seen, still, offer)
+        assert set(results(found)) == come
+
+
 def toolbox() -> tuple[Art, Evidence]:
     """What the toolbox sees of an attack that found nothing, and of one that could not run."""
     check = Art(attacks=("FastGradientMethod", "SquareAttack"), eps=(0.05, 0.1), rows=20)
@@ -141,12 +197,39 @@ def test_every_attack_of_the_toolbox_that_ran_loses_a_row_that_somebody_breaks()
     assert after == pytest.approx({0.05: 1.0, 0.1: 1 - held / 20})
 
 
-@pytest.mark.parametrize("name", sorted(CHECKS))
-def test_every_check_is_challenged_by_examples_or_says_why_it_cannot_be(name: str) -> None:
-    check = CHECKS[name]
-    if by_example(check) is not None:
-        return  # what it says is tried by a test of its own
-    why = claims_of(check, {}, {}, Kind.INPUTS)
+def tried_by(path: Path) -> set[str]:
+    """The checks whose classes a module names that tries examples."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    calls = {getattr(node.func, "id", "") for node in nodes if isinstance(node, ast.Call)}
+    if not calls & TRYING:
+        return set()
+    named = {
+        (node.module, alias.name)
+        for node in nodes
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    used = {node.id for node in nodes if isinstance(node, ast.Name)}
+    return {
+        name
+        for name, check in CHECKS.items()
+        if (key := (kind_of(check).__module__, kind_of(check).__name__)) in named and key[1] in used
+    }
+
+
+def kind_of(check: Any) -> type:  # noqa: ANN401 -- a check or its class
+    return check if isinstance(check, type) else type(check)
+
+
+def test_every_check_that_examples_refute_is_tried_by_a_test() -> None:
+    silent = {name for name, evidence, _ in UNREFUTED if not evidence}
+    tried = set[str]().union(*(tried_by(path) for path in TESTS.rglob("test_*.py")))
+    assert {name for name, check in CHECKS.items() if by_example(check)} - tried - silent == set()
+
+
+@pytest.mark.parametrize("name", sorted(name for name in CHECKS if not by_example(CHECKS[name])))
+def test_every_check_that_no_example_refutes_says_why(name: str) -> None:
+    why = claims_of(CHECKS[name], {}, {}, Kind.INPUTS)
     assert isinstance(why, str)
     assert why.startswith(f"{name} cannot be challenged by examples because it ")
     assert name.partition(".")[0] in FAMILIES
@@ -158,23 +241,7 @@ def test_every_attack_says_by_which_examples_it_is_challenged() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("name", "evidence", "words"),
-    [
-        ("evasion.masking", {}, "it looks for signs"),
-        ("evasion.corruption", {}, "an average over noise that nobody chose"),
-        ("evasion.certified", {"settings": {"gap": {"reason": "x"}}}, "by smoothing"),
-        ("evasion.tabular", {"settings": {"undefined": "The rows are no table."}}, "no table"),
-        ("evasion.patch", {"settings": {"row": [3], "twin": True}}, "nothing was covered"),
-        ("evasion.spatial", {"settings": {"row": [3]}}, "rows of shape [3] are no pictures"),
-        ("evasion.universal", {"settings": {"judged": 3, "prepared": 2}}, "judged on 3 others"),
-        ("evasion.transfer", {"settings": {"judged": 3, "prepared": 2}}, "judged on 3 others"),
-        ("evasion.linf", {"settings": {"movable": [0]}}, "nothing in a row that an attacker may"),
-        ("evasion.text", {"settings": {"movable": [0]}}, "no word to change"),
-        ("evasion.textattack", {"runs": {}}, "no recipe ran"),
-        ("evasion.art", {"settings": {"attacks": [], "movable": [1]}}, "no attack of the toolbox"),
-    ],
-)
+@pytest.mark.parametrize(("name", "evidence", "words"), UNREFUTED)
 def test_what_no_example_refutes_names_its_kind_and_the_reason(
     name: str, evidence: dict[str, Any], words: str
 ) -> None:

@@ -10,16 +10,31 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from auditor.attacks.tallies import recount
+from auditor.domain.canonical import digest
+from auditor.domain.challenges import Challenge, Outcome, Trial
+from auditor.domain.challenges import Result as Came
 from auditor.domain.record_json import read_record
-from auditor.folders import CHALLENGES, RECORD, RecordFolder
+from auditor.folders import (
+    CHALLENGES,
+    EXAMPLES,
+    RECORD,
+    SIGNED,
+    RecordFolder,
+    add_challenge,
+    challenge_name,
+)
 from auditor.measuring import Seen
 from auditor.recalling import load_results
+from auditor.signatures.challenges import sign_challenge
+from auditor.signatures.keys import KeySigner
 from auditor.verifiers import verifier
 
 Command = Callable[..., Any]
 CHECK = "evasion.linf_query"
+STRANGER = KeySigner(ec.derive_private_key(83, ec.SECP256R1()))
 WEIGHTS, BIAS = np.array([6.0, 4.0, 0.0]), -5.0
 POLICY = """\
 apiVersion: auditor/v1
@@ -278,6 +293,52 @@ def test_small_challenges_add_up_to_a_large_one(auditor: Command, passed: Path) 
         outcomes.append(auditor(*GATE).code)
     assert outcomes[-1] == 1
     assert auditor("ledger", "verify").code == 0
+
+
+def forged(folder: Path, outcome: Outcome, **arrays: object) -> None:
+    """Put somebody's signed word into the record's folder, with examples only where some are."""
+    record = read_record(RecordFolder(folder / "out").read(RECORD))
+    raw = offer(folder, **arrays).read_bytes() if arrays else b"lost"
+    word = Challenge(
+        record=record.digest, record_id=record.id, artifact=None, target="cpu",
+        identity=record.fingerprints["cpu"].identity,
+        examples=digest(raw),
+        trials=(Trial(0, "r1", CHECK, Came.HOLDS, "yes"),), disproved=(), moved=(),
+        outcome=outcome, signer=STRANGER.identity, tried="2026-01-01T00:00:00Z",
+    )  # fmt: skip
+    add_challenge(folder / "out", sign_challenge(word, STRANGER), raw)
+    if not arrays:
+        (folder / "out" / challenge_name(digest(raw), EXAMPLES)).unlink()
+
+
+def test_no_word_that_somebody_signed_ends_the_challenges_after_it(
+    auditor: Command, passed: Path
+) -> None:
+    for outcome in (Outcome.FAILED, Outcome.LOWERED):
+        forged(passed, outcome)
+    forged(passed, Outcome.LOWERED, inputs=np.zeros((1, 4)), rows=np.array(["r0"]))
+    forged(passed, Outcome.LOWERED, inputs=np.full((1, 3), np.nan), rows=np.array(["r0"]))
+    (passed / "out" / challenge_name(digest(b"{}"), SIGNED)).write_bytes(b"{}")
+    inputs, rows = standing(passed, 0.1)
+    offered = offer(passed, inputs=crossed(inputs, 0.0999), rows=np.array(rows))
+    ended = auditor("challenge", "out", "--examples", offered)
+    assert ended.code == 1, ended.err
+    assert f"REFUTED: {len(rows)} examples hold" in ended.said
+    assert ended.said.count("An earlier challenge is left out") == 4
+    for words in ("neither whole in the folder", "shape (4,)", "NaN", "cannot be read"):
+        assert words in ended.said
+
+
+def test_a_refuted_verdict_keeps_its_gate_shut_without_its_examples(
+    auditor: Command, passed: Path
+) -> None:
+    forged(passed, Outcome.REFUTED)
+    inputs, rows = standing(passed, 0.1)
+    offered = offer(passed, inputs=inputs[:1], rows=np.array(rows[:1]))
+    ended = auditor("challenge", "out", "--examples", offered)
+    assert ended.code == 0, ended.err
+    assert "neither whole in the folder nor in the store here" in ended.said
+    assert auditor(*GATE).code == 1
 
 
 def test_what_does_not_hold_leaves_no_trace(auditor: Command, passed: Path) -> None:

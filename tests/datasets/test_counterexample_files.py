@@ -46,6 +46,16 @@ def test_texts_keep_their_length_and_perturbations_their_fractions() -> None:
 
 
 @pytest.mark.parametrize(
+    ("like", "words"),
+    [(np.float32, "too large for float32"), (np.uint8, "not whole numbers of type uint8")],
+)
+def test_numbers_that_the_rows_cannot_hold_are_refused(like: type, words: str) -> None:
+    huge = read(inputs=np.full((1, 3), 1e300), rows=["r1"])
+    with pytest.raises(DatasetError, match=words):
+        huge.fitted(np.zeros((4, 3), dtype=like))
+
+
+@pytest.mark.parametrize(
     ("arrays", "words"),
     [
         ({"inputs": np.zeros((1, 3)), "perturbations": np.zeros((1, 3))}, "different claims"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from auditor.attacks.counterexamples.claims import Changes, Sized, Verdict, counted, tried
+from auditor.attacks.counterexamples.claims import Changes, Held, Sized, Verdict, counted, tried
 from auditor.attacks.counterexamples.given import Given
 from auditor.attacks.tallies import Mask, Outcomes
 from auditor.attacks.threats import within
@@ -14,7 +14,7 @@ from auditor.domain.tasks import Floats
 
 Measure = Callable[[Given, int], Sized]
 """Holds an example against the threat of the check itself: ``HOLDS`` where that permits it."""
-Rewrite = Callable[[Mapping[int, Trial], Given], Changes]
+Rewrite = Callable[[Held, Given], Changes]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +91,7 @@ class Attack:
             return Result.BROKEN_BEFORE, size
         return Result.HOLDS if given.misled(at, goal) else Result.NOT_MISCLASSIFIED, size
 
-    def changes(self, held: Mapping[int, Trial], given: Given) -> Changes:
+    def changes(self, held: Held, given: Given) -> Changes:
         """Return the evidence that would be another had the audit seen these itself."""
         return self.rewrite(held, given)
 

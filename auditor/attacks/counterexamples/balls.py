@@ -13,6 +13,7 @@ from auditor.attacks.counterexamples.claims import (
     Changes,
     Claim,
     Claims,
+    Held,
     Sized,
     of_evidence,
 )
@@ -23,7 +24,7 @@ from auditor.attacks.offline import gap_of
 from auditor.attacks.patches import OneSquare, sides
 from auditor.attacks.tallies import Outcomes, recount
 from auditor.domain.canonical import Json
-from auditor.domain.challenges import Result, Trial
+from auditor.domain.challenges import Result
 from auditor.domain.evidence import Evidence, Item
 from auditor.domain.tasks import Array, Floats
 
@@ -77,12 +78,13 @@ def _attack(evidence: Evidence, seen: Outcomes, measure: Measure) -> Claim:
     return Attack(ids, seen, measure, rewrite, (nearest(sizes),))
 
 
-def _with_broken(evidence: Evidence, held: Mapping[int, Trial], given: Given) -> Changes:
+def _with_broken(evidence: Evidence, held: Held, given: Given) -> Changes:
     said = cast("Floats", evidence["adversarial_probabilities"]).copy()
     distance = cast("Floats", evidence["distance"]).copy()
-    for place, trial in held.items():
+    shown: dict[int, Array] = {}
+    for place, (trial, *_) in held.items():
         said[place], distance[place] = given.said[trial.example], trial.distance
-    shown = {place: given.inputs[trial.example] for place, trial in held.items()}
+        shown[place] = given.inputs[trial.example]
     return {
         "adversarial_probabilities": said, "distance": distance, **shown_anew(evidence, shown),
     }  # fmt: skip

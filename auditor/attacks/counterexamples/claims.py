@@ -13,6 +13,8 @@ from auditor.domain.evidence import Evidence, Item
 ROBUST = "robust_accuracy"
 Sized = tuple[Result, tuple[float, ...]]
 """What came of an example; the size of its change, and the budget that it keeps."""
+Held = Mapping[int, Sequence[Trial]]
+"""The examples that hold, by the places of their rows, the nearest of a row first."""
 Changes = Mapping[str, Item]
 """The items of evidence that come out otherwise."""
 Params = Mapping[str, Json]
@@ -109,8 +111,8 @@ class RowClaim(Protocol):
         """Judge one example whose row the evidence holds at ``place``."""
         ...
 
-    def changes(self, held: Mapping[int, Trial], given: Given) -> Changes | None:
-        """Return the evidence that would be another had the audit seen these itself, by place.
+    def changes(self, held: Held, given: Given) -> Changes | None:
+        """Return the evidence that would be another had the audit seen these itself.
 
         ``None`` where one example shows the whole claim to be false.
         """
@@ -142,13 +144,15 @@ def tried(check: str, claim: RowClaim, given: Given) -> tuple[Trial, ...]:
 
 
 def counted(claim: RowClaim, trials: tuple[Trial, ...], given: Given) -> Verdict:
-    """Return what the examples that hold come to; of several for one row the nearest counts."""
+    """Return what the examples that hold come to; of several for one row the claim chooses."""
     held = [item for item in trials if item.result is Result.HOLDS]
     if not held:
         return Verdict(trials)
     places = {name: at for at, name in enumerate(claim.ids)}
-    ordered = sorted(held, key=lambda item: item.distance or 0.0, reverse=True)
-    changes = claim.changes({places[item.row]: item for item in ordered}, given)
+    reached: dict[int, list[Trial]] = {}
+    for item in sorted(held, key=lambda item: item.distance or 0.0):
+        reached.setdefault(places[item.row], []).append(item)
+    changes = claim.changes(reached, given)
     return Verdict(trials, changes, disproved=changes is None)
 
 

@@ -11,6 +11,7 @@ from auditor.attacks.counterexamples.balls import measured
 from auditor.attacks.counterexamples.claims import (
     Changes,
     Claims,
+    Held,
     OfRows,
     Sized,
     of_evidence,
@@ -22,7 +23,7 @@ from auditor.attacks.norms import Norm
 from auditor.attacks.proofs import proved_radius
 from auditor.attacks.trials import read_goal
 from auditor.domain.canonical import Json
-from auditor.domain.challenges import Result, Trial
+from auditor.domain.challenges import Result
 from auditor.domain.evidence import Evidence
 from auditor.domain.tasks import Floats
 
@@ -53,7 +54,7 @@ class Proof:
         misled = given.misled(at, self.goal)
         return Result.HOLDS if misled else Result.NOT_MISCLASSIFIED, (size[0], proved)
 
-    def changes(self, held: Mapping[int, Trial], given: Given) -> None:
+    def changes(self, held: Held, given: Given) -> None:
         """Count nothing anew: of a method that proved what is false, nothing is left."""
 
 
@@ -78,11 +79,11 @@ class Share:
         wrong = given.decision(at) != label
         return Result.HOLDS if wrong else Result.NOT_MISCLASSIFIED, ()
 
-    def changes(self, held: Mapping[int, Trial], given: Given) -> Changes:
+    def changes(self, held: Held, given: Given) -> Changes:
         """Return the decisions with those that were answered otherwise."""
         decided = cast("Labels", self.evidence["decided"]).copy()
         said = cast("Floats", self.evidence["probabilities"]).copy()
-        for place, trial in held.items():
+        for place, (trial, *_) in held.items():
             decided[place] = given.decision(trial.example)
             said[place] = given.said[trial.example]
         return {"decided": decided, "probabilities": said}

@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.attacks.constraints.reaching import Mask, moved, reach
+from auditor.attacks.constraints.reaching import moved, reach
 from auditor.attacks.counterexamples.attacks import (
     Attack,
     Median,
@@ -18,6 +18,7 @@ from auditor.attacks.counterexamples.balls import NOTHING_MOVES, shown_anew, uns
 from auditor.attacks.counterexamples.claims import (
     Changes,
     Claims,
+    Held,
     Sized,
     Verdict,
     of_evidence,
@@ -40,22 +41,24 @@ Rows = NDArray[np.int64]
 class Rewritten:
     """The evidence of an attack on a table, with rows that examples break.
 
-    A row may be there already, with a candidate of a larger budget or of more moved units.
+    A row may be there already, with a candidate of a larger budget or of more moved units. Each
+    of the two gives way to its own: what moves fewer units may lie farther away.
     """
 
     evidence: Evidence
+    seen: Outcomes
     given: Given
     rules: Rules
 
-    def changes(self, held: Mapping[int, Trial]) -> Changes:
+    def changes(self, held: Held) -> Changes:
         """Return what is another."""
         said = cast("Floats", self.evidence["adversarial_probabilities"]).copy()
         distance = cast("Floats", self.evidence["distance"]).copy()
-        for place, trial in held.items():
+        nearer = {at: trial for at, (trial, *_) in held.items() if self._nearer(at, trial)}
+        for place, trial in nearer.items():
             said[place], distance[place] = self.given.said[trial.example], trial.distance
-        crafted, _ = self._entered("crafted", {at: trial.example for at, trial in held.items()})
-        fewer = {at: item.example for at, item in held.items() if self._fewer(at, item.example)}
-        minimal, shown = self._entered("minimal", fewer)
+        crafted, _ = self._entered("crafted", {at: trial.example for at, trial in nearer.items()})
+        minimal, shown = self._entered("minimal", self._fewest(held))
         return {
             "adversarial_probabilities": said,
             "distance": distance,
@@ -64,11 +67,24 @@ class Rewritten:
             **shown_anew(self.evidence, shown),
         }
 
-    def _fewer(self, place: int, example: int) -> bool:
-        """Whether an example moves fewer units of a row than what the evidence calls minimal."""
-        rows = cast("Rows", self.evidence["minimal_rows"])
-        known = cast("Mask", self.evidence["minimal_moved"])[rows == place].sum(axis=1)
-        return not len(known) or bool(self._columns(example)["moved"].sum() < known.min())
+    def _nearer(self, place: int, trial: Trial) -> bool:
+        """Whether an example lies nearer than what broke its row."""
+        return (trial.distance or 0.0) < float(self.seen.breaking[place])
+
+    def _fewest(self, held: Held) -> dict[int, int]:
+        """Return the example of each row that moves fewest units, where no minimal one has less."""
+        minimal = Counterexamples.of(self.evidence, self.seen)
+        known = dict(zip(minimal.rows.tolist(), minimal.moved.sum(axis=1).tolist(), strict=True))
+        found: dict[int, int] = {}
+        for place, trials in held.items():
+            counts = {item.example: self._units(item.example) for item in trials}
+            example = min(counts, key=lambda item: counts[item])
+            if place not in known or counts[example] < known[place]:
+                found[place] = example
+        return found
+
+    def _units(self, example: int) -> int:
+        return int(self.rules.units(*self.given.pair(example))[0])
 
     def _columns(self, example: int) -> dict[str, NDArray[Any]]:
         """Return what evidence holds of a counterexample, each as ``[1, ...]``."""
@@ -140,7 +156,7 @@ class Possible:
             cast("Sequence[str]", self.evidence["ids"]),
             seen,
             lambda own, at: _measured(own, at, rules, seen.budgets),
-            lambda held, own: Rewritten(self.evidence, own, rules).changes(held),
+            lambda held, own: Rewritten(self.evidence, seen, own, rules).changes(held),
             _medians(self.evidence, seen, rules),
         )
         return attack.weigh(check, given)

@@ -16,6 +16,7 @@ from auditor.attacks.counterexamples.claims import (
     Changes,
     Claim,
     Claims,
+    Held,
     Params,
     Sized,
 )
@@ -25,7 +26,7 @@ from auditor.attacks.texts.readings import recount
 from auditor.attacks.texts.threats import Changes as Edits
 from auditor.attacks.texts.threats import TextThreat
 from auditor.domain.canonical import Json
-from auditor.domain.challenges import Result, Trial
+from auditor.domain.challenges import Result
 from auditor.domain.evidence import Evidence, Item
 from auditor.domain.tasks import Floats
 
@@ -71,12 +72,12 @@ class Misread:
             return Result.OUTSIDE_BUDGET, (words,)
         return Result.HOLDS, (words, least)
 
-    def changes(self, held: Mapping[int, Trial], given: Given) -> Changes:
+    def changes(self, held: Held, given: Given) -> Changes:
         """Return the evidence with these texts counted."""
         said = cast("Floats", self.evidence["adversarial_probabilities"]).copy()
         listed = cast("Sequence[Mapping[str, Json]]", self.evidence["crafted"])
         crafted = {cast("int", item["place"]): item for item in listed}
-        for place, trial in held.items():
+        for place, (trial, *_) in held.items():
             said[place] = given.said[trial.example]
             crafted[place] = self._entry(place, trial.example, given)
         return {
@@ -94,7 +95,7 @@ class Misread:
         told: dict[str, Json] = {"words": edits.words, "edits": edits.edits, "sha256": digest}
         return {"place": place, "kinds": dict(edits.kinds), **told}
 
-    def _shown(self, held: Mapping[int, Trial], given: Given) -> dict[str, Item]:
+    def _shown(self, held: Held, given: Given) -> dict[str, Item]:
         """Return the texts that are shown, since figures count the changes in these anew."""
         if "example_places" not in self.evidence:
             return {}
@@ -102,7 +103,7 @@ class Misread:
         places = cast("NDArray[np.int64]", self.evidence["example_places"]).tolist()
         for index, place in enumerate(places):
             if place in held:
-                texts[index] = str(given.inputs[held[place].example])
+                texts[index] = str(given.inputs[held[place][0].example])
         return {"example_adversarial": list[Json](texts)}
 
     @property

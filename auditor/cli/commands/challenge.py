@@ -16,7 +16,7 @@ from auditor.cli.showing import show_made, show_rows
 from auditor.cli.texts import printable
 from auditor.clock import now
 from auditor.confronting import opened
-from auditor.contested import challenges_against, examples_of, words
+from auditor.contested import Earlier, challenges_against, examples_of, words
 from auditor.datasets.examples import Examples, read_examples
 from auditor.deciding import waivers_of
 from auditor.domain.baselines import compared_of
@@ -25,6 +25,7 @@ from auditor.domain.challenges import REASONS, Challenge, Outcome, Result
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import StepResult
+from auditor.domain.subjects import Subject
 from auditor.errors import RecordError
 from auditor.folders import RECORD, RecordFolder, add_challenge
 from auditor.laying import FetchInput, lay_out
@@ -89,12 +90,13 @@ def command(
         show_made(console, place.made_keys)
         fetch = fetch_from(place.store.blobs, inputs)
         against = challenges_against(record, old, place.settings.place)
-        earlier = examples_of(record, against.values(), old, place.store.blobs)
+        counted = examples_of(record, against, old, place.store.blobs)
         with (
             _prepared(old, record, fetch) as prepared,
             opened(prepared, spec, OPENERS) as subject,
         ):
-            told = try_examples(claims, (*earlier, given), subject, place.identity, now())
+            files = (*_fitting(console, counted, subject), given)
+            told = try_examples(claims, files, subject, place.identity, now())
         if isinstance(told, NotTried):
             console.print(printable(f"Not tried: {told.reason}. {told.cure}"), markup=False)
             return Exit.INCONCLUSIVE
@@ -103,6 +105,15 @@ def command(
             _keep(place, folder, told, given)
             return Exit.FAILED
     return _left(console, told, claims, given)
+
+
+def _fitting(console: Console, counted: Earlier, subject: Subject) -> tuple[Examples, ...]:
+    """Return the examples of earlier challenges that can be tried here, and name the others."""
+    fitting = counted.fitting(subject)
+    for why in fitting.left_out:
+        said = printable(f"An earlier challenge is left out: {why}.")
+        console.print(said, markup=False, highlight=False, soft_wrap=True)
+    return fitting.files
 
 
 def _left(console: Console, told: Challenge, claims: Claims, given: Examples) -> Exit:
