@@ -1,5 +1,7 @@
 """What a selftest shows: a line a specimen as it ends, then a table a defect."""
 
+from collections.abc import Mapping
+
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -19,6 +21,7 @@ SEEN = {
 }
 INSTALL = escape("pip install 'auditor[selftest]'")
 HEADS = ("family", "defect", "found", "falsely alarmed", "undecided", "broken", "seconds")
+NAMES, SELDOM = ("family", "defect"), ("undecided", "broken")
 
 
 def show_row(console: Console, row: Row) -> None:
@@ -32,10 +35,13 @@ def show_row(console: Console, row: Row) -> None:
 def show_report(console: Console, report: Report) -> None:
     """Show the table of all defects, what was not run, and the sums."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for place, head in enumerate(HEADS):
-        table.add_column(head, overflow="fold", no_wrap=place == 0)
-    for tally in tallies(report.rows):
-        table.add_row(*_cells(tally))
+    found = [_cells(tally) for tally in tallies(report.rows)]
+    # Narrow terminals have no room for what did not happen.
+    told = [head for head in HEADS if head not in SELDOM or any(cells[head] for cells in found)]
+    for head in told:
+        table.add_column(head, overflow="fold", no_wrap=head in NAMES)
+    for cells in found:
+        table.add_row(*(cells[head] for head in told))
     console.print(table)
     for name, modules in report.not_run.items():
         console.print(
@@ -47,9 +53,9 @@ def show_report(console: Console, report: Report) -> None:
     console.print(_sum(report), highlight=False, markup=False, soft_wrap=True)
 
 
-def _cells(tally: Tally) -> tuple[str, ...]:
+def _cells(tally: Tally) -> Mapping[str, str]:
     strength = "" if tally.strength is None else f" {tally.strength:g}"
-    return (
+    cells = (
         escape(tally.family),
         escape(f"{tally.defect}{strength}"),
         _share(tally.count(Seen.FOUND), tally.planted, tally.found),
@@ -58,6 +64,7 @@ def _cells(tally: Tally) -> tuple[str, ...]:
         str(tally.count(Seen.BROKEN) or ""),
         f"{tally.seconds:.0f}",
     )
+    return dict(zip(HEADS, cells, strict=True))
 
 
 def _share(count: int, of: int, interval: Interval | None) -> str:
