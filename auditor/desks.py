@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from typing import Protocol
 
-from auditor.clock import written
+from auditor.clock import instant, written
 from auditor.domain.canonical import Json
 from auditor.domain.policies import Policy
 from auditor.domain.served import Ending, Failure
@@ -72,7 +72,7 @@ def held(at: str, absent: Sequence[str], seconds: int) -> Mapping[str, Json] | N
     """Say for workers of which targets a submission waits, and until when; nothing for none."""
     if not absent:
         return None
-    until = datetime.fromisoformat(at).astimezone(UTC) + timedelta(seconds=seconds)
+    until = instant(at) + timedelta(seconds=seconds)
     return {"targets": list(absent), "until": written(until)}
 
 

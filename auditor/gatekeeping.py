@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 from auditor.approving import APPROVALS
+from auditor.clock import instant
 from auditor.contested import challenges_against, uncontested
 from auditor.domain.canonical import digest
 from auditor.domain.policies import Policy
@@ -122,7 +123,7 @@ class Gatekeeper:
             asking.target,
             asking.identity,
             asking.max_age,
-            datetime.fromisoformat(now).astimezone(UTC),
+            instant(now),
         )
         last = self.people.rejudged.of(first.submission)[-1]
         chosen = Audited(first.submission, last.record, last.files)

@@ -27,7 +27,7 @@ def read_request(part: Part) -> AuditRequest:
         seed=part.get("seed", int),
         budget=part.choice("budget", Budget),
         only=part.texts("only"),
-        inputs=part.list_of("inputs", _input),
+        inputs=part.list_of("inputs", read_input),
         tags=part.texts("tags"),
         claims=part.mapping("claims"),
         show_examples=part.get("show_examples", bool),
@@ -110,9 +110,9 @@ def _file(part: Part) -> FileDigest:
     return FileDigest(part.get("name", str), part.get("size", int), part.get("sha256", str))
 
 
-def _input(part: Part) -> InputFile:
-    file = FileDigest(part.get("name", str), part.get("size", int), part.get("sha256", str))
-    return InputFile(part.get("path", str), file)
+def read_input(part: Part) -> InputFile:
+    """Return a file that an audit file names, as a request keeps it."""
+    return InputFile(part.get("path", str), _file(part))
 
 
 def _dataset(part: Part) -> DatasetRef:

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
-from auditor.clock import written
+from auditor.clock import instant, written
 from auditor.domain.hooks import WINDOW, Attempt, Delivery, Hook, Outcome
 from auditor.errors import AuditorError
 from auditor.hooks.sending import Sender, Sent
@@ -67,7 +67,7 @@ def deliver_due(messenger: Messenger, back: timedelta = WINDOW) -> None:
 def _deliver(messenger: Messenger, delivery: Delivery, hook: Hook) -> None:
     """Make the next attempt, unless another process makes it now."""
     number, now = delivery.attempts[-1].number + 1, messenger.clock()
-    turn = int(_moment(now).timestamp()) // TURN
+    turn = int(instant(now).timestamp()) // TURN
     if not messenger.deliveries.claim(delivery.id, number, turn, now):
         return
     sent = _sent(messenger, delivery, hook)
@@ -85,7 +85,7 @@ def next_time(failures: int, now: str) -> str | None:
     """Return when to try again after so many failures before this one, or that it is dead."""
     if failures >= len(PAUSES):
         return None
-    return written(_moment(now) + timedelta(seconds=PAUSES[failures]))
+    return written(instant(now) + timedelta(seconds=PAUSES[failures]))
 
 
 def _sent(messenger: Messenger, delivery: Delivery, hook: Hook) -> Sent:
@@ -97,7 +97,7 @@ def _sent(messenger: Messenger, delivery: Delivery, hook: Hook) -> Sent:
     except AuditorError as error:
         # Also a record of a version that this one does not read: it must not wait for ever.
         return Sent(None, error.problem)
-    stamp = int(_moment(messenger.clock()).timestamp())
+    stamp = int(instant(messenger.clock()).timestamp())
     headers = {
         "Content-Type": "application/json",
         "User-Agent": AGENT,
@@ -106,7 +106,3 @@ def _sent(messenger: Messenger, delivery: Delivery, hook: Hook) -> Sent:
         "webhook-signature": signature(secret, delivery.id, stamp, body),
     }
     return messenger.sender.send(hook.url, headers, body)
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)

@@ -10,9 +10,9 @@ from auditor.domain.places import PlacedFile
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
 from auditor.domain.verdicts import Outcome
-from auditor.domain.waivers import Audited, Life, SignedWaiver, Waiver
+from auditor.domain.waivers import Life, SignedWaiver, Waiver
 from auditor.folders import BUNDLE, RECORD, SIGNER
-from auditor.judging.waiving import WAIVABLE, covers
+from auditor.judging.waiving import WAIVABLE, audited_of, covers
 from auditor.keeping import entered
 from auditor.manifests import laid_out
 from auditor.people.naming import company
@@ -83,7 +83,7 @@ def _standing(panel: Panel, project: str, waiver: Waiver) -> Iterator[tuple[Kept
     """Yield the records by which gates that a waiver speaks of decide now, each once."""
     like = Like(project, waiver.model, waiver.artifact, waiver.policy_digest)
     first = [(it, read_kept(it)) for it in panel.rejudged.first_like(like)]
-    fitting = [pair for pair in first if not waiver.foreign_to(_audited(pair[1]))]
+    fitting = [pair for pair in first if not waiver.foreign_to(audited_of(pair[1]))]
     seen: set[str] = set()
     for group in _alike(record for _, record in fitting):
         found = [pair for pair in fitting if group == _group(pair[1])]
@@ -134,19 +134,13 @@ def judged_again(
 
 def _helps(waiver: Waiver, record: AuditRecord) -> Iterator[bool]:
     """Yield of each finding of a record whether a waiver changes it, or keeps it waived."""
-    if not waiver.foreign_to(_audited(record)):
+    if not waiver.foreign_to(audited_of(record)):
         for item in record.findings:
             yield item.outcome in WAIVABLE | {Outcome.WAIVED} and covers(waiver, item)
 
 
-def _audited(record: AuditRecord) -> Audited:
-    request = record.request
-    artifact = None if request.artifact is None else request.artifact.digest
-    return Audited(request.name, artifact, request.policy.name, request.policy.digest)
-
-
 def _group(record: AuditRecord) -> tuple[str | None, str]:
-    audited = _audited(record)
+    audited = audited_of(record)
     return audited.artifact, audited.policy_digest
 
 

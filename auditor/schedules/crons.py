@@ -2,12 +2,12 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from croniter import croniter
 from croniter.croniter import CroniterBadDateError, CroniterError
 
-from auditor.clock import written
+from auditor.clock import instant, written
 from auditor.refusals import ScheduleError
 
 FIELDS = ("minute", "hour", "day of the month", "month", "day of the week")
@@ -42,8 +42,8 @@ class Cron:
 
     def came(self, after: str, now: str) -> Missed | None:
         """Return what of it came after one time and not after another, if anything did."""
-        began = datetime.fromisoformat(after).astimezone(UTC)
-        times = _iterated(self.text, datetime.fromisoformat(now).astimezone(UTC) + MOMENT)
+        began = instant(after)
+        times = _iterated(self.text, instant(now) + MOMENT)
         found: datetime | None = None
         for count in range(MOST_COUNTED):
             before = _previous(times)
@@ -54,7 +54,7 @@ class Cron:
 
     def next(self, now: str) -> str:
         """Return when it comes next after ``now``."""
-        times = _iterated(self.text, datetime.fromisoformat(now).astimezone(UTC))
+        times = _iterated(self.text, instant(now))
         return written(times.get_next(datetime))
 
 

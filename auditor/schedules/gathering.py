@@ -2,8 +2,9 @@
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from auditor.clock import instant
 from auditor.domain.arrivals import Arrived, Place
 from auditor.domain.canonical import digest
 from auditor.domain.schedules import Due, Schedule, Skip, Trigger
@@ -96,7 +97,7 @@ class Gatherer:
         _tell(self.scheduler, schedule, f"put off {told}", _came(schedule, file), problem)
 
     def _is_settled(self, schedule: Schedule, file: Arrived) -> bool:
-        key, now = (schedule.id, file.name), _moment(self.scheduler.now())
+        key, now = (schedule.id, file.name), instant(self.scheduler.now())
         before = self.seen.get(key)
         if before is None or before.mark != file.mark:
             first = now if before is None else before.first
@@ -177,7 +178,3 @@ def _tell(  # noqa: PLR0913, PLR0917 -- of which run, why it is there, and what 
 
 def _came(schedule: Schedule, file: Arrived) -> str:
     return f"{file.name} came in {schedule.watch}"
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)

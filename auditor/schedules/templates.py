@@ -14,6 +14,7 @@ from auditor.domain.canonical import Json
 from auditor.domain.datasets import Role
 from auditor.domain.json_parts import Part
 from auditor.domain.places import read_places
+from auditor.domain.request_json import read_input
 from auditor.domain.requests import InputFile
 from auditor.domain.submissions import Submission
 from auditor.refusals import ScheduleError
@@ -81,7 +82,7 @@ def read_asked_json(body: Mapping[str, Json]) -> Asked:
     return Asked(
         audit_file=part.get("audit_file", str),
         source=part.get("source", str),
-        inputs=part.list_of("inputs", _input),
+        inputs=part.list_of("inputs", read_input),
         policy=part.get("policy", str),
         targets=part.texts("targets"),
         budget=None if part.value.get("budget") is None else part.choice("budget", Budget),
@@ -167,8 +168,3 @@ def with_version(raw: bytes, version: str) -> bytes:
 def _child(node: yaml.Node | None, name: str) -> yaml.Node | None:
     pairs = node.value if isinstance(node, yaml.MappingNode) else []
     return next((value for key, value in pairs if key.value == name), None)
-
-
-def _input(part: Part) -> InputFile:
-    file = FileDigest(part.get("name", str), part.get("size", int), part.get("sha256", str))
-    return InputFile(part.get("path", str), file)

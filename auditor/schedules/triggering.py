@@ -1,7 +1,8 @@
 """Find what is due: by the clock, by what was pushed, and by what changed meanwhile."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
+from auditor.clock import instant
 from auditor.domain.api_keys import ApiKey
 from auditor.domain.canonical import digest_json
 from auditor.domain.schedules import Due, Run, Schedule, ScheduleState, Trigger
@@ -33,7 +34,7 @@ def _clocked(scheduler: Scheduler, schedule: Schedule, last: str | None, now: st
     if came is None:
         return
     why = f"{schedule.cron} came at {came.last}"
-    late = _moment(now) - _moment(came.last) > LATE
+    late = instant(now) - instant(came.last) > LATE
     if late or came.times > 1:
         more = "or more " if came.times == MOST_COUNTED else ""
         why += f"; made up for {came.times} {more}missed since {base}, once"
@@ -115,7 +116,3 @@ def version_key(digest: str, version: str) -> str:
 
 def _due_time(key: str) -> str:
     return key.removeprefix("cron ")
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)

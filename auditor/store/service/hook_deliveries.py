@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from auditor.clock import written
+from auditor.clock import instant, written
 from auditor.domain.hooks import WINDOW, Attempt, Delivery, Hook, Outcome, Told
 from auditor.errors import UsageError
 from auditor.store.service.adding import added
@@ -39,7 +39,7 @@ class KeptDeliveries:
         Those are left out that were due longer ago than ``back``.
         """
         row, attempt, later = HookDeliveryRow, HookAttemptRow, aliased(HookAttemptRow)
-        since = datetime.fromisoformat(now).astimezone(UTC) - back
+        since = instant(now) - back
         place = func.row_number().over(partition_by=row.hook, order_by=attempt.again)
         waiting = (
             select(row.id, attempt.again, place.label("place"))

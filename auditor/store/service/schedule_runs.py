@@ -3,12 +3,12 @@
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from auditor.clock import written
+from auditor.clock import instant, written
 from auditor.domain.canonical import canonical
 from auditor.domain.hooks import Told
 from auditor.domain.schedules import Came, Due, Run, Schedule, Skip, Trigger
@@ -203,7 +203,7 @@ class KeptRuns:
 
 
 def _since(now: str) -> str:
-    return written(datetime.fromisoformat(now).astimezone(UTC) - WINDOW)
+    return written(instant(now) - WINDOW)
 
 
 def _claimed(session: Session, schedule: str, due: Due, at: str) -> tuple[Run, bool]:
