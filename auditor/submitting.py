@@ -1,11 +1,11 @@
 """Hand in what a service shall audit: all of it is looked at before anything is queued."""
 
 import re
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from auditor.acting import act_by
+from auditor.clock import fresh_id
 from auditor.desks import Desk, held
 from auditor.domain.acts import ActKind
 from auditor.domain.api_keys import ApiKey
@@ -94,7 +94,7 @@ def drafted(
 ) -> Submission:
     """Return what is to be kept, held against every rule of its form, as anybody's would be."""
     draft = Submission(
-        id=f"sub-{secrets.token_hex(12)}",
+        id=fresh_id("sub"),
         project=caller.project,
         submitter=caller.id,
         audit_file=asked.audit_file,

@@ -1,9 +1,9 @@
 """Make web hooks, end them, and send a message that was given up once more."""
 
-import secrets
 from collections.abc import Sequence
 
 from auditor.acting import act_by
+from auditor.clock import fresh_id
 from auditor.domain.acts import ActKind
 from auditor.domain.api_keys import ApiKey
 from auditor.domain.canonical import Json, digest
@@ -22,7 +22,7 @@ def make(
     Raises ``HookError`` for an address that is not sent to, ``StandingError`` for one too many.
     """
     place_of(url, messenger.sender.rules)
-    name = f"hook-{secrets.token_hex(12)}"
+    name = fresh_id("hook")
     secret = messenger.key().secret(name)
     hook = Hook(
         id=name,

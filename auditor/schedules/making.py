@@ -1,10 +1,10 @@
 """Make schedules, and let them rest, go on, and end."""
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from auditor.acting import act_by
+from auditor.clock import fresh_id
 from auditor.domain.acts import Act, ActKind
 from auditor.domain.api_keys import ApiKey
 from auditor.domain.arrivals import Arrived
@@ -63,7 +63,7 @@ def make(scheduler: Scheduler, caller: ApiKey, wish: Wish) -> Schedule:
     batches = _replaced(wish, triggers, asked, file)
     kept = _bounded({**asked_json(asked), RESOLVED: policy.digest}, file.source)
     schedule = Schedule(
-        id=f"sch-{secrets.token_hex(12)}",
+        id=fresh_id("sch"),
         project=caller.project,
         maker=caller.id,
         name=wish.name,

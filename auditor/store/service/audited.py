@@ -17,8 +17,11 @@ from auditor.store.tables import RecordRow, RecordTargetRow, RequestRow
 MOST = 200
 """So many records are looked through for one that was asked for as much as a policy asks."""
 
-NEWEST = (RecordRow.finished.desc(), RecordRow.verdict, RecordRow.digest)
-"""The newest record first; of those of one second a failing one, which stands before a passing."""
+NEWEST = (
+    RecordRow.finished.desc(), RecordRow.verdict, SubmissionRow.id.desc(), RecordRow.digest,
+)  # fmt: skip
+"""The newest record first; of those of one second a failing one, which stands before a passing,
+and of equal ones that of the audit which was asked for last."""
 
 
 @dataclass(frozen=True, slots=True)
