@@ -60,9 +60,9 @@ def compiled(source: Path, module: Path) -> str | None:
     """Compile a module by the compiler that ``CC`` names, else ``cc``; return why not, if so."""
     if not fits():
         return f"it is for CPython on Linux and x86-64, and {PURE} unset"
-    words = [*shlex.split(os.environ.get("CC") or "cc"), *FLAGS]
-    words += [f"-I{sysconfig.get_path('include')}", str(source), "-o", str(module)]
     try:
+        words = [*shlex.split(os.environ.get("CC") or "cc"), *FLAGS]
+        words += [f"-I{sysconfig.get_path('include')}", str(source), "-o", str(module)]
         subprocess.run(words, check=True, capture_output=True, text=True, timeout=120)  # noqa: S603 -- the user's own compiler
     except subprocess.CalledProcessError as error:
         return str(error.stderr)
