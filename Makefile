@@ -21,6 +21,8 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/.stamp-run
 DEV := $(VENV)/.stamp-dev
 BENCHED := $(BENCH)/.stamp
+# What an install is made of: when one of these changes, it is made again.
+MADE_OF := pyproject.toml hatch_build.py $(wildcard auditor/signing/*.c)
 WORKERS ?= 2
 TEST_FLAGS ?=
 # Models run in children that read what is compiled and write none of it.
@@ -65,15 +67,15 @@ clean:
 	@rm -rf $(VENV) $(BENCH)
 
 # What development needs includes what a run needs, so either stamp's environment is one and the same.
-$(RUN): pyproject.toml
+$(RUN): $(MADE_OF)
 	@scripts/make_venv.sh $(VENV) '.[all]' $(PYTHON)
 	@touch $@
 
-$(DEV): pyproject.toml
+$(DEV): $(MADE_OF)
 	@scripts/make_venv.sh $(VENV) '.[dev]' $(PYTHON)
 	@touch $(RUN) $@
 
 # An environment of its own: what we compare against pins old versions of libraries that we use.
-$(BENCHED): pyproject.toml
+$(BENCHED): $(MADE_OF)
 	@scripts/make_venv.sh $(BENCH) '.[bench]' $(PYTHON)
 	@touch $@

@@ -15,9 +15,10 @@ from auditor.domain.waivers import Life, SignedWaiver, same_person
 from auditor.errors import AuditorError
 from auditor.folders import PUBLIC, SIGNED, SIGNER, RecordFolder, approval_name
 from auditor.judging.waiving import Use, Used
-from auditor.keeping import Place, store_if_kept
+from auditor.keeping import store_if_kept
 from auditor.ledgers.occasions import opened_document
 from auditor.signatures.keys import read_public_key
+from auditor.store.places import Place
 from auditor.store.store import Store
 from auditor.store.units import UnitOfWork
 from auditor.trusting.asking import When

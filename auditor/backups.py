@@ -8,12 +8,12 @@ from auditor import __version__
 from auditor.domain.canonical import Json, canonical, parse
 from auditor.domain.json_parts import Part
 from auditor.errors import AuditorError, LedgerError, StoreError, UsageError
-from auditor.keeping import Place
 from auditor.signing.keys import write_key
 from auditor.store.blob_seam import Blobs
 from auditor.store.blobs import PRIVATE, BlobStore
 from auditor.store.copying import copy_blobs, copy_database, explained, settle_copy
 from auditor.store.database import sqlite_file, standing
+from auditor.store.places import Place
 from auditor.store.store import Store
 
 PRIVATE_FILE = 0o600

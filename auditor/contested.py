@@ -14,9 +14,10 @@ from auditor.domain.steps import Step
 from auditor.domain.subjects import Subject
 from auditor.errors import DatasetError, RecordError, StoreError
 from auditor.folders import DIGEST, EXAMPLES, SIGNED, RecordFolder, challenge_name
-from auditor.keeping import Place, store_if_kept
+from auditor.keeping import store_if_kept
 from auditor.signatures.challenges import open_challenge, signed_with
 from auditor.store.blob_seam import Blobs
+from auditor.store.places import Place
 from auditor.store.store import Store
 from auditor.store.units import UnitOfWork
 

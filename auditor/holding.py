@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from auditor.errors import AuditorError, KeyFileError, LedgerError
+from auditor.errors import KeyFileError, LedgerError
 from auditor.ledgers.key_events import KeyChange, KeyEvent, KeyRole
-from auditor.ledgers.key_lives import KeyBook, KeyLife, KeyStatus, Placed
-from auditor.signatures.keys import Signer, read_public_key
+from auditor.ledgers.key_lives import KeyBook, KeyLife, Placed
+from auditor.signatures.keys import Signer
 from auditor.signatures.objections import Refused
 from auditor.signatures.opening import unseal
-from auditor.signing.keys import PRIVATE, STEMS, new_keys
+from auditor.signing.key_roles import identity_of, refuse_ended, refuse_second_role
+from auditor.signing.keys import PRIVATE, new_keys
 from auditor.signing.opening import open_signer
 from auditor.signing.passwords import Passwords
 from auditor.signing.records import RECORD, signed_files
@@ -83,32 +84,6 @@ def take_into_use(
             f"{life.begun.time}, until {life.not_after or 'its retirement'}",
             cure="Give its end when it comes into use; afterwards, rotate or revoke it.",
         )
-
-
-def refuse_ended(life: KeyLife, role: str, at: str) -> None:
-    """Raise ``KeyFileError`` where a key may not sign in a role at a time."""
-    if life.role != role:
-        raise KeyFileError(
-            f"the key {identity_of(life)} is the {life.role} key of leaf {life.begun.index} of the "
-            f"ledger, and may not be the {role} key too",
-            cure=f"Use a key of its own: `auditor keys new --role {role}`.",
-        )
-    if life.status(at) is not KeyStatus.IN_USE:
-        raise KeyFileError(
-            f"the {role} key {identity_of(life)} may sign no more: it is {life.words(at)}",
-            cure="Use the key that follows it, or make a new one; `auditor keys list` shows all.",
-        )
-
-
-def refuse_second_role(home: Path, role: str, public: bytes) -> None:
-    """Raise ``KeyFileError`` where a key in PEM form is the one of another role in ``home``."""
-    for other, stem in STEMS.items():
-        path = home / f"{stem}.pub"
-        if other != role and path.is_file() and path.read_bytes().strip() == public.strip():
-            raise KeyFileError(
-                f"{path} is the {other} key, and may not be the {role} key too",
-                cure=f"Use a key of its own: `auditor keys new --role {role}`.",
-            )
 
 
 def rotate(  # noqa: PLR0913 -- two keys, their role and two times
@@ -193,14 +168,6 @@ def find_life(book: KeyBook, named: str) -> KeyLife:
         f"the ledger knows {'several keys' if found else 'no key'} {named[:80]!r}",
         cure="`auditor keys list` shows those that it knows; `auditor keys enrol` puts one down.",
     )
-
-
-def identity_of(life: KeyLife) -> str:
-    """Return the name of a key: ``key:sha256:…``, or the name of a note's key."""
-    try:
-        return read_public_key(life.public.encode()).identity
-    except AuditorError:
-        return life.public.partition("+")[0][:200]
 
 
 def _sound(work: UnitOfWork) -> KeyBook:

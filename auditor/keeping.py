@@ -2,35 +2,26 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from auditor.domain.records import AuditRecord
 from auditor.errors import KeyFileError, LedgerError
 from auditor.folders import LEDGER, PROOF
-from auditor.holding import book_of, refuse_ended, signer_of, take_into_use
+from auditor.holding import book_of, signer_of, take_into_use
 from auditor.ledgers.events import EventType
 from auditor.ledgers.key_events import KeyRole
 from auditor.ledgers.openings import Opening
 from auditor.ledgers.receipts import Receipt
+from auditor.signing.key_roles import refuse_ended
 from auditor.signing.ledger_keys import LEDGER_PRIVATE, load_ledger_signer, new_ledger_key
 from auditor.signing.passwords import NOBODY, Passwords
-from auditor.store.blob_seam import Blobs
 from auditor.store.ledger_reading import LedgerReader
+from auditor.store.places import Place
 from auditor.store.store import Store
 
 LEDGER_ROLE = KeyRole.LEDGER.value
 REPORT_ROLE = KeyRole.REPORT.value
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a ledger lives, and the name (``origin``) that it takes when it begins."""
-
-    database: str
-    blobs: Path | Blobs
-    home: Path
-    origin: str
 
 
 def open_kept(place: Place, passwords: Passwords = NOBODY) -> tuple[Store, Path | None]:
@@ -58,8 +49,7 @@ def store_if_kept(place: Place | Store) -> Iterator[Store | None]:
     if isinstance(place, Store):
         yield place
         return
-    scheme, found, path = place.database.partition(":///")
-    if found and scheme == "sqlite" and not Path(path).is_file():
+    if not place.kept:
         yield None
         return
     store = Store.open(place.database, place.blobs)

@@ -9,9 +9,10 @@ from auditor.domain.canonical import Json
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
 from auditor.errors import AuditorError
-from auditor.holding import book_of, identity_of, signer_of
+from auditor.holding import book_of, signer_of
 from auditor.ledgers.key_events import KeyRole
 from auditor.ledgers.key_lives import KeyBook, KeyLife, KeyStatus
+from auditor.signing.key_roles import identity_of
 from auditor.signing.rotations import verify_rotation
 from auditor.store.ledger_reading import key_entries
 from auditor.store.reaudits.signed import SignedRecord, signed_records

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.errors import UsageError
-from auditor.keeping import Place
 from auditor.shipped import user_home
 from auditor.signing.passwords import PASSWORD_FILE
 from auditor.store.blob_seam import Blobs
 from auditor.store.blob_urls import blobs_at
 from auditor.store.blobs import BlobStore
+from auditor.store.places import Place
 from auditor.store.secrets import SecretStore
 
 DATABASE = "AUDITOR_DATABASE_URL"

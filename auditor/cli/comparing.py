@@ -15,8 +15,9 @@ from auditor.domain.baselines import fell_behind
 from auditor.domain.records import AuditRecord
 from auditor.errors import RecordError, UsageError
 from auditor.folders import RecordFolder
-from auditor.keeping import Place, store_if_kept
+from auditor.keeping import store_if_kept
 from auditor.preparing import Overrides
+from auditor.store.places import Place
 from auditor.workplaces import Workplace
 
 F = TypeVar("F", bound=Callable[..., object])

@@ -12,10 +12,10 @@ from auditor.domain.steps import StepResult
 from auditor.errors import KeyFileError, RecordError, UsageError
 from auditor.folders import RECORD, RecordFolder
 from auditor.gates import UNITS, parse_age
-from auditor.holding import refuse_second_role
 from auditor.ledgers.key_events import KeyRole
 from auditor.settings import Settings
 from auditor.signatures.keys import Signer
+from auditor.signing.key_roles import refuse_second_role
 from auditor.signing.keys import STEMS
 from auditor.signing.opening import open_signer
 from auditor.verifiers import own_verifier, served_verifier

@@ -9,9 +9,7 @@ from auditor.errors import UsageError
 from auditor.holding import (
     book_of,
     find_life,
-    identity_of,
     refuse_ledger_role,
-    refuse_second_role,
     rotate,
 )
 from auditor.keeping import store_if_kept
@@ -20,6 +18,7 @@ from auditor.ledgers.key_lives import KeyBook, KeyLife
 from auditor.settings import Settings
 from auditor.signatures.keys import Signer, read_public_key
 from auditor.signatures.trust import Moment
+from auditor.signing.key_roles import identity_of, refuse_second_role
 from auditor.signing.keys import STEMS, KeyFiles, load_public_key, new_keys, read_pem
 from auditor.signing.ledger_keys import LEDGER_PUBLIC, load_note_key, new_ledger_key
 from auditor.signing.locking import is_locked

@@ -9,11 +9,12 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
+from auditor.cli.bars import hashing
 from auditor.cli.showing import say
 from auditor.cli.texts import printable
 from auditor.cli.there import There, client_of, in_the_clear
 from auditor.cli.waiving import show_note
-from auditor.cli.watching import ConsoleWatch, hashing
+from auditor.cli.watching import ConsoleWatch
 from auditor.client.believing import believed, refuse_other
 from auditor.client.orders import Order, files_of, order_of
 from auditor.client.service import ServiceClient, nobody

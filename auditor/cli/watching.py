@@ -1,8 +1,6 @@
 """Show how far a job is: a live line on a terminal; elsewhere a line a check, or nothing."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -10,12 +8,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
-    DownloadColumn,
     Progress,
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
-    TransferSpeedColumn,
 )
 
 from auditor.domain.checks import Check
@@ -101,23 +97,3 @@ class ConsoleWatch:
             f"  {mark} {escape(check)} on {escape(target)}{words} ({seconds:.1f} s)",
             highlight=False,
         )
-
-
-@contextmanager
-def hashing(
-    console: Console, total: Callable[[], int], doing: str = "hashing"
-) -> Iterator[Callable[[int], None] | None]:
-    """Show on a terminal of how many of all bytes it is done; ``None`` where nobody watches."""
-    if not console.is_terminal:
-        yield None
-        return
-    columns = (
-        TextColumn(doing),
-        BarColumn(bar_width=24),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as live:
-        task = live.add_task("", total=total())
-        yield lambda count: live.advance(task, count)

@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, suppress
 from functools import cache, partial
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from auditor.domain.artifacts import FileDigest, MeasuredAsSigned
 from auditor.errors import CancelledError, MissingExtraError
@@ -20,7 +22,8 @@ from auditor.signatures.oms import Measured, open_signature
 from auditor.signatures.profiles import Profile
 from auditor.signatures.serialisations import Hash, Part, Serialisation
 from auditor.signatures.trust import Trusted
-from auditor.signing.hashing import Advance, Stamp, hash_range, hasher_of, refuse_changed
+from auditor.signing.hashing import Advance, Stamp, Views, hasher_of, refuse_changed, views
+from auditor.signing.lanes import Method, Stream, in_pairs
 from auditor.signing.trees import (
     NotPlainError,
     Opened,
@@ -83,23 +86,19 @@ def hash_parts(
 
     Raises ``ArtifactError`` where a file is no longer the one that was found.
     """
-    stop = Event()
-    workers = _workers(tree, parts)
-    threads = max(1, _cores() // workers)
     hasher_of(kind)  # a missing library is told once, and not by every thread
+    paired = in_pairs() if kind is Hash.SHA256 else None
+    workers = _workers(tree, parts, paired.streams if paired else 1)
+    threads = max(1, _cores() // workers)
+    method: Method[Any] = paired or Method(partial(hasher_of, kind, threads=threads))
     with opened_folder(tree.folder) as folder:
-        one = partial(_hash_part, tree, folder, kind, partial(_advance, stop, advance), threads)
-        if workers == 1:
-            found = [one(part) for part in parts]
-        else:
-            with ThreadPoolExecutor(workers) as pool:
-                try:
-                    found = list(pool.map(one, parts))
-                except BaseException:
-                    stop.set()
-                    pool.shutdown(cancel_futures=True)
-                    raise
-    return {part.label: digest for part, digest in zip(parts, found, strict=True)}
+        # The largest come first: so the last lanes end at about one time.
+        waiting: deque[Stream] = deque(
+            (part.label, partial(_views, tree, folder, part))
+            for part in sorted(parts, key=partial(_bytes_of, tree), reverse=True)
+        )
+        digests = _hash_by(workers, partial(method.hash, waiting), advance)
+    return {part.label: digests[part.label] for part in parts}
 
 
 def measure_as_signed(path: Path, bundle: bytes, key: bytes) -> MeasuredAsSigned | None:
@@ -160,10 +159,10 @@ def stage_artifact(path: Path, destination: Path) -> tuple[FileDigest, ...]:
     return tuple(copied)
 
 
-def _workers(tree: Tree, parts: Sequence[Part]) -> int:
-    if sum(tree.sizes[name] for name in {part.name for part in parts}) < LITTLE:
+def _workers(tree: Tree, parts: Sequence[Part], streams: int) -> int:
+    if sum(tree.stamps[name].size for name in {part.name for part in parts}) < LITTLE:
         return 1
-    return max(1, min(_cores(), len(parts)))
+    return max(1, min(_cores(), -(-len(parts) // streams)))
 
 
 @cache
@@ -172,31 +171,48 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _hash_part(  # noqa: PLR0913, PLR0917 -- the first five are the same for every part
-    tree: Tree, folder: int, kind: Hash, advance: Advance, threads: int, part: Part
-) -> str:
-    if part.name == tree.main:
-        with opened_main(tree.path) as opened:
-            return _hash_opened(opened, tree.stamps[part.name], kind, advance, threads, part)
-    with opened_below(tree.folder, folder, part.name) as opened:
-        return _hash_opened(opened, tree.stamps[part.name], kind, advance, threads, part)
+def _hash_by(
+    workers: int, hashed: Callable[[Advance], dict[str, str]], advance: Advance | None
+) -> dict[str, str]:
+    """Hash in so many threads; once one of them fails, the others stop."""
+    stop = Event()
+    told = partial(_advance, stop, advance)
+    if workers == 1:
+        return hashed(told)
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            running = [pool.submit(hashed, told) for _ in range(workers)]
+            done, _ = wait(running, return_when=FIRST_EXCEPTION)
+            return {label: digest for future in done for label, digest in future.result().items()}
+        except BaseException:
+            stop.set()
+            raise
 
 
-def _hash_opened(  # noqa: PLR0913, PLR0917 -- as above
-    opened: Opened, stamp: Stamp, kind: Hash, advance: Advance, threads: int, part: Part
-) -> str:
-    if opened.stamp != stamp:
-        raise refuse_changed(str(opened.path))
-    hasher = hasher_of(kind, threads=threads)
-    end = stamp.size if part.end is None else part.end
-    try:
-        hash_range(opened.descriptor, hasher, part.start or 0, end, advance)
-        after = Stamp.of(os.fstat(opened.descriptor))
-    except OSError as error:
-        refuse_unread(opened.path, error)
-    if after != stamp:
-        raise refuse_changed(str(opened.path))
-    return hasher.hexdigest()
+def _views(tree: Tree, folder: int, part: Part) -> Views:
+    """Show a part's bytes, and raise ``ArtifactError`` unless its file stays what was found."""
+    stamp = tree.stamps[part.name]
+    with _opened(tree, folder, part.name) as opened:
+        if opened.stamp != stamp:
+            raise refuse_changed(str(opened.path))
+        end = stamp.size if part.end is None else part.end
+        try:
+            yield from views(opened.descriptor, part.start or 0, end)
+            after = Stamp.of(os.fstat(opened.descriptor))
+        except OSError as error:
+            refuse_unread(opened.path, error)
+        if after != stamp:
+            raise refuse_changed(str(opened.path))
+
+
+def _opened(tree: Tree, folder: int, name: str) -> AbstractContextManager[Opened]:
+    if name == tree.main:
+        return opened_main(tree.path)
+    return opened_below(tree.folder, folder, name)
+
+
+def _bytes_of(tree: Tree, part: Part) -> int:
+    return (tree.stamps[part.name].size if part.end is None else part.end) - (part.start or 0)
 
 
 def _advance(stop: Event, advance: Advance | None, count: int) -> None:

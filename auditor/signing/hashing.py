@@ -13,7 +13,7 @@ import hashlib
 import mmap
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple, Protocol
 
 from auditor.errors import ArtifactError, MissingExtraError
@@ -25,6 +25,8 @@ LEAST_MAPPED = 2**20
 """Smaller files are read: a lease and a mapping cost more than the copy."""
 Advance = Callable[[int], None]
 """Is told of every so many bytes that were hashed, from any thread."""
+Views = Generator[memoryview, None, None]
+"""Shows bytes piece by piece, each until the next is asked for; closed, it lets go of them."""
 
 
 class Hasher(Protocol):
@@ -70,21 +72,18 @@ def hasher_of(kind: Hash, *, threads: int = 1) -> Hasher:
     return blake3(max_threads=threads)
 
 
-def hash_range(
-    descriptor: int, hasher: Hasher, start: int, end: int, advance: Advance | None = None
-) -> None:
-    """Hash the bytes from ``start`` up to ``end`` of an open file; the caller compares stamps.
+def views(descriptor: int, start: int, end: int) -> Views:
+    """Show the bytes from ``start`` up to ``end`` of an open file; the caller compares stamps.
 
     Raises ``OSError`` where the file ends before ``end``.
     """
-    told = advance or _nobody
     place = start
     if end - start >= LEAST_MAPPED and _lease(descriptor):
         try:
-            place = _hash_mapped(descriptor, hasher, start, end, told)
+            place = yield from _mapped_views(descriptor, start, end)
         finally:
             _release(descriptor)
-    _hash_read(descriptor, hasher, place, end, told)
+    yield from _read_views(descriptor, place, end)
 
 
 @contextlib.contextmanager
@@ -115,8 +114,8 @@ def refuse_changed(name: str) -> ArtifactError:
     )
 
 
-def _hash_mapped(descriptor: int, hasher: Hasher, start: int, end: int, told: Advance) -> int:
-    """Hash in windows for as long as nobody asks to write; return up to where."""
+def _mapped_views(descriptor: int, start: int, end: int) -> Generator[memoryview, None, int]:
+    """Show windows for as long as nobody asks to write; return up to where."""
     while start < end and fcntl.fcntl(descriptor, fcntl.F_GETLEASE) == fcntl.F_RDLCK:
         if os.fstat(descriptor).st_size < end:
             break  # under the lease this holds for the whole window
@@ -127,21 +126,19 @@ def _hash_mapped(descriptor: int, hasher: Hasher, start: int, end: int, told: Ad
         ) as window:
             window.madvise(mmap.MADV_SEQUENTIAL)
             with memoryview(window) as whole, whole[below:] as view:
-                hasher.update(view)
+                yield view
         start += length
-        told(length)
     return start
 
 
-def _hash_read(descriptor: int, hasher: Hasher, start: int, end: int, told: Advance) -> None:
+def _read_views(descriptor: int, start: int, end: int) -> Views:
     buffer = memoryview(bytearray(min(CHUNK, max(end - start, 1))))
     while start < end:
         count = os.preadv(descriptor, [buffer[: end - start]], start)
         if not count:
             raise OSError(0, "it became shorter")
-        hasher.update(buffer[:count])
+        yield buffer[:count]
         start += count
-        told(count)
 
 
 def _read_whole(descriptor: int, size: int) -> bytearray:
@@ -167,7 +164,3 @@ def _lease(descriptor: int) -> bool:
 def _release(descriptor: int) -> None:
     with contextlib.suppress(OSError):
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-
-
-def _nobody(_: int) -> None:
-    """Nobody watches."""

@@ -4,7 +4,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from auditor.cli.watching import hashing
+from auditor.cli.bars import hashing
 
 
 def test_a_terminal_is_told_how_many_of_all_bytes_were_hashed() -> None:

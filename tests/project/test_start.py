@@ -34,3 +34,11 @@ def spent_by_children() -> float:
 def test_the_door_opens_without(library: str) -> None:
     script = f"import sys, auditor.cli.main; sys.exit({library!r} in sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_whoever_signs_where_no_store_is_loads_no_database() -> None:
+    script = "import sys, auditor.cli.commands.sign; print(*sys.modules)"
+    told = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert not {"sqlalchemy", "alembic", "onnx", "onnxruntime", "torch"} & set(told.stdout.split())

@@ -78,6 +78,13 @@ def test_the_wheel_holds_the_package_and_nothing_beside_it(wheel: Path) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == {"auditor"}
 
 
+def test_a_wheel_is_for_any_machine_unless_it_holds_what_was_compiled(wheel: Path) -> None:
+    suffixes = {Path(name).suffix for name in zipfile.ZipFile(wheel).namelist()}
+    tag = "cp311-abi3-linux_x86_64" if ".so" in suffixes else "py3-none-any"
+    assert wheel.stem.endswith(f"-{tag}")
+    assert ".c" not in suffixes
+
+
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_an_installed_data_folder_is_found(installed: Path, folder: str) -> None:
     script = f"from auditor.shipped import shipped; print(shipped({folder!r}))"

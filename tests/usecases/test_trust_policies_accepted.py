@@ -10,8 +10,9 @@ from auditor.accepting import accept, accepted_of, standing_in
 from auditor.domain.steps import Step, StepResult, all_hold
 from auditor.domain.trust import Standing
 from auditor.errors import StoreError
-from auditor.keeping import Place, open_kept
+from auditor.keeping import open_kept
 from auditor.signatures.keys import KeySigner
+from auditor.store.places import Place
 from auditor.store.reaudits.reaudit import Known, reaudit
 from auditor.store.store import Store
 from auditor.trusting.policies import TrustPolicy

@@ -22,15 +22,14 @@ from auditor.cli.showing import show_rows
 from auditor.clock import now
 from auditor.holding import (
     find_life,
-    identity_of,
     refuse_ledger_role,
-    refuse_second_role,
     revoke,
     take_into_use,
 )
 from auditor.ledgers.key_events import KeyRole, key_event_id
 from auditor.settings import Settings
 from auditor.signatures.keys import read_public_key
+from auditor.signing.key_roles import identity_of, refuse_second_role
 
 ROLE = click.option(
     "--role",

@@ -7,12 +7,10 @@ import click
 from rich.console import Console
 
 from auditor.cli.asking import passwords
+from auditor.cli.bars import hashing
 from auditor.cli.exits import Exit
-from auditor.cli.key_choices import known_keys
-from auditor.cli.watching import hashing
 from auditor.clock import now
 from auditor.errors import UsageError
-from auditor.holding import refuse_ended, refuse_second_role
 from auditor.ledgers.key_events import KeyRole
 from auditor.settings import Settings
 from auditor.signatures.certificates import Certificate
@@ -21,6 +19,7 @@ from auditor.signatures.serialisations import LEAST_SHARD, Hash, Serialisation
 from auditor.signatures.signers import refuse_unfit, sign_model
 from auditor.signatures.trust import Moment
 from auditor.signing.artifacts import bytes_of, measure_artifact
+from auditor.signing.key_roles import refuse_ended, refuse_second_role
 from auditor.signing.keys import STEMS, load_certificates, new_keys
 from auditor.signing.opening import open_signer, scheme_of
 from auditor.trusting.policies import Claimed
@@ -108,10 +107,18 @@ def _signer(key: str | None, certificate: Path | None) -> tuple[Signer, str]:
     private = key or str(own)
     signer = open_signer(private, passwords(settings))
     refuse_second_role(settings.home, KeyRole.MODEL, signer.public_pem())
+    if settings.place.kept:
+        _refuse_ended(settings, signer)
+    return signer, private
+
+
+def _refuse_ended(settings: Settings, signer: Signer) -> None:
+    """Ask the ledger of the key; a database is loaded only by those who have one."""
+    from auditor.cli.key_choices import known_keys  # noqa: PLC0415 -- twice the start of a command
+
     life = known_keys(settings).lives.get(signer.public_pem().decode())
     if life is not None:
         refuse_ended(life, KeyRole.MODEL, now())
-    return signer, private
 
 
 def _chain(path: Path, signer: Signer) -> tuple[Certificate, ...]:

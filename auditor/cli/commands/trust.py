@@ -18,10 +18,10 @@ from auditor.clock import now, written
 from auditor.domain.canonical import canonical
 from auditor.domain.steps import all_hold
 from auditor.errors import UsageError
-from auditor.holding import refuse_ended, refuse_second_role
 from auditor.ledgers.key_events import KeyRole
 from auditor.settings import Settings
 from auditor.signatures.keys import read_public_key
+from auditor.signing.key_roles import refuse_ended, refuse_second_role
 from auditor.signing.keys import STEMS, load_public_key
 from auditor.signing.opening import open_signer
 from auditor.signing.verification import read_signature

@@ -8,12 +8,12 @@ import click
 from rich.console import Console
 
 from auditor.cli.assurances import assurance_option
+from auditor.cli.bars import hashing
 from auditor.cli.believing import Asides, read_trust, standing_here, verify_by
 from auditor.cli.exits import exit_after
 from auditor.cli.showing import show_steps
 from auditor.cli.timing import clock_options, clocks_of, right_now
 from auditor.cli.trusting import TrustOptions, read_document, trust_options
-from auditor.cli.watching import hashing
 from auditor.domain.policies import Assurance
 from auditor.domain.steps import Step
 from auditor.errors import UsageError
