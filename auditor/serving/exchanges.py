@@ -35,7 +35,7 @@ class Exchange:
         self._gone = False
         self._lock = threading.Lock()
 
-    def ask(self, what: str, *args: Json) -> Json:
+    def ask(self, what: str, *args: str) -> Json:
         """Return what the other process gives for a question.
 
         Raises ``EngineError`` with its problem and cure where it could not do so, ``GoneError``
@@ -78,10 +78,7 @@ class Exchange:
         waiting.set_result(said)
 
     def _reply(self, asked: Part) -> None:
-        args = asked.value["args"]
-        given = attempt(
-            self._answers[asked.get("what", str)], *(args if isinstance(args, list) else [])
-        )
+        given = attempt(self._given, asked)
         told: dict[str, Json] = {"answer": asked.get("question", int)}
         if isinstance(given, Failure):
             told["failed"] = {"problem": given.problem, "cure": given.cure}
@@ -89,6 +86,9 @@ class Exchange:
             told["value"] = given
         with suppress(GoneError):  # then nobody is there to be told
             self._send(told)
+
+    def _given(self, asked: Part) -> Json:
+        return self._answers[asked.get("what", str)](*asked.texts("args"))
 
     def _send(self, message: Json) -> None:
         raw = canonical(message) + b"\n"

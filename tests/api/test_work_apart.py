@@ -28,10 +28,10 @@ def ends() -> Iterator[tuple[Exchange, Exchange]]:
     """Both ends of a line; the far one doubles numbers, refuses texts, and waits for a word."""
     word = threading.Event()
 
-    def double(number: Json) -> Json:
-        if not isinstance(number, int):
+    def double(number: str) -> Json:
+        if not number.isdecimal():
             raise EngineError("that is no number", cure="Ask for one.")
-        return 2 * number
+        return 2 * int(number)
 
     def wait() -> Json:
         return word.wait(20)
@@ -49,7 +49,7 @@ def ends() -> Iterator[tuple[Exchange, Exchange]]:
 def test_a_question_is_answered_or_refused_in_the_words_of_whoever_could_not(
     ends: tuple[Exchange, Exchange],
 ) -> None:
-    assert ends[0].ask("double", 21) == 42
+    assert ends[0].ask("double", "21") == 42
     with pytest.raises(EngineError, match="that is no number") as refused:
         ends[0].ask("double", "two")
     assert refused.value.cure == "Ask for one."
@@ -59,7 +59,7 @@ def test_nothing_is_done_but_what_is_named(ends: tuple[Exchange, Exchange]) -> N
     with pytest.raises(EngineError, match="KeyError"):
         ends[0].ask("__class__")
     with pytest.raises(EngineError, match="KeyError"):
-        ends[1].ask("double", 1)
+        ends[1].ask("double", "1")
 
 
 def test_one_question_does_not_wait_for_another(ends: tuple[Exchange, Exchange]) -> None:
@@ -85,7 +85,7 @@ def test_whoever_waits_hears_that_the_other_is_gone(ends: tuple[Exchange, Exchan
     thread.join()
     assert heard == [True]
     with pytest.raises(GoneError):
-        ends[0].ask("double", 1)
+        ends[0].ask("double", "1")
 
 
 def test_orders_are_read_as_they_were_given_and_hold_no_private_key(apart: World) -> None:
