@@ -36,7 +36,8 @@ class Apart:
     def __init__(self, place: Workplace, choices: Choices, at_once: int) -> None:
         self._place = place
         self._orders = Orders.of(place, choices, at_once)
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._over = False
         self._process: subprocess.Popen[bytes] | None = None
         self._exchange: Exchange | None = None
 
@@ -63,8 +64,12 @@ class Apart:
         self._ask("failed", submission, problem, cure)
 
     def close(self) -> None:
-        """Let the process put away what it holds, and end it."""
-        with self._lock:
+        """Let the process put away what it holds, and end it.
+
+        A step in hand, or one that comes later, waits for the end of this process: it was not done.
+        """
+        with self._changed:
+            self._over = True
             process, exchange = self._process, self._exchange
             self._process = self._exchange = None
         if process is None or exchange is None:
@@ -91,14 +96,15 @@ class Apart:
         )
 
     def _living(self) -> Exchange:
-        with self._lock:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._over)
             if self._exchange is None:
                 self._process, self._exchange = self._started()
             return self._exchange
 
     def _bury(self, exchange: Exchange) -> None:
         """Let the next step have a new process, unless another step saw to that."""
-        with self._lock:
+        with self._changed:
             if exchange is not self._exchange or self._process is None:
                 return
             exchange.close()
