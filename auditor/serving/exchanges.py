@@ -33,7 +33,8 @@ class Exchange:
         self._numbers = count()
         self._asked: dict[int, Future[Part]] = {}
         self._gone = False
-        self._lock = threading.Lock()
+        # Two locks: who reads never waits for who sends, or both ends might wait for each other.
+        self._lock, self._sending = threading.Lock(), threading.Lock()
 
     def ask(self, what: str, *args: str) -> Json:
         """Return what the other process gives for a question.
@@ -93,7 +94,7 @@ class Exchange:
     def _send(self, message: Json) -> None:
         raw = canonical(message) + b"\n"
         try:
-            with self._lock:
+            with self._sending:
                 self._line.sendall(raw)
         except OSError:
             raise GoneError from None
