@@ -105,6 +105,16 @@ def test_no_other_key_signs_than_those_of_the_report_and_the_ledger(apart: World
         work._sign("decision", b64encode(b"yes").decode())  # noqa: SLF001 -- as the other end does
 
 
+def test_a_step_that_comes_after_the_end_waits_and_starts_nothing(apart: World) -> None:
+    work = Apart(apart.place, Choices(targets=NAMED), 1)
+    work.close()
+    late = threading.Thread(target=work.plan, args=("sub-0",), daemon=True)
+    late.start()
+    late.join(0.2)
+    assert late.is_alive()
+    assert work.pid is None
+
+
 def handed_in(world: World) -> str:
     """Hand the example in, and return its id."""
     return str(world.call("POST", "/v1/audits", json=world.body()).json()["id"])
