@@ -25,8 +25,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 OPEN = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json", "/.well-known/auditor-keys"})
 OPEN_BELOW = "/v1/ledger/"
 """What anybody may read without a key; everything else wants one, whether it exists or not."""
-CALLER, MARK = "auditor.caller", "auditor.mark"
-"""Where stand who calls, and the mark of the store since the call came."""
+CALLER, MARK, BESIDE = "auditor.caller", "auditor.mark", "auditor.beside"
+"""Where stand who calls, and the marks of the store since the call came: of all of it, and of all
+beside the progress of checks."""
 
 
 class Pages(Protocol):
@@ -64,8 +65,9 @@ class Admitted:
             shown = Headers(scope=scope).getlist("authorization")
             try:
                 text = bearer(shown)
-                scope[MARK] = await self.service.mark()
-                scope[CALLER] = await self._caller(text, scope[MARK])
+                scope[MARK] = mark = await self.service.mark()
+                scope[BESIDE] = beside = self.service.store.mark_beside_progress(mark)
+                scope[CALLER] = await self._caller(text, beside)
             except UnauthorizedError:
                 # Behind a proxy all have one address: who shows a key that holds is never refused
                 # for what others from there do.

@@ -8,23 +8,26 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.responses import FileResponse, StreamingResponse
 
-from auditor.api.admitting import CALLER, MARK
+from auditor.api.admitting import BESIDE, CALLER, MARK
 from auditor.api.parts import service_of
 from auditor.domain.api_keys import ApiKey
 
 F = TypeVar("F", bound=Callable[..., object])
-HEADERS = "auditor_headers"
+HEADERS, UNDER = "auditor_headers", "auditor_under"
 OK = 200
 Answering = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-def remembered(*headers: str) -> Callable[[F], F]:
+def remembered(*headers: str, progress: bool = True) -> Callable[[F], F]:
     """Mark a route whose answer rests on nothing but the store, the time, the caller's project and
     role, the address, and the ``headers`` named: for a moment it answers as it did.
+
+    Without ``progress`` it rests neither on what checks saw nor on what they tell while they run.
     """
 
     def marked(endpoint: F) -> F:
         setattr(endpoint, HEADERS, headers)
+        setattr(endpoint, UNDER, MARK if progress else BESIDE)
         return endpoint
 
     return marked
@@ -37,12 +40,16 @@ class Remembering(APIRoute):
         """Return what answers a call."""
         inner = super().get_route_handler()
         headers: tuple[str, ...] | None = getattr(self.endpoint, HEADERS, None)
-        return inner if headers is None else partial(_answered, inner, headers)
+        if headers is None:
+            return inner
+        return partial(_answered, inner, headers, getattr(self.endpoint, UNDER))
 
 
-async def _answered(inner: Answering, headers: tuple[str, ...], request: Request) -> Response:
+async def _answered(
+    inner: Answering, headers: tuple[str, ...], under: str, request: Request
+) -> Response:
     scope, service = request.scope, service_of(request)
-    caller, mark = scope.get(CALLER), scope.get(MARK)
+    caller, mark = scope.get(CALLER), scope.get(under)
     if not isinstance(caller, ApiKey) or mark is None:
         return await inner(request)
     said = tuple(request.headers.get(name) for name in headers)

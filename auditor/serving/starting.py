@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from auditor.serving.apart import Apart
 from auditor.serving.choosing import Bind, Choices, post_of
 from auditor.serving.draining import DrainedEngine
 from auditor.serving.offering import offering
@@ -13,21 +14,21 @@ from auditor.workplaces import Workplace
 
 
 def start(place: Workplace, choices: Choices, bind: Bind, say: Say, *, work: bool = True) -> None:
-    """Serve until told to stop. With ``work`` this process carries audits out as well.
+    """Serve until told to stop. With ``work`` the checks of audits are carried out as well.
+
+    This process only answers: what is done for audits is done in another beside it.
 
     Raises ``UsageError`` where the address cannot be had, ``EngineError`` where the engine does
     not start, and ``MissingExtraError`` where a part is not installed.
     """
     targets = tuple(it for it in choices.targets if it not in choices.agents) if work else ()
     post = replace(post_of(place.settings, "serve", targets, control=True), offered=choices.agents)
-    commissioned = place.commissioned(
-        choices.targets, allow_recipes=choices.recipes, open_at_most=post.slots
-    )
+    apart = Apart(place, choices, post.slots)
     try:
         offers = offering(ServiceStore(place.store), choices) if choices.agents else None
-        spanned = SpannedWork(commissioned, choices.spans)
+        spanned = SpannedWork(apart, choices.spans)
         looks = Sighter(place.store, post.executor, [choices.targets[it] for it in targets], say)
         serve(place, DrainedEngine(post, spanned, offers), choices, bind, say, looks)
     finally:
-        commissioned.close()
+        apart.close()
         choices.spans.close()

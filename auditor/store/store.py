@@ -48,6 +48,7 @@ class Store:
     salt: Callable[[], bytes] = fresh_salt
     nodes: Nodes = field(default_factory=Nodes)
     changes: Changes = field(default_factory=Changes)
+    rest: Held[Mark] = field(default_factory=Held)
     keys: Held[tuple[LedgerEntry, ...]] = field(default_factory=Held)
     approvals: AboutRecords = field(default_factory=partial(AboutRecords, EventType.APPROVAL))
 
@@ -137,6 +138,16 @@ class Store:
     def mark(self) -> Mark:
         """Return what stays equal until anybody writes. Raises ``StoreError``."""
         return self.changes.mark(self.engine)
+
+    def mark_beside_progress(self, mark: Mark) -> Mark:
+        """Return what stays equal until anybody writes more than what checks tell while they run.
+
+        ``mark`` is that of now; where the database cannot tell, it is this one too. Raises as
+        ``mark``.
+        """
+        if not self.near:
+            return mark
+        return self.rest.of(mark, partial(self.changes.beside_progress, self.engine))
 
     def key_entries(self) -> tuple[LedgerEntry, ...]:
         """Return the ledger's entries of all key events, the oldest first."""

@@ -11,13 +11,15 @@ from fastapi.routing import APIRoute
 from served_worlds import World, counted
 from starlette.testclient import TestClient
 
-from auditor.api.admitting import is_open
+from auditor.api.admitting import BESIDE, is_open
 from auditor.api.app import build_app
 from auditor.api.recalling import Recall
-from auditor.api.remembering import HEADERS, Remembering
+from auditor.api.remembering import HEADERS, UNDER, Remembering
 from auditor.clock import now
 from auditor.domain.api_keys import Role
 from auditor.domain.served import Ending
+from auditor.domain.submissions import Said
+from auditor.store.last_rows import PROGRESS
 from auditor.store.service.store import ServiceStore
 from auditor.store.store import Store
 
@@ -41,11 +43,15 @@ def elsewhere(world: World) -> Iterator[ServiceStore]:
     store.close()
 
 
-def remembered(world: World) -> list[str]:
-    """Return the path of every route that answers from memory, with what ``default`` has."""
+def remembered(world: World, under: str | None = None) -> list[str]:
+    """Return the path of every route that answers from memory, with what ``default`` has.
+
+    ``under`` chooses those that are remembered under one of the marks.
+    """
     routes = [
         it.path for it in world.app.routes
         if isinstance(it, APIRoute) and hasattr(it.endpoint, HEADERS)
+        and under in {None, getattr(it.endpoint, UNDER)}
     ]  # fmt: skip
     return [it.replace("{audit}", world.done).replace("{name}", "baseline") for it in routes]
 
@@ -113,6 +119,34 @@ def test_whatever_is_kept_is_told_at_once(world: World, name: str) -> None:
     assert listed(world)[name] == "queued"
     world.service.kept.append(name, "running", {}, now())
     assert listed(world)[name] == "running"
+
+
+def test_what_checks_tell_forgets_no_answer_that_does_not_rest_on_it(
+    world: World, name: str, elsewhere: ServiceStore
+) -> None:
+    paths = remembered(world, BESIDE)
+    assert f"/v1/audits/{world.done}" in paths
+    assert f"/v1/audits/{world.done}/events" not in paths
+    for path in paths:
+        # A moment may end between two calls, and none is that long.
+        for _ in range(5):
+            world.call("GET", path, "viewer", headers=JSON)
+            elsewhere.append(name, Said.PROGRESS, {"done": 1, "total": 2}, now())
+            with counted(world) as asked:
+                world.call("GET", path, "viewer", headers=JSON)
+            if not asked:
+                break
+        assert asked == [], path
+
+
+def test_what_is_remembered_beside_progress_never_reads_it(world: World, name: str) -> None:
+    assert name in listed(world)
+    for path in remembered(world, BESIDE):
+        world.service.kept.add_project(f"p {path}", now())  # so that it is made anew
+        with counted(world) as asked:
+            world.call("GET", path, "viewer", headers=JSON)
+        read = [it for it in asked for table in PROGRESS if table in it]
+        assert read == [], path
 
 
 def test_what_another_process_keeps_is_told_at_once(

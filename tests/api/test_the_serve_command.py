@@ -82,6 +82,13 @@ def starts(home: Path, tmp_path: Path) -> Iterator[Callable[[], Started]]:
             one.process.wait()
 
 
+def hands(process: subprocess.Popen[str]) -> list[Path]:
+    """Return the places of the processes beside a service that do its work."""
+    threads = Path(f"/proc/{process.pid}/task").glob("*/children")
+    children = [Path(f"/proc/{it}") for thread in threads for it in thread.read_text().split()]
+    return [it for it in children if b"auditor.serving.hands" in (it / "cmdline").read_bytes()]
+
+
 def test_an_audit_goes_all_the_way_and_the_service_comes_to_a_good_end(
     starts: Callable[[], Started], home: Path, tmp_path: Path
 ) -> None:
@@ -96,6 +103,9 @@ def test_an_audit_goes_all_the_way_and_the_service_comes_to_a_good_end(
     with client.stream("GET", f"/v1/audits/{name}/events") as lines:
         kinds = [line[7:] for line in lines.iter_lines() if line.startswith("event: ")]
     assert kinds == ["queued", "running", "check_started", "check_ended", "done"]
+    # It was prepared, carried out and concluded beside the process that answers.
+    beside = hands(started.process)
+    assert len(beside) == 1
     for item in client.get(f"/v1/audits/{name}/files").json()["files"]:
         place = out / item["name"]
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -108,6 +118,7 @@ def test_an_audit_goes_all_the_way_and_the_service_comes_to_a_good_end(
     with client.stream("GET", f"/v1/audits/{other}/events") as lines:
         next(lines.iter_lines())
         assert started.stop() == 0
+    assert not beside[0].exists()
     assert "Traceback" not in started.log.read_text()
     again = starts()
     assert again.client.get(f"/v1/audits/{other}").json()["state"] not in ENDED

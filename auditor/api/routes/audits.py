@@ -50,7 +50,7 @@ async def hand_in(
 
 
 @router.get("")
-@remembered()
+@remembered(progress=False)
 def listed(
     caller: Viewer, service: Served, limit: Limit = 50, state: State | None = None,
     model: Annotated[str | None, Query(max_length=200, description="A model's name.")] = None,
@@ -65,7 +65,7 @@ def listed(
 
 
 @router.get("/{audit}")
-@remembered()
+@remembered(progress=False)
 def look(audit: AuditId, caller: Viewer, service: Served) -> AuditShown:
     """Look at an audit: how far it is, what it came to, and where it stands with people."""
     with service.store.at_once():

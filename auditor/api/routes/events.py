@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -15,7 +16,7 @@ from auditor.api.reading import AuditId, Limit, whole_number
 from auditor.api.remembering import Remembering, remembered
 from auditor.api.shapes import EventList, EventShown
 from auditor.api.showing import audit_of
-from auditor.domain.submissions import ENDED, Event
+from auditor.domain.submissions import ENDED, Event, Submission
 from auditor.store.service.store import ServiceStore
 
 PAGE = 500
@@ -42,20 +43,23 @@ async def follow(
 
     Both begin after ``Last-Event-ID``, or ``after``. A stream ends with the audit.
     """
-    found = await run_in_threadpool(audit_of, service, caller, audit)
     last = max(whole_number(request, "Last-Event-ID") or 0, after)
     if "application/json" in request.headers.get("accept", ""):
-        return await run_in_threadpool(_list, service.kept, found.id, last, limit)
+        return await run_in_threadpool(_list, service, partial(audit_of, service, caller, audit),
+                                       last, limit)  # fmt: skip
+    found = await run_in_threadpool(audit_of, service, caller, audit)
     if await run_in_threadpool(_over, service.kept, found.id, last):
         return Response(status_code=NOTHING_MORE)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(_lines(service, found.id, last), headers=headers, media_type=MEDIA)
 
 
-def _list(kept: ServiceStore, name: str, after: int, limit: int) -> EventList:
+def _list(service: Service, audit: Callable[[], Submission], after: int, limit: int) -> EventList:
     # The state first: a list that says that all is over holds the events until then.
-    state = kept.state(name)
-    events = [EventShown.model_validate(it.to_json()) for it in kept.events(name, after, limit)]
+    with service.store.at_once():
+        kept, name = service.kept, audit().id
+        state, found = kept.state(name), kept.events(name, after, limit)
+    events = [EventShown.model_validate(it.to_json()) for it in found]
     return EventList(state=state, events=events)
 
 

@@ -44,7 +44,7 @@ router = APIRouter(prefix="/v1/audits", tags=["results"], route_class=Rememberin
 
 
 @router.get("/{audit}/files")
-@remembered()
+@remembered(progress=False)
 def listed(audit: AuditId, caller: Viewer, service: Served) -> FileList:
     """List every file of an audit's folder, as ``auditor audit --out`` writes it."""
     return files_shown(service, files_of(service, caller, audit))

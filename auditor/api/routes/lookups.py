@@ -28,7 +28,7 @@ router = APIRouter(prefix="/v1", tags=["look-ups"], route_class=Remembering)
 
 
 @router.get("/policies")
-@remembered()
+@remembered(progress=False)
 def policies(caller: Viewer, service: Served) -> PolicyList:
     """List the policies that come with auditor."""
     found = [PolicyLine.model_validate(pack.to_json()) for pack in service.packs()]
@@ -36,7 +36,7 @@ def policies(caller: Viewer, service: Served) -> PolicyList:
 
 
 @router.get("/policies/{name}")
-@remembered()
+@remembered(progress=False)
 def policy(name: Pack, caller: Viewer, service: Served) -> PolicyShown:
     """Show a policy as it is judged by: with what it extends put in."""
     found = service.pack(name)
@@ -46,7 +46,7 @@ def policy(name: Pack, caller: Viewer, service: Served) -> PolicyShown:
 
 
 @router.get("/targets")
-@remembered()
+@remembered(progress=False)
 def targets(caller: Viewer, service: Served) -> TargetList:
     """List the targets of the service, and whether somebody works for each now."""
     live = service.desk.live(caller.project)

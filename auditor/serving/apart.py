@@ -1,0 +1,138 @@
+"""The work of a service, done in a process beside the one that answers calls."""
+
+import socket
+import subprocess
+import sys
+import threading
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from contextlib import suppress
+
+from auditor.domain.canonical import Json
+from auditor.domain.json_parts import Part
+from auditor.engines.durable.work import Plan
+from auditor.refusals import EngineError
+from auditor.serving.choosing import Choices
+from auditor.serving.exchanges import Exchange, GoneError
+from auditor.serving.orders import Orders
+from auditor.workplaces import Workplace
+
+DEATHS = 3
+"""How many processes may die over one step before it fails."""
+GOODBYE = 5.0
+"""Seconds that the process has to let go of what it holds, once it is told to end."""
+COMMAND = (sys.executable, "-P", "-m", "auditor.serving.hands")
+Start = Callable[[socket.socket], "subprocess.Popen[bytes]"]
+
+
+class Apart:
+    """Work of which every step is done in one other process, started when the first one comes.
+
+    To prepare an audit, and to conclude one, takes a second of pure Python: in this process every
+    call would wait meanwhile. The keys stay here, and what is to be signed is asked for. A step
+    that a process died over is done again by another, as any step may be.
+    """
+
+    def __init__(self, place: Workplace, choices: Choices, at_once: int) -> None:
+        self._place = place
+        self._orders = Orders.of(place, choices, at_once)
+        self._changed = threading.Condition()
+        self._over = False
+        self._process: subprocess.Popen[bytes] | None = None
+        self._exchange: Exchange | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Number of the process that does the work now, if one was needed by now."""
+        return None if self._process is None else self._process.pid
+
+    def plan(self, submission: str) -> Plan:
+        """Return the targets, and the checks on each, in order."""
+        planned = Part({"on": self._ask("plan", submission)}, "plan")
+        return planned.list_of("on", lambda it: (it.get("target", str), it.texts("checks")))
+
+    def observe(self, submission: str, target: str, check: str) -> None:
+        """See what one check sees on one target, and keep it."""
+        self._ask("observe", submission, target, check)
+
+    def conclude(self, submission: str) -> None:
+        """Make of what was seen what the submission is to give."""
+        self._ask("conclude", submission)
+
+    def failed(self, submission: str, problem: str, cure: str) -> None:
+        """Let the submission end without."""
+        self._ask("failed", submission, problem, cure)
+
+    def close(self) -> None:
+        """Let the process put away what it holds, and end it.
+
+        A step in hand, or one that comes later, waits for the end of this process: it was not done.
+        """
+        with self._changed:
+            self._over = True
+            process, exchange = self._process, self._exchange
+            self._process = self._exchange = None
+        if process is None or exchange is None:
+            return
+        goodbye = threading.Thread(target=_part, args=(exchange,), daemon=True)
+        goodbye.start()
+        goodbye.join(GOODBYE)
+        exchange.close()
+        try:
+            process.wait(GOODBYE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _ask(self, step: str, *args: str) -> Json:
+        for _ in range(DEATHS):
+            exchange = self._living()
+            with suppress(GoneError):
+                return exchange.ask(step, *args)
+            self._bury(exchange)
+        raise EngineError(
+            f"the process that should {step} died {DEATHS} times over it",
+            cure="See the service's log, and give its machine more memory.",
+        )
+
+    def _living(self) -> Exchange:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._over)
+            if self._exchange is None:
+                self._process, self._exchange = self._started()
+            return self._exchange
+
+    def _bury(self, exchange: Exchange) -> None:
+        """Let the next step have a new process, unless another step saw to that."""
+        with self._changed:
+            if exchange is not self._exchange or self._process is None:
+                return
+            exchange.close()
+            self._process.kill()
+            self._process.wait()
+            self._process = self._exchange = None
+
+    def _started(self) -> tuple["subprocess.Popen[bytes]", Exchange]:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            number = theirs.fileno()
+            process = subprocess.Popen(  # noqa: S603 -- our own command
+                [*COMMAND, str(number)], stdin=subprocess.DEVNULL, pass_fds=(number,)
+            )
+        exchange = Exchange(ours, {"orders": self._orders.to_json, "sign": self._sign})
+        threading.Thread(target=exchange.attend, name="auditor-apart", daemon=True).start()
+        return process, exchange
+
+    def _sign(self, role: str, text: str) -> Json:
+        """Sign what the process asks for with the key of a role: both lie in this process alone."""
+        raw, ledger = b64decode(text, validate=True), self._place.store.signer
+        if role == "ledger" and ledger is not None:
+            return b64encode(ledger.sign(raw)).decode()
+        if role == "report":
+            return b64encode(self._place.signer.sign(raw)).decode()
+        raise EngineError(f"there is no {role[:40]} key to sign with", cure="Report this line.")
+
+
+def _part(exchange: Exchange) -> None:
+    with suppress(GoneError, EngineError):
+        exchange.ask("close")

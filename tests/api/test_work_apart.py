@@ -1,0 +1,185 @@
+"""What is done for audits is done beside the process that answers, and no key goes there."""
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+from base64 import b64encode
+from collections.abc import Iterator
+
+import pytest
+from served_worlds import World
+
+from auditor.domain.canonical import Json, canonical
+from auditor.domain.json_parts import Part
+from auditor.domain.submissions import State
+from auditor.refusals import EngineError
+from auditor.serving.apart import COMMAND, Apart
+from auditor.serving.choosing import Choices
+from auditor.serving.exchanges import Exchange, GoneError
+from auditor.serving.orders import Orders, read_orders
+from auditor.signatures.opening import unseal
+from auditor.targets.resolving import NAMED
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[Exchange, Exchange]]:
+    """Both ends of a line; the far one doubles numbers, refuses texts, and waits for a word."""
+    word = threading.Event()
+
+    def double(number: str) -> Json:
+        if not number.isdecimal():
+            raise EngineError("that is no number", cure="Ask for one.")
+        return 2 * int(number)
+
+    def wait() -> Json:
+        return word.wait(20)
+
+    near, far = socket.socketpair()
+    asked = Exchange(far, {"double": double, "wait": wait, "say": word.set})
+    asking = Exchange(near, {})
+    for end in (asked, asking):
+        threading.Thread(target=end.attend, daemon=True).start()
+    yield asking, asked
+    for end in (asking, asked):
+        end.close()
+
+
+def test_a_question_is_answered_or_refused_in_the_words_of_whoever_could_not(
+    ends: tuple[Exchange, Exchange],
+) -> None:
+    assert ends[0].ask("double", "21") == 42
+    with pytest.raises(EngineError, match="that is no number") as refused:
+        ends[0].ask("double", "two")
+    assert refused.value.cure == "Ask for one."
+
+
+def test_nothing_is_done_but_what_is_named(ends: tuple[Exchange, Exchange]) -> None:
+    with pytest.raises(EngineError, match="KeyError"):
+        ends[0].ask("__class__")
+    with pytest.raises(EngineError, match="KeyError"):
+        ends[1].ask("double", "1")
+
+
+def test_one_question_does_not_wait_for_another(ends: tuple[Exchange, Exchange]) -> None:
+    waited: list[Json] = []
+    thread = threading.Thread(target=lambda: waited.append(ends[0].ask("wait")))
+    thread.start()
+    ends[0].ask("say")
+    thread.join()
+    assert waited == [True]
+
+
+def test_whoever_waits_hears_that_the_other_is_gone(ends: tuple[Exchange, Exchange]) -> None:
+    heard: list[bool] = []
+
+    def ask() -> None:
+        with pytest.raises(GoneError):
+            ends[0].ask("wait")
+        heard.append(True)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    ends[1].close()
+    thread.join()
+    assert heard == [True]
+    with pytest.raises(GoneError):
+        ends[0].ask("double", "1")
+
+
+def test_orders_are_read_as_they_were_given_and_hold_no_private_key(apart: World) -> None:
+    place = apart.place
+    told = Orders.of(place, Choices(targets=NAMED, recipes=True), 3).to_json()
+    again = read_orders(Part(told, "orders"))
+    assert again.to_json() == told
+    assert (again.targets, again.recipes, again.at_once) == (dict(NAMED), True, 3)
+    assert b"PRIVATE" not in canonical(told)
+    assert place.store.signer is not None
+    assert again.ledger == str(place.store.signer.key)
+
+
+def test_no_other_key_signs_than_those_of_the_report_and_the_ledger(apart: World) -> None:
+    work = Apart(apart.place, Choices(targets=NAMED), 1)
+    with pytest.raises(EngineError, match="there is no decision key"):
+        work._sign("decision", b64encode(b"yes").decode())  # noqa: SLF001 -- as the other end does
+
+
+def test_a_step_that_comes_after_the_end_waits_and_starts_nothing(apart: World) -> None:
+    work = Apart(apart.place, Choices(targets=NAMED), 1)
+    work.close()
+    late = threading.Thread(target=work.plan, args=("sub-0",), daemon=True)
+    late.start()
+    late.join(0.2)
+    assert late.is_alive()
+    assert work.pid is None
+
+
+def handed_in(world: World) -> str:
+    """Hand the example in, and return its id."""
+    return str(world.call("POST", "/v1/audits", json=world.body()).json()["id"])
+
+
+@pytest.fixture(scope="module")
+def work(apart: World) -> Iterator[Apart]:
+    """The work of a service, as its engine has it done."""
+    made = Apart(apart.place, Choices(targets=NAMED), 1)
+    yield made
+    made.close()
+    assert made.pid is None
+
+
+@pytest.mark.slow
+def test_an_audit_is_carried_out_in_another_process_and_signed_in_this_one(
+    apart: World, work: Apart
+) -> None:
+    name = handed_in(apart)
+    for target, checks in work.plan(name):
+        for check in checks:
+            work.observe(name, target, check)
+    work.conclude(name)
+    assert work.pid not in {None, os.getpid()}
+    assert apart.service.kept.state(name) is State.DONE
+    ending = apart.service.kept.outcome(name)
+    assert ending is not None
+    with apart.place.store.unit_of_work() as unit:
+        kept = unit.find_record_by_digest(str(ending.record))
+    assert kept is not None
+    assert unseal(kept.bundle, apart.place.signer.public_pem()).verified
+    with apart.place.store.ledger() as ledger:
+        assert len(ledger.find(kept.read().id)) == 1
+
+
+@pytest.mark.slow
+def test_a_step_whose_process_died_is_done_by_another(apart: World, work: Apart) -> None:
+    name = handed_in(apart)
+    planned = work.plan(name)
+    first = work.pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    assert work.plan(name) == planned
+    assert work.pid not in {None, first}
+
+
+@pytest.mark.slow
+def test_a_step_that_cannot_be_done_says_why(work: Apart) -> None:
+    with pytest.raises(EngineError, match="there is no submission sub-0") as refused:
+        work.plan("sub-0")
+    assert refused.value.cure == "Submit it first."
+
+
+@pytest.mark.slow
+def test_it_ends_with_the_process_that_asks_and_not_at_the_terminal() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        number = theirs.fileno()
+        process = subprocess.Popen([*COMMAND, str(number)], pass_fds=(number,))
+        theirs.close()
+        exchange = Exchange(ours, {})
+        threading.Thread(target=exchange.attend, daemon=True).start()
+        exchange.ask("close")  # it is there by now
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        exchange.ask("close")
+        exchange.close()
+        assert process.wait(60) == 0
