@@ -1,9 +1,9 @@
 """Says whether anything in a database may be another than before, without looking at what it is."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,21 +17,6 @@ MARKS: Mapping[str, str] = {
     "postgresql": "SELECT pg_current_snapshot()::text",
 }
 Mark = tuple[int, object]
-V = TypeVar("V")
-
-
-@dataclass(slots=True)
-class Held(Generic[V]):
-    """What was last read of a database, which is so as long as that is marked the same."""
-
-    _last: tuple[Mark, V] | None = None
-
-    def of(self, mark: Mark, read: Callable[[], V]) -> V:
-        """Return what is held under a mark, or is read now that the mark was."""
-        last = self._last
-        if last is None or last[0] != mark:
-            last = self._last = mark, read()
-        return last[1]
 
 
 @dataclass(slots=True)
