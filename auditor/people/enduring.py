@@ -13,10 +13,11 @@ from auditor.domain.canonical import digest_json
 from auditor.domain.people import DecisionKind
 from auditor.domain.records import AuditRecord
 from auditor.domain.verdicts import Verdict
+from auditor.folders import RECORD
 from auditor.manifests import as_kept
 from auditor.people.gathering import Gathered
 from auditor.people.panels import Panel, read_kept
-from auditor.store.service.rejudged import Stands
+from auditor.store.service.rejudged import Kept, Stands
 from auditor.store.service.said import said_on
 from auditor.targets.fingerprints import place_of
 
@@ -39,10 +40,10 @@ def is_refused(told: Gathered, submission: str, now: str) -> bool:
 
     A no is taken back by a yes to the same record that is in force.
     """
-    panel, blobs = told.panel, told.panel.kept.store.blobs
     for item in told.records[submission]:
-        record = read_kept(panel.record(told.project, item.record))
-        known = told.approvals(record, as_kept(blobs, item.files))
+        folder = as_kept(told.panel.kept.store.blobs, item.files)
+        kept = Kept(submission, item.record, folder.read(RECORD), item.files)
+        known = told.approvals(read_kept(kept), folder)
         if _refused(known, told.company.ended, now):
             return True
     return False
