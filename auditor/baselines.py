@@ -41,7 +41,7 @@ def baseline_record(place: Path, key: bytes) -> AuditRecord:
     Raises ``RecordError`` unless the key signed exactly this record.
     """
     folder = RecordFolder(place)
-    return _signed(folder.read(RECORD), folder.read(BUNDLE), key, str(place))
+    return signed_record(folder.read(RECORD), folder.read(BUNDLE), key, str(place))
 
 
 def kept_records(
@@ -56,7 +56,7 @@ def kept_records(
         if stored is None:
             continue
         try:
-            yield _signed(stored.body, stored.bundle, key, f"record {stored.digest}")
+            yield signed_record(stored.body, stored.bundle, key, f"record {stored.digest}")
         except RecordError as error:
             yield error
 
@@ -82,7 +82,8 @@ def compared_with(
     return Compared(locate(asked) if named is None else Path(named), public)
 
 
-def _signed(raw: bytes, bundle: bytes, key: bytes, name: str) -> AuditRecord:
+def signed_record(raw: bytes, bundle: bytes, key: bytes, name: str) -> AuditRecord:
+    """Return a record as a baseline. Raises ``RecordError`` unless a key (PEM) signed its bytes."""
     found = verify_record(bundle, raw, key, files=KNOWN)
     if not found.verified:
         said = "; ".join(item.text for item in found.objections) or "no signature holds"

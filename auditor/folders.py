@@ -57,13 +57,17 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class RecordFolder:
-    """A folder as ``auditor audit`` wrote it, read with suspicion."""
+    """A folder as ``auditor audit`` wrote it, read with suspicion.
+
+    ``places`` say where each of its files lies, by name, where that is in no folder of its own.
+    """
 
     path: Path
+    places: Mapping[str, Path] | None = None
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes. Raises ``RecordError`` when it is not there."""
-        place = self.path / name
+        place = self.place(name)
         if place.exists() and not place.is_file():
             # A pipe would block for ever, and a device may never end.
             raise _unreadable(place, "it is not a regular file")
@@ -76,8 +80,14 @@ class RecordFolder:
         except OSError as error:
             raise _unreadable(place, error.strerror) from None
 
+    def place(self, name: str) -> Path:
+        """Return where a file of that name lies, if there is one."""
+        return (self.places or {}).get(name, self.path / name)
+
     def has(self, name: str) -> bool:
         """Whether there is anything by that name."""
+        if self.places is not None:
+            return name in self.places
         return os.path.lexists(self.path / name)
 
     def evidence(self, digest: str) -> bytes:
@@ -102,6 +112,10 @@ class RecordFolder:
 
     def names_in(self, name: str) -> tuple[str, ...]:
         """Return the names of the files that lie in a folder of the record's."""
+        if self.places is not None:
+            start = f"{name}/"
+            within = (it for it in self.places if it.startswith(start))
+            return tuple(sorted(it.removeprefix(start) for it in within))
         folder = self.path / name
         return tuple(sorted(item.name for item in folder.iterdir())) if folder.is_dir() else ()
 
@@ -114,9 +128,8 @@ class RecordFolder:
 
     def challenges(self) -> Mapping[str, bytes]:
         """Return the signed challenges that lie in the folder, by their names."""
-        folder = self.path / CHALLENGES
-        found = sorted(folder.iterdir()) if folder.is_dir() else []
-        names = [f"{CHALLENGES}/{item.name}" for item in found if item.suffix != EXAMPLES]
+        found = self.names_in(CHALLENGES)
+        names = [f"{CHALLENGES}/{name}" for name in found if Path(name).suffix != EXAMPLES]
         return {name: self.read(name) for name in names}
 
     def approvals(self) -> tuple[str, ...]:

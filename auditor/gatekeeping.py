@@ -1,36 +1,25 @@
 """Ask a service's own records whether a gate opens, by the steps of ``auditor gate --record``."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import partial
 
-from auditor.approving import APPROVALS
 from auditor.clock import instant
-from auditor.contested import challenges_against, uncontested
-from auditor.domain.canonical import digest
 from auditor.domain.policies import Policy
-from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult, all_hold
 from auditor.domain.submissions import DIGEST
-from auditor.errors import StoreError
-from auditor.folders import RECORD, SIGNER, RecordFolder
-from auditor.gates import Question, ask
-from auditor.holding import book_of
-from auditor.keeping import REPORT_ROLE
-from auditor.keyaudits import agents_here, signer_here
-from auditor.manifests import laid_out
-from auditor.people.counting import counted_here
-from auditor.people.enduring import is_refused, same_place, spoken_of
-from auditor.people.panels import Panel, read_again, read_kept
-from auditor.people.standing import Judged, decided_by_people
-from auditor.store.service.audited import Audited, Sought, newest, whole_ones, whole_targets
-from auditor.store.service.rejudged import Stands
+from auditor.gates import Question
+from auditor.people.enduring import same_place, spoken_of
+from auditor.people.looking import Looked, Looker
+from auditor.people.panels import Panel
+from auditor.store.service.audited import Audited, Newest, Sought, newest, targets_of
 from auditor.store.service.store import ServiceStore
-from auditor.verified import Verified, marks
-from auditor.verifying import Verifier, verify_folder
+from auditor.verified import Verified
+from auditor.verifying import Verifier
 
 ENDURES = "approved before"
+AT_ONCE = 20
+"""So many earlier records are read at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,15 +48,6 @@ class Answer:
     def open(self) -> bool:
         """Whether every step holds."""
         return self.record is not None and all_hold(self.steps)
-
-
-@dataclass(frozen=True, slots=True)
-class _Looked:
-    """The steps of one record, and whether approvals, which nobody refused, are all it lacks."""
-
-    steps: tuple[Step, ...]
-    chosen: Audited | Stands
-    lacks: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,18 +83,33 @@ class Gatekeeper:
         if policy is None:
             return _none_found(asking, under, now)
         if asking.target is None:
-            sought = Sought(asking.project, asking.artifact, under)
-            names = whole_targets(self.kept, sought, policy.least_budget)
-            if len(names) > 1:
-                each = [replace(asking, target=name) for name in names]
-                return _on_each([(it, self._asked_of(it, policy, now)) for it in each])
-        return self._asked_of(asking, policy, now)
-
-    def _asked_of(self, asking: Asking, policy: Policy, now: str) -> Answer:
-        """Ask the newest record on a target, or the newest at all."""
-        under = policy.digest
+            apart = self._apart(asking, policy)
+            if len(apart) > 1:
+                each = [replace(asking, target=name) for name in apart]
+                return _on_each([
+                    (it, self._asked_of(it, policy, now, apart[name]))
+                    for name, it in zip(apart, each, strict=True)
+                ])  # fmt: skip
         sought = Sought(asking.project, asking.artifact, under, asking.target)
-        first = newest(self.kept, sought, policy.least_budget)
+        return self._asked_of(asking, policy, now, newest(self.kept, sought, policy.least_budget))
+
+    def _apart(self, asking: Asking, policy: Policy) -> Mapping[str, Newest]:
+        """Return the newest records on each target that any whole record audited, by its name.
+
+        One counts too whose newest ones are of less: what older ones found there is not forgotten.
+        Where no record is whole, they are those of all. Of one target alone nothing is returned.
+        """
+        sought = Sought(asking.project, asking.artifact, policy.digest)
+        names = targets_of(self.kept, sought)
+        if len(names) < 2:  # noqa: PLR2004 -- it is asked as it is
+            return {}
+        least = policy.least_budget
+        found = {it: newest(self.kept, replace(sought, target=it), least) for it in names}
+        return {name: it for name, it in found.items() if it.any_whole()} or found
+
+    def _asked_of(self, asking: Asking, policy: Policy, now: str, there: Newest) -> Answer:
+        """Ask the newest record on a target, or the newest at all."""
+        under, first = policy.digest, there.first()
         if first is None:
             return _none_found(asking, under, now)
         question = Question(
@@ -125,107 +120,57 @@ class Gatekeeper:
             asking.max_age,
             instant(now),
         )
-        last = self.people.rejudged.of(first.submission)[-1]
+        looker, project = Looker(self.people, self.verifier, self.verified), asking.project
+        case = looker.case(project, first.submission)
+        last = case.told.records[first.submission][-1]
         chosen = Audited(first.submission, last.record, last.files)
-        looked = self._looked(asking.project, chosen, question, now)
+        looked = looker.look(case, chosen, question, now)
         if looked.lacks:
-            ones = whole_ones(self.kept, sought, policy.least_budget)
-            looked = self._approved_before(asking.project, looked, ones, question, now) or looked
+            names = [item.submission for item in there.ones()]
+            looked = _approved_before(looker, project, looked, names, question, now) or looked
         return Answer(looked.steps, under, now, looked.chosen.record, looked.chosen.submission)
-
-    def _looked(
-        self, project: str, chosen: Audited | Stands, question: Question, now: str
-    ) -> "_Looked":
-        """Ask one record of a project."""
-        with laid_out(self.kept.store.blobs, chosen.files) as folder:
-            counts = partial(self._counts, project, chosen, question, now)
-            steps = (_same(folder, chosen), *self._steps(folder, chosen, counts))
-        others = tuple(it for it in steps if it.name != APPROVALS)
-        if all_hold(steps) or others == steps or not all_hold(others):
-            return _Looked(steps, chosen)
-        refused = is_refused(self.people, project, chosen.submission, now)
-        return _Looked(steps, chosen, lacks=not refused)
-
-    def _approved_before(
-        self, project: str, looked: "_Looked", ones: Sequence[Audited], question: Question, now: str
-    ) -> "_Looked | None":  # fmt: skip
-        """Return the record that people approved of those before one that keeps all but that.
-
-        Nothing is returned where one between lacks more than that by now, where somebody said no,
-        or where one was made on another machine: then the last one has to be approved itself.
-        """
-        last, names = self._record(project, looked), [item.submission for item in ones]
-        for stands in spoken_of(self.people, project, names):
-            older = self._looked(project, stands, question, now)
-            holds = all_hold(older.steps)
-            if not (holds or older.lacks):
-                return None
-            if not same_place(last, self._record(project, older), question.target):
-                return None
-            if holds:
-                said = f"{looked.chosen.record}, of {looked.chosen.submission}, is newer"
-                step = Step(ENDURES, StepResult.HOLDS, f"{said}, passes too, and nobody refused it")
-                return replace(older, steps=(*older.steps, step))
-        return None
-
-    def _record(self, project: str, looked: "_Looked") -> AuditRecord:
-        return read_kept(self.people.record(project, looked.chosen.record))
 
     def _policy(self, digest: str, named: str) -> Policy | None:
         """Return the policy of a digest, if it is kept: without it nothing was judged by it."""
         blobs = self.kept.store.blobs
         return self.policy(blobs.get(digest), named) if blobs.has(digest) else None
 
-    def _steps(
-        self,
-        folder: RecordFolder,
-        chosen: Audited | Stands,
-        counts: Callable[[AuditRecord, RecordFolder], Iterator[Step]],
-    ) -> tuple[Step, ...]:
-        key = folder.read(SIGNER)
-        steps = (self._signer(key), *self._verified(folder, chosen, key))
-        if not all_hold(steps):
-            return steps
-        return (*steps, *counts(read_again(folder.read(RECORD)), folder))
 
-    def _verified(
-        self, folder: RecordFolder, chosen: Audited | Stands, key: bytes
-    ) -> tuple[Step, ...]:
-        """Verify a folder, unless it was and no file of it changed on the disk since."""
-        there = marks(it for it in sorted(folder.path.rglob("*")) if it.is_file())
-        return self.verified.steps(
-            str(chosen.files), key, there, lambda: verify_folder(folder, self.verifier(key))
-        )
+def _approved_before(  # noqa: PLR0913, PLR0917 -- whose records, which, and what is asked of them
+    looker: Looker,
+    project: str,
+    looked: Looked,
+    names: Sequence[str],
+    question: Question,
+    now: str,
+) -> Looked | None:
+    """Return the record that people approved of those before one that keeps all but that.
 
-    def _counts(  # noqa: PLR0913, PLR0917 -- whose record, of what, and what is asked of it
-        self,
-        project: str,
-        chosen: Audited | Stands,
-        question: Question,
-        now: str,
-        record: AuditRecord,
-        folder: RecordFolder,
-    ) -> Iterator[Step]:
-        yield signer_here(self.kept.store, record, folder.read(SIGNER))
-        yield from agents_here(self.kept.store, record)
-        yield from ask(record, question)
-        yield from counted_here(self.people, project, chosen.submission, record)
-        against = challenges_against(record, folder, self.kept.store)
-        yield uncontested(record, against, folder.read(SIGNER), strict=False)
-        submission = self.kept.submission(project, chosen.submission)
-        if submission is None:
-            raise StoreError(f"{chosen.submission} is lost", cure="Restore the database.")
-        judged = Judged(submission, record, question.policy, now)
-        yield from decided_by_people(self.people, judged, folder)
+    Nothing is returned where one between lacks more than that by now, where somebody said no, or
+    where one was made on another machine: then the last one has to be approved itself.
+    """
+    for older in _looked_at(looker, project, names, question, now):
+        holds = all_hold(older.steps)
+        if not (holds or older.lacks) or looked.record is None or older.record is None:
+            return None
+        if not same_place(looked.record, older.record, question.target):
+            return None
+        if holds:
+            said = f"{looked.chosen.record}, of {looked.chosen.submission}, is newer"
+            step = Step(ENDURES, StepResult.HOLDS, f"{said}, passes too, and nobody refused it")
+            return replace(older, steps=(*older.steps, step))
+    return None
 
-    def _signer(self, key: bytes) -> Step:
-        """Ask whether the ledger here knows a key as one that signs this service's records."""
-        entries = self.kept.store.key_entries()
-        life = book_of(entries).lives.get(key.decode(errors="replace"))
-        mistakes = [] if life is not None and life.role == REPORT_ROLE else [
-            "the record's key is no report key of this service"
-        ]  # fmt: skip
-        return Step.of("signer", mistakes, "signed by a report key of this service")
+
+def _looked_at(
+    looker: Looker, project: str, names: Sequence[str], question: Question, now: str
+) -> Iterator[Looked]:
+    """Look at records before one, the newest first, as far as people spoke of any."""
+    spoken = tuple(spoken_of(looker.panel, project, names))
+    for start in range(0, len(spoken), AT_ONCE):
+        some = spoken[start : start + AT_ONCE]
+        case = looker.case_of(project, some)
+        yield from (looker.look(case, stands, question, now) for stands in some)
 
 
 def _none_found(asking: Asking, under: str, now: str) -> Answer:
@@ -242,9 +187,3 @@ def _on_each(answers: Sequence[tuple[Asking, Answer]]) -> Answer:
     )
     shut = [answer for _, answer in answers if not answer.open]
     return replace((shut or [answers[0][1]])[0], steps=steps)
-
-
-def _same(folder: RecordFolder, chosen: Audited | Stands) -> Step:
-    same = digest(folder.read(RECORD)) == chosen.record
-    mistakes = [] if same else [f"the files kept are not those of {chosen.record}"]
-    return Step.of("found", mistakes, f"{chosen.record}, of {chosen.submission}")

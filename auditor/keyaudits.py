@@ -43,18 +43,23 @@ def audit_keys(engine: Engine) -> Step:
     return Step.of(NAME, mistakes, detail + beside)
 
 
-def signer_here(store: Store, record: AuditRecord, key: bytes) -> Step:
+def signer_here(
+    store: Store, record: AuditRecord, key: bytes, places: Mapping[str, int] | None = None
+) -> Step:
     """Hold the key of a record against what the ledger here says of it by now.
 
     A record that the ledger does not have, or put down after the key's end, was not shown to be
-    older than that end.
+    older than that end. ``places`` are the leaves of records by their ids, where that was asked
+    before.
     """
     life = book_of(store.key_entries()).lives.get(key.decode())
-    with store.ledger() as ledger:
-        found = ledger.find(record.id)
     if life is None:
         return Step(SIGNER_KEY, StepResult.NOT_CHECKED, "the ledger here knows nothing of this key")
-    index = found[-1].index if found else MOST
+    if places is None and (life.retired or life.revoked):
+        with store.ledger() as ledger:
+            places = ledger.places((record.id,))
+    # Where a key has no end, it does not matter where the record lies.
+    index = (places or {}).get(record.id, MOST)
     late = overdue(life, index, record.finished)
     if not late and life.revoked is not None and index > life.revoked.index:
         late = f"revoked by leaf {life.revoked.index}, and nothing shows the record before"

@@ -12,6 +12,9 @@ from auditor.errors import RecordError
 from auditor.folders import RecordFolder
 from auditor.store.blob_seam import Blobs
 
+NOWHERE = ".nowhere"
+"""The folder of what is not in a manifest: no such one is ever made."""
+
 
 def manifest(blobs: Blobs, digest: str | None) -> dict[str, str]:
     """Return the digests of a record's files by their names. Raises ``RecordError`` for none."""
@@ -24,12 +27,10 @@ def manifest(blobs: Blobs, digest: str | None) -> dict[str, str]:
 @contextmanager
 def laid_out(blobs: Blobs, files: str | None) -> Iterator[RecordFolder]:
     """Lay the files of a manifest out as a record's folder, by links where the disk knows them."""
-    named = manifest(blobs, files)
+    named = _named(blobs, files)
     with tempfile.TemporaryDirectory(dir=blobs.root, prefix=".folder-") as root:
         for name, digest in named.items():
             place = Path(root) / name
-            if not _inside(name):
-                raise RecordError(f"the manifest names {name!r}", cure="Repeat the audit.")
             if "/" in name:
                 place.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -37,6 +38,24 @@ def laid_out(blobs: Blobs, files: str | None) -> Iterator[RecordFolder]:
             except OSError:
                 place.write_bytes(blobs.get(digest))
         yield RecordFolder(Path(root))
+
+
+def as_kept(blobs: Blobs, files: str | None) -> RecordFolder:
+    """Return the files of a manifest as a record's folder that is read where the blobs lie.
+
+    Nothing is laid out, so that it is for who reads a few of them. Raises ``RecordError``.
+    """
+    named = _named(blobs, files)
+    places = {name: blobs.path(digest) for name, digest in named.items()}
+    return RecordFolder(blobs.root / NOWHERE, places)
+
+
+def _named(blobs: Blobs, files: str | None) -> dict[str, str]:
+    named = manifest(blobs, files)
+    for name in named:
+        if not _inside(name):
+            raise RecordError(f"the manifest names {name!r}", cure="Repeat the audit.")
+    return named
 
 
 def _inside(name: str) -> bool:

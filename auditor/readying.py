@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from auditor.domain.record_json import read_record
+from auditor.domain.records import AuditRecord
 from auditor.domain.requests import Turn
 from auditor.domain.submissions import Submission
 from auditor.laying import FindInput, lay_out
@@ -39,12 +41,13 @@ def readied(  # noqa: PLR0913 -- whose files, how each kind is found, and what l
         turn=turn,
     )
     asked = read_asked(blob(submission.audit_file), submission.source, overrides, parts)
-    refuse_unserved(asked, allow_recipes=allow_recipes)
+    compared = _compared(submission, blob)
+    refuse_unserved(asked, allow_recipes=allow_recipes, compared=compared is not None)
     with TemporaryDirectory(prefix="auditor-") as folder:
         laid = lay_out(submission.inputs, find, Path(folder))
         with prepare(asked, laid.locate, overrides, parts) as prepared:
             _refuse_another(submission, prepared)
-            yield replace(prepared, places=submission.places)
+            yield replace(prepared.against(compared), places=submission.places)
 
 
 def refuse_changed(submission: Submission, registered: str, prepared: Prepared) -> None:
@@ -55,6 +58,12 @@ def refuse_changed(submission: Submission, registered: str, prepared: Prepared) 
             "service's targets or its version changed meanwhile, or those here are others",
             cure="Submit it again; start every worker with the service's own targets.yaml.",
         )
+
+
+def _compared(submission: Submission, blob: Callable[[str], bytes]) -> AuditRecord | None:
+    """Return the record that limits are taken from; its signature held when it was handed in."""
+    named = submission.baseline
+    return None if named is None else read_record(blob(named))
 
 
 def _refuse_another(submission: Submission, prepared: Prepared) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from auditor.audits import Found, Origin, Surroundings, conclude
+from auditor.domain.baselines import compared_of
 from auditor.domain.canonical import Json, canonical
 from auditor.domain.checks import Check
 from auditor.domain.policies import Policy
@@ -40,7 +41,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What is judged, and by what; served audits have neither waivers nor a baseline."""
+    """What is judged, by what, and against which record; served audits have no waivers."""
 
     request: AuditRequest
     policy: Policy
@@ -67,7 +68,8 @@ def conclude_served(judgement: Judgement, submission: Submission) -> None:
         tool={**judgement.around.tool, **_agents(service, submission)},
     )
     origin = Origin(registered.at, places=submission.places)
-    made = conclude(_Asked(request, policy), found, around, origin)
+    compared = compared_of(request, service.store.blobs.get)
+    made = conclude(_Asked(request, policy, compared=compared), found, around, origin)
     try:
         ending = _entered(judgement, submission, made, policy)
     except StoreError:

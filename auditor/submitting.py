@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from auditor.acting import act_by
 from auditor.clock import fresh_id
+from auditor.compared import compared_here
 from auditor.desks import Desk, held
 from auditor.domain.acts import ActKind
 from auditor.domain.api_keys import ApiKey
@@ -32,7 +33,8 @@ UPWARDS = re.compile(r"(^|/)\.\.?(/|$)")
 class Asked:
     """What a caller asks for. ``policy`` is a digest or a pack's name; no ``targets`` are those of
     the audit file. ``wait`` is how many seconds to wait for targets without a worker. For what is
-    ``sealed`` the service draws the seed; ``sets`` are data that the auditor holds.
+    ``sealed`` the service draws the seed; ``sets`` are data that the auditor holds; ``baseline`` is
+    the digest of a record of the project.
     """
 
     audit_file: str
@@ -46,6 +48,7 @@ class Asked:
     sealed: bool = False
     sets: tuple[str, ...] = ()
     wait: int | None = None
+    baseline: str | None = None
 
 
 def submit(
@@ -81,7 +84,9 @@ def looked_at(desk: Desk, project: str, asked: Asked) -> tuple[Policy, AuditFile
     """
     policy = _policy(desk, project, asked.policy)
     file = _file(desk, project, asked)
-    refuse_unserved(file, allow_recipes=desk.recipes)
+    refuse_unserved(file, allow_recipes=desk.recipes, compared=asked.baseline is not None)
+    if asked.baseline is not None:
+        compared_here(desk.kept.store, project, asked.baseline, file.model.name)
     if asked.sets and not asked.sealed:
         raise SubmissionError("sealed sets are for sealed audits", cure="Say sealed: true.")
     chosen_checks(desk.readers.checks, policy, file.budget, asked.only)
@@ -107,6 +112,7 @@ def drafted(
         places=asked.places,
         sealed=asked.sealed,
         sealed_sets=asked.sets,
+        baseline=asked.baseline,
         submitted=desk.clock(),
     )
     return Submission.from_json(draft.to_json())

@@ -6,16 +6,17 @@ from auditor.domain.auditfiles import AuditFile
 from auditor.refusals import SubmissionError
 
 
-def refuse_unserved(file: AuditFile, *, allow_recipes: bool) -> None:
+def refuse_unserved(file: AuditFile, *, allow_recipes: bool, compared: bool = False) -> None:
     """Raise ``SubmissionError`` for an audit file that asks for what no service does.
 
-    ``allow_recipes`` is the leave of whoever runs the service, which an author cannot give.
+    ``allow_recipes`` is the leave of whoever runs the service, which an author cannot give. One
+    that is ``compared`` with a record that was named beside it takes that, and not its own.
     """
-    for setting, cure in _unserved(file, allow_recipes=allow_recipes):
+    for setting, cure in _unserved(file, allow_recipes=allow_recipes, compared=compared):
         raise SubmissionError(f"{file.source}: {setting} is not for a service", cure=cure)
 
 
-def _unserved(file: AuditFile, *, allow_recipes: bool) -> Iterator[tuple[str, str]]:
+def _unserved(file: AuditFile, *, allow_recipes: bool, compared: bool) -> Iterator[tuple[str, str]]:
     here = "Remove it, or audit on your own machine."
     if file.recipe is not None and not allow_recipes:
         yield (
@@ -24,7 +25,7 @@ def _unserved(file: AuditFile, *, allow_recipes: bool) -> Iterator[tuple[str, st
         )
     if file.disclosure is not None:
         yield "disclosure", here
-    if file.baseline is not None:
-        yield "baseline", here
+    if file.baseline is not None and not compared:
+        yield "baseline", "Name a record of the service beside it, by its digest."
     if file.waivers:
         yield "waivers", "Remove them, and judge the record again with the waivers."

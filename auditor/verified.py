@@ -30,14 +30,19 @@ class Verified:
         self._steps: OrderedDict[tuple[str, bytes], tuple[Marks, tuple[Step, ...]]] = OrderedDict()
         self._lock = threading.Lock()
 
+    def known(self, files: str, key: bytes, found: Marks) -> tuple[Step, ...] | None:
+        """Return the steps of the folder of a manifest under a key, if it is as it was then."""
+        with self._lock:
+            known = self._steps.get((files, key))
+        return known[1] if known is not None and known[0] == found else None
+
     def steps(
         self, files: str, key: bytes, found: Marks, verify: Callable[[], tuple[Step, ...]]
     ) -> tuple[Step, ...]:
         """Return the steps of the folder of a manifest under a key, as they are or as they were."""
-        with self._lock:
-            known = self._steps.get((files, key))
-        if known is not None and known[0] == found:
-            return known[1]
+        known = self.known(files, key, found)
+        if known is not None:
+            return known
         steps = verify()
         if all_hold(steps):
             with self._lock:

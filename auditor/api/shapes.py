@@ -55,6 +55,7 @@ class AuditAsked(BaseModel):
     """What shall be audited. Every digest was uploaded before; ``policy`` is a digest, or a pack's
     name. ``wait_for_target`` is how many seconds to wait for a target without a live worker. For
     what is ``sealed`` the service draws the seed, and may name ``sealed_sets`` in place of inputs.
+    ``baseline`` is a record of the project, by digest.
     """
 
     model_config = like(
@@ -65,6 +66,7 @@ class AuditAsked(BaseModel):
         targets=["cpu"],
         budget="ci",
         wait_for_target=600,
+        baseline=OTHER,
     )
     audit_file: Sum
     source: Name
@@ -77,6 +79,7 @@ class AuditAsked(BaseModel):
     sealed: bool = False
     sealed_sets: Annotated[list[SetName], Field(max_length=4)] = []
     wait_for_target: Annotated[int, Field(ge=0, le=MOST_WAIT)] | None = None
+    baseline: Sum | None = None
 
 
 class FailureShown(BaseModel):
@@ -100,8 +103,8 @@ class LaterRecord(BaseModel):
 class AuditShown(BaseModel):
     """An audit as it stands: what was asked, how far it is, and what it came to.
 
-    One alone says which ``attempt`` of its model's line it is, and where it stands with people
-    (``standing``, ``awaits``), by the last of its ``records``: those that were judged again since.
+    ``attempt`` is its number in its model's line. It stands with people (``standing``, ``awaits``)
+    by the last of its ``records``: those that were judged again since.
     """
 
     model_config = like(**EXAMPLE)

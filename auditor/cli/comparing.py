@@ -12,9 +12,10 @@ from auditor.cli.showing import say
 from auditor.contested import challenges_against, kept_against, refuse_contested
 from auditor.domain.auditfiles import AuditFile
 from auditor.domain.baselines import fell_behind
+from auditor.domain.canonical import digest
 from auditor.domain.records import AuditRecord
 from auditor.errors import RecordError, UsageError
-from auditor.folders import RecordFolder
+from auditor.folders import DIGEST, RECORD, RecordFolder
 from auditor.keeping import store_if_kept
 from auditor.preparing import Overrides
 from auditor.store.places import Place
@@ -25,7 +26,10 @@ HELP = (
     "The folder of the record that limits written as `baseline - 0.01` are taken from, and that "
     "the report says what moved since."
 )
-NEWEST = "; `last`: the newest of the same model on one of these targets in AUDITOR_HOME."
+NEWEST = (
+    "; `last`: the newest of the same model on one of these targets in AUDITOR_HOME. With --server "
+    "also the digest of a record there."
+)
 
 
 def baseline_options(*, newest: bool) -> Callable[[F], F]:
@@ -78,6 +82,23 @@ def taken_for(
     if compared.folder is None:
         return _newest(console, place, file, compared.key)
     return _in_folder(place, compared.folder, compared.key)
+
+
+def named_there(file: AuditFile, locate: Locate, named: str | None) -> str | None:
+    """Return the digest of the record that an audit at a service is held against, if one is named.
+
+    It is written as that, or as the folder of a record that the service has. Raises ``UsageError``
+    where the newest one is asked for, ``RecordError`` for a folder of no record.
+    """
+    asked = file.baseline if named is None else named
+    if asked is None or DIGEST.fullmatch(asked):
+        return asked
+    if asked == LAST:
+        raise UsageError(
+            f"the baseline {LAST} is the newest record in AUDITOR_HOME, which no service knows",
+            cure="Name a record of the service, by its digest or its folder: --baseline sha256:…",
+        )
+    return digest(RecordFolder(locate(asked) if named is None else Path(named)).read(RECORD))
 
 
 def is_kept(file: AuditFile, place: Place) -> bool:

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from auditor.cli.bars import hashing
+from auditor.cli.comparing import named_there
 from auditor.cli.showing import say
 from auditor.cli.texts import printable
 from auditor.cli.there import There, client_of, in_the_clear
@@ -94,7 +95,8 @@ def ordered(
     )
     locate = beside(audit_file)
     asked = read_asked(read_audit_bytes(audit_file), audit_file.name, overrides, parts)
-    refuse_unserved(asked, allow_recipes=offer.recipes)
+    compared = named_there(asked, locate, overrides.baseline)
+    refuse_unserved(asked, allow_recipes=offer.recipes, compared=compared is not None)
     _refuse_idle(offer.targets, asked, there)
     bound = _bound(client, asked, there.sets)
     with prepare(_without(asked, bound), locate, overrides, parts) as given:
@@ -105,7 +107,9 @@ def ordered(
         total = sum(item.size for item in lacking)
         with hashing(console, lambda: total, "uploading") as told:
             client.upload(lacking, told or nobody)
-        return order_of(prepared, there.wait, token_hex(8), sealed=there.sealed, bound=bound)
+        return order_of(
+            prepared, there.wait, token_hex(8), sealed=there.sealed, bound=bound, baseline=compared
+        )
 
 
 def _bound(client: ServiceClient, asked: AuditFile, names: tuple[str, ...]) -> dict[str, HeldSet]:

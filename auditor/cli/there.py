@@ -112,8 +112,6 @@ def refuse_unasked(there: There, overrides: Overrides, *, pdf: bool) -> None:
     here = {
         "--waiver": overrides.waivers,
         "--waiver-key": overrides.waiver_keys,
-        "--baseline": overrides.baseline,
-        "--baseline-key": overrides.baseline_key,
         "--pdf": pdf,
     }
     for option, given in here.items():
@@ -121,11 +119,19 @@ def refuse_unasked(there: There, overrides: Overrides, *, pdf: bool) -> None:
             raise UsageError(
                 f"{option} is not for a service yet", cure="Audit here, without --server."
             )
-    again = (overrides.policy, overrides.targets, overrides.budget, overrides.only)
+    if overrides.baseline_key is not None:
+        raise UsageError(
+            "--baseline-key is not for a service, which takes records that it signed itself",
+            cure="Leave it out.",
+        )
+    again = (
+        overrides.policy, overrides.targets, overrides.budget, overrides.only, overrides.baseline
+    )  # fmt: skip
     if there.attach is not None and any((*again, there.wait, there.sealed)):
         raise UsageError(
             "--attach follows an audit as it was handed in",
-            cure="Leave out --policy, --target, --budget, --only, --sealed and --wait-for-target.",
+            cure="Leave out --policy, --target, --budget, --only, --baseline, --sealed and "
+            "--wait-for-target.",
         )
 
 

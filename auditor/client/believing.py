@@ -48,6 +48,7 @@ def refuse_other(record: AuditRecord, order: Order) -> None:
         "the budget": (found.budget, order.budget),
         "the checks": (found.only, order.only),
         "who draws the seed": (sealed, order.sealed),
+        "the baseline": (found.baseline, order.baseline),
     }
     for what, (theirs, mine) in asked.items():
         if theirs != mine:

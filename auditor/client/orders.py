@@ -27,7 +27,7 @@ class Order:
 
     ``once`` is the word under which the same order is handed in once, however often it is sent. One
     that is ``sealed`` leaves the seed to the service; ``bound`` are sealed sets by the paths of
-    their data.
+    their data; ``baseline`` is the digest of the record there that it is held against.
     """
 
     audit_file: str
@@ -42,6 +42,7 @@ class Order:
     once: str
     sealed: bool = False
     bound: Mapping[str, HeldSet] = field(default_factory=dict)
+    baseline: str | None = None
 
     def to_json(self) -> dict[str, Json]:
         """Return the form that is sent."""
@@ -57,17 +58,19 @@ class Order:
             "places": None if self.places is None else self.places.to_json(),
             **({"sealed": True} if self.sealed else {}),
             **({"sealed_sets": [it.name for it in self.bound.values()]} if self.bound else {}),
+            **({} if self.baseline is None else {"baseline": self.baseline}),
             **waited,
         }
 
 
-def order_of(
+def order_of(  # noqa: PLR0913 -- what is asked, and what of it is the service's
     prepared: Prepared,
     wait: int | None,
     nonce: str,
     *,
     sealed: bool = False,
     bound: Mapping[str, HeldSet] | None = None,
+    baseline: str | None = None,
 ) -> Order:
     """Return the order for an audit; ``nonce`` tells it from the same one at another time."""
     request = prepared.request
@@ -84,6 +87,7 @@ def order_of(
         once=f"{request.digest} {nonce}",
         sealed=sealed,
         bound=bound or {},
+        baseline=baseline,
     )
 
 

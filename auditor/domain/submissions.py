@@ -20,10 +20,9 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 HEX = re.compile(r"[0-9a-f]{64}")
 FIELDS = frozenset({
     "id", "project", "submitter", "audit_file", "source", "inputs", "policy", "targets", "budget",
-    "only", "places", "submitted", "sealed",
-    "sealed_sets",
+    "only", "places", "submitted", "sealed", "sealed_sets", "baseline",
 })  # fmt: skip
-OPTIONAL = frozenset({"budget", "only", "places", "sealed", "sealed_sets"})
+OPTIONAL = frozenset({"budget", "only", "places", "sealed", "sealed_sets", "baseline"})
 OWN = frozenset({"id", "submitter", "submitted"})
 
 
@@ -61,7 +60,7 @@ class Submission:
     policy's of its resolved document); ``source`` is the audit file's name, for messages;
     ``inputs`` are the files that the audit file names. ``places`` say where it stands in the
     caller's repository. One that is ``sealed`` has no seed of its own: the service draws it.
-    ``sealed_sets`` are names of inputs that the auditor holds.
+    ``sealed_sets`` are names of inputs that the auditor holds, ``baseline`` the record to compare.
     """
 
     id: str
@@ -78,6 +77,7 @@ class Submission:
     places: Places | None = None
     sealed: bool = False
     sealed_sets: tuple[str, ...] = ()
+    baseline: str | None = None
 
     @property
     def asked(self) -> str:
@@ -89,7 +89,8 @@ class Submission:
     def blobs(self) -> tuple[str, ...]:
         """The digest of everything that it needs, once each, in order."""
         files = (f"sha256:{item.file.sha256}" for item in self.inputs)
-        return tuple(dict.fromkeys((self.audit_file, self.policy, *files)))
+        own = (self.audit_file, self.policy, *filter(None, (self.baseline,)))
+        return tuple(dict.fromkeys((*own, *files)))
 
     def to_json(self) -> dict[str, Json]:
         """Return the form that is sent and kept."""
@@ -108,6 +109,7 @@ class Submission:
             "submitted": self.submitted,
             **({"sealed": True} if self.sealed else {}),
             **({"sealed_sets": list(self.sealed_sets)} if self.sealed_sets else {}),
+            **({} if self.baseline is None else {"baseline": self.baseline}),
         }
 
     @classmethod
@@ -196,6 +198,7 @@ def _submission(part: Part) -> Submission:
         submitted=_time(part, "submitted"),
         sealed=part.maybe("sealed", bool) or False,
         sealed_sets=_names(part, "sealed_sets") if "sealed_sets" in part.value else (),
+        baseline=_matching(part, "baseline", DIGEST) if "baseline" in part.value else None,
     )
 
 

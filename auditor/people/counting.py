@@ -11,11 +11,14 @@ from auditor.store.service.attempts import Attempts
 
 
 def counted_here(
-    panel: Panel, project: str, submission: str, record: AuditRecord
+    panel: Panel, project: str, number: int | None, record: AuditRecord
 ) -> Iterator[Step]:
-    """Yield the steps that a record of a submission has to hold by what this service counted."""
+    """Yield the steps that a record has to hold by what this service counted.
+
+    ``number`` is the attempt of its submission, where that has one.
+    """
     said, store = record.request.attempt, panel.kept.store
-    counted = _attempt(panel, project, submission, record)
+    counted = _attempt(panel, project, number, record)
     if said is not None and said.number != counted:
         mistake = f"the record says attempt {said.number}, and here it is {counted}"
         yield Step("counted", StepResult.FAILED, mistake)
@@ -23,13 +26,11 @@ def counted_here(
     yield from (replace(step, name="drawn here") for step in sealed_seed(record, own))
 
 
-def _attempt(panel: Panel, project: str, submission: str, record: AuditRecord) -> int | None:
-    """Return the attempt of a submission, or of that whose evidence its record judges again."""
-    attempts = Attempts(panel.kept.store)
-    number = attempts.number(submission)
+def _attempt(panel: Panel, project: str, number: int | None, record: AuditRecord) -> int | None:
+    """Return an attempt, or that of the submission whose evidence a record judges again."""
     while number is None and record.derived_from is not None:
         kept = panel.rejudged.record(project, record.derived_from)
         if kept is None:
             return None
-        record, number = read_kept(kept), attempts.number(kept.submission)
+        record, number = read_kept(kept), Attempts(panel.kept.store).number(kept.submission)
     return number

@@ -13,11 +13,12 @@ from auditor.domain.canonical import digest_json
 from auditor.domain.people import DecisionKind
 from auditor.domain.records import AuditRecord
 from auditor.domain.verdicts import Verdict
-from auditor.manifests import laid_out
-from auditor.people.naming import company
+from auditor.folders import RECORD
+from auditor.manifests import as_kept
+from auditor.people.gathering import Gathered
 from auditor.people.panels import Panel, read_kept
-from auditor.people.standing import approvals_here
-from auditor.store.service.rejudged import Stands
+from auditor.store.service.rejudged import Kept, Stands
+from auditor.store.service.said import said_on
 from auditor.targets.fingerprints import place_of
 
 
@@ -34,17 +35,16 @@ def spoken_of(panel: Panel, project: str, submissions: Sequence[str]) -> Iterato
     yield from stands[:last]
 
 
-def is_refused(panel: Panel, project: str, submission: str, now: str) -> bool:
+def is_refused(told: Gathered, submission: str, now: str) -> bool:
     """Whether anybody said no to any record of a submission: to judge again shakes nothing off.
 
     A no is taken back by a yes to the same record that is in force.
     """
-    ended = company(panel, project).ended
-    for item in panel.rejudged.of(submission):
-        record = read_kept(panel.record(project, item.record))
-        with laid_out(panel.kept.store.blobs, item.files) as folder:
-            known = approvals_here(panel, project, record, folder)
-        if _refused(known, ended, now):
+    for item in told.records[submission]:
+        folder = as_kept(told.panel.kept.store.blobs, item.files)
+        kept = Kept(submission, item.record, folder.read(RECORD), item.files)
+        known = told.approvals(read_kept(kept), folder)
+        if _refused(known, told.company.ended, now):
             return True
     return False
 
@@ -74,7 +74,7 @@ def _place(record: AuditRecord, target: str) -> str | None:
 
 def _said(panel: Panel, project: str, records: tuple[str, ...]) -> frozenset[str]:
     """Return of which records anybody said yes or no, at the service or on this very machine."""
-    here = panel.people.about(project, DecisionKind.APPROVAL, records)
+    here = said_on(panel.kept.store, project, records).about(DecisionKind.APPROVAL, records)
     with panel.kept.store.looking() as work:
-        kept = {record for record in records if work.approvals(record)}
+        kept = frozenset(work.approvals_of(records))
     return frozenset(item.record for item in here if item.record is not None) | kept

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from secrets import token_hex
+from typing import Protocol
 
 from auditor.acting import act_by
 from auditor.approving import Deciders
@@ -11,7 +12,6 @@ from auditor.domain.api_keys import SIGN_ON, ApiKey
 from auditor.domain.canonical import Json
 from auditor.domain.people import DecisionKind, Person
 from auditor.domain.policies import Policy
-from auditor.domain.submissions import Submission
 from auditor.errors import KeyFileError
 from auditor.holding import book_of, ended_keys
 from auditor.keeping import REPORT_ROLE
@@ -19,6 +19,22 @@ from auditor.ledgers.key_events import KeyRole
 from auditor.people.panels import Panel
 from auditor.refusals import CallError, NotFoundError, StandingError
 from auditor.signatures.keys import read_public_key
+
+
+class HandedIn(Protocol):
+    """An audit, as far as it matters who handed it in."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def project(self) -> str:
+        """The project that it is of."""
+
+    @property
+    def submitter(self) -> str:
+        """The id of the key by which it was handed in."""
 
 
 def name_person(  # noqa: PLR0913 -- who, by which key, for what, and on whose word
@@ -122,20 +138,27 @@ def company(panel: Panel, project: str) -> Company:
     return Company(people, ended)
 
 
-def barred(
-    panel: Panel, company: Company, submission: Submission, record: str, policy: Policy
+def barred(  # noqa: PLR0913, PLR0917 -- who, of which audit's record, by what, and who labelled
+    panel: Panel,
+    company: Company,
+    submission: HandedIn,
+    record: str,
+    policy: Policy,
+    labels: Collection[str] | None = None,
 ) -> dict[str, str]:
     """Say of keys why their yes to a record does not count under a policy.
 
     Who handed the audit in is not the other pair of eyes that the policy asks for, and who knew the
-    verdict before labelling the cases that it asks for is no judge of it.
+    verdict before labelling the cases that it asks for is no judge of it. ``labels`` are the ids of
+    those who labelled, where that was asked before.
     """
     cases, project = policy.blind_labels, submission.project
-    labels = panel.people.labels(project, record) if cases else {}
+    if cases and labels is None:
+        labels = panel.people.labels(project, record)
     found: dict[str, str] = {}
     for person in company.people:
         if policy.approvals and person.caller is not None and person.caller == submission.submitter:
             found[person.key] = "who handed the audit in may not approve its record too"
-        elif cases and person.id not in labels:
+        elif cases and person.id not in (labels or ()):
             found[person.key] = f"the {cases} cases that the policy asks for were not labelled"
     return found

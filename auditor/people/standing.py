@@ -1,13 +1,13 @@
 """Where a record stands with people: who approved it, who found something, and what is awaited."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from auditor.approving import Known, Wanted, approvals_known, approved, in_force
+from auditor.approving import Known, Wanted, approved, in_force
 from auditor.domain.approvals import Answer
-from auditor.domain.canonical import digest
-from auditor.domain.people import Decision, DecisionKind, Rejudgement
+from auditor.domain.people import DecisionKind, Rejudgement
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
@@ -15,12 +15,11 @@ from auditor.domain.submissions import Submission
 from auditor.domain.verdicts import Verdict
 from auditor.errors import AuditorError
 from auditor.folders import RecordFolder
-from auditor.manifests import laid_out
-from auditor.people.naming import Company, barred, company
+from auditor.manifests import as_kept
+from auditor.people.gathering import Gathered, gather
+from auditor.people.naming import HandedIn, barred
 from auditor.people.panels import Panel, read_kept
-from auditor.signatures.decisions import verify_finding
-
-FINDINGS = "human findings"
+from auditor.store.service.rejudged import Kept
 
 
 class Standing(StrEnum):
@@ -47,52 +46,33 @@ class Stands:
 class Judged:
     """A record of a submission, the policy that people decide under, and the time of asking."""
 
-    submission: Submission
+    submission: HandedIn
     record: AuditRecord
     policy: Policy
     now: str
 
 
-def decided_by_people(panel: Panel, judged: Judged, folder: RecordFolder) -> Iterator[Step]:
+def decided_by_people(told: Gathered, judged: Judged, folder: RecordFolder) -> Iterator[Step]:
     """Yield the steps of a gate that rest on people: waivers, approvals, and human findings.
 
     People are those of the submission's project alone.
     """
-    project, record = judged.submission.project, judged.record
-    people = company(panel, project)
-    yield in_force(record, folder, people.deciders(DecisionKind.WAIVER), judged.now)
-    known = approvals_here(panel, project, record, folder)
-    yield approved(record, folder, known, wanted(panel, people, judged))
-    yield found_wrong(panel, project, records_of(panel, judged.submission))
+    record = judged.record
+    yield in_force(record, folder, told.company.deciders(DecisionKind.WAIVER), judged.now)
+    known = told.approvals(record, folder)
+    yield approved(record, folder, known, wanted(told, judged))
+    yield told.wrong(judged.submission.id)
 
 
-def wanted(panel: Panel, people: Company, judged: Judged) -> Wanted:
-    """Return what a policy asks of people before a record of a submission opens a gate."""
-    why = barred(panel, people, judged.submission, judged.record.digest, judged.policy)
-    may = replace(people.deciders(DecisionKind.APPROVAL), barred=why)
-    return Wanted(judged.policy.approvals, may, judged.now)
+def wanted(told: Gathered, judged: Judged, labels: Collection[str] | None = None) -> Wanted:
+    """Return what a policy asks of people before a record of a submission opens a gate.
 
-
-def approvals_here(panel: Panel, project: str, record: AuditRecord, folder: RecordFolder) -> Known:
-    """Return the approvals of a record that are known here, but for those of other projects."""
-    known = approvals_known(record, folder, panel.kept.store)
-    foreign = panel.people.elsewhere(project, record.digest)
-    if not foreign:
-        return known
-    return Known(
-        tuple(item for item in known.said if digest(item.bundle) not in foreign), known.unreadable
-    )
-
-
-def found_wrong(panel: Panel, project: str, records: tuple[str, ...]) -> Step:
-    """Ask whether somebody found something wrong with any record of a submission.
-
-    To judge it again shakes nothing off, and neither does what the finder may sign by now.
+    ``labels`` are those who labelled its cases, where that was asked before.
     """
-    found = panel.people.about(project, DecisionKind.FINDING, records)
-    if not found:
-        return Step(FINDINGS, StepResult.NOT_PRESENT, "nobody found anything wrong with it")
-    return Step.of(FINDINGS, [_told(item) for item in found], "")
+    people, policy = told.company, judged.policy
+    why = barred(told.panel, people, judged.submission, judged.record.digest, policy, labels)
+    may = replace(people.deciders(DecisionKind.APPROVAL), barred=why)
+    return Wanted(policy.approvals, may, judged.now)
 
 
 def records_of(panel: Panel, submission: Submission) -> tuple[str, ...]:
@@ -100,36 +80,91 @@ def records_of(panel: Panel, submission: Submission) -> tuple[str, ...]:
     return tuple(item.record for item in panel.rejudged.of(submission.id))
 
 
-def standing(panel: Panel, submission: Submission) -> Stands | None:
+def standing(panel: Panel, submission: HandedIn) -> Stands | None:
     """Return where an audit stands by its last record; nothing where it has none."""
-    records = panel.rejudged.of(submission.id)
-    if not records:
-        return None
-    last, named = records[-1], tuple(item.record for item in records)
-    wrong = found_wrong(panel, submission.project, named)
+    found = _looked_up(panel, submission.project, (submission,))
+    return found.stands(submission) if found.told.records[submission.id] else None
+
+
+def standings(panel: Panel, project: str, submissions: Sequence[HandedIn]) -> Mapping[str, Stands]:
+    """Return where audits of a project stand that have a record, by their ids.
+
+    It takes as many questions for many as for one. An audit of which something is damaged is left
+    out, so that the others are shown: ``standing`` raises for it.
+    """
+    known, found = _looked_up(panel, project, submissions), dict[str, Stands]()
+    for item in submissions:
+        if known.told.records[item.id]:
+            with suppress(AuditorError):
+                found[item.id] = known.stands(item)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of audits: of those that people are asked about their policies and records, and
+    who labelled cases of which record.
+    """
+
+    told: Gathered
+    policies: Mapping[str, Policy]
+    bodies: Mapping[str, Kept]
+    labels: Mapping[str, Collection[str]]
+    now: str
+
+    def stands(self, item: HandedIn) -> Stands:
+        """Return where an audit stands. Raises ``StoreError`` where something of it is damaged."""
+        told, records = self.told, self.told.records[item.id]
+        wrong, last = told.wrong(item.id), records[-1]
+        if wrong.result is StepResult.FAILED or last.verdict != Verdict.PASS:
+            return Stands(_by_itself(wrong, last), records, (wrong,))
+        policy = self.policies.get(last.policy) or _policy(told.panel, last.policy)
+        if not policy.approvals and not told.answered(last.record):
+            return Stands(Standing.PASSED, records, (wrong,))
+        judged = Judged(item, read_kept(self.bodies[last.record]), policy, self.now)
+        folder = as_kept(told.panel.kept.store.blobs, last.files)
+        known = told.approvals(judged.record, folder)
+        asked = wanted(told, judged, self.labels.get(last.record, ()))
+        step = approved(judged.record, folder, known, asked)
+        return Stands(_answered(known, step, policy), records, (step, wrong))
+
+
+def _looked_up(panel: Panel, project: str, submissions: Sequence[HandedIn]) -> _Known:
+    told = gather(panel, project, [item.id for item in submissions])
+    last = [found[-1] for found in told.records.values() if found]
+    passed = [item for item in last if item.verdict == Verdict.PASS]
+    policies = dict[str, Policy]()
+    for name in {item.policy for item in passed}:
+        with suppress(AuditorError):
+            policies[name] = _policy(panel, name)
+    asked = [
+        item.record
+        for item in passed
+        if told.answered(item.record)
+        or (item.policy in policies and policies[item.policy].approvals)
+    ]
+    bodies = panel.rejudged.records(project, asked) if asked else {}
+    blind = asked and any(policy.blind_labels for policy in policies.values())
+    labels = _labels(panel, project, asked) if blind else {}
+    return _Known(told, policies, bodies, labels, panel.clock())
+
+
+def _by_itself(wrong: Step, last: Rejudgement) -> Standing:
     if wrong.result is StepResult.FAILED or last.verdict == Verdict.FAIL:
-        return Stands(Standing.FAILED, records, (wrong,))
-    if last.verdict == Verdict.INCONCLUSIVE:
-        return Stands(Standing.INCONCLUSIVE, records, (wrong,))
-    policy = panel.policy(panel.kept.store.blobs.get(last.policy), last.policy)
-    if not policy.approvals and not _answered_here(panel, submission.project, last.record):
-        return Stands(Standing.PASSED, records, (wrong,))
-    record = read_kept(panel.record(submission.project, last.record))
-    with laid_out(panel.kept.store.blobs, last.files) as folder:
-        known = approvals_here(panel, submission.project, record, folder)
-        judged = Judged(submission, record, policy, panel.clock())
-        step = approved(
-            record, folder, known, wanted(panel, company(panel, submission.project), judged)
-        )
-    return Stands(_answered(known, step, policy), records, (step, wrong))
+        return Standing.FAILED
+    return Standing.INCONCLUSIVE if last.verdict == Verdict.INCONCLUSIVE else Standing.PASSED
 
 
-def _answered_here(panel: Panel, project: str, record: str) -> bool:
-    """Whether anybody said yes or no to a record, here or on this very machine."""
-    if panel.people.about(project, DecisionKind.APPROVAL, (record,)):
-        return True
-    with panel.kept.store.looking() as work:
-        return bool(work.approvals(record))
+def _labels(panel: Panel, project: str, records: Sequence[str]) -> Mapping[str, Collection[str]]:
+    """Return the ids of those who labelled cases of records, by the record."""
+    found: dict[str, set[str]] = {}
+    for item in panel.people.all_labels(project, records):
+        found.setdefault(item.record, set()).add(item.person)
+    return found
+
+
+def _policy(panel: Panel, named: str) -> Policy:
+    return panel.policy(panel.kept.store.blobs.get(named), named)
 
 
 def _answered(known: Known, step: Step, policy: Policy) -> Standing:
@@ -137,11 +172,3 @@ def _answered(known: Known, step: Step, policy: Policy) -> Standing:
     if step.result is StepResult.FAILED:
         return Standing.REFUSED if Answer.NO in last.values() else Standing.AWAITING
     return Standing.APPROVED if policy.approvals or last else Standing.PASSED
-
-
-def _told(item: Decision) -> str:
-    try:
-        return str(verify_finding(item.bundle, item.key.encode(), item.digest))
-    except AuditorError as error:
-        # What cannot be read any more was put there for a reason all the same.
-        return error.problem

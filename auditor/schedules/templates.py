@@ -73,6 +73,7 @@ def asked_json(asked: Asked) -> dict[str, Json]:
         "wait": asked.wait,
         "sealed": asked.sealed,
         "sets": list(asked.sets),
+        "baseline": asked.baseline,
     }
 
 
@@ -91,6 +92,7 @@ def read_asked_json(body: Mapping[str, Json]) -> Asked:
         wait=part.maybe("wait", int),
         sealed=part.maybe("sealed", bool) or False,
         sets=part.texts("sets") if "sets" in part.value else (),
+        baseline=part.maybe("baseline", str),
     )
 
 
@@ -107,6 +109,7 @@ def same_as(submission: Submission) -> Asked:
         places=submission.places,
         sealed=submission.sealed,
         sets=submission.sealed_sets,
+        baseline=submission.baseline,
         wait=WAIT,
     )
 

@@ -99,7 +99,9 @@ class BlobStore:
     def path(self, digest: str) -> Path:
         """Return where a blob lies. Raises ``StoreError`` when it is missing."""
         place = self._place(digest)
-        if not self.has(digest):
+        with _explained(place):
+            there = place.is_file()
+        if not there:
             raise StoreError(
                 f"the blob {digest} is missing from {self.root}",
                 cure="Restore it from a copy of the store, or repeat the audit.",

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import monotonic
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, SQLAlchemyError
 
 from auditor.errors import MissingExtraError, StoreError
 from auditor.sqlitefiles import PATIENCE, make_private, settle
@@ -21,6 +23,8 @@ SETTINGS = (
     "PRAGMA recursive_triggers = ON",  # else INSERT OR REPLACE deletes past the triggers
 )
 PRIVATE_FOLDER = 0o700
+IDLE, RESTED = "auditor_idle", 1.0
+"""Since when a connection lies in the pool, and after how many seconds it is asked if it holds."""
 READS = "auditor_reads"
 """The execution option of a connection on which nothing is written."""
 
@@ -41,6 +45,16 @@ def open_database(url: str) -> Engine:
         else:
             _require_current(engine)
     return engine
+
+
+def reads_only(engine: Engine) -> dict[str, Any]:
+    """Return the execution options of a connection on which nothing is written.
+
+    PostgreSQL lets every statement of a transaction see what was committed by then, so that to
+    begin and to end one there costs two round trips and changes nothing that is read.
+    """
+    apart = {"isolation_level": "AUTOCOMMIT"} if engine.dialect.name == "postgresql" else {}
+    return {READS: True, **apart}
 
 
 def migrate(url: str) -> Standing:
@@ -101,12 +115,31 @@ def _engine(url: str) -> Engine:
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed)
     try:
-        return create_engine(parsed, pool_pre_ping=True)
+        engine = create_engine(parsed)
     except ImportError as error:
         raise MissingExtraError(
             f"the driver for PostgreSQL is not installed ({error.name or error})",
             cure="Run `pip install 'auditor[server]'`.",
         ) from error
+    event.listen(engine, "checkin", _laid_down)
+    event.listen(engine, "checkout", partial(_taken_up, engine))
+    return engine
+
+
+def _laid_down(_connection: object, record: Any) -> None:  # noqa: ANN401 -- of the pool
+    record.info[IDLE] = monotonic()
+
+
+def _taken_up(engine: Engine, connection: Any, record: Any, _proxy: object) -> None:  # noqa: ANN401 -- of the pool
+    """Ask a connection that rested whether the server is still there; else another is opened.
+
+    To ask each time would take as long as most questions: one that was used just now is believed.
+    """
+    if monotonic() - record.info.get(IDLE, monotonic()) > RESTED:
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise DisconnectionError from error
 
 
 def _parse(url: str) -> URL:

@@ -1,7 +1,7 @@
 """Reads the ledger: its head, checkpoints, tiles, entries and proofs."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,8 @@ from auditor.store.ledger_tables import (
 )
 
 _CURE = "See what `auditor ledger verify` finds, and restore the database from a copy."
+_AT_ONCE = 500
+"""So many entries are asked for by one question."""
 _STATE = select(LedgerStateRow.size, LedgerStateRow.root).where(LedgerStateRow.id == 1)
 _TILE = select(LedgerTileRow.hashes, LedgerTileRow.inner).where(
     LedgerTileRow.level == bindparam("level"), LedgerTileRow.idx == bindparam("idx")
@@ -147,9 +149,15 @@ class LedgerReader:
 
     def find(self, event_id: str) -> tuple[LedgerEntry, ...]:
         """Return the entries with that id, the oldest first."""
+        asked = _ENTRIES.where(LedgerOpeningRow.event_id == event_id)
+        found = self.connection.execute(asked.order_by(LedgerOpeningRow.idx))
+        return tuple(_entry(row) for row in found)
+
+    def places(self, event_ids: Collection[str]) -> dict[str, int]:
+        """Return the last leaf with each of some ids, by the id."""
         row = LedgerOpeningRow
-        asked = select(row.idx).where(row.event_id == event_id).order_by(row.idx)
-        return tuple(self.entry(index) for index in self.connection.scalars(asked))
+        asked = select(row.event_id, row.idx).where(row.event_id.in_(event_ids)).order_by(row.idx)
+        return {row.event_id: row.idx for row in self.connection.execute(asked)}
 
     def key_entries(self) -> tuple[LedgerEntry, ...]:
         """Return the entries of all key events, the oldest first."""
@@ -182,6 +190,16 @@ def key_entries(connection: Connection) -> tuple[LedgerEntry, ...]:
     return tuple(item for item in found if item.leaf.type is EventType.KEY_EVENT)
 
 
+def entries_at(connection: Connection, places: Sequence[int]) -> tuple[LedgerEntry, ...]:
+    """Return some entries, in order."""
+    found: list[LedgerEntry] = []
+    for start in range(0, len(places), _AT_ONCE):
+        asked = _ENTRIES.where(LedgerLeafRow.idx.in_(places[start : start + _AT_ONCE]))
+        rows = connection.execute(asked.order_by(LedgerLeafRow.idx))
+        found.extend(_entry(row) for row in rows)
+    return tuple(found)
+
+
 def _entry(row: Sequence[Any]) -> LedgerEntry:
     index, body, salt, digest, subjects, document = row
     read = Leaf.parse(body)
@@ -191,18 +209,6 @@ def _entry(row: Sequence[Any]) -> LedgerEntry:
 def opened(leaf: Leaf, digest: str, subjects: str) -> Event:
     """Return the event that an opening says a leaf stands for."""
     return Event(leaf.type, digest, leaf.time, json.loads(subjects), leaf.id)
-
-
-def kept_about_records(connection: Connection, kind: EventType) -> tuple[tuple[str, bytes], ...]:
-    """Return the record's digest and the document of every challenge or approval, oldest first."""
-    row = LedgerOpeningRow
-    start = f"{kind.value}-"
-    asked = select(row.subjects, row.document).where(begins(connection, row.event_id, start))
-    return tuple(
-        # What is missing cannot be read, and shuts a gate as well.
-        (str(json.loads(subjects).get("record")), document or b"")
-        for subjects, document in connection.execute(asked.order_by(row.idx))
-    )
 
 
 def head_of(connection: Connection, *, lock: bool = False) -> Head:

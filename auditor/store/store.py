@@ -14,15 +14,16 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from auditor.errors import StoreError
-from auditor.ledgers.events import SALT, EventType
+from auditor.ledgers.events import SALT
 from auditor.ledgers.nodes import Nodes
 from auditor.ledgers.notes import NoteSigner
-from auditor.store.about_records import AboutRecords
+from auditor.store.about_records import ONCE, AboutRecords
 from auditor.store.blob_seam import Blobs
 from auditor.store.blobs import BlobStore
 from auditor.store.changes import Changes, Held, Mark
-from auditor.store.database import READS, open_database
-from auditor.store.ledger_reading import LedgerEntry, LedgerReader, key_entries
+from auditor.store.database import open_database, reads_only
+from auditor.store.extents import Extents
+from auditor.store.ledger_reading import LedgerEntry, LedgerReader
 from auditor.store.ledger_writing import LedgerWriter
 from auditor.store.units import UnitOfWork
 
@@ -49,8 +50,8 @@ class Store:
     nodes: Nodes = field(default_factory=Nodes)
     changes: Changes = field(default_factory=Changes)
     rest: Held[Mark] = field(default_factory=Held)
-    keys: Held[tuple[LedgerEntry, ...]] = field(default_factory=Held)
-    approvals: AboutRecords = field(default_factory=partial(AboutRecords, EventType.APPROVAL))
+    about: AboutRecords = field(default_factory=AboutRecords)
+    extents: Extents = field(default_factory=Extents)
 
     @classmethod
     def open(cls, url: str, blobs: Path | Blobs, signer: NoteSigner | None = None) -> Self:
@@ -86,8 +87,8 @@ class Store:
 
     @contextmanager
     def _begun(self) -> Iterator[Session]:
-        engine = self.engine.execution_options(**{READS: True})
-        with _explained(), Session(engine) as session, session.begin():
+        with _explained(), Session(self.engine) as session, session.begin():
+            session.connection(execution_options=reads_only(self.engine))
             yield session
 
     @contextmanager
@@ -97,6 +98,7 @@ class Store:
         To open and to end one costs as much as most questions. Raises like ``reading``.
         """
         with self.reading() as session:
+            session.info[ONCE] = True
             token = _SHARED.set((self.engine, session))
             try:
                 yield
@@ -107,7 +109,7 @@ class Store:
     def looking(self) -> Iterator[UnitOfWork]:
         """Ask what a unit of work may be asked, in a transaction in which nothing is written."""
         with self.reading() as session:
-            yield UnitOfWork(session, self.approvals)
+            yield UnitOfWork(session, self.about)
 
     @contextmanager
     def unit_of_work(self) -> Iterator[UnitOfWork]:
@@ -117,7 +119,7 @@ class Store:
         Raises ``StoreError`` when the database refuses, or the ledger is not its own continuation.
         """
         with self.transaction() as session:
-            unit = UnitOfWork(session, self.approvals)
+            unit = UnitOfWork(session, self.about)
             yield unit
             if unit.happened:
                 session.flush()
@@ -151,12 +153,8 @@ class Store:
 
     def key_entries(self) -> tuple[LedgerEntry, ...]:
         """Return the ledger's entries of all key events, the oldest first."""
-        return self.keys.of(self.mark(), self._key_entries)
-
-    def _key_entries(self) -> tuple[LedgerEntry, ...]:
-        # What is held under a mark is read after it: a transaction that is open may be older.
-        with self._begun() as session:
-            return key_entries(session.connection())
+        with self.reading() as session:
+            return self.about.keys(session)
 
     def close(self) -> None:
         """Let go of the database's connections."""

@@ -15,7 +15,7 @@ from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
 from auditor.domain.trust import Binding
 from auditor.errors import StoreError
-from auditor.ledgers.events import Event, EventType
+from auditor.ledgers.events import Event
 from auditor.ledgers.occasions import (
     challenge_kept,
     cosignature_kept,
@@ -25,7 +25,7 @@ from auditor.ledgers.occasions import (
 from auditor.store.about_records import AboutRecords
 from auditor.store.adopting import adopted
 from auditor.store.bindings import contradictions
-from auditor.store.ledger_reading import LedgerEntry, head_of, kept_about_records, key_entries
+from auditor.store.ledger_reading import LedgerEntry, head_of, key_entries
 from auditor.store.ledger_tables import LedgerCosignatureRow, LedgerOpeningRow
 from auditor.store.ledger_writing import Pending
 from auditor.store.lineage import (
@@ -56,9 +56,9 @@ class StoredRecord:
 class UnitOfWork:
     """What is done to the store at once: all of it is kept, or, after an error, none."""
 
-    def __init__(self, session: Session, approvals: AboutRecords) -> None:
+    def __init__(self, session: Session, about: AboutRecords) -> None:
         self._session = session
-        self._approvals = approvals
+        self._about = about
         self.happened: list[Pending] = []
 
     @property
@@ -144,11 +144,15 @@ class UnitOfWork:
 
     def challenges(self) -> tuple[tuple[str, bytes], ...]:
         """Return every signed challenge after the digest of its record, the oldest first."""
-        return kept_about_records(self._session.connection(), EventType.CHALLENGE)
+        return self._about.challenges(self._session)
 
     def approvals(self, record: str) -> tuple[bytes, ...]:
         """Return the document of every approval of a record (its digest), the oldest first."""
-        return self._approvals.documents(self._session.connection(), record)
+        return self._about.approvals(self._session, record)
+
+    def approvals_of(self, records: Collection[str]) -> dict[str, tuple[bytes, ...]]:
+        """Return the documents of the approvals of records that have any, by their digests."""
+        return self._about.approvals_of(self._session, records)
 
     def find_record(self, record_id: str) -> StoredRecord | None:
         """Return the record with that id. Raises ``StoreError`` when its bytes are damaged."""

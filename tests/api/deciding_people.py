@@ -120,8 +120,11 @@ def observed(world: World, name: str) -> Commissioned:
 
 
 def look(world: World, audit: str) -> dict[str, Any]:
+    """Look at an audit, which a list of all says the same of."""
     answer = world.call("GET", f"/v1/audits/{audit}", "viewer")
     assert answer.status_code == 200, answer.text
+    page = world.call("GET", "/v1/audits", "viewer", params={"limit": 200}).json()["audits"]
+    assert [item for item in page if item["id"] == audit] == [answer.json()]
     return dict(answer.json())
 
 

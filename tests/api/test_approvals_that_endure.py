@@ -16,7 +16,7 @@ from deciding_people import (
     somebody,
 )
 from scheduled_worlds import Scheduled
-from served_worlds import World
+from served_worlds import World, counted
 
 from auditor.clock import now
 from auditor.domain.approvals import Answer, Approval
@@ -221,3 +221,19 @@ def test_places_are_compared_by_what_they_are_whatever_is_open_there(approved: A
         assert same_place(record, against, "cpu") is same
         assert same_place(record, against, None) is same
     assert not same_place(replace(record, fingerprints={}), record, "cpu")
+
+
+def test_as_many_questions_are_asked_over_many_later_audits_as_over_few(
+    approved: Approved,
+) -> None:
+    def questions() -> int:
+        assert soon(approved) == {}
+        with counted(approved.world) as asked:
+            assert soon(approved) == {}
+        return len([it for it in asked if it.startswith("SELECT")])
+
+    approved.audits()
+    few = questions()
+    for _ in range(3):
+        approved.audits()
+    assert questions() == few

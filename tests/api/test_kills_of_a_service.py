@@ -22,7 +22,7 @@ from auditor.domain.canonical import Json, parse
 from auditor.domain.steps import all_hold
 from auditor.domain.submissions import Said
 from auditor.folders import RECORD
-from auditor.gatekeeping import laid_out
+from auditor.manifests import laid_out
 from auditor.settings import Settings
 from auditor.store.database import migrate
 from auditor.store.service.store import ServiceStore

@@ -154,6 +154,34 @@ def test_an_audit_at_a_service_is_the_one_that_runs_here(
     }
 
 
+def test_an_audit_against_a_record_of_the_service_is_the_one_that_runs_here(
+    auditor: Command, inside: Path, there: tuple[str, str]
+) -> None:
+    renamed(inside, "before")
+    assert auditor(*AUDITED, *there).code == 0
+    shutil.move(inside / "out", inside / "before")
+    policy = inside / "policy.yaml"
+    policy.write_text(policy.read_text().replace("name: before", "name: after"))
+    again = auditor(*AUDITED, *there, "--baseline", "before")
+    assert again.code == 0, again.said
+    there_was = record_in(inside / "out")
+    named = digest((inside / "before" / "record.json").read_bytes())
+    assert there_was.request.baseline == named
+    assert (
+        auditor(*AUDITED, "--baseline", "before", "--baseline-key", "before/signer.pub").code == 0
+    )
+    here = record_in(inside / "out")
+    assert here.request == replace(there_was.request, attempt=None)
+    assert [item.to_json() for item in here.findings] == [
+        item.to_json() for item in there_was.findings
+    ]
+    assert auditor(*AUDITED, *there, "--baseline", named).code == 0
+    refused = auditor(*AUDITED, *there, "--baseline", f"sha256:{'0' * 64}")
+    assert (refused.code, "the project has no record" in refused.said) == (2, True)
+    key = auditor(*AUDITED, *there, "--baseline", named, "--baseline-key", "before/signer.pub")
+    assert (key.code, "--baseline-key is not for a service" in key.said) == (2, True)
+
+
 def test_rows_that_the_auditor_holds_are_named_and_never_read_here(
     auditor: Command, inside: Path, there: tuple[str, str]
 ) -> None:

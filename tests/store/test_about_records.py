@@ -73,4 +73,41 @@ def test_what_was_seen_once_is_not_read_again(grown: Store) -> None:
     asked: list[str] = []
     event.listen(grown.engine, "before_cursor_execute", lambda *it: asked.append(str(it[2])))
     assert approvals(grown, ONE) == ()
-    assert [it for it in asked if "subjects" in it] == []
+    (since,) = [it for it in asked if it.startswith("SELECT")]
+    assert "ledger_openings.idx >" in since
+
+
+def test_a_transaction_that_reads_at_once_looks_once(grown: Store) -> None:
+    asked: list[str] = []
+    event.listen(grown.engine, "before_cursor_execute", lambda *it: asked.append(str(it[2])))
+    with grown.at_once():
+        assert len(grown.key_entries()) == 2
+        began = len(asked)
+        assert began
+        assert approvals(grown, ONE) == ()
+        with grown.looking() as work:
+            assert work.challenges() == ()
+        assert len(grown.key_entries()) == 2
+        assert len(asked) == began
+    yes = approve(grown, ONE, "yes")
+    assert approvals(grown, ONE) == (yes,)
+
+
+def test_a_challenge_is_found_after_the_record_that_it_is_of(grown: Store) -> None:
+    told = approve(grown, ONE, "a challenge", EventType.CHALLENGE)
+    approve(grown, OTHER, "yes")
+    with grown.looking() as work:
+        assert work.challenges() == ((ONE, told),)
+    again = approve(grown, OTHER, "another challenge", EventType.CHALLENGE)
+    with grown.looking() as work:
+        assert work.challenges() == ((ONE, told), (OTHER, again))
+
+
+def test_approvals_of_many_records_are_read_by_one_question(grown: Store) -> None:
+    names = [digest(bytes([number])) for number in range(30)]
+    said = {name: (approve(grown, name, f"yes to {name}"),) for name in names[:20]}
+    asked: list[str] = []
+    event.listen(grown.engine, "before_cursor_execute", lambda *it: asked.append(str(it[2])))
+    with grown.looking() as work:
+        assert work.approvals_of(names) == said
+    assert len([it for it in asked if "ledger_openings.document" in it and "salt" not in it]) == 1

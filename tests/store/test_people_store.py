@@ -15,6 +15,7 @@ from auditor.domain.submissions import Submission
 from auditor.store.service.newest_records import newest_record
 from auditor.store.service.people import People, Sought, keep_decision
 from auditor.store.service.rejudged import Like, Rejudgements
+from auditor.store.service.said import said_on
 from auditor.store.service.store import ServiceStore
 from auditor.store.service.trends import KeptTrends
 from auditor.store.store import Store
@@ -83,7 +84,11 @@ def test_decisions_are_kept_once_in_order_and_apart_by_project(people: People) -
     assert [item.number for item in people.decisions("mine", rest)] == [1]
     oldest = people.about("mine", DecisionKind.APPROVAL, (RECORD,))
     assert [item.bundle for item in oldest] == [b"bundle 1", b"bundle 2", b"bundle 3"]
-    assert people.elsewhere("mine", RECORD) == {decision(4).digest}
+    said = said_on(people.store, "mine", (RECORD,))
+    assert said.elsewhere == {decision(4).digest}
+    assert said.about(DecisionKind.APPROVAL, {RECORD}) == oldest
+    assert said.about(DecisionKind.FINDING, {RECORD}) == ()
+    assert said.about(DecisionKind.APPROVAL, {"another"}) == ()
     assert people.decision("mine", DecisionKind.WAIVER, decision(1).digest) is None
     assert people.decision("mine", DecisionKind.APPROVAL, decision(4).digest) is None
 

@@ -20,7 +20,7 @@ from auditor.domain.requests import InputFile
 from auditor.domain.steps import StepResult
 from auditor.domain.submissions import State, Submission
 from auditor.errors import RecordError
-from auditor.people.standing import standing
+from auditor.people.standing import Stands, standing, standings
 from auditor.refusals import SubmissionError
 from auditor.store.service.attempts import Attempts
 from auditor.store.service.histories import no_submission
@@ -60,8 +60,17 @@ def listed(
     name = None if model is None else model.replace("\0", "")
     states = () if state is None else (state,)
     sought = Sought(project=caller.project, states=states, model=name, cursor=cursor, limit=limit)
-    found, following = Overviews(service.kept).audits(sought)
-    return AuditPage(audits=[stood(item) for item in found], next=following)
+    with service.store.at_once():
+        found, following = Overviews(service.kept).audits(sought)
+        numbers = Attempts(service.kept.store).numbers([item.id for item in found])
+        stands = standings(
+            service.people, caller.project, [item for item in found if item.record is not None]
+        )
+    audits = [
+        stood(it).model_copy(update={"attempt": numbers.get(it.id), **by_people(stands.get(it.id))})
+        for it in found
+    ]
+    return AuditPage(audits=audits, next=following)
 
 
 @router.get("/{audit}")
@@ -118,7 +127,11 @@ def stood(line: Line) -> AuditShown:
 
 def with_people(service: Service, item: Submission) -> dict[str, Any]:
     """Return what people made of an audit: its later records, and where the last one stands."""
-    stands = standing(service.people, item)
+    return by_people(standing(service.people, item))
+
+
+def by_people(stands: Stands | None) -> dict[str, Any]:
+    """Return what is shown of where an audit stands, if it has a record."""
     if stands is None:
         return {}
     return {
@@ -144,6 +157,7 @@ def asked_of(body: AuditAsked) -> Asked:
         sealed=body.sealed,
         sets=tuple(dict.fromkeys(body.sealed_sets)),
         wait=body.wait_for_target,
+        baseline=body.baseline,
     )
 
 

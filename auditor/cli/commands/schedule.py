@@ -58,6 +58,11 @@ def command() -> None:
 @click.option("--budget", type=click.Choice([item.value for item in Budget]))
 @click.option("--only", multiple=True, metavar="CHECK", help="Only this check; repeats.")
 @click.option("--wait-for-target", metavar="TIME", help="Wait so long each time; default: 1h.")
+@click.option(
+    "--baseline",
+    metavar="DIR|sha256:…",
+    help="The record of the service that each audit is held against: its folder or its digest.",
+)
 @AT
 @FORM
 def add(  # noqa: PLR0913, PLR0917 -- one argument an option
@@ -67,6 +72,7 @@ def add(  # noqa: PLR0913, PLR0917 -- one argument an option
     budget: str | None,
     only: tuple[str, ...],
     wait_for_target: str | None,
+    baseline: str | None,
     server: str,
     form: str,
     **plan: Any,  # noqa: ANN401 -- click's
@@ -79,7 +85,11 @@ def add(  # noqa: PLR0913, PLR0917 -- one argument an option
     _refuse_pointless(plan["cron"], plan["on"], policy, plan["watch"])
     effort = None if budget is None else Budget(budget)
     overrides = Overrides(
-        policy=policy_asked(policy, audit_file), targets=targets, budget=effort, only=only
+        policy=policy_asked(policy, audit_file),
+        targets=targets,
+        budget=effort,
+        only=only,
+        baseline=baseline,
     )
     wait = None if wait_for_target is None else span(wait_for_target)
     there = There(url=server, wait=wait, attach=None, audits=False)

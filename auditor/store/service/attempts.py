@@ -1,5 +1,6 @@
 """Registers what submissions ask, counts attempts, and draws the seeds of sealed ones."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from sqlalchemy import func, or_, select
@@ -36,7 +37,7 @@ class Attempts:
         """
         first, leaf, new = self._first(submission, request, at)
         if submission.sealed:
-            self._draw(submission, first, leaf, at)
+            self._draw(submission, first, leaf, at, request.baseline)
         return new
 
     def number(self, submission: str) -> int | None:
@@ -44,6 +45,13 @@ class Attempts:
         with self.store.reading() as session:
             row = session.get(AttemptRow, submission)
             return None if row is None else row.number
+
+    def numbers(self, submissions: Collection[str]) -> Mapping[str, int]:
+        """Return which attempts submissions are that were registered, by their ids."""
+        row = AttemptRow
+        asked = select(row.submission, row.number).where(row.submission.in_(submissions))
+        with self.store.reading() as session:
+            return {it.submission: it.number for it in session.execute(asked)}
 
     def _first(
         self, submission: Submission, request: AuditRequest, at: str
@@ -62,14 +70,23 @@ class Attempts:
             sealed, sets = submission.sealed, submission.sealed_sets
             attempt = Attempt(number=row.number, sealed=sealed, sets=sets)
             seed = UNDRAWN if sealed else request.seed
-            first = replace(request, seed=seed, attempt=attempt)
+            # A record may be held against another baseline later, and its seed stays the same.
+            compared = None if sealed else request.baseline
+            first = replace(request, seed=seed, attempt=attempt, baseline=compared)
             if new:
                 unit.register(first, at)
                 if not submission.sealed:
                     _keep(session, submission, first, at)
             return first, row.leaf, new
 
-    def _draw(self, submission: Submission, first: AuditRequest, leaf: int, at: str) -> None:
+    def _draw(
+        self,
+        submission: Submission,
+        first: AuditRequest,
+        leaf: int,
+        at: str,
+        baseline: str | None,
+    ) -> None:
         """Register a request with the seed that the ledger gives it, unless that was done."""
         key = whole(submission.id, REQUEST)
         with self.store.transaction() as session:
@@ -79,7 +96,7 @@ class Attempts:
         drawn = draw(proof, first.digest)
         counted = first.attempt or Attempt(number=0)
         attempt = replace(counted, proof=proof.decode())
-        request = replace(first, seed=drawn.seed, attempt=attempt)
+        request = replace(first, seed=drawn.seed, attempt=attempt, baseline=baseline)
         with self.store.unit_of_work() as unit:
             if _keep(unit.session, submission, request, at):
                 unit.register(request, at)

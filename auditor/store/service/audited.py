@@ -1,19 +1,18 @@
 """The records that a project's submissions came to."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from sqlalchemy import Select, select
-from sqlalchemy.orm import Session
 
 from auditor.domain.budgets import Budget
-from auditor.domain.canonical import parse
-from auditor.domain.json_parts import Part
-from auditor.domain.request_json import read_request
-from auditor.domain.requests import AuditRequest
 from auditor.store.service.store import ServiceStore
 from auditor.store.service.tables import OutcomeRow, SubmissionRow
-from auditor.store.tables import RecordRow, RecordTargetRow, RequestRow
+from auditor.store.store import Store
+from auditor.store.tables import RecordRow, RecordTargetRow
 
+FEW = 10
+"""So many requests are looked at first."""
 MOST = 200
 """So many records are looked through for one that was asked for as much as a policy asks."""
 
@@ -43,43 +42,56 @@ class Sought:
     target: str | None = None
 
 
-def newest(kept: ServiceStore, sought: Sought, least: Budget) -> Audited | None:
-    """Return the newest record of all checks within a budget that covers ``least``.
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest ``MOST`` records that are sought, and the request that each of them answers.
 
-    Where none of the newest ``MOST`` was asked for as much, it is the newest, which then says so.
+    A whole one is of all checks, within a budget that covers ``least``.
     """
+
+    store: Store
+    least: Budget
+    found: tuple[tuple[Audited, str], ...]
+
+    def first(self) -> Audited | None:
+        """Return the newest whole record; where none is, the newest, which then says so."""
+        whole = next(self._whole(), None)
+        return next((it for it, request in self.found if whole in {None, request}), None)
+
+    def any_whole(self) -> bool:
+        """Whether a record is whole, or may be, as not all of them are here."""
+        return len(self.found) == MOST or next(self._whole(), None) is not None
+
+    def ones(self) -> tuple[Audited, ...]:
+        """Return, in order, the records of which ``first`` is one: whole ones, or else all."""
+        whole = frozenset(self._whole())
+        return tuple(it for it, request in self.found if not whole or request in whole)
+
+    def _whole(self) -> Iterator[str]:
+        """Yield the requests of whole records, the newest first: most often the first is one."""
+        requests = tuple(dict.fromkeys(request for _, request in self.found))
+        for some in (requests[:FEW], requests[FEW:]):
+            if some:
+                with self.store.reading() as session:
+                    known = self.store.extents.of(session, some)
+                yield from (it for it in some if known[it].covers(self.least))
+
+
+def newest(kept: ServiceStore, sought: Sought, least: Budget) -> Newest:
+    """Return the newest records that are sought."""
     with kept.store.reading() as session:
-        found = session.execute(_asked(sought).limit(MOST)).all()
-        requests = dict.fromkeys(row[3] for row in found)
-        whole = next((it for it in requests if _whole(_request(session, it), least)), None)
-        for submission, record, files, request in found:
-            if whole in {None, request}:
-                return Audited(submission, record, files)
-    return None
+        rows = session.execute(_asked(sought).limit(MOST)).all()
+    found = tuple((Audited(*row[:3]), row[3]) for row in rows)
+    return Newest(kept.store, least, found)
 
 
-def whole_ones(kept: ServiceStore, sought: Sought, least: Budget) -> tuple[Audited, ...]:
-    """Return the records of the newest ``MOST`` that ``newest`` chooses from, in their order."""
-    with kept.store.reading() as session:
-        found = session.execute(_asked(sought).limit(MOST)).all()
-        requests = dict.fromkeys(row[3] for row in found)
-        whole = {it for it in requests if _whole(_request(session, it), least)}
-        return tuple(Audited(*row[:3]) for row in found if not whole or row[3] in whole)
-
-
-def whole_targets(kept: ServiceStore, sought: Sought, least: Budget) -> tuple[str, ...]:
-    """Return the targets, by name, that any record audited which covers ``least`` with all checks.
-
-    One counts too whose newest ``MOST`` are of less: what older ones found there is not forgotten.
-    Where no record is of so much, they are those of all, of which ``newest`` then chooses.
-    """
+def targets_of(kept: ServiceStore, sought: Sought) -> tuple[str, ...]:
+    """Return the targets, by name, that any record which is sought audited, however old."""
     row = RecordTargetRow
     asked = _asked(sought).join(row, row.record_digest == RecordRow.digest)
     with kept.store.reading() as session:
         named = asked.order_by(None).with_only_columns(row.target).distinct()
-        names = sorted(session.scalars(named))
-        whole = [it for it in names if _any_whole(session, replace(sought, target=it), least)]
-    return tuple(whole or names)
+        return tuple(sorted(session.scalars(named)))
 
 
 def measured_since(kept: ServiceStore, sought: Sought, registered: str) -> bool:
@@ -87,12 +99,6 @@ def measured_since(kept: ServiceStore, sought: Sought, registered: str) -> bool:
     later = _asked(sought).where(RecordRow.registered > registered).limit(1)
     with kept.store.reading() as session:
         return session.execute(later).first() is not None
-
-
-def _any_whole(session: Session, sought: Sought, least: Budget) -> bool:
-    found = session.execute(_asked(sought).limit(MOST)).all()
-    requests = dict.fromkeys(row[3] for row in found)
-    return len(found) == MOST or any(_whole(_request(session, it), least) for it in requests)
 
 
 def _asked(sought: Sought) -> "Select[str, str, str | None, str]":
@@ -115,12 +121,3 @@ def _asked(sought: Sought) -> "Select[str, str, str | None, str]":
         row.record_digest == RecordRow.digest, row.target == sought.target
     )
     return asked.where(on.exists())
-
-
-def _request(session: Session, digest: str) -> AuditRequest:
-    body = session.scalar(select(RequestRow.body).where(RequestRow.digest == digest))
-    return read_request(Part(parse((body or "").encode()), "request"))
-
-
-def _whole(request: AuditRequest, least: Budget) -> bool:
-    return not request.only and request.budget.covers(least)

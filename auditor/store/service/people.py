@@ -1,5 +1,6 @@
 """People who decide, as a project keeps them: who they are, and what they said of records."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -97,7 +98,7 @@ class People:
             row = session.get(DecisionRow, (project, digest))
             if row is None or row.kind != kind:
                 return None
-            return _decision(row, _key_of(session, row.person))
+            return decision_of(row, _key_of(session, row.person))
 
     def decisions(self, project: str, sought: Sought) -> tuple[Decision, ...]:
         """Return decisions, the newest first."""
@@ -118,7 +119,7 @@ class People:
         if sought.before is not None:
             asked = asked.where(row.number < sought.before)
         with self.store.reading() as session:
-            return tuple(_decision(found, key) for found, key in session.execute(asked))
+            return tuple(decision_of(found, key) for found, key in session.execute(asked))
 
     def deciding(self, kind: DecisionKind) -> tuple[str, ...]:
         """Return the projects in which somebody took a decision of a kind."""
@@ -139,15 +140,7 @@ class People:
             .order_by(row.number)
         )
         with self.store.reading() as session:
-            return tuple(_decision(found, key) for found, key in session.execute(asked))
-
-    def elsewhere(self, project: str, record: str) -> frozenset[str]:
-        """Return the digests of decisions on a record that other projects alone have."""
-        asked = select(DecisionRow.digest, DecisionRow.project).where(DecisionRow.record == record)
-        with self.store.reading() as session:
-            known = [(digest, owner) for digest, owner in session.execute(asked)]
-        own = {digest for digest, owner in known if owner == project}
-        return frozenset(digest for digest, _ in known) - own
+            return tuple(decision_of(found, key) for found, key in session.execute(asked))
 
     def label(self, project: str, labelled: Labelled) -> Labelled:
         """Keep a person's labels of a record, and return what is kept, which is what came first."""
@@ -160,10 +153,14 @@ class People:
 
     def labels(self, project: str, record: str) -> dict[str, Labelled]:
         """Return all labels of a record's cases, by the id of the person."""
+        return {it.person: it for it in self.all_labels(project, (record,))}
+
+    def all_labels(self, project: str, records: Collection[str]) -> tuple[Labelled, ...]:
+        """Return all labels of the cases of some records."""
         row = LabelsRow
-        asked = select(row).where(row.project == project, row.record == record)
+        asked = select(row).where(row.project == project, row.record.in_(records))
         with self.store.reading() as session:
-            return {item.person: _labelled(item) for item in session.scalars(asked)}
+            return tuple(_labelled(item) for item in session.scalars(asked))
 
 
 def keep_decision(session: Session, decision: Decision) -> bool:
@@ -210,7 +207,8 @@ def _person(row: PersonRow, end: PersonEndRow | None) -> Person:
     )
 
 
-def _decision(row: DecisionRow, key: str) -> Decision:
+def decision_of(row: DecisionRow, key: str) -> Decision:
+    """Return what a row says that the holder of a key decided."""
     return Decision(
         project=row.project,
         digest=row.digest,

@@ -88,6 +88,13 @@ class Rejudgements:
         with self.store.reading() as session:
             return _of(session, submission)
 
+    def of_each(self, submissions: Sequence[str]) -> dict[str, tuple[Rejudgement, ...]]:
+        """Return the records of many submissions, as ``of`` does, by their ids."""
+        with self.store.reading() as session:
+            found = session.execute(_RECORDS, {"submissions": list(submissions)})
+            every = [Rejudgement(*row) for row in found]
+        return {name: tuple(it for it in every if it.submission == name) for name in submissions}
+
     def last(self, submission: str) -> Kept | None:
         """Return the record at which a submission stands, if it was judged again."""
         row = RejudgementRow
@@ -159,40 +166,47 @@ class Rejudgements:
 
     def record(self, project: str, digest: str) -> Kept | None:
         """Return a record of a project by its digest, whether it was judged again or not."""
+        return self.records(project, (digest,)).get(digest)
+
+    def records(self, project: str, digests: Sequence[str]) -> dict[str, Kept]:
+        """Return those of some records that a project has, by their digests."""
         first = select(OutcomeRow.submission, OutcomeRow.record_digest, OutcomeRow.files)
         later = select(RejudgementRow.submission, RejudgementRow.record_digest,
                        RejudgementRow.files)  # fmt: skip
         both = union_all(
-            first.where(OutcomeRow.record_digest == digest),
-            later.where(RejudgementRow.record_digest == digest),
+            first.where(OutcomeRow.record_digest.in_(digests)),
+            later.where(RejudgementRow.record_digest.in_(digests)),
         ).subquery()
         asked = (
             select(both.c.submission, RecordRow.digest, RecordRow.body, both.c.files)
             .join(RecordRow, RecordRow.digest == both.c.record_digest)
             .join(SubmissionRow, SubmissionRow.id == both.c.submission)
             .where(SubmissionRow.project == project)
-            .order_by(both.c.submission)
-            .limit(1)
+            .order_by(both.c.submission.desc())
         )
         with self.store.reading() as session:
-            found = session.execute(asked).first()
-        return None if found is None else Kept(*found)
+            # Of several submissions that came to one record the first is named.
+            return {row.digest: Kept(*row) for row in session.execute(asked)}
 
 
 def _records() -> Rows:
     first, later = OutcomeRow, RejudgementRow
-    named: BindParameter[str] = bindparam("submission")
+    named: BindParameter[Sequence[str]] = bindparam("submissions", expanding=True)
     known = union_all(
         select(
-            literal(0).label("number"), first.record_digest, first.files, first.ended.label("at")
-        ).where(first.submission == named, first.record_digest.is_not(None)),
-        select(later.number, later.record_digest, later.files, later.at).where(
-            later.submission == named
+            first.submission,
+            literal(0).label("number"),
+            first.record_digest,
+            first.files,
+            first.ended.label("at"),
+        ).where(first.submission.in_(named), first.record_digest.is_not(None)),
+        select(later.submission, later.number, later.record_digest, later.files, later.at).where(
+            later.submission.in_(named)
         ),
     ).subquery()
     record, each = RecordRow, known.c
     asked: Rows = (
-        select(each.number, each.record_digest, each.files, each.at,
+        select(each.submission, each.number, each.record_digest, each.files, each.at,
                record.verdict, record.policy_digest, record.derived_from)
         .join(record, record.digest == each.record_digest)
         .order_by(each.number)
@@ -205,5 +219,5 @@ _RECORDS = _records()
 
 
 def _of(session: Session, submission: str) -> tuple[Rejudgement, ...]:
-    found = session.execute(_RECORDS, {"submission": submission})
-    return tuple(Rejudgement(submission, *row) for row in found)
+    found = session.execute(_RECORDS, {"submissions": [submission]})
+    return tuple(Rejudgement(*row) for row in found)
