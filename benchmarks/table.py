@@ -5,7 +5,7 @@
 Each script's result is kept as soon as it is there, so that a run that was cut off goes on where it
 was: what was measured at the same commit is not measured again. ``--check`` writes nothing, and
 compares with the committed table; it ends with 1 where a figure is worse or missing. ``--only``
-takes an area or a script's name, and may be repeated.
+takes an area or a script's name, and may be repeated; scripts run in that order.
 """
 
 import argparse
@@ -137,12 +137,14 @@ def results(scripts: Sequence[Script], folder: Path) -> Iterator[Result]:
 
 
 def chosen(only: Sequence[str], *, quick: bool) -> list[Script]:
-    """Return the scripts that are asked for."""
-    return [
+    """Return the scripts that are asked for, in that order."""
+    named = [
         script
+        for word in only or dict.fromkeys(script.area for script in SCRIPTS)
         for script in SCRIPTS
-        if (not only or script.area in only or script.name in only) and (script.quick or not quick)
+        if word in (script.area, script.name)
     ]
+    return [script for script in dict.fromkeys(named) if script.quick or not quick]
 
 
 def write(book: Book) -> None:
