@@ -29,7 +29,7 @@ class RowNames(Sequence[str]):
         """Return the numbers of rows, from 1."""
         return cls(np.arange(1, rows + 1).astype(f"U{len(str(rows))}"))
 
-    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: FBT001 -- numpy's signature
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: FBT001 -- numpy's signature
         """Return the array itself, where nothing else is asked for."""
         return np.array(self.held, dtype=dtype, copy=copy)
 
