@@ -52,9 +52,9 @@ def _row(figure: Figure, measured: str) -> str:
     if figure.goal is not None:
         sign = "≥" if figure.better == "more" else "≤"
         goal = f"{sign} {number(figure.goal)}: {MARKS[figure.kept]}"
+    against = "" if figure.against == "nothing" else figure.against
     cells = (
-        figure.name, f"{number(figure.value)}{unit}", span, str(figure.n), figure.against, goal,
-        measured,
+        figure.name, f"{number(figure.value)}{unit}", span, str(figure.n), against, goal, measured,
     )  # fmt: skip
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
 

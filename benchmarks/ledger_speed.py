@@ -179,19 +179,20 @@ def show(mine: Rates, peer: Rates) -> None:
         print(f"{name:20} {cpu:12,.0f} {wall:12,.0f} {ratio:>12}  {kept}")
 
 
-def told(mine: Rates, peer: Rates, hashes: float) -> list[Figure]:
+def told(runs: Sequence[Rates], peer: Rates, hashes: float) -> list[Figure]:
     """Return each figure as a ratio to pymerkle's, or to the rate of plain hashes of the leaves."""
     found = []
-    for name, (cpu, _) in mine.items():
+    for name in runs[0]:
+        rates = [run[name][0] for run in runs]
         if name in peer:
-            more = {"against": "pymerkle 7.0.0", "rounds": [cpu / peer[name][0]]}
-            found.append(over("ledger", f"{name}: a CPU second of ours, of theirs", **more))
-        floor = {"against": "SHA-256 of the entries alone", "rounds": [hashes / cpu]}
-        what = f"{name}: CPU of one, of hashing one entry"
-        found.append(over("ledger", what, better="less", **floor))
+            theirs = [rate / peer[name][0] for rate in rates]
+            what = f"{name}: a CPU second of ours, of theirs"
+            found.append(over("ledger", what, theirs, "pymerkle 7.0.0"))
+        what, floor = f"{name}: CPU of one, of hashing one entry", [hashes / rate for rate in rates]
+        found.append(over("ledger", what, floor, "SHA-256 of the entries alone", better="less"))
         if name in GOALS:
-            rate = {"against": "nothing", "rounds": [cpu], "unit": "1/s", "goal": GOALS[name]}
-            found.append(over("ledger", f"{name}: a CPU second", **rate))
+            what, goal = f"{name}: a CPU second", GOALS[name]
+            found.append(over("ledger", what, rates, "nothing", unit="1/s", goal=goal))
     return found
 
 
@@ -221,7 +222,7 @@ def main() -> None:
     print(f"{count:,} entries ({name}), {asked_for.proofs:,} proofs, best of {asked_for.runs}")
     show(best(runs), peer["rates"])
     (hashes, _) = timed(lambda: [hashlib.sha256(entry).digest() for entry in entries], count)
-    tell(*told(best(runs), peer["rates"], hashes))
+    tell(*told(runs, peer["rates"], hashes))
 
 
 if __name__ == "__main__":

@@ -78,6 +78,7 @@ def scan_model(path: Path, folder: Path) -> Structure:
         scan_bytes(model, size),
     )
     counts = sorted(operators(model).items())
+    integers = tuple(item.to_entry() for item in integer_weights(model, folder))
     return Structure(
         kind="onnx",
         opsets=opsets(model),
@@ -86,7 +87,7 @@ def scan_model(path: Path, folder: Path) -> Structure:
         parameters=min(sum(elements(item.tensor) for item in tensors(model) if item.name), MOST),
         producer=f"{text(model.producer_name)} {text(model.producer_version)}".strip(),
         unsafe=tuple(item.to_entry() for item in found_in),
-        integers=tuple(item.to_entry() for item in integer_weights(model, folder)),
+        integers=integers,
     )
 
 
