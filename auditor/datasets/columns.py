@@ -60,21 +60,21 @@ def coded(column: pl.Series) -> Column:
     return Column(tuple(names.to_list()), codes)
 
 
-def coded_texts(column: pl.Series, missing: str) -> Column:
+def coded_texts(column: pl.Series, missing: str, block: int = BLOCK) -> Column:
     """Return a column as codes of its texts, ``missing`` where there is none.
 
-    Texts are made of a block of rows at a time: those of ten million rows fill gigabytes.
+    Texts are made of ``block`` rows at a time: those of ten million rows fill gigabytes.
     """
-    blocks = (column.slice(start, BLOCK) for start in range(0, len(column), BLOCK))
-    return appended(*(_coded_block(block, missing) for block in blocks))
+    blocks = (column.slice(start, block) for start in range(0, len(column), block))
+    return appended(*(_coded_block(rows, missing) for rows in blocks))
 
 
-def row_names(names: pl.Series) -> RowNames:
+def row_names(names: pl.Series, block: int = BLOCK) -> RowNames:
     """Return texts, none of them missing, as the names of rows."""
-    longest = names.str.len_chars().max()
+    longest = int(names.str.len_chars().to_numpy().max())
     held = np.empty(len(names), dtype=f"U{longest}")
-    for start in range(0, len(names), BLOCK):
-        held[start : start + BLOCK] = names.slice(start, BLOCK).to_list()
+    for start in range(0, len(names), block):
+        held[start : start + block] = names.slice(start, block).to_list()
     return RowNames(held)
 
 
