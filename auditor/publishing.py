@@ -87,10 +87,15 @@ def publication(  # noqa: PLR0913, PLR0917 -- what is shown, by what, and by who
     }
     for name, statement in statements(record, policy, blob).items():
         files[name] = sign_statement(statement, signer)
-    blobs = {*record.blobs, *record.request.papers.values()} - {policy.digest}
-    if policy.digest in record.blobs:
-        files[_place(EVIDENCE, policy.digest)] = canonical(policy.document)
-    return Files(files, {_place(EVIDENCE, name): name for name in sorted(blobs)}, blob)
+    return Files(files, {}, blob) | _evidence(record, policy, blob)
+
+
+def _evidence(record: AuditRecord, policy: Policy, blob: ReadBlob) -> Files:
+    names = {*record.blobs, *record.request.papers.values()} - {policy.digest}
+    kept = {_place(EVIDENCE, name): name for name in sorted(names)}
+    there = policy.digest in record.blobs
+    own = {_place(EVIDENCE, policy.digest): canonical(policy.document)} if there else {}
+    return Files(own, kept, blob)
 
 
 def openers(secret: Secret, blob: ReadBlob) -> Files:

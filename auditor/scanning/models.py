@@ -78,7 +78,6 @@ def scan_model(path: Path, folder: Path) -> Structure:
         scan_bytes(model, size),
     )
     counts = sorted(operators(model).items())
-    integers = tuple(item.to_entry() for item in integer_weights(model, folder))
     return Structure(
         kind="onnx",
         opsets=opsets(model),
@@ -86,8 +85,8 @@ def scan_model(path: Path, folder: Path) -> Structure:
         external=tuple(dict.fromkeys(location_of(item.tensor) for item in external)),
         parameters=min(sum(elements(item.tensor) for item in tensors(model) if item.name), MOST),
         producer=f"{text(model.producer_name)} {text(model.producer_version)}".strip(),
-        unsafe=tuple(item.to_entry() for item in found_in),
-        integers=integers,
+        integers=tuple(item.to_entry() for item in integer_weights(model, folder)),
+        unsafe=tuple(item.to_entry() for item in found_in),  # last: it takes the weights out
     )
 
 
