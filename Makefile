@@ -3,7 +3,7 @@
 #   make test       the fast tests          make test-slow   the slow ones
 #   make test-long  simulations of minutes  make test-all    all of them
 #   make check      style, types, floors
-#   make docs       one page a check        make bench       measured comparisons
+#   make docs       one page a check        make bench       docs/benchmarks.md
 #   make simulate   coverage and error rates of the statistics, by simulation
 
 SHELL := /bin/bash
@@ -25,6 +25,8 @@ BENCHED := $(BENCH)/.stamp
 MADE_OF := pyproject.toml hatch_build.py $(wildcard auditor/signing/*.c)
 WORKERS ?= 2
 TEST_FLAGS ?=
+# --quick, --only AREA, or --check, which compares with the table that is committed.
+BENCH_FLAGS ?=
 # Models run in children that read what is compiled and write none of it.
 export PYTHONDONTWRITEBYTECODE :=
 PYTEST := $(BIN)/python -m compileall -q auditor && $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TEST_FLAGS)
@@ -61,7 +63,7 @@ simulate: $(DEV)
 	@OMP_NUM_THREADS=1 $(BIN)/python scripts/simulate.py --workers $(WORKERS)
 
 bench: $(BENCHED)
-	@for script in $$(grep -l "__main__" benchmarks/*.py); do echo "== $$script"; $(BENCH)/bin/python "$$script"; done
+	@$(BENCH)/bin/python benchmarks/table.py $(BENCH_FLAGS)
 
 clean:
 	@rm -rf $(VENV) $(BENCH)

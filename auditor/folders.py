@@ -209,12 +209,16 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
-        for name, raw in files.items():
-            place = fresh / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(raw)
-        fresh.chmod(0o755 & ~_umask())
-        _exchange(fresh, path)
+        try:
+            for name, raw in files.items():
+                place = fresh / name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(raw)
+            fresh.chmod(0o755 & ~_umask())
+            _exchange(fresh, path)
+        finally:
+            # Gone already, unless a file could not be read or written.
+            shutil.rmtree(fresh, ignore_errors=True)
     except OSError as error:
         raise UsageError(
             f"{path} cannot be written: {error.strerror}", cure="Name another folder with --out."

@@ -1,6 +1,7 @@
 """From a record to the files that are published: signed, rendered, and written whole."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from auditor.attesting import statements
 from auditor.checks.discovery import origins
@@ -21,6 +22,38 @@ from auditor.signing.records import sign_record, sign_statement
 ReadBlob = Callable[[str], bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class Files(Mapping[str, bytes]):
+    """The files of a record's folder by name: what was made for it, and blobs that lie in a store.
+
+    A blob (``kept`` has digests by name) is read when it is asked for and not held, so that
+    evidence of gigabytes is written out one item at a time.
+    """
+
+    made: Mapping[str, bytes]
+    kept: Mapping[str, str]
+    blob: ReadBlob
+
+    def __getitem__(self, name: str) -> bytes:
+        """Return the bytes of a file."""
+        return self.made[name] if name in self.made else self.blob(self.kept[name])
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
+        yield from self.made
+        yield from (name for name in self.kept if name not in self.made)
+
+    def __len__(self) -> int:
+        """Count the files."""
+        return len({*self.made, *self.kept})
+
+    def __or__(self, more: Mapping[str, bytes]) -> "Files":
+        """Return these files and others, which come in place of those of the same name."""
+        if isinstance(more, Files):
+            return Files({**self.made, **more.made}, {**self.kept, **more.kept}, self.blob)
+        return Files({**self.made, **more}, self.kept, self.blob)
+
+
 def publication(  # noqa: PLR0913, PLR0917 -- what is shown, by what, and by whom it is signed
     record: AuditRecord,
     policy: Policy,
@@ -28,7 +61,7 @@ def publication(  # noqa: PLR0913, PLR0917 -- what is shown, by what, and by who
     blob: ReadBlob,
     signer: Signer,
     paper: bytes | None = None,
-) -> dict[str, bytes]:
+) -> Files:
     """Return every file of a record's folder by its name, evidence included.
 
     ``paper`` is the report as a PDF, which is signed with the rest. Raises ``BrokenCheckError``
@@ -54,26 +87,25 @@ def publication(  # noqa: PLR0913, PLR0917 -- what is shown, by what, and by who
     }
     for name, statement in statements(record, policy, blob).items():
         files[name] = sign_statement(statement, signer)
-    return files | _evidence(record, policy, blob)
+    return Files(files, {}, blob) | _evidence(record, policy, blob)
 
 
-def _evidence(record: AuditRecord, policy: Policy, blob: ReadBlob) -> dict[str, bytes]:
-    names = [*sorted(record.blobs - {policy.digest}), *record.request.papers.values()]
-    return {
-        f"{EVIDENCE}/{name.removeprefix('sha256:')}": canonical(policy.document)
-        if name == policy.digest
-        else blob(name)
-        for name in names
-    }
+def _evidence(record: AuditRecord, policy: Policy, blob: ReadBlob) -> Files:
+    names = {*record.blobs, *record.request.papers.values()} - {policy.digest}
+    kept = {_place(EVIDENCE, name): name for name in sorted(names)}
+    there = policy.digest in record.blobs
+    own = {_place(EVIDENCE, policy.digest): canonical(policy.document)} if there else {}
+    return Files(own, kept, blob)
 
 
-def openers(secret: Secret, blob: ReadBlob) -> dict[str, bytes]:
+def openers(secret: Secret, blob: ReadBlob) -> Files:
     """Return the files that open committed evidence: the record's key, and the rows themselves."""
-    rows = {
-        f"{ROWS}/{name.removeprefix('sha256:')}": blob(plain)
-        for name, plain in sorted(secret.blobs.items())
-    }
-    return {KEY: secret.emit(), **rows}
+    rows = {_place(ROWS, name): plain for name, plain in sorted(secret.blobs.items())}
+    return Files({KEY: secret.emit()}, rows, blob)
+
+
+def _place(folder: str, digest: str) -> str:
+    return f"{folder}/{digest.removeprefix('sha256:')}"
 
 
 def inputs_of(

@@ -89,7 +89,7 @@ def _entered(
     files = publication(record, policy, judgement.readers.checks, store.blobs.get, judgement.signer)
     files |= {} if bundle is None else {BUNDLE: bundle}
     files |= entered(store, record, files[BUNDLE])
-    names: dict[str, Json] = {name: store.blobs.put(raw) for name, raw in sorted(files.items())}
+    names: dict[str, Json] = {name: store.blobs.put(files[name]) for name in sorted(files)}
     manifest = store.blobs.put(canonical(names))
     KeptTrends(store).note(submission.id, submission.project, record)
     return Ending(ended=record.finished, record=record.digest, files=manifest)

@@ -15,6 +15,7 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+from figures import over, tell
 from peers import asked, cpu, environment
 
 from auditor.accounting.brackets import Steps, epsilon_bracket
@@ -29,6 +30,7 @@ SETTINGS = (
     (0.8, 0.005, 1000, 1e-6),
     (5.0, 0.1, 1000, 1e-6),
 )
+AREA = "statistics"
 GOAL, GOAL_SECONDS = 0.01, 1.0
 
 GOOGLE = """
@@ -87,11 +89,13 @@ def ours() -> list[dict[str, float]]:
 def show(google: list[dict[str, float]] | None, opacus: list[dict[str, float]] | None) -> None:
     """Print one line a setting, and how far off ours is at most."""
     farthest = slowest = 0.0
+    took = []
     for place, (case, mine) in enumerate(zip(SETTINGS, ours(), strict=True)):
         print(f"\nnoise {case[0]:g}, rate {case[1]:g}, {case[2]:,} steps, delta {case[3]:g}")
         print(f"  ours    {mine['low']:.4f} .. {mine['high']:.4f} in {mine['seconds']:.2f} s")
         print(f"          rdp {mine['rdp']:.3f}, gdp (an approximation) {mine['gdp']:.3f}")
         slowest = max(slowest, mine["seconds"])
+        took.append(mine["seconds"])
         if google is not None:
             said = google[place]
             off = max(abs(mine[end] / said["pld"] - 1) for end in ("low", "high"))
@@ -104,6 +108,21 @@ def show(google: list[dict[str, float]] | None, opacus: list[dict[str, float]] |
                 f"  opacus  prv {told['prv']:.4f} in {spent:.2f} s, rdp {told['rdp']:.3f}, ", end=""
             )
             print(f"gdp {told['gdp']:.3f}: {told['gdp'] / mine['low'] - 1:+.0%} of the lower bound")
+    what = f"epsilon of {len(SETTINGS)} settings"
+    against = "dp-accounting"
+    if google is not None:
+        ratios = [said["seconds"] / seconds for said, seconds in zip(google, took, strict=True)]
+        off = [farthest]
+        tell(
+            over(AREA, f"{what}: CPU of theirs, of ours", ratios, against),
+            over(AREA, f"{what}: farthest from theirs", off, against, better="less", goal=GOAL,
+                 unit="of it"),
+        )  # fmt: skip
+    if opacus is not None:
+        ratios = [told["prv_seconds"] / spent for told, spent in zip(opacus, took, strict=True)]
+        tell(over(AREA, f"{what}: CPU of the PRV of theirs, of ours", ratios, "opacus"))
+    tell(over(AREA, f"{what}: slowest", [slowest], "nothing", better="less", unit="s",
+              goal=GOAL_SECONDS))  # fmt: skip
     print(f"\nslowest {slowest:.2f} s (goal {GOAL_SECONDS:g} s); ", end="")
     print(f"farthest from google {farthest:.2%} (goal {GOAL:.0%})")
 

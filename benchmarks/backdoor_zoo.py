@@ -19,6 +19,7 @@ import numpy as np
 from backdoor_models import POISONED, TRAINED_ON, Member, pictures, zoo
 from bench_arenas import Target, one_thread, twin_of
 from bench_models import BenchModel
+from figures import Figure, tell
 
 from auditor.checks.poisoning.backdoor import Backdoor
 from auditor.domain.artifacts import FileDigest, SignatureMaterial
@@ -196,6 +197,13 @@ def report(seen: Sequence[Looked]) -> None:
         zero = np.array([one.scores[name] for one in clean])
         area = interval(np.array([one.scores[name] for one in strong]), zero)
         every = auroc(np.array([one.scores[name] for one in strong + weak]), zero)
+        tell(
+            Figure(
+                area="attacks", name=f"backdoor zoo, {name}: AUROC of strong ones", better="more",
+                value=area[0], low=area[1], high=area[2], n=len(seen), unit="of 1",
+                against=f"{len(clean)} clean members",
+            )
+        )  # fmt: skip
         point = POINTS.get(name)
         right = [one.classes[name] == one.member.target for one in strong] if point else []
         told = f"{np.mean(right):6.2f}" if right else " " * 6

@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime
 import torch
 from bench_models import BenchModel
+from figures import Figure
 from numpy.typing import NDArray
 from scipy.stats import beta
 
@@ -191,3 +192,15 @@ def paired(left: Mask, right: Mask, confidence: float = 0.95) -> tuple[float, fl
     high = beta.ppf(1 - tail, more + 1, less) if less else 1.0
     scale = apart / rows
     return (more - less) / rows, float(2 * low - 1) * scale, float(2 * high - 1) * scale
+
+
+def lead(area: str, what: str, base: Outcome, other: Outcome, against: str) -> list[Figure]:
+    """Return our robust accuracy less a peer's on the same rows, with its interval."""
+    difference, low, high = paired(base.robust, other.robust)
+    name = f"{what}: robust accuracy of ours less theirs"
+    return [
+        Figure(
+            area=area, name=name, value=difference, low=low, high=high, n=len(base.robust),
+            against=against, better="less", unit="of rows",
+        )
+    ]  # fmt: skip

@@ -14,13 +14,15 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from figures import over, tell
 from numpy.typing import NDArray
-from peers import asked, cpu, environment, peak
+from peers import asked, cpu, environment, named, one_read, peak
 from scipy.special import expit, logit, softmax
 
 from auditor.stats.binning import debiased_l2, expected_error
 from auditor.stats.smooth_calibration import smooth_error
 
+AREA = "statistics"
 ROWS, CLASSES, SEED = 1_000_000, 10, 7
 MOST_SECONDS = 3600
 Flags = NDArray[np.bool_]
@@ -78,6 +80,17 @@ def smooth(folder: Path, python: Path | None) -> None:
     before = peak()
     ours = cpu(lambda: smooth_error(stated, happened, 0.95, SEED))
     found, held = smooth_error(stated, happened, 0.95, SEED), peak()
+    floor = one_read(stated, happened)
+    tell(
+        over(
+            AREA, "smooth calibration error with interval, a million rows: CPU of ours",
+            [ours / floor], "one read of the rows", better="less",
+        ),
+        over(
+            AREA, "smooth calibration error with interval, a million rows: peak memory",
+            [held], "nothing", better="less", unit="MB", goal=500,
+        ),
+    )  # fmt: skip
     file = folder / "bold.npz"
     np.savez(file, stated=stated, happened=happened)
     print(f"\nsmooth calibration error of {ROWS:,} rows")
@@ -90,6 +103,12 @@ def smooth(folder: Path, python: Path | None) -> None:
         ratio, memory = theirs["with_interval"] / ours, theirs["peak"] / held
         print(f"  relplot with interval {theirs['with_interval']:.1f} s, {theirs['peak']:,} MB")
         print(f"  {ratio:,.0f}x less CPU (goal 100x), {memory:.1f}x less memory")
+        against = named(python, "relplot")
+        what = "smooth calibration error with interval, a million rows"
+        tell(
+            over(AREA, f"{what}: CPU of theirs, of ours", [ratio], against, goal=100),
+            over(AREA, f"{what}: memory of theirs, of ours", [memory], against),
+        )
 
 
 def expected(folder: Path, python: Path | None) -> None:
@@ -105,11 +124,16 @@ def expected(folder: Path, python: Path | None) -> None:
     print(f"\nexpected calibration error of {ROWS:,} rows x {CLASSES} classes, 15 bins")
     print(f"  ours {ours:.3f} s (goal 0.06 s): {value:.10f}")
     print(f"  ours, debiased over equal-mass bins, with interval: {debiased:.3f} s")
+    what = f"ECE of {CLASSES} classes, a million rows"
+    floor = ours / one_read(probabilities, labels)
+    tell(over(AREA, f"{what}: CPU of ours", [floor], "one read of the rows", better="less"))
     theirs = asked(python, NETCAL, file, most=MOST_SECONDS)
     if theirs is not None:
         off = abs(theirs["ece"] - value)
         print(f"  netcal {theirs['seconds']:.3f} s, {theirs['peak']:,} MB: {theirs['ece']:.10f}")
         print(f"  {theirs['seconds'] / ours:.1f}x less CPU; the values differ by {off:.1e}")
+        ratio, against = theirs["seconds"] / ours, named(python, "netcal")
+        tell(over(AREA, f"{what}: CPU of theirs, of ours", [ratio], against))
 
 
 def main() -> None:

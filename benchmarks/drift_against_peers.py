@@ -14,13 +14,15 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from figures import over, tell
 from numpy.typing import NDArray
-from peers import asked, cpu, environment, peak
+from peers import asked, cpu, environment, named, one_read, peak
 
 from auditor.stats.unlabelled import GROUPS, Known, Unknown, estimated_accuracy
 from auditor.surveying.column_counts import count_columns, shifts
 from auditor.surveying.shared_columns import Shared
 
+AREA = "statistics"
 ROWS, COLUMNS, MOVED = 100_000, 50, 4
 SCORED = 250_000
 CONFIDENCE = 0.95
@@ -85,8 +87,11 @@ def drift(folder: Path, python: Path | None) -> None:
     before, now = rng.normal(size=(2, ROWS, COLUMNS))
     now[:, :MOVED] += 0.05
     print(f"\n{ROWS:,} rows against {ROWS:,}, {COLUMNS} columns, {MOVED} moved by 0.05 sd")
-    seconds, named = cpu(lambda: compare(before, now)), compare(before, now)
-    print(f"  ours {seconds:.3f} s, peak {peak():,} MB: {named} (goal 0.15 s)")
+    seconds, moved = cpu(lambda: compare(before, now)), compare(before, now)
+    print(f"  ours {seconds:.3f} s, peak {peak():,} MB: {moved} (goal 0.15 s)")
+    what = f"drift of {COLUMNS} columns, {ROWS:,} rows a side"
+    floor = seconds / one_read(before, now)
+    tell(over(AREA, f"{what}: CPU of ours", [floor], "one read of the rows", better="less"))
     file = folder / "drift.npz"
     np.savez(file, before=before, now=now)
     theirs = asked(python, EVIDENTLY, file, settings=QUIET)
@@ -95,6 +100,11 @@ def drift(folder: Path, python: Path | None) -> None:
         print(
             f"  evidently {theirs['seconds']:.1f} s, peak {theirs['peak']:,} MB: "
             f"{theirs['drifted']:.0f} columns drifted; {ratio:,.0f}x (goal 150x)"
+        )
+        against, memory = named(python, "evidently"), theirs["peak"] / peak()
+        tell(
+            over(AREA, f"{what}: CPU of theirs, of ours", [ratio], against, goal=150),
+            over(AREA, f"{what}: memory of theirs, of ours", [memory], against),
         )
 
 
@@ -115,6 +125,9 @@ def unlabelled(folder: Path, python: Path | None) -> None:
         f"  ours {seconds:.3f} s (goal 0.03 s): "
         f"{found.value:.4f} [{found.low:.4f}, {found.high:.4f}]"
     )
+    what = f"accuracy without labels, {SCORED:,} rows"
+    floor = seconds / one_read(stated, later, labels)
+    tell(over(AREA, f"{what}: CPU of ours", [floor], "one read of the rows", better="less"))
     file = folder / "scored.npz"
     np.savez(file, stated=stated, later=later, labels=labels)
     theirs = asked(python, NANNYML, file, settings=QUIET)
@@ -124,6 +137,7 @@ def unlabelled(folder: Path, python: Path | None) -> None:
             f"  nannyml {theirs['seconds']:.2f} s, peak {theirs['peak']:,} MB: "
             f"{theirs['value']:.4f}; {ratio:,.0f}x"
         )
+        tell(over(AREA, f"{what}: CPU of theirs, of ours", [ratio], named(python, "nannyml")))
 
 
 def main() -> None:

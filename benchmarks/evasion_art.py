@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from art.attacks.evasion import AutoAttack
 from art.estimators.classification import PyTorchClassifier
-from bench_arenas import one_thread, ours, paired, timed
+from bench_arenas import lead, one_thread, ours, paired, timed
 from bench_models import BenchModel, load
 from bench_peers import net_of
+from figures import over, tell
 
 from auditor.domain.tasks import Array
 
@@ -43,6 +44,9 @@ def main() -> None:
     for item in (base, theirs):
         print(f"{item.tool:50s} {item.accuracy:6.3f} {item.seconds:9.2f} CPU s")
     difference, low, high = paired(base.robust, theirs.robust)
+    ratio, against = [theirs.seconds / base.seconds], "ART AutoAttack, its defaults"
+    tell(over("attacks", f"L-inf, {rows} rows of hardened: CPU of theirs, of ours", ratio, against),
+         *lead("attacks", f"L-inf, {rows} rows of hardened", base, theirs, against))  # fmt: skip
     print(
         f"theirs / ours: {theirs.seconds / base.seconds:.0f} x CPU; ours - theirs "
         f"{difference:+.3f} ({low:+.3f} to {high:+.3f})"

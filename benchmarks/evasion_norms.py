@@ -17,6 +17,7 @@ import numpy as np
 from bench_arenas import Counted, Target, arena_of, one_thread
 from bench_minimal import PEERS, Found, Peer, run
 from bench_models import MAKERS, BenchModel, load
+from figures import absent, over, tell
 
 from auditor.attacks.norms import Norm
 from auditor.attacks.suites import suite
@@ -102,6 +103,7 @@ def tried(peer: Peer, model: BenchModel, rows: int) -> list[Found]:
     try:
         return [run(peer, model, rows, BUDGETS[peer.norm])]
     except ModuleNotFoundError as missing:
+        absent(f"{peer.name} in {peer.norm.value}", str(missing))
         print(f"{peer.norm.value:5s} {peer.name}: not run, {missing}")
         return []
 
@@ -113,6 +115,20 @@ def show(norm: Norm, found: list[Found]) -> None:
     for item in found:
         count = len(item.distance)
         best[:count] = np.minimum(best[:count], item.distance)
+    mine, theirs = found[0], [item for item in found if not item.tool.startswith("auditor")]
+    what = f"{norm.value}, {mine.tool.removeprefix('auditor ')}"
+    for item in theirs:
+        count = len(item.distance)
+        ours, peer = (optimality(side.distance[:count], best[:count]) for side in (mine, item))
+        tell(
+            over("attacks", f"{what}: CPU of {item.tool}, of ours", [item.seconds / mine.seconds],
+                 item.tool),
+            over("attacks", f"{what}: optimality of ours, of {item.tool}", [ours / max(peer, 1e-9)],
+                 item.tool),
+        )  # fmt: skip
+    if mine.floor:
+        tell(over("attacks", f"{what}: CPU of ours", [mine.seconds / mine.floor],
+                  "its passes and queries alone", better="less"))  # fmt: skip
     for item in [*found, Found("best of all", best, 0.0, 0.0, 0.0)]:
         count = len(item.distance)
         robust = " ".join(f"{np.mean(item.distance > eps + 1e-6):.3f}" for eps in BUDGETS[norm])

@@ -13,8 +13,9 @@ import time
 import numpy as np
 from art.attacks.evasion import HopSkipJump, SquareAttack
 from art.estimators.classification import BlackBoxClassifierNeuralNetwork
-from bench_arenas import Outcome, Target, arena_of, judge, one_thread, ours, paired
+from bench_arenas import Outcome, Target, arena_of, judge, lead, one_thread, ours, paired
 from bench_models import BenchModel, load
+from figures import over, tell
 
 from auditor.attacks.norms import Norm
 from auditor.attacks.suites import suite
@@ -79,6 +80,14 @@ def show(left: Outcome, right: Outcome) -> None:
     for item in (left, right):
         print(f"  {item.tool:40s} {item.accuracy:6.3f} {item.queries:8.0f} {item.seconds:8.2f} s")
     difference, low, high = paired(left.robust, right.robust)
+    what, rows = left.tool.removeprefix("auditor "), len(left.robust)
+    tell(
+        over("attacks", f"{what}, {rows} rows: queries of theirs, of ours",
+             [right.queries / left.queries], right.tool),
+        over("attacks", f"{what}, {rows} rows: CPU of theirs, of ours",
+             [right.seconds / left.seconds], right.tool),
+        *lead("attacks", f"{what}, {rows} rows", left, right, right.tool),
+    )  # fmt: skip
     print(
         f"  theirs / ours: {right.queries / left.queries:.1f} x queries, "
         f"{right.seconds / left.seconds:.1f} x CPU; ours - theirs {difference:+.3f} "

@@ -10,9 +10,10 @@ alternating, and the quickest run of each counts: a first run pays for what libr
 import argparse
 from collections.abc import Callable, Sequence
 
-from bench_arenas import Outcome, one_thread, ours, paired, timed
+from bench_arenas import Outcome, lead, one_thread, ours, paired, timed
 from bench_models import MAKERS, load
 from bench_peers import auto_attack
+from figures import over, tell
 
 QUICK = ("cross_entropy:20", "targeted:50x3")
 STRONG = ("cross_entropy:20", "margin:100", "targeted:100x9")
@@ -24,6 +25,21 @@ STANDARD = ("apgd-ce", "apgd-t", "fab-t", "square")
 def show(name: str, rows: int, base: Outcome, other: Outcome) -> None:
     """Print one line of the table: ``other`` beside ``base``."""
     difference, low, high = paired(base.robust, other.robust)
+    if other.floor:
+        tell(
+            over(
+                "attacks",
+                f"{other.tool}, {rows} rows of {name}: CPU of it",
+                [other.seconds / other.floor],
+                "its passes and queries alone",
+                better="less",
+            )
+        )
+    elif other is not base:
+        what = f"{base.tool}, {rows} rows of {name}"
+        ratio = [other.seconds / base.seconds]
+        tell(over("attacks", f"{what}: CPU of theirs, of ours", ratio, other.tool),
+             *lead("attacks", what, base, other, other.tool))  # fmt: skip
     floor = f"{other.seconds / other.floor:5.2f}" if other.floor else "    -"
     print(
         f"{name:9s} {rows:4d}  {other.tool:58s} {other.accuracy:6.3f} {other.seconds:8.2f} s "

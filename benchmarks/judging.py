@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from figures import over, tell
+
 from auditor.domain.budgets import Budget
 from auditor.domain.canonical import Json
 from auditor.domain.policies import Assurance, Effect, Limits, Policy, Rule, Severity
@@ -196,13 +198,29 @@ def seconds(run: Callable[[], object]) -> float:
     return min(taken)
 
 
+FLOOR = "10,000 comparisons of an interval with a limit in plain Python"
+
+
+def floor() -> float:
+    """Return the CPU seconds of comparing 10,000 intervals with a limit, and nothing else."""
+    readings = [reading(0, "cpu", spread(at)) for at in range(10_000)]
+    return seconds(lambda: [it.low is not None and it.low >= 0.8 for it in readings])
+
+
 if __name__ == "__main__":
     for case in CASES:
         run = case()
         findings = run()
-        print(f"{seconds(run):7.3f} s  {findings:6,} findings: {case.__doc__}")
+        spent = seconds(run)
+        what = f"{str(case.__doc__).rstrip('.')}: CPU of judging"
+        tell(over("policy", what, [spent / floor()], FLOOR, better="less"))
+        print(f"{spent:7.3f} s  {findings:6,} findings: {case.__doc__}")
+    worst = 0.0
     asked("true", hostile_values())  # the engine's own start
     for name, text in HOSTILE.items():
         compiling, answering, told = asked(text, hostile_values())
+        worst = max(worst, compiling + answering)
         times = f"{1000 * compiling:6.2f} ms to compile, {1000 * answering:6.2f} ms to answer"
         print(f"{times}: {name}: {told}")
+    tell(over("policy", f"the slowest of {len(HOSTILE)} hostile conditions: CPU", [worst],
+              "nothing", better="less", unit="s"))  # fmt: skip

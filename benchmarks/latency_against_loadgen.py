@@ -14,6 +14,7 @@ from pathlib import Path
 
 import mlperf_loadgen as loadgen
 import numpy as np
+from figures import over, tell
 from numpy.typing import NDArray
 from session_overhead import SIDE, network, raw_session
 
@@ -104,6 +105,10 @@ def closed(path: Path, rows: NDArray[np.float32]) -> tuple[bool, float]:
     agree = True
     for name, value in ours.items():
         apart = value / (theirs[name] - idle) - 1
+        what = f"{name} of one query at a time: ours and theirs apart"
+        goal = TOLERANCE[name]
+        tell(over("whole audits", what, [abs(apart)], "MLPerf LoadGen", better="less", goal=goal,
+                  unit="of it"))  # fmt: skip
         agree &= abs(apart) <= TOLERANCE[name]
         print(
             f"  {name}: ours {value * 1e6:.1f} us, LoadGen {theirs[name] * 1e6:.1f} us, "

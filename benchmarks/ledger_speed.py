@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from figures import Figure, over, tell
 from peers import asked, environment
 
 from auditor.domain.canonical import digest
@@ -178,6 +179,23 @@ def show(mine: Rates, peer: Rates) -> None:
         print(f"{name:20} {cpu:12,.0f} {wall:12,.0f} {ratio:>12}  {kept}")
 
 
+def told(runs: Sequence[Rates], peer: Rates, hashes: float) -> list[Figure]:
+    """Return each figure as a ratio to pymerkle's, or to the rate of plain hashes of the leaves."""
+    found = []
+    for name in runs[0]:
+        rates = [run[name][0] for run in runs]
+        if name in peer:
+            theirs = [rate / peer[name][0] for rate in rates]
+            what = f"{name}: a CPU second of ours, of theirs"
+            found.append(over("ledger", what, theirs, "pymerkle 7.0.0"))
+        what, floor = f"{name}: CPU of one, of hashing one entry", [hashes / rate for rate in rates]
+        found.append(over("ledger", what, floor, "SHA-256 of the entries alone", better="less"))
+        if name in GOALS:
+            what, goal = f"{name}: a CPU second", GOALS[name]
+            found.append(over("ledger", what, rates, "nothing", unit="1/s", goal=goal))
+    return found
+
+
 def main() -> None:
     """Run both, and print the comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -203,6 +221,8 @@ def main() -> None:
     name = hashlib.sha256(b"".join(entries)).hexdigest()[:12]
     print(f"{count:,} entries ({name}), {asked_for.proofs:,} proofs, best of {asked_for.runs}")
     show(best(runs), peer["rates"])
+    (hashes, _) = timed(lambda: [hashlib.sha256(entry).digest() for entry in entries], count)
+    tell(*told(runs, peer["rates"], hashes))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from figures import absent
+from numpy.typing import NDArray
+
 MOST_SECONDS = 900
 
 
@@ -21,6 +25,16 @@ def cpu(job: Callable[[], object], runs: int = 5) -> float:
         job()
         spent.append(time.process_time() - start)
     return min(spent)
+
+
+def one_read(*arrays: NDArray[Any]) -> float:
+    """Return the CPU seconds of reading arrays once, which nothing that looks at them can beat."""
+    return cpu(lambda: [int(np.bitwise_or.reduce(_words(item))) for item in arrays])
+
+
+def _words(array: NDArray[Any]) -> NDArray[np.uint64]:
+    flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    return flat[: flat.size // 8 * 8].view(np.uint64)
 
 
 def peak() -> int:
@@ -47,13 +61,24 @@ def environment(
             words = ["-m", "pip", "install", "-q", *(packages or (name,))]
             told = _run(python, words, MOST_SECONDS)
         except subprocess.TimeoutExpired:
+            absent(f"the peer {name}", "pip does not come to an end")
             print(f"{name}: pip does not come to an end, so its ratios are left out")
             return None
         if told.returncode:
             last = told.stderr.strip().splitlines()[-1:]
+            absent(f"the peer {name}", f"cannot be installed: {' '.join(last)}")
             print(f"{name}: cannot be installed, so its ratios are left out: {last}")
             return None
     return python
+
+
+def named(python: Path | None, package: str) -> str:
+    """Return a package of an environment with its version, as ``netcal 1.3.6``."""
+    if python is None:
+        return package
+    program = "import importlib.metadata, sys; print(importlib.metadata.version(sys.argv[1]))"
+    told = _run(python, ["-c", program, package], MOST_SECONDS)
+    return f"{package} {told.stdout.strip()}".strip()
 
 
 def asked(
@@ -68,7 +93,9 @@ def asked(
         return None
     told = _run(python, ["-c", program, *map(str, args)], most, settings)
     if told.returncode:
-        print(f"  a peer fails: {told.stderr.strip().splitlines()[-1:]}")
+        last = told.stderr.strip().splitlines()[-1:]
+        absent(f"a peer in {python.parts[-3]}", f"fails: {' '.join(last)}")
+        print(f"  a peer fails: {last}")
         return None
     found: dict[str, Any] = json.loads(told.stdout.splitlines()[-1])
     return found

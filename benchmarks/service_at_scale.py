@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from figures import absent, over, tell
 from service_places import Opened, opened
 from service_seeds import MODELS, Seed, grow, seed_of
 from sqlalchemy import create_engine, make_url, text
@@ -45,6 +46,7 @@ def databases() -> Iterator[Mapping[str, str | None]]:
     """Give the databases to measure on, by name; what is made on the server is dropped."""
     server = os.environ.get(POSTGRESQL)
     if server is None:
+        absent("PostgreSQL", f"{POSTGRESQL} names no server")
         print(f"no {POSTGRESQL}: PostgreSQL is left out")
         yield {"SQLite": None}
         return
@@ -139,6 +141,8 @@ def measure(name: str, there: Opened, count: int) -> None:
         for what, question in questions(there, seed, ask).items():
             walls, cpu = measured(question, (lambda _: None) if what == UNCHANGED else change)
             p50, p95 = np.quantile(walls, [0.5, 0.95])
+            tell(over("service", f"{name}, {count:,} audits, {what}: p95 wall", [p95 / GOAL],
+                      f"the goal of {GOAL} s", better="less", goal=1))  # fmt: skip
             kept = "kept" if p95 < GOAL else "MISSED"
             first, p50, p95, cpu = (1e3 * it for it in (walls[0], p50, p95, cpu))
             print(f"  {what:28} p50 {p50:7.1f} ms  p95 {p95:7.1f} ms  first {first:7.1f} ms  "

@@ -20,6 +20,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from figures import over as figure
+from figures import tell
+
 from auditor.engines.durable.engine import DurableEngine
 from auditor.engines.durable.posts import Post
 
@@ -127,11 +130,15 @@ def main() -> None:
     wall, cpu = timed(1, 1, CHECKS, SECONDS)
     over = wall / (CHECKS * SECONDS) - 1
     kept = "kept" if over <= OVERHEAD else "MISSED"
+    tell(figure("service", f"{CHECKS} checks of {SECONDS:.0f} s through the engine: wall of it",
+                [1 + over], "the checks alone", better="less", goal=1 + OVERHEAD))  # fmt: skip
     print(f"{CHECKS} checks of {SECONDS:.0f} s: {wall:.2f} s, overhead {over:.1%} (CPU of the "
           f"control {cpu:.2f} s), goal {OVERHEAD:.0%}: {kept}", flush=True)  # fmt: skip
     one, four = (timed(count, AUDITS, EACH, SHORT)[0] for count in (1, 4))
     efficiency = one / four / 4
     kept = "kept" if efficiency >= EFFICIENCY else "MISSED"
+    tell(figure("service", "four workers: speed of one worker's, times four", [efficiency],
+                "four times one worker", goal=EFFICIENCY))  # fmt: skip
     print(f"{AUDITS} audits of {EACH} checks of {SHORT} s: 1 worker {one:.1f} s, 4 workers "
           f"{four:.1f} s, efficiency {efficiency:.2f}, goal {EFFICIENCY}: {kept}")  # fmt: skip
 

@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from figures import over
+from figures import tell as put
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -120,6 +122,17 @@ def tell(found: Measured, count: int) -> None:
     working = sum(seconds for role, seconds in found.spent.items() if role != "serve")
     hourly = found.audits * 3600 / found.wall
     kept = "kept" if hourly >= HOURLY else "MISSED"
+    put(
+        over(
+            "service",
+            f"an answer to one of {READERS} readers while audits run: p99 wall",
+            [p99 / SOON],
+            f"the goal of {SOON} s",
+            better="less",
+            goal=1,
+        ),
+        over("service", "smoke audits an hour", [hourly / HOURLY], f"the goal of {HOURLY}", goal=1),
+    )
     print(f"{found.audits} smoke audits: {hourly:.0f} an hour, goal {HOURLY}: {kept}; "
           f"{working:.0f} s of CPU, {working / max(found.audits, 1):.1f} s each, so "
           f"{CORES * 3600 * found.audits / max(working, 1e-9):.0f} an hour on {CORES} cores "

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from figures import absent, over, tell
 from numpy.typing import NDArray
-from peers import asked, cpu, environment, peak
+from peers import asked, cpu, environment, named, one_read, peak
 
 from auditor.checks.fairness.groups import Groups
 from auditor.datasets.columns import groups_of
@@ -37,6 +38,7 @@ from auditor.stats.slices import Search, confirm, discover
 
 RACES = np.array(["asian", "black", "hispanic", "native", "white"])
 SEXES = np.array(["female", "male", "other"])
+AREA = "statistics"
 ROWS, FEWER_ROWS = 1_000_000, 100_000
 ROUNDS, PEER_ROUNDS = 2000, 5
 COLUMNS, LEVELS, PLANTED = 20, 5, ((2, 1), (5, 3))
@@ -194,12 +196,21 @@ def groups(folder: Path, python: Path | None) -> None:
         off = np.abs(np.array(theirs["table"]) - table_of(cells)).max()
         print(f"  Fairlearn {theirs['seconds']:.2f} s, {theirs['peak']:,} MB")
         print(f"  largest difference from ours: {off:.1e}")
+    against, read = named(python, "fairlearn"), one_read(labels, decided, race, sex)
     for way, seconds in ours.items():
+        what, floor = f"groups of {ROWS:,} rows, {way}", [seconds / read]
+        tell(over(AREA, f"{what}: CPU of ours", floor, "one read of the rows", better="less"))
+        if theirs is not None:
+            ratio = [theirs["seconds"] / seconds]
+            tell(over(AREA, f"{what}: CPU of theirs, of ours", ratio, against, goal=200))
         ratio = "" if theirs is None else f", {theirs['seconds'] / seconds:,.0f}x (goal 200x)"
         print(f"  ours {way}: {seconds:.4f} s{ratio}")
     ratio = (
         "" if theirs is None else f"; Fairlearn {theirs['a_round']:.2f} s on {FEWER_ROWS:,} rows"
     )
+    if theirs is not None:
+        what = f"a bootstrap round, ours of {ROWS:,} rows, theirs of {FEWER_ROWS:,}: CPU of theirs"
+        tell(over(AREA, what, [theirs["a_round"] / drawn], against, goal=1000))
     many = "" if theirs is None else f", {theirs['a_round'] / drawn:,.0f}x (goal 1,000x)"
     print(f"  one round of the bootstrap: {drawn * 1e6:.1f} us on {ROWS:,} rows{ratio}{many}")
 
@@ -226,6 +237,11 @@ def slices(folder: Path, python: Path | None) -> None:
                 theirs["problem"]
                 or f"{theirs['seconds'] / ours:,.0f}x; found {theirs['found'][:2]}"
             )
+            if not theirs["problem"]:
+                what = f"slices to depth {depth} of {FEWER_ROWS:,} rows: CPU of theirs, of ours"
+                tell(over(AREA, what, [theirs["seconds"] / ours], named(python, "sliceline")))
+            else:
+                absent(f"SliceLine to depth {depth}", theirs["problem"])
             print(f"    SliceLine {theirs['seconds']:.1f} s, {theirs['peak']:,} MB: {ending}")
     print(f"  peak of this process: {peak():,} MB")
 

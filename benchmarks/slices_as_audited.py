@@ -10,6 +10,7 @@ import resource
 import time
 
 import numpy as np
+from figures import over, tell
 
 from auditor.checks.fairness.slices import Slices
 from auditor.domain.artifacts import FileDigest, SignatureMaterial
@@ -68,6 +69,12 @@ def main() -> None:
         spent.append(time.process_time() - began)
     (looked,) = [item.value for item in readings if item.metric == "slices_looked_at"]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    what = f"{looked:,} slices of {ROWS:,} rows, observed and figured"
+    more = {"area": "statistics", "against": "nothing", "better": "less"}
+    tell(
+        over(name=f"{what}: CPU", rounds=spent, unit="s", goal=1, **more),
+        over(name=f"{what}: peak memory", rounds=[peak], unit="MB", goal=500, **more),
+    )
     print(f"{looked:,} slices of {ROWS:,} rows: {min(spent):.2f} s of CPU, peak {peak:,} MB")
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from figures import over, tell
 from numpy.typing import NDArray
 from peers import asked, cpu, environment, peak
 from sklearn.datasets import load_digits
@@ -190,6 +191,10 @@ def compare(folder: Path, pythons: dict[str, Path | None]) -> None:
                 clean = sum(int((~bad).sum()) for bad, _ in pairs)
                 power = f"{hit / poison:.3f}" if poison else "-"
                 seconds = float(np.median([one["seconds"] for _, one in pairs]))
+                if method != "ours":
+                    ratios = [one[method]["seconds"] / one["ours"]["seconds"] for one in each]
+                    what = f"scan of digits, {kind} {rate:.0%}: CPU of {method}, of ours"
+                    tell(over("attacks", what, ratios, method))
                 print(
                     f"{kind + f' {rate:.0%}':12} {method:16} {power:>16} "
                     f"{false / clean:14.4f} {seconds:8.3f}"
@@ -214,6 +219,12 @@ def many() -> None:
     }
     seconds = cpu(lambda: ours(made), 1)
     named = np.array(ours(made), dtype=np.int64)
+    tell(
+        over("attacks", f"scan of {MANY:,} rows: CPU", [seconds], "nothing", better="less",
+             unit="s", goal=20),
+        over("attacks", f"scan of {MANY:,} rows: peak memory", [peak()], "nothing",
+             better="less", unit="MB", goal=4000),
+    )  # fmt: skip
     hit = clopper_pearson(int((named < 1000).sum()), 1000, 0.95)
     print(
         f"\n{MANY:,} rows of {COLUMNS} columns, 1 % labels wrong: {seconds:.1f} CPU s "

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
+from figures import over, tell
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "twins"))
@@ -79,6 +80,9 @@ def summarise(entries: Iterable[Entry], outcomes: Iterable[str]) -> None:
     print()
     for family, files in ran.items():
         print(f"{family:40} {covered[family]:4} of {files}")
+    share = covered.total() / max(ran.total(), 1)
+    tell(over("attacks", "files of the corpus that have a twin", [share],
+              f"the {ran.total()} that ONNX Runtime runs", unit="of them"))  # fmt: skip
     print(f"{'all':40} {covered.total():4} of {ran.total()} ({covered.total() / ran.total():.1%})")
 
 

@@ -38,7 +38,7 @@ def run_both(subject: Subject, first: Model, rows: int) -> Pairs:
         subject.clean.setdefault(Role.EVALUATION, stated)
     return Pairs(
         classes=task.classes,
-        ids=np.array(dataset.ids)[taken],
+        ids=np.asarray(dataset.ids)[taken],
         before=before,
         after=after,
         expected=task.decide(expected),

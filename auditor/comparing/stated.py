@@ -67,7 +67,7 @@ def observe_stated(subject: Subject) -> Evidence:
         raise TypeError(message)
     probabilities = np.asarray(subject.probabilities(Role.EVALUATION), dtype=np.float64)
     seen: Evidence = {
-        "ids": np.array(dataset.ids),
+        "ids": np.asarray(dataset.ids),
         "task": {
             "of": f"probability of {task.positive}" if task.binary else "top label",
             "classes": list(task.classes),

@@ -5,13 +5,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from auditor.datasets.sources import Source
-from auditor.domain.columns import Column, joined, parts_of
+from auditor.domain.columns import Column, appended, joined, parts_of
 from auditor.domain.datasets import UNKNOWN
+from auditor.domain.row_names import RowNames
 from auditor.domain.tasks import Floats
 from auditor.errors import DatasetError
 
 EXACT_WHOLE = 2.0**53
 MISSING_SPELLINGS = ("", "nan", "NaN")
+BLOCK = 1 << 20
 
 
 def texts(column: pl.Series) -> pl.Series:
@@ -47,8 +49,8 @@ def groups_of(source: Source, name: str) -> Column:
     """
     parts = parts_of(name)
     if name in source.columns or len(parts) == 1:
-        return _known(source.column(name))
-    return joined([_known(source.column(part)) for part in parts], UNKNOWN)
+        return coded_texts(source.column(name), UNKNOWN)
+    return joined([coded_texts(source.column(part), UNKNOWN) for part in parts], UNKNOWN)
 
 
 def coded(column: pl.Series) -> Column:
@@ -58,7 +60,25 @@ def coded(column: pl.Series) -> Column:
     return Column(tuple(names.to_list()), codes)
 
 
-def names_of(source: Source, name: str, what: str) -> tuple[str, ...]:
+def coded_texts(column: pl.Series, missing: str, block: int = BLOCK) -> Column:
+    """Return a column as codes of its texts, ``missing`` where there is none.
+
+    Texts are made of ``block`` rows at a time: those of ten million rows fill gigabytes.
+    """
+    blocks = (column.slice(start, block) for start in range(0, len(column), block))
+    return appended(*(_coded_block(rows, missing) for rows in blocks))
+
+
+def row_names(names: pl.Series, block: int = BLOCK) -> RowNames:
+    """Return texts, none of them missing, as the names of rows."""
+    longest = int(names.str.len_chars().to_numpy().max())
+    held = np.empty(len(names), dtype=f"U{longest}")
+    for start in range(0, len(names), block):
+        held[start : start + block] = names.slice(start, block).to_list()
+    return RowNames(held)
+
+
+def names_of(source: Source, name: str, what: str) -> pl.Series:
     """Return a column's text a row, none of it missing. Raises ``DatasetError`` otherwise."""
     found = texts(source.column(name))
     missing = np.flatnonzero(found.is_null().to_numpy())
@@ -68,7 +88,7 @@ def names_of(source: Source, name: str, what: str) -> tuple[str, ...]:
             f"{others(missing.size)}",
             cure="Fill it in, or leave the row out.",
         )
-    return tuple(found.to_list())
+    return found
 
 
 def numbers(source: Source, name: str) -> Floats:
@@ -111,10 +131,10 @@ def _float_texts(column: pl.Series) -> pl.Series:
     return written.set(~finite, None)
 
 
-def _known(column: pl.Series) -> Column:
-    """Return a column as codes; of a column of texts each distinct one is looked at once."""
+def _coded_block(column: pl.Series, missing: str) -> Column:
+    """Return some rows of a column as codes; of texts each distinct one is looked at once."""
     if column.dtype != pl.String:
-        return coded(texts(column).fill_null(UNKNOWN))
-    raw = coded(column.fill_null(UNKNOWN))
-    read = Column.of(texts(pl.Series(raw.names, dtype=pl.String)).fill_null(UNKNOWN).to_list())
+        return coded(texts(column).fill_null(missing))
+    raw = coded(column.fill_null(missing))
+    read = Column.of(texts(pl.Series(raw.names, dtype=pl.String)).fill_null(missing).to_list())
     return Column(read.names, read.codes[raw.codes])

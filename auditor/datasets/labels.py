@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from auditor.datasets.columns import numbers, others, spelling, texts
+from auditor.datasets.columns import coded_texts, numbers, others, spelling, texts
 from auditor.datasets.sources import Source
 from auditor.domain.auditfiles import TaskSection
 from auditor.domain.datasets import UNLABELLED, Role
@@ -16,6 +16,8 @@ from auditor.errors import DatasetError
 MOST_UNDECLARED = 100
 SUM_TOLERANCE = 1e-3
 LEAST_DECIDED = 2
+MISSING = ""
+"""Stands for what is missing: no text that is read from a file is empty."""
 
 
 def classes_in(source: Source) -> tuple[str, ...]:
@@ -133,8 +135,8 @@ def decisions_of(source: Source, name: str, task: Classification) -> NDArray[np.
 def _indices(
     source: Source, name: str, what: str, task: Classification, *, late: bool = False
 ) -> NDArray[np.int64]:
-    written = texts(source.column(name))
-    unknown = written.is_null().to_numpy()
+    written = coded_texts(source.column(name), MISSING)
+    unknown = np.array([text == MISSING for text in written.names])[written.codes]
     missing = np.flatnonzero(unknown)
     if missing.size and not late:
         raise DatasetError(
@@ -142,12 +144,11 @@ def _indices(
             f"{source.row(int(missing[0]))}{others(missing.size)}",
             cure=f"Fill in the {what}, or leave the row out.",
         )
-    distinct = written.drop_nulls().unique().to_list()
     known = {spelling(label): index for index, label in enumerate(task.classes)}
     known |= {label: index for index, label in enumerate(task.classes)}
-    index_of = {text: known.get(text, known.get(spelling(text), -1)) for text in distinct}
-    found = written.replace_strict(index_of, default=UNLABELLED, return_dtype=pl.Int64)
-    indices: NDArray[np.int64] = found.to_numpy().astype(np.int64)
+    index_of = [known.get(text, known.get(spelling(text), -1)) for text in written.names]
+    indices = np.array(index_of, dtype=np.int64)[written.codes]
+    indices[unknown] = UNLABELLED
     outside = np.flatnonzero((indices < 0) & ~unknown)
     if outside.size:
         row = int(outside[0])

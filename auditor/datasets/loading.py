@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.datasets.columns import groups_of, names_of
+from auditor.datasets.columns import coded, groups_of, names_of, row_names
 from auditor.datasets.files import Locate, read_file
 from auditor.datasets.inputs import (
     refuse_not_finite,
@@ -36,6 +36,7 @@ from auditor.domain.columns import Column
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.readings import Gap
 from auditor.domain.requests import InputFile
+from auditor.domain.row_names import RowNames
 from auditor.domain.tasks import (
     Array,
     Classification,
@@ -174,7 +175,7 @@ class _Truth:
 def _cluster(source: Source, section: DataSection) -> Column | None:
     if section.cluster is None:
         return None
-    return Column.of(names_of(source, section.cluster, "cluster"))
+    return coded(names_of(source, section.cluster, "cluster"))
 
 
 def _truth(role: Role, source: Source, section: DataSection, task: Task) -> _Truth:
@@ -200,19 +201,20 @@ def _slices(source: Source, section: DataSection, inputs: _Inputs) -> tuple[str,
     return tuple(dict.fromkeys([*section.slices, *free]))
 
 
-def _ids(source: Source) -> tuple[str, ...]:
+def _ids(source: Source) -> RowNames:
     if source.id is None:
-        return tuple(str(row) for row in range(1, source.rows + 1))
+        return RowNames.numbered(source.rows)
     ids = names_of(source, source.id, "id")
-    first: dict[str, int] = {}
-    for row, name in enumerate(ids):
-        if first.setdefault(name, row) != row:
-            raise DatasetError(
-                f"{source.name}: column {source.id!r}: the id {name!r} stands in "
-                f"{source.row(first[name])} and again in {source.row(row)}",
-                cure="Give every row an id of its own, or leave `id` out to use row numbers.",
-            )
-    return ids
+    again = np.flatnonzero(~ids.is_first_distinct().to_numpy())
+    if again.size:
+        row = int(again[0])
+        first = (ids == ids[row]).arg_max() or 0
+        raise DatasetError(
+            f"{source.name}: column {source.id!r}: the id {ids[row]!r} stands in "
+            f"{source.row(first)} and again in {source.row(row)}",
+            cure="Give every row an id of its own, or leave `id` out to use row numbers.",
+        )
+    return row_names(ids)
 
 
 def _refuse_other_shapes(datasets: Mapping[Role, Dataset], sources: Mapping[Role, Source]) -> None:

@@ -1,9 +1,9 @@
 """Parquet files, read in a process of their own: a damaged one can abort its reader."""
 
-import io
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import polars as pl
@@ -17,17 +17,27 @@ TIME_LIMIT = 300.0
 def read_parquet(raw: bytes, name: str, child: Path = CHILD) -> pl.DataFrame:
     """Read a Parquet file with the script ``child``.
 
-    Raises ``DatasetError`` when it is damaged or something else.
+    What it holds comes back through a file that is mapped, so that columns which nobody keeps take
+    no memory. Raises ``DatasetError`` when it is damaged or something else.
     """
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        table = Path(folder) / "table.arrow"
+        _convert(raw, name, child, table)
+        return pl.read_ipc(table)
+
+
+def _convert(raw: bytes, name: str, child: Path, table: Path) -> None:
     try:
-        done = subprocess.run(  # noqa: S603 -- our own interpreter and script, no shell
-            [sys.executable, "-P", str(child)],
-            input=raw,
-            capture_output=True,
-            timeout=TIME_LIMIT,
-            check=False,
-            env={**os.environ, "RUST_BACKTRACE": "0"},
-        )
+        with table.open("wb") as out:
+            done = subprocess.run(  # noqa: S603 -- our own interpreter and script, no shell
+                [sys.executable, "-P", str(child)],
+                input=raw,
+                stdout=out,
+                stderr=subprocess.PIPE,
+                timeout=TIME_LIMIT,
+                check=False,
+                env={**os.environ, "RUST_BACKTRACE": "0"},
+            )
     except subprocess.TimeoutExpired:
         raise _refused(name, f"reading takes more than {TIME_LIMIT:.0f} s") from None
     if done.returncode != 0:
@@ -36,7 +46,6 @@ def read_parquet(raw: bytes, name: str, child: Path = CHILD) -> pl.DataFrame:
         raise _refused(
             name, said[-1] if said and done.returncode == 1 else "the reader broke on it"
         )
-    return pl.read_ipc(io.BytesIO(done.stdout))
 
 
 def _refused(name: str, reason: str) -> DatasetError:

@@ -28,9 +28,7 @@ def main() -> None:
     except (pl.exceptions.PolarsError, OSError) as mistake:
         lines = str(mistake).splitlines() or ["no reason given"]
         sys.exit(lines[0])
-    buffer = io.BytesIO()
-    table.write_ipc(buffer)
-    sys.stdout.buffer.write(buffer.getbuffer())
+    table.write_ipc(sys.stdout.buffer)
 
 
 if __name__ == "__main__":

@@ -74,13 +74,13 @@ def joined(columns: Sequence[Column], unknown: str) -> Column:
     return Column(named.names, named.codes[places])
 
 
-def appended(one: Column, other: Column) -> Column:
-    """Return one column after the other, without touching the text of a row."""
-    names = tuple(sorted({*one.names, *other.names}))
+def appended(*columns: Column) -> Column:
+    """Return columns one after the other, without touching the text of a row."""
+    names = tuple(sorted({name for column in columns for name in column.names}))
     places = {name: at for at, name in enumerate(names)}
     parts = [
         np.array([places[name] for name in column.names], dtype=np.int32)[column.codes]
-        for column in (one, other)
+        for column in columns
         if len(column)
     ]
     return Column(names, np.concatenate([np.empty(0, dtype=np.int32), *parts]))

@@ -1,6 +1,6 @@
 """Digested samples."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -47,7 +47,7 @@ class Dataset:
     files: tuple[FileDigest, ...]
     inputs: Array | None
     labels: NDArray[np.int64] | None
-    ids: tuple[str, ...]
+    ids: Sequence[str]
     features: tuple[str, ...] = ()
     groups: Mapping[str, Column] = field(default_factory=dict)
     slices: Mapping[str, Column] = field(default_factory=dict)

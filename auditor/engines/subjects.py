@@ -39,10 +39,12 @@ def open_subject(
     Raises ``InvalidInputError`` for files that are not what they claim to be.
     """
     with ExitStack() as stack:
+        # Scanned before it is opened: both hold a large model once more while they last.
+        structure = _structure(spec, materials, openers)
         site = Site(stack, spec, materials, openers)
         opened = site.open()
         yield _brought(spec, materials)(
-            structure=_structure(spec, materials, openers),
+            structure=structure,
             model=opened.model,
             twin=_twin(site, opened.model, twin),
             certifier=_certifier(site, opened.model),

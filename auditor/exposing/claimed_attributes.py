@@ -81,7 +81,7 @@ class Stage:
             "attack": np.stack(attack),
             "baseline": np.stack(baseline),
             "members": self.taken.members[places],
-            "ids": np.array(self.taken.ids, dtype=np.str_)[places],
+            "ids": np.asarray(self.taken.ids, dtype=np.str_)[places],
             "columns": [{"name": it.name, "levels": len(it.levels)} for it in self.secrets],
             "known": {"known_rows": len(self.taken.known.labels), "copies": self.taken.copies},
             **joined,

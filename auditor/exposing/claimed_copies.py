@@ -46,7 +46,7 @@ class Stage:
             taken,
             held,
             subject.decisions(Role.EVALUATION)[taken.held].astype(np.int64),
-            np.array(dataset.ids)[taken.held],
+            np.asarray(dataset.ids)[taken.held],
             None if taken.labels is None else _by_labels(subject, task, asked, taken.labels, held),
         )
 

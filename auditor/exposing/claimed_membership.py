@@ -111,7 +111,7 @@ class Stage:
             "scores": told[1].astype(np.float64),
             "member": self.pool.member[judged],
             "blind": self.blind[judged],
-            "ids": np.array(self.pool.ids, dtype=np.str_)[judged],
+            "ids": np.asarray(self.pool.ids, dtype=np.str_)[judged],
         }
         for name, side in (("unseen", self.unseen), ("sided", self.sided)):
             said = [

@@ -103,7 +103,7 @@ def _sample(subject: Subject, dataset: Dataset) -> Sample:
     inputs = np.asarray(dataset.inputs)
     room = max(1, MOST_VALUES // max(1, int(np.prod(inputs.shape[1:]))))
     order = order[labels[order] >= 0][: min(MOST_ROWS, room)]
-    return Sample(inputs[order], labels[order], np.array(dataset.ids)[order])
+    return Sample(inputs[order], labels[order], np.asarray(dataset.ids)[order])
 
 
 def _fresh(sample: Sample, taught: Array | None) -> Sample:

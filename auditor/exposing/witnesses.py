@@ -108,7 +108,7 @@ def write(pool: Pool, target: Floats, blind: Floats, *, labels_only: bool) -> di
     columns: list[Json] = [[name, list(levels)] for name, (levels, _) in pool.groups.items()]
     codes = [rows for _, rows in pool.groups.values()]
     return {
-        "ids": np.array(pool.ids, dtype=np.str_),
+        "ids": np.asarray(pool.ids, dtype=np.str_),
         "member": pool.member,
         "target": target,
         "blind": blind,

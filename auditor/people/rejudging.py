@@ -128,7 +128,7 @@ def judged_again(
         fresh = rejudge(folder, record, policy, verifier, around, waivers, placed)
     files = publication(fresh, policy, panel.checks, store.blobs.get, panel.signer)
     files |= entered(store, fresh, files[BUNDLE])
-    names: dict[str, Json] = {name: store.blobs.put(raw) for name, raw in sorted(files.items())}
+    names: dict[str, Json] = {name: store.blobs.put(files[name]) for name in sorted(files)}
     return fresh, store.blobs.put(canonical(names))
 
 

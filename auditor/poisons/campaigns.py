@@ -93,7 +93,7 @@ def carry_out(subject: Subject, plan: Plan, sow: Sow = own) -> Evidence:
         return {"gap": write_gap(told)}
     sample = np.sort(subject.sample(Role.EVALUATION, plan.tested))
     kept: dict[str, Array] = {
-        "ids": np.array(subject.datasets[Role.EVALUATION].ids, dtype=np.str_)[sample],
+        "ids": np.asarray(subject.datasets[Role.EVALUATION].ids, dtype=np.str_)[sample],
         "labels": trial.tested[1].astype(np.int16),
     }
     if not isinstance(subject.model, Gap):

@@ -66,7 +66,7 @@ def sampled(subject: Subject, role: Role, most: int) -> tuple[Array, Codes, NDAr
     at = subject.sample(role, data.rows)
     labels = np.asarray(data.labels)
     at = np.sort(at[labels[at] >= 0][:most])
-    return np.asarray(data.inputs)[at], labels[at], np.array(data.ids, dtype=np.str_)[at]
+    return np.asarray(data.inputs)[at], labels[at], np.asarray(data.ids, dtype=np.str_)[at]
 
 
 def aim_of(subject: Subject, labels: Codes) -> Aim:

@@ -112,20 +112,49 @@ def scan_shadows(model: onnx.ModelProto) -> Iterator[Unsafe]:
 
 
 def scan_bytes(model: onnx.ModelProto, size: int) -> Iterator[Unsafe]:
-    """Yield bytes of the file that no reader of ONNX uses; the model loses its unknown fields.
+    """Yield bytes of the file that no reader of ONNX uses; the model loses them and its weights.
 
     ``size`` is that of the file. A field that stands twice counts once, and what it replaces is
     bytes that parsing drops.
     """
-    parsed = model.ByteSize()
+    raw = [_taken_out(tensor) for tensor in model.graph.initializer]
+    parsed = _size_with(model, raw)
     if size > parsed:
         what = f"{size - parsed} bytes that parsing drops, as of a field that stands twice"
         yield Unsafe(UnsafeCode.DROPPED_BYTES, "the file", what, Weight.WARNING)
     model.DiscardUnknownFields()
-    unknown = parsed - model.ByteSize()
+    unknown = parsed - _size_with(model, raw)
     if unknown:
         what = f"{unknown} bytes in fields that ONNX {onnx.__version__} does not know"
         yield Unsafe(UnsafeCode.UNKNOWN_FIELDS, "the file", what, Weight.WARNING)
+
+
+def _taken_out(tensor: onnx.TensorProto) -> int | None:
+    """Take a tensor's raw data out, and return how many bytes they had, if there were any."""
+    size = len(tensor.raw_data) if tensor.HasField("raw_data") else None
+    tensor.ClearField("raw_data")
+    return size
+
+
+def _size_with(model: onnx.ModelProto, raw: Sequence[int | None]) -> int:
+    """Return the size of a model as if its initializers had raw data of these sizes.
+
+    Protobuf tells a size by writing all of it, twice; of weights of a gigabyte that takes two.
+    """
+    bare = [tensor.ByteSize() for tensor in model.graph.initializer]
+    full = [
+        size + (0 if data is None else _field(data)) for size, data in zip(bare, raw, strict=True)
+    ]
+    graph = model.graph.ByteSize() if model.HasField("graph") else None
+    if graph is None:
+        return int(model.ByteSize())
+    grown = graph + sum(map(_field, full)) - sum(map(_field, bare))
+    return int(model.ByteSize()) - _field(graph) + _field(grown)
+
+
+def _field(size: int) -> int:
+    """Return how many bytes a field of so many bytes takes, with a number below 16."""
+    return 1 + max(1, -(-size.bit_length() // 7)) + size
 
 
 def all_tensors(model: onnx.ModelProto) -> tuple[PlacedTensor, ...]:

@@ -54,11 +54,15 @@ MOST_TEXT = 2**20
 _HEADS = ((b"\x7fELF", "a program"), (b"MZ\x90", "a program"), (b"PK\x03\x04", "an archive"))
 
 
-def scan_model(raw: bytes, folder: Path) -> Structure:
-    """Parse an ONNX file that lies in ``folder``, and say what it holds. Nothing is run."""
+def scan_model(path: Path, folder: Path) -> Structure:
+    """Parse an ONNX file that lies in ``folder``, and say what it holds. Nothing is run.
+
+    Raises ``OSError`` where it cannot be read.
+    """
     model = onnx.ModelProto()
     try:
-        model.ParseFromString(raw)
+        # Its bytes are let go of at once: what is parsed holds the weights a second time.
+        size = model.ParseFromString(path.read_bytes())
     except (DecodeError, ValueError):
         found = Unsafe(UnsafeCode.UNREADABLE, "the file", "cannot be parsed as an ONNX model")
         return Structure(kind="onnx", unsafe=(found.to_entry(),))
@@ -71,7 +75,7 @@ def scan_model(raw: bytes, folder: Path) -> Structure:
         scan_hidden(model, all_tensors(model)),
         scan_shadows(model),
         scan_control_flow(model),
-        scan_bytes(model, len(raw)),
+        scan_bytes(model, size),
     )
     counts = sorted(operators(model).items())
     return Structure(
@@ -81,8 +85,8 @@ def scan_model(raw: bytes, folder: Path) -> Structure:
         external=tuple(dict.fromkeys(location_of(item.tensor) for item in external)),
         parameters=min(sum(elements(item.tensor) for item in tensors(model) if item.name), MOST),
         producer=f"{text(model.producer_name)} {text(model.producer_version)}".strip(),
-        unsafe=tuple(item.to_entry() for item in found_in),
         integers=tuple(item.to_entry() for item in integer_weights(model, folder)),
+        unsafe=tuple(item.to_entry() for item in found_in),  # last: it takes the weights out
     )
 
 

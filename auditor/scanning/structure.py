@@ -57,13 +57,13 @@ def _scan_main(folder: Path, main: str) -> Structure:
             what = f"{size} bytes in one file, more than can be parsed"
             found = Unsafe(UnsafeCode.UNREADABLE, shown(main), what)
             return Structure(kind="unknown", unsafe=(found.to_entry(),))
+        if path.suffix.lower() == ONNX:
+            return scan_model(path, folder)
         raw = path.read_bytes()
     except OSError as error:
         raise ArtifactError(
             f"{main} cannot be read: {error.strerror}", cure="Name the model's file."
         ) from None
-    if path.suffix.lower() == ONNX:
-        return scan_model(raw, folder)
     kind = kind_of(raw, main)
     return Structure(
         kind=kind, unsafe=tuple(item.to_entry() for item in scan_other(raw, main, kind))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from auditor.domain.columns import appended
 from auditor.domain.datasets import Dataset
 from auditor.domain.readings import Gap, Reason
+from auditor.domain.row_names import RowNames
 from auditor.surveying.answers import Flags
 from auditor.surveying.shared_columns import Shared, only_in_one, shared_columns
 
@@ -43,7 +44,7 @@ def join(training: Dataset, production: Dataset, tolerance: float) -> Joined | G
     Numbers differ by more than the share ``tolerance`` of the larger one; two unknown values are
     the same.
     """
-    if all(data.ids == _numbered(data) for data in (training, production)):
+    if all(RowNames.numbered(data.rows) == data.ids for data in (training, production)):
         return NO_IDS
     place = {name: row for row, name in enumerate(training.ids)}
     found = [(place[name], row) for row, name in enumerate(production.ids) if name in place]
@@ -54,10 +55,6 @@ def join(training: Dataset, production: Dataset, tolerance: float) -> Joined | G
     differs = dict(_differences(columns, first, second, tolerance))
     ids = tuple(production.ids[row] for row in second)
     return Joined(ids, differs, only_in_one(training, production), production.rows)
-
-
-def _numbered(data: Dataset) -> tuple[str, ...]:
-    return tuple(str(row) for row in range(1, data.rows + 1))
 
 
 def _differences(

@@ -10,6 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from scanned_models import external, model_of, weight
 
+from auditor.scanning.hiding import scan_bytes
 from auditor.scanning.structure import scan_artifact
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -107,6 +108,18 @@ def test_a_field_that_a_later_one_replaces_is_found(tmp_path: Path) -> None:
     raw = model_of().SerializeToString()
     name = bytes([0x12, 7]) + b"payload"  # producer_name, which stands again further on
     assert scan_raw(tmp_path, name + raw) == [("DROPPED_BYTES", "warning")]
+
+
+@pytest.mark.parametrize("size", [0, 31, 32, 4095, 4096, 600_000])
+@pytest.mark.parametrize("more", [b"", bytes([0xFA, 0x3F, 7]) + b"payload"])
+def test_a_model_has_the_size_that_it_would_be_written_with(size: int, more: bytes) -> None:
+    weights = [weight("w", size), weight("v", 3), external("w.bin", "0", "8", name="e")]
+    whole = onnx.load_from_string(model_of(weights=weights).SerializeToString() + more)
+    size_of_all = whole.ByteSize()
+    assert not [entry for entry in scan_bytes(whole, size_of_all) if entry.code == "DROPPED_BYTES"]
+    again = onnx.load_from_string(model_of(weights=weights).SerializeToString() + more)
+    (dropped, *_) = scan_bytes(again, size_of_all + 1)
+    assert dropped.what.startswith("1 bytes that parsing drops")
 
 
 def test_bytes_behind_the_model_are_found_or_unreadable(tmp_path: Path) -> None:

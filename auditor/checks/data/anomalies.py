@@ -105,7 +105,7 @@ class Anomalies:
         return {
             "scores": scores,
             "reference": others,
-            "ids": np.array([evaluation.ids[row] for row in rows], dtype=np.str_),
+            "ids": np.array([evaluation.ids[int(row)] for row in rows], dtype=np.str_),
             "about": {
                 "reference": (Role.EVALUATION if training is None else Role.TRAINING).value,
                 "clustered": any(it.clustered for it in (evaluation, training) if it is not None),

@@ -169,7 +169,7 @@ def _kept(dataset: Dataset, probabilities: Floats) -> Evidence:
         raise TypeError(message)
     return {
         role: {"clustered": dataset.clustered},
-        f"{role}_ids": np.array(dataset.ids),
+        f"{role}_ids": np.asarray(dataset.ids),
         f"{role}_labels": dataset.labels,
         f"{role}_probabilities": probabilities,
     }

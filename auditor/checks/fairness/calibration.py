@@ -96,7 +96,7 @@ class GroupCalibration:
         """Score the evaluation data; keep what was stated, what happened, and groups."""
         dataset = subject.datasets[Role.EVALUATION]
         return {
-            "ids": np.array(dataset.ids),
+            "ids": np.asarray(dataset.ids),
             **write_stated(read_stated(observe_stated(subject))),
             **of_groups(dataset),
         }

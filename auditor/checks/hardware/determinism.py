@@ -112,7 +112,7 @@ class Determinism:
             differ.append(_decide(task, found) != _decide(task, first))
         bench = subject.bench
         return {
-            "ids": np.array(dataset.ids)[sample],
+            "ids": np.asarray(dataset.ids)[sample],
             "apart": np.stack(apart),
             "differ": np.stack(differ),
             "about": {

@@ -143,7 +143,7 @@ class Faults:
         seen, words = self._run(subject, bench, dataset.inputs[sample], [*chosen, *more])
         return {
             "gap": None,
-            "ids": np.array(dataset.ids)[sample],
+            "ids": np.asarray(dataset.ids)[sample],
             "labels": labels[sample],
             "clean": clean.astype(np.int16),
             "decided": seen,

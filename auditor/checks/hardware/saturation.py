@@ -128,7 +128,7 @@ class Saturation:
         return {
             "declared": task.decide(model.probabilities(declared)),
             "exact": task.decide(model.probabilities(exact)),
-            "ids": np.array(subject.datasets[Role.EVALUATION].ids)[rows],
+            "ids": np.asarray(subject.datasets[Role.EVALUATION].ids)[rows],
         }
 
 

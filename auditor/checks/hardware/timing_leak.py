@@ -109,7 +109,7 @@ class TimingLeak:
         halves = np.random.default_rng(subject.seed).permutation(len(sample)) % 2
         return {
             "gap": None,
-            "ids": np.array(dataset.ids)[sample],
+            "ids": np.asarray(dataset.ids)[sample],
             "taken": taken,
             "class": decided,
             "correct": seen,

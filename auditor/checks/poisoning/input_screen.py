@@ -129,7 +129,7 @@ class InputScreen:
         scores, gaps = _scores(subject, inputs, laid)
         return {
             "gap": None,
-            "ids": np.array(production.ids, dtype=np.str_)[asked],
+            "ids": np.asarray(production.ids, dtype=np.str_)[asked],
             "half": half,
             "about": {"gaps": gaps, "clustered": production.clustered or clean.clustered},
             **scores,

@@ -143,7 +143,7 @@ class TrainingScan:
         found, suggested, gaps = self._scores(subject, chosen, rows)
         return {
             "gap": None,
-            "ids": np.array(training.ids, dtype=np.str_)[chosen[Role.TRAINING]],
+            "ids": np.asarray(training.ids, dtype=np.str_)[chosen[Role.TRAINING]],
             "labels": labels[0],
             "suggested": suggested,
             "about": {

@@ -135,7 +135,7 @@ class Attribute:
             "attack": np.stack([it.attack for it in told]),
             "baseline": np.stack([it.baseline for it in told]),
             "members": taken.members,
-            "ids": np.array(taken.ids, dtype=np.str_),
+            "ids": np.asarray(taken.ids, dtype=np.str_),
             "columns": [{"name": it.name, "levels": len(it.levels)} for it in asked],
             "about": {
                 "unread": cast("Json", unread),

@@ -139,7 +139,7 @@ class Extraction:
         return {
             **found,
             "target": subject.decisions(Role.EVALUATION)[taken.held].astype(np.int16),
-            "ids": np.array(dataset.ids)[taken.held],
+            "ids": np.asarray(dataset.ids)[taken.held],
             "cells": plan.to_json(),
             "about": taken.to_json(),
             **taken.clusters,

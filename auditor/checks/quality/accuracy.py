@@ -91,7 +91,7 @@ class Accuracy:
         probabilities = subject.probabilities(Role.EVALUATION)
         decided = subject.decisions(Role.EVALUATION)
         return {
-            "ids": np.array(dataset.ids),
+            "ids": np.asarray(dataset.ids),
             "labels": dataset.labels,
             "probabilities": probabilities,
             "decided": decided,

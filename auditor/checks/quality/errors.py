@@ -84,7 +84,7 @@ class Errors:
             message = "errors need a regression and its truth, and the frame asks for both"
             raise TypeError(message)
         return {
-            "ids": np.array(dataset.ids),
+            "ids": np.asarray(dataset.ids),
             "truth": dataset.targets,
             "predicted": np.ascontiguousarray(subject.probabilities(Role.EVALUATION)[:, 0]),
             "task": {"tolerance": float(task.tolerance)},

@@ -1,6 +1,5 @@
 """Audit a model as an audit file says, and write the signed report."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from secrets import token_bytes
@@ -31,7 +30,7 @@ from auditor.domain.waivers import SignedWaiver
 from auditor.folders import BUNDLE, RECORD, RecordFolder, refuse_strangers, write_folder
 from auditor.keeping import entered
 from auditor.preparing import Overrides, Prepared, concealed, prepare, read_asked
-from auditor.publishing import openers, publication
+from auditor.publishing import Files, openers, publication
 from auditor.rendering.annotations import annotations
 from auditor.rendering.inputs import RenderedInputs
 from auditor.wiring import beside, read_audit_bytes, readers, written_at
@@ -197,11 +196,11 @@ def _write(
     console: Console,
     place: Workplace,
     record: AuditRecord,
-    files: Mapping[str, bytes],
+    files: Files,
     folder: Path,
 ) -> None:
     if (folder / RECORD).exists():
         console.print(f"Replacing the earlier record in {folder}", highlight=False, markup=False)
     # Kept and entered first: nothing is published that the store or the ledger could forget.
     kept = entered(place.store, record, files[BUNDLE])
-    write_folder(folder, {**files, **kept})
+    write_folder(folder, files | kept)

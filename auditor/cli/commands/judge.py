@@ -149,4 +149,4 @@ def _publish(  # noqa: PLR0913, PLR0917 -- two records, and where the new one go
         place.settings.secrets.put(fresh.digest, Secret.parse(opened[KEY]))
         files |= opened
     kept = entered(place.store, fresh, files[BUNDLE])
-    write_folder(target, {**files, **kept})
+    write_folder(target, files | kept)
