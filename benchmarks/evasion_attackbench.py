@@ -2,6 +2,7 @@
 
     pip install 'attackbenchlib[attacks]'
     python benchmarks/evasion_attackbench.py [--rows 100] [--model hardened] [--norms linf l2]
+        [--libraries original]
 
 AttackBench (Cina et al. 2025, arXiv 2404.19460) watches the torch net that attacks run on: it
 allows 2,000 passes a row, forward and backward together, and keeps the nearest success that it saw.
@@ -12,7 +13,7 @@ all tools row by row.
 import argparse
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -111,7 +112,7 @@ def peer(attack: Callable[..., Tensor]) -> Craft:
     return craft
 
 
-def tools(model: BenchModel, norm: Norm) -> dict[str, Craft]:
+def tools(model: BenchModel, norm: Norm, libraries: Sequence[str]) -> dict[str, Craft]:
     """Return our two suites and the library's minimum-norm attacks by name."""
     from attackbench import get_attack, list_attacks  # noqa: PLC0415 -- not in every environment
 
@@ -119,7 +120,7 @@ def tools(model: BenchModel, norm: Norm) -> dict[str, Craft]:
     for budget in (Budget.CI, Budget.FULL):
         stages = tuple(str(stage) for stage in CHECKS[norm].presets[budget]["stages"])  # type: ignore[union-attr]
         found[f"auditor {budget.value}: {', '.join(stages)}"] = ours(model, norm, stages)
-    for library in LIBRARIES:
+    for library in libraries:
         for _, name in list_attacks(norm.value, library):
             if name not in FIXED:
                 found[f"{library} {name}"] = peer(get_attack(library, name, norm.value))
@@ -145,14 +146,14 @@ class Line:
         )
 
 
-def watched(model: BenchModel, rows: int, norm: Norm) -> list[Line]:
+def watched(model: BenchModel, rows: int, norm: Norm, libraries: Sequence[str]) -> list[Line]:
     """Let the library run every tool on the first rows."""
     import attackbench  # noqa: PLC0415 -- not in every environment
 
     x, y = torch.from_numpy(model.rows[:rows]), torch.from_numpy(model.labels[:rows])
     batches = DataLoader(TensorDataset(x, y), batch_size=BATCH)
     found = []
-    for tool, craft in tools(model, norm).items():
+    for tool, craft in tools(model, norm, libraries).items():
         start = time.process_time()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -180,6 +181,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100)
     parser.add_argument("--model", default="hardened", choices=list(MAKERS))
     parser.add_argument("--norms", nargs="+", default=[norm.value for norm in Norm])
+    parser.add_argument("--libraries", nargs="+", default=LIBRARIES, choices=LIBRARIES)
     asked = parser.parse_args()
     one_thread()
     (model,) = load((asked.model,))
@@ -188,7 +190,7 @@ def main() -> None:
     print("passes a row (forward and backward), CPU a row with the library's own book-keeping")
     for norm in (Norm(name) for name in asked.norms):
         try:
-            show(norm, watched(model, rows, norm))
+            show(norm, watched(model, rows, norm, asked.libraries))
         except ModuleNotFoundError as missing:
             print(f"{norm.value:5s} not run, {missing}")
 
