@@ -43,20 +43,21 @@ class Target:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(model.path, options, ["CPUExecutionProvider"])
+        self._logits = model.scores == "logits"
         self.queries = 0
         self.seconds = 0.0
 
     def predict(self, inputs: Array) -> Floats:
-        """Return logits."""
+        """Return what comes out: logits or probabilities."""
         self.queries += len(inputs)
         start = time.process_time()
-        logits: Floats = self._session.run(None, {"x": inputs})[0].astype(np.float64)
+        scores: Floats = self._session.run(None, {"x": inputs})[0].astype(np.float64)
         self.seconds += time.process_time() - start
-        return logits
+        return scores
 
     def probabilities(self, scores: Floats) -> Floats:
-        """Return their softmax."""
-        return softmax(scores)
+        """Return the softmax of logits, and probabilities as they are."""
+        return softmax(scores) if self._logits else scores
 
     def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> Timing:
         """Refuse: nothing here is timed so."""
@@ -93,7 +94,7 @@ def twin_of(model: BenchModel) -> TorchTwin:
     """Return the twin of a benchmark's model."""
     row = model.rows.shape[1:]
     twin = build_twin(
-        model.path, Interface("x", row, "float32", None, "as_is", "logits", "logits", "")
+        model.path, Interface("x", row, "float32", None, "as_is", model.scores, model.scores, "")
     )
     assert isinstance(twin, TorchTwin)
     return twin
@@ -111,7 +112,7 @@ def arena_of(model: BenchModel, rows: int, norm: Norm = Norm.LINF) -> Arena:
         space=InputSpace(np.zeros(row), np.ones(row), np.zeros(row), np.ones(row, dtype=np.bool_)),
         rows=taken,
         labels=model.labels[:rows],
-        probabilities=softmax(target.predict(taken)),
+        probabilities=target.probabilities(target.predict(taken)),
         norm=norm,
     )
 

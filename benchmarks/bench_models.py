@@ -35,7 +35,8 @@ EPS = 0.15
 class BenchModel:
     """An ONNX file, the rows that it is attacked on, the budget, and the same net in torch.
 
-    ``net`` is ``None`` for the quantised model, which torch does not hold.
+    ``net`` is ``None`` where torch does not hold the model; ``scores`` says what comes out
+    (``logits`` or ``probabilities``).
     """
 
     name: str
@@ -44,6 +45,7 @@ class BenchModel:
     labels: NDArray[np.int64]
     eps: float
     net: nn.Module | None
+    scores: str = "logits"
 
 
 class Residual(nn.Module):

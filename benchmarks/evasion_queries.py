@@ -64,15 +64,15 @@ def hop_skip_jump(model: BenchModel, rows: int) -> Outcome:
     return Outcome("ART HopSkipJump, 10 iterations", robust, seconds, target.queries / rows)
 
 
-def rays(model: BenchModel, rows: int, queries: int) -> Outcome:
+def rays(model: BenchModel, rows: int, queries: int, walks: int = 1) -> Outcome:
     """Return what RayS leaves standing: it walks in the whole range and is read at the budget."""
     arena = arena_of(model, rows)
     start = time.process_time()
-    found = sweep(suite((f"rays:{queries}",), Norm.LINF), arena, (1.0,), 0, silent)
+    found = sweep(suite((f"rays:{queries}x{walks}",), Norm.LINF), arena, (1.0,), 0, silent)
     seconds = time.process_time() - start
     robust = ~(found.breaking <= model.eps * (1 + 1e-6))
     asked = sum(bill.queries for bill in found.log) / rows
-    return Outcome(f"auditor rays, {queries} queries", robust, seconds, asked)
+    return Outcome(f"auditor rays, {walks} walks of {queries} queries", robust, seconds, asked)
 
 
 def show(left: Outcome, right: Outcome) -> None:

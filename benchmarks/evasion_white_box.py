@@ -1,6 +1,7 @@
 """Our cascade against AutoAttack on five models: robust accuracy on the target, CPU seconds.
 
     python benchmarks/evasion_white_box.py [--rows 500] [--rows-standard 100] [--models hardened]
+        [--quick]
 
 Everything runs in one process on one thread, alternating; robust accuracy of every tool is counted
 on the ONNX file, and differences are paired row by row. What takes less than a second is run again,
@@ -9,9 +10,10 @@ alternating, and the quickest run of each counts: a first run pays for what libr
 
 import argparse
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from bench_arenas import Outcome, lead, one_thread, ours, paired, timed
-from bench_models import MAKERS, load
+from bench_models import MAKERS, BenchModel, load
 from bench_peers import auto_attack
 from figures import over, tell
 
@@ -65,37 +67,35 @@ def quickest(runs: Sequence[Callable[[], Outcome]]) -> list[Outcome]:
     return [min(tries, key=lambda outcome: outcome.seconds) for tries in found]
 
 
+def compared(model: BenchModel, rows: int, suites: Sequence[tuple[str, ...]]) -> list[Outcome]:
+    """Return what our suites and the strongest half of AutoAttack leave standing."""
+    runs: list[Callable[[], Outcome]] = [partial(ours, model, stages, rows) for stages in suites]
+    attack = partial(auto_attack, model, rows, TWO)
+    runs.append(partial(timed, f"AutoAttack {'+'.join(TWO)}", attack, model, rows))
+    return quickest(runs)
+
+
 def main() -> None:
     """Run and print the comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=500)
     parser.add_argument("--rows-standard", type=int, default=100)
     parser.add_argument("--models", nargs="+", default=list(MAKERS))
+    parser.add_argument("--quick", action="store_true", help="leave our stronger cascade out")
     asked = parser.parse_args()
     one_thread()
     print("model     rows  tool, robust accuracy, CPU seconds, times ours, times its own floor")
     spent: dict[str, list[Outcome]] = {}
     for model in load(tuple(asked.models)):
-        rows = min(asked.rows, len(model.rows))
-        base, strong, two = quickest(
-            (
-                lambda m=model, n=rows: ours(m, QUICK, n),
-                lambda m=model, n=rows: ours(m, STRONG, n),
-                lambda m=model, n=rows: timed(
-                    f"AutoAttack {'+'.join(TWO)}", lambda: auto_attack(m, n, TWO), m, n
-                ),
-            )
-        )
-        for other in (base, strong, two):
-            show(model.name, rows, base, other)
+        rows, few = (min(most, len(model.rows)) for most in (asked.rows, asked.rows_standard))
+        found = compared(model, rows, (QUICK,) if asked.quick else (QUICK, STRONG))
+        for other in found:
+            show(model.name, rows, found[0], other)
             spent.setdefault(other.tool, []).append(other)
-        few = min(asked.rows_standard, len(model.rows))
         base = ours(model, QUICK, few)
         show(model.name, few, base, base)
-        full = timed(
-            "AutoAttack standard", lambda m=model, n=few: auto_attack(m, n, STANDARD), model, few
-        )
-        show(model.name, few, base, full)
+        attack = partial(auto_attack, model, few, STANDARD)
+        show(model.name, few, base, timed("AutoAttack standard", attack, model, few))
     for tool, outcomes in spent.items():
         together(tool, outcomes)
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from auditor.attacks.asking import Answer, Ground, Mask, Places, Question, Source, one_each
 from auditor.attacks.balls import Ball
 from auditor.attacks.decision_l2_planes import Directions, across, on_circle
-from auditor.attacks.norms import Norm, size, wide
+from auditor.attacks.norms import Norm, chosen, size, wide
 from auditor.attacks.strangers import NOBODY, strangers
 from auditor.domain.tasks import Floats
 
@@ -73,7 +73,7 @@ class Walk:
         found = self.ball.change(answer.points)
         length, before = size(found, Norm.L2), size(self.change, Norm.L2)
         nearer = answer.reached & ((length < before) | (before == 0))
-        state = replace(self, change=np.where(wide(nearer, found), found, self.change))
+        state = replace(self, change=chosen(nearer, found, self.change))
         for step in (_after_start, _after_line, _after_turn, _after_angle):
             state = step(state, self.phase, answer.reached)
         return replace(state, asked=_next_point(state))
@@ -97,7 +97,7 @@ def _after_start(state: Walk, phase: NDArray[np.int8], reached: Mask) -> Walk:
     return replace(
         state,
         phase=np.where(begun, np.int8(Phase.LINE), state.phase),
-        base=np.where(wide(begun, state.base), state.change, state.base),
+        base=chosen(begun, state.change, state.base),
         low=np.where(begun, 0.0, state.low),
         high=np.where(begun, 1.0, state.high),
         count=np.where(begun, 0, state.count + asked),

@@ -190,11 +190,6 @@ def ahead(scores: Floats, aim: Aim) -> Floats:
     return np.where(aim.toward.any(axis=1), found, -np.inf)
 
 
-def score_margin(scores: Floats, labels: Labels) -> Floats:
-    """Return the best other score minus the label's: positive where the row is wrong."""
-    return ahead(scores, untargeted(labels, scores.shape[1]))
-
-
 def _apart(scores: Floats, up: Labels, down: Labels) -> Floats:
     """Return how far the scores at some flat places are above those at others."""
     flat = scores.reshape(-1)

@@ -6,7 +6,7 @@ import numpy as np
 
 from auditor.attacks.asking import Answer, Ground, Mask, Question, Source
 from auditor.attacks.balls import Ball, unit_steps
-from auditor.attacks.norms import Norm, wide
+from auditor.attacks.norms import Norm, chosen
 from auditor.domain.tasks import Floats
 
 SPREAD = {Norm.LINF: 0.25, Norm.L2: 0.03}
@@ -54,7 +54,7 @@ class Drift:
         moved = replace(
             self,
             slope=MOMENTUM * self.slope + _slope(points[1:], margin[1:], self.ball),
-            best=np.where(wide(better, best), best, self.best),
+            best=chosen(better, best, self.best),
             loss=np.where(better, loss, self.loss),
             step=self.step + 1,
         )

@@ -6,7 +6,7 @@ import numpy as np
 
 from auditor.attacks.asking import Answer, Ground, Mask, Places, Question, Source, one_each
 from auditor.attacks.balls import Ball
-from auditor.attacks.norms import wide
+from auditor.attacks.norms import chosen
 from auditor.domain.tasks import Floats
 
 FIRST_SHARE = 0.3
@@ -48,13 +48,13 @@ class Choice:
     def tell(self, answer: Answer) -> "Choice":
         """Keep the better one of each row, and exchange some of its places."""
         better = answer.margin > self.loss
-        chosen = np.where(better[:, None], self.tried, self.chosen)
-        best = np.where(wide(better, self.best), self.asked, self.best)
-        count = exchanged(self.iteration + 1, self.budget, int(chosen[:1].sum()))
-        tried, asked = _exchange(self.ball, chosen, best, count, self.rng)
+        places = chosen(better, self.tried, self.chosen)
+        best = chosen(better, self.asked, self.best)
+        count = exchanged(self.iteration + 1, self.budget, int(places[:1].sum()))
+        tried, asked = _exchange(self.ball, places, best, count, self.rng)
         return replace(
             self,
-            chosen=chosen,
+            chosen=places,
             best=best,
             loss=np.where(better, answer.margin, self.loss),
             tried=tried,

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from auditor.attacks.asking import Answer, Ground, Question, Source, one_each
 from auditor.attacks.balls import Ball
+from auditor.attacks.norms import chosen
 from auditor.domain.images import image_axes
 from auditor.domain.tasks import Floats
 
@@ -42,8 +43,7 @@ class Search:
     def tell(self, answer: Answer) -> "Search":
         """Keep the better one of each row, and propose the next."""
         better = answer.margin > self.loss
-        wide = better.reshape(-1, *[1] * (self.best.ndim - 1))
-        best = np.where(wide, self.asked, self.best)
+        best = chosen(better, self.asked, self.best)
         part = share(self.iteration + 1, self.budget)
         return replace(
             self,
@@ -118,14 +118,17 @@ def propose(best: Floats, part: float, ball: Ball, rng: np.random.Generator) -> 
     """
     axes = image_axes(best.shape[1:])
     if axes is None:
-        chosen, signs = _subset(best, part, ball.scale, rng)
+        inside, signs = _subset(best, part, ball.scale, rng)
     else:
-        chosen, signs = _square(best, part, axes, rng)
-    clean = ball.clean.astype(np.float64)
-    there = ball.project(np.where(chosen, clean + ball.eps * ball.scale * signs, best))
-    back = ball.project(np.where(chosen, clean - ball.eps * ball.scale * signs, best))
+        inside, signs = _square(best, part, axes, rng)
+    step = ball.eps * ball.scale * signs
+    there = ball.project(np.where(inside, ball.exact + step, best))
     still = ((there == best) | np.isnan(best)).reshape(len(best), -1).all(axis=1)
-    return np.where(still.reshape(-1, *[1] * (best.ndim - 1)), back, there)
+    if still.any():
+        own = ball.take(still)
+        back = np.where(inside[still], own.exact - step[still], best[still])
+        there[still] = own.project(back)
+    return there
 
 
 def _subset(
@@ -134,9 +137,9 @@ def _subset(
     movable = np.flatnonzero(np.broadcast_to(scale, best.shape[1:]).reshape(-1) > 0)
     count = max(1, round(part * len(movable)))
     order = rng.random((len(best), len(movable))).argpartition(count - 1, axis=1)[:, :count]
-    chosen = np.zeros((len(best), best[0].size), dtype=np.bool_)
-    np.put_along_axis(chosen, movable[order], values=True, axis=1)
-    return chosen.reshape(best.shape), rng.choice([-1.0, 1.0], best.shape)
+    inside = np.zeros((len(best), best[0].size), dtype=np.bool_)
+    np.put_along_axis(inside, movable[order], values=True, axis=1)
+    return inside.reshape(best.shape), rng.choice([-1.0, 1.0], best.shape)
 
 
 def _square(
@@ -145,12 +148,12 @@ def _square(
     height, width = best.shape[1 + axes[0]], best.shape[1 + axes[1]]
     side = min(max(round(np.sqrt(part * height * width)), 1), height, width)
     rows = len(best)
-    chosen = _window(rng.integers(0, height - side + 1, rows), side, best, axes[0])
-    chosen = chosen & _window(rng.integers(0, width - side + 1, rows), side, best, axes[1])
+    inside = _window(rng.integers(0, height - side + 1, rows), side, best, axes[0])
+    inside = inside & _window(rng.integers(0, width - side + 1, rows), side, best, axes[1])
     shape = [rows] + [1] * (best.ndim - 1)
     if axes[2] is not None:
         shape[1 + axes[2]] = best.shape[1 + axes[2]]
-    return chosen, rng.choice([-1.0, 1.0], shape)
+    return inside, rng.choice([-1.0, 1.0], shape)
 
 
 def _window(start: NDArray[np.int64], side: int, best: Floats, axis: int) -> Mask:

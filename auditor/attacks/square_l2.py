@@ -6,7 +6,7 @@ import numpy as np
 
 from auditor.attacks.asking import Answer, Ground, Mask, Places, Question, Source, one_each
 from auditor.attacks.balls import Ball
-from auditor.attacks.norms import TINY, Norm, size, wide
+from auditor.attacks.norms import TINY, Norm, chosen, size, wide
 from auditor.attacks.square import share
 from auditor.attacks.windows import as_planes, as_rows, window
 from auditor.domain.images import image_axes
@@ -42,7 +42,7 @@ class MassSearch:
         """Keep the better one of each row, as it was judged, and propose the next."""
         better = answer.margin > self.loss
         judged = self.ball.change(answer.points)
-        change = np.where(wide(better, judged), judged, self.change)
+        change = chosen(better, judged, self.change)
         part = share(self.iteration + 1, self.budget)
         return replace(
             self,
@@ -163,9 +163,9 @@ def _windows(
     if axes is None:
         free = np.flatnonzero(np.broadcast_to(ball.scale, change.shape[1:]).reshape(-1) > 0)
         count = max(1, round(part * len(free)))
-        chosen = [free[rng.random((rows, len(free))).argsort(axis=1)[:, :count]] for _ in range(2)]
+        pair = [free[rng.random((rows, len(free))).argsort(axis=1)[:, :count]] for _ in range(2)]
         signs = rng.choice([-1.0, 1.0], (rows, 1, count)) / np.sqrt(count)
-        return chosen[0], chosen[1], signs
+        return pair[0], pair[1], signs
     height, width = (change.shape[1 + axis] for axis in axes[:2])
     side = max(round(np.sqrt(part * height * width)), LEAST_SIDE) | 1
     side = min(side, height, width)

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from auditor.attacks.losses import (
     LOSSES,
     Aim,
+    ahead,
     cross_entropy,
     dlr,
     margin,
-    score_margin,
     softmax,
     untargeted,
 )
@@ -70,7 +70,7 @@ def test_margins_are_positive_exactly_where_the_row_is_wrong(seed: int) -> None:
     logits, labels = random_case(seed, 4)
     wrong = logits.argmax(axis=1) != labels
     aim = untargeted(labels, 4)
-    for value in (margin(logits, aim)[0], dlr(logits, aim)[0], score_margin(logits, labels)):
+    for value in (margin(logits, aim)[0], dlr(logits, aim)[0], ahead(logits, aim)):
         np.testing.assert_array_equal(value > 0, wrong)
 
 
