@@ -22,6 +22,8 @@ SCRIPTS = (
     Script("evasion_white_box.py", "attacks"),
     Script("evasion_queries.py", "attacks"),
     Script("evasion_norms.py", "attacks"),
+    Script("evasion_trees.py", "attacks"),
+    Script("evasion_attackbench.py", "attacks"),
     Script("evasion_art.py", "attacks"),
     Script("linf_against_torchattacks.py", "attacks", quick=True),
     Script("membership_against_peers.py", "attacks", ("--quick",), quick=True),

@@ -15,6 +15,7 @@ import numpy as np
 from bench_arenas import Target, one_thread, ours
 from bench_models import CACHE, TRAINED_ON, BenchModel
 from evasion_queries import hop_skip_jump, rays, show
+from figures import over, tell
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.base import ClassifierMixin
@@ -59,6 +60,8 @@ def compare(model: BenchModel, rows: int, peer_rows: int) -> None:
     found = [ours(model, stages, rows) for stages in STAGES]
     found += [rays(model, rows, *walk) for walk in WALKS]
     for item in found:
+        what = f"{item.tool}, {rows} rows of a {model.name}: robust accuracy"
+        tell(over("attacks", what, [item.accuracy], "the clean accuracy", better="less", unit=""))
         print(
             f"  {item.tool:40s} {item.accuracy:6.3f} {item.queries:8.0f} queries "
             f"{item.passes:6.0f} passes {item.seconds:8.2f} s"

@@ -54,6 +54,9 @@ def together(tool: str, outcomes: Sequence[Outcome]) -> None:
     """Print what a tool took for all models, and times the floor of its passes where it counts."""
     seconds, floor = (sum(getattr(it, name) for it in outcomes) for name in ("seconds", "floor"))
     times = f"{seconds / floor:.3f} x the floor of its passes" if floor else ""
+    if floor:
+        what, passes = f"{tool}, {len(outcomes)} models: CPU of it", "its passes and queries alone"
+        tell(over("attacks", what, [seconds / floor], passes, better="less", goal=1.15))
     print(f"all models {tool:58s} {seconds:8.2f} s {times}")
 
 
