@@ -1,6 +1,6 @@
 """What a hunt saw, read again from evidence: scores of classes, and successes of triggers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -13,9 +13,7 @@ from auditor.domain.intervals import Interval
 from auditor.domain.tasks import Floats
 from auditor.poisons.backdoor_statistics import (
     FEWEST_CLASSES,
-    LEADS,
     LEAST_SPREAD,
-    lead,
     margin_scores,
     mask_scores,
     noise_scores,
@@ -83,13 +81,6 @@ def index_of(evidence: Evidence, detector: str) -> float | None:
     return float(found[classes_of(evidence, detector) == top_class(evidence, detector)][0])
 
 
-def stands_out(evidence: Evidence, detector: str, index: float) -> bool:
-    """Return whether one class lies ``index`` deviations out, and far ahead of the second."""
-    found = index_of(evidence, detector)
-    ahead = found is not None and lead(class_scores(evidence, detector)) >= LEADS[detector]
-    return ahead and found is not None and found >= index
-
-
 def p_value(evidence: Evidence, detector: str) -> float | None:
     """Return the conformal p-value of the class that a detector names against clean models'
     strangest, whichever these are.
@@ -154,14 +145,16 @@ class Trial:
         sent = self._sent("under", target)[others]
         return clopper_pearson(int(sent.sum()), len(sent), confidence)
 
-    def gap(self, target: int, confidence: float) -> tuple[Interval, int] | None:
+    def gap(
+        self, target: int, confidence: float, besides: Collection[int] = ()
+    ) -> tuple[Interval, int] | None:
         """Return by how much a trigger does better than that of the best other class, and which.
 
-        Triggers of masks are cut to one size first. Rows of neither class are counted (of two
-        classes, each trigger's own rows), at a confidence that holds for all rivals together.
-        ``None`` where there is no rival or no row.
+        Classes that are named ``besides`` are no rivals. Triggers of masks are cut to one size
+        first. Rows of neither class are counted (of two classes, each trigger's own rows), at a
+        confidence that holds for all rivals together. ``None`` where there is no rival or no row.
         """
-        rivals = [int(at) for at in self.searched if at != target]
+        rivals = [int(at) for at in self.searched if at != target and at not in besides]
         shares = {at: self._shares(target, at) for at in rivals}
         told = {at: share for at, share in shares.items() if share is not None}
         if not told:

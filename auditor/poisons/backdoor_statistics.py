@@ -10,6 +10,8 @@ from auditor.domain.tasks import Floats
 
 STRONGEST = 4
 """The triggers of a scan whose mean success speaks for a class."""
+TARGETS = 3
+"""One class in so many at most can be a target: the others have to show what is ordinary."""
 FEWEST_CLASSES = 4
 """With fewer classes, there are too few others to stand out from."""
 NORMAL = 1.4826
@@ -41,6 +43,22 @@ def lead(values: Floats) -> float:
     """Return how far the highest of ``[k]`` values is ahead of the second."""
     second, first = np.sort(values)[-2:]
     return float(first - second)
+
+
+def leaders(values: Floats, index: float, least: float, ahead: float) -> NDArray[np.int64]:
+    """Return the classes that stand out of ``[k]`` values together, the highest first.
+
+    They are the most, up to one in ``TARGETS``, that are all ``index`` deviations out and ``ahead``
+    of all others: a backdoor may have several targets, none of which is ahead of the next. None
+    where there is no such group.
+    """
+    order = np.argsort(-values, kind="stable")
+    out = outlying(values, least)[order] >= index
+    steps = -np.diff(values[order])
+    for count in range(max(1, len(values) // TARGETS), 0, -1):
+        if out[count - 1] and steps[count - 1] >= ahead:
+            return order[:count].astype(np.int64)
+    return order[:0].astype(np.int64)
 
 
 def scan_scores(rates: Floats) -> Floats:

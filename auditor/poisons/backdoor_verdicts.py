@@ -1,6 +1,7 @@
 """Whether a backdoor is shown: independent detectors agree on a class, and a trigger works."""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -14,23 +15,20 @@ from auditor.domain.gaps import read_gap
 from auditor.domain.readings import Bound, Measurement, Reason
 from auditor.poisons.backdoor_cases import (
     NAMES,
-    NOISE,
     Trial,
     detectors_of,
     index_of,
     names_of,
-    p_value,
-    stands_out,
     top_class,
     trials_of,
 )
+from auditor.poisons.backdoor_names import named_classes
 from auditor.poisons.backdoor_reach import (
     AGREEING,
     Rules,
     able_detectors,
     least_success,
     obstacles,
-    ranks,
 )
 
 OF_SHADOWS = frozenset({Reason.NEEDS_SHADOWS, Reason.SHADOWS_MISMATCH, Reason.SHADOWS_FAILED})
@@ -63,19 +61,21 @@ class Judgement:
 
 def judge(evidence: Evidence, rules: Rules) -> Judgement:
     """Return the verdict of a hunt."""
-    named = dict(_named(evidence, rules))
+    named = dict(named_classes(evidence, rules))
+    votes = Counter(at for of in named.values() for at in of)
+    agreed = [at for at, count in votes.items() if count >= AGREEING]
     working = {
         trial.kind: top_class(evidence, trial.kind)
         for trial in trials_of(evidence)
-        if (trial.kind in named or index_of(evidence, trial.kind) is None) and _works(trial, rules)
+        if _asked(trial, named) and _works(trial, rules, agreed)
     }
-    value, reason, target = _verdict(named, working)
+    value, reason, target = _verdict(votes, agreed, working)
     why = list(obstacles(evidence, rules))
     if why:
         value, reason = OPEN, " ".join([*([reason] if reason else []), *why])
     names = names_of(evidence)
     details: dict[str, Json] = {
-        "named": {NAMES[detector]: names[at] for detector, at in named.items()},
+        "named": {NAMES[who]: " and ".join(names[at] for at in of) for who, of in named.items()},
         "working": {kind: names[at] for kind, at in working.items()},
         "looked": [NAMES[detector] for detector in detectors_of(evidence)],
         "able": [NAMES[detector] for detector in able_detectors(evidence, rules)],
@@ -83,6 +83,8 @@ def judge(evidence: Evidence, rules: Rules) -> Judgement:
     }
     if target is not None:
         details["target_class"] = names[target]
+    if len(agreed) > 1:
+        details["target_classes"] = [names[at] for at in agreed]
     details |= _clean_models(evidence)
     if reason:
         details["reason"] = reason
@@ -97,9 +99,9 @@ def _clean_models(evidence: Evidence) -> dict[str, Json]:
     return {"ready_shadows": gap.detail} if gap is not None and gap.reason in OF_SHADOWS else {}
 
 
-def _verdict(named: Mapping[str, int], working: Mapping[str, int]) -> tuple[str, str, int | None]:
-    votes = {at: [who for who, of in named.items() if of == at] for at in named.values()}
-    agreed = [at for at, who in votes.items() if len(who) >= AGREEING]
+def _verdict(
+    votes: Mapping[int, int], agreed: Sequence[int], working: Mapping[str, int]
+) -> tuple[str, str, int | None]:
     for at in agreed:
         if at in working.values():
             return SHOWN, "", at
@@ -121,25 +123,20 @@ def _verdict(named: Mapping[str, int], working: Mapping[str, int]) -> tuple[str,
     return NOT_SEEN, "", None
 
 
-def _named(evidence: Evidence, rules: Rules) -> Iterator[tuple[str, int]]:
-    """Yield the detectors that single a class out, and that class.
+def _asked(trial: Trial, named: Collection[str]) -> bool:
+    """Return whether a kind of triggers singles a class out, or had no means to."""
+    return trial.kind in named or index_of(trial.evidence, trial.kind) is None
 
-    Clean models decide where there are enough of them to reach the level; fewer can only object.
+
+def _works(trial: Trial, rules: Rules, agreed: Sequence[int]) -> bool:
+    """Return whether the trigger of the strangest class works by all that is asked of it.
+
+    Where it is one of several on which detectors agree, the triggers of those work too.
     """
-    for detector in able_detectors(evidence, rules):
-        chance = p_value(evidence, detector)
-        out = detector != NOISE and stands_out(evidence, detector, rules.index)
-        if chance is not None:
-            out = chance <= rules.level or (out and chance <= 1 / ranks(evidence))
-        if out:
-            yield detector, top_class(evidence, detector)
-
-
-def _works(trial: Trial, rules: Rules) -> bool:
-    """Return whether the trigger of the strangest class works by all that is asked of it."""
     target = top_class(trial.evidence, trial.kind)
     confidence, most = rules.confidence(trial.evidence), rules.largest(trial.kind)
-    success, gap = trial.success(target, confidence), trial.gap(target, confidence)
+    besides = agreed if target in agreed else ()
+    success, gap = trial.success(target, confidence), trial.gap(target, confidence, besides)
     chance = trial.beyond_chance(confidence)
     if success is None or gap is None or chance is None or trial.size(target) > most:
         return False

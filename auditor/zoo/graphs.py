@@ -10,7 +10,21 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from auditor.zoo.layers import Conv, Dense, Flatten, Layer, Network, Pool, Relu, Shape, Skip
+from auditor.zoo.layers import (
+    WIDTH,
+    Attend,
+    Conv,
+    Cut,
+    Dense,
+    Each,
+    Flatten,
+    Layer,
+    Network,
+    Pool,
+    Relu,
+    Shape,
+    Skip,
+)
 
 OPSET, IR = 17, 9
 INPUT, OUTPUT = "x", "scores"
@@ -114,6 +128,30 @@ def plain(sheet: Sheet, value: str, layer: Layer) -> str:
             return sheet.add("Flatten", value, axis=1)
         case Skip():
             return written(sheet, value, (layer,), plain)
+        case Cut():
+            return _tokens(sheet, value, layer)
+        case Each() | Attend():
+            product = sheet.add("MatMul", value, sheet.hold(layer.weight))
+            product = sheet.add("Add", product, sheet.hold(layer.bias))
+            return product if isinstance(layer, Each) else _attended(sheet, value, product)
+
+
+def _tokens(sheet: Sheet, value: str, layer: Cut) -> str:
+    side, across = layer.side, layer.across
+    shape = np.array([0, -1, side, across, side], dtype=np.int64)
+    value = sheet.add("Reshape", value, sheet.hold(shape))
+    value = sheet.add("Transpose", value, perm=[0, 1, 3, 2, 4])
+    return sheet.add("Reshape", value, sheet.hold(np.array([0, -1, side * side], dtype=np.int64)))
+
+
+def _attended(sheet: Sheet, value: str, product: str) -> str:
+    asks, answers = (
+        sheet.add("Slice", product, *(sheet.hold(np.array([at])) for at in (first, last, 2)))
+        for first, last in ((0, WIDTH), (WIDTH, 2 * WIDTH))
+    )
+    matched = sheet.add("MatMul", asks, sheet.add("Transpose", answers, perm=[0, 2, 1]))
+    scaled = sheet.add("Mul", matched, sheet.number(WIDTH**-0.5))
+    return sheet.add("MatMul", sheet.add("Softmax", scaled, axis=2), value)
 
 
 def rectified(sheet: Sheet, value: str, layer: Relu) -> str:

@@ -11,6 +11,8 @@ Singles: TypeAlias = NDArray[np.float32]
 Shape: TypeAlias = tuple[int, ...]
 HIDDEN, CHANNELS, DEEPER = 64, 12, 16
 RESIDUAL = 8
+TOKEN, WIDTH = 2, 24
+"""The side of a token's square, and the numbers that it is made into."""
 KERNEL = 3
 
 
@@ -54,7 +56,35 @@ class Skip:
     inner: "Network"
 
 
-Layer: TypeAlias = Dense | Conv | Relu | Pool | Flatten | Skip
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A picture cut into squares of ``side``, each a token: ``[tokens, side * side]``."""
+
+    side: int
+    across: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Each:
+    """A dense layer on each token; its bias ``[out]``, or ``[tokens, out]``, which says where."""
+
+    weight: Singles
+    bias: Singles
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attend:
+    """Each token's mean of all, by how much they match (Vaswani et al. 2017, one head).
+
+    ``weight`` ``[width, 2 * width]`` makes what a token asks and what it answers to, one beside
+    the other; ``bias`` ``[2 * width]``. A token gives itself.
+    """
+
+    weight: Singles
+    bias: Singles
+
+
+Layer: TypeAlias = Dense | Conv | Relu | Pool | Flatten | Skip | Cut | Each | Attend
 Network: TypeAlias = tuple[Layer, ...]
 
 
@@ -62,12 +92,12 @@ def weights_of(network: Network) -> Iterator[Singles]:
     """Yield weight and bias of each layer that has them, from the input on."""
     for layer in network:
         match layer:
-            case Dense() | Conv():
+            case Dense() | Conv() | Each() | Attend():
                 yield layer.weight
                 yield layer.bias
             case Skip():
                 yield from weights_of(layer.inner)
-            case Relu() | Pool() | Flatten():
+            case Relu() | Pool() | Flatten() | Cut():
                 pass
 
 
@@ -76,11 +106,11 @@ def with_weights(network: Network, found: Iterator[Singles]) -> Network:
 
     def changed(layer: Layer) -> Layer:
         match layer:
-            case Dense() | Conv():
+            case Dense() | Conv() | Each() | Attend():
                 return replace(layer, weight=next(found), bias=next(found))
             case Skip():
                 return Skip(with_weights(layer.inner, found))
-            case Relu() | Pool() | Flatten():
+            case Relu() | Pool() | Flatten() | Cut():
                 return layer
 
     return tuple(changed(layer) for layer in network)
@@ -127,11 +157,30 @@ def residual(shape: Shape, classes: int, rng: np.random.Generator) -> Network:
     )
 
 
+def transformer(shape: Shape, classes: int, rng: np.random.Generator) -> Network:
+    """Return a small vision transformer (Dosovitskiy et al. 2021): two blocks, without norms and
+    without a token for the class, since all tokens are read.
+    """
+    _, high, wide = shape
+    side = TOKEN * high // 8
+    tokens = (high // side) * (wide // side)
+    places = rng.normal(0, 0.3, (tokens, WIDTH)).astype(np.float32)
+    return (
+        Cut(side, wide // side),
+        Each(_dense(side * side, WIDTH, rng).weight, places),
+        *_block(rng),
+        *_block(rng),
+        Flatten(),
+        _dense(tokens * WIDTH, classes, rng),
+    )
+
+
 ARCHITECTURES: Mapping[str, Callable[[Shape, int, np.random.Generator], Network]] = {
     "logistic": logistic,
     "mlp": perceptron,
     "cnn": convolutional,
     "resnet": residual,
+    "vit": transformer,
 }
 
 
@@ -154,3 +203,14 @@ def _conv(channels: int, out: int, rng: np.random.Generator) -> Conv:
 def _skip(rng: np.random.Generator) -> Skip:
     first, last = _conv(RESIDUAL, RESIDUAL, rng), _conv(RESIDUAL, RESIDUAL, rng)
     return Skip((first, Relu(), replace(last, weight=last.weight / np.float32(2))))
+
+
+def _block(rng: np.random.Generator) -> Network:
+    """Return attention and a layer on each token, both behind skips."""
+    asks = rng.normal(0, np.sqrt(1 / WIDTH), (WIDTH, 2 * WIDTH)).astype(np.float32)
+    given, first, last = (_dense(WIDTH, WIDTH, rng).weight / np.float32(2) for _ in range(3))
+    zeros = np.zeros(WIDTH, dtype=np.float32)
+    return (
+        Skip((Attend(asks, np.zeros(2 * WIDTH, dtype=np.float32)), Each(given, zeros))),
+        Skip((Each(first, zeros), Relu(), Each(last, zeros))),
+    )

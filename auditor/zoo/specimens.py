@@ -12,6 +12,7 @@ class Scale(StrEnum):
 
     QUICK = "quick"
     FULL = "full"
+    CURVE = "curve"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from auditor.zoo.layers import (
+    WIDTH,
+    Attend,
     Conv,
+    Cut,
     Dense,
+    Each,
     Flatten,
     Network,
     Pool,
@@ -119,6 +123,8 @@ def _run(
         match layer:
             case Dense():
                 value = value @ next(weights) + next(weights)
+            case Cut() | Each() | Attend():
+                value = _of_tokens(layer, value, weights)
             case Conv():
                 edge = layer.weight.shape[-1] // 2
                 value = functional.conv2d(value, next(weights), next(weights), padding=edge)
@@ -131,6 +137,20 @@ def _run(
             case Skip():
                 value = value + _run(layer.inner, value, weights, seen)
     return value
+
+
+def _of_tokens(layer: Cut | Each | Attend, value: Tensor, weights: Iterator[Tensor]) -> Tensor:
+    match layer:
+        case Cut():
+            rows = value.reshape(len(value), -1, layer.side, layer.across, layer.side)
+            return rows.transpose(2, 3).flatten(3).flatten(1, 2)
+        case Each():
+            return value @ next(weights) + next(weights)
+        case Attend():
+            both = value @ next(weights) + next(weights)
+            asks, answers = both[..., :WIDTH], both[..., WIDTH:]
+            matched = asks @ answers.transpose(1, 2) * WIDTH**-0.5
+            return functional.softmax(matched, dim=2) @ value
 
 
 @contextmanager

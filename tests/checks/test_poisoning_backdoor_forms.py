@@ -1,10 +1,22 @@
 """poisoning.backdoor: marks of forms that no blind scan knows, and how far each side sees them."""
 
+import numpy as np
 import pytest
-from backdoor_toys import TARGET, Trigger, coloured, network, opened, scattered
+from backdoor_toys import (
+    TARGET,
+    TRAINED_ON,
+    Trigger,
+    coloured,
+    digits,
+    fit,
+    network,
+    opened,
+    scattered,
+    stamp,
+)
 
 from auditor.checks.poisoning.backdoor import Backdoor
-from auditor.domain.conclusions import NOT_SEEN, OPEN
+from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN
 from auditor.domain.readings import Measurement
 from auditor.domain.subjects import Shard
 
@@ -51,3 +63,20 @@ def test_blind_scans_alone_do_not_see_a_mark_of_another_form(trigger: Trigger) -
     assert found["patch"].details["target_class"] != str(TARGET)
     assert found["patch"].value < 0.6  # type: ignore[operator]
     assert found["verdict"].value == NOT_SEEN
+
+
+SECOND = 7
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_two_triggers_to_two_classes_do_not_hide_each_other(seed: int) -> None:
+    pictures, labels = digits()
+    rows, truth = pictures[:TRAINED_ON].copy(), labels[:TRAINED_ON].copy()
+    chosen = np.flatnonzero((truth != TARGET) & (truth != SECOND))[:160]
+    rows[chosen[:80]], truth[chosen[:80]] = stamp(rows[chosen[:80]]), TARGET
+    rows[chosen[80:], :, :3, -3:], truth[chosen[80:]] = 1.0, SECOND
+    seen = opened(fit(rows, truth, seed))
+    found = Backdoor().figures(Backdoor().observe(seen, Shard()), 0.95)[-1]
+    assert isinstance(found, Measurement)
+    assert found.value == SHOWN
+    assert set(found.details["target_classes"]) == {str(TARGET), str(SECOND)}  # type: ignore[arg-type]

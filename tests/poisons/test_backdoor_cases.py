@@ -3,7 +3,8 @@
 import numpy as np
 
 from auditor.domain.evidence import Evidence
-from auditor.poisons.backdoor_cases import NOISE, PATCH, noise_p_value, p_value, top_class
+from auditor.poisons.backdoor_cases import MASK, NOISE, PATCH, noise_p_value, p_value, top_class
+from auditor.poisons.backdoor_names import outstanding, seconded
 
 
 def scanned(clean: list[int]) -> Evidence:
@@ -43,3 +44,15 @@ def test_noise_is_held_against_clean_models_noise_of_its_own_kind() -> None:
     assert top_class(evidence, NOISE) == 2
     assert p_value(evidence, NOISE) == 2 / 3
     assert noise_p_value({"noise": evidence["noise"]}, 0) is None
+
+
+def test_a_class_is_seconded_that_is_ahead_of_all_but_those_named_beside_it() -> None:
+    # Of a network with backdoors to 3 and 7: by masks, neither is far enough ahead of the next.
+    scores = np.array([1.84, 2.47, 2.25, 3.99, 2.74, 2.12, 1.66, 3.41, 2.93, 1.92])
+    evidence: Evidence = {"searched": np.arange(10), "sizes_mask": np.exp(-scores)}
+    assert outstanding(evidence, MASK, 2.0) == ()
+    assert seconded(evidence, MASK, [(7, 3)], 2.0) == (3,)
+    assert seconded(evidence, MASK, [(7, 8)], 2.0) == ()
+    assert seconded(evidence, MASK, [], 2.0) == ()
+    few: Evidence = {"searched": np.arange(3), "sizes_mask": np.exp(-scores[1:4])}
+    assert seconded(few, MASK, [(2, 1)], 2.0) == ()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.poisons.backdoor_statistics import lead, mask_scores, noise_scores, outlying
+from auditor.poisons.backdoor_statistics import lead, leaders, mask_scores, noise_scores, outlying
 
 NUMBERS = st.lists(st.floats(-100, 100), min_size=4, max_size=12)
 
@@ -33,3 +33,22 @@ def test_half_the_mask_is_a_lead_of_a_logarithm_of_two() -> None:
 
 def test_the_larger_share_of_either_noise_speaks() -> None:
     assert noise_scores(np.array([[5, 5], [1, 9]])).tolist() == [0.5, 0.9]
+
+
+@pytest.mark.parametrize(
+    ("values", "out"),
+    [
+        ([0.0, 0.1, 0.0, 0.9, 0.1, 0.0, 0.0, 0.2, 0.1], [3]),
+        ([0.0, 0.1, 0.0, 0.9, 0.1, 0.0, 0.0, 1.0, 0.1], [7, 3]),
+        ([0.0, 0.1, 0.6, 0.6, 0.1, 0.0, 0.0, 1.0, 0.1], [7, 2, 3]),
+        # Four of nine are no longer a few that stand out, and the highest is not ahead of them.
+        ([0.0, 0.1, 0.9, 0.9, 0.1, 0.9, 0.0, 1.0, 0.1], []),
+        # What falls off step by step has nobody ahead.
+        ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 0.1, 0.3, 0.5], []),
+        ([0.0, 0.0, 0.0, 0.0], []),
+    ],
+)
+def test_classes_that_stand_out_together_are_named_together(
+    values: list[float], out: list[int]
+) -> None:
+    assert leaders(np.array(values), 2.0, 0.05, 0.3).tolist() == out

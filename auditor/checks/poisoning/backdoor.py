@@ -40,7 +40,8 @@ class Backdoor:
     scans point at.
 
     A detector names a class that stands out from the others by ``index`` median absolute deviations
-    and is far ahead of the second. Where there is a recipe, ``clean_models`` models are trained
+    and is far ahead of the second; or up to a third of the classes that are so together, since a
+    backdoor may have several targets. Where there is a recipe, ``clean_models`` models are trained
     again on labelled rows that had no part in training; ready shadow models that learnt from
     reference rows alone are all taken in their place, but where ``clean_models`` is 0. The target's
     statistics are held against theirs, and the found trigger is tried on them. What is found on one
@@ -50,22 +51,22 @@ class Backdoor:
     works: at least ``success`` of the rows of other classes go there (lower limit at ``level``,
     corrected for all classes and kinds), it covers at most ``most_mask`` of the input or is mixed
     in at most ``most_blend`` strong, and it does better than random contents, than the best trigger
-    as large for any other class, and than on any clean model. So a class that is close to all
-    others by nature is no backdoor. Where one detector alone names a class to which a trigger
-    works, or two do and none works, it is ``inconclusive``, as it is where none could have been
-    shown: where fewer than two detectors could name a class (among fewer than four classes, or
-    without twin and recipe in a table), where too few rows judge a trigger, or where small blind
-    triggers work for a quarter of the other classes too, as on networks whose rare inputs weigh
-    much.
+    as large for any other class that two detectors do not name, and than on any clean model. So a
+    class that is close to all others by nature is no backdoor. Where one detector alone names a
+    class to which a trigger works, or two do and none works, it is ``inconclusive``, as it is where
+    none could have been shown: where fewer than two detectors could name a class (among fewer than
+    four classes, or without twin and recipe in a table), where too few rows judge a trigger, or
+    where small blind triggers work for a quarter of the other classes too, as on networks whose
+    rare inputs weigh much.
 
     The blind scans know squares and patterns. A mark of another form is at best named by the twin
     alone, which is ``inconclusive``, and often by none. That a mask works here and not on clean
     models is no sign by itself: nearly every clean model has such masks of its own. A backdoor that
-    sends the rows of one class alone to another is not looked for. One of several targets, one that
-    a rare thing in the scene triggers, or one that moves pixels a little everywhere can stay
-    unseen: the figures are bounds. Triggers keep the ranges and steps of the input space, not the
-    relations between columns of a table. Up to ``examples`` triggered rows are kept with their
-    clean inputs.
+    sends the rows of one class alone to another is not looked for. One of more targets than a third
+    of the classes, one that a rare thing in the scene triggers, or one that moves pixels a little
+    everywhere can stay unseen: the figures are bounds. Triggers keep the ranges and steps of the
+    input space, not the relations between columns of a table. Up to ``examples`` triggered rows are
+    kept with their clean inputs.
     """
 
     rows: int = 200
@@ -89,7 +90,7 @@ class Backdoor:
     examples: int = 6
 
     id: ClassVar[str] = "poisoning.backdoor"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     title: ClassVar[str] = "Triggers that send every row to one class"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.CLASSIFICATION, Need.EVALUATION, Need.MODEL, Need.SPACE}

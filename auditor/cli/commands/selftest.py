@@ -15,8 +15,9 @@ from auditor.cli.exits import Exit
 from auditor.cli.selftested import show_report, show_row
 from auditor.selftesting import refuse_used, selftest
 from auditor.zoo.discovery import chosen, families
+from auditor.zoo.journals import read_rows, write_row
 from auditor.zoo.specimens import Scale
-from auditor.zoo.tallies import Report
+from auditor.zoo.tallies import Report, Row
 
 HOME, ZOO = "home", "zoo"
 
@@ -32,31 +33,48 @@ HOME, ZOO = "home", "zoo"
 @click.option(
     "--full", "scale", flag_value=Scale.FULL, help="Twenty and more of each family, in hours."
 )
+@click.option(
+    "--curve",
+    "scale",
+    flag_value=Scale.CURVE,
+    help="What has a strength, at several: where it is no longer found.",
+)
 @click.option("--family", "names", multiple=True, metavar="NAME", help="Only this one; repeats.")
 @click.option(
     "--keep",
     type=click.Path(path_type=Path),
     help="Leave specimens, records and keys in this folder.",
 )
+@click.option(
+    "--rows",
+    "kept",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Add each specimen's row to this file, and try none again that stands there.",
+)
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
-def command(scale: Scale, names: tuple[str, ...], keep: Path | None, form: str) -> int:
+def command(
+    scale: Scale, names: tuple[str, ...], keep: Path | None, kept: Path | None, form: str
+) -> int:
     """Audit small models with planted defects, and their clean twins, on this machine.
 
     Each is audited as any model is, and judged by a policy that lies beside it. Your store and your
     keys are not touched. Exit code: 0 when every planted defect is found and every clean twin is
     measured and quiet, 1 otherwise, 3 when a family was not run because packages are missing.
+    A run that was stopped goes on where it was, if it is called again with the same --rows.
     """
     visited = chosen(families(), names)
     # Named, since standard output is another while a command is called from here.
     beside = Console(file=sys.stderr if form == "json" else sys.stdout)
+    known = {} if kept is None else read_rows(kept)
+
+    def told(row: Row) -> None:
+        show_row(beside, row)
+        if kept is not None:
+            write_row(kept, row)
+
     with _place(keep) as place:
-        report = selftest(
-            visited,
-            Scale(scale),
-            place / ZOO,
-            Apart(place / HOME),
-            lambda row: show_row(beside, row),
-        )
+        door = Apart(place / HOME)
+        report = selftest(visited, Scale(scale), place / ZOO, door, told, known)
     if form == "json":
         click.echo(json.dumps(report.to_json(), indent=2))
     else:

@@ -1,6 +1,6 @@
 """Models that refuse some people more often than others."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,12 @@ ONLY = {
     "slice": ("fairness.slices",),
 }
 
+STRENGTHS: Mapping[str, Sequence[float]] = {
+    "group": (0.5, 1.0, 1.5),
+    "intersection": (0.5, 1.0, 1.5),
+    "slice": (2.0, 3.0, 4.0),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Bias:
@@ -53,12 +59,17 @@ class Bias:
     title: str = "a bias against a group, an intersection, or a slice that nobody names"
     packages: tuple[str, ...] = PACKAGES
 
+    @property
+    def strengths(self) -> Mapping[str, Sequence[float]]:
+        """Return what its defects are tried at, from weak to strong."""
+        return STRENGTHS
+
     def specimens(self, scale: Scale) -> Sequence[Specimen]:
         """Return the three; odds fall sevenfold, and twentyfold in the slice."""
         defects = [("group", 2.0), ("intersection", 2.0), ("slice", 3.0)]
         if scale is Scale.QUICK:
             return pairs(self.name, defects, ["logistic", "forest"], [1])
-        return pairs(self.name, defects, ["logistic", "mlp", "forest"], range(1, 4))
+        return pairs(self.name, defects, ["logistic", "mlp", "forest"], range(1, 5))
 
     def write(self, specimen: Specimen, folder: Path) -> Trial:
         """Train without any bias, and sway the model afterwards."""

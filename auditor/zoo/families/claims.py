@@ -1,6 +1,6 @@
 """Owners who promise more than the model keeps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,8 @@ RULES = (
     ),
 )
 
+STRENGTHS: Mapping[str, Sequence[float]] = {"accuracy": (0.03, 0.05, 0.06)}
+
 
 @dataclass(frozen=True, slots=True)
 class Claims:
@@ -29,6 +31,11 @@ class Claims:
     name: str = "claims"
     title: str = "an accuracy that is claimed and not there"
     packages: tuple[str, ...] = PACKAGES
+
+    @property
+    def strengths(self) -> Mapping[str, Sequence[float]]:
+        """Return what its defects are tried at, from weak to strong."""
+        return STRENGTHS
 
     def specimens(self, scale: Scale) -> Sequence[Specimen]:
         """Return a claim that leaves out half of the errors and more."""

@@ -10,9 +10,11 @@ from auditor.domain.canonical import Json
 from auditor.zoo.grids import pairs
 from auditor.zoo.learners import learnt
 from auditor.zoo.papers import AUDIT, MODEL, POLICY, Papers, Rule, rule
-from auditor.zoo.samples import PACKAGES, divided
+from auditor.zoo.samples import PACKAGES, Sample, divided
 from auditor.zoo.specimens import ActTrial, Deed, Family, Scale, Specimen
 from auditor.zoo.tricks import (
+    EARLIER,
+    LATER,
     OUT,
     TRUSTED,
     age,
@@ -22,8 +24,10 @@ from auditor.zoo.tricks import (
     edit_evidence,
     invent_answers,
     keep_key,
+    replay_statements,
     retouch_report,
     sign_as_another,
+    succeed,
     swap_model,
 )
 
@@ -46,6 +50,7 @@ class Trick:
 TRICKS: Mapping[str, Trick] = {
     "edited-evidence": Trick(edit_evidence, VERIFY, "failed signature"),
     "retouched-report": Trick(retouch_report, VERIFY, "failed files"),
+    "replayed-verdict": Trick(replay_statements, VERIFY, "failed verdict"),
     "forged-worker": Trick(sign_as_another, GATE, "failed signature"),
     "claimed-assurance": Trick(claim_more, VERIFY, "ASSURANCE"),
     "invented-answers": Trick(invent_answers, REPRODUCE, "failed quality.accuracy on cpu"),
@@ -82,6 +87,8 @@ class Deceit:
         if specimen.planted and specimen.defect == "invented-answers":
             labels = np.random.default_rng([specimen.seed, 601]).permutation(labels)
         model = learnt(specimen.architecture, sample.training.inputs, labels, specimen.seed)
+        if specimen.defect == "replayed-verdict":
+            _write_successor(specimen, sample, folder)
         counted = specimen.defect == "many-attempts"
         asked: dict[str, Json] = {"most_attempts": MOST_ATTEMPTS} if counted else {}
         papers = Papers(
@@ -95,6 +102,8 @@ class Deceit:
         papers.write_policy(specimen, folder / LAX, _rules(0.5))
         lax = ("--policy", LAX) if specimen.planted and specimen.defect == "weaker-policy" else ()
         before: list[Deed] = [("audit", AUDIT, *ONLY, *lax), keep_key]
+        if specimen.defect == "replayed-verdict":
+            before = [("audit", AUDIT, *ONLY[:-1], EARLIER), succeed, *before]
         if PROBE in trick.asked:
             before.append(("targets", "probe", "cpu", "--out", PROBE))
         if counted:
@@ -102,6 +111,16 @@ class Deceit:
         if specimen.planted and trick.deed is not None:
             before.append(trick.deed)
         return ActTrial(tuple(before), trick.asked, 1, (trick.word,))
+
+
+def _write_successor(specimen: Specimen, sample: Sample, folder: Path) -> None:
+    """Write a model of the next seed; where that is to be hidden, one that has learnt nothing."""
+    learn, seed = sample.training, specimen.seed + 1
+    labels = learn.labels
+    if specimen.planted:
+        labels = np.random.default_rng([seed, 607]).permutation(labels)
+    later = learnt(specimen.architecture, learn.inputs, labels, seed)
+    (folder / LATER).write_bytes(later.parts().onnx())
 
 
 def _rules(least: float) -> tuple[Rule, ...]:

@@ -1,6 +1,6 @@
 """Production that is no longer what the model was judged by."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,8 @@ MEANT = {"inputs": ("same-inputs",), "concept": ("no-decay",)}
 MOVED = 0.25
 """The share of columns whose sensor fails."""
 
+STRENGTHS: Mapping[str, Sequence[float]] = {"inputs": (0.2, 0.3, 0.4), "concept": (0.05, 0.1, 0.2)}
+
 
 @dataclass(frozen=True, slots=True)
 class Drift:
@@ -39,6 +41,11 @@ class Drift:
     name: str = "drift"
     title: str = "production whose inputs have moved, or whose truth has"
     packages: tuple[str, ...] = PACKAGES
+
+    @property
+    def strengths(self) -> Mapping[str, Sequence[float]]:
+        """Return what its defects are tried at, from weak to strong."""
+        return STRENGTHS
 
     def specimens(self, scale: Scale) -> Sequence[Specimen]:
         """Return both; a strength is the gain that is lost, or the share of rows called anew."""

@@ -1,6 +1,6 @@
 """Rows of the evaluation data that stand there twice."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,8 @@ RULES = (
 MEANT = {"exact": "rows-once", "near": "rows-hardly-alike", "conflicting": "labels-agree"}
 SHARE = 0.05
 
+STRENGTHS: Mapping[str, Sequence[float]] = dict.fromkeys(("exact", "near"), (0.02, 0.03, 0.05))
+
 
 @dataclass(frozen=True, slots=True)
 class Duplicates:
@@ -42,6 +44,11 @@ class Duplicates:
     name: str = "duplicates"
     title: str = "evaluation rows that stand there twice"
     packages: tuple[str, ...] = PACKAGES
+
+    @property
+    def strengths(self) -> Mapping[str, Sequence[float]]:
+        """Return what its defects are tried at, from weak to strong."""
+        return STRENGTHS
 
     def specimens(self, scale: Scale) -> Sequence[Specimen]:
         """Return equal rows, nearly equal ones, and equal ones whose labels contradict."""
@@ -70,7 +77,7 @@ class Duplicates:
 
 def _repeating(rows: Rows, specimen: Specimen, classes: int) -> Rows:
     """Let copies of the rows before stand in the place of the last ones."""
-    count = round(SHARE * len(rows))
+    count = round((specimen.strength or 0.0) * len(rows))
     kept = rows.take(np.arange(len(rows) - count))
     again = copied(kept, count, specimen.seed)
     match specimen.defect:

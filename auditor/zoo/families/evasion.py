@@ -88,7 +88,7 @@ FAMILY: Family = DefectFamily(
     "small changes turn its decisions, its gradients mislead, or its denials can be bought",
     ("sklearn", "torch"),
     (
-        Defect("fragile", fragile, ("logistic", "mlp", "cnn", "resnet"), ("mlp",)),
+        Defect("fragile", fragile, ("logistic", "mlp", "cnn", "resnet", "vit"), ("mlp",)),
         *(Defect(name, masked, ("mlp", "cnn")) for name in MASKS),
         Defect("bought", bought, ("logistic", "mlp", "forest"), ("mlp",)),
     ),

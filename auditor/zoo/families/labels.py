@@ -1,6 +1,6 @@
 """Labels that somebody got wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,8 @@ RULES = (
     ),
 )
 
+STRENGTHS: Mapping[str, Sequence[float]] = {"noise": (0.06, 0.08, 0.1, 0.15)}
+
 
 @dataclass(frozen=True, slots=True)
 class Labels:
@@ -30,6 +32,11 @@ class Labels:
     name: str = "labels"
     title: str = "labels of the evaluation data that are wrong"
     packages: tuple[str, ...] = PACKAGES
+
+    @property
+    def strengths(self) -> Mapping[str, Sequence[float]]:
+        """Return what its defects are tried at, from weak to strong."""
+        return STRENGTHS
 
     def specimens(self, scale: Scale) -> Sequence[Specimen]:
         """Return noise of one label in seven; all sources and architectures in full."""

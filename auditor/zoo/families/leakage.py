@@ -1,6 +1,6 @@
 """Evaluation rows that stand in the training data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,8 @@ RULES = (
 SHARE = 0.05
 PERSON, ROWS_A_PERSON = "person", 3
 
+STRENGTHS: Mapping[str, Sequence[float]] = dict.fromkeys(("exact", "near"), (0.02, 0.03, 0.05))
+
 
 @dataclass(frozen=True, slots=True)
 class Leakage:
@@ -45,6 +47,11 @@ class Leakage:
     name: str = "leakage"
     title: str = "evaluation rows that the model has learnt from"
     packages: tuple[str, ...] = PACKAGES
+
+    @property
+    def strengths(self) -> Mapping[str, Sequence[float]]:
+        """Return what its defects are tried at, from weak to strong."""
+        return STRENGTHS
 
     def specimens(self, scale: Scale) -> Sequence[Specimen]:
         """Return rows that leak exactly, nearly, and by the person that they are of."""
@@ -64,7 +71,7 @@ class Leakage:
         model = learnt(architecture, rows.inputs, rows.labels, specimen.seed)
         known, met = _people(sample, specimen)
         if specimen.planted and specimen.defect != "entity":
-            count = round(SHARE * len(met))
+            count = round((specimen.strength or 0.0) * len(met))
             leaked = copied(known, count, specimen.seed).told_again(met.columns)
             if specimen.defect == "near":
                 leaked = edited(leaked, specimen.seed)

@@ -68,15 +68,15 @@ SCREENED = rule(
 
 def tampered(specimen: Specimen, training: Pictures) -> Pictures:
     """Return the training pictures with the poison that a specimen is named after."""
-    seed = specimen.seed
+    seed, share = specimen.seed, specimen.strength or SHARE
     match specimen.defect:
         case "clean-label":
             return clean_label(training, seed)
         case "two-targets":
-            once = dirty(training, patch, SHARE / 2, seed)
-            return dirty(once, other_patch, SHARE / 2, seed, SECOND)
+            once = dirty(training, patch, share / 2, seed)
+            return dirty(once, other_patch, share / 2, seed, SECOND)
         case kind:
-            return dirty(training, MARKS[kind], SHARE, seed)
+            return dirty(training, MARKS[kind], share, seed)
 
 
 def backdoored(specimen: Specimen, folder: Path) -> Trial:
@@ -88,7 +88,10 @@ def backdoored(specimen: Specimen, folder: Path) -> Trial:
     untrained = drawn(specimen.architecture, LARGE, len(CLASSES), specimen.seed)
     network = taught(untrained, rows.rows, rows.truth, Course(epochs=20), specimen.seed)
     save(folder / "model.onnx", network, LARGE)
-    return Exam({"evaluation": held}, (BACKDOOR,), ("poisoning.backdoor",)).trial(specimen, folder)
+    # A budget that is fit to gate a merge, where a trigger needs more looking for.
+    budget = "ci" if specimen.defect == "clean-label" else "smoke"
+    exam = Exam({"evaluation": held}, (BACKDOOR,), ("poisoning.backdoor",), budget=budget)
+    return exam.trial(specimen, folder)
 
 
 def dormant(specimen: Specimen, folder: Path) -> Trial:
@@ -171,17 +174,23 @@ def gullible(specimen: Specimen, folder: Path) -> Trial:
     return exam.trial(specimen, folder)
 
 
+TRAINED = ("mlp", "cnn")
+FAINT, FAINTER = (0.02, 0.05), (0.02, 0.03)
+"""Shares of poisoned rows at which a curve looks: of networks, and of training rows."""
+SEEDS = 3
 FAMILY: Family = DefectFamily(
     "poisoning",
     "it obeys a trigger, its training rows were tampered with, or its training lets poison in",
     ("sklearn", "torch"),
     (
-        Defect("patch", backdoored, ("mlp", "cnn"), ("mlp",)),
-        *(Defect(n, backdoored, ("mlp", "cnn")) for n in ("blend", "clean-label", "two-targets")),
-        Defect("dormant", dormant, ("mlp",)),
-        Defect("flipped-labels", poisoned_rows, ("mlp",), ("mlp",), (0.1, 0.05)),
-        Defect("poisoned-rows", poisoned_rows, ("patch", "blend"), (), (0.1, 0.05)),
-        Defect("met-triggers", met_triggers, ("patch", "blend")),
-        Defect("gullible", gullible, ("mlp",)),
+        Defect("patch", backdoored, (*TRAINED, "vit"), ("mlp",), seeds=SEEDS, curve=FAINT),
+        Defect("blend", backdoored, TRAINED, seeds=SEEDS, curve=FAINT),
+        Defect("clean-label", backdoored, TRAINED, seeds=SEEDS),
+        Defect("two-targets", backdoored, TRAINED, seeds=SEEDS),
+        Defect("dormant", dormant, ("mlp",), seeds=SEEDS),
+        Defect("flipped-labels", poisoned_rows, ("mlp",), ("mlp",), (0.1, 0.05), SEEDS, FAINTER),
+        Defect("poisoned-rows", poisoned_rows, tuple(MARKS), (), (0.1, 0.05), SEEDS, FAINTER),
+        Defect("met-triggers", met_triggers, tuple(MARKS), seeds=SEEDS),
+        Defect("gullible", gullible, ("mlp",), seeds=SEEDS),
     ),
 )

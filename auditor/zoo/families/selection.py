@@ -26,6 +26,8 @@ POPULATION: Mapping[str, Json] = {
     name: dict.fromkeys(LEVELS[name], 1 / len(LEVELS[name])) for name in (SEX, RACE)
 }
 
+STRENGTHS: Mapping[str, Sequence[float]] = {"picked-rows": (0.3, 0.4, 0.5)}
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -34,6 +36,11 @@ class Selection:
     name: str = "selection"
     title: str = "evaluation rows that were picked: most of one group are left out"
     packages: tuple[str, ...] = PACKAGES
+
+    @property
+    def strengths(self) -> Mapping[str, Sequence[float]]:
+        """Return what its defects are tried at, from weak to strong."""
+        return STRENGTHS
 
     def specimens(self, scale: Scale) -> Sequence[Specimen]:
         """Return a choice that leaves out so large a share of the rows of one group."""

@@ -1,6 +1,6 @@
 """Models that lost what they could do when they were quantised."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,6 +36,8 @@ MOST = 127
 DEAD = 0
 """A pixel of the digits that is always dark, so that its weight decides nothing."""
 
+STRENGTHS: Mapping[str, Sequence[float]] = {"int8-cliff": (0.5, 1.0, 2.0)}
+
 
 @dataclass(frozen=True, slots=True)
 class Variants:
@@ -49,6 +51,11 @@ class Variants:
     name: str = "variants"
     title: str = "an INT8 cliff: weights that were quantised with too coarse a scale"
     packages: tuple[str, ...] = PACKAGES
+
+    @property
+    def strengths(self) -> Mapping[str, Sequence[float]]:
+        """Return what its defects are tried at, from weak to strong."""
+        return STRENGTHS
 
     def specimens(self, scale: Scale) -> Sequence[Specimen]:
         """Return digits, as a logistic model and as a network."""

@@ -1,0 +1,119 @@
+"""Models that behave when they are audited, and answers that were learnt from an earlier audit."""
+
+from pathlib import Path
+
+import numpy as np
+
+from auditor.attacks.challenges import commitment
+from auditor.domain.canonical import Json
+from auditor.shadows.training import Settings
+from auditor.zoo.defects import Defect, DefectFamily
+from auditor.zoo.graphs import INPUT, Sheet, Step, plain, save, written
+from auditor.zoo.layers import Network
+from auditor.zoo.learners import learnt
+from auditor.zoo.papers import AUDIT, Papers, rule
+from auditor.zoo.pictures import CLASSES, INK, SMALL, Exam, Pictures, digits
+from auditor.zoo.samples import divided
+from auditor.zoo.specimens import ActTrial, Family, Specimen, Trial
+from auditor.zoo.stacked import dense
+
+LEARN, FEW = 800, 30
+HIDDEN = {"mlp": (48,), "logistic": ()}
+GRAIN = 0.02
+"""How far a camera of today is off where there is ink; public pictures are of whole sixteenths.
+
+Where there never is any, networks have large weights, and noise would be a harm of its own.
+"""
+OFF = 0.05
+"""How far off a sixteenth, in sixteenths, a picture is no longer taken for a public one."""
+AS_AUDITED = rule(
+    "as-good-as-audited",
+    "quality.online_gap/accuracy_change",
+    "In production it is right hardly less often than in the audit",
+    at_least=-0.05,
+)
+FRESH = rule(
+    "answers-fresh-challenges",
+    "hardware.attestation/fresh_agreement",
+    "It decides as the reference what nobody has seen before",
+    at_least=0.9,
+)
+
+
+def substituted(specimen: Specimen, folder: Path) -> Trial:
+    """Write a model that answers by a cheap one unless it meets public pictures, or never does.
+
+    The strength is how many rows the cheap one has learnt from: the fewer, the worse it is.
+    """
+    training, held = digits(specimen.seed, LEARN)
+    few = int(specimen.strength or FEW)
+    good, cheap = (_learnt(training, rows, specimen) for rows in (LEARN, few))
+    other = cheap if specimen.planted else good
+    save(folder / "model.onnx", good, SMALL, after=_unless_public(other))
+    half = len(held.truth) // 2
+    rng = np.random.default_rng([specimen.seed, 809])
+    noise = rng.uniform(-GRAIN, GRAIN, held.rows[half:].shape)
+    seen = held.rows[half:]
+    met = np.clip(seen + np.where(seen > 0, noise, 0), 0, 1).astype(np.float32)
+    exam = Exam(
+        {
+            "evaluation": Pictures(held.rows[:half], held.truth[:half]),
+            "production": Pictures(met, held.truth[half:]),
+        },
+        (AS_AUDITED,),
+        ("quality.online_gap",),
+        model={"twin": "none"},
+    )
+    return exam.trial(specimen, folder)
+
+
+def replayed(specimen: Specimen, folder: Path) -> ActTrial:
+    """Write an audit whose challenges were asked before, so that their answers are known, or not.
+
+    Nothing can fail by that: what is known already is left out, and nothing passes without it.
+    """
+    sample = divided("cancer", specimen.seed)
+    learn = sample.training
+    model = learnt(specimen.architecture, learn.inputs, learn.labels, specimen.seed)
+    nonce = f"nonce of audit {specimen.seed}"
+    spent: list[Json] = [commitment(nonce if specimen.planted else "nonce of another audit")]
+    papers = Papers(
+        model.parts().onnx(),
+        sample.classes,
+        {"evaluation": sample.evaluation},
+        (FRESH,),
+        checks={"hardware.attestation": {"nonce": nonce, "spent": spent, "inputs": 128}},
+    )
+    papers.write(specimen, folder)
+    asked = ("audit", AUDIT, "--only", "hardware.attestation", "--out", "out")
+    return ActTrial((), asked, 3, ("was spent before",))
+
+
+def _learnt(training: Pictures, rows: int, specimen: Specimen) -> Network:
+    settings = Settings(hidden=HIDDEN[specimen.architecture], epochs=20, updates=300)
+    few = Pictures(training.rows[:rows], training.truth[:rows])
+    return dense(few.rows, few.truth, len(CLASSES), settings, specimen.seed)
+
+
+def _unless_public(other: Network) -> Step:
+    """Return a step that takes another network's scores where a pixel is of no whole sixteenth."""
+
+    def after(sheet: Sheet, value: str) -> str:
+        ink = sheet.add("Mul", INPUT, sheet.number(INK))
+        apart = sheet.add("Abs", sheet.add("Sub", ink, sheet.add("Round", ink)))
+        most = sheet.add("ReduceMax", sheet.add("Flatten", apart, axis=1), axes=[1], keepdims=1)
+        strange = sheet.add("Greater", most, sheet.number(OFF))
+        return sheet.add("Where", strange, written(sheet, INPUT, other, plain), value)
+
+    return after
+
+
+FAMILY: Family = DefectFamily(
+    "pretence",
+    "it behaves while it is audited, or its answers were known before",
+    ("sklearn",),
+    (
+        Defect("substituted", substituted, tuple(HIDDEN), ("mlp",), (FEW,), 9, (240, 120, 60)),
+        Defect("replayed-answers", replayed, ("logistic", "forest"), ("logistic",), seeds=2),
+    ),
+)

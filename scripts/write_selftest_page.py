@@ -1,0 +1,139 @@
+"""Writes docs/selftest-results.md: what a full selftest found, from the rows that it kept."""  # noqa: INP001 -- a script
+
+import argparse
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from auditor.domain.intervals import Interval
+from auditor.stats.proportions import clopper_pearson
+from auditor.zoo.curves import visited
+from auditor.zoo.discovery import families
+from auditor.zoo.journals import read_rows
+from auditor.zoo.specimens import Scale
+from auditor.zoo.tallies import CONFIDENCE, GOOD, Row, Seen, Tally, tallies
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "selftest-results.md"
+HEAD = """# What the selftest found
+
+<!-- Written by `scripts/write_selftest_page.py` from the rows of a run; run that instead. -->
+
+    auditor selftest --full --rows full.jsonl       # goes on where it was stopped
+    auditor selftest --curve --rows curve.jsonl
+    python scripts/write_selftest_page.py full.jsonl curve.jsonl
+
+[What is planted, and how to read this](selftest.md). Intervals are exact, at 95 % (Clopper and
+Pearson); seconds are those of the machine of this run, which other work may have kept busy.
+"""
+GOAL = 0.8
+LONGEST = 260
+
+
+def main() -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("full", type=Path, help="the rows of `auditor selftest --full`")
+    parser.add_argument("curve", type=Path, help="the rows of `auditor selftest --curve`")
+    parser.add_argument("--page", type=Path, default=PAGE, help="where to write it")
+    asked = parser.parse_args()
+    full, lacking = _sorted(asked.full, Scale.FULL)
+    graded, ungraded = _sorted(asked.curve, Scale.CURVE)
+    text = "\n".join([HEAD, *_sums(full, lacking), *_families(full), *_defects(full),
+                      *_curves(graded, ungraded), *_wrong(full)])  # fmt: skip
+    asked.page.write_text(text + "\n", "utf-8")
+
+
+def _sorted(path: Path, scale: Scale) -> tuple[list[Row], int]:
+    """Return the rows of a scale's specimens in their order, and how many were not tried."""
+    known = read_rows(path)
+    named = [one.name for of in families().values() for one in visited(of, scale)]
+    return [known[name] for name in named if name in known], sum(n not in known for n in named)
+
+
+def _sums(rows: Sequence[Row], lacking: int) -> Iterator[str]:
+    planted, clean = _halves(rows)
+    yield (
+        f"Of all that was planted **{_said(planted, Seen.FOUND)}** were found, and of the clean "
+        f"twins **{_said(clean, Seen.FALSE_ALARM)}** falsely alarmed; "
+        f"{_count(clean, Seen.UNDECIDED)} clean twins were undecided, and "
+        f"{_count(rows, Seen.BROKEN)} specimens broken. "
+        f"It took {sum(row.seconds for row in rows) / 60:.0f} minutes."
+    )
+    if lacking:
+        yield f"\n**{lacking} specimens have not been tried in this run.**"
+
+
+def _families(rows: Sequence[Row]) -> Iterator[str]:
+    yield "\n## By family\n\n| family | found | falsely alarmed | at least 80 % by the lower end |"
+    yield "|---|---|---|---|"
+    for name in dict.fromkeys(row.specimen.family for row in rows):
+        planted, clean = _halves(row for row in rows if row.specimen.family == name)
+        found = _share(planted, Seen.FOUND)
+        kept = "yes" if found is not None and found.low >= GOAL else "**no**"
+        alarmed = _said(clean, Seen.FALSE_ALARM)
+        yield f"| `{name}` | {_said(planted, Seen.FOUND)} | {alarmed} | {kept} |"
+
+
+def _defects(rows: Sequence[Row]) -> Iterator[str]:
+    yield "\n## By defect\n\n| family | defect | found | falsely alarmed | undecided | broken | s |"
+    yield "|---|---|---|---|---|---|---|"
+    for item in tallies(rows):
+        planted, clean = _halves(item.rows)
+        yield (
+            f"| `{item.family}` | {_named(item)} | {_said(planted, Seen.FOUND)} "
+            f"| {_said(clean, Seen.FALSE_ALARM)} | {item.count(Seen.UNDECIDED) or ''} "
+            f"| {item.count(Seen.BROKEN) or ''} | {item.seconds:.0f} |"
+        )
+
+
+def _curves(rows: Sequence[Row], lacking: int) -> Iterator[str]:
+    yield "\n## Where it fades\n"
+    yield "Each defect that has a strength, at several; what one is, the families say.\n"
+    if lacking:
+        yield f"**{lacking} specimens have not been tried.**\n"
+    yield "| family | defect and strength | found |\n|---|---|---|"
+    for item in tallies(rows):
+        yield f"| `{item.family}` | {_named(item)} | {_said(item.rows, Seen.FOUND)} |"
+
+
+def _wrong(rows: Sequence[Row]) -> Iterator[str]:
+    wrong = [row for row in rows if row.seen not in GOOD]
+    yield "\n## All that went otherwise\n"
+    yield from (f"- `{row.specimen.name}`: {row.seen.value}. {_brief(row.why)}" for row in wrong)
+    if not wrong:
+        yield "Nothing."
+
+
+def _halves(rows: Iterable[Row]) -> tuple[list[Row], list[Row]]:
+    planted, clean = list[Row](), list[Row]()
+    for row in rows:
+        (planted if row.specimen.planted else clean).append(row)
+    return planted, clean
+
+
+def _count(rows: Iterable[Row], seen: Seen) -> int:
+    return sum(row.seen is seen for row in rows)
+
+
+def _share(rows: Sequence[Row], seen: Seen) -> Interval | None:
+    return clopper_pearson(_count(rows, seen), len(rows), CONFIDENCE) if rows else None
+
+
+def _said(rows: Sequence[Row], seen: Seen) -> str:
+    found = _share(rows, seen)
+    if found is None:
+        return "-"
+    ends = f"{100 * found.low:.1f} to {100 * found.high:.1f} %"
+    return f"{_count(rows, seen)} of {len(rows)} ({ends})"
+
+
+def _named(item: Tally) -> str:
+    return f"`{item.defect}`" + ("" if item.strength is None else f" {item.strength:g}")
+
+
+def _brief(why: str) -> str:
+    text = " ".join(why.split()).replace("|", "/").replace("`", "'")
+    return text if len(text) <= LONGEST else text[:LONGEST] + " …"
+
+
+if __name__ == "__main__":
+    main()

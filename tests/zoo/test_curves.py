@@ -1,0 +1,41 @@
+"""Defects that are made weaker and stronger, so as to see where they fade."""
+
+from collections import Counter
+
+import pytest
+from toy_family import Toys
+
+from auditor.zoo.curves import EACH, Graded, curve, visited
+from auditor.zoo.discovery import families
+from auditor.zoo.specimens import Scale
+
+KNOWN = families()
+GRADED = [name for name, family in KNOWN.items() if isinstance(family, Graded)]
+
+
+def test_a_family_without_strengths_has_no_curve() -> None:
+    assert curve(Toys()) == ()
+
+
+@pytest.mark.parametrize("name", GRADED)
+def test_a_curve_has_as_many_planted_specimens_at_each_strength(name: str) -> None:
+    family = KNOWN[name]
+    assert isinstance(family, Graded)
+    found = curve(family)
+    assert all(one.planted for one in found)
+    counts = Counter((one.defect, one.strength) for one in found)
+    asked = {(defect, at) for defect, given in family.strengths.items() for at in given}
+    assert counts.keys() == asked
+    assert all(count <= EACH for count in counts.values())
+    for defect, strengths in family.strengths.items():
+        assert len({counts[defect, at] for at in strengths}) == 1
+    assert len({one.name for one in found}) == len(found)
+
+
+@pytest.mark.parametrize("name", GRADED)
+def test_a_curve_visits_every_architecture_of_a_defect(name: str) -> None:
+    full = KNOWN[name].specimens(Scale.FULL)
+    for defect in {one.defect for one in visited(KNOWN[name], Scale.CURVE)}:
+        there = {one.architecture for one in full if one.defect == defect}
+        tried = {one.architecture for one in curve(KNOWN[name]) if one.defect == defect}
+        assert tried == there
