@@ -82,6 +82,8 @@ class Looker:
         steps = (_same(raw, chosen), self._signer(key), *self._verified(folder, chosen, key))
         if not all_hold(steps[1:]):
             return Looked(steps, chosen)
+        # To verify takes a while, in which somebody may have challenged it, or ended a key.
+        self.panel.kept.store.look_again()
         record = read_again(raw)
         steps += tuple(self._counts(folder, chosen, record, case, question, now))
         others = tuple(it for it in steps if it.name != APPROVALS)
