@@ -106,7 +106,7 @@ def _when(said: Said) -> tuple[str, bool]:
 
 def approval_files(record: AuditRecord, store: Store) -> Mapping[str, bytes]:
     """Return the approvals of a record in a store, with their keys, as they lie in a folder."""
-    with store.unit_of_work() as work:
+    with store.looking() as work:
         kept = _kept(record, work)
     return {
         approval_name(digest(bundle), suffix): raw

@@ -59,10 +59,11 @@ def challenge_files(record: AuditRecord, store: Store) -> Mapping[str, bytes]:
     They lie as ``auditor challenge`` puts them into a folder. Raises ``RecordError`` for a
     challenge that cannot be read: without it a gate elsewhere would open.
     """
-    with store.unit_of_work() as work:
+    with store.looking() as work:
         kept = kept_against(record, work)
     files = {challenge_name(digest_of(raw), SIGNED): raw for raw in kept}
     for digest in {open_challenge(raw).examples for raw in kept}:
+        _refuse_no_digest(digest)
         if store.blobs.has(digest):
             files[challenge_name(digest, EXAMPLES)] = store.blobs.get(digest)
     return files
@@ -189,11 +190,7 @@ def examples_of(
 
 
 def _examples(digest: str, folder: RecordFolder, blobs: Blobs) -> Examples:
-    if not DIGEST.fullmatch(digest):
-        raise RecordError(
-            f"it names the examples {digest[:80]!r}, which is no digest",
-            cure="Take the challenge as `auditor challenge` wrote it.",
-        )
+    _refuse_no_digest(digest)
     name = challenge_name(digest, EXAMPLES)
     if blobs.has(digest):
         return parse_examples(blobs.get(digest), name)
@@ -203,6 +200,14 @@ def _examples(digest: str, folder: RecordFolder, blobs: Blobs) -> Examples:
         f"its examples {digest} lie neither whole in the folder nor in the store here",
         cure=f"Put them into {folder.path} as {name}.",
     )
+
+
+def _refuse_no_digest(examples: str) -> None:
+    if not DIGEST.fullmatch(examples):
+        raise RecordError(
+            f"a challenge names the examples {examples[:80]!r}, which is no digest",
+            cure="Take the challenge as `auditor challenge` wrote it.",
+        )
 
 
 def refuse_contested(record: AuditRecord, found: Mapping[str, bytes]) -> None:

@@ -2,8 +2,9 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from auditor.domain.canonical import parse
@@ -14,6 +15,26 @@ from auditor.store.blob_seam import Blobs
 
 NOWHERE = ".nowhere"
 """The folder of what is not in a manifest: no such one is ever made."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Places(Mapping[str, Path]):
+    """Where files lie by their names, each asked for when it is read: it may have to be fetched."""
+
+    blobs: Blobs
+    named: Mapping[str, str]
+
+    def __getitem__(self, name: str) -> Path:
+        return self.blobs.path(self.named[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.named
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.named)
+
+    def __len__(self) -> int:
+        return len(self.named)
 
 
 def manifest(blobs: Blobs, digest: str | None) -> dict[str, str]:
@@ -43,11 +64,9 @@ def laid_out(blobs: Blobs, files: str | None) -> Iterator[RecordFolder]:
 def as_kept(blobs: Blobs, files: str | None) -> RecordFolder:
     """Return the files of a manifest as a record's folder that is read where the blobs lie.
 
-    Nothing is laid out, so that it is for who reads a few of them. Raises ``RecordError``.
+    Nothing is laid out, and from a bucket comes no more than what is read. Raises ``RecordError``.
     """
-    named = _named(blobs, files)
-    places = {name: blobs.path(digest) for name, digest in named.items()}
-    return RecordFolder(blobs.root / NOWHERE, places)
+    return RecordFolder(blobs.root / NOWHERE, _Places(blobs, _named(blobs, files)))
 
 
 def _named(blobs: Blobs, files: str | None) -> dict[str, str]:

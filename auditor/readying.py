@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from auditor.domain.baselines import refuse_itself
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import Turn
@@ -47,6 +48,8 @@ def readied(  # noqa: PLR0913 -- whose files, how each kind is found, and what l
         laid = lay_out(submission.inputs, find, Path(folder))
         with prepare(asked, laid.locate, overrides, parts) as prepared:
             _refuse_another(submission, prepared)
+            if compared is not None:
+                refuse_itself(prepared.request.artifact, compared)
             yield replace(prepared.against(compared), places=submission.places)
 
 

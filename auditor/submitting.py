@@ -62,10 +62,10 @@ def submit(
     here, ``ConflictError`` for a key that was used for something else, ``QuotaError`` where as many
     audits of the project wait as may.
     """
-    policy, file = looked_at(desk, caller.project, asked)
-    mine = drafted(desk, caller, asked, policy, file)
-    # What was handed in before is the same audit, whoever has died since.
+    # What was handed in before is the same audit, whoever died or challenged its baseline since.
     again = once is not None and desk.kept.was_submitted(caller.project, once)
+    policy, file = looked_at(desk, caller.project, asked, again=again)
+    mine = drafted(desk, caller, asked, policy, file)
     absent = () if again else _absent(desk, caller.project, file, asked)
     act = act_by(caller, ActKind.AUDIT_ASKED, mine.id, mine.submitted, asked=mine.asked)
     waits = held(mine.submitted, absent, asked.wait or 0)
@@ -77,16 +77,19 @@ def submit(
     return kept, new
 
 
-def looked_at(desk: Desk, project: str, asked: Asked) -> tuple[Policy, AuditFile]:
+def looked_at(
+    desk: Desk, project: str, asked: Asked, *, again: bool = False
+) -> tuple[Policy, AuditFile]:
     """Return the policy and the audit file of what is asked, once all of it holds.
 
-    Raises as ``submit``, but for workers, which may come and go.
+    Of what is handed in ``again`` the baseline held at first. Raises as ``submit``, but for
+    workers, which may come and go.
     """
     policy = _policy(desk, project, asked.policy)
     file = _file(desk, project, asked)
     refuse_unserved(file, allow_recipes=desk.recipes, compared=asked.baseline is not None)
-    if asked.baseline is not None:
-        compared_here(desk.kept.store, project, asked.baseline, file.model.name)
+    if asked.baseline is not None and not again:
+        compared_here(desk, project, asked.baseline, file, asked.inputs)
     if asked.sets and not asked.sealed:
         raise SubmissionError("sealed sets are for sealed audits", cure="Say sealed: true.")
     chosen_checks(desk.readers.checks, policy, file.budget, asked.only)

@@ -1,9 +1,10 @@
 """A baseline: the record of another version, against whose figures a policy holds this one's."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from auditor.domain.artifacts import Artifact
 from auditor.domain.budgets import Budget
 from auditor.domain.canonical import digest_json
 from auditor.domain.policies import Effect
@@ -90,6 +91,26 @@ def compared_of(request: AuditRequest, blob: Callable[[str], bytes]) -> AuditRec
     except AuditorError as error:
         named = f"the baseline {request.baseline}"
         raise RecordError(f"{named}: {error.problem}", cure=error.cure) from None
+
+
+def refuse_itself(artifact: Artifact | None, baseline: AuditRecord) -> None:
+    """Refuse to hold an artifact against a record of the same bytes, as ``refuse_same``."""
+    refuse_same(None if artifact is None else artifact.contents, baseline)
+
+
+def refuse_same(contents: Collection[str] | None, baseline: AuditRecord) -> None:
+    """Raise ``RecordError`` for a baseline of these very files (SHA-256): a model keeps up with
+    itself however bad it is. Predictions alone stand against predictions alone.
+    """
+    if contents is None:
+        return
+    named, before = f"the baseline {baseline.digest}", baseline.request.artifact
+    if before is None:
+        problem = f"{named} is of predictions alone, which any file may hold"
+        raise RecordError(problem, cure="Name a record of an earlier version's artifact.")
+    if before.contents == frozenset(contents):
+        problem = f"{named} is of the same artifact: nothing is held against a record of itself"
+        raise RecordError(problem, cure="Name a record of an earlier version.")
 
 
 def fell_behind(record: AuditRecord) -> tuple[str, ...]:

@@ -4,21 +4,22 @@ An approval is of one record. A later record of the same artifact, policy and ta
 every rule says nothing against it, so that the approved one opens the gate as before.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import takewhile
 
 from auditor.approving import Known
 from auditor.domain.approvals import Answer
 from auditor.domain.canonical import digest_json
-from auditor.domain.people import DecisionKind
+from auditor.domain.people import DecisionKind, Rejudgement
 from auditor.domain.records import AuditRecord
 from auditor.domain.verdicts import Verdict
 from auditor.folders import RECORD
 from auditor.manifests import as_kept
-from auditor.people.gathering import Gathered
+from auditor.people.gathering import Gathered, approvals_here
 from auditor.people.panels import Panel, read_kept
 from auditor.store.service.rejudged import Kept, Stands
-from auditor.store.service.said import said_on
+from auditor.store.service.said import OnRecords, said_on
+from auditor.store.store import Store
 from auditor.targets.fingerprints import place_of
 
 
@@ -40,11 +41,26 @@ def is_refused(told: Gathered, submission: str, now: str) -> bool:
 
     A no is taken back by a yes to the same record that is in force.
     """
-    for item in told.records[submission]:
-        folder = as_kept(told.panel.kept.store.blobs, item.files)
-        kept = Kept(submission, item.record, folder.read(RECORD), item.files)
-        known = told.approvals(read_kept(kept), folder)
-        if _refused(known, told.company.ended, now):
+    store, records = told.panel.kept.store, told.records[submission]
+    return refused(store, told.said, records, told.company.ended, now)
+
+
+def refused(
+    store: Store,
+    said: OnRecords,
+    records: Iterable[Rejudgement],
+    ended: Mapping[str, str],
+    now: str,
+) -> bool:
+    """Whether somebody said no to any of some records, as ``is_refused``.
+
+    ``ended`` are the keys (PEM) whose word is over.
+    """
+    for item in records:
+        folder = as_kept(store.blobs, item.files)
+        kept = Kept(item.submission, item.record, folder.read(RECORD), item.files)
+        known = approvals_here(store, said, read_kept(kept), folder)
+        if _refused(known, ended, now):
             return True
     return False
 

@@ -15,6 +15,7 @@ from auditor.holding import book_of
 from auditor.keeping import REPORT_ROLE
 from auditor.keyaudits import agents_here, signer_here
 from auditor.manifests import as_kept, laid_out
+from auditor.people.against import held_against
 from auditor.people.counting import counted_here
 from auditor.people.enduring import is_refused
 from auditor.people.gathering import Gathered, gather
@@ -82,6 +83,8 @@ class Looker:
         steps = (_same(raw, chosen), self._signer(key), *self._verified(folder, chosen, key))
         if not all_hold(steps[1:]):
             return Looked(steps, chosen)
+        # To verify takes a while, in which somebody may have challenged it, or ended a key.
+        self.panel.kept.store.look_again()
         record = read_again(raw)
         steps += tuple(self._counts(folder, chosen, record, case, question, now))
         others = tuple(it for it in steps if it.name != APPROVALS)
@@ -120,6 +123,7 @@ class Looker:
         submission, attempt = handed[chosen.submission]
         yield signer_here(store, record, key, case.places)
         yield from agents_here(store, record)
+        yield from held_against(store, case.told.project, record, now)
         yield from ask(record, question)
         yield from counted_here(self.panel, case.told.project, attempt, record)
         against = challenges_against(record, folder, store)

@@ -19,6 +19,8 @@ from auditor.ledgers.key_events import KeyRole
 from auditor.people.panels import Panel
 from auditor.refusals import CallError, NotFoundError, StandingError
 from auditor.signatures.keys import read_public_key
+from auditor.store.service.people import People
+from auditor.store.store import Store
 
 
 class HandedIn(Protocol):
@@ -128,8 +130,13 @@ class Company:
 
 def company(panel: Panel, project: str) -> Company:
     """Return the people of a project; whose key the ledger knows to be revoked is over as well."""
-    people = panel.people.all(project)
-    ended = dict(ended_keys(book_of(panel.kept.store.key_entries())))
+    return company_of(panel.kept.store, project)
+
+
+def company_of(store: Store, project: str) -> Company:
+    """Return the people of a project as ``company`` does, by what a store keeps."""
+    people = People(store).all(project)
+    ended = dict(ended_keys(book_of(store.key_entries())))
     ended |= {
         person.key: f"the key of {person.name}, who decides no more since {person.ended}"
         for person in people

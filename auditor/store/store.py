@@ -17,7 +17,7 @@ from auditor.errors import StoreError
 from auditor.ledgers.events import SALT
 from auditor.ledgers.nodes import Nodes
 from auditor.ledgers.notes import NoteSigner
-from auditor.store.about_records import ONCE, AboutRecords
+from auditor.store.about_records import LOOKED, ONCE, AboutRecords
 from auditor.store.blob_seam import Blobs
 from auditor.store.blobs import BlobStore
 from auditor.store.changes import Changes, Held, Mark
@@ -104,6 +104,15 @@ class Store:
                 yield
             finally:
                 _SHARED.reset(token)
+
+    def look_again(self) -> None:
+        """See within ``at_once``, from here on, what the ledger says by now of keys and records.
+
+        So PostgreSQL answers; SQLite tells of the moment at which the transaction began.
+        """
+        shared = _SHARED.get()
+        if shared is not None and shared[0] is self.engine and not self.near:
+            shared[1].info.pop(LOOKED, None)
 
     @contextmanager
     def looking(self) -> Iterator[UnitOfWork]:

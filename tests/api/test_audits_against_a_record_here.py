@@ -3,16 +3,20 @@
 from typing import Any
 
 import pytest
-from deciding_people import audited, look, observed, policy_of
+from deciding_people import audited, gate, look, observed, policy_of, somebody
+from served_toys import sha
 from served_worlds import World, problem
+from small_audits import linear_model
 
 from auditor.checks.discovery import discover
 from auditor.clock import now
+from auditor.domain.approvals import Answer
 from auditor.domain.canonical import Json, canonical, digest
 from auditor.domain.policies import Policy
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import StepResult
+from auditor.errors import RecordError
 from auditor.ledgers.events import Event, EventType
 from auditor.manifests import laid_out
 from auditor.packs.loading import load_policy
@@ -24,25 +28,70 @@ from auditor.verifying import verify_folder
 FREE = policy_of("free", 0.6)
 
 
-def relative() -> Policy:
+def relative(by: str = " - 20 %") -> Policy:
     """Return a policy that asks that the model be no worse than its baseline."""
     document: dict[str, Json] = {**FREE.document, "rules": [{
         "id": "not-worse", "title": "It is no worse", "severity": "high", "effect": "deny",
-        "measure": "quality.accuracy/accuracy", "at_least": "baseline - 20 %",
+        "measure": "quality.accuracy/accuracy", "at_least": f"baseline{by}",
     }]}  # fmt: skip
     return load_policy(canonical(document), "relative", discover(), {})
 
 
 @pytest.fixture(scope="module")
 def before(apart: World) -> str:
-    """The record of an earlier audit."""
-    return str(look(apart, audited(apart, FREE))["record"])
+    """The record of an audit of an earlier version."""
+    return earlier(apart, 4.5)
 
 
-def posted(world: World, key: str = "submitter", **changes: Any) -> Any:  # noqa: ANN401 -- JSON
+def version(world: World, weight: float) -> dict[str, Any]:
+    """Return what is posted for a version whose bytes differ by a weight from all others."""
+    folder = world.example.parent / f"with-{weight}"
+    folder.mkdir(exist_ok=True)
+    linear_model(folder / "model.onnx", [6.0, weight, 0.0], -5.0)
+    raw = (folder / "model.onnx").read_bytes()
+    world.upload(raw, "artifacts")
+    given = {"path": "model.onnx", "name": "model.onnx", "size": len(raw), "sha256": sha(raw)[7:]}
+    text = (world.example / "audit.yaml").read_text().replace("1.0.0", f"0.{weight}")
+    rows = [it for it in world.body()["inputs"] if it["path"] != "model.onnx"]
+    return {"inputs": [given, *rows], "audit_file": world.upload(text.encode())}
+
+
+def earlier(world: World, weight: float, policy: Policy = FREE, **changes: Any) -> str:  # noqa: ANN401 -- JSON
+    """Audit an earlier version, and return its record's digest."""
+    world.upload_example()
+    named = world.upload(canonical(policy.document))
+    asked = world.body(**{**version(world, weight), "policy": named, **changes})
+    answer = world.call("POST", "/v1/audits", json=asked)
+    assert answer.status_code == 201, answer.text
+    name = str(answer.json()["id"])
+    observed(world, name).conclude(name)
+    return str(look(world, name)["record"])
+
+
+def posted(
+    world: World,
+    key: str = "submitter",
+    once: str | None = None,
+    **changes: Any,  # noqa: ANN401 -- JSON
+) -> Any:  # noqa: ANN401 -- JSON
     world.upload_example(key)
     policy = world.upload(canonical(relative().document), "datasets", key)
-    return world.call("POST", "/v1/audits", key, json=world.body(policy=policy, **changes))
+    asked, headers = world.body(**{"policy": policy, **changes}), {"Idempotency-Key": once}
+    return world.call(
+        "POST", "/v1/audits", key, json=asked, headers=headers if once is not None else {}
+    )
+
+
+def refused(answer: Any) -> str:  # noqa: ANN401 -- httpx's
+    """Return why what was posted is refused."""
+    assert answer.status_code == 422, answer.text
+    return str(problem(answer)["detail"])
+
+
+def challenge(world: World, record: str) -> None:
+    told = f"what cannot be read was put there for a reason: {record}".encode()
+    with world.place.store.unit_of_work() as work:
+        work.append(Event(EventType.CHALLENGE, digest(told), now(), {"record": record}), told)
 
 
 def ended(world: World, **changes: Any) -> tuple[str, AuditRecord]:  # noqa: ANN401 -- JSON
@@ -108,15 +157,82 @@ def test_a_record_of_another_model_is_refused(apart: World, before: str) -> None
     assert "is a record of line, and what is audited is circle" in problem(refused)["detail"]
 
 
-def test_a_record_that_was_challenged_is_refused(apart: World) -> None:
-    record = str(look(apart, audited(apart, policy_of("challenged", 0.6)))["record"])
-    assert posted(apart, baseline=record).status_code == 201
-    told = b"what cannot be read was put there for a reason"
-    with apart.place.store.unit_of_work() as work:
-        work.append(Event(EventType.CHALLENGE, digest(told), now(), {"record": record}), told)
-    refused = posted(apart, baseline=record)
-    assert refused.status_code == 422
-    assert "was challenged" in problem(refused)["detail"]
+def test_a_record_that_was_challenged_is_refused_but_for_what_was_handed_in_before(
+    apart: World,
+) -> None:
+    record = earlier(apart, 4.25)
+    first = posted(apart, once="before it was challenged", baseline=record)
+    assert first.status_code == 201
+    challenge(apart, record)
+    assert "was challenged" in refused(posted(apart, baseline=record))
+    again = posted(apart, once="before it was challenged", baseline=record)
+    assert (again.status_code, again.json()["id"]) == (200, first.json()["id"])
+
+
+def test_no_model_is_held_against_a_record_of_itself(apart: World) -> None:
+    own = str(look(apart, audited(apart, policy_of("itself", 0.6)))["record"])
+    assert "of the same artifact" in refused(posted(apart, baseline=own))
+    plan = asked_again(apart, own)
+    assert "of the same artifact" in refused(apart.call("POST", "/v1/schedules", json=plan))
+    # Under another name it is the same model.
+    named = [{**it, "name": it["name"].replace("model", "other")} for it in apart.body()["inputs"]]
+    text = (apart.example / "audit.yaml").read_text().replace("model.onnx", "other.onnx")
+    for item in named:
+        item["path"] = item["path"].replace("model", "other")
+    renamed = {"inputs": named, "audit_file": apart.upload(text.encode())}
+    assert "of the same artifact" in refused(posted(apart, baseline=own, **renamed))
+    # What the model's file does not name is no part of it, which shows once it is laid out.
+    raw = b"nothing of the model"
+    apart.upload(raw, "artifacts")
+    more = {"path": "model.onnx", "name": "more", "size": len(raw), "sha256": sha(raw)[7:]}
+    padded = posted(apart, baseline=own, inputs=[*apart.body()["inputs"], more])
+    assert padded.status_code == 201
+    with pytest.raises(RecordError, match="of the same artifact"):
+        apart.place.commissioned({}).plan(padded.json()["id"])
+
+
+def asked_again(world: World, baseline: str) -> dict[str, Any]:
+    """Return a schedule that audits the example again, held against a record."""
+    world.upload_example()
+    asked = world.body(policy=world.upload(canonical(relative().document)), baseline=baseline)
+    return {"name": "held", "audit": asked, "cron": "0 3 * * *"}
+
+
+def test_a_record_that_failed_or_fell_behind_is_refused(apart: World, before: str) -> None:
+    failed = earlier(apart, 4.1, policy_of("strict", 0.9999))
+    assert "failed the policy" in refused(posted(apart, baseline=failed))
+    # Nearly the same accuracy leaves it open whether that is at least as high.
+    behind = earlier(apart, 4.2, relative(""), baseline=before)
+    assert "did not keep not-worse" in refused(posted(apart, baseline=behind))
+
+
+def test_a_record_that_a_person_objects_to_is_refused(apart: World) -> None:
+    clinician = somebody(apart, "Chris", "finding", "approval")
+    found, said_no = earlier(apart, 4.3), earlier(apart, 4.35)
+    assert clinician.find(found).status_code == 201
+    assert "a human finding" in refused(posted(apart, baseline=found))
+    assert clinician.answer(said_no, Answer.NO).status_code == 201
+    assert "was refused by a person" in refused(posted(apart, baseline=said_no))
+
+
+def test_a_gate_asks_the_baseline_at_the_time_of_asking(apart: World) -> None:
+    record = earlier(apart, 4.4)
+    ended(apart, baseline=record)
+    said = gate(apart, relative())
+    assert said["open"], said
+    assert said["by"]["baseline"] == f"held against line 0.4.4 ({record})"
+    challenge(apart, record)
+    said = gate(apart, relative())
+    assert not said["open"]
+    assert "was challenged" in said["by"]["baseline"]
+    assert [it["name"] for it in said["steps"] if it["result"] == "failed"] == ["baseline"]
+
+
+def test_a_gate_that_asks_a_record_without_a_baseline_asks_for_none(apart: World) -> None:
+    audited(apart, FREE)
+    said = gate(apart, FREE)
+    assert said["open"], said
+    assert "baseline" not in said["by"]
 
 
 def test_an_audit_file_that_names_a_folder_takes_the_record_that_is_named_beside_it(

@@ -18,7 +18,7 @@ from auditor.api.remembering import HEADERS, UNDER, Remembering
 from auditor.clock import now
 from auditor.domain.api_keys import Role
 from auditor.domain.served import Ending
-from auditor.domain.submissions import Said
+from auditor.domain.submissions import Said, State
 from auditor.store.last_rows import PROGRESS
 from auditor.store.service.store import ServiceStore
 from auditor.store.store import Store
@@ -140,13 +140,16 @@ def test_what_checks_tell_forgets_no_answer_that_does_not_rest_on_it(
 
 
 def test_what_is_remembered_beside_progress_never_reads_it(world: World, name: str) -> None:
-    assert name in listed(world)
-    for path in remembered(world, BESIDE):
+    world.service.kept.append(name, State.RUNNING.value, {}, now())
+    world.service.kept.append(name, Said.PROGRESS, {"done": 1, "total": 2}, now())
+    assert listed(world)[name] == "running"
+    for path in (*remembered(world, BESIDE), f"/v1/audits/{name}"):
         world.service.kept.add_project(f"p {path}", now())  # so that it is made anew
         with counted(world) as asked:
             world.call("GET", path, "viewer", headers=JSON)
         read = [it for it in asked for table in PROGRESS if table in it]
         assert read == [], path
+        assert asked, path
 
 
 def test_what_another_process_keeps_is_told_at_once(

@@ -21,6 +21,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from scripted_services import Asked, serving
+from small_audits import linear_model
 
 from auditor.cli.there import client_of
 from auditor.domain.canonical import canonical, digest
@@ -160,6 +161,7 @@ def test_an_audit_against_a_record_of_the_service_is_the_one_that_runs_here(
     renamed(inside, "before")
     assert auditor(*AUDITED, *there).code == 0
     shutil.move(inside / "out", inside / "before")
+    linear_model(inside / "model.onnx", [6.0, 4.5, 0.0], -5.0)
     policy = inside / "policy.yaml"
     policy.write_text(policy.read_text().replace("name: before", "name: after"))
     again = auditor(*AUDITED, *there, "--baseline", "before")

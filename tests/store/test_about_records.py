@@ -1,5 +1,9 @@
 """What the ledger has about a record is found however much it grew since somebody last looked."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event as Flag
+
 import pytest
 from ledger_toys import LOG
 from sqlalchemy import event
@@ -111,3 +115,65 @@ def test_approvals_of_many_records_are_read_by_one_question(grown: Store) -> Non
     with grown.looking() as work:
         assert work.approvals_of(names) == said
     assert len([it for it in asked if "ledger_openings.document" in it and "salt" not in it]) == 1
+
+
+def elsewhere(do: Callable[[], object]) -> None:
+    """Do something as another thread does it, in transactions of its own."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(do).result()
+
+
+@pytest.mark.parametrize("read", [(), (OTHER,), (ONE,)])
+def test_what_others_saw_since_is_not_told_to_a_transaction_that_does_not_see_it(
+    grown: Store, read: tuple[str, ...]
+) -> None:
+    def happen() -> None:
+        approve(grown, ONE, "yes")
+        approve(grown, ONE, "a challenge", EventType.CHALLENGE)
+        note_keys(grown, {"log": "another key"}, NOW)
+        for name in read:
+            approvals(grown, name)
+
+    if grown.near:
+        assert approvals(grown, OTHER) == ()
+    with grown.at_once():
+        with grown.ledger() as ledger:
+            assert ledger.head().size == 2
+        elsewhere(happen)
+        # SQLite shows the moment at which the first was asked, PostgreSQL what is there by now.
+        new = 0 if grown.near else 1
+        assert len(approvals(grown, ONE)) == new
+        with grown.looking() as work:
+            assert len(work.challenges()) == new
+        assert len(grown.key_entries()) == 2 + new
+    assert len(approvals(grown, ONE)) == 1
+
+
+def test_who_looks_again_sees_what_the_database_shows_by_then(grown: Store) -> None:
+    with grown.at_once():
+        assert approvals(grown, ONE) == ()
+        elsewhere(lambda: (approve(grown, ONE, "yes"), approvals(grown, ONE)))
+        assert approvals(grown, ONE) == ()
+        grown.look_again()
+        assert len(approvals(grown, ONE)) == (0 if grown.near else 1)
+
+
+def test_a_writer_who_waits_for_its_turn_keeps_nobody_from_what_is_remembered(
+    grown: Store,
+) -> None:
+    waits = Flag()
+
+    def write() -> None:
+        event.listen(grown.engine, "before_cursor_execute", lambda *_: waits.set())
+        with grown.unit_of_work() as work:
+            work.approvals(ONE)
+
+    assert approvals(grown, ONE) == ()
+    with ThreadPoolExecutor(1) as pool:
+        with grown.unit_of_work() as work:
+            work.happened_before("nothing")
+            other = pool.submit(write)
+            if grown.near:
+                assert waits.wait(10)
+            assert work.approvals(ONE) == ()
+        other.result()

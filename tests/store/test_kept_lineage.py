@@ -11,14 +11,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledger_toys import LOG, failures, hands
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import create_engine, event, inspect, text
 
-from auditor.contested import kept_against
+from auditor.approving import approval_files
+from auditor.contested import challenge_files, kept_against
 from auditor.domain.canonical import digest
 from auditor.domain.challenges import Challenge, Outcome
 from auditor.domain.lineage import Activity, Edge, Entity, Provenance, entity_id
 from auditor.domain.provenance import provenance_of
 from auditor.domain.records import AuditRecord
+from auditor.errors import RecordError
+from auditor.folders import SIGNED
+from auditor.ledgers.events import Event, EventType
 from auditor.ledgers.occasions import LINEAGE
 from auditor.shipped import shipped
 from auditor.signatures.challenges import open_challenge, sign_challenge
@@ -230,6 +234,30 @@ def test_a_challenge_is_found_by_its_record_and_in_its_lineage(
     assert open_challenge(raw).record == record.digest
     assert "wasInvalidatedBy" in up
     assert failures(challenged) == ""
+
+
+def test_what_others_said_of_a_record_is_written_out_without_a_writers_turn(
+    challenged: Store, make_record: Make
+) -> None:
+    asked: list[str] = []
+    event.listen(challenged.engine, "before_cursor_execute", lambda *it: asked.append(str(it[2])))
+    (name,) = challenge_files(make_record(), challenged)
+    assert name.endswith(SIGNED)
+    assert approval_files(make_record(), challenged) == {}
+    assert asked
+    assert "BEGIN IMMEDIATE" not in asked
+
+
+def test_a_challenge_whose_examples_are_no_digest_is_not_left_out(
+    challenged: Store, make_record: Make
+) -> None:
+    record = make_record()
+    raw = sign_challenge(replace(CHALLENGE, record=record.digest, examples="../../x"), SIGNER)
+    with challenged.unit_of_work() as work:
+        told = {"record": record.digest}
+        work.append(Event(EventType.CHALLENGE, digest(raw), NOW, told), raw)
+    with pytest.raises(RecordError, match="no digest"):
+        challenge_files(record, challenged)
 
 
 def test_one_that_names_no_evidence_counts_for_all_that_was_judged_alike(
