@@ -57,9 +57,8 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class RecordFolder:
-    """A folder as ``auditor audit`` wrote it, read with suspicion.
-
-    ``places`` say where each of its files lies, by name, where that is in no folder of its own.
+    """A folder as ``auditor audit`` wrote it, read with suspicion; ``places`` say where its files
+    lie, by name, where that is in no folder of its own.
     """
 
     path: Path
@@ -86,9 +85,8 @@ class RecordFolder:
 
     def has(self, name: str) -> bool:
         """Whether there is anything by that name."""
-        if self.places is not None:
-            return name in self.places
-        return os.path.lexists(self.path / name)
+        kept = self.places
+        return os.path.lexists(self.path / name) if kept is None else name in kept
 
     def evidence(self, digest: str) -> bytes:
         """Return a blob by its digest. Raises ``RecordError`` when it is missing or damaged."""
@@ -114,8 +112,7 @@ class RecordFolder:
         """Return the names of the files that lie in a folder of the record's."""
         if self.places is not None:
             start = f"{name}/"
-            within = (it for it in self.places if it.startswith(start))
-            return tuple(sorted(it.removeprefix(start) for it in within))
+            return tuple(sorted(it[len(start) :] for it in self.places if it.startswith(start)))
         folder = self.path / name
         return tuple(sorted(item.name for item in folder.iterdir())) if folder.is_dir() else ()
 

@@ -52,10 +52,9 @@ class InputAsked(BaseModel):
 
 
 class AuditAsked(BaseModel):
-    """What shall be audited. Every digest was uploaded before; ``policy`` is a digest, or a pack's
-    name. ``wait_for_target`` is how many seconds to wait for a target without a live worker. For
-    what is ``sealed`` the service draws the seed, and may name ``sealed_sets`` in place of inputs.
-    ``baseline`` is a record of the project, by digest.
+    """What shall be audited. Digests were uploaded before; ``policy`` is one, or a pack's name, and
+    ``baseline`` a record of the project. ``wait_for_target`` is how many seconds to wait for a
+    live worker. What is ``sealed`` has its seed drawn here, and may name ``sealed_sets`` of inputs.
     """
 
     model_config = like(

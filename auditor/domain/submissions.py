@@ -18,12 +18,10 @@ from auditor.refusals import SubmissionError
 ID = re.compile(r"sub-[0-9a-f]{24}")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 HEX = re.compile(r"[0-9a-f]{64}")
-FIELDS = frozenset({
-    "id", "project", "submitter", "audit_file", "source", "inputs", "policy", "targets", "budget",
-    "only", "places", "submitted", "sealed", "sealed_sets", "baseline",
-})  # fmt: skip
 OPTIONAL = frozenset({"budget", "only", "places", "sealed", "sealed_sets", "baseline"})
 OWN = frozenset({"id", "submitter", "submitted"})
+NEEDED = frozenset({"project", "audit_file", "source", "inputs", "policy", "targets"})
+FIELDS = OPTIONAL | OWN | NEEDED
 
 
 class State(StrEnum):
@@ -58,9 +56,9 @@ class Submission:
 
     ``submitter`` is the id of the caller's key; ``audit_file`` and ``policy`` are digests (the
     policy's of its resolved document); ``source`` is the audit file's name, for messages;
-    ``inputs`` are the files that the audit file names. ``places`` say where it stands in the
-    caller's repository. One that is ``sealed`` has no seed of its own: the service draws it.
-    ``sealed_sets`` are names of inputs that the auditor holds, ``baseline`` the record to compare.
+    ``inputs`` are the files that the audit file names; ``places`` say where it stands in a
+    repository. For one that is ``sealed`` the service draws the seed; ``sealed_sets`` name inputs
+    that the auditor holds, ``baseline`` the record to compare with.
     """
 
     id: str
@@ -89,8 +87,8 @@ class Submission:
     def blobs(self) -> tuple[str, ...]:
         """The digest of everything that it needs, once each, in order."""
         files = (f"sha256:{item.file.sha256}" for item in self.inputs)
-        own = (self.audit_file, self.policy, *filter(None, (self.baseline,)))
-        return tuple(dict.fromkeys((*own, *files)))
+        named = filter(None, (self.audit_file, self.policy, self.baseline, *files))
+        return tuple(dict.fromkeys(named))
 
     def to_json(self) -> dict[str, Json]:
         """Return the form that is sent and kept."""
