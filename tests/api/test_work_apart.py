@@ -1,6 +1,7 @@
 """What is done for audits is done beside the process that answers, and no key goes there."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -36,8 +37,15 @@ def ends() -> Iterator[tuple[Exchange, Exchange]]:
     def wait() -> Json:
         return word.wait(20)
 
+    def end() -> Json:
+        raise SystemExit(3)
+
+    def refuse() -> Json:
+        raise EngineError("no file \udcff", cure="Rename \udcff.")
+
     near, far = socket.socketpair()
-    asked = Exchange(far, {"double": double, "wait": wait, "say": word.set})
+    answers = {"double": double, "wait": wait, "say": word.set, "end": end, "refuse": refuse}
+    asked = Exchange(far, {**answers, "surrogate": lambda: "\udcff"})
     asking = Exchange(near, {})
     for end in (asked, asking):
         threading.Thread(target=end.attend, daemon=True).start()
@@ -53,6 +61,36 @@ def test_a_question_is_answered_or_refused_in_the_words_of_whoever_could_not(
     with pytest.raises(EngineError, match="that is no number") as refused:
         ends[0].ask("double", "two")
     assert refused.value.cure == "Ask for one."
+
+
+@pytest.mark.parametrize(
+    ("what", "heard"),
+    [
+        ("end", "SystemExit.*: 3"),
+        ("refuse", r"no file \\udcff"),
+        ("surrogate", "the answer cannot be written: .*non-UTF-8"),
+    ],
+)
+def test_every_question_is_answered(ends: tuple[Exchange, Exchange], what: str, heard: str) -> None:
+    found: list[str] = []
+
+    def ask() -> None:
+        with pytest.raises(EngineError) as refused:
+            ends[0].ask(what)
+        found.append(refused.value.problem)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(5)
+    assert len(found) == 1
+    assert re.search(heard, found[0])
+
+
+def test_a_question_that_cannot_be_sent_is_forgotten(ends: tuple[Exchange, Exchange]) -> None:
+    with pytest.raises(ValueError, match="non-UTF-8"):
+        ends[0].ask("double", "\udcff")
+    assert not ends[0]._asked  # noqa: SLF001 -- nobody else sees it
+    assert ends[0].ask("double", "21") == 42
 
 
 def test_nothing_is_done_but_what_is_named(ends: tuple[Exchange, Exchange]) -> None:
