@@ -5,9 +5,9 @@ import subprocess
 import sys
 import threading
 from base64 import b64decode, b64encode
-from collections.abc import Callable
 from contextlib import suppress
 
+from auditor.clock import now
 from auditor.domain.canonical import Json
 from auditor.domain.json_parts import Part
 from auditor.engines.durable.work import Plan
@@ -15,6 +15,7 @@ from auditor.refusals import EngineError
 from auditor.serving.choosing import Choices
 from auditor.serving.exchanges import Exchange, GoneError
 from auditor.serving.orders import Orders
+from auditor.store.service.store import ServiceStore
 from auditor.workplaces import Workplace
 
 DEATHS = 3
@@ -22,7 +23,6 @@ DEATHS = 3
 GOODBYE = 5.0
 """Seconds that the process has to let go of what it holds, once it is told to end."""
 COMMAND = (sys.executable, "-P", "-m", "auditor.serving.hands")
-Start = Callable[[socket.socket], "subprocess.Popen[bytes]"]
 
 
 class Apart:
@@ -35,6 +35,7 @@ class Apart:
 
     def __init__(self, place: Workplace, choices: Choices, at_once: int) -> None:
         self._place = place
+        self._kept = ServiceStore(place.store)
         self._orders = Orders.of(place, choices, at_once)
         self._changed = threading.Condition()
         self._over = False
@@ -60,8 +61,14 @@ class Apart:
         self._ask("conclude", submission)
 
     def failed(self, submission: str, problem: str, cure: str) -> None:
-        """Let the submission end without."""
-        self._ask("failed", submission, problem, cure)
+        """Let the submission end without, whether or not there is a process to do work.
+
+        One that lives lets go of what it holds for it.
+        """
+        self._kept.fail(submission, problem, cure, now())
+        exchange = self._exchange
+        if exchange is not None:
+            _told(exchange, "leave", submission)
 
     def close(self) -> None:
         """Let the process put away what it holds, and end it.
@@ -74,9 +81,7 @@ class Apart:
             self._process = self._exchange = None
         if process is None or exchange is None:
             return
-        goodbye = threading.Thread(target=_part, args=(exchange,), daemon=True)
-        goodbye.start()
-        goodbye.join(GOODBYE)
+        _told(exchange, "close").join(GOODBYE)
         exchange.close()
         try:
             process.wait(GOODBYE)
@@ -133,6 +138,13 @@ class Apart:
         raise EngineError(f"there is no {role[:40]} key to sign with", cure="Report this line.")
 
 
-def _part(exchange: Exchange) -> None:
-    with suppress(GoneError, EngineError):
-        exchange.ask("close")
+def _told(exchange: Exchange, what: str, *args: str) -> threading.Thread:
+    """Tell the process something, and return what lives until it answers, or has died."""
+
+    def tell() -> None:
+        with suppress(GoneError, EngineError):
+            exchange.ask(what, *args)
+
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    return thread

@@ -60,7 +60,7 @@ class Hands:
                 "plan": self._plan,
                 "observe": lambda *args: self._ready().observe(*args),
                 "conclude": lambda *args: self._ready().conclude(*args),
-                "failed": lambda *args: self._ready().failed(*args),
+                "leave": self._leave,
                 "close": self._close,
             },
         )
@@ -72,6 +72,11 @@ class Hands:
     def _plan(self, submission: str) -> Json:
         found = self._ready().plan(submission)
         return [{"target": target, "checks": list(checks)} for target, checks in found]
+
+    def _leave(self, submission: str) -> None:
+        """Let go of what is open for a submission, if anything ever was."""
+        if self._work is not None:
+            self._work.close(submission)
 
     def _close(self) -> None:
         with self._lock:

@@ -14,6 +14,7 @@ from served_worlds import World
 
 from auditor.domain.canonical import Json, canonical
 from auditor.domain.json_parts import Part
+from auditor.domain.served import Failure
 from auditor.domain.submissions import State
 from auditor.refusals import EngineError
 from auditor.serving.apart import COMMAND, Apart
@@ -156,6 +157,16 @@ def test_a_step_that_comes_after_the_end_waits_and_starts_nothing(apart: World) 
 def handed_in(world: World) -> str:
     """Hand the example in, and return its id."""
     return str(world.call("POST", "/v1/audits", json=world.body()).json()["id"])
+
+
+def test_an_audit_ends_without_a_process_to_do_its_work(apart: World) -> None:
+    work, name = Apart(apart.place, Choices(targets=NAMED), 1), handed_in(apart)
+    work.failed(name, "no process could be started", "Add memory.")
+    assert apart.service.kept.state(name) is State.FAILED
+    ending = apart.service.kept.outcome(name)
+    assert ending is not None
+    assert ending.failure == Failure(problem="no process could be started", cure="Add memory.")
+    assert work.pid is None
 
 
 @pytest.fixture(scope="module")
