@@ -92,7 +92,7 @@ class Hands:
     def _commissioned(self, orders: Orders) -> Commissioned:
         settings, key = orders.settings, orders.ledger
         ledger = None if key is None else LedgerKey(self._exchange, NoteKey.parse(key))
-        store = Store.open(settings.database, settings.blobs, ledger)
+        store = Store.open(settings.database, settings.blobs, ledger, as_it_is=True)
         self._open.callback(store.close)
         signer = ReportKey(self._exchange, orders.report.encode())
         work = Workplace(settings, store, signer, ()).commissioned(

@@ -8,6 +8,8 @@ import subprocess
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from served_worlds import World
@@ -20,7 +22,10 @@ from auditor.refusals import EngineError
 from auditor.serving.apart import COMMAND, Apart
 from auditor.serving.choosing import Choices
 from auditor.serving.exchanges import Exchange, GoneError
+from auditor.serving.hands import Hands
 from auditor.serving.orders import Orders, read_orders
+from auditor.settings import Settings
+from auditor.shipped import code_digest
 from auditor.signatures.opening import unseal
 from auditor.targets.resolving import NAMED
 
@@ -136,6 +141,25 @@ def test_orders_are_read_as_they_were_given_and_hold_no_private_key(apart: World
     assert b"PRIVATE" not in canonical(told)
     assert place.store.signer is not None
     assert again.ledger == str(place.store.signer.key)
+
+
+def test_hands_of_other_code_than_the_service_open_nothing(apart: World, tmp_path: Path) -> None:
+    place = replace(apart.place, settings=Settings(tmp_path, f"sqlite:///{tmp_path / 'new.db'}"))
+    orders = Orders.of(place, Choices(targets=NAMED), 1)
+    assert orders.code == code_digest()
+    old = replace(orders, code="sha256:0f0f")
+    ours, theirs = socket.socketpair()
+    asking = Exchange(ours, {"orders": old.to_json})
+    threads = [threading.Thread(target=it) for it in (asking.attend, Hands(theirs).attend)]
+    for thread in threads:
+        thread.start()
+    with theirs, pytest.raises(EngineError, match="changed on disk since the service") as refused:
+        asking.ask("plan", "sub-0")
+    assert refused.value.cure == "Restart the service."
+    assert not list(tmp_path.iterdir())
+    asking.close()
+    for thread in threads:
+        thread.join()
 
 
 def test_no_other_key_signs_than_those_of_the_report_and_the_ledger(apart: World) -> None:
