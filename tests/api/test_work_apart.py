@@ -6,7 +6,8 @@ import signal
 import socket
 import subprocess
 import threading
-from base64 import b64encode
+import time
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,14 +19,19 @@ from auditor.domain.canonical import Json, canonical
 from auditor.domain.json_parts import Part
 from auditor.domain.served import Failure
 from auditor.domain.submissions import State
+from auditor.ledgers.checkpoints import Checkpoint
+from auditor.ledgers.hashing import SIZE
+from auditor.ledgers.proofs import Head
 from auditor.refusals import EngineError
 from auditor.serving.apart import COMMAND, Apart
 from auditor.serving.choosing import Choices
+from auditor.serving.doing import Hands
 from auditor.serving.exchanges import Exchange, GoneError
-from auditor.serving.hands import Hands
 from auditor.serving.orders import Orders, read_orders
+from auditor.serving.signing import signed
 from auditor.settings import Settings
 from auditor.shipped import code_digest
+from auditor.signatures.dsse import IN_TOTO, pae
 from auditor.signatures.opening import unseal
 from auditor.targets.resolving import NAMED
 
@@ -162,10 +168,28 @@ def test_hands_of_other_code_than_the_service_open_nothing(apart: World, tmp_pat
         thread.join()
 
 
-def test_no_other_key_signs_than_those_of_the_report_and_the_ledger(apart: World) -> None:
-    work = Apart(apart.place, Choices(targets=NAMED), 1)
+def test_a_key_signs_what_its_role_signs_and_nothing_else(apart: World) -> None:
+    ledger = apart.place.store.signer
+    assert ledger is not None
+    fits = {
+        "report": pae(IN_TOTO, b"{}"),
+        "ledger": Checkpoint(ledger.key.name, Head(3, bytes(SIZE))).text().encode(),
+    }
+    wrong = (
+        b"yes",
+        pae("application/x", b"{}"),
+        pae(IN_TOTO, b"{}") + b" ",
+        Checkpoint("another.example", Head(3, bytes(SIZE))).text().encode(),
+        fits["ledger"] + b"more\n",
+        b"\xff",
+    )
+    for role, raw in fits.items():
+        assert b64decode(signed(apart.place, role, b64encode(raw).decode()), validate=True)
+        for other in ({*fits.values()} - {raw}).union(wrong):
+            with pytest.raises(EngineError, match=f"there is no {role} key that signs this"):
+                signed(apart.place, role, b64encode(other).decode())
     with pytest.raises(EngineError, match="there is no decision key"):
-        work._sign("decision", b64encode(b"yes").decode())  # noqa: SLF001 -- as the other end does
+        signed(apart.place, "decision", b64encode(fits["report"]).decode())
 
 
 def test_a_step_that_comes_after_the_end_waits_and_starts_nothing(apart: World) -> None:
@@ -241,6 +265,12 @@ def test_a_step_that_cannot_be_done_says_why(work: Apart) -> None:
     assert refused.value.cure == "Submit it first."
 
 
+def closed_for_others(descriptor: Path) -> bool:
+    """Whether a descriptor of a process is closed in every program that it starts."""
+    flags = next(it for it in descriptor.read_text().splitlines() if it.startswith("flags:"))
+    return bool(int(flags.split()[1], 8) & os.O_CLOEXEC)
+
+
 @pytest.mark.slow
 def test_it_ends_with_the_process_that_asks_and_not_at_the_terminal() -> None:
     ours, theirs = socket.socketpair()
@@ -250,7 +280,16 @@ def test_it_ends_with_the_process_that_asks_and_not_at_the_terminal() -> None:
         theirs.close()
         exchange = Exchange(ours, {})
         threading.Thread(target=exchange.attend, daemon=True).start()
-        exchange.ask("close")  # it is there by now
+        # Before anything that takes time is loaded, no signal ends it, and nothing that it starts
+        # can hold the line open.
+        place = Path(f"/proc/{process.pid}/fdinfo/{number}")
+        while not closed_for_others(place):
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        exchange.ask("close")
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
         exchange.ask("close")
