@@ -11,7 +11,6 @@ from auditor.domain.canonical import Json, canonical
 from auditor.domain.checks import Check
 from auditor.domain.memories import Memory
 from auditor.domain.requests import Turn
-from auditor.domain.served import Ending, Failure
 from auditor.domain.submissions import ENDED, Said, ShardKey, State, Submission
 from auditor.engines.affording import Allowance
 from auditor.engines.local import observe_one
@@ -112,8 +111,7 @@ class Commissioned:
     def failed(self, submission: str, problem: str, cure: str) -> None:
         """Let a submission end without a record, unless it has ended."""
         self.close(submission)
-        failure = Failure(problem=problem, cure=cure)
-        self._service.end(submission, Ending(ended=self._all.around.clock(), failure=failure))
+        self._service.fail(submission, problem, cure, self._all.around.clock())
 
     def close(self, submission: str | None = None) -> None:
         """Let go of the models that are open between two checks."""

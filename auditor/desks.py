@@ -9,7 +9,6 @@ from typing import Protocol
 from auditor.clock import instant, written
 from auditor.domain.canonical import Json
 from auditor.domain.policies import Policy
-from auditor.domain.served import Ending, Failure
 from auditor.domain.submissions import State, Submission
 from auditor.domain.targets import TargetSpec
 from auditor.domain.waivers import moment
@@ -87,8 +86,7 @@ def tend(desk: Desk) -> None:
         elif _over(desk, item):
             problem = f"no worker came for {', '.join(absent)} in time"
             cure = f"Start one (`auditor worker --target {absent[0]}`), and hand it in again."
-            failure = Failure(problem=problem, cure=cure)
-            desk.kept.end(item.id, Ending(ended=desk.clock(), failure=failure))
+            desk.kept.fail(item.id, problem, cure, desk.clock())
 
 
 def take_up(desk: Desk) -> None:

@@ -9,7 +9,7 @@ from itertools import count
 
 from auditor.domain.canonical import Json, canonical, parse
 from auditor.domain.json_parts import Part
-from auditor.engines.durable.work import Failure, attempt
+from auditor.engines.durable.work import Failure, attempt, attempt_all
 from auditor.refusals import EngineError
 
 Answers = Mapping[str, Callable[..., Json]]
@@ -47,7 +47,12 @@ class Exchange:
             if self._gone:
                 raise GoneError
             self._asked[number] = future
-        self._send({"question": number, "what": what, "args": list(args)})
+        try:
+            self._send(canonical({"question": number, "what": what, "args": list(args)}))
+        except BaseException:
+            with self._lock:
+                self._asked.pop(number, None)
+            raise
         answer = future.result()
         if "failed" in answer.value:
             failed = answer.part("failed")
@@ -79,23 +84,24 @@ class Exchange:
         waiting.set_result(said)
 
     def _reply(self, asked: Part) -> None:
-        given = attempt(self._given, asked)
-        told: dict[str, Json] = {"answer": asked.get("question", int)}
-        if isinstance(given, Failure):
-            told["failed"] = {"problem": given.problem, "cure": given.cure}
-        else:
-            told["value"] = given
+        """Answer, whatever comes of it: whoever asks waits until it hears something."""
+        number = asked.get("question", int)
+        given = attempt_all(self._given, asked)
+        told = _failed(given) if isinstance(given, Failure) else {"value": given}
+        raw = attempt(canonical, {"answer": number, **told})
+        if isinstance(raw, Failure):
+            unsaid = Failure(f"the answer cannot be written: {raw.problem}", raw.cure)
+            raw = canonical({"answer": number, **_failed(unsaid)})
         with suppress(GoneError):  # then nobody is there to be told
-            self._send(told)
+            self._send(raw)
 
     def _given(self, asked: Part) -> Json:
         return self._answers[asked.get("what", str)](*asked.texts("args"))
 
-    def _send(self, message: Json) -> None:
-        raw = canonical(message) + b"\n"
+    def _send(self, raw: bytes) -> None:
         try:
             with self._sending:
-                self._line.sendall(raw)
+                self._line.sendall(raw + b"\n")
         except OSError:
             raise GoneError from None
 
@@ -105,3 +111,7 @@ class Exchange:
             waiting, self._asked = list(self._asked.values()), {}
         for future in waiting:
             future.set_exception(GoneError())
+
+
+def _failed(failure: Failure) -> dict[str, Json]:
+    return {"failed": {"problem": failure.problem, "cure": failure.cure}}

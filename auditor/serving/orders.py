@@ -8,17 +8,21 @@ from auditor.domain.canonical import Json
 from auditor.domain.json_parts import Part
 from auditor.domain.target_json import read_target
 from auditor.domain.targets import TargetSpec
+from auditor.refusals import EngineError
 from auditor.serving.choosing import Choices
 from auditor.settings import Settings
+from auditor.shipped import code_digest
 from auditor.workplaces import Workplace
 
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """Where a service keeps what it keeps, its targets, whether recipes' code may run, how many
-    models may stay open, and the public keys of its reports and of its ledger, if that is signed.
+    """By which ``code`` a service runs, where it keeps what it keeps, its targets, whether recipes'
+    code may run, how many models may stay open, and the public keys of its reports and of its
+    ledger, if that is signed.
     """
 
+    code: str
     settings: Settings
     targets: Mapping[str, TargetSpec]
     recipes: bool
@@ -31,6 +35,7 @@ class Orders:
         """Return the orders for the work of a service at a workplace."""
         signer = place.store.signer
         return cls(
+            code_digest(),
             place.settings,
             choices.targets,
             choices.recipes,
@@ -43,6 +48,7 @@ class Orders:
         """Return the form that goes from one process to the other: no private key is in it."""
         settings = self.settings
         return {
+            "code": self.code,
             "home": str(settings.home),
             "database": settings.database,
             "blobs_url": settings.blobs_url,
@@ -56,7 +62,16 @@ class Orders:
 
 
 def read_orders(part: Part) -> Orders:
-    """Read orders back. Raises ``RecordError`` for what are none."""
+    """Read orders back. Raises ``RecordError`` for what are none.
+
+    Raises ``EngineError`` where other code than that of whoever reads them gave them: it may mean
+    other things by them, and need other tables.
+    """
+    code = part.get("code", str)
+    if code != code_digest():
+        raise EngineError(
+            "auditor was changed on disk since the service started", cure="Restart the service."
+        )
     targets = part.part("targets")
     settings = Settings(
         Path(part.get("home", str)),
@@ -65,6 +80,7 @@ def read_orders(part: Part) -> Orders:
         blobs_cache=part.get("blobs_cache", int),
     )
     return Orders(
+        code,
         settings,
         {name: read_target(targets.part(name)) for name in targets.value},
         part.get("recipes", bool),

@@ -29,17 +29,18 @@ READS = "auditor_reads"
 """The execution option of a connection on which nothing is written."""
 
 
-def open_database(url: str) -> Engine:
+def open_database(url: str, *, as_it_is: bool = False) -> Engine:
     """Open the database at ``url``, ready for use.
 
-    An SQLite file is made and migrated as needed; a PostgreSQL database must stand at this
-    version's revision already, for its administrator decides when it changes. Raises
-    ``StoreError`` when it cannot be opened, is no database or another program's, or is older or
-    newer than this version; ``MissingExtraError`` when the driver is not installed.
+    An SQLite file is made and migrated as needed, unless it is to be left ``as_it_is``; a
+    PostgreSQL database must stand at this version's revision already, for its administrator
+    decides when it changes. Raises ``StoreError`` when it cannot be opened, is no database or
+    another program's, or is older or newer than this version; ``MissingExtraError`` when the driver
+    is not installed.
     """
     engine = _engine(url)
     with _explained(engine):
-        if engine.dialect.name == "sqlite":
+        if engine.dialect.name == "sqlite" and not as_it_is:
             with engine.begin() as connection:
                 bring(connection)
         else:

@@ -54,13 +54,21 @@ class Store:
     extents: Extents = field(default_factory=Extents)
 
     @classmethod
-    def open(cls, url: str, blobs: Path | Blobs, signer: NoteSigner | None = None) -> Self:
+    def open(
+        cls,
+        url: str,
+        blobs: Path | Blobs,
+        signer: NoteSigner | None = None,
+        *,
+        as_it_is: bool = False,
+    ) -> Self:
         """Open the database at ``url``; a folder of ``blobs`` is made when needed.
 
-        Raises ``StoreError`` and ``MissingExtraError`` like ``open_database``.
+        One that is left ``as_it_is`` is brought to no other revision. Raises ``StoreError`` and
+        ``MissingExtraError`` like ``open_database``.
         """
         held = BlobStore(blobs) if isinstance(blobs, Path) else blobs
-        return cls(open_database(url), held, signer)
+        return cls(open_database(url, as_it_is=as_it_is), held, signer)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:

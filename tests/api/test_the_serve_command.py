@@ -3,11 +3,12 @@
 import json
 import os
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from auditor.wiring import policy_named
 
 pytestmark = pytest.mark.slow
 COMMAND = Path(sys.executable).with_name("auditor")
+CHECKS = ("quality.accuracy", "quality.calibration", "quality.errors")
 ENDED = ("done", "failed", "cancelled")
 
 
@@ -70,8 +72,8 @@ def starts(home: Path, tmp_path: Path) -> Iterator[Callable[[], Started]]:
     """Start the service, once or again; whatever still runs at the end is killed."""
     made: list[Started] = []
 
-    def again() -> Started:
-        made.append(start(home, tmp_path))
+    def again(*more: str) -> Started:
+        made.append(start(home, tmp_path, *more))
         return made[-1]
 
     yield again
@@ -89,17 +91,60 @@ def hands(process: subprocess.Popen[str]) -> list[Path]:
     return [it for it in children if b"auditor.serving.hands" in (it / "cmdline").read_bytes()]
 
 
-def test_an_audit_goes_all_the_way_and_the_service_comes_to_a_good_end(
-    starts: Callable[[], Started], home: Path, tmp_path: Path
-) -> None:
-    started = starts()
-    example, out, client = tmp_path / "example", tmp_path / "out", started.client
+def over(process: Path) -> bool:
+    """Whether a process has ended; another than its parent may still have to take note of it."""
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def handed_in(client: httpx.Client, example: Path, only: Sequence[str] = CHECKS[:1]) -> str:
+    """Upload the example, hand it in for some checks, and return its id."""
     example.mkdir()
     write_example(example)
     policy = policy_named("policy.yaml", example, discover())
     for kind, raw in files_of(example, policy).values():
         assert client.put(f"/v1/{kind}/{sha(raw)}", content=raw).status_code == 201
-    name = client.post("/v1/audits", json=body_of(example, policy)).json()["id"]
+    return str(client.post("/v1/audits", json=body_of(example, policy, only=[*only])).json()["id"])
+
+
+@pytest.mark.parametrize("told", [signal.SIGKILL, signal.SIGTERM])
+def test_an_audit_in_hand_goes_on_after_the_service_ended(
+    starts: Callable[..., Started], home: Path, tmp_path: Path, told: signal.Signals
+) -> None:
+    started = starts("--drain", "1")
+    name = handed_in(started.client, tmp_path / "example", CHECKS)
+    with started.client.stream("GET", f"/v1/audits/{name}/events") as lines:
+        next(line for line in lines.iter_lines() if line == "event: running")
+        (beside,) = hands(started.process)
+        os.kill(int(beside.name), signal.SIGSTOP)  # so that a step stays in hand
+    assert started.client.get(f"/v1/audits/{name}").json()["state"] == "running"
+    started.process.send_signal(told)
+    assert started.process.wait(15) == (0 if told is signal.SIGTERM else -told)
+    if told is signal.SIGKILL:
+        os.kill(int(beside.name), signal.SIGCONT)
+        time.sleep(2)
+    assert over(beside)
+    again = starts()
+    with again.client.stream("GET", f"/v1/audits/{name}/events") as lines:
+        kinds = [line[7:] for line in lines.iter_lines() if line.startswith("event: ")]
+    assert {kind: kinds.count(kind) for kind in ("queued", "running", "check_ended", "done")} == {
+        "queued": 1, "running": 1, "check_ended": len(CHECKS), "done": 1,
+    }  # fmt: skip
+    with sqlite3.connect(home / "auditor.db") as database:
+        assert database.execute("SELECT count(*) FROM records").fetchone() == (1,)
+    database.close()
+    assert again.stop() == 0
+
+
+def test_an_audit_goes_all_the_way_and_the_service_comes_to_a_good_end(
+    starts: Callable[[], Started], home: Path, tmp_path: Path
+) -> None:
+    started = starts()
+    example, out, client = tmp_path / "example", tmp_path / "out", started.client
+    name = handed_in(client, example)
+    policy = policy_named("policy.yaml", example, discover())
     with client.stream("GET", f"/v1/audits/{name}/events") as lines:
         kinds = [line[7:] for line in lines.iter_lines() if line.startswith("event: ")]
     assert kinds == ["queued", "running", "check_started", "check_ended", "done"]

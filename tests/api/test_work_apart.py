@@ -1,24 +1,37 @@
 """What is done for audits is done beside the process that answers, and no key goes there."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import threading
-from base64 import b64encode
+import time
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from served_worlds import World
 
 from auditor.domain.canonical import Json, canonical
 from auditor.domain.json_parts import Part
+from auditor.domain.served import Failure
 from auditor.domain.submissions import State
+from auditor.ledgers.checkpoints import Checkpoint
+from auditor.ledgers.hashing import SIZE
+from auditor.ledgers.proofs import Head
 from auditor.refusals import EngineError
 from auditor.serving.apart import COMMAND, Apart
 from auditor.serving.choosing import Choices
+from auditor.serving.doing import Hands
 from auditor.serving.exchanges import Exchange, GoneError
 from auditor.serving.orders import Orders, read_orders
+from auditor.serving.signing import signed
+from auditor.settings import Settings
+from auditor.shipped import code_digest
+from auditor.signatures.dsse import IN_TOTO, pae
 from auditor.signatures.opening import unseal
 from auditor.targets.resolving import NAMED
 
@@ -36,8 +49,15 @@ def ends() -> Iterator[tuple[Exchange, Exchange]]:
     def wait() -> Json:
         return word.wait(20)
 
+    def end() -> Json:
+        raise SystemExit(3)
+
+    def refuse() -> Json:
+        raise EngineError("no file \udcff", cure="Rename \udcff.")
+
     near, far = socket.socketpair()
-    asked = Exchange(far, {"double": double, "wait": wait, "say": word.set})
+    answers = {"double": double, "wait": wait, "say": word.set, "end": end, "refuse": refuse}
+    asked = Exchange(far, {**answers, "surrogate": lambda: "\udcff"})
     asking = Exchange(near, {})
     for end in (asked, asking):
         threading.Thread(target=end.attend, daemon=True).start()
@@ -53,6 +73,36 @@ def test_a_question_is_answered_or_refused_in_the_words_of_whoever_could_not(
     with pytest.raises(EngineError, match="that is no number") as refused:
         ends[0].ask("double", "two")
     assert refused.value.cure == "Ask for one."
+
+
+@pytest.mark.parametrize(
+    ("what", "heard"),
+    [
+        ("end", "SystemExit.*: 3"),
+        ("refuse", r"no file \\udcff"),
+        ("surrogate", "the answer cannot be written: .*non-UTF-8"),
+    ],
+)
+def test_every_question_is_answered(ends: tuple[Exchange, Exchange], what: str, heard: str) -> None:
+    found: list[str] = []
+
+    def ask() -> None:
+        with pytest.raises(EngineError) as refused:
+            ends[0].ask(what)
+        found.append(refused.value.problem)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(5)
+    assert len(found) == 1
+    assert re.search(heard, found[0])
+
+
+def test_a_question_that_cannot_be_sent_is_forgotten(ends: tuple[Exchange, Exchange]) -> None:
+    with pytest.raises(ValueError, match="non-UTF-8"):
+        ends[0].ask("double", "\udcff")
+    assert not ends[0]._asked  # noqa: SLF001 -- nobody else sees it
+    assert ends[0].ask("double", "21") == 42
 
 
 def test_nothing_is_done_but_what_is_named(ends: tuple[Exchange, Exchange]) -> None:
@@ -99,10 +149,47 @@ def test_orders_are_read_as_they_were_given_and_hold_no_private_key(apart: World
     assert again.ledger == str(place.store.signer.key)
 
 
-def test_no_other_key_signs_than_those_of_the_report_and_the_ledger(apart: World) -> None:
-    work = Apart(apart.place, Choices(targets=NAMED), 1)
+def test_hands_of_other_code_than_the_service_open_nothing(apart: World, tmp_path: Path) -> None:
+    place = replace(apart.place, settings=Settings(tmp_path, f"sqlite:///{tmp_path / 'new.db'}"))
+    orders = Orders.of(place, Choices(targets=NAMED), 1)
+    assert orders.code == code_digest()
+    old = replace(orders, code="sha256:0f0f")
+    ours, theirs = socket.socketpair()
+    asking = Exchange(ours, {"orders": old.to_json})
+    threads = [threading.Thread(target=it) for it in (asking.attend, Hands(theirs).attend)]
+    for thread in threads:
+        thread.start()
+    with theirs, pytest.raises(EngineError, match="changed on disk since the service") as refused:
+        asking.ask("plan", "sub-0")
+    assert refused.value.cure == "Restart the service."
+    assert not list(tmp_path.iterdir())
+    asking.close()
+    for thread in threads:
+        thread.join()
+
+
+def test_a_key_signs_what_its_role_signs_and_nothing_else(apart: World) -> None:
+    ledger = apart.place.store.signer
+    assert ledger is not None
+    fits = {
+        "report": pae(IN_TOTO, b"{}"),
+        "ledger": Checkpoint(ledger.key.name, Head(3, bytes(SIZE))).text().encode(),
+    }
+    wrong = (
+        b"yes",
+        pae("application/x", b"{}"),
+        pae(IN_TOTO, b"{}") + b" ",
+        Checkpoint("another.example", Head(3, bytes(SIZE))).text().encode(),
+        fits["ledger"] + b"more\n",
+        b"\xff",
+    )
+    for role, raw in fits.items():
+        assert b64decode(signed(apart.place, role, b64encode(raw).decode()), validate=True)
+        for other in ({*fits.values()} - {raw}).union(wrong):
+            with pytest.raises(EngineError, match=f"there is no {role} key that signs this"):
+                signed(apart.place, role, b64encode(other).decode())
     with pytest.raises(EngineError, match="there is no decision key"):
-        work._sign("decision", b64encode(b"yes").decode())  # noqa: SLF001 -- as the other end does
+        signed(apart.place, "decision", b64encode(fits["report"]).decode())
 
 
 def test_a_step_that_comes_after_the_end_waits_and_starts_nothing(apart: World) -> None:
@@ -118,6 +205,16 @@ def test_a_step_that_comes_after_the_end_waits_and_starts_nothing(apart: World) 
 def handed_in(world: World) -> str:
     """Hand the example in, and return its id."""
     return str(world.call("POST", "/v1/audits", json=world.body()).json()["id"])
+
+
+def test_an_audit_ends_without_a_process_to_do_its_work(apart: World) -> None:
+    work, name = Apart(apart.place, Choices(targets=NAMED), 1), handed_in(apart)
+    work.failed(name, "no process could be started", "Add memory.")
+    assert apart.service.kept.state(name) is State.FAILED
+    ending = apart.service.kept.outcome(name)
+    assert ending is not None
+    assert ending.failure == Failure(problem="no process could be started", cure="Add memory.")
+    assert work.pid is None
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +265,12 @@ def test_a_step_that_cannot_be_done_says_why(work: Apart) -> None:
     assert refused.value.cure == "Submit it first."
 
 
+def closed_for_others(descriptor: Path) -> bool:
+    """Whether a descriptor of a process is closed in every program that it starts."""
+    flags = next(it for it in descriptor.read_text().splitlines() if it.startswith("flags:"))
+    return bool(int(flags.split()[1], 8) & os.O_CLOEXEC)
+
+
 @pytest.mark.slow
 def test_it_ends_with_the_process_that_asks_and_not_at_the_terminal() -> None:
     ours, theirs = socket.socketpair()
@@ -177,7 +280,16 @@ def test_it_ends_with_the_process_that_asks_and_not_at_the_terminal() -> None:
         theirs.close()
         exchange = Exchange(ours, {})
         threading.Thread(target=exchange.attend, daemon=True).start()
-        exchange.ask("close")  # it is there by now
+        # Before anything that takes time is loaded, no signal ends it, and nothing that it starts
+        # can hold the line open.
+        place = Path(f"/proc/{process.pid}/fdinfo/{number}")
+        while not closed_for_others(place):
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        exchange.ask("close")
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
         exchange.ask("close")

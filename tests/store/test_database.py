@@ -55,6 +55,19 @@ def revision(url: str) -> str:
     return found
 
 
+def test_a_database_that_is_to_be_left_as_it_is_is_brought_to_no_other_revision(
+    sqlite_url: str,
+) -> None:
+    engine = open_database(sqlite_url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    engine.dispose()
+    with pytest.raises(StoreError, match="stands at revision") as refused:
+        open_database(sqlite_url, as_it_is=True)
+    assert refused.value.cure == "Run `auditor migrate`."
+    assert revision(sqlite_url) == "0001"
+
+
 def test_a_first_open_makes_a_private_file_at_the_newest_revision(
     home: Path, sqlite_url: str
 ) -> None:

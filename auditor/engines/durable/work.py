@@ -46,15 +46,34 @@ class Failure:
 
 
 def attempt(step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Failure:
-    """Do a step, and return what it gave, or why it gave nothing: whatever was raised."""
+    """Do a step, and return what it gave, or why it gave nothing: whatever was raised.
+
+    Why is said in words that can be written, whatever names of files stand in them.
+    """
     try:
         return step(*args, **kwargs)
     except AuditorError as error:
-        return Failure(error.problem, error.cure)
+        return Failure(_writable(error.problem), _writable(error.cure))
     except Exception as error:  # noqa: BLE001 -- an engine outlives whatever a step raises
-        at = raised_at(error)
-        place = f" in {at}" if at else ""
-        return Failure(
-            f"{type(error).__name__}{place}: {error}",
-            "This is a defect of auditor, or of its machine; report it with this line.",
-        )
+        return _defect(error)
+
+
+def attempt_all(step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Failure:
+    """Do a step like ``attempt``, for whoever outlives even what is to end a program."""
+    try:
+        return attempt(step, *args, **kwargs)
+    except BaseException as error:  # noqa: BLE001 -- this is what it is for
+        return _defect(error)
+
+
+def _defect(error: BaseException) -> Failure:
+    at = raised_at(error)
+    place = f" in {at}" if at else ""
+    return Failure(
+        _writable(f"{type(error).__name__}{place}: {error}"),
+        "This is a defect of auditor, or of its machine; report it with this line.",
+    )
+
+
+def _writable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()

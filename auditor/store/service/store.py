@@ -9,7 +9,7 @@ from auditor.domain.canonical import Json, canonical, parse
 from auditor.domain.json_parts import Part
 from auditor.domain.request_json import read_request
 from auditor.domain.requests import AuditRequest
-from auditor.domain.served import Ending, Upload, UploadKind
+from auditor.domain.served import Ending, Failure, Upload, UploadKind
 from auditor.domain.submissions import Event, Said, ShardKey, State, Submission
 from auditor.errors import StoreError
 from auditor.store.service import callers, histories, quotas, standings, submitted
@@ -227,6 +227,10 @@ class ServiceStore:
         with self.store.unit_of_work() as work:
             changed = histories.keep_ending(work.session, submission, ending)
             return noted(work, act, changed=changed)
+
+    def fail(self, submission: str, problem: str, cure: str, at: str) -> bool:
+        """Let a submission end without what it was to give, and say whether it had not ended."""
+        return self.end(submission, Ending(ended=at, failure=Failure(problem=problem, cure=cure)))
 
     def outcome(self, submission: str) -> Ending | None:
         """Return how a submission ended, if it has."""
