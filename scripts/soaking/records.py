@@ -8,7 +8,7 @@ from auditor.domain.canonical import digest_json, parse
 from auditor.domain.json_parts import Part
 from auditor.domain.submissions import Event, Said
 from auditor.folders import RECORD
-from auditor.gatekeeping import laid_out
+from auditor.manifests import laid_out
 from auditor.settings import Settings
 from auditor.store.service.store import ServiceStore
 from auditor.workplaces import Workplace, workplace
