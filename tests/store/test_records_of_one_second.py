@@ -72,7 +72,7 @@ def test_a_gate_asks_the_audit_that_was_handed_in_last_of_those_of_one_second(
     names = []
     for number in range(6):
         names.append(audited(kept, request_digest, number))
-        found = newest(kept, SOUGHT, Budget("smoke"))
+        found = newest(kept, SOUGHT, Budget("smoke")).first()
         assert found is not None
         assert found.submission == names[-1]
     lines, _ = Overviews(kept).audits(Listed(project="mine"))
@@ -84,6 +84,6 @@ def test_of_one_second_a_failing_one_stands_before_later_passing_ones(
 ) -> None:
     failing = audited(kept, request_digest, 1, "fail")
     audited(kept, request_digest, 2)
-    found = newest(kept, SOUGHT, Budget("smoke"))
+    found = newest(kept, SOUGHT, Budget("smoke")).first()
     assert found is not None
     assert found.submission == failing
