@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
 
@@ -16,6 +16,10 @@ Answers = Mapping[str, Callable[..., Json]]
 """What the other process may ask for, by name."""
 
 
+THREADS = 64
+"""So many questions are answered at once; more wait."""
+
+
 class GoneError(Exception):
     """The other process is there no more; what it was asked may be asked of another."""
 
@@ -23,8 +27,8 @@ class GoneError(Exception):
 class Exchange:
     """A line between two processes: a line of JSON a question, and one an answer.
 
-    A question is answered in a thread of its own. Nothing is read but JSON, and nothing is done but
-    what ``answers`` names.
+    A question is answered in one of some threads that stay. Nothing is read but JSON, and nothing
+    is done but what ``answers`` names.
     """
 
     def __init__(self, line: socket.socket, answers: Answers) -> None:
@@ -35,6 +39,8 @@ class Exchange:
         self._gone = False
         # Two locks: who reads never waits for who sends, or both ends might wait for each other.
         self._lock, self._sending = threading.Lock(), threading.Lock()
+        # Threads that stay: what one of them starts, such as a model's process, ends with it.
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="auditor-answers")
 
     def ask(self, what: str, *args: str) -> Json:
         """Return what the other process gives for a question.
@@ -77,7 +83,7 @@ class Exchange:
 
     def _hear(self, said: Part) -> None:
         if "question" in said.value:
-            threading.Thread(target=self._reply, args=(said,), daemon=True).start()
+            self._threads.submit(self._reply, said)
             return
         with self._lock:
             waiting = self._asked.pop(said.get("answer", int))
