@@ -43,6 +43,14 @@ def audit_keys(engine: Engine) -> Step:
     return Step.of(NAME, mistakes, detail + beside)
 
 
+def report_key_here(store: Store, key: bytes) -> Step:
+    """Ask whether the ledger here knows a key (PEM) as one that signs this service's records."""
+    life = book_of(store.key_entries()).lives.get(key.decode(errors="replace"))
+    known = life is not None and life.role == KeyRole.REPORT
+    mistakes = [] if known else ["the record's key is no report key of this service"]
+    return Step.of("signer", mistakes, "signed by a report key of this service")
+
+
 def signer_here(
     store: Store, record: AuditRecord, key: bytes, places: Mapping[str, int] | None = None
 ) -> Step:

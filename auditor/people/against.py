@@ -14,9 +14,7 @@ from auditor.domain.steps import Step, StepResult
 from auditor.domain.verdicts import Verdict
 from auditor.errors import AuditorError, RecordError
 from auditor.folders import SIGNER
-from auditor.holding import book_of
-from auditor.keeping import REPORT_ROLE
-from auditor.keyaudits import agents_here, signer_here
+from auditor.keyaudits import agents_here, report_key_here, signer_here
 from auditor.manifests import as_kept
 from auditor.people.enduring import refused
 from auditor.people.gathering import wrong_with
@@ -81,9 +79,8 @@ def _refuse_said(store: Store, project: str, kept: Kept, now: str) -> None:
 
 
 def _refuse_signer(store: Store, record: AuditRecord, key: bytes) -> None:
-    life = book_of(store.key_entries()).lives.get(key.decode(errors="replace"))
-    step = signer_here(store, record, key)
-    if life is None or life.role != REPORT_ROLE or step.result is not StepResult.HOLDS:
+    known, step = report_key_here(store, key), signer_here(store, record, key)
+    if any(it.result is not StepResult.HOLDS for it in (known, step)):
         raise _unfit(
             record.digest, f"is signed by no report key of this service that counts: {step.detail}"
         )

@@ -11,9 +11,7 @@ from auditor.domain.steps import Step, all_hold
 from auditor.errors import StoreError
 from auditor.folders import RECORD, SIGNER, RecordFolder
 from auditor.gates import Question, ask
-from auditor.holding import book_of
-from auditor.keeping import REPORT_ROLE
-from auditor.keyaudits import agents_here, signer_here
+from auditor.keyaudits import agents_here, report_key_here, signer_here
 from auditor.manifests import as_kept, laid_out
 from auditor.people.against import held_against
 from auditor.people.counting import counted_here
@@ -80,7 +78,8 @@ class Looker:
         """Ask one record. Raises ``StoreError`` or ``RecordError`` for files that are not there."""
         folder = as_kept(self.panel.kept.store.blobs, chosen.files)
         raw, key = folder.read(RECORD), folder.read(SIGNER)
-        steps = (_same(raw, chosen), self._signer(key), *self._verified(folder, chosen, key))
+        signer = report_key_here(self.panel.kept.store, key)
+        steps = (_same(raw, chosen), signer, *self._verified(folder, chosen, key))
         if not all_hold(steps[1:]):
             return Looked(steps, chosen)
         # To verify takes a while, in which somebody may have challenged it, or ended a key.
@@ -130,15 +129,6 @@ class Looker:
         yield uncontested(record, against, key, strict=False)
         judged = Judged(submission, record, question.policy, now)
         yield from decided_by_people(case.told, judged, folder)
-
-    def _signer(self, key: bytes) -> Step:
-        """Ask whether the ledger here knows a key as one that signs this service's records."""
-        entries = self.panel.kept.store.key_entries()
-        life = book_of(entries).lives.get(key.decode(errors="replace"))
-        mistakes = [] if life is not None and life.role == REPORT_ROLE else [
-            "the record's key is no report key of this service"
-        ]  # fmt: skip
-        return Step.of("signer", mistakes, "signed by a report key of this service")
 
 
 def _same(raw: bytes, chosen: Audited | Stands) -> Step:

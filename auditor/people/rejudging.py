@@ -20,6 +20,7 @@ from auditor.people.panels import Panel, read_kept
 from auditor.publishing import publication
 from auditor.rejudging import rejudge
 from auditor.signatures.decisions import verify_waiver
+from auditor.store.extents import Extent
 from auditor.store.service.people import Sought
 from auditor.store.service.rejudged import Kept, Like
 
@@ -76,7 +77,7 @@ def file_name(bundle: str) -> str:
 def whole(record: AuditRecord, policy: Policy) -> bool:
     """Whether a record was asked for as much as a policy asks."""
     request = record.request
-    return not request.only and request.budget.covers(policy.least_budget)
+    return Extent(request.budget, not request.only).covers(policy.least_budget)
 
 
 def _standing(panel: Panel, project: str, waiver: Waiver) -> Iterator[tuple[Kept, AuditRecord]]:

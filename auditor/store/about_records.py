@@ -12,13 +12,11 @@ from sqlalchemy.orm import Session
 from auditor.ledgers.events import EventType
 from auditor.ledgers.key_events import KEYS
 from auditor.store.beginnings import begins
-from auditor.store.ledger_reading import LedgerEntry, entries_at
+from auditor.store.ledger_reading import AT_ONCE, LedgerEntry, entries_at
 from auditor.store.ledger_tables import LedgerOpeningRow
 
 CHALLENGES, APPROVALS = f"{EventType.CHALLENGE.value}-", f"{EventType.APPROVAL.value}-"
 STARTS = (KEYS, CHALLENGES, APPROVALS)
-AT_ONCE = 500
-"""So many entries are asked for by one question."""
 MOST = 2000
 """So many documents of approvals are remembered."""
 ONCE, LOOKED = "auditor.once", "auditor.looked"

@@ -29,7 +29,7 @@ from auditor.store.ledger_tables import (
 )
 
 _CURE = "See what `auditor ledger verify` finds, and restore the database from a copy."
-_AT_ONCE = 500
+AT_ONCE = 500
 """So many entries are asked for by one question."""
 _STATE = select(LedgerStateRow.size, LedgerStateRow.root).where(LedgerStateRow.id == 1)
 _TILE = select(LedgerTileRow.hashes, LedgerTileRow.inner).where(
@@ -193,8 +193,8 @@ def key_entries(connection: Connection) -> tuple[LedgerEntry, ...]:
 def entries_at(connection: Connection, places: Sequence[int]) -> tuple[LedgerEntry, ...]:
     """Return some entries, in order."""
     found: list[LedgerEntry] = []
-    for start in range(0, len(places), _AT_ONCE):
-        asked = _ENTRIES.where(LedgerLeafRow.idx.in_(places[start : start + _AT_ONCE]))
+    for start in range(0, len(places), AT_ONCE):
+        asked = _ENTRIES.where(LedgerLeafRow.idx.in_(places[start : start + AT_ONCE]))
         rows = connection.execute(asked.order_by(LedgerLeafRow.idx))
         found.extend(_entry(row) for row in rows)
     return tuple(found)
