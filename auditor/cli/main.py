@@ -12,6 +12,7 @@ import click
 from auditor import __version__
 from auditor.cli.exits import Exit, exit_of
 from auditor.cli.texts import printable
+from auditor.collecting import begin_loading, end_loading
 from auditor.errors import AuditorError, CancelledError
 
 COMMANDS = Path(__file__).parent / "commands"
@@ -33,6 +34,7 @@ class CommandsByFile(click.Group):
         if cmd_name not in self.list_commands(ctx):
             return None
         module = importlib.import_module(f"auditor.cli.commands.{_module(cmd_name)}")
+        end_loading()
         command: click.Command = module.command
         return command
 
@@ -67,6 +69,7 @@ def auditor() -> None:
 
 def main() -> None:
     """Run the command and turn every deliberate error into its exit code."""
+    begin_loading()
     try:
         status = run()
     except CancelledError as error:

@@ -5,6 +5,8 @@ import signal
 import socket
 import sys
 
+from auditor.collecting import begin_loading, end_loading
+
 
 def main() -> None:
     """Work until the process that asks is there no more, whoever ended it and however."""
@@ -13,7 +15,10 @@ def main() -> None:
     os.set_inheritable(descriptor, False)  # noqa: FBT003 -- of the system
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, signal.SIG_IGN)  # whoever is told to stop asks for no more steps
+    begin_loading()
     from auditor.serving.doing import Hands  # noqa: PLC0415 -- takes seconds; a signal may come
+
+    end_loading()
 
     with socket.socket(fileno=descriptor) as line:
         Hands(line).attend()

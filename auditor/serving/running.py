@@ -13,6 +13,7 @@ import uvicorn
 
 from auditor.api.parts import Service
 from auditor.api.problems import fault
+from auditor.collecting import settle
 from auditor.desks import Engine, take_up
 from auditor.domain.canonical import Json
 from auditor.errors import UsageError
@@ -96,6 +97,7 @@ def _run(
             "tls": bind.tls is not None,
         }
     )
+    settle()
     _Server(config, stop).run(sockets=[listening])
     say({"event": "stopped"})
 
