@@ -87,9 +87,10 @@ def hash_parts(
     Raises ``ArtifactError`` where a file is no longer the one that was found.
     """
     hasher_of(kind)  # a missing library is told once, and not by every thread
-    paired = in_pairs() if kind is Hash.SHA256 else None
-    workers = _workers(tree, parts, paired.streams if paired else 1)
+    workers = _workers(tree, parts)
     threads = max(1, _cores() // workers)
+    # A core for each part ends sooner than half a core.
+    paired = in_pairs() if kind is Hash.SHA256 and len(parts) > workers else None
     method: Method[Any] = paired or Method(partial(hasher_of, kind, threads=threads))
     with opened_folder(tree.folder) as folder:
         # The largest come first: so the last lanes end at about one time.
@@ -159,10 +160,10 @@ def stage_artifact(path: Path, destination: Path) -> tuple[FileDigest, ...]:
     return tuple(copied)
 
 
-def _workers(tree: Tree, parts: Sequence[Part], streams: int) -> int:
+def _workers(tree: Tree, parts: Sequence[Part]) -> int:
     if sum(tree.stamps[name].size for name in {part.name for part in parts}) < LITTLE:
         return 1
-    return max(1, min(_cores(), -(-len(parts) // streams)))
+    return max(1, min(_cores(), len(parts)))
 
 
 @cache
