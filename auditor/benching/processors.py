@@ -16,15 +16,12 @@ PROCESSOR = "processor"
 """The item of the evidence that holds these times (s), one a call."""
 
 
-def processor_readings(
-    evidence: Evidence, metric: str, confidence: float, *, agree: float, stolen: float
-) -> Iterator[Reading]:
+def processor_readings(evidence: Evidence, metric: str, confidence: float) -> Iterator[Reading]:
     """Yield the median of the times that the calling thread had a processor, where they are known.
 
     Other processes make a thread wait, which takes no time of its own, so that warming up by the
-    clock on the wall and interruptions are no doubt here. Windows that differ by more than
-    ``agree`` are, and a host whose other guests took more than ``stolen``: then the processor
-    itself ran at several speeds, or its time was counted as ours.
+    clock on the wall and interruptions are no doubt here. Windows that differ are, and a host whose
+    other guests took the processor: then it ran at several speeds, or its time counted as ours.
     """
     times = cast("Floats | None", evidence.get(PROCESSOR))
     if times is None:
@@ -34,6 +31,7 @@ def processor_readings(
         return
     about = cast("Mapping[str, Json]", evidence["about"])
     seen = cast("Mapping[str, float]", about["conditions"])
+    agree, stolen = (cast("float", about[name]) for name in ("agree", "stolen"))
     shares = {name: seen[name] for name in ("stolen_share",) if name in seen}
     noise = tuple(doubts(times, shares, agree=agree, stolen=stolen))
     yield Speeds(confidence, {"conditions": dict(seen)}, noise).at(metric, times, 0.5)

@@ -173,15 +173,13 @@ class Latency:
         noise = tuple(doubts(single, seen, agree=agree, stolen=stolen))
         speeds = Speeds(confidence, {name: about[name] for name in DETAILS}, noise, seen)
         sizes = cast("list[int]", about["sizes"])
-        none = np.empty(0)
         return (
             *(speeds.at(metric, single, share) for metric, share in SHARES.items()),
-            *processor_readings(evidence, "cpu_p50", confidence, agree=agree, stolen=stolen),
             speeds.rate("throughput", batch, cast("int", about["batch_rows"])),
             *(
                 speeds.rate(
                     "batch_throughput",
-                    cast("Floats", evidence.get(f"batch_{rows}", none)),
+                    cast("Floats", evidence.get(f"batch_{rows}", np.empty(0))),
                     rows,
                     {"rows": rows},
                 )
@@ -195,6 +193,7 @@ class Latency:
                 if "transport" in evidence
                 else []
             ),
+            *processor_readings(evidence, "cpu_p50", confidence),
         )
 
     def _time(self, model: Model, rows: Array, each: float) -> Timing:

@@ -26,8 +26,8 @@ NOISE = 0.1
 AGREE = 0.5
 """How far timings may differ on a machine that is used by others; the limits bear it."""
 DOUBLE = 1.0
-"""How far those of single rows may: what shares a core halves its speed, and the limit is five times
-off on either side.
+"""How far those of single rows may: what shares a core halves its speed. Rows of what is planted
+take some five times the limit, and those of its twin a fiftieth of it.
 """
 SAME_ANSWERS = rule(
     "same-answers",
