@@ -18,7 +18,8 @@ class Timing:
     of ``batch_rows`` rows; ``load`` and ``first`` are opening the session and its first call.
     ``conditions`` says what the machine was doing meanwhile, as ``{"load_average": 0.4}``. A served
     model is timed from this side; ``transport`` then holds the round trips of requests that do not
-    touch it, where the server takes such.
+    touch it, where the server takes such. Of any other one ``processor`` holds how long the calling
+    thread had a processor in each call of ``single``.
     """
 
     load: float
@@ -29,6 +30,7 @@ class Timing:
     batch_rows: int
     conditions: Mapping[str, float] = field(default_factory=dict)
     transport: Floats | None = None
+    processor: Floats | None = None
 
 
 class Model(Protocol):

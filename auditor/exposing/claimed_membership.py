@@ -16,7 +16,7 @@ from auditor.domain.readings import Bound, Gap, Measurement, Reading, Repeat, Sc
 from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Array, Floats, class_names
 from auditor.exposing.attacks import Include
-from auditor.exposing.gates import FPR, Gate, area, averaged, blind_scores, tail
+from auditor.exposing.gates import FPR, Gate, area, averaged, blind_area, blind_scores, tail
 from auditor.exposing.labels import of_stack
 from auditor.exposing.membership import AUC, RATES, VERDICT, few
 from auditor.exposing.pools import Pool, gather
@@ -34,6 +34,8 @@ from auditor.stats.ranking import auc
 ADVANTAGE = "membership_advantage"
 MODELS = 4
 SALT = 77
+UNSEEN, SIDED = "unseen", "sided"
+"""Stand-ins that learn from both kinds of rows, or from members alone."""
 EMITS: Mapping[str, Metric] = {
     ADVANTAGE: Metric(
         "Members that are called members, less others that are",
@@ -113,7 +115,7 @@ class Stage:
             "blind": self.blind[judged],
             "ids": np.asarray(self.pool.ids, dtype=np.str_)[judged],
         }
-        for name, side in (("unseen", self.unseen), ("sided", self.sided)):
+        for name, side in ((UNSEEN, self.unseen), (SIDED, self.sided)):
             said = [
                 tell(rows, labels, _answer(subject, side.stack, at, labels_only=self.labels_only))
                 for at in range(side.stack.models)
@@ -211,9 +213,9 @@ def _finding(evidence: Evidence, name: str, looks: int) -> Finding:
         cut(scores, member, FPR),
         area(scores, member),
         tail(scores, member),
-        _gate(evidence, "unseen", member),
-        _gate(evidence, "sided", member),
-        area(cast("Floats", evidence["blind"]), member),
+        _gate(evidence, UNSEEN, member),
+        _gate(evidence, SIDED, member),
+        blind_area(cast("Floats", evidence["blind"]), member),
         LEVEL / (TESTS * looks),
     )
 
@@ -223,4 +225,4 @@ def _gate(evidence: Evidence, name: str, member: Mask) -> Gate | None:
         return None
     scores = cast("Floats", evidence[f"{name}_scores"])
     saw = cast("Mask", evidence[f"{name}_saw"]).astype(np.bool_)
-    return averaged(np.where(saw, np.nan, scores), member)
+    return averaged(np.where(saw, np.nan, scores), member, taught_by_members=name == SIDED)

@@ -1,7 +1,7 @@
 """Whether members and non-members differ before any model has seen one: then no attack counts."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,9 @@ from auditor.shadows.training import LOGISTIC, train_stack
 from auditor.stats.delong import area_and_influence
 
 FOLDS = 5
-LEVEL = 0.975
-"""Each of an attack's three gates fails a clean audit once in forty."""
+GATES = 3
+LEVEL = 1 - 1 / 40 / GATES
+"""An attack's gates together fail a clean audit once in forty, by Bonferroni."""
 CHANCE = 0.5
 FPR = 0.01
 Mask = NDArray[np.bool_]
@@ -27,23 +28,25 @@ Figure = Callable[[Floats, Mask], tuple[float, Floats]]
 class Area:
     """An area under the curve, and what each row ``[n]`` adds to its error.
 
-    Or another figure that is ``chance`` where members are as all others.
+    Or another figure that is ``chance`` where members are as all others. ``besides`` is variance
+    that the rows do not tell, since what judges one of them has learnt from others.
     """
 
     value: float
     influence: Floats
     chance: float = CHANCE
+    besides: float = 0.0
 
     def ends(self, level: float = LEVEL) -> tuple[float, float]:
         """Return the normal interval."""
-        half = float(ndtri((1 + level) / 2)) * float(np.linalg.norm(self.influence))
+        half = _half(level, self.influence, self.besides)
         return max(2 * self.chance - 1, self.value - half), min(1.0, self.value + half)
 
     def beyond(self, other: "Area", level: float) -> tuple[float, float, float]:
         """Return how much larger this area is than ``other`` over the same rows, and its ends."""
         gain = self.value - other.value
-        half = float(ndtri((1 + level) / 2))
-        half *= float(np.linalg.norm(self.influence - other.influence))
+        apart = self.influence - other.influence
+        half = _half(level, apart, self.besides + other.besides)
         return gain, gain - half, gain + half
 
     @property
@@ -64,6 +67,18 @@ class Area:
 def area(scores: Floats, member: Mask) -> Area:
     """Return the area of scores ``[n]``, all of them known."""
     return Area(*area_and_influence(scores, member))
+
+
+def blind_area(scores: Floats, member: Mask) -> Area:
+    """Return the area of ``blind_scores`` ``[n]``, of twice the variance that rows alone give it.
+
+    What a row adds by being judged it adds once more by judging: of two rows in different folds,
+    each is scored by a classifier that learnt from the other. Where members are as all others,
+    a cross-validated figure is a sum over such pairs, whose variance is at most twice that of the
+    scores held fast (Cauchy and Schwarz), and so much where the classifier is symmetric in them.
+    """
+    found = area(scores, member)
+    return replace(found, besides=float(found.influence @ found.influence))
 
 
 def blind_scores(inputs: Array, labels: NDArray[np.int64], member: Mask, seed: int) -> Floats:
@@ -113,13 +128,15 @@ def one_sided(name: str, sided: Shadows, shadows: Shadows, member: Mask) -> Gate
     is less sure of the former, whether or not it saw the latter.
     """
     scores = np.stack([ATTACKS[name](said, shadows) for said in sided.chances])
-    return averaged(np.where(sided.include, np.nan, scores), member)
+    return averaged(np.where(sided.include, np.nan, scores), member, taught_by_members=True)
 
 
-def averaged(scores: Floats, member: Mask) -> Gate | None:
+def averaged(scores: Floats, member: Mask, *, taught_by_members: bool = False) -> Gate | None:
     """Return the means of what ``[k, n]`` scores find, each over the rows of which they are known.
 
-    ``None`` where none has two rows of either kind.
+    ``None`` where none has two rows of either kind. Where models are ``taught_by_members`` alone,
+    members that judge one of them have taught another: what they add to the variance counts twice,
+    as in ``blind_area``.
     """
     known = np.isfinite(scores)
     useful = [
@@ -129,11 +146,12 @@ def averaged(scores: Floats, member: Mask) -> Gate | None:
     ]
     if not useful:
         return None
-    found = [
-        _mean([_whole(of, scores[at], member, known[at]) for at in useful])
-        for of in (area_and_influence, _tail_and_influence)
-    ]
-    return Gate(Area(*found[0]), Area(*found[1], chance=0.0))
+    found = []
+    for of, chance in ((area_and_influence, CHANCE), (_tail_and_influence, 0.0)):
+        value, influence = _mean([_whole(of, scores[at], member, known[at]) for at in useful])
+        learnt = influence[member] if taught_by_members else np.zeros(0)
+        found.append(Area(value, influence, chance, float(learnt @ learnt)))
+    return Gate(*found)
 
 
 def _whole(of: Figure, scores: Floats, member: Mask, known: Mask) -> tuple[float, Floats]:
@@ -146,6 +164,11 @@ def _whole(of: Figure, scores: Floats, member: Mask, known: Mask) -> tuple[float
 def _mean(found: list[tuple[float, Floats]]) -> tuple[float, Floats]:
     values, parts = zip(*found, strict=True)
     return float(np.mean(values)), np.mean(parts, axis=0)
+
+
+def _half(level: float, influence: Floats, besides: float) -> float:
+    """Return half of the normal interval of a figure."""
+    return float(ndtri((1 + level) / 2)) * float(np.sqrt(influence @ influence + besides))
 
 
 def _tail_and_influence(scores: Floats, member: Mask) -> tuple[float, Floats]:

@@ -15,7 +15,7 @@ from auditor.domain.readings import Gap
 from auditor.domain.subjects import Subject
 from auditor.domain.tasks import Floats
 from auditor.exposing.attacks import LEAST_FOR_LIRA, Shadows
-from auditor.exposing.gates import Area, area
+from auditor.exposing.gates import Area, blind_area
 from auditor.exposing.pools import Pool
 from auditor.exposing.standins import DISTILLED_KIND, RECIPE_KIND
 
@@ -62,7 +62,7 @@ class Witness:
             cast("NDArray[np.str_]", evidence["ids"]),
             member,
             cast("Floats", evidence["target"]),
-            area(cast("Floats", evidence["blind"]), member),
+            blind_area(cast("Floats", evidence["blind"]), member),
             {str(kind): _shadows(evidence, str(kind)) for kind in cast("list[str]", told["kinds"])},
             {
                 str(kind): _shadows(evidence, f"sided_{kind}")

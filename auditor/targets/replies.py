@@ -35,6 +35,7 @@ def timing_of(reply: Frame, batch_rows: int) -> Timing:
             batch_rows=batch_rows,
             conditions={str(name): float(seen) for name, seen in said["conditions"].items()},
             transport=_times(reply, "transport") if "transport" in reply.arrays else None,
+            processor=_times(reply, "processor") if "processor" in reply.arrays else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _unexpected(f"its timings lack {error}") from error

@@ -15,7 +15,7 @@ from auditor.checks.hardware.latency import CHECK, Latency
 from auditor.domain.benches import NO_BENCH
 from auditor.domain.budgets import Budget, Size
 from auditor.domain.evidence import Evidence, decode, encode
-from auditor.domain.readings import Gap, Measurement, Reason, Repeat
+from auditor.domain.readings import Astray, Gap, Measurement, Reading, Reason, Repeat
 from auditor.domain.subjects import Shard, Subject
 
 CLOSED = ["p50", "p90", "p99", "throughput"]
@@ -116,6 +116,44 @@ def test_waiting_for_a_processor_casts_doubt_on_the_queue_alone() -> None:
     found = Latency().figures(seen, 0.95)
     assert measured(found, "open_p99").doubted
     assert not measured(found, "p90").doubted
+
+
+def on_processor(taken: ArrayLike, **conditions: float) -> tuple[Reading, Reading]:
+    """The median by the clock on the wall, and that of the time on a processor."""
+    seen = {**evidence(np.full(500, 9.0), np.ones(50), **conditions), "processor": taken}
+    found = {item.metric: item for item in Latency().figures(seen, 0.95)}
+    return found["p50"], found["cpu_p50"]
+
+
+BUSY = {"steady": 0.0, "waited_share": 0.7, "interrupted_share": 2.0}
+
+
+def test_a_busy_machine_casts_no_doubt_on_the_time_that_a_processor_was_had() -> None:
+    wall, processor = on_processor(np.full(500, 3.0), **BUSY)
+    assert (wall.value, wall.doubted) == (9.0, True)
+    assert (processor.value, processor.low, processor.high) == (3.0, 3.0, 3.0)
+    assert not processor.doubted
+
+
+@pytest.mark.parametrize(("conditions", "times", "words"), [NOISE[0], NOISE[2]])
+def test_a_processor_of_several_speeds_or_of_others_does(
+    conditions: dict[str, float], times: np.ndarray, words: str
+) -> None:
+    processor = on_processor(times, **conditions)[1]
+    assert processor.doubted
+    assert processor.astray is Astray.TOO_HIGH
+    assert words in processor.details["doubts"][0]
+
+
+def test_a_clock_that_sees_no_time_pass_is_no_fast_model() -> None:
+    ticks = np.where(np.arange(500) % 3 == 0, 0.01, 0.0)
+    processor = on_processor(ticks)[1]
+    assert isinstance(processor, Gap)
+    assert processor.reason is Reason.NOT_DEFINED
+
+
+def test_times_without_a_processor_have_no_such_figure() -> None:
+    assert "cpu_p50" not in names(Latency().figures(evidence(np.ones(500), np.ones(50)), 0.95))
 
 
 def test_too_few_times_have_no_windows() -> None:
@@ -220,6 +258,10 @@ def test_what_is_timed_on_the_target_gives_every_figure(subject: Subject) -> Non
     assert set(p50.details) - {"doubts"} == known
     conditions = {"load_average", "stolen_share", "cpu_seconds_a_call", "windows", "waited_share"}
     assert conditions <= set(p50.details["conditions"])
+    processor = measured(found, "cpu_p50")
+    assert (len(seen["processor"]), processor.n) == (400, 400)
+    # The loop is one thread's work, so that most of a call is spent on a processor or on waiting.
+    assert 1e-4 < processor.low <= processor.value < 1.05 * p50.high + 1e-5
     one = measured(found, "batch_throughput", rows=1)
     four = measured(found, "batch_throughput", rows=4)
     assert four.value > one.value, "the loop goes round once for all rows of a batch"

@@ -349,7 +349,7 @@ def test_training_rows_besides_the_pool_teach_the_gate() -> None:
 def test_clean_audits_are_seldom_said_to_leak() -> None:
     counted = Counter(said(seed, MODEST, "neither") for seed in range(12))
     assert counted[Said.SHOWN] == 0
-    assert counted[Said.INCONCLUSIVE] <= 4
+    assert counted[Said.INCONCLUSIVE] <= 1
 
 
 @pytest.mark.slow
@@ -363,7 +363,7 @@ def test_one_clean_audit_in_a_hundred_at_most_is_said_to_leak() -> None:
     interval = clopper_pearson(counted[Said.SHOWN], audits, 0.95)
     assert interval.high <= 0.02, f"{dict(counted)}: {interval}"
     assert counted[Said.SHOWN] <= audits // 100
-    assert counted[Said.INCONCLUSIVE] <= audits // 4
+    assert counted[Said.INCONCLUSIVE] <= audits // 20, "gates fail by chance too often"
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import numpy as np
 
 from auditor.benching.gaps import gap_of
 from auditor.benching.noise import doubts
+from auditor.benching.processors import PROCESSOR, processor_readings
 from auditor.benching.queues import as_rows, due_times
 from auditor.benching.speeds import Speeds, queue_readings
 from auditor.domain.benches import Arrivals
@@ -48,8 +49,9 @@ class Latency:
     slow model gets fewer ``calls``, so that timing ends within about ``seconds``; batches of
     ``batch_sizes`` rows that are too slow are left out. Where windows of calls differ by more than
     ``agree``, or other guests of the host took more than ``stolen`` of the processor, readings are
-    doubted. A served model is timed from this side: its times hold the way there, of which
-    ``transport`` tells the median.
+    doubted, but for ``cpu_p50``, in which the thread that calls waits for no processor: a row takes
+    at least so long. A served model is timed from this side, and has none: its times hold the way
+    there, of which ``transport`` tells the median.
     """
 
     calls: int = 2000
@@ -63,12 +65,17 @@ class Latency:
     stolen: float = 0.05
 
     id: ClassVar[str] = "hardware.latency"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     title: ClassVar[str] = "Latency and throughput on the target"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.MODEL, Need.EVALUATION})
     uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "p50": Metric("Median time a row", Unit.SECOND, higher_is_better=False),
+        "cpu_p50": Metric(
+            "Median processor time a row of the calling thread",
+            Unit.SECOND,
+            higher_is_better=False,
+        ),
         "p90": Metric("Time that 9 of 10 rows keep", Unit.SECOND, higher_is_better=False),
         "p99": Metric("Time that 99 of 100 rows keep", Unit.SECOND, higher_is_better=False),
         "throughput": Metric("Rows a second in batches", Unit.PER_SECOND, higher_is_better=True),
@@ -150,10 +157,12 @@ class Latency:
             "agree": self.agree,
             "stolen": self.stolen,
         }
-        times: dict[str, Item] = {"single": timing.single, "batch": timing.batch}
-        if timing.transport is not None:
-            times["transport"] = timing.transport
-        return {**times, **sized, **arrivals, "about": about, "queues": queues}
+        times = {"single": timing.single, "batch": timing.batch}
+        some = {"transport": timing.transport, PROCESSOR: timing.processor}
+        known: dict[str, Item] = {
+            name: seen for name, seen in {**times, **some}.items() if seen is not None
+        }
+        return {**known, **sized, **arrivals, "about": about, "queues": queues}
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Compute quantiles of single calls, rows a second of the median batch, and of queues."""
@@ -164,14 +173,13 @@ class Latency:
         noise = tuple(doubts(single, seen, agree=agree, stolen=stolen))
         speeds = Speeds(confidence, {name: about[name] for name in DETAILS}, noise, seen)
         sizes = cast("list[int]", about["sizes"])
-        none = np.empty(0)
         return (
             *(speeds.at(metric, single, share) for metric, share in SHARES.items()),
             speeds.rate("throughput", batch, cast("int", about["batch_rows"])),
             *(
                 speeds.rate(
                     "batch_throughput",
-                    cast("Floats", evidence.get(f"batch_{rows}", none)),
+                    cast("Floats", evidence.get(f"batch_{rows}", np.empty(0))),
                     rows,
                     {"rows": rows},
                 )
@@ -185,6 +193,7 @@ class Latency:
                 if "transport" in evidence
                 else []
             ),
+            *processor_readings(evidence, "cpu_p50", confidence),
         )
 
     def _time(self, model: Model, rows: Array, each: float) -> Timing:

@@ -72,7 +72,7 @@ class Art:
     seconds: float = 120.0
 
     id: ClassVar[str] = "privacy.art"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     title: ClassVar[str] = "What attacks of the Adversarial Robustness Toolbox learn"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL}

@@ -60,7 +60,7 @@ class Membership:
     listed: int = 20
 
     id: ClassVar[str] = "privacy.membership"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     title: ClassVar[str] = "Telling which rows were trained on"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.TRAINING}

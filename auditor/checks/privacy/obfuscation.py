@@ -60,7 +60,7 @@ class Obfuscation:
     copies: int = 4
 
     id: ClassVar[str] = "privacy.obfuscation"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     title: ClassVar[str] = "Altered answers, what they hide and what they cost"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {

@@ -91,7 +91,7 @@ class ScoringBench:
         times = {"load": self._load, "first": self._first or taken.first}
         return Frame(
             {**times, "warmup": timer.warmup, "conditions": taken.conditions},
-            {"single": taken.single, "batch": taken.batch},
+            {"single": taken.single, "processor": taken.processor, "batch": taken.batch},
         )
 
     def _rows(self, request: Frame) -> tuple[Opened, str, Anything]:

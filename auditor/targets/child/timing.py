@@ -44,10 +44,14 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Times in seconds, one a call, and what the machine was doing meanwhile."""
+    """Times in seconds, one a call, and what the machine was doing meanwhile.
+
+    ``processor`` is how long the calling thread had a processor in each ``single`` call.
+    """
 
     first: float
     single: NDArray[np.float64]
+    processor: NDArray[np.float64]
     batch: NDArray[np.float64]
     conditions: dict[str, float]
 
@@ -74,27 +78,27 @@ class Timer:
         try:
             first, warmed = self._warm(singles)
             before = moment()
-            single = self._clock(singles, self._calls, self._seconds / 2)
+            single, processor = self._clock(singles, self._calls, self._seconds / 2)
             seen = conditions_between(before, moment(), len(single))
             meter = Meter()
-            batched = self._clock([batch], batches, self._seconds / 4)
+            batched, _ = self._clock([batch], batches, self._seconds / 4)
             spent = meter.joules()
         finally:
             gc.enable()
         joules = {} if spent is None else {"joules_a_batch": spent / len(batched)}
-        return Taken(first, single, batched, {**seen, **warmed, **joules})
+        return Taken(first, single, processor, batched, {**seen, **warmed, **joules})
 
     def _warm(self, singles: list[Anything]) -> tuple[float, dict[str, float]]:
         """Call until three windows of ``warmup`` calls agree; short windows say nothing."""
         window = self.warmup
         if window < LEAST_WINDOW:
-            times = self._clock(singles, window, self._seconds / 4)
+            times, _ = self._clock(singles, window, self._seconds / 4)
             self.warmup = len(times)
             return float(times[0]), {"windows": 1.0}
         end, first, medians = time.perf_counter() + self._seconds / 4, 0.0, list[float]()
         self.warmup = 0
         while not agree(medians[-ALIKE:]) and len(medians) < MOST_WINDOWS:
-            times = self._clock(singles, window, max(0.0, end - time.perf_counter()))
+            times, _ = self._clock(singles, window, max(0.0, end - time.perf_counter()))
             first = first or float(times[0])
             self.warmup += len(times)
             medians.append(float(np.median(times)))
@@ -104,17 +108,22 @@ class Timer:
         return first, {"windows": float(len(medians)), "steady": float(steady)}
 
     def _clock(self, parts: list[Anything], calls: int, seconds: float) -> NDArray[np.float64]:
-        run, clock, count = self._run, time.perf_counter, len(parts)
+        """Return how long each call took on the wall, and this thread on a processor, ``[2, n]``.
+
+        The inner clock is that of the wall, so that asking for the other one is no part of it.
+        """
+        run, clock, busy, count = self._run, time.perf_counter, time.thread_time, len(parts)
         end = clock() + seconds
-        times: list[float] = []
+        times: list[tuple[float, float]] = []
         for index in range(max(1, calls)):
+            before = busy()
             start = clock()
             run(parts[index % count])
             now = clock()
-            times.append(now - start)
+            times.append((now - start, busy() - before))
             if now > end:
                 break
-        return np.array(times)
+        return np.array(times).T.copy()
 
 
 def agree(medians: list[float]) -> bool:

@@ -66,7 +66,7 @@ class Bias:
 
     def specimens(self, scale: Scale) -> Sequence[Specimen]:
         """Return the three; odds fall sevenfold, and twentyfold in the slice."""
-        defects = [("group", 2.0), ("intersection", 2.0), ("slice", 3.0)]
+        defects = [("group", 2.0), ("intersection", 2.0), ("slice", 4.0)]
         if scale is Scale.QUICK:
             return pairs(self.name, defects, ["logistic", "forest"], [1])
         return pairs(self.name, defects, ["logistic", "mlp", "forest"], range(1, 5))

@@ -25,6 +25,10 @@ TRIPS = 5000
 NOISE = 0.1
 AGREE = 0.5
 """How far timings may differ on a machine that is used by others; the limits bear it."""
+DOUBLE = 1.0
+"""How far those of single rows may: what shares a core halves its speed. Rows of what is planted
+take some five times the limit, and those of its twin a fiftieth of it.
+"""
 SAME_ANSWERS = rule(
     "same-answers",
     "hardware.variant/flip_rate",
@@ -51,7 +55,16 @@ NO_SPONGE = rule(
     at_most=3,
     accept="withstood",
 )
-FAST = rule("fast", "hardware.latency/p50", "A row takes at most a millisecond", at_most=0.001)
+FAST = (
+    rule("fast", "hardware.latency/p50", "A row takes at most a millisecond", at_most=0.001),
+    # On a machine that others use as well, the clock on the wall is doubted and accuses nobody.
+    rule(
+        "little-work",
+        "hardware.latency/cpu_p50",
+        "A row takes at most a millisecond of a processor",
+        at_most=0.001,
+    ),
+)
 SAME_SCORES = rule(
     "same-scores",
     "hardware.determinism/max_score_difference",
@@ -114,8 +127,8 @@ def slow(specimen: Specimen, folder: Path) -> Trial:
     """Write a network behind a loop of many rounds, or of one."""
     _with_loop(specimen, folder, for_bright=False)
     _, held = digits(specimen.seed, LEARN)
-    checks: dict[str, dict[str, Json]] = {"hardware.latency": {"agree": AGREE, "stolen": AGREE}}
-    exam = Exam({"evaluation": held}, (FAST,), ("hardware.latency",), checks=checks)
+    checks: dict[str, dict[str, Json]] = {"hardware.latency": {"agree": DOUBLE, "stolen": AGREE}}
+    exam = Exam({"evaluation": held}, FAST, ("hardware.latency",), checks=checks)
     return exam.trial(specimen, folder)
 
 

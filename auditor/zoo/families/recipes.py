@@ -19,7 +19,9 @@ RULES = (
         "privacy.membership/auc",
         "Of a member and somebody else, comparison with models of its recipe tells no more than "
         "eight in ten times who is which",
-        where={"shadows": "recipe", "attack": "rmia", "rounding": "none", "group": "all"},
+        # The strongest attack: what `rmia` finds of so small a leak is often within chance of what
+        # it finds on models that saw neither, so that its figure is doubted.
+        where={"shadows": "recipe", "attack": "lira", "rounding": "none", "group": "all"},
         at_most=0.8,
         accept="withstood",
     ),

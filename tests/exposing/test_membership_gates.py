@@ -1,0 +1,93 @@
+"""How sure the gates are of areas whose judges have learnt from the judged."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from auditor.exposing.attacks import Shadows
+from auditor.exposing.gates import (
+    Area,
+    area,
+    averaged,
+    blind_area,
+    blind_scores,
+    one_sided,
+)
+from auditor.exposing.standins import halves
+
+ROWS, MEMBERS = 240, 120
+MEMBER = np.arange(ROWS) < MEMBERS
+HALF_AN_ERROR = 0.6826895
+"""The level whose interval reaches one standard error to either side."""
+
+
+def error(found: Area) -> float:
+    low, high = found.ends(HALF_AN_ERROR)
+    return (high - low) / 2
+
+
+def scatter(areas: list[Area]) -> tuple[float, float]:
+    """By how much areas of clean samples scatter, in errors of rows alone and in those claimed."""
+    spread = float(np.std([it.value for it in areas], ddof=1))
+    alone = float(np.mean([np.linalg.norm(it.influence) for it in areas]))
+    return spread / alone, spread / float(np.mean([error(it) for it in areas]))
+
+
+def blind(seed: int) -> Area:
+    """What tells members by their inputs, where they are as all others."""
+    rng = np.random.default_rng([seed, 1])
+    rows, labels = rng.normal(size=(ROWS, 20)), rng.integers(0, 2, ROWS)
+    return blind_area(blind_scores(rows, labels, MEMBER, seed), MEMBER)
+
+
+def taught(seed: int) -> Area:
+    """What models tell that learnt which way members point, where they are as all others.
+
+    A row scores as the halves of the members that it is not in lie towards it: what learning from
+    one row gives to another is what it gets from it.
+    """
+    rng = np.random.default_rng([seed, 2])
+    rows = rng.normal(size=(ROWS, 20))
+    include = np.zeros((4, ROWS), dtype=np.bool_)
+    include[:, MEMBER] = halves(4, MEMBERS, rng)
+    scores = np.stack([rows @ rows[seen].mean(axis=0) for seen in include])
+    gate = averaged(np.where(include, np.nan, scores), MEMBER, taught_by_members=True)
+    assert gate is not None
+    return gate.area
+
+
+@pytest.mark.parametrize(
+    ("of", "draws"),
+    [(blind, 30), (taught, 400), pytest.param(blind, 200, marks=pytest.mark.slow)],
+)
+def test_judges_that_learnt_from_the_judged_are_not_surer_than_they_scatter(
+    of: Callable[[int], Area], draws: int
+) -> None:
+    alone, claimed = scatter([of(seed) for seed in range(draws)])
+    assert alone > 1.15, "rows held fast understate how clean samples scatter"
+    assert claimed < 1.0 + 2.5 / np.sqrt(2 * draws)
+
+
+def test_models_of_training_data_alone_are_taken_to_have_learnt_from_members() -> None:
+    rng = np.random.default_rng(3)
+    include = np.zeros((4, ROWS), dtype=np.bool_)
+    include[:, MEMBER] = halves(4, MEMBERS, rng)
+    sided = Shadows(rng.uniform(0.1, 0.9, size=(4, ROWS)), include)
+    both = Shadows(rng.uniform(0.1, 0.9, size=(4, ROWS)), halves(4, ROWS, rng))
+    gate = one_sided("loss", sided, both, MEMBER)
+    assert gate is not None
+    for found in (gate.area, gate.tail):
+        learnt = float(np.sum(found.influence[MEMBER] ** 2))
+        assert found.besides == pytest.approx(learnt)
+        assert error(found) == pytest.approx(np.sqrt(np.sum(found.influence**2) + learnt), rel=1e-4)
+
+
+def test_a_difference_from_such_an_area_is_as_unsure_as_it_is() -> None:
+    scores = np.random.default_rng(4).normal(size=ROWS)
+    plain, unsure = area(scores + MEMBER, MEMBER), blind_area(scores, MEMBER)
+    held_fast = area(scores, MEMBER)
+    gain, low, high = plain.beyond(unsure, 0.95)
+    assert plain.beyond(held_fast, 0.95)[0] == gain
+    assert low < plain.beyond(held_fast, 0.95)[1]
+    assert high > plain.beyond(held_fast, 0.95)[2]
