@@ -25,7 +25,8 @@ from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 EPS = 0.2
 STAGES = (("square:1000",), ("cross_entropy:20",))
 WALKS = ((500, 1), (100, 5))
-"""Decisions of a walk of RayS, and walks: on trees, whose scores are steps, a walk soon stalls."""
+"""Decisions of a search by RayS, and searches. Within one, a walk that has stalled gives way to
+another: on trees, whose scores are steps, it soon does."""
 TREES: Mapping[str, Callable[[], ClassifierMixin]] = {
     "forest": lambda: RandomForestClassifier(100, random_state=0),
     "boosting": lambda: GradientBoostingClassifier(random_state=0),
@@ -67,7 +68,7 @@ def compare(model: BenchModel, rows: int, peer_rows: int) -> None:
             f"{item.passes:6.0f} passes {item.seconds:8.2f} s"
         )
     print(f"  the same {peer_rows} rows:")
-    show(rays(model, peer_rows, *WALKS[-1]), hop_skip_jump(model, peer_rows))
+    show(rays(model, peer_rows, *WALKS[0]), hop_skip_jump(model, peer_rows))
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from math import isfinite, prod
 from typing import Any, TypeVar
 
@@ -72,8 +73,14 @@ def chosen(mask: NDArray[np.bool_], these: NDArray[N], those: NDArray[N]) -> NDA
 def _items(values: NDArray[N]) -> NDArray[np.void]:
     """Return each row as one number of as many bytes."""
     rows = values.reshape(len(values), -1)
-    items: NDArray[np.void] = rows.view(np.dtype((np.void, rows[0].nbytes)))[:, 0]
+    items: NDArray[np.void] = rows.view(_item(rows.shape[1] * rows.itemsize))[:, 0]
     return items
+
+
+@lru_cache(maxsize=64)
+def _item(size: int) -> np.dtype[np.void]:
+    """Return the type of one number of so many bytes, which takes long to make."""
+    return np.dtype((np.void, size))
 
 
 def signs(values: NDArray[N]) -> NDArray[N]:

@@ -3,80 +3,101 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from auditor.attacks.asking import Answer, Ground, Mask, Places, Question, Source, one_each
 from auditor.attacks.balls import Ball
-from auditor.domain.images import image_axes
+from auditor.attacks.rays_starts import Signs, Starts, nested
 from auditor.domain.tasks import Floats
 
 TOLERANCE = 5e-3
 """How exactly a radius is found, and by how much a trial has to be better, as a share of it."""
+LEAP = 4.0
+"""By how much each leap inwards is longer than the last, until one misses the success."""
 FIRST = -1
 """The stage of a row whose first direction was not tried yet."""
-
-Signs = NDArray[np.int8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rays:
-    """Where each row's search stands: the best ``signs`` and the ``radius`` that they succeed at.
+    """Where each row's search stands: the best ``signs`` of its walk, and the ``radius`` that they
+    succeed at; ``nearest`` and ``distance`` are those of all its walks.
 
     ``order`` lists the movable places of a row laid flat; ``signs`` follow it. At ``stage`` k they
-    are 2 ** k blocks, and ``block`` is the one that is turned round next. ``searching`` rows bisect
-    the radius of their trial between ``low`` and ``high``.
+    are 2 ** k blocks, and ``block`` is the one that is turned round next. ``searching`` rows look
+    for the radius of their trial, between ``low`` and ``high``: by a leap that is a ``step`` of
+    the old radius long, or, at 0, by halves. ``failed`` counts the last trials in blocks of one
+    place that all failed. When each place has, the walk has stalled: on a model of steps, as trees
+    are, the same trials would fail for ever. The row then takes its next walk.
     """
 
     ball: Ball
     order: Places
+    starts: Starts
     signs: Signs
     radius: Floats
+    nearest: Signs
+    distance: Floats
     stage: Places
     block: Places
+    failed: Places
     searching: Mask
+    step: Floats
     low: Floats
     high: Floats
 
     @property
     def best(self) -> Floats:
         """The nearest success of each row, or where its search begins."""
-        return self._points(self.signs, self.radius)
+        return self._points(self.nearest, self.distance)
 
     def ask(self) -> Question:
-        """Ask for a bisection, or whether the next trial is better than the best radius."""
+        """Ask for a radius, or whether the next trial is better than the best one of the walk."""
         return one_each(self._points(self._trial(), self._asked()))
 
     def tell(self, answer: Answer) -> "Rays":
-        """Narrow the bisections, take up trials that succeed, and turn to the next block."""
+        """Narrow the searches, take up trials that succeed, and turn to the next block or walk."""
         asked = self._asked()
-        begun = answer.reached & ~self.searching
-        active = self.searching | begun
-        low = np.where(self.searching & ~answer.reached, asked, np.where(begun, 0.0, self.low))
+        active = self.searching | answer.reached
+        low = np.where(self.searching, np.where(answer.reached, self.low, asked), 0.0)
         high = np.where(active & answer.reached, asked, self.high)
-        searching = active & (high - low > TOLERANCE * high)
+        step = self._leap(answer.reached)
+        searching = active & ((step > 0) | (high - low > TOLERANCE * high))
         kept = active & ~searching
         stage, block = self._next(~searching)
-        return replace(
+        tried = (self.stage == self._last()) & ~searching
+        nearer = kept & (high < self.distance)
+        trial = self._trial()
+        heard = replace(
             self,
-            signs=np.where(kept[:, None], self._trial(), self.signs),
+            signs=np.where(kept[:, None], trial, self.signs),
             radius=np.where(kept, high, self.radius),
+            nearest=np.where(nearer[:, None], trial, self.nearest),
+            distance=np.where(nearer, high, self.distance),
             stage=stage,
             block=block,
+            failed=np.where(kept, 0, self.failed + tried),
             searching=searching,
+            step=step,
             low=low,
             high=high,
         )
+        return _begun_anew(heard, heard.failed >= self.signs.shape[1])
 
     def take(self, keep: Mask) -> "Rays":
         """Return the search of some rows only."""
         return replace(
             self,
             ball=self.ball.take(keep),
+            starts=self.starts.take(keep),
             signs=self.signs[keep],
             radius=self.radius[keep],
+            nearest=self.nearest[keep],
+            distance=self.distance[keep],
             stage=self.stage[keep],
             block=self.block[keep],
+            failed=self.failed[keep],
             searching=self.searching[keep],
+            step=self.step[keep],
             low=self.low[keep],
             high=self.high[keep],
         )
@@ -84,7 +105,17 @@ class Rays:
     def _asked(self) -> Floats:
         """Return the radius that each row asks about."""
         better = np.where(self.stage == FIRST, self.radius, self.radius * (1 - TOLERANCE))
-        return np.where(self.searching, (self.low + self.high) / 2, better)
+        inwards = np.where(self.step > 0, self.radius * (1 - self.step), (self.low + self.high) / 2)
+        return np.where(self.searching, inwards, better)
+
+    def _leap(self, reached: Mask) -> Floats:
+        """Return how long each row's next leap is; 0 where it halves what is left.
+
+        A trial is mostly a little better than what it replaces: leaps of growing length from there
+        cost fewer decisions than halves of the whole radius.
+        """
+        longer = LEAP * np.where(self.searching, self.step, TOLERANCE)
+        return np.where(reached & (self.stage > FIRST) & (longer < 1), longer, 0.0)
 
     def _trial(self) -> Signs:
         """Return the signs with each row's block turned round."""
@@ -99,6 +130,10 @@ class Rays:
         size: Places = -(-count // 2 ** np.maximum(self.stage, 0))
         return size
 
+    def _last(self) -> int:
+        """Return the stage whose blocks are single places."""
+        return int(np.ceil(np.log2(max(self.signs.shape[1], 1))))
+
     def _next(self, done: Mask) -> tuple[Places, Places]:
         """Return the block after this one, or the first of the next stage, where a trial is over.
 
@@ -106,8 +141,7 @@ class Rays:
         """
         count = self.signs.shape[1]
         over = ((self.block + 1) * self._block_size() >= count) | (self.stage == FIRST)
-        last = int(np.ceil(np.log2(max(count, 1))))
-        stage = np.where(done & over, np.minimum(self.stage + 1, last), self.stage)
+        stage = np.where(done & over, np.minimum(self.stage + 1, self._last()), self.stage)
         return stage, np.where(done, np.where(over, 0, self.block + 1), self.block)
 
     def _points(self, signs: Signs, radius: Floats) -> Floats:
@@ -119,13 +153,31 @@ class Rays:
         return self.ball.at(change.reshape(clean.shape))
 
 
+def _begun_anew(state: Rays, stalled: Mask) -> Rays:
+    """Return the search with another walk of stalled rows, which begins in the widest ball."""
+    if not stalled.any():
+        return state
+    signs, starts = state.signs.copy(), state.starts.further(stalled)
+    signs[stalled] = starts.take(stalled).signs(state.ball.take(stalled), state.order)
+    return replace(
+        state,
+        starts=starts,
+        signs=signs,
+        radius=np.where(stalled, min(state.ball.eps, 1.0), state.radius),
+        stage=np.where(stalled, FIRST, state.stage),
+        block=np.where(stalled, 0, state.block),
+        failed=np.where(stalled, 0, state.failed),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class RayS:
     """Turns round ever smaller blocks of signs: one decision of the target an iteration and row.
 
-    A picture's blocks are squares rather than the paper's runs of rows: at 500 decisions the
-    digits' median distance is 4 to 8 % smaller. A ``fresh`` search begins with signs at random
-    instead of the corner where everything is high.
+    Beyond the paper: a picture's blocks are squares rather than runs of rows (at 500 decisions the
+    digits' median distance is 4 to 8 % smaller); a radius is found by leaps before halves; and a
+    walk that has stalled gives way to another, towards a row of another decision and then with
+    signs at random. A ``fresh`` search begins at random instead of the corner where all is high.
     """
 
     decisions: int
@@ -156,35 +208,20 @@ class RayS:
         signs = np.ones((rows, len(order)), dtype=np.int8)
         if self.fresh:
             signs = np.where(rng.random(signs.shape) < 1 / 2, signs, -signs)
-        radius = np.full(rows, min(ground.ball.eps, 1.0))
+        radius, none = np.full(rows, min(ground.ball.eps, 1.0)), np.zeros(rows, dtype=np.int64)
         return Rays(
             ball=ground.ball,
             order=order,
+            starts=Starts.around(ground, rng),
             signs=signs,
             radius=radius,
-            stage=np.full(rows, FIRST, dtype=np.int64),
-            block=np.zeros(rows, dtype=np.int64),
+            nearest=signs,
+            distance=radius,
+            stage=none + FIRST,
+            block=none,
+            failed=none,
             searching=np.zeros(rows, dtype=np.bool_),
+            step=np.zeros(rows),
             low=np.zeros(rows),
             high=radius,
         )
-
-
-def nested(ball: Ball) -> Places:
-    """Return the movable places of a row laid flat, in an order whose runs lie close together.
-
-    A picture's pixels are put in Morton order (the bits of their two places interleaved), so that
-    halving a run again and again gives squares; its channels stay side by side.
-    """
-    row = ball.clean.shape[1:]
-    free = np.flatnonzero(np.broadcast_to(ball.scale, row).reshape(-1) > 0).astype(np.int64)
-    axes = image_axes(row)
-    if axes is None:
-        return free
-    places = np.unravel_index(free, row)
-    down, across = (np.asarray(places[axis], dtype=np.int64) for axis in axes[:2])
-    bits = int(max(row)).bit_length()
-    key = sum(
-        (down >> bit & 1) << 2 * bit + 1 | (across >> bit & 1) << 2 * bit for bit in range(bits)
-    )
-    return free[np.argsort(key, kind="stable")]

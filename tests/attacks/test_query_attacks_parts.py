@@ -11,7 +11,8 @@ from auditor.attacks.asking import Answer, Ground
 from auditor.attacks.balls import Ball
 from auditor.attacks.decision_l2_planes import SHARES, Directions, across, cosines, on_circle
 from auditor.attacks.norms import Norm
-from auditor.attacks.rays import RayS, nested
+from auditor.attacks.rays import RayS
+from auditor.attacks.rays_starts import nested
 from auditor.attacks.sparse_rs import exchanged, extremes
 from auditor.attacks.square import propose
 from auditor.attacks.square_l2 import bump, redistribute, tiles
@@ -174,7 +175,7 @@ def test_rays_halves_its_blocks_stage_by_stage() -> None:
         Ground(around, case.labels, case.goal, case.probabilities), np.random.default_rng(0)
     )
     asked = []
-    for _ in range(1 + 1 + 2 + 4 + 8 + 8):
+    for _ in range(1 + 1 + 2 + 4 + 8):
         point = state.ask().points
         asked.append(tuple(np.sign(point[0] - case.rows[0]).astype(int)))
         state = state.tell(answered(point, [False]))
@@ -182,7 +183,7 @@ def test_rays_halves_its_blocks_stage_by_stage() -> None:
     halves = [(-1,) * 4 + (1,) * 4, (1,) * 4 + (-1,) * 4]
     assert asked[:4] == whole + halves
     singles = [tuple(1 - 2 * (np.arange(8) == place).astype(int)) for place in range(8)]
-    assert asked[8:16] == asked[16:24] == singles
+    assert asked[8:] == singles
 
 
 def test_dropping_rows_of_rays_changes_nothing_for_the_others() -> None:
@@ -190,10 +191,9 @@ def test_dropping_rows_of_rays_changes_nothing_for_the_others() -> None:
     around = case.threat(1.0).around(case.rows)
     ground = Ground(around, case.labels, case.goal, case.probabilities)
     keep = np.arange(len(case.rows)) % 3 == 0
-    whole, part = (
-        RayS(60).begin(rows, np.random.default_rng(0)) for rows in (ground, ground.take(keep))
-    )
-    for step in range(60):
+    whole = RayS(200).begin(ground, np.random.default_rng(0))
+    part = whole.take(keep)
+    for step in range(200):
         for kept in (False, True):
             state = part if kept else whole
             points = (
@@ -206,6 +206,7 @@ def test_dropping_rows_of_rays_changes_nothing_for_the_others() -> None:
             state = state.tell(answered(points.astype(np.float64), gain > margin[own]))
             part, whole = (state, whole) if kept else (part, state)
         np.testing.assert_array_equal(whole.take(keep).best, part.best, err_msg=str(step))
+    assert (whole.starts.walk > 0).all()  # each has stalled, and gone on
 
 
 def test_sparse_rs_exchanges_fewer_places_as_the_authors_code_says() -> None:

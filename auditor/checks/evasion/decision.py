@@ -60,7 +60,7 @@ class Decision:
     decision: str = ""
 
     id: ClassVar[str] = "evasion.decision"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     title: ClassVar[str] = "Distance of the nearest harmful input by decisions alone"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.EVALUATION, Need.LABELS, Need.MODEL, Need.SPACE}
