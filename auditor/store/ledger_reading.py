@@ -27,14 +27,16 @@ from auditor.store.ledger_tables import (
     LedgerStateRow,
     LedgerTileRow,
 )
+from auditor.store.ordered import Ordered
 
 _CURE = "See what `auditor ledger verify` finds, and restore the database from a copy."
 AT_ONCE = 500
 """So many entries are asked for by one question."""
 _STATE = select(LedgerStateRow.size, LedgerStateRow.root).where(LedgerStateRow.id == 1)
-_TILE = select(LedgerTileRow.hashes, LedgerTileRow.inner).where(
+_HASHES = select(LedgerTileRow.hashes, LedgerTileRow.inner).where(
     LedgerTileRow.level == bindparam("level"), LedgerTileRow.idx == bindparam("idx")
 )
+_TILE = Ordered(_HASHES, "level", "idx")
 _CHECKPOINTS = select(LedgerCheckpointRow.size, LedgerCheckpointRow.note)
 _LATEST = _CHECKPOINTS.order_by(LedgerCheckpointRow.size.desc()).limit(1)
 _LOCKED = _STATE.with_for_update()
@@ -227,7 +229,7 @@ def latest_checkpoint(connection: Connection) -> tuple[int, bytes] | None:
 
 def read_tile(connection: Connection, level: int, index: int) -> Tile:
     """Return a tile. Raises ``StoreError`` where it is missing."""
-    found = connection.execute(_TILE, {"level": level, "idx": index}).first()
+    found = _TILE.execute(connection, [(level, index)]).first()
     if found is None:
         raise StoreError(f"the ledger's tile {index} of level {level} is missing", cure=_CURE)
     return Tile(found[0], found[1])
@@ -242,7 +244,7 @@ def right_edge(connection: Connection, size: int) -> RightEdge:
     ]
     found = {}
     for level, index in places:
-        row = connection.execute(_TILE, {"level": level, "idx": index}).first()
+        row = _TILE.execute(connection, [(level, index)]).first()
         if row is not None:
             found[level] = row.hashes
     return RightEdge(size, found)

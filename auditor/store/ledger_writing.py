@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, insert, update
-from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from auditor.errors import LedgerError, StoreError
 from auditor.ledgers.checkpoints import Checkpoint, open_checkpoint, sign_checkpoint
@@ -23,10 +22,9 @@ from auditor.store.ledger_tables import (
     LedgerStateRow,
     LedgerTileRow,
 )
+from auditor.store.ordered import Ordered
 
-_LEAVES, _OPENINGS = insert(LedgerLeafRow), insert(LedgerOpeningRow)
-_ORDERED = SQLiteDialect_pysqlite()
-_LEAVES_IN_ORDER = str(_LEAVES.compile(dialect=_ORDERED, column_keys=["idx", "body"]))
+_LEAVES, _OPENINGS = Ordered(insert(LedgerLeafRow), "idx", "body"), insert(LedgerOpeningRow)
 _TILES, _CHECKPOINTS = insert(LedgerTileRow), insert(LedgerCheckpointRow)
 _WIDEN = (
     update(LedgerTileRow)
@@ -95,7 +93,7 @@ class LedgerWriter:
                 f"the ledger's tiles are damaged: {mistake or 'they have another root'}", cure=_CURE
             )
         grown, full = grow(edge, b"".join([leaf_hash(checked(entry)) for entry in entries]))
-        self._keep_leaves(before.size, entries)
+        _LEAVES.execute(self.connection, list(enumerate(entries, before.size)))
         self._keep_tiles(edge, grown, full)
         after = Head(grown.size, grown.root())
         self._advance(before, after)
@@ -131,15 +129,6 @@ class LedgerWriter:
     def _seal(self, signer: NoteSigner, head: Head) -> None:
         note = sign_checkpoint(Checkpoint(signer.key.name, head), signer)
         self.connection.execute(_CHECKPOINTS, {"size": head.size, "note": note})
-
-    def _keep_leaves(self, first: int, entries: Sequence[bytes]) -> None:
-        """Insert leaves: as they are, where the driver tells columns by their order."""
-        leaves = list(enumerate(entries, first))
-        if self.connection.dialect.paramstyle == _ORDERED.paramstyle:
-            # Names, and a dictionary a row, would take as long as all the rest.
-            self.connection.exec_driver_sql(_LEAVES_IN_ORDER, leaves)
-        else:
-            self.connection.execute(_LEAVES, [{"idx": at, "body": body} for at, body in leaves])
 
     def _keep_tiles(self, edge: RightEdge, grown: RightEdge, full: Sequence[FullTile]) -> None:
         there = {_place(edge, level): hashes for level, hashes in edge.partial.items()}

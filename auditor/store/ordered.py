@@ -1,0 +1,32 @@
+"""Statements for what is asked again and again: told as text where a driver takes values in order.
+
+Names, and a dictionary for each row, take longer than SQLite itself does.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, CursorResult, Executable
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.sql.dml import Insert
+from sqlalchemy.sql.selectable import SelectBase
+
+_DIALECT = SQLiteDialect_pysqlite()
+Values = tuple[Any, ...]
+
+
+class Ordered:
+    """A statement whose values come in the order of ``names``; any other driver hears the names."""
+
+    def __init__(self, statement: SelectBase | Insert, *names: str) -> None:
+        self._executable: Executable = statement  # type: ignore[assignment]  # both are
+        self._names = names
+        columns = names if isinstance(statement, Insert) else None
+        self._text = str(statement.compile(dialect=_DIALECT, column_keys=columns))
+
+    def execute(self, connection: Connection, values: Sequence[Values]) -> CursorResult[*Values]:
+        """Carry it out, once for each of the values; a question is asked with one."""
+        if connection.dialect.paramstyle == _DIALECT.paramstyle:
+            return connection.exec_driver_sql(self._text, list(values))
+        named = [dict(zip(self._names, each, strict=True)) for each in values]
+        return connection.execute(self._executable, named)
