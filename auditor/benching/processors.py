@@ -1,6 +1,7 @@
 """Time on a processor, in which waiting for one does not count."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -9,7 +10,7 @@ from auditor.benching.noise import doubts
 from auditor.benching.speeds import Speeds
 from auditor.domain.canonical import Json
 from auditor.domain.evidence import Evidence
-from auditor.domain.readings import Gap, Reading, Reason
+from auditor.domain.readings import Bound, Gap, Reading, Reason
 from auditor.domain.tasks import Floats
 
 PROCESSOR = "processor"
@@ -34,7 +35,8 @@ def processor_readings(evidence: Evidence, metric: str, confidence: float) -> It
     agree, stolen = (cast("float", about[name]) for name in ("agree", "stolen"))
     shares = {name: seen[name] for name in ("stolen_share",) if name in seen}
     noise = tuple(doubts(times, shares, agree=agree, stolen=stolen))
-    yield Speeds(confidence, {"conditions": dict(seen)}, noise).at(metric, times, 0.5)
+    found = Speeds(confidence, {"conditions": dict(seen)}, noise).at(metric, times, 0.5)
+    yield found if isinstance(found, Gap) else replace(found, bound=Bound.AT_LEAST)
 
 
 def _too_coarse(metric: str) -> Gap:

@@ -18,6 +18,8 @@ FOLDS = 5
 GATES = 3
 LEVEL = 1 - 1 / 40 / GATES
 """An attack's gates together fail a clean audit once in forty, by Bonferroni."""
+HIDING = 1 - 1 / 40
+"""Of what hides a leak each gate is less sure: that to doubt is the safe side."""
 CHANCE = 0.5
 FPR = 0.01
 Mask = NDArray[np.bool_]
@@ -57,7 +59,7 @@ class Area:
     @property
     def lowered(self) -> bool:
         """Whether members look less like members than non-members do, which hides a leak."""
-        return self.ends()[1] < self.chance
+        return self.ends(HIDING)[1] < self.chance
 
     def to_json(self) -> list[Json]:
         """Return the area and its interval."""

@@ -11,7 +11,8 @@ from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN, WEAK
 from auditor.domain.readings import Astray
 from auditor.domain.tasks import Floats
 from auditor.exposing.attacks import ATTACKS
-from auditor.exposing.gates import FPR, Area, Gate, area, neither, one_sided, tail
+from auditor.exposing.gates import FPR, HIDING, Area, Gate, area, neither, one_sided, tail
+from auditor.exposing.gates import LEVEL as GATE
 from auditor.exposing.thresholds import Cut, area_of, cut, rank_test, smallest_auc, smallest_tpr
 from auditor.exposing.witnesses import Attack, Witness
 
@@ -211,10 +212,13 @@ def _reasons(unseen: Gate | None, sided: Gate | None, blind: Area) -> tuple[str,
             found.append(f"there are no {models}")
         elif gate.area.raised or gate.area.lowered:
             way = "tells members from" if gate.area.raised else "ranks members below"
-            found.append(f"the attack {way} non-members on {models} (area {_ends(gate.area)})")
+            level = GATE if gate.area.raised else HIDING
+            found.append(
+                f"the attack {way} non-members on {models} (area {_ends(gate.area, level)})"
+            )
     return tuple(found)
 
 
-def _ends(found: Area) -> str:
-    low, high = found.ends()
+def _ends(found: Area, level: float = GATE) -> str:
+    low, high = found.ends(level)
     return f"{low:.3f} to {high:.3f}"

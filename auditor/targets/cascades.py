@@ -125,9 +125,18 @@ class CascadeModel:
             load=edge.load + cloud.load,
             first=edge.first + cloud.first,
             single=edge.single[:single] + np.where(asked, cloud.single[:single], 0.0),
+            processor=_both(edge.processor, cloud.processor, asked),
             batch=edge.batch[:batch] + float(deferred.mean()) * cloud.batch[:batch],
             conditions=_together(edge.conditions, cloud.conditions, float(deferred.mean())),
         )
+
+
+def _both(edge: Floats | None, cloud: Floats | None, asked: NDArray[np.bool_]) -> Floats | None:
+    """Return the processor time of rows, where both halves tell theirs."""
+    if edge is None or cloud is None:
+        return None
+    rows = min(len(edge), len(cloud), len(asked))
+    return np.asarray(edge[:rows] + np.where(asked[:rows], cloud[:rows], 0.0))
 
 
 def _together(

@@ -66,7 +66,17 @@ def test_judges_that_learnt_from_the_judged_are_not_surer_than_they_scatter(
 ) -> None:
     alone, claimed = scatter([of(seed) for seed in range(draws)])
     assert alone > 1.15, "rows held fast understate how clean samples scatter"
-    assert claimed < 1.0 + 2.5 / np.sqrt(2 * draws)
+    assert 0.6 < claimed < 1.0 + 2.5 / np.sqrt(2 * draws)
+
+
+def test_what_hides_a_leak_is_doubted_before_what_makes_one_up() -> None:
+    """Areas as far above one half as below it: more than 2.3 errors from it, and less than 2.6."""
+    influence = np.full(ROWS, 0.02 / np.sqrt(ROWS))
+    below, above = (Area(0.5 + side * 0.049, influence) for side in (-1, 1))
+    assert below.lowered
+    assert not above.raised
+    assert not Area(0.5 - 0.044, influence).lowered
+    assert Area(0.5 + 0.055, influence).raised
 
 
 def test_models_of_training_data_alone_are_taken_to_have_learnt_from_members() -> None:

@@ -1,7 +1,7 @@
 """Two opened models as one: what the pair is said to be, where it runs and how long it takes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -28,10 +28,14 @@ class Timed(ToyModel):
 
     seconds: float = 1.0
     conditions: Mapping[str, float] = field(default_factory=dict)
+    worked: float | None = None
 
     def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> Timing:
         single, batch = np.full(calls, self.seconds), np.full(12, self.seconds * batch_rows)
-        return Timing(0.5, 0.1, warmup, single, batch, batch_rows, self.conditions)
+        worked = None if self.worked is None else np.full(calls, self.worked)
+        return Timing(
+            0.5, 0.1, warmup, single, batch, batch_rows, self.conditions, processor=worked
+        )
 
 
 def half(seconds: float = 1.0, **conditions: float) -> Timed:
@@ -53,6 +57,15 @@ def test_rows_that_are_deferred_take_both_halves_time() -> None:
     found = timed(half(1.0), half(10.0))
     assert found.single.tolist() == [1.0, 11.0] * 4
     assert found.batch.tolist() == [24.0] * 12
+
+
+def test_the_processor_time_of_the_pair_is_that_of_both_halves_or_not_known() -> None:
+    edge, cloud = (replace(half(), worked=seconds) for seconds in (1.0, 7.0))
+    found = timed(edge, cloud).processor
+    assert found is not None
+    assert found.tolist() == [1.0, 8.0] * 4
+    assert timed(edge, half()).processor is None
+    assert timed(half(), cloud).processor is None
 
 
 def test_noise_at_either_half_is_noise_of_the_pair() -> None:

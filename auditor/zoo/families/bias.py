@@ -65,7 +65,7 @@ class Bias:
         return STRENGTHS
 
     def specimens(self, scale: Scale) -> Sequence[Specimen]:
-        """Return the three; odds fall sevenfold, and twentyfold in the slice."""
+        """Return the three; odds fall sevenfold, and more than fiftyfold in the slice."""
         defects = [("group", 2.0), ("intersection", 2.0), ("slice", 4.0)]
         if scale is Scale.QUICK:
             return pairs(self.name, defects, ["logistic", "forest"], [1])
