@@ -6,7 +6,7 @@ import numpy as np
 
 from auditor.attacks.asking import Answer, Ground, Mask, Places, Question, Source, one_each
 from auditor.attacks.balls import Ball
-from auditor.attacks.rays_starts import Signs, Starts, nested
+from auditor.attacks.rays_starts import Signs, Starts, nested, widest
 from auditor.domain.tasks import Floats
 
 TOLERANCE = 5e-3
@@ -15,12 +15,15 @@ LEAP = 4.0
 """By how much each leap inwards is longer than the last, until one misses the success."""
 FIRST = -1
 """The stage of a row whose first direction was not tried yet."""
+STRAIGHT = -2
+"""The stage of a row that asks about a stranger itself, as the signs of the way there failed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rays:
-    """Where each row's search stands: the best ``signs`` of its walk, and the ``radius`` that they
-    succeed at; ``nearest`` and ``distance`` are those of all its walks.
+    """Where each row's walk stands: its best ``signs``, and the ``radius`` that they succeed at.
+
+    A ``straight`` walk is one whose places move in proportion, as on the line to a stranger.
 
     ``order`` lists the movable places of a row laid flat; ``signs`` follow it. At ``stage`` k they
     are 2 ** k blocks, and ``block`` is the one that is turned round next. ``searching`` rows look
@@ -35,8 +38,7 @@ class Rays:
     starts: Starts
     signs: Signs
     radius: Floats
-    nearest: Signs
-    distance: Floats
+    straight: Mask
     stage: Places
     block: Places
     failed: Places
@@ -47,8 +49,8 @@ class Rays:
 
     @property
     def best(self) -> Floats:
-        """The nearest success of each row, or where its search begins."""
-        return self._points(self.nearest, self.distance)
+        """The nearest success of each row's walk, or where it begins; the frame keeps the rest."""
+        return self._points(self.signs, self.radius)
 
     def ask(self) -> Question:
         """Ask for a radius, or whether the next trial is better than the best one of the walk."""
@@ -65,14 +67,10 @@ class Rays:
         kept = active & ~searching
         stage, block = self._next(~searching)
         tried = (self.stage == self._last()) & ~searching
-        nearer = kept & (high < self.distance)
-        trial = self._trial()
         heard = replace(
             self,
-            signs=np.where(kept[:, None], trial, self.signs),
+            signs=np.where(kept[:, None], self._trial(), self.signs),
             radius=np.where(kept, high, self.radius),
-            nearest=np.where(nearer[:, None], trial, self.nearest),
-            distance=np.where(nearer, high, self.distance),
             stage=stage,
             block=block,
             failed=np.where(kept, 0, self.failed + tried),
@@ -81,6 +79,7 @@ class Rays:
             low=low,
             high=high,
         )
+        heard = _led_straight(heard, self.stage, ~active)
         return _begun_anew(heard, heard.failed >= self.signs.shape[1])
 
     def take(self, keep: Mask) -> "Rays":
@@ -91,8 +90,7 @@ class Rays:
             starts=self.starts.take(keep),
             signs=self.signs[keep],
             radius=self.radius[keep],
-            nearest=self.nearest[keep],
-            distance=self.distance[keep],
+            straight=self.straight[keep],
             stage=self.stage[keep],
             block=self.block[keep],
             failed=self.failed[keep],
@@ -104,7 +102,7 @@ class Rays:
 
     def _asked(self) -> Floats:
         """Return the radius that each row asks about."""
-        better = np.where(self.stage == FIRST, self.radius, self.radius * (1 - TOLERANCE))
+        better = np.where(self.stage <= FIRST, self.radius, self.radius * (1 - TOLERANCE))
         inwards = np.where(self.step > 0, self.radius * (1 - self.step), (self.low + self.high) / 2)
         return np.where(self.searching, inwards, better)
 
@@ -140,8 +138,9 @@ class Rays:
         Blocks of one place are the last stage, and are gone through again.
         """
         count = self.signs.shape[1]
-        over = ((self.block + 1) * self._block_size() >= count) | (self.stage == FIRST)
-        stage = np.where(done & over, np.minimum(self.stage + 1, self._last()), self.stage)
+        over = ((self.block + 1) * self._block_size() >= count) | (self.stage <= FIRST)
+        later = np.minimum(np.maximum(self.stage, FIRST) + 1, self._last())
+        stage = np.where(done & over, later, self.stage)
         return stage, np.where(done, np.where(over, 0, self.block + 1), self.block)
 
     def _points(self, signs: Signs, radius: Floats) -> Floats:
@@ -149,21 +148,44 @@ class Rays:
         clean = self.ball.clean
         change = np.zeros((len(clean), clean[0].size if len(clean) else 0))
         if len(clean):
-            change[:, self.order] = signs * radius[:, None]
+            ways = signs * radius[:, None]
+            if self.straight.any():
+                starts, ball = self.starts.take(self.straight), self.ball.take(self.straight)
+                ways[self.straight] *= starts.shares(ball, self.order)
+            change[:, self.order] = ways
         return self.ball.at(change.reshape(clean.shape))
 
 
+def _led_straight(state: Rays, stage: Places, missed: Mask) -> Rays:
+    """Return the search with the next question of rows that missed the start of a walk.
+
+    Where the signs of the way to a stranger failed, its own row is next, and the line to it. Where
+    that failed as well (it differs in what may not move), the signs go on in the widest ball.
+    """
+    lost = missed & (stage == STRAIGHT)
+    led = state.starts.led(state.ball, state.order, missed & (stage == FIRST))
+    return replace(
+        state,
+        stage=np.where(led, STRAIGHT, state.stage),
+        straight=(state.straight | led) & ~lost,
+        radius=np.where(lost, widest(state.ball), state.radius),
+    )
+
+
 def _begun_anew(state: Rays, stalled: Mask) -> Rays:
-    """Return the search with another walk of stalled rows, which begins in the widest ball."""
+    """Return the search with another walk of stalled rows, which begins as far as a stranger is."""
     if not stalled.any():
         return state
-    signs, starts = state.signs.copy(), state.starts.further(stalled)
-    signs[stalled] = starts.take(stalled).signs(state.ball.take(stalled), state.order)
+    signs, radius, starts = state.signs.copy(), state.radius.copy(), state.starts.further(stalled)
+    begun, ball = starts.take(stalled), state.ball.take(stalled)
+    signs[stalled] = begun.signs(ball, state.order)
+    radius[stalled] = begun.radius(ball, state.order)
     return replace(
         state,
         starts=starts,
         signs=signs,
-        radius=np.where(stalled, min(state.ball.eps, 1.0), state.radius),
+        radius=radius,
+        straight=state.straight & ~stalled,
         stage=np.where(stalled, FIRST, state.stage),
         block=np.where(stalled, 0, state.block),
         failed=np.where(stalled, 0, state.failed),
@@ -176,8 +198,9 @@ class RayS:
 
     Beyond the paper: a picture's blocks are squares rather than runs of rows (at 500 decisions the
     digits' median distance is 4 to 8 % smaller); a radius is found by leaps before halves; and a
-    walk that has stalled gives way to another, towards a row of another decision and then with
-    signs at random. A ``fresh`` search begins at random instead of the corner where all is high.
+    walk that has stalled gives way to another, towards a row of another decision (along the signs,
+    or straight where they fail) and then with signs at random. A ``fresh`` search begins at random
+    instead of the corner where all is high.
     """
 
     decisions: int
@@ -208,15 +231,14 @@ class RayS:
         signs = np.ones((rows, len(order)), dtype=np.int8)
         if self.fresh:
             signs = np.where(rng.random(signs.shape) < 1 / 2, signs, -signs)
-        radius, none = np.full(rows, min(ground.ball.eps, 1.0)), np.zeros(rows, dtype=np.int64)
+        radius, none = np.full(rows, widest(ground.ball)), np.zeros(rows, dtype=np.int64)
         return Rays(
             ball=ground.ball,
             order=order,
             starts=Starts.around(ground, rng),
             signs=signs,
             radius=radius,
-            nearest=signs,
-            distance=radius,
+            straight=np.zeros(rows, dtype=np.bool_),
             stage=none + FIRST,
             block=none,
             failed=none,

@@ -20,8 +20,9 @@ Signs = NDArray[np.int8]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Starts:
-    """Where each row's next walk begins; what a row draws hangs on no other row.
+    """Where each row's next walk begins; rows that are dropped on the way change no other's.
 
+    Which rows begin together matters: seeds are drawn in their order, and strangers are of them.
     ``near`` are places in ``crowd``, all rows laid flat, of the nearest that are decided as an
     attacker would like; ``walk`` counts the row's walks, and ``seeds`` are for those at random.
     """
@@ -52,12 +53,38 @@ class Starts:
         pairs = zip(self.seeds, self.walk, strict=True)
         drawn = [np.random.default_rng(pair).integers(2, size=len(order)) for pair in pairs]
         chance = 2 * np.array(drawn, dtype=np.int8).reshape(len(self.walk), len(order)) - 1
+        way = np.sign(self._way(ball, order)).astype(np.int8)
+        return np.where(way != 0, way, chance)
+
+    def led(self, ball: Ball, order: Places, rows: Mask) -> Mask:
+        """Return which of some rows walk towards a stranger that lies elsewhere."""
+        led = rows.copy()
+        if rows.any():
+            led[rows] = self.take(rows).shares(ball.take(rows), order).any(axis=1)
+        return led
+
+    def radius(self, ball: Ball, order: Places) -> Floats:
+        """Return how far in Linf the stranger is, in ranges; the widest ball's where none leads."""
+        far = np.abs(self._way(ball, order)).max(axis=1, initial=0.0)
+        return np.where(far > 0, far, widest(ball))
+
+    def shares(self, ball: Ball, order: Places) -> Floats:
+        """Return how far each place moves on the line to the stranger, as a share of the radius."""
+        return np.abs(self._way(ball, order)) / self.radius(ball, order)[:, None]
+
+    def _way(self, ball: Ball, order: Places) -> Floats:
+        """Return the change to the stranger that is next, cut to the ball; 0 where none is."""
         at = self.walk - 1
-        place = self.near[np.arange(len(at)), np.minimum(at, STRANGERS - 1)]
-        known = (at < STRANGERS) & (place != NOBODY)
-        there = self.crowd[np.maximum(place, 0)][:, order]
-        way = np.sign(np.nan_to_num(there - flat(ball.exact)[:, order])).astype(np.int8)
-        return np.where(known[:, None] & (way != 0), way, chance)
+        place = self.near[np.arange(len(at)), np.clip(at, 0, STRANGERS - 1)]
+        known = (at >= 0) & (at < STRANGERS) & (place != NOBODY)
+        there = self.crowd[np.maximum(place, 0)].reshape(ball.clean.shape)
+        change = flat(ball.change(there))[:, order]
+        return np.where(known[:, None], np.clip(change, -widest(ball), widest(ball)), 0.0)
+
+
+def widest(ball: Ball) -> float:
+    """Return the largest radius that moves anything, in ranges."""
+    return min(ball.eps, 1.0)
 
 
 def nested(ball: Ball) -> Places:
