@@ -9,8 +9,12 @@ import gc
 
 
 def begin_loading() -> None:
-    """Collect nothing while modules are loaded: hardly any of what they make is garbage."""
-    gc.disable()
+    """Collect nothing while modules are loaded: hardly any of what they make is garbage.
+
+    Without effect in a process that did so before: what it has made since may well be garbage.
+    """
+    if not gc.get_freeze_count():
+        gc.disable()
 
 
 def end_loading() -> None:

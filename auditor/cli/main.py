@@ -80,6 +80,8 @@ def main() -> None:
             "Stopped. What was registered stays registered; nothing was published.", err=True
         )
         raise SystemExit(Exit.INTERNAL) from None
+    finally:
+        end_loading()
     raise SystemExit(status)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from auditor import collecting
+from auditor.cli.main import main
 
 MANY = 20_000
 """Objects that are alive when a command has loaded what it needs, and far more."""
@@ -32,6 +33,7 @@ class Ring:
 
 @pytest.fixture
 def thawed() -> Iterator[None]:
+    gc.unfreeze()
     gc.collect()
     yield
     gc.enable()
@@ -69,6 +71,28 @@ def test_garbage_made_after_loading_is_collected() -> None:
     gc.collect()
     assert gc.isenabled()
     assert gone() is None
+
+
+@pytest.mark.usefixtures("thawed")
+def test_a_process_that_loads_again_keeps_no_garbage_of_its_work() -> None:
+    collecting.begin_loading()
+    collecting.end_loading()
+    ring = Ring()
+    gone = weakref.ref(ring)
+    del ring
+    collecting.begin_loading()
+    collecting.end_loading()
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_command_that_is_not_there_leaves_the_collector_on(
+    monkeypatch: pytest.MonkeyPatch, thawed: None
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["auditor", "no-such-command"])
+    with pytest.raises(SystemExit):
+        main()
+    assert gc.isenabled()
 
 
 @pytest.mark.usefixtures("thawed")
