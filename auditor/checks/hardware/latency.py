@@ -50,10 +50,9 @@ class Latency:
     ``batch_sizes`` rows that are too slow are left out. Where windows of calls differ by more than
     ``agree``, or other guests of the host took more than ``stolen`` of the processor, readings are
     doubted, but for ``cpu_p50``, in which the thread that calls waits for no processor. A row takes
-    at least so long, beside what else the machine does: what other threads of the model and an
-    accelerator do is not in it, so that it fails a rule, and by itself passes none. A served model
-    is timed from this side, and has none: its times hold the way there, of which ``transport``
-    tells the median.
+    at least so long, beside what else the machine does: other threads and accelerators are not in
+    it, so that by itself it passes no rule. A served model is timed from this side, and has none:
+    its times hold the way there, of which ``transport`` tells the median.
     """
 
     calls: int = 2000
