@@ -58,19 +58,16 @@ class Starts:
 
     def led(self, ball: Ball, order: Places, rows: Mask) -> Mask:
         """Return which of some rows walk towards a stranger that lies elsewhere."""
-        led = rows.copy()
-        if rows.any():
-            led[rows] = self.take(rows).shares(ball.take(rows), order).any(axis=1)
-        return led
+        return rows & self._way(ball, order).any(axis=1) if rows.any() else rows
 
     def radius(self, ball: Ball, order: Places) -> Floats:
         """Return how far in Linf the stranger is, in ranges; the widest ball's where none leads."""
-        far = np.abs(self._way(ball, order)).max(axis=1, initial=0.0)
-        return np.where(far > 0, far, widest(ball))
+        return _reach(self._way(ball, order), ball)
 
     def shares(self, ball: Ball, order: Places) -> Floats:
         """Return how far each place moves on the line to the stranger, as a share of the radius."""
-        return np.abs(self._way(ball, order)) / self.radius(ball, order)[:, None]
+        way = self._way(ball, order)
+        return np.abs(way) / _reach(way, ball)[:, None]
 
     def _way(self, ball: Ball, order: Places) -> Floats:
         """Return the change to the stranger that is next, cut to the ball; 0 where none is."""
@@ -80,6 +77,11 @@ class Starts:
         there = self.crowd[np.maximum(place, 0)].reshape(ball.clean.shape)
         change = flat(ball.change(there))[:, order]
         return np.where(known[:, None], np.clip(change, -widest(ball), widest(ball)), 0.0)
+
+
+def _reach(way: Floats, ball: Ball) -> Floats:
+    far = np.abs(way).max(axis=1, initial=0.0)
+    return np.where(far > 0, far, widest(ball))
 
 
 def widest(ball: Ball) -> float:

@@ -87,6 +87,7 @@ def _run(
         ssl_certfile=bind.tls[0] if bind.tls else None,
         ssl_keyfile=bind.tls[1] if bind.tls else None,
     )
+    settle()  # before anyone is told that calls are answered
     host, port = listening.getsockname()[:2]
     say(
         {
@@ -97,7 +98,6 @@ def _run(
             "tls": bind.tls is not None,
         }
     )
-    settle()
     _Server(config, stop).run(sockets=[listening])
     say({"event": "stopped"})
 

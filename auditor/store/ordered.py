@@ -4,23 +4,21 @@ Names, and a dictionary for each row, take longer than SQLite itself does.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, CursorResult, Executable
+from sqlalchemy import Connection, CursorResult, Insert, Select
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
-from sqlalchemy.sql.dml import Insert
-from sqlalchemy.sql.selectable import SelectBase
 
 _DIALECT = SQLiteDialect_pysqlite()
 Values = tuple[Any, ...]
+Question: TypeAlias = "Select[*tuple[Any, ...]]"
 
 
 class Ordered:
     """A statement whose values come in the order of ``names``; any other driver hears the names."""
 
-    def __init__(self, statement: SelectBase | Insert, *names: str) -> None:
-        self._executable: Executable = statement  # type: ignore[assignment]  # both are
-        self._names = names
+    def __init__(self, statement: "Question | Insert", *names: str) -> None:
+        self._statement, self._names = statement, names
         columns = names if isinstance(statement, Insert) else None
         self._text = str(statement.compile(dialect=_DIALECT, column_keys=columns))
 
@@ -29,4 +27,4 @@ class Ordered:
         if connection.dialect.paramstyle == _DIALECT.paramstyle:
             return connection.exec_driver_sql(self._text, list(values))
         named = [dict(zip(self._names, each, strict=True)) for each in values]
-        return connection.execute(self._executable, named)
+        return connection.execute(self._statement, named)
