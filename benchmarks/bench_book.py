@@ -80,8 +80,9 @@ class Book:
     def with_result(self, result: Result) -> "Book":
         """Return the book after a script has run.
 
-        Figures that it did not measure this time stay, with their older date; what is absent, and
-        that the script failed, is said until a later run brings it.
+        Figures that it could not measure this time stay, with their older date; what is absent, and
+        that the script failed, is said until a later run brings it. Where neither is so, a figure
+        that it told no more is one that no command prints, and goes.
         """
         measured = {
             (result.script, figure.name): (figure, result.occasion) for figure in result.figures
@@ -89,10 +90,11 @@ class Book:
         gone = [dict(item) for item in result.absent]
         if result.problem:
             gone.append({"what": "the script fails", "why": result.problem})
+        kept = {key: it for key, it in self.figures.items() if gone or key[0] != result.script}
         return replace(
             self,
             run=max(self.run, str(result.occasion["run"])),
-            figures={**self.figures, **measured},
+            figures={**kept, **measured},
             absent={**self.absent, result.script: gone},
         )
 

@@ -19,9 +19,13 @@ class Script:
 
 
 SCRIPTS = (
-    Script("evasion_white_box.py", "attacks"),
+    Script(
+        "evasion_white_box.py",
+        "attacks",
+        ("--rows-standard", "500", "--minutes-standard", "10"),
+    ),
     Script("evasion_queries.py", "attacks"),
-    Script("evasion_norms.py", "attacks"),
+    Script("evasion_norms.py", "attacks", ("--rows", "100")),
     Script("evasion_trees.py", "attacks"),
     Script("evasion_attackbench.py", "attacks"),
     Script("evasion_art.py", "attacks"),

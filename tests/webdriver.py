@@ -26,9 +26,17 @@ ARGUMENTS = (
 )
 
 
+class Refused(Exception):  # noqa: N818 -- what the driver did, not what went wrong with it
+    """The driver could not do what it was told, and said why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Browser:
-    """One open page. ``session`` is the address that commands go to."""
+    """One open page. ``session`` is the address that commands go to.
+
+    Each command raises Refused where the driver cannot do it; so does a script whose page goes, for
+    another one, before it has answered.
+    """
 
     session: str
 
@@ -99,8 +107,12 @@ def _ask(address: str, body: dict[str, Any] | None = None, verb: str | None = No
     raw = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(address, raw, headers, method=verb)  # noqa: S310 -- our own driver
-    with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310 -- our own driver
-        return json.load(answer)["value"]
+    try:
+        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310 -- our own driver
+            return json.load(answer)["value"]
+    except urllib.error.HTTPError as error:
+        told = json.load(error)["value"]
+        raise Refused(f"{told['error']}: {told['message']}") from error
 
 
 def _wait(address: str, seconds: float = 30.0) -> None:

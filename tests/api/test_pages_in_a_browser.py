@@ -20,7 +20,7 @@ from page_looks import (
 )
 from small_audits import write_example
 from test_the_serve_command import COMMAND, Started, start
-from webdriver import CHROMIUM, DRIVER, Browser, browser
+from webdriver import CHROMIUM, DRIVER, Browser, Refused, browser
 
 pytestmark = [
     pytest.mark.slow,
@@ -36,7 +36,7 @@ const [words, done] = arguments;
 const found = [...document.querySelectorAll("a, button")].find(
   item => item.textContent.trim() === words);
 done(found !== undefined);
-if (found) setTimeout(() => found.click(), 0);
+if (found) setTimeout(() => found.click(), 50);  // once it has answered
 """
 TEXT = "arguments[arguments.length - 1](document.body.innerText);"
 WHERE = "arguments[arguments.length - 1](location.pathname + location.search);"
@@ -80,10 +80,17 @@ class Sitting:
 
     def wait(self, words: str, seconds: float = 90) -> str:
         end = time.monotonic() + seconds
-        while words not in (told := self.text()):
+        while words not in (told := self._told()):
             assert time.monotonic() < end, f"{words!r} never came: {told}"
             time.sleep(0.2)
         return told
+
+    def _told(self) -> str:
+        """Return the page's words, or why there are none: it may just be going for the next one."""
+        try:
+            return self.text()
+        except Refused as refused:
+            return f"({refused})"
 
     def log_in(self, key: str) -> None:
         self.browser.run(TYPED, "key", key)

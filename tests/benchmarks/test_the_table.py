@@ -71,15 +71,26 @@ def test_a_goal_is_kept_on_the_side_that_is_better(bench: SimpleNamespace) -> No
     assert figure(bench).kept is None
 
 
-def test_a_figure_that_was_not_measured_again_keeps_its_date_and_is_marked(
+def test_a_figure_that_could_not_be_measured_again_keeps_its_date_and_is_marked(
     bench: SimpleNamespace,
 ) -> None:
     first = result(bench, figure(bench), figure(bench, "slices"))
-    again = result(bench, figure(bench, "slices"), run="2026-02-02T00:00Z")
-    page = page_of(bench, bench.bench_book.Book().with_result(first).with_result(again))
-    rows = {line.split("|")[1].strip(): line for line in page.splitlines() if "peer 1.0" in line}
-    assert "2026-01-01, `s.py` † |" in rows["drift"]
-    assert "2026-02-02, `s.py` |" in rows["slices"]
+    for gone in ({"absent": [{"what": "drift", "why": "no peer"}]}, {"problem": "no pip"}):
+        again = result(bench, figure(bench, "slices"), run="2026-02-02T00:00Z", **gone)
+        page = page_of(bench, bench.bench_book.Book().with_result(first).with_result(again))
+        rows = {line.split("|")[1].strip(): line for line in page.splitlines() if "peer 1" in line}
+        assert "2026-01-01, `s.py` † |" in rows["drift"]
+        assert "2026-02-02, `s.py` |" in rows["slices"]
+
+
+def test_a_figure_that_a_script_tells_no_more_goes_and_those_of_others_stay(
+    bench: SimpleNamespace,
+) -> None:
+    first = result(bench, figure(bench), figure(bench, "slices"))
+    other = replace(result(bench, figure(bench, "gaps")), script="t.py")
+    book = bench.bench_book.Book().with_result(first).with_result(other)
+    again = book.with_result(result(bench, figure(bench, "slices"), run="2026-02-02T00:00Z"))
+    assert sorted(again.figures) == [("s.py", "slices"), ("t.py", "gaps")]
 
 
 def test_what_is_missing_is_named(bench: SimpleNamespace) -> None:
