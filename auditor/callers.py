@@ -15,6 +15,7 @@ SECRET = 32
 NAMED = 8
 TEXT = re.compile(r"auk_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 NOBODY = "0" * 64
+NONE_OF_OURS = "that is no key of this service"
 CURE = "Send `Authorization: Bearer auk_…` with a key of this service; an admin makes one."
 
 
@@ -49,18 +50,18 @@ def hash_of(secret: str) -> str:
 def caller_of(text: str, find: Callable[[str], ApiKey | None], now: str) -> ApiKey:
     """Return the key that a caller shows, if it holds now.
 
-    Raises ``UnauthorizedError``, with the same words for a key that nobody made and for a wrong
-    secret.
+    Raises ``UnauthorizedError``, with the same words for what is no key, for a key that nobody
+    made, and for a wrong secret.
     """
     match = TEXT.fullmatch(text)
     if match is None:
-        raise UnauthorizedError("this call shows no key of the service", cure=CURE)
+        raise UnauthorizedError(NONE_OF_OURS, cure=CURE)
     found = find(match[1])
     # An unknown id is compared as well, so that the time taken tells nothing of which there are.
     known = NOBODY if found is None else found.secret_hash
     same = hmac.compare_digest(hash_of(match[2]), known)
     if found is None or not same:
-        raise UnauthorizedError("the key shown is not one of this service", cure=CURE)
+        raise UnauthorizedError(NONE_OF_OURS, cure=CURE)
     require_holding(found, now)
     return found
 

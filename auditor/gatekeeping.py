@@ -12,7 +12,14 @@ from auditor.gates import Question
 from auditor.people.enduring import same_place, spoken_of
 from auditor.people.looking import Looked, Looker
 from auditor.people.panels import Panel
-from auditor.store.service.audited import Audited, Newest, Sought, newest, targets_of
+from auditor.store.service.audited import (
+    Audited,
+    Newest,
+    Sought,
+    artifacts_with,
+    newest,
+    targets_of,
+)
 from auditor.store.service.store import ServiceStore
 from auditor.verified import Verified
 from auditor.verifying import Verifier
@@ -81,7 +88,7 @@ class Gatekeeper:
         under = named if DIGEST.fullmatch(named) else self.pack(named).digest
         policy = self._policy(under, named)
         if policy is None:
-            return _none_found(asking, under, now)
+            return _none_found(self.kept, asking, under, now)
         if asking.target is None:
             apart = self._apart(asking, policy)
             if len(apart) > 1:
@@ -111,7 +118,7 @@ class Gatekeeper:
         """Ask the newest record on a target, or the newest at all."""
         under, first = policy.digest, there.first()
         if first is None:
-            return _none_found(asking, under, now)
+            return _none_found(self.kept, asking, under, now)
         question = Question(
             asking.artifact,
             policy,
@@ -173,8 +180,20 @@ def _looked_at(
         yield from (looker.look(case, stands, question, now) for stands in some)
 
 
-def _none_found(asking: Asking, under: str, now: str) -> Answer:
-    detail = f"no audit of {asking.artifact} under {under} has ended with a record here"
+def _none_found(kept: ServiceStore, asking: Asking, under: str, now: str) -> Answer:
+    """Answer that there is no record. One of a file's digest is told its artifact's, not guessed.
+
+    Nothing is said of whether the policy is kept: another project may have brought it.
+    """
+    where = "" if asking.target is None else f" on {asking.target}"
+    detail = f"no audit of {asking.artifact} under {under}{where} has ended with a record here; "
+    of_file = artifacts_with(kept, asking.project, asking.artifact)
+    detail += (
+        "that is the digest of a file, and the artifact's, over the list of its files, is "
+        + " or ".join(of_file)
+        if of_file
+        else "GET /v1/models names the artifacts and policies of those that have"
+    )
     return Answer((Step("found", StepResult.FAILED, detail),), under, now)
 
 

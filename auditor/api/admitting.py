@@ -31,10 +31,10 @@ beside the progress of checks."""
 
 
 class Pages(Protocol):
-    """The paths that people open in a browser: they take a session and no key, all others a key."""
+    """What people open in a browser: that takes a session and no key, all else a key."""
 
-    def covers(self, path: str) -> bool:
-        """Whether a path is one of theirs."""
+    def covers(self, scope: Scope) -> bool:
+        """Whether a call is for a page, also for one that there is not."""
 
     def is_open(self, path: str) -> bool:
         """Whether anybody may open it."""
@@ -57,7 +57,7 @@ class Admitted:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Look at the key, and hand the call on."""
-        if scope["type"] == "http" and self.pages and self.pages.covers(scope["path"]):
+        if scope["type"] == "http" and self.pages and self.pages.covers(scope):
             instead = await run_in_threadpool(self.pages.admit, scope)
             await (instead or self.app)(scope, receive, send)
             return

@@ -36,6 +36,10 @@ from auditor.workplaces import Workplace
 
 PROJECT = "default"
 PACK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NO_PACK = (
+    "GET /v1/policies lists the packs. A policy of your own goes by its digest: GET /v1/models "
+    "names it for each model that was audited by it."
+)
 
 
 def assemble(
@@ -127,9 +131,7 @@ class Packs:
     def named(self, name: str) -> Policy:
         """Return a pack. Raises ``NotFoundError``; no other file is ever looked for."""
         if not PACK.fullmatch(name) or not (self.folder / f"{name}.yaml").is_file():
-            raise NotFoundError(
-                f"there is no policy {name[:80]!r}", cure="GET /v1/policies lists them."
-            )
+            raise NotFoundError(f"no pack is called {name[:80]!r}", cure=NO_PACK)
         return _pack(self.folder, name)
 
     def read(self, raw: bytes, source: str) -> Policy:

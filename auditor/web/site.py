@@ -3,10 +3,11 @@
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
-from auditor.api.admitting import CALLER, App, Scope
+from auditor.api.admitting import CALLER, App, Scope, is_open
 from auditor.api.app import build_app
 from auditor.api.parts import Service
 from auditor.api.problems import of_status
@@ -18,7 +19,8 @@ from auditor.web.looking import here
 from auditor.web.parts import Site
 from auditor.web.routing import no_page
 
-LOGIN, STATIC = "/login", "/static/"
+LOGIN, STATIC, API = "/login", "/static/", "/v1"
+HTML = "text/html"
 SEE_OTHER, NOTHING = 303, 204
 ASKS, LEADS = "HX-Request", "HX-Redirect"
 """By these a page's script says that it asks, and hears where to go instead."""
@@ -32,7 +34,7 @@ def build_site(service: Service) -> FastAPI:
     app.state.site = site
 
     def lost(request: Request, error: Exception) -> Response:
-        if isinstance(error, HTTPException) and door.covers(request.scope["path"]):
+        if isinstance(error, HTTPException) and door.covers(request.scope):
             return no_page(request, error.status_code)
         return of_status(request, error)
 
@@ -47,9 +49,16 @@ class Door:
         self.site = site
         self._firsts = {entry.first for entry in entries()}
 
-    def covers(self, path: str) -> bool:
-        """Whether a path is that of a page."""
-        return path.split("/")[1] in self._firsts if path.startswith("/") else False
+    def covers(self, scope: Scope) -> bool:
+        """Whether a path is that of a page, or nobody's and a browser asks for a page there.
+
+        Whoever asks for no page, as callers of the API do, is told there what the API tells.
+        """
+        path = scope["path"]
+        if not path.startswith("/"):
+            return False
+        asks = HTML in Headers(scope=scope).get("accept", "")
+        return path.split("/")[1] in self._firsts or (asks and not _of_api(path))
 
     def is_open(self, path: str) -> bool:
         """Whether anybody may open it."""
@@ -83,6 +92,11 @@ def shown_by(request: Request) -> str:
     """Return the id of a session that a browser shows, or nothing."""
     cookies = request.cookies
     return cookies.get(SECURE) or cookies.get(PLAIN) or ""
+
+
+def _of_api(path: str) -> bool:
+    """Whether a path is the API's, whether there is anything or not."""
+    return is_open(path) or path == API or path.startswith(f"{API}/")
 
 
 def _led_to_login(request: Request) -> Response:

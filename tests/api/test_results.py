@@ -9,6 +9,7 @@ import pytest
 from served_toys import sha
 from served_worlds import World, problem
 
+from auditor.domain.api_keys import Role
 from auditor.domain.artifacts import digest_files
 from auditor.domain.policies import Assurance
 from auditor.domain.steps import all_hold
@@ -118,6 +119,62 @@ def test_a_gate_opens_for_exactly_what_was_audited(world: World) -> None:
     ):
         assert ask(**changes)["open"] is False
     assert ask("stranger")["open"] is False
+
+
+def test_a_gate_that_is_asked_by_a_files_digest_is_shut_and_names_the_artifacts(
+    world: World,
+) -> None:
+    file = sha((world.example / "model.onnx").read_bytes())
+    asked = {"artifact": file, "policy": world.body()["policy"]}
+    told = world.call("GET", "/v1/gate", "viewer", params=asked).json()
+    (step,) = told["steps"]
+    assert (told["open"], told["artifact"], told["record"]) == (False, file, None)
+    assert f"the artifact's, over the list of its files, is {artifact(world)}" in step["detail"]
+    assert world.call(
+        "GET", "/v1/gate", "viewer", params={**asked, "artifact": artifact(world)}
+    ).json()["open"]
+
+
+def test_a_gate_tells_nobody_of_a_file_that_another_project_audited(world: World) -> None:
+    raw = (world.example / "model.onnx").read_bytes()
+    asked, key = {"policy": world.body()["policy"]}, world.key("beside", Role.SUBMITTER)
+
+    def said(digest: str) -> str:
+        answer = world.call("GET", "/v1/gate", key, params={**asked, "artifact": digest})
+        return str(answer.json()["steps"][0]["detail"]).replace(digest, "")
+
+    nothing = said(sha(b"no file of anybody"))
+    assert said(sha(raw)) == nothing
+    world.upload(raw, "artifacts", key)
+    assert said(sha(raw)) == nothing
+    assert "GET /v1/models names" in nothing
+
+
+def test_what_a_gate_asks_by_is_where_its_documents_say(world: World) -> None:
+    models = world.call("GET", "/v1/models", "viewer").json()["models"]
+    named = {
+        (version["artifact"], stands["policy"])
+        for model in models
+        for version in model["versions"]
+        for stands in version["targets"]
+    }
+    assert (artifact(world), world.body()["policy"]) in named
+    request = json.loads(fetch(world, "record"))["request"]
+    assert request["artifact"]["digest"] == artifact(world)
+    assert request["policy"]["digest"] == world.body()["policy"]
+    gate = world.client.get("/openapi.json").json()["paths"]["/v1/gate"]["get"]
+    told = {it["name"]: it.get("description", "") for it in gate["parameters"]}
+    for name, word in (("artifact", "request.artifact.digest"), ("policy", "GET /v1/models"),
+                       ("target", "GET /v1/targets")):  # fmt: skip
+        assert word in told[name]
+    assert all(told.values())
+
+
+def test_a_policy_that_is_no_pack_is_said_to_go_by_its_digest(world: World) -> None:
+    asked = {"artifact": artifact(world), "policy": "policy.yaml"}
+    answer = world.call("GET", "/v1/gate", "viewer", params=asked)
+    assert answer.status_code == 404
+    assert "its digest: GET /v1/models names it" in problem(answer)["cure"]
 
 
 def test_a_gate_stays_shut_for_a_record_that_is_too_old(world: World) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -55,6 +56,25 @@ def test_a_page_holds_no_script_of_its_own_and_says_what_it_may_load(
         # Those of reports, in comparisons and trends, have no caption, but all lie in a region.
         assert tag != "table" or around.get("aria-label"), around
     assert all("scope" in attributes for tag, attributes in parts.found if tag == "th")
+
+
+TABLE = re.compile(r'<table class="stacked[^"]*">.*?</table>', re.DOTALL)
+CELL = re.compile(r"<td[^>]*>(.*?)</td>", re.DOTALL)
+SAYS_ITSELF = re.compile(r'\s*(<span class="(label|badge|small)\b|<(a|form) |$)')
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/audits", "/audits/{done}", "/models/line", "/targets", "/keys", "/schedules",
+     "/webhooks", "/acts"],
+)  # fmt: skip
+def test_a_cell_says_what_it_is_where_a_small_screen_hides_the_heads(
+    pages: Pages, path: str
+) -> None:
+    page = pages.visit("admin").get(path.format(done=pages.world.done)).text
+    cells = [cell for table in TABLE.findall(page) for cell in CELL.findall(table)]
+    assert cells
+    assert [cell for cell in cells if not SAYS_ITSELF.match(cell)] == []
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -1,6 +1,7 @@
 """Who may open which page: by a session alone, which stands for a key as long as that holds."""
 
 from collections.abc import Mapping
+from urllib.parse import quote
 
 import pytest
 from deciding_people import somebody
@@ -130,6 +131,29 @@ def test_without_a_session_every_page_leads_to_where_one_begins(pages: Pages, co
     assert (asked.status_code, asked.headers["hx-redirect"]) == (204, "/login")
 
 
+@pytest.mark.parametrize("path", ["/nothing", "/nothing/at/all", "/.well-known", "/v2/audits"])
+def test_a_browser_is_told_of_an_address_without_a_page_on_a_page(pages: Pages, path: str) -> None:
+    asks = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    seen = pages.visit("viewer").get(path, **asks)
+    assert seen.status_code == 404
+    assert seen.headers["content-type"].startswith("text/html")
+    assert "<h1>There is no such page</h1>" in seen.text
+    assert 'aria-label="Parts of the service"' in seen.text
+    led = pages.nobody().get(path, **asks)
+    assert (led.status_code, led.headers["location"]) == (303, f"/login?next={quote(path, '')}")
+
+
+def test_who_asks_for_no_page_is_told_as_the_api_tells(pages: Pages) -> None:
+    browser, key = {"Accept": "text/html"}, pages.world.keys["viewer"]
+    assert problem(pages.visit("viewer").get("/nothing"))["status"] == 401
+    for path in ("/v1/nothing", "/v1", "/v1/keys"):
+        assert problem(pages.visit("viewer").get(path, **browser))["status"] == 401
+    shown = {"Authorization": f"Bearer {key}"}
+    assert problem(pages.nobody().get("/nothing", **shown))["status"] == 404
+    for path in ("/healthz", "/openapi.json", "/.well-known/auditor-keys"):
+        assert pages.nobody().get(path, **browser).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("verb", "path"),
     [page for page in BEHIND if "{" in page[1] and page[1] not in {"/models/{name:path}", TAKEN}],
@@ -206,6 +230,7 @@ def test_a_key_that_does_not_hold_begins_no_session(pages: Pages, key: str) -> N
     assert "set-cookie" not in answer.headers
     assert 'role="alert"' in answer.text
     assert len(key) < 9 or key not in answer.text
+    assert "That is no key of this service." in answer.text or key in {"ended", "expired"}
 
 
 def test_logging_in_again_ends_the_session_before(pages: Pages) -> None:

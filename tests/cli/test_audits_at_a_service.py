@@ -265,7 +265,7 @@ def test_a_wrong_key_and_an_address_where_nobody_listens_are_told_apart(
     monkeypatch.setenv("AUDITOR_API_KEY", "auk_0000000000000000_" + "a" * 43)
     wrong = auditor(*AUDITED, "--server", served.url)
     assert wrong.code == 2
-    assert "not one of this service. Set AUDITOR_API_KEY" in wrong.said
+    assert "that is no key of this service. Set AUDITOR_API_KEY" in wrong.said
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     nobody = auditor(*AUDITED, "--server", f"http://127.0.0.1:{port}")

@@ -22,8 +22,21 @@ from auditor.gates import parse_age
 
 NAMED = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 Pack = Annotated[str, Path(pattern=NAMED, examples=["baseline"])]
-Sum = Annotated[str, Query(pattern=SUM, examples=["sha256:" + "ab" * 32])]
-Under = Annotated[str, Query(pattern=f"({NAMED})|({SUM})", description="A digest or pack.")]
+ARTIFACT = """The artifact's digest, over the list of its files, and no file's own: `artifact` in
+GET /v1/models, `request.artifact.digest` in a record."""
+POLICY = """A pack's name, or the digest of a policy as it is judged by, with what it extends put
+in: `policy` in GET /v1/models, `request.policy.digest` in a record. A file's name or own digest is
+neither."""
+TARGET = """A target's name, as in GET /v1/targets. Without one all have to open on which these
+bytes were ever audited under this policy."""
+PROBE = "`identity` of what `auditor targets probe NAME --out FILE` wrote on the target."
+AGE = "How old the measurements may be: 12h, 30d, 4w."
+Artifact = Annotated[
+    str, Query(pattern=SUM, description=ARTIFACT, examples=["sha256:" + "ab" * 32])
+]
+Under = Annotated[
+    str, Query(pattern=f"({NAMED})|({SUM})", description=POLICY, examples=["baseline"])
+]
 router = APIRouter(prefix="/v1", tags=["look-ups"], route_class=Remembering)
 
 
@@ -65,10 +78,10 @@ def targets(caller: Viewer, service: Served) -> TargetList:
 
 @router.get("/gate")
 def gate(
-    caller: Viewer, service: Served, artifact: Sum, policy: Under,
-    target: Annotated[str | None, Query(max_length=200, description="Default: all.")] = None,
-    fingerprint: Annotated[str | None, Query(pattern=SUM, description="Of a probe.")] = None,
-    max_age: Annotated[str | None, Query(max_length=8, examples=["30d"])] = None,
+    caller: Viewer, service: Served, artifact: Artifact, policy: Under,
+    target: Annotated[str | None, Query(max_length=200, description=TARGET)] = None,
+    fingerprint: Annotated[str | None, Query(pattern=SUM, description=PROBE)] = None,
+    max_age: Annotated[str | None, Query(max_length=8, description=AGE, examples=["30d"])] = None,
 ) -> GateShown:  # fmt: skip
     """Ask whether a valid, fresh, signed, passing record exists for exactly these bytes.
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from sqlalchemy import Select, select
 
 from auditor.domain.budgets import Budget
+from auditor.domain.canonical import parse
+from auditor.domain.json_parts import Part
 from auditor.store.service.store import ServiceStore
 from auditor.store.service.tables import OutcomeRow, SubmissionRow
 from auditor.store.store import Store
-from auditor.store.tables import RecordRow, RecordTargetRow
+from auditor.store.tables import RecordRow, RecordTargetRow, RequestRow
 
 FEW = 10
 """So many requests are looked at first."""
@@ -99,6 +101,33 @@ def measured_since(kept: ServiceStore, sought: Sought, registered: str) -> bool:
     later = _asked(sought).where(RecordRow.registered > registered).limit(1)
     with kept.store.reading() as session:
         return session.execute(later).first() is not None
+
+
+def artifacts_with(kept: ServiceStore, project: str, file: str) -> tuple[str, ...]:
+    """Return the artifacts, by digest, that have a file of a digest, the newest audited first.
+
+    Those alone of which the project has a record, among the ``FEW`` newest that name the file.
+    """
+    if not kept.has_upload(project, file):
+        return ()
+    bare = file.removeprefix("sha256:")
+    asked = (
+        select(RequestRow.body)
+        .join(RecordRow, RecordRow.request_digest == RequestRow.digest)
+        .join(OutcomeRow, OutcomeRow.record_digest == RecordRow.digest)
+        .join(SubmissionRow, SubmissionRow.id == OutcomeRow.submission)
+        .where(SubmissionRow.project == project, RecordRow.artifact_digest.is_not(None))
+        .where(RequestRow.body.contains(bare, autoescape=True))
+        .order_by(*NEWEST)
+        .limit(FEW)
+    )
+    with kept.store.reading() as session:
+        bodies = session.scalars(asked).all()
+    told = [Part(parse(body.encode()), "request").part("artifact") for body in bodies]
+    return tuple(dict.fromkeys(
+        it.get("digest", str) for it in told
+        if bare in it.list_of("files", lambda one: one.get("sha256", str))
+    ))  # fmt: skip
 
 
 def _asked(sought: Sought) -> "Select[str, str, str | None, str]":
