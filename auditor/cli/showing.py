@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from auditor.cli.installing import as_installed
 from auditor.cli.texts import printable
 from auditor.domain.checks import Check
 from auditor.domain.findings import Finding
@@ -119,7 +120,7 @@ def show_gaps(console: Console, gaps: Iterable[Gap]) -> None:
     """Say what is missing and what helps, each once however many checks lack it."""
     lacking: dict[tuple[str, str], dict[str, None]] = {}
     for gap in gaps:
-        words = f"{_why(gap).rstrip('.')}. {gap.cure}"
+        words = as_installed(f"{_why(gap).rstrip('.')}. {gap.cure}")
         checks = lacking.setdefault((gap.reason.value, words), {})
         checks[f"{gap.check} on {gap.target}"] = None
     for (reason, words), checks in lacking.items():
