@@ -118,11 +118,15 @@ def show_words(console: Console, words: str) -> None:
 
 def show_gaps(console: Console, gaps: Iterable[Gap]) -> None:
     """Say what is missing and what helps, each once however many checks lack it."""
+    show_lacks(console, ((gap, _why(gap), f"{gap.check} on {gap.target}") for gap in gaps))
+
+
+def show_lacks(console: Console, lacks: Iterable[tuple[Gap, str, str]]) -> None:
+    """Say each Gap once: in which words, what helps, and who lacks it."""
     lacking: dict[tuple[str, str], dict[str, None]] = {}
-    for gap in gaps:
-        words = as_installed(f"{_why(gap).rstrip('.')}. {gap.cure}")
-        checks = lacking.setdefault((gap.reason.value, words), {})
-        checks[f"{gap.check} on {gap.target}"] = None
+    for gap, why, who in lacks:
+        words = as_installed(f"{why.rstrip('.')}. {gap.cure}")
+        lacking.setdefault((gap.reason.value, words), {})[who] = None
     for (reason, words), checks in lacking.items():
         console.print(
             f"[yellow]{reason}[/] {_plain(words)} [dim]({', '.join(map(_plain, checks))})[/]",
