@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from auditor.domain.canonical import Json
+from auditor.domain.checks import Check, refused
 from auditor.domain.datasets import Role
 from auditor.domain.readings import Gap
 from auditor.domain.subjects import Subject, permutation
@@ -36,7 +37,12 @@ def _plan(prepared: Prepared, spec: TargetSpec, openers: Openers) -> AuditPlan:
     with open_subject(spec, prepared.materials, openers, twin=wants) as subject:
         bears = Allowance(spec, prepared.size)
         gaps = (
-            (check.id, unmet(check, subject) or bears.over(check, subject.model, subject.bench))
+            (
+                check.id,
+                unmet(check, subject)
+                or _refused(check, subject)
+                or bears.over(check, subject.model, subject.bench),
+            )
             for check in prepared.checks
         )
         lacks = {check.id: lacking(check, subject) for check in prepared.checks}
@@ -56,6 +62,15 @@ def _plan(prepared: Prepared, spec: TargetSpec, openers: Openers) -> AuditPlan:
             price_per_query=None if spec.endpoint is None else spec.endpoint.price_per_query,
         )
     return plan(prepared.policy, {check.id: check for check in prepared.checks}, outlook)
+
+
+def _refused(check: Check, subject: Subject) -> Gap | None:
+    try:
+        return refused(check, subject)
+    except InvalidInputError:
+        raise
+    except AuditorError:  # lost meanwhile, or broken: the audit says so of the check itself
+        return None
 
 
 def _model(prepared: Prepared) -> dict[str, Json]:

@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
 # Audits every example at budget smoke, one after the other, and says where the reports are.
 # A verdict is no failure of this script, whatever it is; an audit that reaches none is.
+# Keys, store and ledger lie in examples/.home, unless AUDITOR_HOME names another folder: the user's
+# own ledger can only be added to, and is not for examples.
 # Usage: audit_examples.sh AUDITOR
 set -uo pipefail
 
 auditor=$1
+export AUDITOR_HOME=${AUDITOR_HOME:-$PWD/examples/.home}
 failed=0
 reports=()
 

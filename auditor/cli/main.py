@@ -11,6 +11,7 @@ import click
 
 from auditor import __version__
 from auditor.cli.exits import Exit, exit_of
+from auditor.cli.installing import as_installed
 from auditor.cli.texts import printable
 from auditor.collecting import begin_loading, end_loading
 from auditor.errors import AuditorError, CancelledError
@@ -73,7 +74,7 @@ def main() -> None:
     try:
         status = run()
     except CancelledError as error:
-        click.echo(f"Error: {printable(str(error))}", err=True)
+        click.echo(f"Error: {printable(as_installed(str(error)))}", err=True)
         raise SystemExit(exit_of(error)) from None
     except (click.Abort, KeyboardInterrupt):
         click.echo(
@@ -98,7 +99,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, CancelledError):
         raise
     except AuditorError as error:
-        click.echo(f"Error: {printable(str(error))}", err=True)
+        click.echo(f"Error: {printable(as_installed(str(error)))}", err=True)
         return exit_of(error)
     except Exception as error:  # noqa: BLE001 -- the last door: Python's own exit code 1 would say "failed"
         click.echo(_defect(error), err=True)

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 from rich.console import Console
 
-from auditor.cli.showing import show_rows
+from auditor.cli.installing import as_installed
+from auditor.cli.showing import show_lacks, show_rows
+from auditor.cli.texts import printable
 from auditor.planning.plans import AuditPlan, CheckPlan, Prospect
 from auditor.planning.tiers import Tier
 from auditor.preparing import Prepared
@@ -35,11 +37,13 @@ def show_plan(console: Console, prepared: Prepared, plans: Mapping[str, AuditPla
             console.print(f"rows by {column}: {counts}", highlight=False, markup=False)
         heads = ("check", "queries", "passes", "time", "missing or set aside")
         show_rows(console, heads, map(_check, plan.checks))
+        lacks = ((it.missing, it.missing.detail, it.check) for it in plan.checks if it.missing)
+        show_lacks(console, lacks)
         show_rows(
             console,
             ("rule", "with these rows", "why"),
             [
-                (item.rule, PROSPECTS[item.foreseen.prospect], item.foreseen.message)
+                (item.rule, PROSPECTS[item.foreseen.prospect], as_installed(item.foreseen.message))
                 for item in plan.rules
             ],
         )
@@ -57,13 +61,13 @@ def _show_tiers(console: Console, plan: AuditPlan) -> None:
         show_rows(console, ("input", "here", "answers", "more"), map(_tier, plan.tiers))
     for tier in plan.tiers:
         if tier.why:
-            text = f"{tier.input}: {tier.why}"
+            text = printable(as_installed(f"{tier.input}: {tier.why}"))
             console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _check(check: CheckPlan) -> tuple[str, ...]:
     if check.missing is not None:
-        return (check.check, "-", "-", "-", f"{check.missing.reason.value}: {check.missing.detail}")
+        return (check.check, "-", "-", "-", check.missing.reason.value)
     return (
         check.check,
         f"{check.queries:,}",

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from auditor.cli.installing import as_installed
 from auditor.cli.texts import printable
 from auditor.domain.intervals import Interval
 from auditor.zoo.tallies import Report, Row, Seen, Tally, tallies
@@ -19,7 +20,7 @@ SEEN = {
     Seen.UNDECIDED: "[bold red]undecided[/]  ",
     Seen.BROKEN: "[bold red]broken[/]     ",
 }
-INSTALL = escape("pip install 'auditor[selftest]'")
+INSTALL = "pip install 'auditor[selftest]'"
 HEADS = ("family", "defect", "found", "falsely alarmed", "undecided", "broken", "seconds")
 NAMES, SELDOM = ("family", "defect"), ("undecided", "broken")
 
@@ -46,7 +47,7 @@ def show_report(console: Console, report: Report) -> None:
     for name, modules in report.not_run.items():
         console.print(
             f"[bold yellow]not run[/] {escape(name)}: {', '.join(modules)} is not installed "
-            f"({INSTALL})",
+            f"({escape(as_installed(INSTALL))})",
             highlight=False,
             soft_wrap=True,
         )

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from auditor.cli.installing import as_installed
 from auditor.cli.texts import printable
 from auditor.domain.checks import Check
 from auditor.domain.findings import Finding
@@ -117,11 +118,15 @@ def show_words(console: Console, words: str) -> None:
 
 def show_gaps(console: Console, gaps: Iterable[Gap]) -> None:
     """Say what is missing and what helps, each once however many checks lack it."""
+    show_lacks(console, ((gap, _why(gap), f"{gap.check} on {gap.target}") for gap in gaps))
+
+
+def show_lacks(console: Console, lacks: Iterable[tuple[Gap, str, str]]) -> None:
+    """Say each Gap once: in which words, what helps, and who lacks it."""
     lacking: dict[tuple[str, str], dict[str, None]] = {}
-    for gap in gaps:
-        words = f"{_why(gap).rstrip('.')}. {gap.cure}"
-        checks = lacking.setdefault((gap.reason.value, words), {})
-        checks[f"{gap.check} on {gap.target}"] = None
+    for gap, why, who in lacks:
+        words = as_installed(f"{why.rstrip('.')}. {gap.cure}")
+        lacking.setdefault((gap.reason.value, words), {})[who] = None
     for (reason, words), checks in lacking.items():
         console.print(
             f"[yellow]{reason}[/] {_plain(words)} [dim]({', '.join(map(_plain, checks))})[/]",

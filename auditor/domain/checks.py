@@ -9,7 +9,7 @@ from auditor.domain.budgets import Budget, Cost, Foretold, Size
 from auditor.domain.canonical import Json
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Reading, Unit
+from auditor.domain.readings import Bound, Gap, Reading, Unit
 from auditor.domain.subjects import Shard, Subject
 
 
@@ -125,6 +125,17 @@ def foretold(check: Check, size: Size) -> Foretold:
     """Return what a check says of these rows before it runs; nothing where it has no word."""
     tell: Callable[[Size], Foretold] | None = getattr(check, "foretell", None)
     return Foretold() if tell is None else tell(size)
+
+
+def refused(check: Check, subject: Subject) -> Gap | None:
+    """Return the one Gap that a check is known to end in before it asks the model, if it is.
+
+    A check whose needs are met may still have nothing to do, as a patch on rows that are no
+    pictures; it says so in a method ``refuses(subject)``, by the Gap that its figures will be.
+    Plans ask; an audit lets the check run and keep the evidence. Raises what looking may raise.
+    """
+    look: Callable[[Subject], Gap | None] | None = getattr(check, "refuses", None)
+    return None if look is None else look(subject)
 
 
 ATTACKS = frozenset({"evasion", "poisoning", "privacy"})

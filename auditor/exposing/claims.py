@@ -60,7 +60,7 @@ def readings(evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         start = f"{name}."
         own = {key[len(start) :]: it for key, it in evidence.items() if key.startswith(start)}
         found += _READ[family](own, name, looks, confidence)
-    return tuple(found) or (_NONE_ASKED,)
+    return tuple(found) or (NONE_ASKED,)
 
 
 _READ: Mapping[str, Callable[[Evidence, str, int, float], Iterable[Reading]]] = {
@@ -75,7 +75,7 @@ _READ: Mapping[str, Callable[[Evidence, str, int, float], Iterable[Reading]]] = 
         own, name, looks, LEVEL, confidence
     ),
 }
-_NONE_ASKED = Gap(
+NONE_ASKED = Gap(
     reason=Reason.OVER_BUDGET,
     detail="No attack of the Adversarial Robustness Toolbox is asked for at this budget.",
     cure="Name some in the policy, checks: {privacy.art: {attacks: [KnockoffNets]}}.",

@@ -20,7 +20,11 @@ def plan(policy: Policy, checks: Mapping[str, Check], outlook: Outlook) -> Audit
     """
     costs = tuple(_check(check, outlook) for check in checks.values())
     rules = tuple(_rule(policy, rule, checks, outlook) for rule in policy.rules)
-    return AuditPlan(costs, rules, tiers(checks.values(), outlook.lacking, outlook.absent))
+    return AuditPlan(
+        costs,
+        rules,
+        tiers(checks.values(), outlook.lacking, outlook.absent, outlook.missing.keys()),
+    )
 
 
 def _check(check: Check, outlook: Outlook) -> CheckPlan:

@@ -1,6 +1,6 @@
 """What each input of an audit unlocks among the checks of privacy and poisoning."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -70,16 +70,24 @@ def tiers(
     checks: Iterable[Check | type[Check]],
     lacking: Mapping[str, frozenset[Need]],
     absent: Mapping[Need, Gap] = NOTHING,
+    missing: Collection[str] = (),
 ) -> tuple[Tier, ...]:
     """Return the inputs that checks of ``FAMILIES`` need or want, in the order of their needs.
 
-    ``lacking`` says by a check's id what of both it has not, and ``absent`` why.
+    ``lacking`` says by a check's id what of both it has not, and ``absent`` why; ``missing`` names
+    all that cannot run: also those that have every input, and no library or nothing to do.
     """
     asked = [check for check in checks if check.id.partition(".")[0] in FAMILIES]
     used = {need for check in asked for need in (*check.needs, *_wants(check))} - OF_THE_TASK
     names = dict.fromkeys(_name(need) for need in Need if need in used)
     return tuple(
-        replace(_tier(name, asked, lacking), why=_why(name, used, absent)) for name in names
+        replace(
+            (tier := _tier(name, asked, lacking)),
+            answers=tuple(it for it in tier.answers if it not in missing),
+            deepens=tuple(it for it in tier.deepens if it not in missing),
+            why=_why(name, used, absent),
+        )
+        for name in names
     )
 
 

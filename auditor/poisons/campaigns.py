@@ -101,6 +101,18 @@ def carry_out(subject: Subject, plan: Plan, sow: Sow = own) -> Evidence:
     return {"gap": None, "about": about, **kept, **written(told)}
 
 
+def refused(subject: Subject, plan: Plan) -> Gap | None:
+    """Return the Gap that ``carry_out`` is known to end in before anything is trained, if it is.
+
+    One row is sent to see whether there is a last layer. Raises what ``Bench.embedding`` raises.
+    """
+    soil, means = _soil(subject, plan), _means(subject, plan.retrain)
+    if isinstance(soil, Gap):
+        return soil
+    seen = means.embed(soil.training[0][:1]) if isinstance(means, _Head) else means
+    return seen if isinstance(seen, Gap) else None
+
+
 def _written(gaps: Mapping[str, Gap]) -> Json:
     return {name: write_gap(gap) for name, gap in gaps.items()}
 

@@ -87,10 +87,10 @@ def readings_of(evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
             found.append(read_gap(own["objection"], FLAGGED, {"detector": name}))
         else:
             found += readings(own, name, confidence)
-    return tuple(found) or (_NONE_ASKED,)
+    return tuple(found) or (NONE_ASKED,)
 
 
-_NONE_ASKED = Gap(
+NONE_ASKED = Gap(
     metric=FLAGGED,
     reason=Reason.OVER_BUDGET,
     detail="No detector of the Adversarial Robustness Toolbox is asked for at this budget.",

@@ -6,7 +6,7 @@ from evasion_toys import NOTHING, LinearTwin, ToyModel, box, classes, subject
 
 from auditor.checks.evasion.patch import CHECK, Patch
 from auditor.domain.budgets import Budget, Size
-from auditor.domain.checks import Need
+from auditor.domain.checks import Need, refused
 from auditor.domain.evidence import decode, encode
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason
 from auditor.domain.subjects import Shard, Subject
@@ -74,6 +74,8 @@ def test_climbs_alone_without_a_twin_are_a_gap() -> None:
     (gap,) = CLIMB.figures(CLIMB.observe(toy(twin=False), Shard()), 0.95)
     assert isinstance(gap, Gap)
     assert gap.reason is Reason.NEEDS_TWIN
+    assert refused(CLIMB, toy(twin=False)) == gap
+    assert refused(CLIMB, toy()) is refused(SEARCH, toy(twin=False)) is None
 
 
 def test_rows_that_are_no_pictures_are_a_gap() -> None:
@@ -84,6 +86,8 @@ def test_rows_that_are_no_pictures_are_a_gap() -> None:
     assert isinstance(gap, Gap)
     assert gap.reason is Reason.NOT_DEFINED
     assert "[12]" in gap.detail
+    assert model.queries <= 5
+    assert refused(SEARCH, seen) == gap
     assert model.queries <= 5
 
 

@@ -12,6 +12,7 @@ from auditor.attacks.spatial import BUDGETS
 from auditor.checks.evasion.spatial import CHECK, Spatial
 from auditor.domain.budgets import Budget, Size
 from auditor.domain.canonical import canonical
+from auditor.domain.checks import refused
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence, decode, encode
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Repeat
@@ -222,6 +223,8 @@ def test_a_table_is_a_gap() -> None:
     (gap,) = read(Spatial(), observed(Spatial(), seen))
     assert isinstance(gap, Gap)
     assert gap.reason is Reason.NOT_DEFINED
+    assert refused(Spatial(), seen) == gap
+    assert refused(Spatial(), points(looks_at_one_pixel)) is None
 
 
 def test_flat_digits_are_seen_as_the_pictures_that_they_are() -> None:

@@ -16,6 +16,7 @@ from auditor.benching.flips import elements, fill_up, spread_sample, stored_bits
 from auditor.checks.hardware.faults import CHECK
 from auditor.domain.benches import NO_BENCH, Bench, BitFlip, Weight
 from auditor.domain.budgets import Budget, Size
+from auditor.domain.checks import refused
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.subjects import Shard
 from auditor.domain.tasks import Array, Floats
@@ -126,8 +127,10 @@ def test_what_has_no_bench_or_no_weights_is_a_gap(tmp_path: Path) -> None:
     artifact = save(tmp_path, nodes, {})
     with benched(tmp_path, artifact, rows(), LABELS) as subject:
         (none,) = read(CHECK(trials=8, rows=8), subject)
+        assert refused(CHECK(), subject) == none
         subject.bench = NO_BENCH
         (closed,) = read(CHECK(trials=8, rows=8), subject)
+        assert refused(CHECK(), subject) == closed
     assert isinstance(none, Gap)
     assert none.reason is Reason.NOT_DEFINED
     assert isinstance(closed, Gap)

@@ -6,6 +6,7 @@ from scored_subjects import ends, gaps, measured, names, read
 from surveyed_subjects import part, regressed, surveyed
 
 from auditor.checks.quality.periods import CHECK, OverTime
+from auditor.domain.checks import refused
 from auditor.domain.datasets import Role
 from auditor.domain.readings import Reason
 from auditor.domain.subjects import Subject
@@ -108,7 +109,9 @@ def test_a_regression_has_accuracy_and_no_calibration() -> None:
 
 
 def test_without_times_there_is_a_gap_with_a_cure() -> None:
-    (gap,) = gaps(read(OverTime(), surveyed(part(EVALUATION, [0.9], [1]))), "when their rows")
+    seen = surveyed(part(EVALUATION, [0.9], [1]))
+    (gap,) = gaps(read(OverTime(), seen), "when their rows")
+    assert refused(OverTime(), seen) == gap
     assert gap.reason is Reason.NEEDS_TIMES
     assert "data.evaluation.time" in gap.cure
 

@@ -315,6 +315,39 @@ def test_a_plan_says_cost_and_prospects_before_anything_is_measured(
     assert "accuracy" in auditor("plan", example / "audit.yaml").said
 
 
+REFUSING = (
+    "evasion.patch", "evasion.spatial", "data.skew", "quality.periods", "privacy.art",
+    "privacy.attribute", "poisoning.susceptibility", "hardware.faults", "quality.accuracy",
+)  # fmt: skip
+
+
+def test_a_plan_names_what_the_audit_has_nothing_but_gaps_of(
+    auditor: Command, inside: Path
+) -> None:
+    only = [word for check in REFUSING for word in ("--only", check)]
+    planned = json.loads(auditor("plan", "audit.yaml", *only, "--format", "json").out)["cpu"]
+    missing = {item["check"]: item["missing"] for item in planned["checks"] if item["missing"]}
+    assert auditor("audit", "audit.yaml", *only, "--out", "report").code in {0, 3}
+    readings = json.loads((inside / "report" / "record.json").read_text())["readings"]
+    seen = {item["check"] for item in readings if "reason" not in item}
+    assert set(missing) == set(REFUSING) - seen
+    for item in readings:
+        if item["check"] in missing:
+            told = missing[item["check"]]
+            assert (told["reason"], told["detail"]) == (item["reason"], item["detail"])
+
+
+def test_a_plan_says_once_what_several_checks_lack_and_the_cure(
+    auditor: Command, example: Path
+) -> None:
+    only = ("--only", "poisoning.input_screen", "--only", "quality.online_gap")
+    lines = auditor("plan", example / "audit.yaml", *only).out.splitlines()
+    (told,) = [line for line in lines if line.startswith("needs_production_data ")]
+    assert "names no data from production" in told
+    assert "under data.production in the audit file" in told
+    assert "(poisoning.input_screen, quality.online_gap)" in told
+
+
 def test_a_drafted_audit_file_runs_as_it_stands(
     auditor: Command, example: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

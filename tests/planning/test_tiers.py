@@ -118,6 +118,13 @@ def test_a_plan_says_what_each_input_unlocks() -> None:
     assert not said[0]["why"]  # type: ignore[index,call-overload]  # JSON
 
 
+def test_a_check_that_cannot_run_for_another_reason_answers_nothing() -> None:
+    rows = {tier.input: tier for tier in tiers(ALL, {}, missing={LOSS.id})}
+    assert rows["model"].answers == (GUESS.id, SPOIL.id)
+    assert rows["recipe"].deepens == ()
+    assert found(set())["recipe"].deepens == (LOSS.id,)
+
+
 def test_models_that_are_handed_over_deepen_what_can_use_them() -> None:
     checks = [item for item in discover().values() if item.id.partition(".")[0] in FAMILIES]
     without = {item.id: frozenset({Need.SHADOWS, Need.GENERATOR}) for item in checks}

@@ -49,17 +49,21 @@ def test_an_interpreter_that_is_too_old_is_refused_with_a_cure(tmp_path: Path) -
     assert not (tmp_path / "venv").exists()
 
 
-def audit_examples(folder: Path, codes: dict[str, int]) -> subprocess.CompletedProcess[str]:
-    """Run the script over examples whose audits end with these exit codes."""
+def audit_examples(
+    folder: Path, codes: dict[str, int], home: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the script over examples whose audits end with these exit codes and say their home."""
+    environment = {name: value for name, value in os.environ.items() if name != "AUDITOR_HOME"}
     for name, code in codes.items():
         (folder / "examples" / name).mkdir(parents=True)
         (folder / "examples" / name / "audit.yaml").write_text(f"{code}\n")
     auditor = folder / "auditor"
-    auditor.write_text('#!/bin/sh\nexit "$(cat "$2")"\n')
+    auditor.write_text('#!/bin/sh\necho "home: $AUDITOR_HOME"\nexit "$(cat "$2")"\n')
     auditor.chmod(0o755)
     return subprocess.run(
         [ROOT / "scripts" / "audit_examples.sh", auditor],
         cwd=folder,
+        env=environment if home is None else {**environment, "AUDITOR_HOME": home},
         capture_output=True,
         text=True,
         check=False,
@@ -85,3 +89,17 @@ def test_an_audit_without_a_verdict_fails_make_audit_after_all_have_run(
     assert done.returncode == code
     assert "examples/b: passed" in done.stdout
     assert f"examples/a: no verdict (exit code {code})" in done.stdout
+
+
+def test_make_audit_keeps_out_of_the_users_own_ledger(tmp_path: Path) -> None:
+    done = audit_examples(tmp_path, {"a": 0})
+    assert f"home: {tmp_path / 'examples' / '.home'}" in done.stdout.splitlines()
+
+
+def test_make_audit_takes_the_home_that_is_named(tmp_path: Path) -> None:
+    done = audit_examples(tmp_path, {"a": 0}, home="/elsewhere")
+    assert "home: /elsewhere" in done.stdout.splitlines()
+
+
+def test_git_ignores_the_home_of_the_examples() -> None:
+    assert "/examples/.home/" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()

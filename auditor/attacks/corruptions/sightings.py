@@ -27,7 +27,7 @@ def readings(evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
     """
     settings = cast("Mapping[str, Json]", evidence["settings"])
     if "row" in settings:
-        return (_no_pictures(settings),)
+        return (no_pictures(settings["row"]),)
     labels = cast("Labels", evidence["labels"])
     right = read_task(settings).decide(cast("Floats", evidence["clean_probabilities"])) == labels
     found: list[Reading] = [share(right, "clean_accuracy", confidence, settings)]
@@ -127,9 +127,10 @@ def _size(settings: Mapping[str, Json]) -> tuple[int, int]:
     return height, width
 
 
-def _no_pictures(settings: Mapping[str, Json]) -> Gap:
+def no_pictures(row: Json) -> Gap:
+    """Return the Gap of rows of a shape that nobody can turn or move."""
     return Gap(
         reason=Reason.NOT_DEFINED,
-        detail=f"Rows of shape {settings['row']} are no pictures that could be turned or moved.",
+        detail=f"Rows of shape {row} are no pictures that could be turned or moved.",
         cure="Give pictures as height by width, with or without channels.",
     )

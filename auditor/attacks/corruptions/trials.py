@@ -50,8 +50,7 @@ class Trial:
     @property
     def model_takes(self) -> tuple[int, ...] | None:
         """The shape of one input of the model, where the target says it."""
-        interface = self.model.fingerprint.interface
-        return None if interface is None else interface.input_shape
+        return taken_by(self.model)
 
     @property
     def whole(self) -> bool:
@@ -73,6 +72,12 @@ class Trial:
             "classes": list(self.task.classes),
             "positive": self.task.positive,
         }
+
+
+def taken_by(model: Model) -> tuple[int, ...] | None:
+    """Return the shape of one input of a model, where its target says it."""
+    interface = model.fingerprint.interface
+    return None if interface is None else interface.input_shape
 
 
 def gather(subject: Subject, rows: int) -> Trial:

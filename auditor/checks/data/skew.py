@@ -106,6 +106,11 @@ class Skew:
             },
         }
 
+    def refuses(self, subject: Subject) -> Gap | None:
+        """Say that there is nothing to compare, neither features nor times."""
+        paired = {Role.TRAINING, Role.PRODUCTION} <= subject.datasets.keys()
+        return None if paired or any(map(_timed, subject.datasets.values())) else NO_PAIR
+
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count the rows that differ, and those that know too much."""
         if "no_skew" in evidence and not evidence["late"]:

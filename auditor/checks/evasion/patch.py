@@ -20,6 +20,7 @@ from auditor.attacks.trials import describe
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.images import image_axes
 from auditor.domain.policies import Control
@@ -131,10 +132,7 @@ class Patch:
         bout = gather(subject, self.rows, Norm.L0, label=self.label, decision=self.decision)
         row = bout.arena.rows.shape[1:]
         axes = image_axes(row)
-        attacks = self.suite
-        if bout.arena.twin is None:
-            # The search alone is weaker, and still a bound.
-            attacks = Suite(tuple(a for a in attacks.bounded if a.source is not Source.TWIN))
+        attacks = self._thrown(subject)
         if axes is None or not attacks.bounded:
             return {"settings": {"row": [int(count) for count in row], "twin": axes is None}}
         shorter = min(row[axes[0]], row[axes[1]])
@@ -149,6 +147,23 @@ class Patch:
             else subject.twin,
         )
         return {**seen, "shorter_side": shorter, "attacks": list(attacks.names)}
+
+    def refuses(self, subject: Subject) -> Gap | None:
+        """Say that there is nothing to cover, or nothing to cover it by."""
+        rows = subject.datasets[Role.EVALUATION].inputs
+        if rows is None:
+            return None
+        picture = image_axes(rows.shape[1:]) is not None
+        if picture and self._thrown(subject).bounded:
+            return None
+        return _undefined({"row": [int(count) for count in rows.shape[1:]], "twin": not picture})
+
+    def _thrown(self, subject: Subject) -> Suite:
+        """Return the attacks without those that lack their twin."""
+        if not isinstance(subject.twin, Gap):
+            return self.suite
+        # The search alone is weaker, and still a bound.
+        return Suite(tuple(a for a in self.suite.bounded if a.source is not Source.TWIN))
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count successes again from the target's probabilities and the patches' sides."""

@@ -8,8 +8,8 @@ from auditor.attacks.arenas import positive
 from auditor.attacks.corruptions.changed_rows import VIEWED
 from auditor.attacks.corruptions.pictures import canvas
 from auditor.attacks.corruptions.sampling import EDGE, FILLS
-from auditor.attacks.corruptions.sightings import readings
-from auditor.attacks.corruptions.trials import best_half_widths, gather
+from auditor.attacks.corruptions.sightings import no_pictures, readings
+from auditor.attacks.corruptions.trials import best_half_widths, gather, taken_by
 from auditor.attacks.corruptions.views import Search, undefined
 from auditor.attacks.counterexamples.claims import ByExample
 from auditor.attacks.counterexamples.views import VIEWS
@@ -17,9 +17,10 @@ from auditor.attacks.spatial import BUDGETS, Finder
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
-from auditor.domain.readings import Bound, Reading, Unit
+from auditor.domain.readings import Bound, Gap, Reading, Unit
 from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Shard, Subject
 from auditor.errors import PolicyError
@@ -134,6 +135,15 @@ class Spatial:
         search = Search(trial, seen, finder, self.draws, self.fill)
         most = self.examples * subject.show_examples
         return search.evidence(self.growing, subject.seed, subject.progress, most)
+
+    def refuses(self, subject: Subject) -> Gap | None:
+        """Say that there is nothing to turn or move."""
+        rows, model, space = subject.datasets[Role.EVALUATION].inputs, subject.model, subject.space
+        if rows is None or isinstance(model, Gap) or isinstance(space, Gap):
+            return None
+        row = rows.shape[1:]
+        seen = canvas(row, space, taken_by(model))
+        return None if seen is not None else no_pictures([int(side) for side in row])
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count right decisions again, of views within reach alone."""

@@ -151,6 +151,10 @@ class TextAttack:
             found.update((f"{name}.{key}", told[key]) for key in told if key not in OF_ROWS)
         return {**found, "runs": runs}
 
+    def refuses(self, subject: Subject) -> Gap | None:
+        """Say that no recipe is named."""
+        return None if self.attacks else NONE_ASKED
+
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count successes again, recipe by recipe."""
         runs = cast("Mapping[str, Mapping[str, Json]]", evidence["runs"])

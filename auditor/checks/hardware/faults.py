@@ -124,16 +124,15 @@ class Faults:
         """Turn bits over. Raises ``SubjectLostError``, or ``ModelFailedError`` where the file that
         is written for it runs otherwise than the artifact before a bit is turned.
         """
-        dataset, task, bench = subject.datasets[Role.EVALUATION], subject.task, subject.bench
+        dataset, task = subject.datasets[Role.EVALUATION], subject.task
         labels = dataset.labels
         if not isinstance(task, Classification) or labels is None or dataset.inputs is None:
             message = "faults need a classification with labels, and the frame asks for both"
             raise TypeError(message)
-        if isinstance(bench, Gap):
-            return {"gap": write_gap(bench)}
-        weights = [weight for weight in bench.weights() if weight.dtype in BITS]
-        if not stored_bits(weights):
-            return {"gap": write_gap(NO_WEIGHTS)}
+        found = _weights(subject)
+        if isinstance(found, Gap):
+            return {"gap": write_gap(found)}
+        bench, weights = found
         sample = subject.sample(Role.EVALUATION, self.rows)
         generator = np.random.default_rng(subject.seed)
         chosen = spread_sample(weights, self.trials, generator)
@@ -150,6 +149,11 @@ class Faults:
             "faults": _described([*chosen, *more], weights),
             "about": {**self._about(chosen, weights), "said": words},
         }
+
+    def refuses(self, subject: Subject) -> Gap | None:
+        """Say that there are no bits to turn over. Raises what ``Bench.weights`` raises."""
+        found = _weights(subject)
+        return found if isinstance(found, Gap) else None
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Compare each fault's decisions with those of the file as it is."""
@@ -176,6 +180,14 @@ class Faults:
             else:
                 seen[index] = decide(found, task, subject.model)
         return seen, words
+
+
+def _weights(subject: Subject) -> tuple[Bench, list[Weight]] | Gap:
+    """Return the weights whose bits can be turned over, and the bench to do it on."""
+    if isinstance(subject.bench, Gap):
+        return subject.bench
+    weights = [weight for weight in subject.bench.weights() if weight.dtype in BITS]
+    return (subject.bench, weights) if stored_bits(weights) else NO_WEIGHTS
 
 
 def _require_same(

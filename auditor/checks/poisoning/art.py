@@ -147,6 +147,10 @@ class Art:
         }
         return {**seen, "told": told}
 
+    def refuses(self, subject: Subject) -> Gap | None:
+        """Say that no attack is named."""
+        return None if self.attacks else _NONE_ASKED
+
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count what was decided with and without poison."""
         if evidence["gap"] is not None:

@@ -36,7 +36,7 @@ from auditor.domain.readings import Gap, Reading
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Array, Floats
 from auditor.errors import PolicyError
-from auditor.poisons.flags import EMITS, Copy, aim_of, readings_of, sampled
+from auditor.poisons.flags import EMITS, NONE_ASKED, Copy, aim_of, readings_of, sampled
 
 SECONDS_TO_IMPORT, SECONDS_A_ROW = 5.0, 0.02
 
@@ -137,6 +137,10 @@ class ArtDetectors:
             else:
                 found |= {f"{name}.{key}": item for key, item in seen.items()}
         return found
+
+    def refuses(self, subject: Subject) -> Gap | None:
+        """Say that no detector is named."""
+        return None if self.detectors else NONE_ASKED
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count flags again."""

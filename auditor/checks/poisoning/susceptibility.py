@@ -11,10 +11,10 @@ from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap
 from auditor.domain.policies import Control
-from auditor.domain.readings import Reading
+from auditor.domain.readings import Gap, Reading
 from auditor.domain.subjects import Shard, Subject
 from auditor.errors import PolicyError
-from auditor.poisons.campaigns import Plan, carry_out
+from auditor.poisons.campaigns import Plan, carry_out, refused
 from auditor.poisons.planted_readings import EMITS, HEAD, RECIPE, SUCCESS, Harvest
 from auditor.poisons.plants import Attack
 from auditor.stats.proportions import clopper_pearson
@@ -124,6 +124,10 @@ class Susceptibility:
     def observe(self, subject: Subject, shard: Shard) -> Evidence:
         """Plant, train and ask. Raises ``RecipeError``, and what ``Bench.embedding`` raises."""
         return carry_out(subject, self.plan)
+
+    def refuses(self, subject: Subject) -> Gap | None:
+        """Say that there is nothing to train anew. Raises what ``Bench.embedding`` raises."""
+        return refused(subject, self.plan)
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count what was decided with and without poison."""

@@ -31,7 +31,7 @@ from auditor.errors import PolicyError
 from auditor.exposing import claimed_attributes, claimed_copies, claimed_inversions
 from auditor.exposing import claimed_membership as membership
 from auditor.exposing.attribute_secrets import Secret
-from auditor.exposing.claims import EMITS, readings
+from auditor.exposing.claims import EMITS, NONE_ASKED, readings
 
 SECONDS_TO_IMPORT, SECONDS_A_QUERY = 5.0, 2e-4
 Stage: TypeAlias = (
@@ -154,6 +154,10 @@ class Art:
                 found |= {f"{name}.{key}": item for key, item in heard.items()}
             found[f"{name}.told"] = told
         return found
+
+    def refuses(self, subject: Subject) -> Gap | None:
+        """Say that no attack is named."""
+        return None if self.attacks else NONE_ASKED
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count again what each attack claimed."""

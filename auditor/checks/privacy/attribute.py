@@ -119,15 +119,11 @@ class Attribute:
 
     def observe(self, subject: Subject, shard: Shard) -> Evidence:
         """Guess each secret of members and others, and keep which guesses were right."""
-        taken = sides(subject, self.rows)
-        if isinstance(taken, Gap):
-            return {"gap": write_gap(taken)}
-        features = () if isinstance(subject.space, Gap) else subject.space.features
+        looked = self._looked(subject)
+        if isinstance(looked, Gap):
+            return {"gap": write_gap(looked)}
+        taken, found, asked = looked
         dataset = subject.datasets[Role.EVALUATION]
-        found = secrets(taken.known.numbers, features, dataset.features, self.levels)
-        asked = chosen(found, features, tuple(dataset.groups), self.columns)
-        if not asked:
-            return {"gap": write_gap(no_secret(self.levels))}
         unread = sorted(set(dataset.groups) - {secret.name for secret in found})
         told = list(_guessed(subject, taken, asked))
         joined = {} if taken.clusters is None else {"clusters": taken.clusters}
@@ -144,6 +140,24 @@ class Attribute:
             },
             **joined,
         }
+
+    def refuses(self, subject: Subject) -> Gap | None:
+        """Say that there are too few rows, or no secret among the columns."""
+        looked = self._looked(subject)
+        return looked if isinstance(looked, Gap) else None
+
+    def _looked(
+        self, subject: Subject
+    ) -> tuple[Sides, tuple[Secret, ...], tuple[Secret, ...]] | Gap:
+        """Return the rows, all secrets in them and those to guess, before the model is asked."""
+        taken = sides(subject, self.rows)
+        if isinstance(taken, Gap):
+            return taken
+        features = () if isinstance(subject.space, Gap) else subject.space.features
+        dataset = subject.datasets[Role.EVALUATION]
+        found = secrets(taken.known.numbers, features, dataset.features, self.levels)
+        asked = chosen(found, features, tuple(dataset.groups), self.columns)
+        return (taken, found, asked) if asked else no_secret(self.levels)
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Count right guesses of members and others; the verdict is at the check's own level."""

@@ -106,6 +106,10 @@ class OverTime:
             },
         }
 
+    def refuses(self, subject: Subject) -> Gap | None:
+        """Say that no data have times."""
+        return None if any(_timed(subject, role) for role in ROLES) else NO_TIMES
+
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Compute each period's figures, and what has changed."""
         if "gap" in evidence:
