@@ -80,6 +80,7 @@ def verify_folder(folder: RecordFolder, verifier: Verifier) -> tuple[Step, ...]:
         signature,
         _folder(folder, found, verifier.key),
         _evidence(folder, record),
+        *_claimed(record, verifier),
         *decided(folder, record, None if verifier.now is None else str(verifier.now)),
         *_recomputed(folder, record, verifier),
         inclusion(folder, record, verifier.ledger, verifier.witnesses),
@@ -176,11 +177,8 @@ def _from_evidence(folder: RecordFolder, record: AuditRecord, verifier: Verifier
     mistakes = _figures(record, readings_at(CONFIDENCE))
     yield Step.of("figures", mistakes, f"{len(record.readings)} readings recomputed")
     yield _parameters(record, results, policy)
-    yield Step.of(
-        "judgement",
-        [*_claimed(record, verifier), *_judgement(record, readings_at, policy, context)],
-        "the policy gives these findings",
-    )
+    mistakes = _judgement(record, readings_at, policy, context)
+    yield Step.of("judgement", mistakes, "the policy gives these findings")
     yield from _shown(folder, record, policy, verifier)
 
 
@@ -219,13 +217,16 @@ def _short(record: AuditRecord, result: Result, policy: Policy) -> str:
     return falls_short(record, result, policy) if isinstance(result, Seen) else ""
 
 
-def _claimed(record: AuditRecord, verifier: Verifier) -> Iterator[str]:
+def _claimed(record: AuditRecord, verifier: Verifier) -> Iterator[Step]:
+    """Yield a step only where a record claims too much: what it may claim is no news."""
     if record.assurance > verifier.highest:
         shown = verifier.highest.name
         claimed = record.assurance.name
-        yield (
+        yield Step(
+            "assurance",
+            StepResult.FAILED,
             f"ASSURANCE: nothing shows more than {shown}, and it claims {claimed}: say --assurance "
-            f"{claimed} of a key that you believe so much, or name it in a trust policy"
+            f"{claimed} of a key that you believe so much, or name it in a trust policy",
         )
 
 

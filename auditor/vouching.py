@@ -16,7 +16,7 @@ from auditor.trustfiles import load_trust_policy
 
 MADE_BY = {
     "signature": "Make it with `auditor sign`",
-    "key": "Make a pair of keys with `auditor keys new`, and name its public half",
+    "key": "Sign the model with `auditor sign`, and name the public half of the key as that says",
     "trust": "Write it as docs/trust.md says",
 }
 Locate = Callable[[str], Path]

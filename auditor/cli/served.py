@@ -11,6 +11,7 @@ from rich.console import Console
 
 from auditor.cli.bars import hashing
 from auditor.cli.comparing import named_there
+from auditor.cli.replaced import write_record
 from auditor.cli.showing import say
 from auditor.cli.texts import printable
 from auditor.cli.there import There, client_of, in_the_clear
@@ -27,7 +28,7 @@ from auditor.domain.records import AuditRecord
 from auditor.domain.submissions import Event, Said, State
 from auditor.domain.targets import TargetSpec
 from auditor.errors import CancelledError, RecordError, TargetError
-from auditor.folders import RECORD, RecordFolder, write_folder
+from auditor.folders import RecordFolder
 from auditor.preparing import Overrides, prepare, read_asked
 from auditor.refusals import ServiceFailedError, SubmissionError, UnreachableError
 from auditor.targets.resolving import known_target
@@ -171,9 +172,7 @@ def _seen(
                 f"{given.id} is of another audit file than {audit_file}",
                 cure="Name the one that was handed in.",
             )
-        if (folder / RECORD).exists():
-            say(console, f"Replacing the earlier record in {folder}")
-        write_folder(folder, fetched.files())
+        write_record(console, folder, fetched.files())
     policy = readers_of(record, RecordFolder(folder)).load_policy(record.request.policy.name)
     return record, policy
 

@@ -8,6 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from auditor.domain.canonical import Json
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.summary import escape_markdown
+from auditor.rendering.verdicts import verify_command
 from auditor.shipped import shipped
 
 FOLDER = "bundle"
@@ -32,11 +33,11 @@ def _told(inputs: RenderedInputs) -> dict[str, Json]:
     record, script = inputs.record, offline_verifier()
     request, artifact = record.request, record.request.artifact
     files = () if artifact is None else sorted(artifact.files)
-    policy, level = request.policy, record.assurance
+    policy = request.policy
     return {
         "record": record.digest.removeprefix("sha256:"),
         "verdict": record.verdict.value,
-        "believed": f" --assurance {level.name}" if level else "",
+        "verify": verify_command(record, ".", '"$KEY"'),
         "model": escape_markdown(f"{request.name} {request.version}"),
         "policy": escape_markdown(f"{policy.name} {policy.version}"),
         "policy_digest": policy.digest.removeprefix("sha256:"),

@@ -80,18 +80,20 @@ def scale_of(unit: Unit, magnitude: float) -> Scale:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A measurement in words: the value, the interval (or nothing), and how sure that is."""
+    """A measurement in words: the value, the interval (or nothing), how sure that is, and from
+    what a bound was rounded outward (or nothing).
+    """
 
     value: str
     interval: str
     sure: str
+    rounded: str = ""
 
     @property
     def whole(self) -> str:
         """Value, interval and sureness in one phrase."""
-        if not self.interval:
-            return f"{self.value} ({self.sure})" if self.sure else self.value
-        return f"{self.value} ({self.interval}; {self.sure})"
+        said = "; ".join(text for text in (self.rounded, self.interval, self.sure) if text)
+        return f"{self.value} ({said})" if said else self.value
 
 
 def figure(measurement: Measurement, limits: Iterable[float] = ()) -> Figure:
@@ -110,7 +112,8 @@ def figure(measurement: Measurement, limits: Iterable[float] = ()) -> Figure:
     # A dash between numbers below zero would read as one more sign.
     between = " to " if any(text.startswith("-") for text in texts[1:]) else DASH
     interval = between.join(texts[1:])
-    return Figure(texts[0], interval, _sureness(measurement, interval=bool(interval)))
+    sure = _sureness(measurement, interval=bool(interval))
+    return Figure(texts[0], interval, sure, _rounded(scale, measurement.bound, value, digits))
 
 
 def number(value: float, unit: Unit = Unit.NONE) -> str:
@@ -156,6 +159,17 @@ def _ends(measurement: Measurement) -> tuple[float, float] | None:
     if measurement.low is None or measurement.high is None:
         return None
     return measurement.low, measurement.high
+
+
+def _rounded(scale: Scale, bound: Bound, value: float, digits: int) -> str:
+    """Say from what a bound was rounded outward: judging wrote that figure into the record."""
+    size = Decimal(repr(float(value))) * scale.factor
+    most = max(0, EXACT_DIGITS - 1 - size.adjusted())
+    finer = next((at for at in range(most) if scale.rounded(value, at) == size), most)
+    if bound is Bound.ESTIMATE or finer <= digits:
+        return ""
+    way = "up" if bound is Bound.AT_MOST else "down"
+    return f"rounded {way} from {scale.write(value, finer)}"
 
 
 def _sureness(measurement: Measurement, *, interval: bool) -> str:

@@ -36,7 +36,7 @@ from auditor.rendering.runs import edge_rows, request_facts, short, target_facts
 from auditor.rendering.sheets import contact_sheets
 from auditor.rendering.targets.side_by_side import side_by_side
 from auditor.rendering.texts import glossary, outside
-from auditor.rendering.verdicts import moment, verdict_words
+from auditor.rendering.verdicts import moment, verdict_words, verify_command
 from auditor.shipped import shipped
 
 PICTURES = ("galleries", "contact_sheets", "reconstructions")
@@ -123,6 +123,7 @@ def _rest(inputs: RenderedInputs) -> Mapping[str, object]:
         "record_digest": inputs.record.digest,
         "short": short,
         "signer": inputs.signer,
+        "verify": verify_command(inputs.record),
     }
 
 

@@ -15,7 +15,7 @@ from auditor.rendering.risks import risk_rows, risks_table
 from auditor.rendering.runs import Fact
 from auditor.rendering.stories.story import Cure
 from auditor.rendering.targets.side_by_side import side_by_side
-from auditor.rendering.verdicts import verdict_words
+from auditor.rendering.verdicts import verdict_words, verify_command
 from auditor.rendering.visible import visible
 
 MARKS = re.compile(r"([\\`*_\[\]|~<>&])")
@@ -45,7 +45,7 @@ def render_markdown(inputs: RenderedInputs) -> str:
     lines += _decisions(inputs)
     lines += _blocks(inputs)
     lines += ["", "## What could not be measured", "", *gap_lines(inputs)]
-    tail = ["", "## Verify", "", "    auditor verify DIR --key signer.pub", ""]
+    tail = ["", "## Verify", "", f"    {verify_command(inputs.record)}", ""]
     tail += [f"Record `{inputs.record.digest}`. The report with plots is `report.html`."]
     return "\n".join(fitted_lines(lines, tail)) + "\n"
 

@@ -52,6 +52,15 @@ def verdict_words(inputs: RenderedInputs) -> VerdictWords:
     )
 
 
+def verify_command(record: AuditRecord, folder: str = "DIR", key: str = "signer.pub") -> str:
+    """Return the command that verifies a record, with the assurance that it claims.
+
+    A record of a key alone claims A0, of which nothing needs to be said.
+    """
+    claimed = f" --assurance {record.assurance.name}" if record.assurance else ""
+    return f"auditor verify {folder} --key {key}{claimed}"
+
+
 def decided_by_silence(record: AuditRecord) -> bool:
     """Whether nothing required was judged, so that no finding shows why the verdict is open."""
     unknown = any(item.outcome is Outcome.UNKNOWN for item in required(record.findings))

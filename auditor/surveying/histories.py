@@ -49,7 +49,7 @@ class History:
         task = {"clustered": any(at.clustered for at in data), "current": self.now.data.role.value}
         gap = self.lacking()
         if gap is not None or self.before is None:
-            return {"task": task, "no_estimate": write_gap(gap or no_stated("labels"))}
+            return {"task": task, "no_estimate": write_gap(gap or self.no_before())}
         stated, happened = came_true(self.subject, self.before)
         labelled = self.before.labelled
         clusters = self.before.data.cluster
@@ -75,6 +75,33 @@ class History:
             return no_stated("scores")
         return None
 
+    def no_before(self) -> Gap:
+        """Say that nothing labelled came before the current data, and which data could have."""
+        current = self.now.data.role
+        earlier = _earlier(current)
+        there = " and ".join(at.value for at in earlier if at in self.subject.datasets)
+        named = " or ".join(at.value for at in earlier)
+        lacks = (
+            f"the {there} data have no rows with a label and scores"
+            if there
+            else f"the audit names no {named} data"
+        )
+        return Gap(
+            reason=Reason.NEEDS_LABELS,
+            detail=f"An estimate for the {current} data rests on labels of earlier data, and "
+            f"{lacks}.",
+            cure="Name an earlier sample with its labels under data.reference in the audit file.",
+        )
+
+    def no_errors(self) -> Gap:
+        """Say that the current data have no labels, so that no error in them is seen."""
+        current = self.now.data.role
+        return Gap(
+            reason=Reason.NEEDS_LABELS,
+            detail=f"The {current} data have no labels, so that no error in them is seen.",
+            cure=f"Name their column under data.{current}.labels in the audit file.",
+        )
+
     def weights(self, labelled: Flags) -> tuple[Rows, Floats]:
         """Return which labelled reference rows are weighted, as places among them, and how."""
         if self.rows is None:
@@ -94,7 +121,7 @@ def history(subject: Subject, rows: int) -> History | Gap:
     now = NO_CURRENT if role is None else answers(subject, role)
     if isinstance(now, Gap):
         return now
-    earlier = [Role.REFERENCE, *([Role.EVALUATION] if role is Role.PRODUCTION else [])]
+    earlier = _earlier(now.data.role)
     found = (answers(subject, at) for at in earlier if at in subject.datasets)
     known = (item for item in found if isinstance(item, Answers) and item.labelled.any())
     before = next(known, None)
@@ -107,6 +134,13 @@ def history(subject: Subject, rows: int) -> History | Gap:
     taken = [subject.sample(at.data.role, rows) for at in (before, now)]
     some = tuple(column.take(taken[0], taken[1]) for column in columns)
     return History(subject, now, before, some, taken[0])
+
+
+def _earlier(current: Role) -> tuple[Role, ...]:
+    """Return the roles of data that may come before the current ones."""
+    if current is Role.PRODUCTION:
+        return (Role.REFERENCE, Role.EVALUATION)
+    return (Role.REFERENCE,)
 
 
 def no_stated(what: str, metric: str = "") -> Gap:

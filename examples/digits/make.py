@@ -43,7 +43,8 @@ def main() -> None:
     (logits,) = session.run(None, {"pixels": x_test})
     accuracy = float(np.mean(logits.argmax(axis=1) == y_test))
     print(f"{len(x_train)} training rows, {len(x_test)} test rows, test accuracy {accuracy:.4f}")
-    print("Now sign it: auditor sign model.onnx --out model.sig --key signer.key")
+    print("Now sign it: auditor sign model.onnx --out model.sig")
+    print("and put the public half of the key, which that names, in place of model.pub")
 
 
 def export(model: nn.Module, path: Path) -> None:

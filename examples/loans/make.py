@@ -44,7 +44,8 @@ def main() -> None:
     model = train(training)
     export(model, training, HERE / "model.onnx")
     report(training, test)
-    print("Now sign it: auditor sign model.onnx --out model.sig --key signer.key")
+    print("Now sign it: auditor sign model.onnx --out model.sig")
+    print("and put the public half of the key, which that names, in place of model.pub")
 
 
 def read_applications() -> pl.DataFrame:

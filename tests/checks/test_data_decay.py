@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from judged import outcome
 from numpy.typing import NDArray
-from scored_subjects import ends, gaps, measured, read
+from scored_subjects import ends, gaps, measured, read, stored
 from surveyed_subjects import part, regressed, surveyed
 
 from auditor.checks.data.decay import CHECK, Decay
@@ -194,6 +194,31 @@ def test_without_anything_before_there_is_neither_estimate_nor_alarm() -> None:
         "log_evidence",
         "alarm",
     }
+
+
+def test_a_gap_names_the_data_whose_labels_are_missing() -> None:
+    evaluated = part(EVALUATION, [0.9, 0.2] * 300, [1, 0] * 300)
+    met = part(PRODUCTION, [0.9, 0.2] * 300, None)
+    (gap,) = gaps(read(Decay(), surveyed(evaluated)), "labels")
+    assert "the audit names no reference data" in gap.detail
+    assert "data.reference" in gap.cure
+    (gap,) = gaps(read(Decay(), surveyed(part(REFERENCE, [0.9] * 600, None), evaluated)), "label ")
+    assert "the reference data have no rows with a label" in gap.detail
+    missing = gaps(read(Decay(), surveyed(evaluated, met)), "The production data have no labels")
+    assert {gap.metric for gap in missing} == {"error", "log_evidence", "alarm"}
+    assert "data.production.labels" in missing[0].cure
+    bare = replace(evaluated, labels=None)
+    told = " ".join(gap.detail for gap in gaps(read(Decay(), surveyed(bare, met)), "An estimate"))
+    assert "production data rests on labels of earlier data, and the evaluation data have" in told
+
+
+def test_evidence_of_earlier_versions_keeps_the_words_of_its_gaps() -> None:
+    evaluated = part(EVALUATION, [0.9, 0.2] * 300, [1, 0] * 300)
+    met = part(PRODUCTION, [0.9, 0.2] * 300, None)
+    kept = dict(stored(Decay(), surveyed(evaluated, met)))
+    del kept["unwatched"]
+    found = gaps(Decay().figures(kept, 0.95), "The data that this rests on have no labels.")
+    assert {gap.metric for gap in found} == {"error", "log_evidence", "alarm"}
 
 
 @pytest.mark.parametrize("given", [{"rows": 0}, {"batch": 0}, {"harm": 1.0}])

@@ -145,7 +145,7 @@ FILES = {
         line("domain: [0.0, 1.0]", "features: schema.yaml"),
     ),
     "whose key is not there": Case(
-        (FILE, "model.key", "none.pub", "auditor keys new"),
+        (FILE, "model.key", "none.pub", "auditor sign"),
         line("artifact: model.onnx}", "artifact: model.onnx, key: none.pub}"),
     ),
 }

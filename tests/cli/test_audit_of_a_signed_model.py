@@ -1,11 +1,21 @@
 """An audit of a model that was signed by another hash than the artifact's own digest."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SIGNING = re.compile(r"auditor (sign [^`\"\n]+)")
+ADVICE = {
+    path.relative_to(EXAMPLES).as_posix(): found
+    for path in sorted(EXAMPLES.glob("*/[Rm]*"))
+    if path.name in {"README.md", "make.py"} and (found := SIGNING.findall(path.read_text()))
+}
+"""What examples tell whoever made their model anew to run."""
 
 
 @pytest.mark.parametrize("how", [("--hash", "blake3"), ("--shard-size", "4096")])
@@ -24,3 +34,33 @@ def test_an_audit_verifies_its_copy_as_the_signer_hashed_it(
     assert [(item["metric"], item["value"]) for item in found] == [("verified", True)]
     assert found[0]["details"]["identity"].startswith("key:sha256:")
     assert auditor("verify", out, "--key", home / "signer.pub").code == 0
+
+
+@pytest.mark.parametrize("page", ADVICE)
+def test_a_model_is_signed_as_the_examples_say_where_audits_have_run(
+    page: str, auditor: Callable[..., Any], finished: Path
+) -> None:
+    (finished / "model.sig").unlink()
+    for command in ADVICE[page]:
+        ended = auditor(*command.split())
+        assert ended.code == 0, ended.said
+    assert (finished / "model.sig").is_file()
+    assert len(ADVICE) == 6
+
+
+def test_the_cure_of_a_key_that_is_not_there_leads_to_a_model_that_verifies(
+    auditor: Callable[..., Any], finished: Path, home: Path
+) -> None:
+    file = finished / "audit.yaml"
+    (home / "model.key").unlink()
+    (home / "model.pub").unlink()
+    text, plain = file.read_text(), "artifact: model.onnx"
+    file.write_text(text.replace(plain, f"{plain}, signature: model.sig, key: modl.pub"))
+    missing = auditor("audit", "audit.yaml", "--only", "provenance.signature")
+    (command,) = re.findall(r"Sign the model with `auditor ([^`]*)`", missing.said)
+    signed = auditor(command, "model.onnx", "--out", "model.sig")
+    named = signed.said.rpartition(": ")[2]
+    file.write_text(text.replace(plain, f"{plain}, signature: model.sig, key: {named}"))
+    ended = auditor("audit", "audit.yaml", "--only", "provenance.signature", "--out", "signed")
+    found = json.loads((finished / "signed/record.json").read_bytes())["readings"]
+    assert [item.get("value") for item in found] == [True], ended.said

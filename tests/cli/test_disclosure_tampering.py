@@ -9,7 +9,7 @@ import pytest
 from disclosed_folders import FULLY, PARTLY, Change
 
 from auditor.domain.steps import StepResult
-from auditor.folders import RecordFolder
+from auditor.folders import RECORD, RecordFolder
 from auditor.verifiers import verifier
 from auditor.verifying import Verifier, verify_folder
 
@@ -58,6 +58,16 @@ def test_what_is_changed_in_a_folder_with_its_key_is_refused(
 ) -> None:
     act, reason = FULLY[change]
     assert reason in failures("full", act)
+
+
+def test_too_much_assurance_is_refused_where_rows_are_withheld(
+    failures: Callable[[str, Change], str],
+) -> None:
+    def claim(folder: Path) -> None:
+        raw = (folder / RECORD).read_bytes()
+        (folder / RECORD).write_bytes(raw.replace(b'"assurance":"A0"', b'"assurance":"A3"'))
+
+    assert "ASSURANCE: nothing shows more than A0" in failures("part", claim)
 
 
 def test_a_plain_record_takes_no_key_and_no_openings(finished: Path, auditor: Command) -> None:

@@ -169,6 +169,7 @@ def test_a_key_may_be_believed_as_far_as_somebody_says(auditor: Command, place: 
     by = ("verify", "out", "--key", "out/signer.pub")
     told = auditor(*by)
     assert (told.code, "say --assurance A1" in told.said) == (1, True)
+    assert ("failed assurance" in told.said, "failed judgement" in told.said) == (True, False)
     assert auditor(*by, "--assurance", "A1").code == 0
     assert auditor(*by, "--assurance", "A2").code == 0
     assert "--assurance A1" in (place / "out/VERIFY.md").read_text()

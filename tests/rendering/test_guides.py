@@ -16,6 +16,7 @@ from rendering_records import (
 )
 
 from auditor.domain.artifacts import Artifact
+from auditor.domain.policies import Assurance
 from auditor.domain.records import AuditRecord
 from auditor.rendering.everything import render_all
 
@@ -62,3 +63,26 @@ def test_an_audit_of_predictions_alone_is_verified_by_the_record_itself() -> Non
     assert '--type "${statement#*=}" record.json' in told
     assert "(.subject[])" in told
     assert '"$MODEL"' in "\n".join(commands(FAILING))
+
+
+@pytest.mark.parametrize(
+    ("level", "more"), [(Assurance.A0, ""), (Assurance.A1, " --assurance A1")], ids=["A0", "A1"]
+)
+def test_every_page_prints_the_command_that_verifies_what_the_record_claims(
+    level: Assurance, more: str
+) -> None:
+    files = render_all(inputs_of(replace(FAILING, assurance=level)))
+    assert f'`auditor verify . --key "$KEY"{more}`' in files["VERIFY.md"].decode()
+    said = f"auditor verify DIR --key signer.pub{more}"
+    assert f"<code>{said}</code>" in files["report.html"].decode()
+    assert f"    {said}\n" in files["summary.md"].decode()
+    assert f"`{said}`" in files["annex-iv.md"].decode()
+
+
+def test_the_report_takes_the_verifier_from_where_no_forger_put_it() -> None:
+    report = render_all(inputs_of(FAILING))["report.html"].decode()
+    assert "DIR/verify.py" not in report
+    assert "python3 -I verify.py DIR --key signer.pub" in report
+    for page in (report, guide(FAILING)):
+        assert "a forger can put another one" in page
+        assert "reports/bundle/verify.py" in page

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rendering_records import measured
 
-from auditor.domain.readings import Measurement, Unit
+from auditor.domain.readings import Bound, Measurement, Unit
 from auditor.rendering.numbers import figure, number, percent, scalar
 
 shares = st.integers(0, 10**6).map(lambda parts: parts / 10**6)
@@ -47,6 +48,17 @@ def as_share(text: str) -> Decimal:
 )
 def test_figures_read_as_people_write_them(measurement: Measurement, said: str) -> None:
     assert figure(measurement).whole.startswith(said)
+
+
+def test_a_bound_says_from_what_it_was_rounded_outward() -> None:
+    said = replace(share(0.890411, 0.87, 0.91), bound=Bound.AT_MOST)
+    dash = "\N{EN DASH}"
+    assert figure(said).value == "90 %"
+    assert figure(said).whole.startswith(f"90 % (rounded up from 89.04 %; 87 %{dash}91 %; 95 %")
+    least = replace(share(0.0096, 0.001, 0.02), bound=Bound.AT_LEAST)
+    assert "(rounded down from 0.96 %; " in figure(least).whole
+    assert "rounded" not in figure(replace(share(0.89, 0.87, 0.91), bound=Bound.AT_MOST)).whole
+    assert "rounded" not in figure(share(0.890411, 0.87, 0.91)).whole
 
 
 def test_a_figure_just_short_of_a_limit_is_not_rounded_onto_it() -> None:

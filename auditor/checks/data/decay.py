@@ -111,6 +111,8 @@ class Decay:
         looks = in_batches(~now.right[rows], times, self.batch) if rows.any() else Looks((), ())
         labelled = np.zeros(0, np.bool_) if before is None else before.right[before.labelled]
         return {
+            # Not in the evidence of earlier versions, whose gaps say it in their own words.
+            **({} if looks.batches else {"unwatched": write_gap(found.no_errors())}),
             "looks": looks.to_json(),
             "watched": {
                 "claimed": 1 - float(cast("float", claimed)) if known else None,
@@ -129,7 +131,8 @@ class Decay:
         """Yield what the labelled rows prove."""
         listed = cast("list[Mapping[str, Json]]", evidence["looks"])
         if not listed:
-            yield from (no_stated("labels", metric) for metric in WATCHED)
+            said = evidence.get("unwatched", write_gap(no_stated("labels")))
+            yield from (read_gap(said, metric) for metric in WATCHED)
             return
         looks = Looks.of(listed)
         task = cast("Mapping[str, Json]", evidence["task"])

@@ -15,8 +15,15 @@ from auditor.cli.comparing import baseline_options, taken_for
 from auditor.cli.failing import FailOn, audit_exit, audit_words, fail_on_option
 from auditor.cli.papers import Out, ready_to_print
 from auditor.cli.places import own_workplace, policy_asked
+from auditor.cli.replaced import write_record
 from auditor.cli.served import audit_there
-from auditor.cli.showing import show_bindings, show_made, show_record, show_report, show_words
+from auditor.cli.showing import (
+    show_bindings,
+    show_made,
+    show_record,
+    show_report,
+    show_words,
+)
 from auditor.cli.there import refuse_unasked, service_options, there_of
 from auditor.cli.waiving import show_note, show_waivers, waiver_options
 from auditor.cli.watching import ConsoleWatch
@@ -27,7 +34,7 @@ from auditor.domain.budgets import Budget
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
 from auditor.domain.waivers import SignedWaiver
-from auditor.folders import BUNDLE, RECORD, RecordFolder, refuse_strangers, write_folder
+from auditor.folders import BUNDLE, RecordFolder, refuse_strangers
 from auditor.keeping import entered
 from auditor.preparing import Overrides, Prepared, concealed, prepare, read_asked
 from auditor.publishing import Files, openers, publication
@@ -199,8 +206,6 @@ def _write(
     files: Files,
     folder: Path,
 ) -> None:
-    if (folder / RECORD).exists():
-        console.print(f"Replacing the earlier record in {folder}", highlight=False, markup=False)
     # Kept and entered first: nothing is published that the store or the ledger could forget.
     kept = entered(place.store, record, files[BUNDLE])
-    write_folder(folder, files | kept)
+    write_record(console, folder, files | kept, place.store)

@@ -10,6 +10,7 @@ from auditor.cli.believing import read_trust, standing_here
 from auditor.cli.comparing import baseline_options, taken
 from auditor.cli.exits import exit_for
 from auditor.cli.places import own_workplace
+from auditor.cli.replaced import write_record
 from auditor.cli.showing import show_made, show_record, show_report
 from auditor.cli.timing import right_now
 from auditor.cli.waiving import show_note, show_waivers, waiver_options
@@ -21,7 +22,7 @@ from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.waivers import SignedWaiver
 from auditor.errors import UsageError
-from auditor.folders import BUNDLE, KEY, RECORD, RecordFolder, refuse_strangers, write_folder
+from auditor.folders import BUNDLE, KEY, RECORD, RecordFolder, refuse_strangers
 from auditor.granting import Waiving, granted, refuse_untrusted, waiver_keys_of
 from auditor.keeping import entered
 from auditor.publishing import publication
@@ -81,7 +82,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
         show_note(console, place.note(chosen, leave))
         placed = None if policy is None else policy_written_at(policy, Path.cwd())
         fresh = rejudge(old, record, chosen, checker, place.surroundings(), leave, placed, compared)
-        _publish(place, old, record, fresh, chosen, target, compared)
+        _publish(console, place, old, record, fresh, chosen, target, compared)
     show_record(console, fresh, chosen, checker.checks)
     show_waivers(console, fresh, leave)
     show_report(console, target)
@@ -126,6 +127,7 @@ def _policy(
 
 
 def _publish(  # noqa: PLR0913, PLR0917 -- two records, and where the new one goes
+    console: Console,
     place: Workplace,
     old: RecordFolder,
     record: AuditRecord,
@@ -149,4 +151,4 @@ def _publish(  # noqa: PLR0913, PLR0917 -- two records, and where the new one go
         place.settings.secrets.put(fresh.digest, Secret.parse(opened[KEY]))
         files |= opened
     kept = entered(place.store, fresh, files[BUNDLE])
-    write_folder(target, files | kept)
+    write_record(console, target, files | kept, place.store)

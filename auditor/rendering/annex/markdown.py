@@ -10,7 +10,7 @@ from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.numbers import DASH
 from auditor.rendering.summary import escape_inline
 from auditor.rendering.summary import escape_markdown as plain
-from auditor.rendering.verdicts import moment, verdict_words
+from auditor.rendering.verdicts import moment, verdict_words, verify_command
 
 ANNEX = "annex-iv.md"
 
@@ -36,7 +36,7 @@ def _lines(inputs: RenderedInputs, made: TechnicalDocumentation) -> Iterator[str
         "is for people to decide."
     )
     yield ""
-    yield "The record is signed: `auditor verify DIR --key signer.pub` checks it and this file."
+    yield f"The record is signed: `{verify_command(record)}` checks it and this file."
     if made.owed:
         yield from ("", "## Missing, and who must fill it", "")
         for owner, items in made.owed:
