@@ -67,6 +67,10 @@ class PolicyError(InvalidInputError):
     slug = "policy_invalid"
 
 
+class PolicyMissingError(PolicyError):
+    """No pack has the name of a policy, and no file either."""
+
+
 class TrustPolicyError(InvalidInputError):
     """A trust policy, or a file that it names, is missing, malformed or contradicts itself."""
 

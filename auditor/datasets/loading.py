@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.datasets.asked import asked_by, refuse_absent, refuse_unknown_features
 from auditor.datasets.columns import coded, groups_of, names_of, row_names
 from auditor.datasets.files import Locate, read_file
 from auditor.datasets.inputs import (
@@ -66,25 +67,26 @@ def load_datasets(audit: AuditFile, locate: Locate) -> LoadedDatasets:
     file, row or column, and cure; ``AuditFileError`` when nothing says what the classes are.
     """
     with_inputs = audit.takes_inputs and audit.input.text is None
+    roles = [role for role in Role if role in audit.data]
+    refuse_absent(audit, locate, roles)
     schema, files = _schema(audit.input, locate)
-    sources = {
-        role: open_source(audit.data[role], locate, with_inputs=with_inputs)
-        for role in Role
-        if role in audit.data
-    }
+    sources, datasets = {}, {}
+    for role in roles:
+        with asked_by(audit, role):
+            sources[role] = open_source(audit.data[role], locate, with_inputs=with_inputs)
     task = _task(audit, sources)
-    datasets = {
-        role: _dataset(role, source, audit.data[role], task, _inputs(audit, source, schema))
-        for role, source in sources.items()
-    }
+    for role, source in sources.items():
+        with asked_by(audit, role):
+            inputs = _inputs(audit, source, schema)
+            datasets[role] = _dataset(role, source, audit.data[role], task, inputs)
     _refuse_other_shapes(datasets, sources)
     first = next(iter(sources), Role.EVALUATION)
-    inputs = datasets[first].inputs if sources else None
+    rows = datasets[first].inputs if sources else None
     pictures = bool(sources) and sources[first].pictures
     return LoadedDatasets(
         datasets=datasets,
         task=task,
-        space=input_space(audit.input, schema, inputs, pictures=pictures),
+        space=input_space(audit.input, schema, rows, pictures=pictures),
         inputs=_once([*files, *(file for source in sources.values() for file in source.files)]),
     )
 
@@ -125,6 +127,7 @@ def _inputs(audit: AuditFile, source: Source, schema: Schema) -> _Inputs:
     names = tuple(feature.name for feature in features)
     values = source.inputs
     if values is None:
+        refuse_unknown_features(source, schema)
         names = names or source.spare
         values = stack_features(source, names)
     elif source.pictures and audit.input.domain is not None:
