@@ -37,6 +37,10 @@ class ArtifactError(InvalidInputError):
     slug = "artifact_invalid"
 
 
+class RowShapeError(ArtifactError):
+    """Rows of the data have another shape than the model takes."""
+
+
 class DatasetError(InvalidInputError):
     """A data file is missing, malformed or contradicts what the audit file says of it."""
 

@@ -1,7 +1,7 @@
 """Load every dataset that an audit file names, with the task and the input space they give."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from auditor.datasets.labels import (
     classification,
     decisions_of,
     label_indices,
+    origin_of,
     predictions_of,
     scores_of,
     target_values,
@@ -109,7 +110,9 @@ def _task(audit: AuditFile, sources: Mapping[Role, Source]) -> Task:
             f"{audit.source}: task.classes is not set, and no dataset names labels to take it from",
             cure='Set task.classes: ["0", "1"], or data.evaluation.labels.',
         )
-    return classification(audit.task, classes_in(labelled), labelled.name)
+    classes = classes_in(labelled)
+    task = classification(audit.task, classes, labelled.name)
+    return replace(task, origin=origin_of(classes, labelled))
 
 
 @dataclass(frozen=True, slots=True)
