@@ -252,7 +252,7 @@ RULES = {
         (f"{POLICY}:9", "severity", "'critical'"), rule("severity: high", "severity: mild")
     ),
     "of an unknown control": Case(
-        (f"{POLICY}:12", "AI Act", "'999'", "there are"),
+        (f"{POLICY}:12", "AI Act", "'999'", "nearest is"),
         rule(RULE, f'controls: [{{framework: eu-ai-act, ref: "999"}}]\n    {RULE}'),
     ),
     "that accepts what cannot be withstood": Case(
