@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from auditor.domain.canonical import Json
+from auditor.domain.nearest import meant
 from auditor.errors import InvalidInputError
 
 Place = tuple[str | int, ...]
@@ -118,20 +119,22 @@ def _words(document: Document, mistake: Any, shape: type[BaseModel]) -> str:  # 
     name = ".".join(str(part) for part in place)
     reason = str(mistake["msg"])
     if mistake["type"] == "extra_forbidden":
-        reason = f"there is no such setting; there are {_siblings(shape, place)}"
+        siblings = _siblings(shape, place)
+        told = meant(str(place[-1]), siblings) if siblings else "the documentation names others"
+        reason = f"there is no such setting; {told}"
     elif mistake["type"] == "missing":
         reason = "this setting is missing"
     return f"{document.where(place)}: {name}: {reason}"
 
 
-def _siblings(shape: type[BaseModel], place: Place) -> str:
+def _siblings(shape: type[BaseModel], place: Place) -> tuple[str, ...]:
     for part in (name for name in place[:-1] if isinstance(name, str)):
         field_of = shape.model_fields.get(part)
         inner = None if field_of is None else _model_in(field_of.annotation)
         if inner is None:
-            return "other ones in the documentation"
+            return ()
         shape = inner
-    return ", ".join(item.alias or name for name, item in shape.model_fields.items())
+    return tuple(item.alias or name for name, item in shape.model_fields.items())
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:

@@ -10,8 +10,8 @@ from auditor.domain.auditfiles import AuditFile
 from auditor.domain.dossiers import Dossier
 from auditor.domain.requests import AuditRequest, InputFile
 from auditor.errors import DossierError, RecordError
+from auditor.pointing import Locate, setting, there
 
-Locate = Callable[[str], Path]
 Inputs = tuple[InputFile, ...]
 MOST_BYTES = 2**20
 CURE = "Write it as docs/dossier.md says (`auditor init --system` begins one)"
@@ -55,17 +55,13 @@ def dossier_of(request: AuditRequest, blob: Callable[[str], bytes]) -> Dossier:
 
 
 def _bytes(file: AuditFile, name: str, written: str, locate: Locate) -> bytes:
-    path = locate(written)
-    if not path.is_file():
-        raise DossierError(
-            f"{file.source}: {name}: {written} does not exist",
-            cure=f"{CURE}, or remove {name}.",
-        )
+    cure = f"{CURE}, or remove {name}."
+    path = there(file, (name,), written, locate, cure=cure, error=DossierError)
     with path.open("rb") as opened:
         raw = opened.read(MOST_BYTES + 1)
     if len(raw) > MOST_BYTES:
         raise DossierError(
-            f"{file.source}: {name}: {written} has more than {MOST_BYTES} bytes",
+            f"{setting(file, name)}: {written} has more than {MOST_BYTES} bytes",
             cure="Write less, and name other documents in it where they lie.",
         )
     return raw

@@ -37,6 +37,10 @@ class ArtifactError(InvalidInputError):
     slug = "artifact_invalid"
 
 
+class RowShapeError(ArtifactError):
+    """Rows of the data have another shape than the model takes."""
+
+
 class DatasetError(InvalidInputError):
     """A data file is missing, malformed or contradicts what the audit file says of it."""
 
@@ -65,6 +69,10 @@ class PolicyError(InvalidInputError):
     """A policy is malformed, empty, or bounds what no check measures."""
 
     slug = "policy_invalid"
+
+
+class PolicyMissingError(PolicyError):
+    """No pack has the name of a policy, and no file either."""
 
 
 class TrustPolicyError(InvalidInputError):

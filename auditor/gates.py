@@ -69,7 +69,9 @@ def _artifact(record: AuditRecord, question: Question) -> Step:
 def _policy(record: AuditRecord, question: Question) -> Step:
     audited, asked = record.request.policy, question.policy
     other = f"it was judged by {audited.name} {audited.version} ({audited.digest})"
-    mistakes = [] if audited.digest == asked.digest else [f"{other}, not by {asked.digest}"]
+    cure = "judge the record by it (auditor judge DIR --policy POLICY), or audit again"
+    wrong = f"{other}, not by {asked.name} {asked.version} ({asked.digest}): {cure}"
+    mistakes = [] if audited.digest == asked.digest else [wrong]
     return Step.of("policy", mistakes, f"judged by {asked.name} {asked.version}")
 
 

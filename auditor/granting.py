@@ -8,13 +8,13 @@ from auditor.domain.auditfiles import AuditFile
 from auditor.domain.trust import Standing
 from auditor.domain.waivers import SignedWaiver
 from auditor.errors import WaiverError
+from auditor.pointing import Locate, there
 from auditor.signatures.decisions import ANOTHER_KEY, open_waiver, verify_waiver
 from auditor.signing.keys import load_public_key
 from auditor.trustfiles import load_trust_policy
 from auditor.trusting.asking import When
 from auditor.trusting.auditors import auditor_of
 from auditor.trusting.policies import Role, TrustPolicy
-from auditor.vouching import Locate
 
 MOST_BYTES = 2**20
 WHO = (
@@ -61,10 +61,18 @@ def stage_waivers(
             "can say who may waive",
             cure="Keep one of the two; the trust policy's auditors of the role waiver may.",
         )
-    every = (*map(locate, file.waivers), *files)
+    own = (
+        there(file, ("waivers", at), written, locate, error=WaiverError)
+        for at, written in enumerate(file.waivers)
+    )
+    every = (*own, *files)
     if not every:
         return ()
-    paths = [*(locate(written) for written in file.waiver_keys), *keys]
+    named = (
+        there(file, ("waiver_keys", at), written, locate, error=WaiverError)
+        for at, written in enumerate(file.waiver_keys)
+    )
+    paths = [*named, *keys]
     pems = [load_public_key(path).pem for path in paths]
     if file.model.trust is not None:
         pems += waiver_keys_of(load_trust_policy(locate(file.model.trust)).policy)

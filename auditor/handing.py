@@ -18,7 +18,8 @@ from auditor.domain.requests import InputFile
 from auditor.domain.shadows import FEWEST, Include, ShadowsRef
 from auditor.domain.supplies import Given, Part, Supply, given_files
 from auditor.engines.openers import ShadowsSource, Staged
-from auditor.errors import AuditFileError
+from auditor.errors import AuditFileError, DatasetError
+from auditor.pointing import setting, there
 from auditor.signing.artifacts import stage_artifact
 from auditor.supplying import read_documents
 
@@ -69,12 +70,8 @@ def stage_generator(file: AuditFile, locate: Locate, folder: Path) -> tuple[Stag
     section = file.generator
     if section is None:
         return None, ()
-    path = locate(section.path)
-    if not path.is_file():
-        raise AuditFileError(
-            f"{file.source}: generator.path: {section.path} does not exist",
-            cure="Name an ONNX model from latent points to rows, or remove generator.",
-        )
+    cure = "Name an ONNX model from latent points to rows, or remove generator."
+    path = there(file, ("generator", "path"), section.path, locate, cure=cure)
     files = stage_artifact(path, folder)
     artifact = Artifact(f"{file.model.name} (generator)", file.model.version, files)
     return Staged(artifact, folder), tuple(InputFile(section.path, item) for item in files)
@@ -91,8 +88,10 @@ def stage_shadows(
     section = file.shadows
     if section is None:
         return None, ()
-    place = f"{file.source}: shadows"
-    models = _models(section, locate, place)
+    place = setting(file, "shadows")
+    models = _models(file, section, locate)
+    at_inclusion = ("shadows", "inclusion")
+    there(file, at_inclusion, section.inclusion, locate, error=DatasetError, plain=False)
     matrix = read_file(section.inclusion, locate)
     include = read_inclusion(matrix)
     rows = {role: datasets[role].rows for role in section.rows}
@@ -115,28 +114,25 @@ def stage_shadows(
     return source, tuple(dict.fromkeys(inputs))
 
 
-def _models(section: ShadowsSection, locate: Locate, place: str) -> list[_Model]:
+def _models(file: AuditFile, section: ShadowsSection, locate: Locate) -> list[_Model]:
     if isinstance(section.models, tuple):
-        found = [_Model(locate(written), written) for written in section.models]
-        for at, model in enumerate(found):
-            if not model.path.is_file():
-                raise AuditFileError(
-                    f"{place}.models.{at}: {model.written} does not exist",
-                    cure="Mend the path; it is relative to the audit file.",
-                )
-        return found
+        return [
+            _Model(there(file, ("shadows", "models", at), written, locate), written)
+            for at, written in enumerate(section.models)
+        ]
+    place = setting(file, "shadows", "models")
     head, _, last = section.models.rstrip("/").rpartition("/")
     written, pattern = (head or ".", last) if WILD.search(last) else (section.models, ANY)
     folder = locate(written)
     if not folder.is_dir():
         raise AuditFileError(
-            f"{place}.models: {written} is no folder",
+            f"{place}: {written} is no folder",
             cure="Name a folder of ONNX files, a pattern of names in it, or list the files.",
         )
     paths = [path for path in folder.iterdir() if fnmatchcase(path.name, pattern)]
     if len(paths) < FEWEST:
         raise AuditFileError(
-            f"{place}.models: {section.models} finds {len(paths)} files in {written}",
+            f"{place}: {section.models} finds {len(paths)} files in {written}",
             cure=f"At least {FEWEST} are needed, better 4 or more: LiRA takes 4.",
         )
     ordered = sorted(paths, key=lambda path: _counted(path.name))

@@ -17,6 +17,7 @@ from auditor.domain.canonical import Json, digest
 from auditor.domain.checks import Check, Need, would_use
 from auditor.domain.dossiers import NOTHING, Dossier
 from auditor.domain.models import Model
+from auditor.domain.nearest import unknown
 from auditor.domain.places import Places
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
@@ -32,6 +33,7 @@ from auditor.granting import stage_waivers
 from auditor.handing import Inputs
 from auditor.measuring import instantiate
 from auditor.packs.parameters import parameters_for
+from auditor.pointing import policy_of
 from auditor.sizing import size_of
 from auditor.staging import StagedFiles, stage_all
 from auditor.trusting.evidence import policy_given
@@ -128,7 +130,7 @@ def prepare(
     ``locate`` turns a path as written into where the file lies. Raises ``InvalidInputError`` of
     the kind of file that is wrong.
     """
-    policy = readers.load_policy(file.policy)
+    policy = policy_of(file, readers.load_policy, own=overrides.policy is None)
     another = overrides.judged_again or overrides.policy is not None
     rules = None if another else frozenset(rule.id for rule in policy.rules)
     dossier, papers = stage_dossier(file, locate, rules)
@@ -176,9 +178,8 @@ def chosen_checks(
     """
     strangers = sorted(set(only) - set(checks))
     if strangers:
-        raise UsageError(
-            f"there is no check {', '.join(strangers)}", cure=f"There are {', '.join(checks)}."
-        )
+        cure = "`auditor checks list` names all."
+        raise UsageError(unknown("check", strangers, checks), cure=cure)
     return tuple(
         instantiate(check, parameters_for(check, policy, budget))
         for name, check in checks.items()

@@ -16,8 +16,9 @@ from auditor.domain.recipes import RecipeRef, RecipeSource
 from auditor.domain.requests import InputFile
 from auditor.domain.twins import TwinKind, TwinSource
 from auditor.engines.openers import Materials, Staged
-from auditor.errors import AuditFileError
+from auditor.errors import ArtifactError, AuditFileError
 from auditor.handing import stage_documents, stage_generator, stage_shadows
+from auditor.pointing import setting, there
 from auditor.signing.artifacts import stage_artifact
 from auditor.vouching import stage_signature
 
@@ -88,9 +89,14 @@ def _stage(
     written = file.model.artifact
     if written is None:
         return None, ()
-    staged = stage_artifact(locate(written), folder)
+    staged = stage_artifact(_model(file, "artifact", written, locate), folder)
     artifact = Artifact(file.model.name, file.model.version, staged)
     return artifact, tuple(InputFile(written, item) for item in staged)
+
+
+def _model(file: AuditFile, name: str, written: str, locate: Locate) -> Path:
+    place = ("model", name)
+    return there(file, place, written, locate, error=ArtifactError, plain=False)
 
 
 def _parent(
@@ -99,7 +105,7 @@ def _parent(
     written = file.model.parent
     if written is None:
         return None, ()
-    files = stage_artifact(locate(written), folder)
+    files = stage_artifact(_model(file, "parent", written, locate), folder)
     artifact = Artifact(f"{file.model.name} (parent)", file.model.version, files)
     return Staged(artifact, folder), tuple(InputFile(written, item) for item in files)
 
@@ -115,12 +121,8 @@ def _twin(
     kind = TwinKind.named(written)
     if kind is not TwinKind.EXPORTED:
         return TwinSource(kind), ()
-    path = locate(written)
-    if not path.is_file():
-        raise AuditFileError(
-            f"{file.source}: model.twin: {written} does not exist",
-            cure="Save it with torch.export.save, or remove model.twin.",
-        )
+    cure = "Save it with torch.export.save, or remove model.twin."
+    path = there(file, ("model", "twin"), written, locate, cure=cure)
     (copied,) = stage_artifact(path, folder)
     source = TwinSource(kind, folder / copied.name, f"sha256:{copied.sha256}")
     return source, (InputFile(written, copied),)
@@ -139,14 +141,10 @@ def _privacy_claim(
         written = getattr(section, name)
         if written is None:
             continue
-        path = locate(written)
-        if not path.is_file():
-            raise AuditFileError(
-                f"{file.source}: claims.privacy.{name}: {written} does not exist",
-                cure=f"Name the file, or remove claims.{PRIVACY}.{name}."
-                if name != "path"
-                else f"Write the claim, or remove claims.{PRIVACY}.",
-            )
+        cure = f"Name the file, or remove claims.{PRIVACY}.{name}."
+        if name == "path":
+            cure = f"Write the claim, or remove claims.{PRIVACY}."
+        path = there(file, ("claims", PRIVACY, name), written, locate, cure=cure)
         found[name] = path.read_bytes()
         inputs.append(InputFile(written, FileDigest.of(Path(written).name, found[name])))
     claim = read_privacy_claim(found["path"], section.path)
@@ -164,12 +162,8 @@ def _recipe(
     section = file.recipe
     if section is None:
         return None, ()
-    path = locate(section.path)
-    if not path.is_file():
-        raise AuditFileError(
-            f"{file.source}: recipe.path: {section.path} does not exist",
-            cure="Name a Python file that defines train(X, y, seed), or remove recipe.",
-        )
+    cure = "Name a Python file that defines train(X, y, seed), or remove recipe."
+    path = there(file, ("recipe", "path"), section.path, locate, cure=cure)
     (copied,) = stage_artifact(path, folder)
     _has_functions(file, section, (folder / copied.name).read_bytes())
     ref = RecipeRef(
@@ -196,11 +190,11 @@ def _has_functions(file: AuditFile, section: RecipeSection, raw: bytes) -> None:
         raise AuditFileError(
             f"{section.path}:{mistake.lineno or 1}: {mistake.msg}", cure="Mend the recipe's code."
         ) from None
-    for setting in ("function", "dp_train"):
-        name = getattr(section, setting)
+    for named in ("function", "dp_train"):
+        name = getattr(section, named)
         if name is not None and bound is not None and name not in bound:
-            there = ", ".join(sorted(it for it in bound if not it.startswith("_"))) or "nothing"
+            others = ", ".join(sorted(it for it in bound if not it.startswith("_"))) or "nothing"
             raise AuditFileError(
-                f"{file.source}: recipe.{setting}: {section.path} defines no {name}",
-                cure=f"Define it, or name another function; the file has {there}.",
+                f"{setting(file, 'recipe', named)}: {section.path} defines no {name}",
+                cure=f"Define it, or name another function; the file has {others}.",
             )

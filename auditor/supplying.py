@@ -3,7 +3,7 @@
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -15,6 +15,7 @@ from auditor.domain.auditfiles import AuditFile
 from auditor.domain.requests import InputFile
 from auditor.domain.supplies import SupplyDocument
 from auditor.errors import AuditFileError
+from auditor.pointing import Locate, setting
 
 CARD = "README.md"
 WELL_KNOWN = (
@@ -23,7 +24,6 @@ WELL_KNOWN = (
 )  # fmt: skip
 """The names by which a document is found beside a model, in lower case but for the card's."""
 MOST_DOCUMENTS = 100
-Locate = Callable[[str], Path]
 CHUNK = 2**20
 _PLAIN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 
@@ -62,7 +62,7 @@ def _named(file: AuditFile, written: str, locate: Locate) -> Supplied:
         document = _read(os.open(path, _PLAIN), path.name)
     except OSError as error:
         raise AuditFileError(
-            f"{file.source}: model.documents: {written} cannot be read: {error.strerror}",
+            f"{setting(file, 'model', 'documents')}: {written} cannot be read: {error.strerror}",
             cure="Name files that are there, or remove it from model.documents.",
         ) from None
     return Supplied(document, InputFile(written, document.file))
@@ -108,7 +108,8 @@ def _read(descriptor: int, name: str) -> SupplyDocument:
 def _bounded(file: AuditFile, found: tuple[Supplied, ...]) -> tuple[Supplied, ...]:
     if len(found) > MOST_DOCUMENTS:
         raise AuditFileError(
-            f"{file.source}: model.documents: there are {len(found)}, more than {MOST_DOCUMENTS}",
+            f"{setting(file, 'model', 'documents')}: there are {len(found)}, more than "
+            f"{MOST_DOCUMENTS}",
             cure="Name those that count under model.documents.",
         )
     return found

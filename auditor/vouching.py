@@ -1,6 +1,5 @@
 """Take what vouches for a model: its signature, its timestamps, and whom to verify it by."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from auditor.domain.auditfiles import AuditFile
 from auditor.domain.requests import InputFile
 from auditor.domain.trust import TrustGiven
 from auditor.errors import AuditFileError
+from auditor.pointing import Locate, setting, there
 from auditor.signatures.der import MOST_BYTES
 from auditor.signatures.timestamps import SUFFIX
 from auditor.signing.artifacts import measure_as_claimed, measure_as_signed
@@ -19,7 +19,6 @@ MADE_BY = {
     "key": "Sign the model with `auditor sign`, and name the public half of the key as that says",
     "trust": "Write it as docs/trust.md says",
 }
-Locate = Callable[[str], Path]
 Inputs = tuple[InputFile, ...]
 
 
@@ -58,8 +57,8 @@ def _timestamps(file: AuditFile, locate: Locate) -> tuple[bytes | None, Inputs]:
         raw = opened.read(MOST_BYTES + 1)
     if len(raw) > MOST_BYTES:
         raise AuditFileError(
-            f"{file.source}: model.signature: {written}{SUFFIX} has more than {MOST_BYTES} bytes, "
-            "and is no file of timestamps",
+            f"{setting(file, 'model', 'signature')}: {written}{SUFFIX} has more than {MOST_BYTES} "
+            "bytes, and is no file of timestamps",
             cure="Make it with `auditor timestamp add`, or remove it.",
         )
     return raw, (InputFile(written, FileDigest.of(Path(written).name + SUFFIX, raw)),)
@@ -76,13 +75,8 @@ def _trust(file: AuditFile, locate: Locate) -> tuple[TrustGiven | None, Inputs]:
 
 
 def _there(file: AuditFile, name: str, written: str, locate: Locate) -> Path:
-    path = locate(written)
-    if not path.is_file():
-        raise AuditFileError(
-            f"{file.source}: model.{name}: {written} does not exist",
-            cure=f"{MADE_BY[name]}, or remove model.{name}.",
-        )
-    return path
+    cure = f"Mend the path, or remove model.{name}. {MADE_BY[name]}."
+    return there(file, ("model", name), written, locate, cure=cure)
 
 
 def _measured(

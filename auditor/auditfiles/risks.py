@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator
 from datetime import date
-from difflib import get_close_matches
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
@@ -13,12 +12,12 @@ from auditor.auditfiles.tasks import Mistake
 from auditor.auditfiles.words import Names, Paragraphs, Prose, Section, Text
 from auditor.documents import Place, read_document, validate
 from auditor.domain.dossiers import RisksPaper
+from auditor.domain.nearest import meant
 from auditor.domain.policies import Severity
 from auditor.domain.risks import Acceptance, Risk
 from auditor.errors import DossierError
 
 MOST_RISKS = 1_000
-NEAR = 0.3
 
 
 class RiskShape(Section):
@@ -107,7 +106,6 @@ def _other_rules(shape: RisksShape, rules: Collection[str] | None) -> Iterator[M
     for index, item in enumerate(shape.risks):
         for at, rule in enumerate(item.rules):
             if rule not in rules:
-                near = get_close_matches(rule, list(rules), n=3, cutoff=NEAR) or sorted(rules)[:3]
-                problem = f"is {rule!r}, which is no rule of the policy"
-                cure = f"Nearest are: {', '.join(near)}."
-                yield ("risks", index, "rules", at), problem, cure
+                told = meant(rule, sorted(rules))
+                problem = f"is {rule!r}, which is no rule of the policy; {told}"
+                yield ("risks", index, "rules", at), problem, "Name one of the policy's rules."

@@ -1,7 +1,6 @@
 """Read a system file: what the owners of a system declare of it."""
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -10,10 +9,9 @@ from auditor.auditfiles.tasks import Mistake
 from auditor.auditfiles.words import Paragraphs, Prose, Section, Settings, Text
 from auditor.documents import Document, read_document, validate
 from auditor.domain.dossiers import SystemPaper
+from auditor.domain.nearest import meant
 from auditor.domain.systems import RISKS, System, SystemModel, Topic
 from auditor.errors import DossierError
-
-NEAR = 0.5
 
 
 class PeopleShape(Section):
@@ -145,9 +143,8 @@ def _owner_mistakes(owners: Mapping[str, object]) -> Iterator[Mistake]:
     for topic, owner in owners.items():
         place = ("owners", topic)
         if topic not in known:
-            near = get_close_matches(topic, known, n=3, cutoff=NEAR) or known[:3]
-            cure = f"Name a setting of this file, or {RISKS}; nearest are {', '.join(near)}."
-            yield place, "is nothing that has an owner", cure
+            problem = f"is nothing that has an owner; {meant(topic, known)}"
+            yield place, problem, f"Name a setting of this file, or {RISKS}."
         elif not isinstance(owner, str) or not owner.strip() or not owner.isprintable():
             yield place, "is no name of an owner", "Write a person or a role, as one line of text."
 

@@ -1,11 +1,12 @@
 """Load every dataset that an audit file names, with the task and the input space they give."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.datasets.asked import asked_by, refuse_absent, refuse_unknown_features
 from auditor.datasets.columns import coded, groups_of, names_of, row_names
 from auditor.datasets.files import Locate, read_file
 from auditor.datasets.inputs import (
@@ -21,6 +22,7 @@ from auditor.datasets.labels import (
     classification,
     decisions_of,
     label_indices,
+    origin_of,
     predictions_of,
     scores_of,
     target_values,
@@ -66,25 +68,26 @@ def load_datasets(audit: AuditFile, locate: Locate) -> LoadedDatasets:
     file, row or column, and cure; ``AuditFileError`` when nothing says what the classes are.
     """
     with_inputs = audit.takes_inputs and audit.input.text is None
+    roles = [role for role in Role if role in audit.data]
+    refuse_absent(audit, locate, roles)
     schema, files = _schema(audit.input, locate)
-    sources = {
-        role: open_source(audit.data[role], locate, with_inputs=with_inputs)
-        for role in Role
-        if role in audit.data
-    }
+    sources, datasets = {}, {}
+    for role in roles:
+        with asked_by(audit, role):
+            sources[role] = open_source(audit.data[role], locate, with_inputs=with_inputs)
     task = _task(audit, sources)
-    datasets = {
-        role: _dataset(role, source, audit.data[role], task, _inputs(audit, source, schema))
-        for role, source in sources.items()
-    }
+    for role, source in sources.items():
+        with asked_by(audit, role):
+            inputs = _inputs(audit, source, schema)
+            datasets[role] = _dataset(role, source, audit.data[role], task, inputs)
     _refuse_other_shapes(datasets, sources)
     first = next(iter(sources), Role.EVALUATION)
-    inputs = datasets[first].inputs if sources else None
+    rows = datasets[first].inputs if sources else None
     pictures = bool(sources) and sources[first].pictures
     return LoadedDatasets(
         datasets=datasets,
         task=task,
-        space=input_space(audit.input, schema, inputs, pictures=pictures),
+        space=input_space(audit.input, schema, rows, pictures=pictures),
         inputs=_once([*files, *(file for source in sources.values() for file in source.files)]),
     )
 
@@ -107,7 +110,9 @@ def _task(audit: AuditFile, sources: Mapping[Role, Source]) -> Task:
             f"{audit.source}: task.classes is not set, and no dataset names labels to take it from",
             cure='Set task.classes: ["0", "1"], or data.evaluation.labels.',
         )
-    return classification(audit.task, classes_in(labelled), labelled.name)
+    classes = classes_in(labelled)
+    task = classification(audit.task, classes, labelled.name)
+    return replace(task, origin=origin_of(classes, labelled))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +130,7 @@ def _inputs(audit: AuditFile, source: Source, schema: Schema) -> _Inputs:
     names = tuple(feature.name for feature in features)
     values = source.inputs
     if values is None:
+        refuse_unknown_features(source, schema)
         names = names or source.spare
         values = stack_features(source, names)
     elif source.pictures and audit.input.domain is not None:

@@ -1,6 +1,6 @@
 """Open the source that a ``data`` section of an audit file names."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import PurePath
 
 import polars as pl
@@ -11,6 +11,7 @@ from auditor.datasets.files import Locate, ReadFile, read_file
 from auditor.datasets.parquet import read_parquet
 from auditor.datasets.pictures import read_pictures
 from auditor.datasets.sources import Source
+from auditor.documents import Place
 from auditor.domain.auditfiles import SINGLE, DataSection
 from auditor.domain.columns import parts_of
 from auditor.domain.tasks import Array
@@ -50,12 +51,20 @@ def mentioned(section: DataSection, there: Collection[str] = ()) -> tuple[str, .
 
     A name of groups that is none of those ``there`` may join several.
     """
-    single = [getattr(section, setting) for setting in SINGLE]
-    groups = [
-        part for name in section.groups for part in ((name,) if name in there else parts_of(name))
-    ]
-    several = (*groups, *section.slices, *section.scores)
-    return tuple(dict.fromkeys([name for name in single if name is not None] + list(several)))
+    return tuple(dict.fromkeys(name for _, name in named_columns(section, there)))
+
+
+def named_columns(section: DataSection, there: Collection[str] = ()) -> Iterator[tuple[Place, str]]:
+    """Yield each column that a section asks for, as ``mentioned``, with the setting that does."""
+    for setting in SINGLE:
+        if (name := getattr(section, setting)) is not None:
+            yield (setting,), name
+    for at, name in enumerate(section.groups):
+        for part in (name,) if name in there else parts_of(name):
+            yield ("groups", at), part
+    for setting in ("slices", "scores"):
+        for at, name in enumerate(getattr(section, setting)):
+            yield (setting, at), name
 
 
 def _open_table(section: DataSection, file: ReadFile, suffix: str) -> Source:

@@ -20,10 +20,14 @@ Mistake = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The features in the order of the model's inputs, and the relations that rows keep."""
+    """The features in the order of the model's inputs, and the relations that rows keep.
+
+    ``places`` say ``file:line`` of each feature.
+    """
 
     features: tuple[Feature, ...] = ()
     relations: tuple[Relation, ...] = ()
+    places: tuple[str, ...] = ()
 
 
 class FeatureShape(Strict):
@@ -133,7 +137,8 @@ def read_schema(file: ReadFile) -> Schema:
             raise _error(document, place, feature, mistake)
         seen.add(feature.name)
     features = tuple(feature.feature() for feature in shape.features)
-    return Schema(features, tuple(_relations(document, shape)))
+    places = tuple(document.where(("features", index)) for index in range(len(features)))
+    return Schema(features, tuple(_relations(document, shape)), places)
 
 
 def _relations(document: Document, shape: SchemaShape) -> Iterator[Relation]:

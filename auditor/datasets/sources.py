@@ -1,13 +1,25 @@
 """A source: what one data file, or one folder of pictures, holds before it gets a meaning."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import polars as pl
 
+from auditor.domain.nearest import meant
 from auditor.domain.requests import InputFile
 from auditor.domain.tasks import Array
 from auditor.errors import DatasetError
+
+
+class AbsentColumnError(DatasetError):
+    """A data file has no column of a name; ``column`` is that name."""
+
+    def __init__(self, path: str, column: str, known: Iterable[str]) -> None:
+        super().__init__(
+            f"{path} has no column {column!r}; {columns_like(column, known)}",
+            cure="Name one that is there, or mend the data file.",
+        )
+        self.column = column
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +45,9 @@ class Source:
     pictures: bool = False
 
     def column(self, name: str) -> pl.Series:
-        """Return a column. Raises ``DatasetError`` that lists the columns there are."""
+        """Return a column. Raises ``DatasetError`` that names the columns most like it."""
         if name not in self.columns:
-            there = ", ".join(repr(known) for known in self.columns) or "none"
-            raise DatasetError(
-                f"{self.name} has no column {name!r}; there are {there}",
-                cure="Name one of these in the audit file, or mend the file.",
-            )
+            raise AbsentColumnError(self.name, name, self.columns)
         column = self.columns[name]
         if not single_valued(column):
             raise DatasetError(
@@ -51,6 +59,11 @@ class Source:
     def row(self, index: int) -> str:
         """Name a row in messages, counted from 1."""
         return f"row {index + 1}" + (" (counted from below the header)" * self.below_header)
+
+
+def columns_like(name: str, known: Iterable[str]) -> str:
+    """Say which columns are most like a name."""
+    return meant(name, list(known), repr)
 
 
 def single_valued(column: pl.Series) -> bool:

@@ -28,7 +28,8 @@ class Classification:
     binary model's as ``[1-p, p]``. ``threshold`` decides binary models: the positive class is
     predicted when its probability reaches it. ``costs[label][decision]`` is what a decision costs
     its owner, at least 0 and 0 for the label itself (empty: nothing is said). A decision for
-    ``reject`` is no decision at all, such as handing the row to a person.
+    ``reject`` is no decision at all, such as handing the row to a person. ``origin`` says in words
+    where the classes come from, unless the owner listed them.
     """
 
     classes: tuple[str, ...]
@@ -38,6 +39,7 @@ class Classification:
     output: Output = Output.AUTO
     costs: tuple[tuple[float, ...], ...] = ()
     reject: str | None = None
+    origin: str = field(default="", compare=False)
 
     @property
     def binary(self) -> bool:

@@ -17,8 +17,9 @@ from auditor.domain.targets import EXACT_SUMS, TargetSpec
 from auditor.domain.twins import TwinSource
 from auditor.engines.gaps import gap_from
 from auditor.engines.openers import Materials, Openers, Staged
+from auditor.engines.rowshapes import by_schema
 from auditor.engines.shadows import OpenedShadows
-from auditor.errors import AuditorError, InvalidInputError
+from auditor.errors import AuditorError, InvalidInputError, RowShapeError
 from auditor.needs import NO_PARENT, without_file
 
 T = TypeVar("T")
@@ -162,6 +163,8 @@ class Site:
     def _entered(self, enter: Callable[[], T]) -> T | Gap:
         try:
             return enter()
+        except RowShapeError as error:
+            raise by_schema(error, self.materials) from None
         except InvalidInputError:
             raise
         except AuditorError as error:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from auditor.documents import validate
 from auditor.domain.canonical import Json
-from auditor.errors import PolicyError
+from auditor.domain.nearest import near_by
+from auditor.errors import PolicyError, PolicyMissingError
 from auditor.packs.merging import Written, merged
 from auditor.packs.shapes import PolicyShape
 
@@ -47,9 +48,11 @@ def find_written(wanted: str, base: Path, folder: Path) -> Written:
     path = base / wanted
     if path.is_file():
         return _written(path, wanted, folder)
-    raise PolicyError(
-        f"there is no policy {wanted!r}: no pack has that name, and {path} is no file",
-        cure=f"Write the path of a policy file, or a pack's name: {', '.join(_packs(folder))}.",
+    packs = _packs(folder)
+    nearest = near_by(path.name, [*_files(path.parent), *packs])
+    raise PolicyMissingError(
+        f"there is no policy {wanted!r}: no pack has that name, and {path} is no file{nearest}",
+        cure=f"Write the path of a policy file, or a pack's name: {', '.join(packs)}.",
     )
 
 
@@ -75,6 +78,10 @@ def policy_path(wanted: str, base: Path, folder: Path) -> Path | None:
     """Return the file that ``wanted`` names, or ``None`` where it is the name of a pack."""
     named = _is_name(wanted) and (folder / f"{wanted}.yaml").is_file()
     return None if named else base / wanted
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("*.y*ml"))
 
 
 def _packs(folder: Path) -> list[str]:

@@ -1,11 +1,11 @@
 """Law that a policy rests on: whether it is catalogued, and whether somebody looked lately."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
-from difflib import get_close_matches
 
 from auditor.documents import Place
 from auditor.domain.laws import doubt_of
+from auditor.domain.nearest import meant
 from auditor.errors import PolicyError
 from auditor.packs.catalogues import Catalogue
 from auditor.packs.drafts import Draft
@@ -25,8 +25,9 @@ def stranger(
         )
     if control.ref not in catalogue.controls and control.ref not in catalogue.other_editions:
         return PolicyError(
-            f"{catalogue.title} ({catalogue.version}) as catalogued has no {control.ref!r}",
-            cure=f"Nearest are: {near(control.ref, catalogue.controls)}.",
+            f"{catalogue.title} ({catalogue.version}) as catalogued has no {control.ref!r}; "
+            f"{meant(control.ref, catalogue.controls)}",
+            cure="Cite what the catalogue has.",
         )
     return None
 
@@ -46,12 +47,6 @@ def superseded(
         f"{catalogue.other_editions[control.ref]}",
         cure="Cite what the catalogue has.",
     )
-
-
-def near(wanted: str, known: Iterable[str]) -> str:
-    """Name what may have been meant."""
-    options = list(known)
-    return ", ".join(get_close_matches(wanted, options, n=5, cutoff=0.3) or options[:5]) or "none"
 
 
 def unlisted(draft: Draft) -> Iterator[Remark]:

@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterator, Mapping
 
 from auditor.domain.checks import Check, coordinates
+from auditor.domain.nearest import meant
 from auditor.domain.policies import Limits
 from auditor.errors import PolicyError
 from auditor.expressions import ABOUT_MODEL, ABOUT_READINGS, Variables, compile_condition
 from auditor.judging.parts import SLICE
 from auditor.packs.drafts import Draft, Entry
 from auditor.packs.holding import can_hold, decides
-from auditor.packs.legal import near, stranger, superseded, unlisted
+from auditor.packs.legal import stranger, superseded, unlisted
 from auditor.packs.loosened import inherited
 from auditor.packs.parameters import make, names, typed_entry
 from auditor.packs.remarks import Remark
@@ -187,6 +188,6 @@ def _controls(entry: Entry) -> Iterator[Remark]:
 
 def _no_check(check_id: str, checks: Mapping[str, object]) -> PolicyError:
     return PolicyError(
-        f"there is no check {check_id!r}",
-        cure=f"Nearest are: {near(check_id, checks)}; `auditor checks list` names all.",
+        f"there is no check {check_id!r}; {meant(check_id, checks)}",
+        cure="`auditor checks list` names all.",
     )

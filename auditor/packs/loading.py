@@ -72,7 +72,15 @@ def lint_written(
         stale = () if today is None else tuple(unsure(draft, today))
         return (*remarks(draft), *on_its_word(whole), *stale)
     except PolicyError as mistake:
-        return (Remark(Level.ERROR, written.source, "", mistake.problem, mistake.cure),)
+        return (_whole(written.source, mistake),)
+
+
+def _whole(source: str, mistake: PolicyError) -> Remark:
+    """Return what keeps a policy from being read, at its line where it begins with one."""
+    where, _, problem = mistake.problem.partition(": ")
+    if not where.startswith(f"{source}:"):
+        where, problem = source, mistake.problem
+    return Remark(Level.ERROR, where, "", problem, mistake.cure)
 
 
 def _alone(raw: bytes, source: str) -> Written:

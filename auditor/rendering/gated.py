@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from auditor.domain.steps import Step, StepResult
 from auditor.rendering.annotations import Annotation, Kind
-from auditor.rendering.locations import Location
+from auditor.rendering.locations import POLICY, Location
 from auditor.rendering.summary import escape_markdown, grid
 
 SHUTS = frozenset({StepResult.FAILED, StepResult.WITHHELD})
@@ -21,11 +21,19 @@ def gate_page(steps: Sequence[Step], words: str, *, opens: bool) -> str:
 
 
 def gate_annotations(
-    steps: Iterable[Step], where: Location | None, *, opens: bool
+    steps: Iterable[Step],
+    where: Location | None,
+    *,
+    opens: bool,
+    policy: Location | None = None,
 ) -> list[Annotation]:
-    """Return an error for each step that keeps the gate shut, and at least one where it is."""
+    """Return an error for each step that keeps the gate shut, and at least one where it is.
+
+    What is wrong with the policy stands at ``policy``, where that is known, and else at ``where``.
+    """
+    at = {POLICY: policy or where}
     found = [
-        Annotation(Kind.ERROR, f"auditor gate: {step.name}", step.detail, where)
+        Annotation(Kind.ERROR, f"auditor gate: {step.name}", step.detail, at.get(step.name, where))
         for step in steps
         if step.result in SHUTS
     ]

@@ -65,6 +65,14 @@ def verdict_location(inputs: RenderedInputs) -> Location:
     return Location(inputs.audit_file) if places is None else _at(places.audit_file, *MODEL)
 
 
+def policy_location(inputs: RenderedInputs, asked: PlacedFile | None) -> Location:
+    """Return where the policy stands that a gate asks for: in its file, or where it is named."""
+    if asked is not None:
+        return Location(asked.path, asked.first)
+    places = inputs.record.places
+    return Location(inputs.audit_file) if places is None else _at(places.audit_file, POLICY)
+
+
 def concerns(finding: Finding) -> tuple[str, ...]:
     """Return the settings that a finding is about, the best first."""
     family = finding.measure.partition("/")[0].partition(".")[0]

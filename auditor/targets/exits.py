@@ -64,7 +64,7 @@ def _scored(answers: Sequence[Answer], task: Classification) -> Answer | None:
         seen = ", ".join(f"{answer.name!r} {answer.array.shape}" for answer in floats)
         raise ArtifactError(
             f"the task has {len(task.classes)} classes, but no output has so many scores a row: "
-            f"{seen}",
+            f"{'; '.join(filter(None, (seen, task.origin)))}",
             cure="Name the model's classes in `task.classes`, in the order of its scores.",
         )
     names = ", ".join(answer.name for answer in fitting)

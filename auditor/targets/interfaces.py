@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.domain.targets import Interface
-from auditor.errors import ArtifactError, ModelFailedError
+from auditor.errors import ModelFailedError, RowShapeError
 from auditor.targets.exits import Exit
 from auditor.targets.layouts import DTYPES, Axes, Layout, layouts
 
@@ -45,7 +45,7 @@ def entrances(inputs: Sequence[Slot], row: tuple[int, ...]) -> tuple[Entrance, .
         return (Entrance(slot.name, dtype, None, Layout("as_is", row)),)
     found = layouts(slot.shape[1:], row)
     if not found:
-        raise ArtifactError(
+        raise RowShapeError(
             f"a row of the data has the shape {row}, but the input {slot.name!r} takes "
             f"{_shown(slot.shape)} (rows first)",
             cure="Give the data the shape that the model takes.",

@@ -35,7 +35,9 @@ def chosen(known: Mapping[str, Family], names: Iterable[str]) -> tuple[Family, .
     strangers = sorted(set(wanted) - set(known))
     if strangers:
         raise UsageError(
-            f"there is no family {', '.join(strangers)}", cure=f"There are {', '.join(known)}."
+            f"there is no family {', '.join(strangers)}",
+            cure="Families are named after what is planted, not after the checks that find it "
+            f"(`provenance.*`: artifacts). There are {', '.join(known)}.",
         )
     return tuple(known[name] for name in wanted or known)
 

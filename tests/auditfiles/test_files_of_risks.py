@@ -102,7 +102,7 @@ def test_a_rule_that_the_policy_lacks_is_named_with_its_likes() -> None:
     with pytest.raises(DossierError) as raised:
         read({**ONE, "rules": ["equal-selections"]})
     assert "is 'equal-selections', which is no rule of the policy" in raised.value.problem
-    assert raised.value.cure == "Nearest are: equal-selection."
+    assert "; nearest is: equal-selection" in raised.value.problem
     raw = json.dumps(document({**ONE, "rules": ["gone"]})).encode()
     assert read_risks(raw, "risks.yaml").risks[0].rules == ("gone",)
 

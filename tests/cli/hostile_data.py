@@ -138,7 +138,7 @@ DATA = {
     ),
     "of an npy that is text": Case(
         (NPY, "not a NumPy array", "numpy.save"),
-        both(named(NPY), edited("audit.yaml", ("labels: y", "labels: y.npy")), written(NPY, "1 2")),
+        both(named(NPY), written(NPY, "1 2")),
     ),
     "of a Parquet file cut short": Case((PARQUET, "cut short"), parquet(0.8)),
     "of a Parquet file that is CSV": Case(

@@ -115,7 +115,9 @@ def folder_in_place(path: Path) -> None:
 
 
 MODELS = {
-    "that is not there": Case((MODEL, "No such file", "Name the model's file"), missing(MODEL)),
+    "that is not there": Case(
+        (f"audit.yaml:3: model.artifact: {MODEL} does not exist", "Mend the path"), missing(MODEL)
+    ),
     "of 0 bytes": Case((MODEL, "is empty", "Export"), written(MODEL, b"")),
     "of random bytes": Case(
         (MODEL, "ONNX", "Export"), written(MODEL, np.random.default_rng(1).bytes(4096))

@@ -31,7 +31,8 @@ FILES = {
         (FILE, "'seed'", "line 12", "twice"), line("seed: 3", "seed: 3\nseed: 4")
     ),
     "with an unknown setting": Case(
-        (f"{FILE}:10", "budgt", "no such setting", "budget", "Mend"), line("budget:", "budgt:")
+        (f"{FILE}:10", "budgt", "no such setting; nearest is: budget. Mend"),
+        line("budget:", "budgt:"),
     ),
     "with a number for a name": Case(
         (f"{FILE}:3", "model.name", "7", "quotes"), line("name: line", "name: 7")
@@ -76,7 +77,8 @@ FILES = {
         gap="needs_runtime",
     ),
     "with an unknown policy": Case(
-        ("'none.yaml'", "baseline", "Write the path"), line("policy.yaml", "none.yaml")
+        (f"{FILE}:9: policy", "'none.yaml'", "baseline", "Write the path"),
+        line("policy.yaml", "none.yaml"),
     ),
     "with a folder for a policy": Case(("'.'", "Write the path"), line("policy.yaml", '"."')),
     "without a model": Case(
@@ -116,7 +118,7 @@ FILES = {
         line("seed: 3", "seed: 3\nclaims: {accuracy: .nan}"),
     ),
     "with a recipe that is not there": Case(
-        ("recipe.path", "a.py does not exist", "train(X, y, seed)"),
+        (f"{FILE}:12", "recipe.path", "a.py does not exist", "train(X, y, seed)"),
         line("seed: 3", "seed: 3\nrecipe: {path: a.py}"),
     ),
     "with a recipe that is no code": Case(
@@ -141,11 +143,11 @@ FILES = {
         (FILE, "line 11", "digits"), line("seed: 3", "seed: 1" + "0" * 6000)
     ),
     "whose schema is not there": Case(
-        ("schema.yaml", "does not exist", "Mend the path"),
+        (f"{FILE}:5", "input.features: schema.yaml does not exist", "Mend the path"),
         line("domain: [0.0, 1.0]", "features: schema.yaml"),
     ),
     "whose key is not there": Case(
-        (FILE, "model.key", "none.pub", "auditor sign"),
+        (f"{FILE}:3", "model.key", "none.pub", "auditor sign"),
         line("artifact: model.onnx}", "artifact: model.onnx, key: none.pub}"),
     ),
 }
@@ -162,7 +164,8 @@ RULES = {
         ),
     ),
     "with an unknown setting": Case(
-        (f"{POLICY}:12", "atleast", "no such setting", "at_least"), rule("at_least", "atleast")
+        (f"{POLICY}:12", "atleast", "no such setting; nearest is: at_least. "),
+        rule("at_least", "atleast"),
     ),
     "of an unknown check": Case(
         (f"{POLICY}:11", "quality.beauty", "quality.accuracy"),
@@ -249,7 +252,7 @@ RULES = {
         (f"{POLICY}:9", "severity", "'critical'"), rule("severity: high", "severity: mild")
     ),
     "of an unknown control": Case(
-        (f"{POLICY}:12", "AI Act", "'999'", "Nearest are"),
+        (f"{POLICY}:12", "AI Act", "'999'", "nearest is"),
         rule(RULE, f'controls: [{{framework: eu-ai-act, ref: "999"}}]\n    {RULE}'),
     ),
     "that accepts what cannot be withstood": Case(

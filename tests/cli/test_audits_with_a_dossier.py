@@ -156,7 +156,7 @@ def test_a_file_that_is_not_there_is_named(auditor: Command, example: Path) -> N
     (example / "risks.yaml").unlink()
     ended = auditor("plan", path)
     assert ended.code == 2
-    assert "audit.yaml: risks: risks.yaml does not exist" in ended.said
+    assert "audit.yaml:13: risks: risks.yaml does not exist (looked for" in ended.said
 
 
 def test_init_begins_a_dossier_that_the_audit_takes_as_it_stands(

@@ -201,6 +201,19 @@ def another_policy(folder: Path) -> None:
     asking(folder, "at_least: 0.7")
 
 
+def test_another_policy_is_annotated_at_its_own_file_with_both_names_and_a_cure(
+    auditor: Command, finished: Path, runner: Path, home: Path
+) -> None:
+    another_policy(finished)
+    (line,) = obeyed(gate(auditor, home).out)
+    assert line.startswith("::error file=policy.yaml,line=1,title=auditor gate%3A policy::")
+    said = line.partition(", not by ")[2]
+    assert re.match(r"\S+ \S+ \(sha256:\w+\): judge the record by it \(auditor judge DIR", said)
+    judged = auditor("judge", "out", "--policy", "policy.yaml", "--out", "anew")
+    assert judged.code == 0
+    assert gate(auditor, home, "--record", "anew").code == 0
+
+
 @pytest.mark.parametrize("spoil", [unsigned, changed, emptied, another_model, another_policy])
 @pytest.mark.parametrize("fail_on", [None, "failed", "unknown", "warn"])
 def test_a_record_that_is_not_believed_is_red_whatever_may_fail(

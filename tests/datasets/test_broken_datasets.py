@@ -245,7 +245,7 @@ CASES = {
         ("column 'a', row 2", "2 is none of 0, 1"), schema("{name: a, kind: binary}"), space=SCHEMA
     ),
     "a schema with a column that is not there": Case(
-        ("t.csv has no column 'b'", "'a', 'y'"), schema("{name: b}"), space=SCHEMA
+        ("s.yaml:2: t.csv has no column 'b'", "'a', 'y'"), schema("{name: b}"), space=SCHEMA
     ),
     "a schema with an unknown setting": Case(
         ("s.yaml:2: features.0.rang",), schema("{name: a, rang: [0, 1]}"), space=SCHEMA

@@ -15,7 +15,7 @@ from auditor.domain.auditfiles import DataSection, InputSection, TaskSection
 from auditor.domain.datasets import Role
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import InputSpace
+from auditor.domain.tasks import Classification, InputSpace
 from auditor.errors import DatasetError
 
 Load: TypeAlias = Callable[..., LoadedDatasets]
@@ -337,3 +337,19 @@ def test_a_prediction_outside_the_classes_is_named(load: Load, write: Write) -> 
     write("t.csv", "y,said\n0,1\n1,maybe\n")
     with pytest.raises(DatasetError, match=r"column 'said', row 2.*the prediction 'maybe'"):
         load(DataSection(path="t.csv", labels="y", predictions="said"), artifact=None)
+
+
+def test_classes_that_are_taken_from_labels_say_so_and_which_is_the_rarest(
+    load: Load, write: Write
+) -> None:
+    write("t.csv", "a,y\n1,no\n2,slip\n3,no\n4,yes\n5,yes\n")
+    task = load(DataSection(path="t.csv", labels="y")).task
+    assert isinstance(task, Classification)
+    assert task.origin == (
+        "the classes were taken from the labels in t.csv: no, slip, yes; the rarest is 'slip' "
+        "(rows: 1, the first is row 2 (counted from below the header))"
+    )
+    listed = TaskSection(classes=("no", "slip", "yes"))
+    said = load(DataSection(path="t.csv", labels="y"), task=listed).task
+    assert isinstance(said, Classification)
+    assert said.origin == ""

@@ -2,24 +2,27 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import pytest
 from evasion_toys import NOTHING, ToyModel, classes
 
 from auditor.domain.artifacts import Artifact, FileDigest, SignatureMaterial
 from auditor.domain.budgets import Budget
+from auditor.domain.columns import Column
 from auditor.domain.datasets import Dataset, Role
 from auditor.domain.endpoints import EndpointSpec
 from auditor.domain.models import Model
 from auditor.domain.placements import Placement, Source
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.targets import CascadeSpec, TargetSpec
+from auditor.domain.tasks import Feature, InputSpace
 from auditor.engines.openers import Materials, Openers, Staged
 from auditor.engines.sites import REFERENCE, Site
-from auditor.errors import RuntimeMissingError
+from auditor.errors import RowShapeError, RuntimeMissingError
 from auditor.targets.cascades import join_cascade
 
 ARTIFACT = Artifact("model", "1", (FileDigest("model.onnx", 1, "0" * 64),))
@@ -27,6 +30,7 @@ PARENT = Staged(Artifact("parent", "1", (FileDigest("parent.onnx", 1, "1" * 64),
 GPU = "GpuExecutionProvider"
 MIXED = Placement(GPU, Source.ASSIGNMENT, {GPU: {"Conv": 3}, "CPUExecutionProvider": {"Relu": 2}})
 WHOLE = Placement(GPU, Source.ASSIGNMENT, {GPU: {"Conv": 3}})
+ZERO = np.zeros(1)
 NOBODY_SAYS = Placement(GPU, Source.UNKNOWN)
 
 
@@ -74,6 +78,23 @@ def test_a_model_of_which_operators_run_elsewhere_is_a_gap_that_names_them() -> 
     assert found.model.reason is Reason.FELL_BACK
     assert "2 on CPUExecutionProvider (Relu)" in found.model.detail
     assert found.placement == MIXED, "what was placed where is known all the same"
+
+
+def test_rows_that_a_schema_left_columns_out_of_are_told_with_those_columns() -> None:
+    def refuse(*_: object) -> Any:  # noqa: ANN401 -- it returns nothing
+        raise RowShapeError("a row has the shape (1,), but 'x' takes [any, 3]", cure="Mend it.")
+
+    town = Column(("a",), np.zeros(20, dtype=np.int32))
+    with ExitStack() as stack:
+        asked = site(stack, Opening(WHOLE), TargetSpec("cpu"))
+        space = InputSpace(ZERO, ZERO + 1, ZERO, ZERO == 0, (Feature("age"),))
+        data = replace(asked.materials.datasets[Role.EVALUATION], slices={"town": town})
+        materials = replace(asked.materials, space=space, datasets={Role.EVALUATION: data})
+        openers = replace(asked.openers, model=refuse)
+        with pytest.raises(RowShapeError) as caught:
+            replace(asked, materials=materials, openers=openers).open()
+    said = "takes [any, 3]; the schema lists 1 columns; not listed: 'town'"
+    assert caught.value.problem.endswith(said)
 
 
 def test_whoever_allows_a_fallback_gets_the_mixture() -> None:

@@ -233,6 +233,13 @@ def test_what_is_no_policy_at_all_is_refused(raw: bytes) -> None:
     assert remark.level is Level.ERROR
 
 
+def test_a_mistake_that_keeps_a_policy_from_being_read_stands_once_at_its_line() -> None:
+    raw = written(changed(atleast=0.8))
+    (remark,) = lint_policy(raw, "mine.yaml", CHECKS, CATALOGUES)
+    assert remark.where.startswith("mine.yaml:")
+    assert remark.problem == "rules.0.atleast: there is no such setting; nearest is: at_least"
+
+
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_any_bytes_are_a_policy_or_an_error_that_says_so(raw: bytes) -> None:
     for remark in lint_policy(raw, "mine.yaml", CHECKS, CATALOGUES):

@@ -1,6 +1,7 @@
 """Inputs of every kind go in and scores of every kind come out as [rows, classes]."""
 
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -241,6 +242,20 @@ def test_another_number_of_classes_is_refused_with_both_numbers(
         opened(
             workshop, workshop.linear(rng.normal(size=(5, 3))), classes(4), rng.normal(size=(6, 5))
         ),
+    ):
+        pass
+
+
+def test_classes_that_were_taken_from_labels_are_told_with_where_they_come_from(
+    workshop: Workshop, classes: Classes, rng: np.random.Generator
+) -> None:
+    task = replace(classes(4), origin="the classes were taken from the labels in t.csv")
+    artifact = workshop.linear(rng.normal(size=(5, 3)))
+    with (
+        pytest.raises(
+            ArtifactError, match=r"'y' \(6, 3\); the classes were taken from .* t\.csv\. "
+        ),
+        opened(workshop, artifact, task, rng.normal(size=(6, 5))),
     ):
         pass
 

@@ -62,6 +62,13 @@ def test_a_family_that_there_is_not_is_refused_with_those_there_are() -> None:
         chosen(KNOWN, ["leakage", "leekage"])
 
 
+def test_a_family_that_is_called_as_its_checks_is_told_by_its_own_name() -> None:
+    with pytest.raises(UsageError, match="no family provenance") as caught:
+        chosen(KNOWN, ["provenance"])
+    assert "(`provenance.*`: artifacts)" in caught.value.cure
+    assert "artifacts" in KNOWN
+
+
 def test_a_family_that_is_named_twice_is_visited_once() -> None:
     assert [item.name for item in chosen(KNOWN, ["labels", "labels"])] == ["labels"]
     assert [item.name for item in chosen(KNOWN, [])] == list(KNOWN)

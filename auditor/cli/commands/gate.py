@@ -20,6 +20,7 @@ from auditor.cli.gated import Looked, gate_there, record_or_service, refuse_beli
 from auditor.cli.opening import counts
 from auditor.cli.showing import show_steps, show_words
 from auditor.domain.artifacts import digest_files
+from auditor.domain.places import PlacedFile
 from auditor.domain.policies import Assurance
 from auditor.domain.record_json import read_record
 from auditor.domain.steps import Step, StepResult, all_hold
@@ -28,10 +29,10 @@ from auditor.gates import Question, ask, parse_age, read_probe
 from auditor.rendering.annotations import annotations
 from auditor.rendering.gated import gate_annotations, gate_page
 from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.locations import verdict_location
+from auditor.rendering.locations import policy_location, verdict_location
 from auditor.rendering.verdicts import decided_by_silence
 from auditor.signing.artifacts import digest_artifact
-from auditor.wiring import readers
+from auditor.wiring import policy_written_at, readers
 
 
 @click.command("gate")
@@ -86,7 +87,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
         code = gate_exit(fail_on, looked.steps, looked.record, target)
         words = gate_words(fail_on, looked.steps, code)
         _show(looked.steps, words)
-        tell(_told(looked, question, code, words))
+        tell(_told(looked, question, code, words, policy_written_at(policy, Path.cwd())))
     return code
 
 
@@ -130,8 +131,13 @@ def _look(
     return Looked((*steps, *more), report, found, folder.evidence)
 
 
-def _told(looked: Looked, question: Question, code: Exit, words: str) -> Told:
-    """Return what a CI system is told of a gate; of a record only where it verified."""
+def _told(
+    looked: Looked, question: Question, code: Exit, words: str, asked: PlacedFile | None
+) -> Told:
+    """Return what a CI system is told of a gate; of a record only where it verified.
+
+    ``asked`` is where the policy stands that the gate asks for, where it is a file.
+    """
     record, opens = looked.record, code is Exit.DONE and all_hold(looked.steps)
     outputs = {"verdict": "pass" if opens else "fail", "report": looked.report}
     if record is None:
@@ -144,7 +150,8 @@ def _told(looked: Looked, question: Question, code: Exit, words: str) -> Told:
         checks=discover(),
         blob=looked.blob,
     )
-    found = gate_annotations(looked.steps, verdict_location(inputs), opens=opens)
+    where, policy = verdict_location(inputs), policy_location(inputs, asked)
+    found = gate_annotations(looked.steps, where, opens=opens, policy=policy)
     if record.request.policy.digest == question.policy.digest:
         found += [item for item in annotations(inputs) if not decided_by_silence(inputs.record)]
     page = gate_page(looked.steps, words, opens=opens)

@@ -1,0 +1,58 @@
+"""Columns that are asked for and are not there: told at the setting that names them."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import PurePath
+
+from auditor.datasets.files import Locate
+from auditor.datasets.opening import named_columns
+from auditor.datasets.schemas import Schema
+from auditor.datasets.sources import AbsentColumnError, Source, columns_like
+from auditor.documents import Place
+from auditor.domain.auditfiles import AuditFile
+from auditor.domain.datasets import Role
+from auditor.errors import DatasetError
+from auditor.pointing import setting, there
+
+
+def refuse_absent(audit: AuditFile, locate: Locate, roles: Sequence[Role]) -> None:
+    """Raise ``DatasetError`` for the first data file, or schema, that the audit names in vain."""
+    places: list[tuple[Place, str]] = []
+    if audit.input.features is not None:
+        places.append((("input", "features"), audit.input.features))
+    for role in roles:
+        section = audit.data[role]
+        places.append((("data", role.value, "path"), section.path))
+        if PurePath(section.path).suffix.lower() == ".npy":  # its columns are files too
+            arrays = [item for item in named_columns(section) if item[1].lower().endswith(".npy")]
+            places += [(("data", role.value, *place), name) for place, name in arrays]
+    for place, written in places:
+        there(audit, place, written, locate, error=DatasetError, plain=False)
+
+
+@contextmanager
+def asked_by(audit: AuditFile, role: Role) -> Iterator[None]:
+    """Say of a column that the block lacks, which setting of the audit file names it."""
+    try:
+        yield
+    except AbsentColumnError as error:
+        named = [(("data", role.value, *at), it) for at, it in named_columns(audit.data[role])]
+        named.append((("input", "text"), audit.input.text or ""))
+        place = next((place for place, name in named if name == error.column), None)
+        if place is None:
+            raise
+        problem = f"{setting(audit, *place)}: {error.problem}"
+        raise DatasetError(problem, cure=error.cure) from None
+
+
+def refuse_unknown_features(source: Source, schema: Schema) -> None:
+    """Raise ``DatasetError`` at the line of the schema that lists what is no column of a table."""
+    listed = {feature.name for feature in schema.features}
+    for feature, place in zip(schema.features, schema.places, strict=True):
+        if feature.name not in source.columns:
+            free = [name for name in source.columns if name not in listed]
+            raise DatasetError(
+                f"{place}: {source.name} has no column {feature.name!r}; "
+                f"{columns_like(feature.name, free or list(source.columns))}",
+                cure="Mend the name in the schema, or the data file.",
+            )

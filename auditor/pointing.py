@@ -1,0 +1,75 @@
+"""What an audit file points to: where its settings stand, and whether their files are there."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from auditor.documents import Document, Place, lines_of
+from auditor.domain.auditfiles import AuditFile
+from auditor.domain.nearest import near_by
+from auditor.domain.policies import Policy
+from auditor.errors import AuditFileError, InvalidInputError, PolicyMissingError
+
+Locate = Callable[[str], Path]
+MEND = "Mend the path; it is relative to the audit file."
+
+
+def setting(file: AuditFile, *place: str | int) -> str:
+    """Say ``file:line: setting`` of a setting, at the line of the nearest part that it has."""
+    where = Document(file.source, {}, lines_of(file.raw)).where(place)
+    return f"{where}: {'.'.join(map(str, place))}"
+
+
+def there(  # noqa: PLR0913 -- what is named, where, and what to say where it is not
+    file: AuditFile,
+    place: Place,
+    written: str,
+    locate: Locate,
+    *,
+    cure: str = MEND,
+    error: type[InvalidInputError] = AuditFileError,
+    plain: bool = True,
+) -> Path:
+    """Return where a file lies that the setting at ``place`` names; a folder unless ``plain``.
+
+    Raises ``error`` that says where it was looked for, and which file there has nearly that name.
+    """
+    path = locate(written)
+    if _lies(path) and (not plain or path.is_file()):
+        return path
+    if _lies(path):
+        problem = "is no plain file"
+    else:
+        problem = f"does not exist (looked for {path.absolute()}){_beside(path)}"
+    raise error(f"{setting(file, *place)}: {written} {problem}", cure=cure)
+
+
+def policy_of(file: AuditFile, load: Callable[[str], Policy], *, own: bool) -> Policy:
+    """Load an audit file's policy; where it is its ``own``, that there is none is told at its line.
+
+    Raises ``PolicyError``.
+    """
+    try:
+        return load(file.policy)
+    except PolicyMissingError as error:
+        if not own:
+            raise
+        problem = f"{setting(file, 'policy')}: {error.problem}"
+        raise PolicyMissingError(problem, cure=error.cure) from None
+
+
+def _lies(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError):
+        return True  # whoever opens it says what is wrong
+    return True
+
+
+def _beside(path: Path) -> str:
+    try:
+        names = sorted(item.name for item in path.parent.iterdir())
+    except OSError:
+        return ""
+    return near_by(path.name, names)
