@@ -27,7 +27,7 @@ SCRIPTS = (
     Script("evasion_queries.py", "attacks"),
     Script("evasion_norms.py", "attacks", ("--rows", "100")),
     Script("evasion_trees.py", "attacks"),
-    Script("evasion_attackbench.py", "attacks"),
+    Script("evasion_attackbench.py", "attacks", ("--rows", "50", "--norms", "linf", "l2")),
     Script("evasion_art.py", "attacks"),
     Script("linf_against_torchattacks.py", "attacks", quick=True),
     Script("membership_against_peers.py", "attacks", ("--quick",), quick=True),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -126,8 +126,9 @@ def halved(subject: Subject) -> Subject:
     one, other = (np.sort(order[at::2]) for at in (0, 1))
     training, rest = taken(data, one, Role.TRAINING), taken(data, other, Role.EVALUATION)
     inputs, labels = np.asarray(training.inputs), np.asarray(training.labels)
-    model = Taught(subject.model, taught(inputs, labels, subject.seed))  # type: ignore[arg-type] # opened
+    pupil = Taught(cast("Model", subject.model), taught(inputs, labels, subject.seed))
     datasets = {Role.TRAINING: training, Role.EVALUATION: rest}
+    model = cast("Model", pupil)
     return replace(subject, model=model, twin=NO_TWIN, datasets=datasets, clean={}, recipe=Recipe())
 
 

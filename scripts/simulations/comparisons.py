@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auditor.comparing.group_readings import RATES
 from auditor.comparing.group_tables import Rows, Table, flags_of
@@ -11,6 +12,8 @@ from auditor.stats.gaps import smallest_ratio, widest_gap
 from auditor.stats.group_means import means_together
 from auditor.stats.group_rates import clustered_rates
 from simulations.claims import LEVEL, Draw, Random, Simulation, covering, covers
+
+Crowd = tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]
 
 GROUPS = 3
 CLUSTERS = (9, 30, 90)
@@ -43,7 +46,7 @@ def comparisons() -> tuple[Simulation, ...]:
     )
 
 
-def _crowd(rng: Random, count: int, where: str, rates: Sequence[float]) -> tuple[Floats, ...]:
+def _crowd(rng: Random, count: int, where: str, rates: Sequence[float]) -> Crowd:
     """Clusters of 2 to about 40 rows, each with a level of its own that its groups share."""
     sizes = np.maximum(2, rng.lognormal(np.log(7), 0.7, count)).astype(np.int64)
     clusters = np.repeat(np.arange(count), sizes)
@@ -51,7 +54,7 @@ def _crowd(rng: Random, count: int, where: str, rates: Sequence[float]) -> tuple
     level = rng.random(count)[clusters]
     followed = rng.random(clusters.size) < np.sqrt(0.2)
     drawn = np.where(followed, level, rng.random(clusters.size))
-    return drawn < np.asarray(rates)[groups], groups, clusters
+    return np.asarray(drawn < np.asarray(rates)[groups]), groups, clusters
 
 
 def _clustered(count: int, where: str, rates: Sequence[float]) -> Draw:
@@ -82,7 +85,7 @@ def _means(kind: str) -> Draw:
     return draw
 
 
-def _apart(rng: Random) -> bool:
+def _apart(rng: Random) -> float:
     """Errors of two groups with heavy tails away from each other."""
     tails = rng.lognormal(0.0, 1.5, (2, 30))
     values = np.concatenate([tails[0], -tails[1]])

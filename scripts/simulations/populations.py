@@ -99,6 +99,9 @@ class Population:
 class _Linear:
     """A target of two numbers and its own twin."""
 
+    queries: int = 0
+    passes: int = 0
+    busy: float = 0.0
     deterministic: bool = True
     fingerprint: Fingerprint = field(default_factory=lambda: Fingerprint({}, {}))
     placement: Placement = field(default_factory=lambda: Placement("simulated", Source.UNKNOWN))
@@ -106,15 +109,17 @@ class _Linear:
     source: Mapping[str, str] = field(default_factory=lambda: {"kind": "simulated"})
 
     def predict(self, inputs: Array) -> Floats:
+        self.queries += len(inputs)
+        return self.forward(inputs)
+
+    def forward(self, inputs: Array) -> Floats:
         return np.asarray(inputs.astype(np.float64) @ WEIGHTS + BIAS)
 
     def probabilities(self, scores: Floats) -> Floats:
         return softmax(scores)
 
-    def forward(self, inputs: Array) -> Floats:
-        return self.predict(inputs)
-
     def backward(self, cotangent: Floats) -> Floats:
+        self.passes += len(cotangent)
         return np.asarray(cotangent @ WEIGHTS.T)
 
     def time(self, inputs: Array, *, calls: int, warmup: int, batch_rows: int) -> Timing:

@@ -77,11 +77,12 @@ def _following(rng: Random) -> Codes:
 
 
 def _inside(codes: Codes, conditions: Conditions) -> NDArray[np.bool_]:
-    return np.all([codes[column] == level for column, level in conditions], axis=0)
+    held = [codes[column] == level for column, level in conditions]
+    return np.asarray(np.all(held, axis=0))
 
 
 def _confirmed(rng: Random, codes: Codes, rates: NDArray[np.float64] | float) -> list[Tried]:
-    wrong = rng.random(codes.shape[1]) < rates
+    wrong = np.asarray(rng.random(codes.shape[1]) < rates)
     sample = Sample(codes, (LEVELS,) * len(codes), wrong)
     half = first_half(rng.permutation(codes.shape[1]), None)
     found = discover(sample.part(half), SEARCH)

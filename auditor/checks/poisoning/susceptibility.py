@@ -37,10 +37,10 @@ class Susceptibility:
     By the owner's recipe the whole model is trained again, ``repeats`` times with seeds and poison
     of their own; retrainings that do not decide as the artifact does are a Gap. Without a recipe
     (or with ``retrain: head``) only the last layer is, on what the rest makes of the rows. For
-    triggers that is a lower bound, up to 3 times too low where both were measured; what wrong
-    labels cost may be less or more in full training, so that these figures are doubted. Source and
-    target are drawn by the seed. An attacker who chooses rows with care does better than any of
-    these. Intervals speak of other rows, and of other repeats.
+    triggers that is a lower bound, and may be far too low; what wrong labels cost may be less or
+    more in full training, so that these figures are doubted. Source and target are drawn by the
+    seed. An attacker who chooses rows with care does better than any of these. Intervals speak of
+    other rows, and of other repeats.
     """
 
     attacks: tuple[str, ...] = ("flip", "targeted", "patch", "blend", "clean_label")
