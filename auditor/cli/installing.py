@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 from urllib.request import url2pathname
 
 SAID = re.compile(r"pip install 'auditor\[([a-z0-9,-]+)\]'")
@@ -29,12 +29,20 @@ def requirement(extras: str, came_from: Mapping[str, Any]) -> str:
 
     A checkout stays editable; what came from an index, or from nobody knows where, has its name.
     """
-    url, vcs = came_from.get("url", ""), came_from.get("vcs_info")
-    if came_from.get("dir_info", {}).get("editable"):
-        return "--editable " + shlex.quote(f"{url2pathname(urlsplit(url).path)}[{extras}]")
-    if vcs:
-        url = f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
-    return shlex.quote(f"auditor[{extras}] @ {url}" if url else f"auditor[{extras}]")
+    try:
+        url = urlsplit(str(came_from.get("url", "")))
+        if came_from.get("dir_info", {}).get("editable"):
+            return "--editable " + shlex.quote(f"{url2pathname(url.path)}[{extras}]")
+        vcs = came_from.get("vcs_info")
+        # Without who asks, and without what a signed address shows: this is printed.
+        place = urlunsplit((url.scheme, url.netloc.rpartition("@")[2], url.path, "", ""))
+        if vcs:
+            place = f"{vcs['vcs']}+{place}@{vcs['commit_id']}"
+        if inside := came_from.get("subdirectory"):
+            place += f"#subdirectory={inside}"
+    except (AttributeError, KeyError, TypeError, ValueError):  # damaged: its name is left
+        place = ""
+    return shlex.quote(f"auditor[{extras}] @ {place}" if place else f"auditor[{extras}]")
 
 
 def _came_from() -> Mapping[str, Any]:
@@ -42,7 +50,11 @@ def _came_from() -> Mapping[str, Any]:
         written = distribution("auditor").read_text("direct_url.json")
     except PackageNotFoundError:
         written = None
-    return json.loads(written) if written else {}
+    try:
+        told = json.loads(written) if written else {}
+    except ValueError:
+        told = {}
+    return told if isinstance(told, dict) else {}
 
 
 def _pip() -> str:

@@ -1,5 +1,6 @@
 """Write a record's folder, and say of the one that lay there which it was and how it comes back."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from auditor.signing.keys import PUBLIC
 from auditor.store.store import Store
 from auditor.unsealing import committed
 
+RECORD_ID = re.compile(r"aud-[0-9a-f]{24}")
+"""What we call a record: another name comes from elsewhere, and is not put into a command."""
+
 
 def write_record(
     console: Console, folder: Path, files: Mapping[str, bytes], store: Store | None = None
@@ -35,12 +39,18 @@ def write_record(
 def _replaced(folder: Path, store: Store | None) -> str:
     if not (folder / RECORD).exists():
         return ""
+    # Whatever lies there, a record that is finished is written.
     held = RecordFolder(folder)
     try:
         record = read_record(held.read(RECORD))
-        back = _way_back(held, record, Settings.from_environment(), store)
-    except AuditorError:
+    except (AuditorError, OSError):
+        record = None
+    if record is None or not RECORD_ID.fullmatch(record.id):
         return f"Replaced a record that cannot be read, in {folder}"
+    try:
+        back = _way_back(held, record, Settings.from_environment(), store)
+    except (AuditorError, OSError):
+        back = "whether your store has it cannot be told"
     return f"Replaced the record of {record.id} ({record.verdict}) in {folder}; {back}"
 
 

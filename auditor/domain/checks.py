@@ -132,10 +132,15 @@ def refused(check: Check, subject: Subject) -> Gap | None:
 
     A check whose needs are met may still have nothing to do, as a patch on rows that are no
     pictures; it says so in a method ``refuses(subject)``, by the Gap that its figures will be.
-    Plans ask; an audit lets the check run and keep the evidence. Raises what looking may raise.
+    Plans ask; an audit lets the check run and keep the evidence. Raises what looking may raise,
+    and ``TypeError`` where the answer is no Gap.
     """
-    look: Callable[[Subject], Gap | None] | None = getattr(check, "refuses", None)
-    return None if look is None else look(subject)
+    look: Callable[[Subject], object] | None = getattr(check, "refuses", None)
+    told = None if look is None else look(subject)
+    if told is not None and not isinstance(told, Gap):
+        message = f"{check.id} refuses by {type(told).__name__}, which is no Gap"
+        raise TypeError(message)
+    return told
 
 
 ATTACKS = frozenset({"evasion", "poisoning", "privacy"})

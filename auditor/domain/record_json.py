@@ -29,7 +29,12 @@ def read_record(raw: bytes) -> AuditRecord:
             f"record.json has schema {top.value.get('schema')!r}, not {SCHEMA!r}",
             cure="Use the version of auditor that wrote it, or a newer one.",
         )
-    record = _record(top)
+    try:
+        record = _record(top)
+    except ValueError as error:  # such as a number that has no canonical form
+        raise RecordError(
+            f"record.json holds what no record can: {error}", cure="Take it as it was written."
+        ) from None
     refuse_inconsistent(record, content, raw)
     return record
 

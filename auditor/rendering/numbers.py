@@ -169,6 +169,8 @@ def _rounded(scale: Scale, bound: Bound, value: float, digits: int) -> str:
     if bound is Bound.ESTIMATE or finer <= digits:
         return ""
     way = "up" if bound is Bound.AT_MOST else "down"
+    if scale.rounded(value, finer) == scale.rounded(value, digits, _VALUE_ROUNDING[bound]):
+        return ""  # so near that the digits that are told do not tell the two apart
     return f"rounded {way} from {scale.write(value, finer)}"
 
 

@@ -1,11 +1,14 @@
 """What a check refuses before it asks the model is what it ends in when it runs."""
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 from everything import SUBJECTS
 from scored_subjects import read
 
 from auditor.checks.discovery import discover
-from auditor.domain.checks import refused
+from auditor.domain.checks import Check, refused
 from auditor.domain.readings import Gap
 from auditor.needs import unmet
 
@@ -23,5 +26,17 @@ def test_a_refusal_is_all_that_the_check_would_say(kind: str) -> None:
             assert (gap.reason, gap.detail, gap.cure) == (told.reason, told.detail, told.cure)
 
 
-def test_some_checks_refuse() -> None:
-    assert len([name for name, made in CHECKS.items() if hasattr(made, "refuses")]) >= 6
+def test_some_checks_refused() -> None:
+    refusing = {
+        name
+        for name, made in CHECKS.items()
+        for subject in SUBJECTS.values()
+        if not unmet(made(), subject()) and refused(made(), subject()) is not None
+    }
+    assert refusing >= {"data.skew", "poisoning.susceptibility"}
+
+
+def test_a_check_refuses_by_a_gap_or_not_at_all() -> None:
+    odd = SimpleNamespace(id="mine.own", refuses=lambda _: "no")
+    with pytest.raises(TypeError, match=r"mine\.own refuses by str, which is no Gap"):
+        refused(cast("Check", odd), SUBJECTS["nothing"]())

@@ -6,6 +6,7 @@ import shlex
 import sys
 from importlib.metadata import distribution
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -34,12 +35,38 @@ WHEEL = "file:///w/auditor-1.0-py3-none-any.whl"
             {"url": "https://h/a.git", "vcs_info": {"vcs": "git", "commit_id": "c0ffee"}},
             "'auditor[art,text] @ git+https://h/a.git@c0ffee'",
         ),
+        (
+            {"url": "https://u:t@h/a.whl?Signature=s#egg", "archive_info": {}, "subdirectory": "p"},
+            "'auditor[art,text] @ https://h/a.whl#subdirectory=p'",
+        ),
+        ({"dir_info": None}, "'auditor[art,text]'"),
+        ({"url": "https://h/a.git", "vcs_info": {"vcs": "git"}}, "'auditor[art,text]'"),
+        ({"url": "https://[h/a.whl"}, "'auditor[art,text]'"),
     ],
-    ids=["index", "editable", "folder", "wheel", "repository"],
+    ids=[
+        "index",
+        "editable",
+        "folder",
+        "wheel",
+        "repository",
+        "signed address",
+        "no folder",
+        "no commit",
+        "no address",
+    ],
 )
 def test_an_extra_comes_from_where_auditor_came_from(came_from: dict[str, Any], told: str) -> None:
     assert requirement("art,text", came_from) == told
     assert len(shlex.split(told)) <= 2
+
+
+@pytest.mark.parametrize("written", ["{broken", "[]", "null"])
+def test_a_damaged_note_of_the_installation_leaves_the_name(
+    monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    noted = SimpleNamespace(read_text=lambda _: written)
+    monkeypatch.setattr("auditor.cli.installing.distribution", lambda _: noted)
+    assert as_installed(CURE).endswith(" install 'auditor[client]'`.")
 
 
 def test_texts_without_an_extra_are_left_alone() -> None:

@@ -7,7 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from auditor.errors import StoreError
 from auditor.folders import PAPER, PROOF, RECORD, TIMESTAMP
+from auditor.store.store import Store
 
 Command = Callable[..., Any]
 AGAIN = ("audit", "audit.yaml", "--only", "quality.accuracy", "--out")
@@ -60,6 +64,40 @@ def test_what_does_not_come_back_is_said(auditor: Command, finished: Path, home:
     (finished / "out" / RECORD).write_bytes(b"{}")
     ended = auditor(*AGAIN, "out")
     assert (ended.code, "Replaced a record that cannot be read" in ended.said) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("was", "instead"),
+    [
+        ('"id":"aud-', '"id":"no\\nVerdict: PASS'),  # a name that brings a line of its own
+        (
+            '"conditions_facts":{',
+            '"conditions_facts":{"a":' + "9" * 30 + ",",
+        ),  # a number that no record can hold
+    ],
+)
+def test_a_forged_record_neither_speaks_nor_keeps_a_record_from_being_written(
+    auditor: Command, finished: Path, was: str, instead: str
+) -> None:
+    record = finished / "out" / RECORD
+    text = record.read_text()
+    assert was in text
+    record.write_text(text.replace(was, instead, 1))
+    ended = auditor(*AGAIN, "out")
+    assert (ended.code, "Replaced a record that cannot be read" in ended.said) == (0, True)
+    assert not re.search("Verdict: PASS[0-9a-f]", ended.said)
+    assert record_id(finished / "out") in record.read_text()
+
+
+def test_a_store_that_cannot_be_read_is_said(
+    auditor: Command, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("auditor.cli.replaced.store_if_kept", failing)
+    assert "whether your store has it cannot be told" in auditor(*AGAIN, "out").said
+
+
+def failing(_: object) -> Store:
+    raise StoreError("the store is gone", cure="Bring it back.")
 
 
 def test_rows_of_evidence_come_back_withheld(auditor: Command, disclosed: Path) -> None:

@@ -337,6 +337,16 @@ def test_a_plan_names_what_the_audit_has_nothing_but_gaps_of(
             assert (told["reason"], told["detail"]) == (item["reason"], item["detail"])
 
 
+def test_a_plan_goes_on_where_a_check_fails_to_say_what_it_refuses(
+    auditor: Command, inside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for refuses in (lambda _, __: {}["no"], lambda _, __: True):
+        monkeypatch.setattr("auditor.checks.data.skew.Skew.refuses", refuses)
+        planned = auditor("plan", inside / "audit.yaml", "--only", "data.skew", "--format", "json")
+        (check,) = json.loads(planned.out)["cpu"]["checks"]
+        assert (check["check"], check["missing"]) == ("data.skew", None)
+
+
 def test_a_plan_says_once_what_several_checks_lack_and_the_cure(
     auditor: Command, example: Path
 ) -> None:

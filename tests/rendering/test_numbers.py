@@ -59,6 +59,8 @@ def test_a_bound_says_from_what_it_was_rounded_outward() -> None:
     assert "(rounded down from 0.96 %; " in figure(least).whole
     assert "rounded" not in figure(replace(share(0.89, 0.87, 0.91), bound=Bound.AT_MOST)).whole
     assert "rounded" not in figure(share(0.890411, 0.87, 0.91)).whole
+    for near in (0.40999999, 0.999999):
+        assert "rounded" not in figure(replace(share(near, 0.3, 1.0), bound=Bound.AT_MOST)).whole
 
 
 def test_a_figure_just_short_of_a_limit_is_not_rounded_onto_it() -> None:

@@ -54,7 +54,7 @@ class Decay:
     harm: float = 0.0
 
     id: ClassVar[str] = "data.decay"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     title: ClassVar[str] = "Decay of the model"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.EVALUATION, Need.SCORES})
     wants: ClassVar[frozenset[Need]] = frozenset({Need.REFERENCE, Need.PRODUCTION})
