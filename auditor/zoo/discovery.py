@@ -36,8 +36,8 @@ def chosen(known: Mapping[str, Family], names: Iterable[str]) -> tuple[Family, .
     if strangers:
         raise UsageError(
             f"there is no family {', '.join(strangers)}",
-            cure="Families are named after what is planted, not after the checks that find it "
-            f"(`provenance.*`: artifacts). There are {', '.join(known)}.",
+            cure=f"There are {', '.join(known)}, named after what is planted, not after the checks "
+            "that find it (`provenance.*`: artifacts).",
         )
     return tuple(known[name] for name in wanted or known)
 
