@@ -87,7 +87,7 @@ def timed(opened: Opened, parts: list[NDArray[np.float32]], taken: list[float]) 
     timer = Timer(lambda part: run(opened, ["y"], "x", part, None), parts[0], asked)
 
     def answer(index: int) -> None:
-        taken.append(float(timer._clock([parts[index]], 1, 60.0)[0]))  # noqa: SLF001
+        taken.append(float(timer._clock([parts[index]], 1, 60.0)[0, 0]))  # noqa: SLF001
 
     return answer
 

@@ -93,7 +93,7 @@ def timed_way(session: ort.InferenceSession, rows: Array) -> Way:
     opened = Opened(session.run, ["y"], {})
     asked = {"calls": 1, "batch_rows": 1, "seconds": 60.0, "warmup": 1}
     timer = Timer(lambda part: run(opened, ["y"], "x", part, None), rows, asked)
-    return lambda: float(timer._clock([rows], 1, 60.0)[0])  # noqa: SLF001 -- what is measured
+    return lambda: float(timer._clock([rows], 1, 60.0)[0, 0])  # noqa: SLF001 -- what is measured
 
 
 def piped_way(predict: Callable[[Array], object], rows: Array) -> Way:
