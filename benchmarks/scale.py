@@ -9,6 +9,7 @@ what numpy and Python hold at most, by tracemalloc; workers are told by wall sec
 only wait, so that the slope is the engine's (-1: twice the workers, half the time). Models are so
 large that no block of one comes from memory that was freed before, and rules so many that few of
 their numbers are among those that Python keeps ready: below, the step between the two is measured.
+The collector of cycles does not walk what all jobs were given, as in a process that has settled.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from peers import cpu
 from scipy.stats import linregress, t
 from service_engine import timed
 
+from auditor.collecting import settle
 from auditor.comparing.scored import Scored
 from auditor.datasets.columns import coded_texts
 from auditor.judging.judge import judge
@@ -172,7 +174,9 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=5)
     points = parser.parse_args().points
     with tempfile.TemporaryDirectory() as name:
-        for (what, grows), jobs in grown(points, Path(name)).items():
+        measured = grown(points, Path(name))
+        settle()
+        for (what, grows), jobs in measured.items():
             seconds = [cpu(job, 3) for job in jobs.values()]
             put(f"{what}: CPU over {grows}", list(jobs), seconds, 1.1)
             peaks = [most_held(job) for job in jobs.values()]
