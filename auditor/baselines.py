@@ -1,6 +1,6 @@
 """Take the baseline record that an audit is held against, once its signature holds."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +10,11 @@ from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.errors import AuditorError, RecordError
 from auditor.folders import BUNDLE, KNOWN, RECORD, RecordFolder
+from auditor.pointing import Locate
 from auditor.signing.keys import load_public_key
 from auditor.signing.records import verify_record
 from auditor.store.units import UnitOfWork
 
-Locate = Callable[[str], Path]
 LAST = "last"
 """What is written where the newest record of the store is asked for, and no folder."""
 CURE = "Name the folder of a record (--baseline, or `baseline` in the audit file), unchanged."

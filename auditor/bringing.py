@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from auditor.datasets.files import Locate
 from auditor.domain.requests import InputFile
+from auditor.pointing import Locate
 from auditor.preparing import Prepared
 
 

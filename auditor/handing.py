@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from auditor.datasets.files import Locate, read_file, record_name
+from auditor.datasets.files import read_file, record_name
 from auditor.datasets.inclusion import read_inclusion
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.auditfiles import AuditFile, ShadowsSection
@@ -19,7 +19,7 @@ from auditor.domain.shadows import FEWEST, Include, ShadowsRef
 from auditor.domain.supplies import Given, Part, Supply, given_files
 from auditor.engines.openers import ShadowsSource, Staged
 from auditor.errors import AuditFileError, DatasetError
-from auditor.pointing import setting, there
+from auditor.pointing import Locate, setting, there
 from auditor.signing.artifacts import stage_artifact
 from auditor.supplying import read_documents
 

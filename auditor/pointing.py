@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 from auditor.documents import Document, Place, lines_of
 from auditor.domain.auditfiles import AuditFile
@@ -9,7 +10,8 @@ from auditor.domain.nearest import near_by
 from auditor.domain.policies import Policy
 from auditor.errors import AuditFileError, InvalidInputError, PolicyMissingError
 
-Locate = Callable[[str], Path]
+Locate: TypeAlias = Callable[[str], Path]
+"""Turns a path as the audit file writes it into where the file really lies."""
 MEND = "Mend the path; it is relative to the audit file."
 
 

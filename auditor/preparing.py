@@ -8,7 +8,6 @@ from tempfile import TemporaryDirectory
 
 from auditor.auditfiles.privacy_claims import PRIVACY
 from auditor.auditfiles.reading import ResolveTarget, read_audit_file
-from auditor.datasets.files import Locate
 from auditor.datasets.loading import LoadedDatasets, load_datasets
 from auditor.disclosing.secrets import Secret, conceal
 from auditor.domain.auditfiles import AuditFile
@@ -33,7 +32,7 @@ from auditor.granting import stage_waivers
 from auditor.handing import Inputs
 from auditor.measuring import instantiate
 from auditor.packs.parameters import parameters_for
-from auditor.pointing import policy_of
+from auditor.pointing import Locate, policy_of
 from auditor.sizing import size_of
 from auditor.staging import StagedFiles, stage_all
 from auditor.trusting.evidence import policy_given

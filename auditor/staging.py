@@ -7,7 +7,6 @@ from pathlib import Path
 
 from auditor.auditfiles.privacy_claims import PRIVACY, read_privacy_claim
 from auditor.auditfiles.recipes import names_bound
-from auditor.datasets.files import Locate
 from auditor.datasets.loading import LoadedDatasets
 from auditor.domain.artifacts import Artifact, FileDigest, SignatureMaterial
 from auditor.domain.auditfiles import AuditFile, RecipeSection
@@ -18,7 +17,7 @@ from auditor.domain.twins import TwinKind, TwinSource
 from auditor.engines.openers import Materials, Staged
 from auditor.errors import ArtifactError, AuditFileError
 from auditor.handing import stage_documents, stage_generator, stage_shadows
-from auditor.pointing import setting, there
+from auditor.pointing import Locate, setting, there
 from auditor.signing.artifacts import stage_artifact
 from auditor.vouching import stage_signature
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from auditor import __version__
 from auditor.checks.discovery import discover
-from auditor.datasets.files import Locate
 from auditor.domain.auditfiles import AuditFile
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check
@@ -31,6 +30,7 @@ from auditor.packs.folders import find_policy, find_written, policy_path
 from auditor.packs.loading import lint_written, load_policy, load_written, read_draft
 from auditor.packs.remarks import Remark
 from auditor.placing import place_policy, places_of, repository_root
+from auditor.pointing import Locate
 from auditor.preparing import Readers
 from auditor.reproducing import gather
 from auditor.shipped import code_digest, shipped

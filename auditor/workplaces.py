@@ -12,7 +12,6 @@ from auditor.audits import Surroundings, ignore
 from auditor.bringing import brought
 from auditor.clock import now
 from auditor.commissioned import Commission, Commissioned
-from auditor.datasets.files import Locate
 from auditor.disclosing.sealing import Sealed
 from auditor.domain.canonical import canonical
 from auditor.domain.evidence import Blob
@@ -26,6 +25,7 @@ from auditor.errors import DatasetError
 from auditor.holding import report_signer
 from auditor.keeping import REPORT_ROLE, note_keys, open_kept
 from auditor.noting import note_policy, note_waivers
+from auditor.pointing import Locate
 from auditor.preparing import Prepared
 from auditor.settings import Settings
 from auditor.signatures.keys import KeySigner, Signer, read_public_key

@@ -127,8 +127,7 @@ def halved(subject: Subject) -> Subject:
     training, rest = taken(data, one, Role.TRAINING), taken(data, other, Role.EVALUATION)
     inputs, labels = np.asarray(training.inputs), np.asarray(training.labels)
     pupil = Taught(cast("Model", subject.model), taught(inputs, labels, subject.seed))
-    datasets = {Role.TRAINING: training, Role.EVALUATION: rest}
-    model = cast("Model", pupil)
+    model, datasets = cast("Model", pupil), {Role.TRAINING: training, Role.EVALUATION: rest}
     return replace(subject, model=model, twin=NO_TWIN, datasets=datasets, clean={}, recipe=Recipe())
 
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 import click
 from rich.console import Console
 
-from auditor.baselines import LAST, Locate, baseline_record, compared_with, kept_records
+from auditor.baselines import LAST, baseline_record, compared_with, kept_records
 from auditor.cli.showing import say
 from auditor.contested import challenges_against, kept_against, refuse_contested
 from auditor.domain.auditfiles import AuditFile
@@ -17,6 +17,7 @@ from auditor.domain.records import AuditRecord
 from auditor.errors import RecordError, UsageError
 from auditor.folders import DIGEST, RECORD, RecordFolder
 from auditor.keeping import store_if_kept
+from auditor.pointing import Locate
 from auditor.preparing import Overrides
 from auditor.store.places import Place
 from auditor.workplaces import Workplace

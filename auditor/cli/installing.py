@@ -47,12 +47,8 @@ def requirement(extras: str, came_from: Mapping[str, Any]) -> str:
 
 def _came_from() -> Mapping[str, Any]:
     try:
-        written = distribution("auditor").read_text("direct_url.json")
-    except PackageNotFoundError:
-        written = None
-    try:
-        told = json.loads(written) if written else {}
-    except ValueError:
+        told = json.loads(distribution("auditor").read_text("direct_url.json") or "{}")
+    except (PackageNotFoundError, ValueError):
         told = {}
     return told if isinstance(told, dict) else {}
 

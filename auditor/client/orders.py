@@ -11,13 +11,13 @@ from typing import BinaryIO
 from auditor.bringing import brought
 from auditor.client.sending import Sending
 from auditor.client.values import HeldSet
-from auditor.datasets.files import Locate
 from auditor.domain.budgets import Budget
 from auditor.domain.canonical import Json, canonical, digest
 from auditor.domain.places import Places
 from auditor.domain.requests import InputFile
 from auditor.domain.served import UploadKind
 from auditor.errors import DatasetError
+from auditor.pointing import Locate
 from auditor.preparing import Prepared
 
 

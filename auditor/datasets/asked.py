@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import PurePath
 
-from auditor.datasets.files import Locate
 from auditor.datasets.opening import named_columns
 from auditor.datasets.schemas import Schema
 from auditor.datasets.sources import AbsentColumnError, Source, columns_like
@@ -12,7 +11,7 @@ from auditor.documents import Place
 from auditor.domain.auditfiles import AuditFile
 from auditor.domain.datasets import Role
 from auditor.errors import DatasetError
-from auditor.pointing import setting, there
+from auditor.pointing import Locate, setting, there
 
 
 def refuse_absent(audit: AuditFile, locate: Locate, roles: Sequence[Role]) -> None:

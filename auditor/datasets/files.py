@@ -2,17 +2,13 @@
 
 import hashlib
 import posixpath
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
-from typing import TypeAlias
 
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.requests import InputFile
 from auditor.errors import DatasetError
-
-Locate: TypeAlias = Callable[[str], Path]
-"""Turns a path as the audit file writes it into where the file really lies."""
+from auditor.pointing import Locate
 
 
 @dataclass(frozen=True, slots=True)

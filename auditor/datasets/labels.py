@@ -43,11 +43,12 @@ def classes_in(source: Source) -> tuple[str, ...]:
 def origin_of(classes: tuple[str, ...], source: Source) -> str:
     """Say that ``classes`` come from a source's labels, and which is the rarest: a slip may be."""
     written = texts(_label_column(source))
+    tallied = written.drop_nulls().value_counts().rows()
     counts = dict.fromkeys(classes, 0)
-    for text, count in written.drop_nulls().value_counts().iter_rows():
+    for text, count in tallied:
         counts[spelling(text)] += count
     rarest = min(counts, key=lambda name: counts[name])
-    meaning = [text for text in written.drop_nulls().unique() if spelling(text) == rarest]
+    meaning = [text for text, _ in tallied if spelling(text) == rarest]
     first = source.row(written.is_in(meaning).fill_null(value=False).arg_max() or 0)
     return (
         f"the classes were taken from the labels in {source.name}: {', '.join(classes)}; the "

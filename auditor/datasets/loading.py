@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from auditor.datasets.asked import asked_by, refuse_absent, refuse_unknown_features
 from auditor.datasets.columns import coded, groups_of, names_of, row_names
-from auditor.datasets.files import Locate, read_file
+from auditor.datasets.files import read_file
 from auditor.datasets.inputs import (
     refuse_not_finite,
     refuse_outside_domain,
@@ -49,6 +49,7 @@ from auditor.domain.tasks import (
     Task,
 )
 from auditor.errors import AuditFileError, DatasetError
+from auditor.pointing import Locate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

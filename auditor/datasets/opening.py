@@ -7,7 +7,7 @@ import polars as pl
 
 from auditor.datasets.arrays import as_column, plain, read_npy, read_npz
 from auditor.datasets.csv_tables import read_csv
-from auditor.datasets.files import Locate, ReadFile, read_file
+from auditor.datasets.files import ReadFile, read_file
 from auditor.datasets.parquet import read_parquet
 from auditor.datasets.pictures import read_pictures
 from auditor.datasets.sources import Source
@@ -16,6 +16,7 @@ from auditor.domain.auditfiles import SINGLE, DataSection
 from auditor.domain.columns import parts_of
 from auditor.domain.tasks import Array
 from auditor.errors import DatasetError
+from auditor.pointing import Locate
 
 TABLES = {".csv": read_csv, ".parquet": read_parquet}
 ARRAYS = (".npz", ".npy")

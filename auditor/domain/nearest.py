@@ -1,6 +1,6 @@
 """Names that may have been meant by one that there is not."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from difflib import get_close_matches
 
 ALIKE = (0.8, 0.6, 0.4)
@@ -36,9 +36,14 @@ def meant(wanted: str, known: Collection[str], shown: Callable[[str], str] = str
     nearest = f"nearest {'is' if len(found) == 1 else 'are'}: {', '.join(found)}" if found else ""
     if found and len(options) > MOST_LISTED:
         return nearest
-    more = f" and {len(options) - MOST_LISTED} more" if len(options) > MOST_LISTED else ""
-    there = f"there are {', '.join(options[:MOST_LISTED]) or 'none'}{more}"
+    there = f"there are {listed(options) or 'none'}"
     return f"{nearest}; {there}" if nearest else there
+
+
+def listed(names: Sequence[str]) -> str:
+    """List names, and of many the first and how many more there are."""
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return f"{', '.join(names[:MOST_LISTED])}{more}"
 
 
 def unknown(what: str, strangers: Collection[str], known: Collection[str]) -> str:

@@ -31,11 +31,11 @@ def read_record(raw: bytes) -> AuditRecord:
         )
     try:
         record = _record(top)
+        refuse_inconsistent(record, content, raw)
     except ValueError as error:  # such as a number that has no canonical form
         raise RecordError(
             f"record.json holds what no record can: {error}", cure="Take it as it was written."
         ) from None
-    refuse_inconsistent(record, content, raw)
     return record
 
 

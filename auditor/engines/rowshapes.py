@@ -1,11 +1,10 @@
 """Rows that do not fit the model, told by the schema that they were made by."""
 
 from auditor.domain.datasets import Role
+from auditor.domain.nearest import listed
 from auditor.domain.tasks import InputSpace
 from auditor.engines.openers import Materials
 from auditor.errors import RowShapeError
-
-MOST_NAMED = 12
 
 
 def by_schema(error: RowShapeError, materials: Materials) -> RowShapeError:
@@ -18,8 +17,7 @@ def by_schema(error: RowShapeError, materials: Materials) -> RowShapeError:
     if not features:
         return error
     free = [] if data is None else [repr(name) for name in data.slices]
-    more = f" and {len(free) - MOST_NAMED} more" if len(free) > MOST_NAMED else ""
-    left = f"; not listed: {', '.join(free[:MOST_NAMED])}{more}" if free else ""
+    left = f"; not listed: {listed(free)}" if free else ""
     return RowShapeError(
         f"{error.problem}; the schema lists {len(features)} columns{left}",
         cure="List every column that the model takes in input.features, in the model's order.",

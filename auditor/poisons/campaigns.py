@@ -109,9 +109,11 @@ def refused(subject: Subject, plan: Plan) -> Gap | None:
     soil, means = _soil(subject, plan), _means(subject, plan.retrain)
     if isinstance(soil, Gap):
         return soil
-    if not isinstance(means, Gap) and not own(soil)[0]:
+    if isinstance(means, Gap):
+        return means
+    if not own(soil)[0]:
         return _NO_TRIGGER
-    seen = means.embed(soil.training[0][:1]) if isinstance(means, _Head) else means
+    seen = means.embed(soil.training[0][:1]) if isinstance(means, _Head) else None
     return seen if isinstance(seen, Gap) else None
 
 

@@ -17,13 +17,7 @@ from auditor.cli.papers import Out, ready_to_print
 from auditor.cli.places import own_workplace, policy_asked
 from auditor.cli.replaced import write_record
 from auditor.cli.served import audit_there
-from auditor.cli.showing import (
-    show_bindings,
-    show_made,
-    show_record,
-    show_report,
-    show_words,
-)
+from auditor.cli.showing import show_bindings, show_made, show_record, show_report, show_words
 from auditor.cli.there import refuse_unasked, service_options, there_of
 from auditor.cli.waiving import show_note, show_waivers, waiver_options
 from auditor.cli.watching import ConsoleWatch
