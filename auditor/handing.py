@@ -13,6 +13,7 @@ from auditor.datasets.inclusion import read_inclusion
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.auditfiles import AuditFile, ShadowsSection
 from auditor.domain.datasets import Dataset, Role
+from auditor.domain.nearest import listed
 from auditor.domain.recipes import RecipeSource
 from auditor.domain.requests import InputFile
 from auditor.domain.shadows import FEWEST, Include, ShadowsRef
@@ -186,8 +187,7 @@ def _refuse_twice(staged: Sequence[Staged], place: str) -> None:
 
 
 def _listed(found: Sequence[int]) -> str:
-    more = f" and {len(found) - MOST_LISTED} more" if len(found) > MOST_LISTED else ""
-    return f"model {', '.join(map(str, found[:MOST_LISTED]))}{more}"
+    return f"model {listed([str(at) for at in found], MOST_LISTED)}"
 
 
 def _split(include: Include, rows: Mapping[Role, int]) -> dict[Role, Include]:

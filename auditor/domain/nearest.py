@@ -40,10 +40,10 @@ def meant(wanted: str, known: Collection[str], shown: Callable[[str], str] = str
     return f"{nearest}; {there}" if nearest else there
 
 
-def listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str], most: int = MOST_LISTED) -> str:
     """List names, and of many the first and how many more there are."""
-    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
-    return f"{', '.join(names[:MOST_LISTED])}{more}"
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def unknown(what: str, strangers: Collection[str], known: Collection[str]) -> str:
