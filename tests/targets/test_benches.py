@@ -1,5 +1,6 @@
 """The bench: the artifact run on its target otherwise than as declared."""
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -22,7 +23,9 @@ from auditor.domain.tasks import Array
 from auditor.errors import ModelFailedError, RuntimeMissingError
 from auditor.targets.benches import open_bench
 from auditor.targets.child.faults import Stored
-from auditor.targets.opening import open_model
+from auditor.targets.child.profiling import profile
+from auditor.targets.frames import Frame
+from auditor.targets.opening import open_model, opening_request
 
 CPU = TargetSpec("cpu", time_limit=60.0)
 EYE = np.eye(3, dtype=np.float32)
@@ -283,6 +286,17 @@ def test_a_profile_larger_than_a_pipe_holds_arrives_whole(
     )
     with benched(workshop.folder, artifact, classes) as (_, bench):
         assert len(bench.profile(ROWS)) == count
+
+
+def test_a_profile_arrives_however_long_the_session_takes_to_open(
+    workshop: Workshop, classes: Classes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The runtime names its trace by the time; a clock that stands still is as late as can be."""
+    spec = TargetSpec("cpu", graph_optimization="none")
+    path = workshop.folder / two_layers(workshop).files[0].name
+    request = Frame({"opening": opening_request(spec, path), "input": "x"}, {"x": ROWS})
+    monkeypatch.setattr("time.time_ns", lambda: 0)
+    assert json.loads(bytes(profile(request).arrays["kernels"]))[0]["node"] == "first"
 
 
 def test_arrivals_are_counted_from_when_they_were_due(workshop: Workshop, classes: Classes) -> None:

@@ -1,20 +1,18 @@
 """One run with the runtime's profiler on: which kernels ran, where, and for how long.
 
-The profiler writes a file, and here nothing may be written: so the file is a pipe, and another
-process reads it, since the profiler lets no thread of this one run meanwhile. The file's name ends
-with the time, so a link to the pipe stands ready for each of the next milliseconds.
+The profiler writes a file, whose name it ends with the time; no file may be written here. So the
+file is one end of a pipe, named up to a zero byte: the runtime opens its file as C does, and the
+time after that byte is not part of the name. Another process reads the pipe, since the profiler
+lets no thread of this process run meanwhile.
 """
 
 import json
 import os
-import shutil
 import signal
-import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 
@@ -25,13 +23,8 @@ from auditor.targets.child.scoring import Opened, run
 from auditor.targets.child.serving import RefusalError
 from auditor.targets.frames import Anything, Frame
 
-AHEAD = 3000
-"""Milliseconds for which links stand ready; a session says its name at once when it is made."""
-TEMPORARY = "/tmp"  # noqa: S108 -- asking tempfile would write a file to find out
-STAMP = "%Y-%m-%d_%H-%M-%S"
 KERNEL = "_kernel_time"
 MICRO = 1e-6
-TRIES = 3
 
 
 def profile(request: Frame) -> Frame:
@@ -40,34 +33,32 @@ def profile(request: Frame) -> Frame:
     The array ``kernels`` holds JSON: ``node``, ``operator``, ``provider``, ``seconds`` and
     ``calls`` of each, in the order of their first calls.
     """
-    for _ in range(TRIES):
-        raw = _profiled(request)
-        if raw is not None:
-            return Frame({}, {"kernels": _as_bytes(kernels(_events(raw)))})
-    raise RefusalError(
-        "runtime",
-        f"in {TRIES} tries the profiler named its file by a time for which no pipe stood ready",
-        "Try again when the machine is less busy.",
-    )
+    return Frame({}, {"kernels": _as_bytes(kernels(_events(_traced(request))))})
 
 
-def _profiled(request: Frame) -> bytes | None:
-    """Return the trace of one run, ``None`` where the file's name was none of those prepared."""
+def _traced(request: Frame) -> bytes:
+    """Return the trace of one run, as the profiler writes it."""
     opening, said = request.header["opening"], request.header
     path = Path(opening["path"])
     name, rows = rows_of(request)
-    with _pipe() as pipe, _reader(pipe) as told:
+    with _reader() as (pipe, told):
         try:
-            session = open_session(path, {**opening, "profile": str(pipe.parent / "p")})
+            traced = f"/proc/self/fd/{pipe.fileno()}\0"
+            session = open_session(path, {**opening, "profile": traced})
             opened = Opened(session.run, (), {})
             run(opened, said.get("outputs"), name, rows, said.get("fixed_batch"))
-            written = Path(session.end_profiling())
+            session.end_profiling()
         except RUNTIME_ERRORS as error:
             raise refuse(path.name, "profile it", error) from error
-        if not written.is_symlink():
-            return None
-        with os.fdopen(os.dup(told), "rb") as stream:
-            return stream.read()
+        pipe.close()
+        raw = told.read()
+    if not raw:
+        raise RefusalError(
+            "runtime",
+            "the profiler wrote nothing to the pipe that it was given for a file",
+            "Profile with ONNX Runtime 1.20 or newer, and with /proc mounted.",
+        )
+    return raw
 
 
 def kernels(events: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -89,53 +80,28 @@ def kernels(events: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def _pipe() -> Iterator[Path]:
-    """Make a pipe in a folder of its own, and a link to it for every name it may be given."""
-    try:
-        folder = Path(tempfile.mkdtemp(dir=TEMPORARY))
-    except OSError as error:
-        raise RefusalError(
-            "runtime",
-            f"the profiler needs a folder for a pipe, and there is none here: {error}",
-            "Profile on a target of this machine's own processor.",
-        ) from error
-    try:
-        pipe = folder / "pipe"
-        os.mkfifo(pipe)
-        now = time.time_ns() // 1_000_000
-        for moment in range(now - 1, now + AHEAD):
-            seconds, milliseconds = divmod(moment, 1000)
-            stamp = time.strftime(STAMP, time.localtime(seconds))
-            (folder / f"p_{stamp}_{milliseconds:03d}.json").symlink_to(pipe.name)
-        for seconds in range(
-            now // 1000 - 1, now // 1000 + 1 + AHEAD // 1000
-        ):  # onnxruntime < 1.22
-            stamp = time.strftime(STAMP, time.localtime(seconds))
-            (folder / f"p_{stamp}.json").symlink_to(pipe.name)
-        yield pipe
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _reader(pipe: Path) -> Iterator[int]:
-    """Start a process that reads the pipe to its end; give where it then tells what it read."""
+def _reader() -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """Start a process that reads a pipe to its end; give where to write, and where it tells it."""
+    read, written = os.pipe()
     told, tell = os.pipe()
     reader = os.fork()
     if reader == 0:
-        _read_all(pipe, tell)
+        os.close(written)
+        os.close(told)
+        _read_all(read, tell)
+    os.close(read)
     os.close(tell)
     try:
-        yield told
+        with os.fdopen(written, "wb") as pipe, os.fdopen(told, "rb") as answer:
+            yield pipe, answer
     finally:
-        os.close(told)
         os.kill(reader, signal.SIGKILL)
         os.waitpid(reader, 0)
 
 
-def _read_all(pipe: Path, tell: int) -> NoReturn:
+def _read_all(read: int, tell: int) -> NoReturn:
     try:
-        with pipe.open("rb") as stream, os.fdopen(tell, "wb") as out:
+        with os.fdopen(read, "rb") as stream, os.fdopen(tell, "wb") as out:
             out.write(stream.read())
     finally:
         os._exit(0)
