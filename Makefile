@@ -5,13 +5,14 @@
 #   make check      style, types, floors
 #   make docs       one page a check        make bench       docs/benchmarks.md
 #   make simulate   coverage and error rates of the statistics, by simulation
+#   make mutants    mutates the code that decides, and counts what the tests notice
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := audit
-.PHONY: audit test test-slow test-long test-all check format docs simulate bench clean
+.PHONY: audit test test-slow test-long test-all check format docs simulate mutants bench clean
 
 # The interpreter that makes the environments; `make PYTHON=…` names another one.
 PYTHON ?= python3.11
@@ -27,6 +28,8 @@ WORKERS ?= 2
 TEST_FLAGS ?=
 # --quick, --only AREA, or --check, which compares with the table that is committed.
 BENCH_FLAGS ?=
+# --seed N, --count N, --only TEXT, --every.
+MUTANT_FLAGS ?=
 # Models run in children that read what is compiled and write none of it.
 export PYTHONDONTWRITEBYTECODE :=
 PYTEST := $(BIN)/python -m compileall -q auditor && $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TEST_FLAGS)
@@ -61,6 +64,9 @@ docs: $(RUN)
 
 simulate: $(DEV)
 	@OMP_NUM_THREADS=1 $(BIN)/python scripts/simulate.py --workers $(WORKERS)
+
+mutants: $(DEV)
+	@$(BIN)/python scripts/mutants.py --workers $(WORKERS) $(MUTANT_FLAGS)
 
 bench: $(BENCHED)
 	@$(BENCH)/bin/python benchmarks/table.py $(BENCH_FLAGS)
