@@ -72,7 +72,7 @@ def told(folder: Path, submission: str) -> list[str]:
     return [line.partition(": ")[2] for line in lines]
 
 
-def until(true: Callable[[], bool], seconds: float = 30) -> float:
+def until(true: Callable[[], bool], seconds: float = 240) -> float:
     """Wait until something is true, and return for how long."""
     began = time.monotonic()
     while not true():

@@ -121,10 +121,12 @@ def test_an_audit_in_hand_goes_on_after_the_service_ended(
         os.kill(int(beside.name), signal.SIGSTOP)  # so that a step stays in hand
     assert started.client.get(f"/v1/audits/{name}").json()["state"] == "running"
     started.process.send_signal(told)
-    assert started.process.wait(15) == (0 if told is signal.SIGTERM else -told)
+    assert started.process.wait(120) == (0 if told is signal.SIGTERM else -told)
     if told is signal.SIGKILL:
         os.kill(int(beside.name), signal.SIGCONT)
-        time.sleep(2)
+        ends = time.monotonic() + 120
+        while not over(beside) and time.monotonic() < ends:
+            time.sleep(0.1)
     assert over(beside)
     again = starts()
     with again.client.stream("GET", f"/v1/audits/{name}/events") as lines:

@@ -33,11 +33,11 @@ def plan(submission: str) -> Json:
         time.sleep(0.5)
     if kind == "held" and first:
         os.set_inheritable(LINE, True)  # noqa: FBT003 -- of the system
-        subprocess.Popen(["sleep", "8"], pass_fds=(LINE,))
+        subprocess.Popen(["sleep", "120"], pass_fds=(LINE,))
     if kind == "kill" or (kind == "held" and first):
         os.kill(os.getpid(), signal.SIGKILL)
     if kind in {"hang", "deaf"} and first:
-        time.sleep(60)
+        time.sleep(600)
     return []
 
 
@@ -47,7 +47,7 @@ def leave(submission: str) -> Json:
 
 def close() -> Json:
     if "deaf-0" in told():
-        time.sleep(60)
+        time.sleep(600)
     return None
 
 

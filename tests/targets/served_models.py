@@ -14,7 +14,7 @@ import httpx
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "make_server_env.sh"
 RUNTIMES = Path(__file__).parent / "servers"
-READY_SECONDS = 90.0
+READY_SECONDS = 240.0
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "no_proxy": "*"}
 
 

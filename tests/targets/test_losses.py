@@ -123,7 +123,7 @@ def test_a_model_that_loops_for_ever_is_ended_in_time(
         start = time.monotonic()
         with pytest.raises(ModelHungError, match=r"did not answer within 1\.5 s"):
             model.predict(ROWS * 2)
-        assert time.monotonic() - start < 10
+        assert time.monotonic() - start < 120
         assert not set(descendants(os.getpid())) & set(children)
         assert (model.predict(ROWS) == ROWS).all()
 
@@ -171,7 +171,7 @@ with open_model(TargetSpec("cpu"), folder, artifact, task, np.full((4, 3), 5.0))
         assert orphans
         parent.kill()
         parent.wait()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while any(Path(f"/proc/{pid}").exists() for pid in orphans) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(Path(f"/proc/{pid}").exists() for pid in orphans)
