@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, text
 
 from auditor.refusals import EngineError
 
-PATIENCE = 10
+PATIENCE = 100
 """How often a lock is tried: others hold it for a moment only to see whether its owner lives."""
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 WIDTH = 2**64
