@@ -117,7 +117,8 @@ def _about(record: AuditRecord) -> Mapping[str, Mapping[str, Json]]:
     for leave in request.waivers:
         found[entity_id("waiver", leave.digest)] = {"name": leave.file}
     for place in record.fingerprints.values():
-        found[entity_id("target", place.identity)] = {"emulated": place.emulated}
+        level = {} if place.evidence is None else {"evidence": place.evidence.value}
+        found[entity_id("target", place.identity)] = {"emulated": place.emulated, **level}
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from auditor.domain.artifacts import Artifact, Structure
 from auditor.domain.canonical import Json
+from auditor.domain.providers import where_to_get
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, Task
 from auditor.errors import ArtifactError, ModelFailedError
@@ -22,7 +23,6 @@ from auditor.targets.models import OpenedModel
 from auditor.targets.placing import placement_of
 from auditor.targets.probing import ROLES
 from auditor.targets.processes import Child
-from auditor.targets.providers import where_to_get
 from auditor.targets.resolving import resolve_target
 from auditor.targets.twins import open_twin
 

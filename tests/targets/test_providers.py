@@ -6,9 +6,9 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
+from auditor.domain.providers import PROVIDERS, UNTESTED, facts_of, support_of
 from auditor.domain.targets import TargetSpec
 from auditor.targets.offering import offers
-from auditor.targets.providers import PROVIDERS, UNTESTED, facts_of, support_of
 
 RAN = {
     "CPUExecutionProvider", "AzureExecutionProvider", "OpenVINOExecutionProvider",

@@ -10,7 +10,8 @@ from rich.console import Console
 from auditor.cli.exits import Exit
 from auditor.cli.showing import show_rows
 from auditor.domain.canonical import Json
-from auditor.domain.targets import TargetSpec
+from auditor.domain.providers import facts_of, support_of
+from auditor.domain.targets import EvidenceLevel, TargetSpec
 from auditor.engines.sites import REFERENCE
 from auditor.errors import AuditorError
 from auditor.settings import Settings
@@ -19,12 +20,15 @@ from auditor.targets.emulating import fetch_emulator
 from auditor.targets.emulators import folder_of
 from auditor.targets.offering import offers
 from auditor.targets.probing import ROLES, probe_target
-from auditor.targets.providers import facts_of, support_of
 from auditor.targets.resolving import resolve_target
 from auditor.targets.trying import Trial, try_target
 
 BY_FALLBACK = {False: Exit.DONE, True: Exit.FAILED, None: Exit.INCONCLUSIVE}
 """Whether operators run elsewhere than declared; ``None`` where nobody says."""
+PINNED = (
+    "\n           with one row at a time; with an open number of rows it falls back. Pin that axis "
+    "of your model:\n           free_dimensions: {NAME: 1}"
+)
 FORMAT = click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
 
 
@@ -91,13 +95,15 @@ def probe(name: str, out: Path | None, form: str) -> int:
 
     The identity is the digest of the place: `auditor gate --fingerprint FILE` asks whether a
     record was made at the same one. Exit code: 0 all runs where it is declared to, 1 it does not,
-    3 nobody says.
+    or on a simulation of the device, 3 nobody says.
     """
     trial = try_target(resolve_target(name, read_targets(Path.cwd())), REFERENCE)
     found = json.dumps(trial.to_json(), indent=2)
     if out is not None:
         out.write_text(found + "\n", encoding="utf-8")
     click.echo(found if form == "json" else _told(trial))
+    if trial.evidence.level is EvidenceLevel.SIMULATED:
+        return Exit.FAILED
     return BY_FALLBACK[trial.falls_back]
 
 
@@ -131,7 +137,8 @@ def _outcome(spec: TargetSpec) -> str:
         trial = try_target(spec, REFERENCE)
     except AuditorError as error:
         return f"cannot be used: {error}"
-    return _placed(trial)
+    level = trial.evidence.level
+    return _placed(trial) + ("" if level.is_native else f", {level.value}")
 
 
 def _placed(trial: Trial) -> str:
@@ -149,7 +156,8 @@ def _placed(trial: Trial) -> str:
 def _told(trial: Trial) -> str:
     return (
         f"Target:    {trial.spec.name} ({support_of(trial.spec)})\n"
-        f"Placement: {_placed(trial)}\n"
+        f"Evidence:  {trial.evidence.level.value}: {trial.evidence.because}\n"
+        f"Placement: {_placed(trial)}{PINNED * trial.pinned}\n"
         f"Parity:    {trial.flips} of {trial.rows} rows decided otherwise than on the reference, "
         f"scores at most {trial.difference:.3g} apart\n"
         f"{_precise(trial)}Identity:  {trial.identity}"

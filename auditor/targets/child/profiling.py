@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from auditor.targets.child.altering import rows_of
+from auditor.targets.child.confinement import SCRATCH
 from auditor.targets.child.opened import open_session
 from auditor.targets.child.refusals import RUNTIME_ERRORS, refuse
 from auditor.targets.child.scoring import Opened, run
@@ -27,7 +28,7 @@ from auditor.targets.frames import Anything, Frame
 
 AHEAD = 3000
 """Milliseconds for which links stand ready; a session says its name at once when it is made."""
-TEMPORARY = "/tmp"  # noqa: S108 -- asking tempfile would write a file to find out
+PLACES = ("/tmp", SCRATCH)  # noqa: S108 -- asking tempfile would write a file to find out
 STAMP = "%Y-%m-%d_%H-%M-%S"
 KERNEL = "_kernel_time"
 MICRO = 1e-6
@@ -91,14 +92,7 @@ def kernels(events: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
 @contextmanager
 def _pipe() -> Iterator[Path]:
     """Make a pipe in a folder of its own, and a link to it for every name it may be given."""
-    try:
-        folder = Path(tempfile.mkdtemp(dir=TEMPORARY))
-    except OSError as error:
-        raise RefusalError(
-            "runtime",
-            f"the profiler needs a folder for a pipe, and there is none here: {error}",
-            "Profile on a target of this machine's own processor.",
-        ) from error
+    folder = _folder()
     try:
         pipe = folder / "pipe"
         os.mkfifo(pipe)
@@ -115,6 +109,21 @@ def _pipe() -> Iterator[Path]:
         yield pipe
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folder() -> Path:
+    """Make a folder where this process may write; at some levels of isolation that is one place."""
+    refusals: list[OSError] = []
+    for place in PLACES:
+        try:
+            return Path(tempfile.mkdtemp(dir=place))
+        except OSError as error:
+            refusals.append(error)
+    raise RefusalError(
+        "runtime",
+        f"the profiler needs a folder for a pipe, and there is none here: {refusals[0]}",
+        "Install bubblewrap, or profile on a target of this machine's own processor.",
+    )
 
 
 @contextmanager
