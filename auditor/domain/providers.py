@@ -4,6 +4,7 @@ A table, and no code of each provider: options are passed on as written, and the
 them. What our own tests never ran says so wherever it is offered.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -153,6 +154,7 @@ PROVIDERS: Mapping[str, ProviderFacts] = {
             ("enable_htp_fp16_precision (on by default: float models run in float16)",),
             ORT_DEVICE,
             library="onnxruntime_qnn",
+            tested="its simulation of the chip on x86-64, version 2.7.0",
             kinds=("NPU", "GPU"),
             vendor="qualcomm",
             maker="Qualcomm",
@@ -238,6 +240,33 @@ PROVIDERS: Mapping[str, ProviderFacts] = {
         ),
     )
 }  # fmt: skip
+
+
+_FILES = re.compile(r"path|dir|file|lib|config|cache|load|plugin|custom", re.IGNORECASE)
+_WORD = re.compile(r"[A-Za-z0-9_.,:+-]{0,100}")
+_SHARED = re.compile(r"\.(so|dll|dylib)(\.|$)", re.IGNORECASE)
+_ENTRY = re.compile(r"(session|optimization|mlas|memory)\.[A-Za-z0-9_.]+")
+
+
+def is_plain_option(name: str, said: str) -> bool:
+    """Whether a provider's option can name neither a file nor code: an option of the table, a word.
+
+    What is not known to be plain is not.
+    """
+    known = any(name in facts.options for facts in PROVIDERS.values())
+    return known and _FILES.search(name) is None and _is_word(said)
+
+
+def is_plain_entry(name: str, said: str) -> bool:
+    """Whether an entry of a session can name neither a file nor code.
+
+    An entry ``ep.PROVIDER.OPTION`` sets an option of a provider, and is never plain.
+    """
+    return _ENTRY.fullmatch(name) is not None and _FILES.search(name) is None and _is_word(said)
+
+
+def _is_word(said: str) -> bool:
+    return _WORD.fullmatch(said) is not None and _SHARED.search(said) is None
 
 
 def facts_of(spec: TargetSpec) -> ProviderFacts | None:

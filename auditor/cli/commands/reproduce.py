@@ -11,6 +11,7 @@ from auditor.audits import Surroundings, perform
 from auditor.cli.exits import Exit
 from auditor.cli.places import own_workplace
 from auditor.cli.showing import show_made, show_steps
+from auditor.cli.target_options import target_code_option
 from auditor.cli.watching import ConsoleWatch
 from auditor.deciding import waivers_of
 from auditor.disclosing.secrets import Secret, reveal
@@ -25,7 +26,7 @@ from auditor.folders import RECORD, RecordFolder
 from auditor.laying import lay_out
 from auditor.preparing import Prepared, concealed, prepare, read_asked
 from auditor.reproducing import compare, overrides_of, require_leave_to_train
-from auditor.targetfiles import require_leave
+from auditor.targetfiles import operator_targets, require_leave
 from auditor.targets.recipes import sandboxed
 from auditor.unsealing import secret_of
 from auditor.verifiers import own_verifier
@@ -46,18 +47,19 @@ from auditor.workplaces import Workplace
     is_flag=True,
     help="Run the code that the record's audit file trains by; that needs bubblewrap.",
 )
-def command(folder: Path, inputs: Path | None, *, allow_recipe: bool) -> int:
+@target_code_option
+def command(
+    folder: Path, inputs: Path | None, *, allow_recipe: bool, allow_target_code: bool
+) -> int:
     """Run the request of the record in FOLDER again, and compare the readings.
 
-    Rows go to an endpoint only where ./targets.yaml declares one with the same address. Exit code:
-    0 when all agree, 1 when one does not.
+    Rows go to an endpoint only where a targets.yaml of your own declares one with the same
+    address. Exit code: 0 when all agree, 1 when one does not.
     """
     console = Console()
     old = RecordFolder(folder)
     record = read_record(old.read(RECORD))
-    reference = record.request.reference
-    named = (*record.request.targets, *(() if reference is None else (reference,)))
-    require_leave(named, Path.cwd())
+    require_leave(record.request, operator_targets(folder, allow_code=allow_target_code))
     require_leave_to_train(record.request, given=allow_recipe, sandboxed=sandboxed())
     secret = _key(old, record)
     sound = verify_folder(old, own_verifier(old))

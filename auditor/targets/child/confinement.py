@@ -71,7 +71,7 @@ def confine(level: str, memory_limit: int, parent: int, faked_files: int = 0) ->
 
 
 def hand_over(command: list[str], level: str, memory_limit: int, parent: int) -> NoReturn:
-    """Become an emulator that runs this program again, within the limits that now hold."""
+    """Become an emulator or another Python that runs this program again, within these limits."""
     limits = ["--memory-limit", str(memory_limit), "--parent", str(parent)]
     whole = [*command, "--isolation", level, *limits, "--confined"]
     os.execv(command[0], whole)  # noqa: S606 -- our own command
