@@ -67,11 +67,13 @@ class OperatorTargets:
 
     With ``allows_code`` that person lets all code run that the audit file, the record or the
     targets beside them name. ``files`` are where targets of the own may be declared, for messages.
+    ``here`` are those of the working folder, whoever wrote them: they say where rows may go.
     """
 
     declared: Mapping[str, TargetSpec] = field(default_factory=lambda: NAMED)
     allows_code: bool = False
     files: tuple[Path, ...] = ()
+    here: Mapping[str, TargetSpec] = field(default_factory=dict)
 
     def permit_code(self, spec: TargetSpec) -> TargetSpec:
         """Return a target whose settings name no code but what the operator's own targets name.
@@ -106,15 +108,16 @@ class OperatorTargets:
         A record that somebody else made says where rows go, and which of the environment's
         variables go with them. Raises ``TargetError``.
         """
-        own = {_way(found) for item in self.declared.values() for found in item.endpoints}
+        declared = (*self.declared.values(), *self.here.values())
+        own = {_way(found) for item in declared for found in item.endpoints}
         for asked in spec.endpoints:
             if _way(asked) not in own:
                 sends = f", with {', '.join(sorted(asked.headers.values()))}" * bool(asked.headers)
                 raise TargetError(
                     f"the record sends rows to {urlsplit(asked.url).hostname}{sends}, which no "
                     "target of yours does",
-                    cure=f"If it may, declare {spec.name} in {self._places()} with the same `url` "
-                    "and `headers`.",
+                    cure=f"If it may, declare {spec.name} in ./{NAME} with the same `url` and "
+                    "`headers`.",
                 )
 
     def _places(self) -> str:
@@ -133,15 +136,15 @@ def operator_targets(
     ``AUDITOR_HOME``: it would mean another file in each folder.
     """
     home, here = (home or user_home()) / NAME, Path.cwd() / NAME
-    found = dict(NAMED)
+    found, near = dict(NAMED), read_targets(here.parent)
     if _is_own(home):
         found |= read_targets(home.parent)
         for spec in found.values():
             _refuse_relative(spec, home)
     shares = material is not None and _belong_together(here.parent, material)
     if not shares and _is_own(here):
-        found |= read_targets(here.parent)
-    return OperatorTargets(found, allow_code, (home,) if shares else (home, here))
+        found |= near
+    return OperatorTargets(found, allow_code, (home,) if shares else (home, here), near)
 
 
 def require_leave(request: AuditRequest, operator: OperatorTargets) -> None:

@@ -53,8 +53,8 @@ def command(
 ) -> int:
     """Run the request of the record in FOLDER again, and compare the readings.
 
-    Rows go to an endpoint only where a targets.yaml of your own declares one with the same
-    address. Exit code: 0 when all agree, 1 when one does not.
+    Rows go to an endpoint only where ./targets.yaml declares one with the same address. Exit code:
+    0 when all agree, 1 when one does not.
     """
     console = Console()
     old = RecordFolder(folder)
