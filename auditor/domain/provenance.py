@@ -64,12 +64,16 @@ def _run(record: AuditRecord) -> Activity:
 
 def _said(record: AuditRecord) -> Mapping[str, Json]:
     request = record.request
+    # Of the record and not of the target: the same place may be shown to be more in another one.
+    prints = sorted(record.fingerprints.items())
+    levels = [f"{name}: {it.evidence.value}" for name, it in prints if it.evidence is not None]
     return {
         "id": record.id,
         "verdict": record.verdict.value,
         "model": f"{request.name} {request.version}",
         "policy": f"{request.policy.name} {request.policy.version}",
         "finished": record.finished,
+        **({"evidence": "; ".join(levels)} if levels else {}),
     }
 
 
@@ -117,8 +121,7 @@ def _about(record: AuditRecord) -> Mapping[str, Mapping[str, Json]]:
     for leave in request.waivers:
         found[entity_id("waiver", leave.digest)] = {"name": leave.file}
     for place in record.fingerprints.values():
-        level = {} if place.evidence is None else {"evidence": place.evidence.value}
-        found[entity_id("target", place.identity)] = {"emulated": place.emulated, **level}
+        found[entity_id("target", place.identity)] = {"emulated": place.emulated}
     return found
 
 

@@ -5,19 +5,19 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from conftest import Command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_audits import write_example
 
 from auditor.targets.isolation import strongest
 
+Command = Callable[..., Any]
 CANARY = "ran"
 HEAD = "apiVersion: auditor/v1\nkind: Targets\ntargets:\n"
 RECIPE = """\
@@ -29,7 +29,7 @@ OWN_PYTHON = '#!/bin/sh\n( echo free > {canary} ) 2> /dev/null\nexec {python} "$
 
 
 @pytest.fixture
-def unconfined(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def unconfined(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """A machine without bubblewrap: there, whoever runs first could do as he likes."""
     bare = tmp_path / "bin"
     bare.mkdir()
