@@ -11,6 +11,7 @@ from auditor.domain.record_json import read_record
 from auditor.domain.targets import EvidenceLevel, Fingerprint
 from auditor.folders import RECORD
 from auditor.signing.keys import load_signer
+from auditor.web.facts import facts_of
 from auditor.zoo.forging import Forgery
 
 Command = Callable[..., Any]
@@ -109,3 +110,9 @@ def test_an_older_record_verifies_and_has_a_level_once_it_is_judged_again(
     assert auditor("judge", "out", "--policy", "policy.yaml", "--out", "again").code == 3
     assert record_in(finished / "again")["fingerprints"]["cpu"]["evidence"] == "emulated"
     assert auditor("judge", "out", "--policy", asking(finished, "any"), "--out", "any").code == 0
+
+
+def test_the_pages_of_a_service_name_the_level_beside_the_machine(finished: Path) -> None:
+    shown = facts_of((finished / "out" / RECORD).read_bytes()).devices
+    assert shown.keys() == {"cpu"}
+    assert shown["cpu"].endswith("Verified on target")
