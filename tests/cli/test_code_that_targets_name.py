@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_audits import write_example
 
+from auditor.domain.canonical import digest
+from auditor.domain.record_json import read_record
+from auditor.folders import RECORD
+from auditor.signing.keys import load_signer
 from auditor.targets.isolation import strongest
+from auditor.zoo.forging import Forgery
 
 Command = Callable[..., Any]
 CANARY = "ran"
@@ -356,3 +362,29 @@ def test_a_draft_starts_no_program_but_our_own(example: Path) -> None:
     assert (code, (example / "new.yaml").exists()) == (0, True)
     assert found <= own_programs()
     assert not (example / CANARY).exists()
+
+
+@pytest.mark.usefixtures("unconfined")
+@pytest.mark.parametrize(
+    "evil",
+    [
+        {"interpreter": "./evil.sh"},
+        {"endpoint": {"url": "http://127.0.0.1:9", "model": "m", "retries": 0}},
+    ],
+    ids=["code", "rows"],
+)
+def test_a_record_whose_audit_file_says_otherwise_than_it_does_runs_and_sends_nothing(
+    auditor: Command, inside: Path, home: Path, evil: Mapping[str, Any]
+) -> None:
+    """Whoever signs a record may name harmless targets in it, and others in its audit file."""
+    assert auditor(*AUDIT).code == 0
+    canary(inside)
+    raw = audit_on(inside, [{"name": "cpu", **evil}]).read_bytes()
+    record = read_record((inside / "out" / RECORD).read_bytes())
+    request = replace(record.request, audit_file=digest(raw))
+    forged = Forgery(facts={"request": request})
+    forged.put(inside / "out", load_signer(home / "signer.key"))
+    ended = auditor("reproduce", "out", "--inputs", inside)
+    assert not (inside / CANARY).exists()
+    said = "names code of this machine" if "interpreter" in evil else "sends rows to 127.0.0.1"
+    assert (ended.code, said in ended.said) == (2, True), ended.said

@@ -1,5 +1,6 @@
 """Run a record's request again, and compare what is measured."""
 
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,7 +27,7 @@ from auditor.folders import RECORD, RecordFolder
 from auditor.laying import lay_out
 from auditor.preparing import Prepared, concealed, prepare, read_asked
 from auditor.reproducing import compare, overrides_of, require_leave_to_train
-from auditor.targetfiles import operator_targets, require_leave
+from auditor.targetfiles import OperatorTargets, operator_targets, require_leave
 from auditor.targets.recipes import sandboxed
 from auditor.unsealing import secret_of
 from auditor.verifiers import own_verifier
@@ -59,8 +60,9 @@ def command(
     console = Console()
     old = RecordFolder(folder)
     record = read_record(old.read(RECORD))
-    require_leave(record.request, operator_targets(folder, allow_code=allow_target_code))
-    require_leave_to_train(record.request, given=allow_recipe, sandboxed=sandboxed())
+    operator = operator_targets(folder, allow_code=allow_target_code)
+    leave = partial(_require_leave, operator=operator, allow_recipe=allow_recipe)
+    leave(record.request)
     secret = _key(old, record)
     sound = verify_folder(old, own_verifier(old))
     with own_workplace() as place, TemporaryDirectory() as scratch:
@@ -71,6 +73,7 @@ def command(
         overrides = overrides_of(record, waivers_of(old, record))
         asked = read_asked(fetch(record.request.audit_file), "audit file", overrides, parts)
         with prepare(asked, laid.locate, overrides, parts) as given:
+            leave(given.request)  # the file may name other targets and code than the record says
             recorded = as_recorded(given, record, old)
             prepared = recorded.against(compared_of(record.request, old.evidence))
             count = len(prepared.checks) * len(prepared.request.targets)
@@ -83,6 +86,12 @@ def command(
     )
     show_steps(console, steps)
     return Exit.DONE if all_hold(steps) else Exit.FAILED
+
+
+def _require_leave(request: AuditRequest, operator: OperatorTargets, *, allow_recipe: bool) -> None:
+    """Refuse what would run code or send rows by a word of whoever made the record."""
+    require_leave(request, operator)
+    require_leave_to_train(request, given=allow_recipe, sandboxed=sandboxed())
 
 
 def _key(folder: RecordFolder, record: AuditRecord) -> Secret | None:
