@@ -322,8 +322,8 @@ def traced(folder: Path, *arguments: str) -> tuple[int, set[str]]:
 def own_programs() -> set[str]:
     """Our command, our Python, and what launches it."""
     auditor = Path(sys.executable).with_name("auditor")
-    launcher = shutil.which("bwrap") or ""
-    return {os.path.realpath(path) for path in (auditor, sys.executable, launcher) if path}
+    launchers = [shutil.which(name) for name in ("bwrap", "qemu-x86_64-static", "qemu-x86_64")]
+    return {os.path.realpath(path) for path in (auditor, sys.executable, *launchers) if path}
 
 
 def evil_files(folder: Path) -> None:
@@ -336,11 +336,13 @@ def evil_files(folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("evil", ["target", "recipe", "names"])
+@pytest.mark.parametrize("evil", ["target", "recipe", "names", "emulator"])
 def test_a_plan_starts_no_program_but_our_own(example: Path, evil: str) -> None:
     evil_files(example)
     if evil == "target":
         audit_on(example, ["npu"])
+    elif evil == "emulator":
+        audit_on(example, [{"name": "haswell", "emulated": "Haswell"}])
     elif evil == "recipe":
         recipe = {"path": "recipe.py", "function": "train", "allow": True}
         written = yaml.safe_load((example / "audit.yaml").read_text())

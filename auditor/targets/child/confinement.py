@@ -21,7 +21,7 @@ OWN_MOUNTS = 0x00020000  # CLONE_NEWNS
 MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE = 442, -100, 0x8000
 MOUNT_ATTR_RDONLY, MS_PRIVATE = 1, 1 << 18
 MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
-SCRATCH, SCRATCH_SIZE = "/dev/shm", b"size=16m,nr_inodes=16k,mode=0700"  # noqa: S108 -- our own, see below
+SCRATCH, SCRATCH_SIZE = "/dev/shm", b"size=16m,nr_inodes=16k,mode=0700"  # noqa: S108 -- hidden by our own
 """Where a child may write that sees the machine's files read-only: a small memory of its own."""
 MOST_OPEN_FILES = 256
 
@@ -96,11 +96,8 @@ def _leave_network(*, read_only: bool) -> bool:
     With ``read_only`` also into an own view of the files, in which nothing of the machine's can be
     written.
     """
-    wanted, user, group = (
-        OWN_NAMESPACES | (OWN_MOUNTS if read_only else 0),
-        os.geteuid(),
-        os.getegid(),
-    )
+    wanted = OWN_NAMESPACES | (OWN_MOUNTS if read_only else 0)
+    user, group = os.geteuid(), os.getegid()
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(None, use_errno=True)
         if int(library.unshare(wanted)) != 0:
