@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Protocol
 
@@ -10,10 +10,12 @@ from auditor.disclosing.sealing import Sealed, seal
 from auditor.domain.baselines import Circumstances
 from auditor.domain.canonical import Json, digest_json
 from auditor.domain.evidence import Blob
+from auditor.domain.evidence_levels import evidence_levels
 from auditor.domain.lineage import Edge
 from auditor.domain.memories import Memory
 from auditor.domain.places import Places
 from auditor.domain.policies import Assurance, Policy
+from auditor.domain.readings import Reading
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
@@ -156,15 +158,16 @@ def conclude(judged: Judged, found: Found, around: Surroundings, origin: Origin)
     finished, leave = around.clock(), tuple(item.waiver for item in judged.waivers)
     record_id = identify(request, results, origin, finished)
     observations = tuple(item.observation for item in results if isinstance(item, Seen))
+    fingerprints = _with_evidence(request, found.fingerprints, readings_at(CONFIDENCE))
     known = context_of(request, around.assurance, CONFIDENCE, leave, finished)
-    under = Circumstances.of(request, observations, found.fingerprints)
+    under = Circumstances.of(request, observations, fingerprints)
     record = AuditRecord(
         id=record_id,
         derived_from=origin.derived_from,
         assurance=around.assurance,
         request=request,
         confidence=CONFIDENCE,
-        fingerprints=found.fingerprints,
+        fingerprints=fingerprints,
         observations=observations,
         readings=readings_at(CONFIDENCE),
         findings=judge(judged.policy, readings_at, known.against(judged.compared, under)),
@@ -175,6 +178,14 @@ def conclude(judged: Judged, found: Found, around: Surroundings, origin: Origin)
         places=origin.places,
     )
     return read_record(record.canonical())
+
+
+def _with_evidence(
+    request: AuditRequest, found: Mapping[str, Fingerprint], told: Sequence[Reading]
+) -> Mapping[str, Fingerprint]:
+    """Return fingerprints that say how far figures speak of the declared targets."""
+    levels = evidence_levels(request.targets, found, told)
+    return {name: replace(item, evidence=levels.get(name)) for name, item in found.items()}
 
 
 def identify(

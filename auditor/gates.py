@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from auditor.domain.canonical import digest_json, parse
+from auditor.domain.evidence_levels import evidence_levels
 from auditor.domain.policies import Effect, Policy
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import Attempt
@@ -112,16 +113,20 @@ def _verdict(record: AuditRecord, question: Question) -> Step:
 
 
 def _assurance(record: AuditRecord, question: Question) -> Step:
-    return Step.of(
-        "assurance", _shortfalls(record, question.policy), f"assurance {record.assurance.name}"
-    )
+    return Step.of("assurance", _shortfalls(record, question), f"assurance {record.assurance.name}")
 
 
-def _shortfalls(record: AuditRecord, policy: Policy) -> Iterator[str]:
+def _shortfalls(record: AuditRecord, question: Question) -> Iterator[str]:
+    policy, request = question.policy, record.request
+    levels = evidence_levels(request.targets, record.fingerprints, record.readings)
     if record.assurance < policy.least_assurance:
         yield f"{record.assurance.name} is below {policy.least_assurance.name}"
     if not record.request.budget.covers(policy.least_budget):
         yield f"budget {record.request.budget} is below {policy.least_budget}"
+    wanted = levels if question.target is None else {question.target}
+    for name, level in levels.items():
+        if name in wanted and not policy.least_evidence.accepts(level):
+            yield f"{name} is {level.value}, and the policy asks for {policy.least_evidence.value}"
 
 
 def _attempts(record: AuditRecord, policy: Policy) -> Iterator[Step]:

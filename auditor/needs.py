@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 
 from auditor.domain.absences import ABSENT, without_labels
-from auditor.domain.checks import Check, Need, is_attack, is_timing, would_use
+from auditor.domain.checks import Check, Need, is_attack, measures_device, would_use
 from auditor.domain.datasets import Dataset, Role
+from auditor.domain.evidence_levels import untimed
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.subjects import Subject
 from auditor.domain.targets import TargetSpec
@@ -51,9 +52,10 @@ def without_file(spec: TargetSpec) -> Gap:
 
 def _forbidden(check: Check | type[Check], subject: Subject) -> Gap | None:
     """Return a Gap for what must not be done on this target, though it could be."""
-    emulated = not isinstance(subject.model, Gap) and subject.model.fingerprint.emulated
-    if emulated and is_timing(check):
-        return _EMULATED
+    if measures_device(check) and not isinstance(subject.model, Gap):
+        played = untimed(subject.target, subject.model.fingerprint)
+        if played is not None:
+            return played
     if is_attack(check) and not subject.target.may_be_attacked:
         return _NO_LEAVE
     return None
@@ -136,11 +138,6 @@ _NO_TEXTS = Gap(
     reason=Reason.NEEDS_TEXT_INPUT,
     detail="The model's inputs are numbers.",
     cure="Name the column of texts under input.text in the audit file, if the model reads text.",
-)
-_EMULATED = Gap(
-    reason=Reason.EMULATED,
-    detail="The processor is emulated: its numbers are those of the chip, its times are not.",
-    cure="Measure times on the chip itself.",
 )
 _NO_LEAVE = Gap(
     reason=Reason.NEEDS_AUTHORISATION,

@@ -1,19 +1,27 @@
 """The file in which a team writes its targets down: ``targets.yaml``."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from auditor.documents import Document, Place, read_document
 from auditor.domain.canonical import Json
 from auditor.domain.endpoints import EndpointSpec
+from auditor.domain.providers import is_plain_entry, is_plain_option
+from auditor.domain.requests import AuditRequest
 from auditor.domain.targets import TargetSpec
 from auditor.errors import InvalidInputError, TargetError
+from auditor.shipped import user_home
 from auditor.targets.declaring import written_out
 from auditor.targets.resolving import NAMED, resolve_target
 
 NAME = "targets.yaml"
 MOST_BYTES = 2**20
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def read_targets(folder: Path) -> Mapping[str, TargetSpec]:
@@ -53,25 +61,55 @@ def parse_targets(raw: bytes, source: str) -> Mapping[str, TargetSpec]:
     return found
 
 
-def require_leave(specs: Iterable[TargetSpec], folder: Path) -> None:
-    """Refuse endpoints that ``targets.yaml`` in ``folder`` does not declare with the same address.
+@dataclass(frozen=True, slots=True)
+class OperatorTargets:
+    """What the person who runs the command declares, and so lets run: no audit file can add to it.
 
-    A record that somebody else made says where rows go, and which of the environment's variables
-    go with them. It may also name code: an interpreter, a plugin, a library in a provider's
-    options; each is refused where no target there names it. Raises ``TargetError``.
+    With ``allows_code`` that person lets all code run that the audit file, the record or the
+    targets beside them name. ``files`` are where targets of the own may be declared, for messages.
+    ``here`` are those of the working folder, whoever wrote them: they say where rows may go.
     """
-    declared = read_targets(folder).values()
-    own = {_way(found) for spec in declared for found in spec.endpoints}
-    ours = {code for spec in declared for place in spec.places for code in _code(place).items()}
-    for spec in specs:
+
+    declared: Mapping[str, TargetSpec] = field(default_factory=lambda: NAMED)
+    allows_code: bool = False
+    files: tuple[Path, ...] = ()
+    here: Mapping[str, TargetSpec] = field(default_factory=dict)
+
+    def permit_code(self, spec: TargetSpec) -> TargetSpec:
+        """Return a target whose settings name no code but what the operator's own targets name.
+
+        Its halves, if it is a cascade, are asked too. Raises ``TargetError``.
+        """
+        if self.allows_code:
+            return spec
+        own = [
+            code_settings(place).items() for item in self.declared.values() for place in item.places
+        ]
         for place in spec.places:
-            for setting, said in _code(place).items():
-                if (setting, said) not in ours:
-                    raise TargetError(
-                        f"the record runs code of this machine: {setting} is {said!r}, which no "
-                        "target of yours names",
-                        cure=f"If it may, declare {place.name} in ./{NAME} with the same setting.",
-                    )
+            asked = code_settings(place)
+            if asked and not any(asked.items() <= known for known in own):
+                setting, said = next(iter(asked.items()))
+                raise TargetError(
+                    f"the target {place.name!r} names code of this machine ({setting}: {said}), "
+                    "and no target of your own names the same",
+                    cure=f"Declare {place.name} with the same settings in {self._places()}, or add "
+                    "--allow-target-code if you trust whoever wrote the file.",
+                )
+        return spec
+
+    def nameable(self, declared: Mapping[str, TargetSpec]) -> Mapping[str, TargetSpec]:
+        """Return all targets that can be named: those ``declared`` by a file come first."""
+        written = {name: spec for name, spec in declared.items() if spec is not NAMED.get(name)}
+        return {**NAMED, **self.declared, **written}
+
+    def permit_endpoints(self, spec: TargetSpec) -> None:
+        """Refuse endpoints that the operator does not declare with the same address and headers.
+
+        A record that somebody else made says where rows go, and which of the environment's
+        variables go with them. Raises ``TargetError``.
+        """
+        declared = (*self.declared.values(), *self.here.values())
+        own = {_way(found) for item in declared for found in item.endpoints}
         for asked in spec.endpoints:
             if _way(asked) not in own:
                 sends = f", with {', '.join(sorted(asked.headers.values()))}" * bool(asked.headers)
@@ -82,16 +120,100 @@ def require_leave(specs: Iterable[TargetSpec], folder: Path) -> None:
                     "`headers`.",
                 )
 
+    def _places(self) -> str:
+        return " or ".join(str(path) for path in self.files) or NAME
+
+
+def operator_targets(
+    material: Path | None, *, allow_code: bool = False, home: Path | None = None
+) -> OperatorTargets:
+    """Return what the operator declares: in ``AUDITOR_HOME``, and in the working folder.
+
+    Where an audit file or a record is the ``material``, the working folder counts only if it
+    belongs to something else: whoever wrote the material may have written what lies around it. A
+    file counts only if nobody but its owner, the operator or root, can write it. Raises
+    ``TargetError`` for a file that cannot be read, and for code named by a relative path under
+    ``AUDITOR_HOME``: it would mean another file in each folder.
+    """
+    home, here = (home or user_home()) / NAME, Path.cwd() / NAME
+    found, near = dict(NAMED), read_targets(here.parent)
+    if _is_own(home):
+        found |= read_targets(home.parent)
+        for spec in found.values():
+            _refuse_relative(spec, home)
+    shares = material is not None and _belong_together(here.parent, material)
+    if not shares and _is_own(here):
+        found |= near
+    return OperatorTargets(found, allow_code, (home,) if shares else (home, here), near)
+
+
+def require_leave(request: AuditRequest, operator: OperatorTargets) -> None:
+    """Refuse to open the targets of a record's request, and its reference, without leave.
+
+    Raises ``TargetError``.
+    """
+    reference = request.reference
+    for spec in (*request.targets, *(() if reference is None else (reference,))):
+        operator.permit_code(spec)
+        operator.permit_endpoints(spec)
+
+
+def code_settings(place: TargetSpec) -> dict[str, str]:
+    """Return the settings of a target that name code to run or to load, or may do so."""
+    options = {
+        f"provider_options.{name}": said
+        for name, said in place.provider_options.items()
+        if not is_plain_option(name, said)
+    }
+    entries = {
+        f"session.{name}": said
+        for name, said in place.session.items()
+        if not is_plain_entry(name, said)
+    }
+    named = {"interpreter": place.interpreter, "library": place.library}
+    return {**{setting: said for setting, said in named.items() if said}, **options, **entries}
+
+
+def _is_own(path: Path) -> bool:
+    """Whether a file is there, belongs to the operator or root, and no other user can write it."""
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    ours = found.st_uid in {os.geteuid(), 0}
+    return stat.S_ISREG(found.st_mode) and ours and not found.st_mode & OTHERS_WRITE
+
+
+def _belong_together(folder: Path, material: Path) -> bool:
+    """Whether one hand may have written both: one lies within the other, or in its repository."""
+    written = Path(os.path.abspath(material))  # noqa: PTH100 -- a link is where it is written
+    for place in (written, material.resolve()):
+        for near in (folder, folder.resolve()):
+            inside = place.is_relative_to(near) or near.is_relative_to(place.parent)
+            root = _repository(place)
+            if inside or (root is not None and root == _repository(near)):
+                return True
+    return False
+
+
+def _repository(path: Path) -> Path | None:
+    return next((at for at in (path, *path.parents) if (at / ".git").exists()), None)
+
+
+def _refuse_relative(spec: TargetSpec, source: Path) -> None:
+    for place in spec.places:
+        for setting, said in code_settings(place).items():
+            named = setting == "interpreter" or bool(re.search(r"[/\\]|\.(so|dll|dylib)\b", said))
+            if named and not Path(said).expanduser().is_absolute():
+                raise TargetError(
+                    f"{source}: {place.name} has {setting}: {said}, which is another file in each "
+                    "working folder",
+                    cure="Write the whole path.",
+                )
+
 
 def _way(spec: EndpointSpec) -> tuple[str, frozenset[tuple[str, str]]]:
     return spec.url, frozenset(spec.headers.items())
-
-
-def _code(place: TargetSpec) -> dict[str, str]:
-    """Return the settings of a target that may name code to run or to load."""
-    options = {f"provider_options.{name}": said for name, said in place.provider_options.items()}
-    named = {"interpreter": place.interpreter, "library": place.library, **options}
-    return {setting: said for setting, said in named.items() if said}
 
 
 def _is_cascade(settings: Json) -> bool:

@@ -1,18 +1,20 @@
 """Verify a record's folder offline, with nothing but its files and a public key."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 from auditor.attesting import attestations, objections, respelled
 from auditor.deciding import decided, known_of
 from auditor.domain.canonical import digest, parse
 from auditor.domain.checks import Check
+from auditor.domain.evidence_levels import evidence_levels
 from auditor.domain.policies import Assurance, Policy
 from auditor.domain.readings import Reading
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
+from auditor.domain.targets import EvidenceLevel
 from auditor.errors import AuditorError, DossierError
 from auditor.folders import APART, BUNDLE, ERASURE, KNOWN, RECORD, SIGNER, RecordFolder
 from auditor.inclusion import erasure, inclusion
@@ -81,6 +83,7 @@ def verify_folder(folder: RecordFolder, verifier: Verifier) -> tuple[Step, ...]:
         _folder(folder, found, verifier.key),
         _evidence(folder, record),
         *_claimed(record, verifier),
+        *_spoken_of(record, verifier),
         *decided(folder, record, None if verifier.now is None else str(verifier.now)),
         *_recomputed(folder, record, verifier),
         inclusion(folder, record, verifier.ledger, verifier.witnesses),
@@ -228,6 +231,21 @@ def _claimed(record: AuditRecord, verifier: Verifier) -> Iterator[Step]:
             f"ASSURANCE: nothing shows more than {shown}, and it claims {claimed}: say --assurance "
             f"{claimed} of a key that you believe so much, or name it in a trust policy",
         )
+
+
+def _spoken_of(record: AuditRecord, verifier: Verifier) -> Iterator[Step]:
+    """Yield a step only where a record says more of where it ran than its own facts show."""
+    facts = {name: replace(item, evidence=None) for name, item in record.fingerprints.items()}
+    shown = evidence_levels(record.request.targets, facts, record.readings)
+    same = record.tool.get("code") == verifier.code
+    for name, found in record.fingerprints.items():
+        level = shown.get(name, EvidenceLevel.UNOPENED)
+        if found.evidence is None or found.evidence.or_less(level) is found.evidence:
+            continue
+        said = f"it calls {name} {found.evidence.value}, and its facts show {level.value}"
+        # Another version may have known more or less of that provider; gates take the weaker word.
+        result = StepResult.FAILED if same else StepResult.NOT_CHECKED
+        yield Step("evidence level", result, said)
 
 
 def _judgement(

@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -35,12 +36,12 @@ from auditor.preparing import Readers
 from auditor.reproducing import gather
 from auditor.shipped import code_digest, shipped
 from auditor.store.blob_seam import Blobs
-from auditor.targetfiles import read_targets
+from auditor.targetfiles import OperatorTargets, read_targets
 from auditor.targets.benches import open_bench
 from auditor.targets.cascades import join_cascade
 from auditor.targets.certifying import open_certifier
 from auditor.targets.generators import open_generator
-from auditor.targets.opening import inspect_artifact, open_model
+from auditor.targets.opening import inspect_artifact, open_model, open_model_at_hand
 from auditor.targets.recipes import open_recipe
 from auditor.targets.resolving import NAMED, known_target, resolve_target
 from auditor.targets.twins import open_twin
@@ -49,6 +50,8 @@ PACKAGES = (
     "adversarial-robustness-toolbox", "cryptography", "dtai-veritas", "numpy", "onnx", "onnx-ad",
     "onnxruntime", "polars", "scipy", "torch",
 )  # fmt: skip
+NOBODY = OperatorTargets()
+"""No operator: nothing that names code is opened."""
 OPENERS = Openers(
     inspect=inspect_artifact,
     model=open_model,
@@ -59,6 +62,8 @@ OPENERS = Openers(
     recipe=open_recipe,
     generator=open_generator,
 )
+PLAN_OPENERS = replace(OPENERS, model=open_model_at_hand, recipe=partial(open_recipe, runs=False))
+"""Those of a plan: it fetches nothing, and runs no program that a file names."""
 
 
 def tool() -> Mapping[str, Json]:
@@ -73,12 +78,25 @@ def tool() -> Mapping[str, Json]:
     }
 
 
-def readers(base: Path, *, targets: Mapping[str, TargetSpec] | None = None) -> Readers:
-    """Return how names become things; relative policies and ``targets.yaml`` lie in ``base``."""
+def readers(
+    base: Path,
+    operator: OperatorTargets = NOBODY,
+    *,
+    targets: Mapping[str, TargetSpec] | None = None,
+) -> Readers:
+    """Return how names become things; relative policies and ``targets.yaml`` lie in ``base``.
+
+    A target that is not declared there may be one that the ``operator`` declares. Targets may be
+    opened on this machine: those that name code are refused unless the operator lets it run.
+    """
     checks = discover()
-    known = read_targets(base) if targets is None else {**NAMED, **targets}
+    known = operator.nameable(read_targets(base) if targets is None else targets)
+
+    def resolved(asked: str | Mapping[str, Json]) -> TargetSpec:
+        return operator.permit_code(resolve_target(asked, known))
+
     return Readers(
-        resolve_target=partial(resolve_target, known=known),
+        resolve_target=resolved,
         load_policy=partial(policy_named, base=base, checks=checks),
         checks=checks,
     )

@@ -5,12 +5,6 @@ from collections.abc import Mapping
 from auditor.domain.readings import Gap, Reason, Scalar
 from auditor.errors import AuditorError, RuntimeMissingError, SubjectLostError
 
-EMULATED = Gap(
-    reason=Reason.EMULATED,
-    detail="The processor is emulated: the memory and the work are those of the emulator.",
-    cure="Measure on the chip itself.",
-)
-
 
 def gap_of(error: AuditorError) -> Gap:
     """Say what a bench raised as a gap, where the rest of a check goes on without it."""

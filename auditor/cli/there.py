@@ -107,12 +107,15 @@ def span(text: str) -> int:
     return found
 
 
-def refuse_unasked(there: There, overrides: Overrides, *, pdf: bool) -> None:
+def refuse_unasked(
+    there: There, overrides: Overrides, *, pdf: bool, allow_target_code: bool
+) -> None:
     """Refuse options that no service takes. Raises ``UsageError`` for the first of them."""
     here = {
         "--waiver": overrides.waivers,
         "--waiver-key": overrides.waiver_keys,
         "--pdf": pdf,
+        "--allow-target-code": allow_target_code,
     }
     for option, given in here.items():
         if given:

@@ -12,7 +12,7 @@ from auditor.domain.readings import Reading
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord, Observation
 from auditor.domain.requests import AuditRequest
-from auditor.domain.targets import Fingerprint
+from auditor.domain.targets import EvidenceLevel, Fingerprint
 from auditor.domain.verdicts import Outcome
 from auditor.errors import AuditorError, RecordError
 
@@ -28,12 +28,14 @@ class Circumstances:
     """Under which figures were measured, as far as it decides which can be compared.
 
     ``data`` are the digests of datasets by role, ``params`` those of the parameters of checks by
-    target and check, ``machines`` the identities of targets by name.
+    target and check, ``machines`` the identities of targets by name. ``evidence`` says how far
+    figures speak of each target; it is empty for records that are older than such levels.
     """
 
     data: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[tuple[str, str], str] = field(default_factory=dict)
     machines: Mapping[str, str] = field(default_factory=dict)
+    evidence: Mapping[str, EvidenceLevel] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -47,6 +49,11 @@ class Circumstances:
             data={item.role: item.digest for item in request.datasets},
             params={(item.target, item.check): digest_json(item.params) for item in observations},
             machines={name: item.identity for name, item in fingerprints.items()},
+            evidence={
+                name: item.evidence
+                for name, item in fingerprints.items()
+                if item.evidence is not None
+            },
         )
 
 

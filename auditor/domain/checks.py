@@ -166,3 +166,8 @@ def is_attack(check: Check | type[Check]) -> bool:
 def is_timing(check: Check | type[Check]) -> bool:
     """Return whether a check's figures speak of the moment in which it ran."""
     return any(metric.unit in TIMES for metric in check.emits.values())
+
+
+def measures_device(check: Check | type[Check]) -> bool:
+    """Return whether a check's figures are times or memory, which only the chip itself has."""
+    return any(metric.unit in {*TIMES, Unit.BYTE} for metric in check.emits.values())

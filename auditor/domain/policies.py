@@ -9,6 +9,7 @@ from auditor.domain.budgets import Budget
 from auditor.domain.canonical import Json
 from auditor.domain.inheritance import Dropped, Origin, Parent
 from auditor.domain.readings import Scalar
+from auditor.domain.targets import EvidenceLevel
 
 
 class Severity(StrEnum):
@@ -55,6 +56,25 @@ class Control:
     def to_json(self) -> dict[str, Json]:
         """Return the record's form."""
         return {"framework": self.framework, "ref": self.ref}
+
+
+class LeastEvidence(StrEnum):
+    """How far figures have to speak of the declared target, the least first.
+
+    ``any``: also by a simulation or an emulation of it. ``native``: neither of them. ``verified``:
+    every operator is known to have run on a device of the kind that the target names.
+    """
+
+    ANY = "any"
+    NATIVE = "native"
+    VERIFIED = "verified"
+
+    def accepts(self, level: EvidenceLevel | None) -> bool:
+        """Whether a level is enough; ``None`` where nothing says what it is."""
+        if self is LeastEvidence.VERIFIED:
+            return level is EvidenceLevel.VERIFIED
+        played = level in {EvidenceLevel.SIMULATED, EvidenceLevel.EMULATED}
+        return self is LeastEvidence.ANY or not played
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +256,7 @@ class Policy:
     applies_to: str | None = None
     least_budget: Budget = Budget.SMOKE
     least_assurance: Assurance = Assurance.A0
-    least_evidence: str = "native"
+    least_evidence: LeastEvidence = LeastEvidence.NATIVE
     valid_for_days: int | None = None
     approvals: int = 0
     blind_labels: int = 0

@@ -64,12 +64,16 @@ def _run(record: AuditRecord) -> Activity:
 
 def _said(record: AuditRecord) -> Mapping[str, Json]:
     request = record.request
+    # Of the record and not of the target: the same place may be shown to be more in another one.
+    prints = sorted(record.fingerprints.items())
+    levels = [f"{name}: {it.evidence.value}" for name, it in prints if it.evidence is not None]
     return {
         "id": record.id,
         "verdict": record.verdict.value,
         "model": f"{request.name} {request.version}",
         "policy": f"{request.policy.name} {request.policy.version}",
         "finished": record.finished,
+        **({"evidence": "; ".join(levels)} if levels else {}),
     }
 
 

@@ -78,6 +78,7 @@ class Reason(StrEnum):
     OVER_BUDGET = "over_budget"
     FELL_BACK = "fell_back"
     EMULATED = "emulated"
+    SIMULATED = "simulated"
     NEEDS_REFERENCE = "needs_reference"
     NEEDS_PARENT = "needs_parent"
     NEEDS_AUTHORISATION = "needs_authorisation"

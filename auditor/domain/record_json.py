@@ -10,7 +10,7 @@ from auditor.domain.policies import Assurance, Control, Effect, Severity
 from auditor.domain.readings import Astray, Bound, Gap, Measurement, Reading, Reason, Repeat, Unit
 from auditor.domain.records import SCHEMA, AuditRecord, Observation
 from auditor.domain.request_json import read_request
-from auditor.domain.targets import Fingerprint, Interface
+from auditor.domain.targets import EvidenceLevel, Fingerprint, Interface
 from auditor.domain.verdicts import Outcome
 from auditor.errors import RecordError
 
@@ -77,6 +77,7 @@ def read_fingerprint(part: Part) -> Fingerprint:
         interface=None
         if part.value.get("interface") is None
         else _interface(part.part("interface")),
+        evidence=part.choice("evidence", EvidenceLevel) if "evidence" in part.value else None,
     )
     if (
         part.get("identity", str) != found.identity

@@ -2,12 +2,38 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from auditor.domain.canonical import Json, JsonObject, digest_json
 from auditor.domain.endpoints import EndpointSpec
 
 EXACT_SUMS: Mapping[str, str] = {"session.x64quantprecision": "1"}
 """ONNX Runtime's session entry by which 8-bit products do not overflow on x86 without VNNI."""
+
+
+class EvidenceLevel(StrEnum):
+    """How far what was measured speaks of the declared target, the most first.
+
+    ``verified``: every operator ran natively on a device whose kind is the one that the target
+    names. ``measured``: nothing shows that, and nothing speaks against it. ``simulated``: on a
+    device of another kind, such as a vendor's simulator. ``emulated``: by an emulator of the
+    processor. ``unopened``: nothing was measured there.
+    """
+
+    VERIFIED = "verified"
+    MEASURED = "measured"
+    SIMULATED = "simulated"
+    EMULATED = "emulated"
+    UNOPENED = "unopened"
+
+    @property
+    def is_native(self) -> bool:
+        """Whether it ran on a chip, as far as anything tells: only then is it timed."""
+        return self in {EvidenceLevel.VERIFIED, EvidenceLevel.MEASURED}
+
+    def or_less(self, other: "EvidenceLevel") -> "EvidenceLevel":
+        """Return the weaker of two levels."""
+        return max(self, other, key=list(EvidenceLevel).index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +169,15 @@ class Fingerprint:
     """What a target turned out to be.
 
     ``identity_facts`` must match for a verdict to be reused; ``conditions_facts`` (load, isolation
-    level) may differ from run to run.
+    level) may differ from run to run. ``evidence`` is how far figures speak of the declared target,
+    as it was found when they were judged; records that are older than it have none.
     """
 
     identity_facts: JsonObject
     conditions_facts: JsonObject
     emulated: bool = False
     interface: Interface | None = None
+    evidence: EvidenceLevel | None = None
 
     @property
     def identity(self) -> str:
@@ -170,4 +198,5 @@ class Fingerprint:
             "identity_facts": dict(self.identity_facts),
             "conditions_facts": dict(self.conditions_facts),
             "interface": None if self.interface is None else self.interface.to_json(),
+            **({} if self.evidence is None else {"evidence": self.evidence.value}),
         }

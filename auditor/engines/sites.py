@@ -10,6 +10,7 @@ from auditor.domain.companions import NO_CASCADE, Cascade, Companion
 from auditor.domain.generators import NO_GENERATOR, GivenGenerator
 from auditor.domain.models import Model, Twin
 from auditor.domain.placements import Placement
+from auditor.domain.providers import cure_of_fallback
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.shadows import NO_SHADOWS, ShadowModels
 from auditor.domain.subjects import NO_PLACEMENT
@@ -184,7 +185,8 @@ def _unless_elsewhere(spec: TargetSpec, model: Model) -> Model | Gap:
         reason=Reason.FELL_BACK,
         detail=f"{found.total} operators were to run on {found.declared}, but {where}: what is "
         "measured so would not speak of the declared target.",
-        cure="Export the model with operators that the provider has, name the provider that really "
-        "runs it, or set allow_fallback: true to measure the mixture as it is.",
+        cure=f"{cure_of_fallback(spec, found.elsewhere)}Export the model with operators that the "
+        "provider has, name the provider that really runs it, or set allow_fallback: true to "
+        "measure the mixture as it is.",
         target=spec.name,
     )

@@ -1,6 +1,6 @@
 """From readings to findings: every rule of a policy on every target."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from auditor.domain.findings import Finding
 from auditor.domain.policies import Effect, Policy, Rule, Severity
@@ -14,6 +14,13 @@ from auditor.judging.parts import Part, parts
 from auditor.judging.rules import Judgement, excused, judge_part
 from auditor.judging.waiving import waived
 from auditor.judging.words import loosened, titled
+
+REMEDIES: Mapping[str, str] = {
+    "evidence": "Audit on a device of the kind that the target names, with a runtime that reports "
+    "where every operator ran. To accept a simulation or an emulation, set `least_evidence: any` "
+    "in the policy.",
+}
+"""What helps where a policy asks more of an audit, and another audit of the same kind does not."""
 
 
 def judge(policy: Policy, readings_at: ReadingsAt, context: JudgingContext) -> tuple[Finding, ...]:
@@ -77,6 +84,11 @@ def _preconditions(policy: Policy, context: JudgingContext) -> Iterator[Finding]
     if context.assurance < policy.least_assurance:
         asked, given = policy.least_assurance.name, context.assurance.name
         yield from _unmet("assurance", asked, given, context.targets)
+    for target in context.targets:
+        level = context.under.evidence.get(target)
+        if not policy.least_evidence.accepts(level):
+            found = "none" if level is None else level.value
+            yield from _unmet("evidence", policy.least_evidence.value, found, [target])
 
 
 def _unmet(what: str, asked: str, given: str, targets: Sequence[str]) -> Iterator[Finding]:
@@ -93,7 +105,7 @@ def _unmet(what: str, asked: str, given: str, targets: Sequence[str]) -> Iterato
             controls=(),
             message=f"Asked: {what} {asked} at least. Found: {what} {given}. What this audit saw "
             "is not enough for the policy, whatever it saw.",
-            remediation=f"Audit again with {what} {asked} or more.",
+            remediation=REMEDIES.get(what, f"Audit again with {what} {asked} or more."),
             limits=f"{what} at least {asked}",
             would_decide={"needs": f"{what} {asked}"},
         )

@@ -7,7 +7,7 @@ from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric
 from auditor.domain.inheritance import Change
 from auditor.domain.laws import UNREAD
-from auditor.domain.policies import Effect, Mode, Policy, Rule
+from auditor.domain.policies import Effect, LeastEvidence, Mode, Policy, Rule
 from auditor.domain.readings import Bound
 from auditor.errors import PolicyError
 from auditor.judging.parts import SLICE
@@ -23,6 +23,11 @@ MODES: Mapping[Mode, str] = {
     Mode.ENFORCE: "A failing verdict fails the command.",
     Mode.WARN: "It only warns: no command fails for it.",
     Mode.OBSERVE: "It only observes: no command fails for it.",
+}
+RUN_ON: Mapping[LeastEvidence, str] = {
+    LeastEvidence.ANY: "A simulation or an emulation of the target is enough.",
+    LeastEvidence.NATIVE: "A simulation or an emulation of the target is not enough.",
+    LeastEvidence.VERIFIED: "Every operator has to be known to have run on the target.",
 }
 BOUNDS: Mapping[Bound, str] = {
     Bound.ESTIMATE: "an estimate with an interval",
@@ -70,7 +75,10 @@ def _whole(policy: Policy) -> Iterator[tuple[str, str]]:
     yield "Mode", MODES[policy.mode]
     yield (
         "Audit",
-        f"A budget of {policy.least_budget} at least, and assurance {policy.least_assurance.name}.",
+        (
+            f"A budget of {policy.least_budget} at least, and assurance "
+            f"{policy.least_assurance.name}. {RUN_ON[policy.least_evidence]}"
+        ),
     )
     if policy.valid_for_days is not None:
         yield "Valid", f"A record under it counts for {policy.valid_for_days} days."

@@ -21,6 +21,7 @@ ASKS = ("at_least", "at_most", "within", "require")
 STRICTER: Mapping[str, tuple[str, ...]] = {
     "least_budget": ("smoke", "ci", "full"),
     "least_assurance": ("A0", "A1", "A2", "A3"),
+    "least_evidence": ("any", "native", "verified"),
     "mode": ("observe", "warn", "enforce"),
     "require_sealed": ("False", "True"),
 }

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from auditor.documents import Strict
 from auditor.domain.budgets import Budget
 from auditor.domain.inheritance import Way
-from auditor.domain.policies import Effect, Mode, Severity
+from auditor.domain.policies import Effect, LeastEvidence, Mode, Severity
 from auditor.packs.catalogues import Day, Verified
 from auditor.packs.quantities import NUMBER, QUANTITY
 
@@ -183,7 +183,7 @@ class MetadataShape(Strict):
     description: Text | None = None
     least_budget: Budget = Budget.SMOKE
     least_assurance: Literal["A0", "A1", "A2", "A3"] = "A0"
-    least_evidence: Literal["native"] = "native"
+    least_evidence: LeastEvidence = LeastEvidence.NATIVE
     valid_for: Days | None = None
     approvals: Approvals = 0
     blind_labels: BlindLabels = 0

@@ -46,7 +46,6 @@ def metadata_changes(old: Draft, new: Draft) -> Iterator[Change]:
     was, now = old.shape.metadata, new.shape.metadata
     for name, order in STRICTER.items():
         yield from _ordered(name, order, str(getattr(was, name)), str(getattr(now, name)))
-    yield from _otherwise("least_evidence", was.least_evidence, now.least_evidence)
     yield from _condition("applies_to", was.applies_to, now.applies_to)
     for name in COUNTED:
         before, after = int(getattr(was, name)), int(getattr(now, name))

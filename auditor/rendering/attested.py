@@ -12,6 +12,7 @@ from auditor.domain.evidence import decode
 from auditor.domain.policies import Policy
 from auditor.domain.readings import Measurement
 from auditor.domain.records import AuditRecord
+from auditor.domain.targets import EvidenceLevel
 from auditor.signatures.bundles import parse_bundle
 from auditor.signatures.objections import Refused
 from auditor.signatures.profiles import Profile
@@ -109,3 +110,18 @@ def policy_uri(policy: Policy) -> str:
 def digest_set(named: str) -> dict[str, Json]:
     """Return ``sha256:…`` as in-toto writes digests."""
     return {"sha256": named.removeprefix("sha256:")}
+
+
+def evidence_told(record: AuditRecord) -> Mapping[str, EvidenceLevel]:
+    """Return how far figures speak of each target that was opened, as the record says it."""
+    prints = sorted(record.fingerprints.items())
+    return {name: found.evidence for name, found in prints if found.evidence is not None}
+
+
+def evidence_property(record: AuditRecord) -> Sequence[str]:
+    """Return the property that names the weakest level of a record's targets, if each has one."""
+    told = evidence_told(record)
+    if not told or len(told) < len(record.request.targets):
+        return ()
+    weakest = max(told.values(), key=list(EvidenceLevel).index)
+    return (f"AUDITOR_EVIDENCE_{weakest.name}",)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from auditor.domain.canonical import Json
 from auditor.domain.readings import Measurement
 from auditor.domain.records import AuditRecord
+from auditor.rendering.attested import evidence_told
 from auditor.rendering.conformance import MODEL, declarations, standards
 from auditor.rendering.numbers import DASH, exact
 from auditor.rendering.phrases import coordinates
@@ -57,6 +58,9 @@ def _model(record: AuditRecord) -> dict[str, Json]:
                 "verdict": record.verdict.value,
                 "policy": request.policy.digest,
                 "assurance": record.assurance.name,
+                **{
+                    f"evidence:{name}": level.value for name, level in evidence_told(record).items()
+                },
             }
         ),
     }

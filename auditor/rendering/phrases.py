@@ -91,6 +91,7 @@ REASONS: Mapping[Reason, str] = MappingProxyType(
         Reason.OVER_BUDGET: "would cost more than the budget allows",
         Reason.FELL_BACK: "operators run elsewhere than the target declares",
         Reason.EMULATED: "has no meaning on an emulated processor",
+        Reason.SIMULATED: "has no meaning on a simulated device",
         Reason.NEEDS_REFERENCE: "needs another run to compare with",
         Reason.NEEDS_TRAINING_DATA: "needs the data that the model was trained on",
         Reason.NEEDS_REFERENCE_DATA: "needs earlier data to compare with",

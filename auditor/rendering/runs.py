@@ -9,7 +9,12 @@ from auditor.domain.readings import Unit
 from auditor.domain.targets import Interface, TargetSpec
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.numbers import scalar, scale_of
-from auditor.rendering.placements import Level, provider_lines, standing
+from auditor.rendering.placements import (
+    evidence_sentence,
+    level_words,
+    provider_lines,
+    target_evidence,
+)
 
 SHORT = 12
 MOST_EDGES = 200
@@ -56,7 +61,6 @@ class TargetFacts:
     """A target in plain words, what may be said of it, and the facts that identify it."""
 
     name: str
-    level: Level
     standing: str
     sentence: str
     interface: str
@@ -133,8 +137,7 @@ def place_words(inputs: RenderedInputs, spec: TargetSpec) -> str:
     """Name a target, its processor, and what may be said of where it ran."""
     found = inputs.record.fingerprints.get(spec.name)
     facts = {} if found is None else {f.name: f.text for f in _flattened(found.identity_facts)}
-    level = standing(inputs, spec).level.value
-    told = ", ".join(item for item in (_processor(facts), level) if item)
+    told = ", ".join(item for item in (_processor(facts), level_words(inputs, spec)) if item)
     return f"{spec.name} ({told})"
 
 
@@ -160,15 +163,15 @@ def _artifact_digest(inputs: RenderedInputs) -> str:
 
 
 def _target(inputs: RenderedInputs, spec: TargetSpec) -> TargetFacts:
-    found, stands = inputs.record.fingerprints.get(spec.name), standing(inputs, spec)
+    found = inputs.record.fingerprints.get(spec.name)
+    standing = evidence_sentence(target_evidence(inputs, spec))
     declared = f"Declared as {_declared(spec)}."
     if found is None:
-        return TargetFacts(spec.name, stands.level, stands.sentence, declared, "", (), ())
+        return TargetFacts(spec.name, standing, declared, "", (), ())
     identity = Fact("identity", found.identity, code=True)
     return TargetFacts(
         spec.name,
-        stands.level,
-        stands.sentence,
+        standing,
         f"{''.join(machines(found.identity_facts))}{declared}",
         "" if found.interface is None else _interface(found.interface),
         (identity, *_flattened(found.identity_facts)),

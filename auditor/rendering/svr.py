@@ -18,6 +18,7 @@ from auditor.rendering.attested import (
     VERDICT,
     ReadBeside,
     digest_set,
+    evidence_property,
     policy_uri,
     subjects,
     verifier_id,
@@ -53,6 +54,7 @@ def _properties(record: AuditRecord, policy: Policy) -> Iterator[str]:
     if record.verdict is Verdict.PASS:
         yield "AUDITOR_VERDICT_PASS"
         yield f"AUDITOR_ASSURANCE_{record.assurance.name}"
+        yield from evidence_property(record)
         if record.request.attempt is not None and record.request.attempt.sealed:
             yield "AUDITOR_SEALED"
         if policy.valid_for_days is not None:

@@ -136,6 +136,12 @@ def _reduced(inputs: RenderedInputs) -> str:
             f"Assurance is {inputs.record.assurance.name}; the policy asks for at least "
             f"{inputs.policy.least_assurance.name}."
         )
+    weak = [item for item in inputs.record.findings if item.rule == "policy.least_evidence"]
+    if weak:
+        said.append(
+            f"Figures on {', '.join(item.target for item in weak)} do not speak of the target as "
+            f"the policy asks ({inputs.policy.least_evidence.value})."
+        )
     return " ".join(said)
 
 

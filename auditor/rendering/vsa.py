@@ -17,6 +17,8 @@ from auditor.rendering.attested import (
     VERDICT,
     ReadBeside,
     digest_set,
+    evidence_property,
+    evidence_told,
     policy_uri,
     subjects,
     verifier_id,
@@ -29,6 +31,7 @@ WAIVED = "urn:auditor:ext:waived-rules"
 ATTEMPT = "urn:auditor:ext:attempt"
 SEALED = "urn:auditor:ext:sealed"
 VALID_FOR = "urn:auditor:ext:valid-for-days"
+EVIDENCE = "urn:auditor:ext:evidence"
 
 
 def vsa_statement(
@@ -83,7 +86,7 @@ def _inputs(record: AuditRecord, beside: ReadBeside) -> list[Json]:
 def _levels(record: AuditRecord) -> list[Json]:
     if record.verdict is not Verdict.PASS:
         return ["FAILED"]
-    return [f"AUDITOR_ASSURANCE_{record.assurance.name}"]
+    return [f"AUDITOR_ASSURANCE_{record.assurance.name}", *evidence_property(record)]
 
 
 def _extensions(record: AuditRecord, policy: Policy) -> dict[str, Json]:
@@ -94,6 +97,8 @@ def _extensions(record: AuditRecord, policy: Policy) -> dict[str, Json]:
         said[ARTIFACT] = artifact.digest
     if policy.valid_for_days is not None:
         said[VALID_FOR] = policy.valid_for_days
+    if levels := evidence_told(record):
+        said[EVIDENCE] = {name: level.value for name, level in levels.items()}
     if record.request.attempt is not None:
         said |= {
             ATTEMPT: record.request.attempt.number,

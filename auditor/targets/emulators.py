@@ -94,7 +94,8 @@ def find_program(cpu: str, home: Path) -> Path | None:
     if fetched.is_file():
         return fetched
     installed = shutil.which(f"{name}-static") or shutil.which(name)
-    return None if installed is None else Path(installed)
+    # A relative entry of PATH is a folder that came with what is audited, as likely as not.
+    return Path(installed) if installed is not None and Path(installed).is_absolute() else None
 
 
 def is_ready(cpu: str, home: Path) -> bool:

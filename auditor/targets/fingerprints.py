@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from auditor.domain.canonical import Json, JsonObject
+from auditor.domain.providers import facts_of, support_of
 from auditor.domain.targets import Fingerprint, Interface, TargetSpec
 from auditor.errors import ModelCrashedError
 from auditor.targets.frames import Frame
 from auditor.targets.messages import plain
-from auditor.targets.providers import support_of
 
 OF_THE_MODEL = frozenset({"placement", "opsets", "precision", "free_dimensions"})
 """Identity facts that depend on what is open."""
@@ -76,7 +76,7 @@ def _where_set(spec: TargetSpec, opened: Frame) -> dict[str, Json]:
     devices = [device for device in listed if device.get("provider") == provider]
     found: dict[str, Json] = {
         "device": spec.device,
-        "devices": devices if spec.library or spec.device else None,
+        "devices": devices if spec.library or spec.device or not _in_process(spec) else None,
         # Where it lies is no part of what it is: its digest tells that.
         "library": spec.library and Path(spec.library).name,
         "plugin": bounded(opened.header.get("plugin")),
@@ -86,6 +86,12 @@ def _where_set(spec: TargetSpec, opened: Frame) -> dict[str, Json]:
         "precision": bounded(opened.header.get("precision")),
     }
     return {name: fact for name, fact in found.items() if fact}
+
+
+def _in_process(spec: TargetSpec) -> bool:
+    """Whether the provider is the processor itself, which the machine's facts tell already."""
+    known = facts_of(spec)
+    return known is not None and known.runs_in_process
 
 
 def _require_emulation(spec: TargetSpec, machine: object) -> None:

@@ -125,14 +125,18 @@ def command(role: str, bounds: Bounds) -> list[str]:
         "--memory-limit", str(bounds.memory_limit + room),
         "--parent", str(os.getpid()),
     ]  # fmt: skip
-    program = [*_program(bounds.interpreter, role), *limits]
-    if bounds.driven:
-        program += ["--faked-files", str(bounds.memory_limit)]
+    faked = bounds.memory_limit if bounds.driven else 0
     if bounds.emulator is not None:
-        program = [*_program(sys.executable, role, alone=True), *limits]
-        program += ["--faked-files", str(bounds.emulator.faked_files)]
-        inner = bounds.emulator.interpreter or bounds.interpreter
-        program += ["--under", *bounds.emulator.prefix, *_program(inner, role, alone=True)]
+        faked = bounds.emulator.faked_files
+    foreign = bounds.emulator is not None or bounds.interpreter != sys.executable
+    program = [*_program(sys.executable, role, alone=foreign), *limits]
+    if faked:
+        program += ["--faked-files", str(faked)]
+    if foreign:
+        # Ours takes on the limits and then becomes that program: no other is trusted to do so.
+        prefix = () if bounds.emulator is None else bounds.emulator.prefix
+        inner = (bounds.emulator and bounds.emulator.interpreter) or bounds.interpreter
+        program += ["--under", *prefix, *_program(inner, role, alone=True)]
     bare = bounds.level is not Isolation.BUBBLEWRAP
     return program if bare else [*_bubblewrap(_folders(bounds)), *program]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.domain.canonical import Json
+from auditor.domain.providers import PROVIDERS, UNTESTED, support_of
 from auditor.domain.targets import TargetSpec
 from auditor.targets.emulators import find_program, is_ready
 from auditor.targets.probing import probe_target
-from auditor.targets.providers import PROVIDERS, UNTESTED, support_of
 
 RUNTIMES = re.compile(r"((?:onnxruntime|openvino|nxrt_ep)[a-z0-9_]*)-(\d[^-]*)\.dist-info")
 PLAYED = ("Haswell", "Nehalem", "Cortex-A72")

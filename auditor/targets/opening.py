@@ -1,17 +1,20 @@
 """Opening an artifact on its target: in a child process, never in this one."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from auditor.domain.artifacts import Artifact, Structure
 from auditor.domain.canonical import Json
+from auditor.domain.providers import where_to_get
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, Task
-from auditor.errors import ArtifactError, ModelFailedError
+from auditor.errors import ArtifactError, ModelFailedError, RuntimeMissingError
+from auditor.shipped import user_home
 from auditor.targets.connections import Connection
+from auditor.targets.emulators import is_ready
 from auditor.targets.endpoints.opening import open_endpoint
 from auditor.targets.fingerprints import bounded, make_fingerprint
 from auditor.targets.frames import Frame
@@ -22,7 +25,6 @@ from auditor.targets.models import OpenedModel
 from auditor.targets.placing import placement_of
 from auditor.targets.probing import ROLES
 from auditor.targets.processes import Child
-from auditor.targets.providers import where_to_get
 from auditor.targets.resolving import resolve_target
 from auditor.targets.twins import open_twin
 
@@ -62,6 +64,21 @@ def open_model(  # noqa: PLR0913 -- what an audit knows of a model, and how to h
         yield _introduce(connection, spec, task, sample[:PROBE_ROWS])
     finally:
         connection.close()
+
+
+def open_model_at_hand(
+    spec: TargetSpec, folder: Path, artifact: Artifact | None, task: Task, sample: Array
+) -> AbstractContextManager[OpenedModel]:
+    """Open as ``open_model`` does, with what is on this machine: no emulator is fetched.
+
+    Raises ``RuntimeMissingError`` where one would have to be.
+    """
+    if spec.emulated is not None and not is_ready(spec.emulated, user_home()):
+        raise RuntimeMissingError(
+            f"the emulator of {spec.emulated} is not on this machine",
+            cure=f"Fetch it: auditor targets emulate {spec.emulated}.",
+        )
+    return open_model(spec, folder, artifact, task, sample)
 
 
 def connect(

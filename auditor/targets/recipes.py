@@ -158,12 +158,13 @@ def sandboxed() -> bool:
 
 @contextmanager
 def open_recipe(
-    source: RecipeSource, task: Task, *, isolation: Isolation | None = None
+    source: RecipeSource, task: Task, *, isolation: Isolation | None = None, runs: bool = True
 ) -> Iterator[OpenedRecipe | Gap]:
     """Return what trains again, and end its process afterwards.
 
-    Nothing is started before it is asked. Whoever calls this has made sure of the owner's leave;
-    a Gap where bubblewrap does not work and the leave is not for that.
+    Nothing is started before it is asked, nor ever unless it ``runs``: a plan only has to know
+    that it is there. Whoever calls this has made sure of the owner's leave; a Gap where bubblewrap
+    does not work and the leave is not for that.
     """
     if not isinstance(task, Classification):
         yield Gap(
@@ -186,11 +187,16 @@ def open_recipe(
     )
     title = f"the process that trains by {path.name}"
     opening = {"op": "recipe_open", "path": str(path)}
-    keeper = Keeper(partial(Child, "recipe", bounds, title), opening, source.time_limit)
+    start = partial(Child, "recipe", bounds, title) if runs else _refuse_to_run
+    keeper = Keeper(start, opening, source.time_limit)
     try:
         yield OpenedRecipe(keeper, source, task)
     finally:
         keeper.close()
+
+
+def _refuse_to_run() -> Child:
+    raise RecipeError("a plan runs no code that a file names", cure="Run the audit.")
 
 
 @contextmanager

@@ -6,18 +6,21 @@ from dataclasses import dataclass
 from threading import Lock
 
 from auditor.domain.canonical import Json, parse
+from auditor.domain.evidence_levels import PLACEMENT, evidence_levels
 from auditor.domain.findings import Finding
 from auditor.domain.json_parts import Part
 from auditor.domain.policies import Effect
 from auditor.domain.readings import Measurement, Unit
-from auditor.domain.record_json import read_finding, read_reading
+from auditor.domain.record_json import read_finding, read_fingerprint, read_reading
 from auditor.domain.request_json import read_request
+from auditor.domain.requests import AuditRequest
 from auditor.domain.verdicts import Outcome, Verdict
 from auditor.domain.waivers import PRECONDITIONS
 from auditor.judging.waiving import WAIVABLE
 from auditor.rendering.attempts import attempt_words
 from auditor.rendering.numbers import figure
 from auditor.rendering.phrases import EFFECTS, OUTCOMES, bound_words
+from auditor.rendering.placements import LEVELS
 from auditor.rendering.runs import machines
 from auditor.rendering.verdicts import because_of
 
@@ -135,7 +138,7 @@ def facts_of(raw: bytes) -> RecordFacts:
         finished=top.get("finished", str),
         rows=tuple(_row(item, readings) for item in findings[:MOST_FINDINGS]),
         hidden=max(0, len(findings) - MOST_FINDINGS),
-        devices=_devices(top.part("fingerprints")),
+        devices=_devices(top, request),
         attempt=attempt_words(request),
     )
 
@@ -178,9 +181,19 @@ def _point(m: Measurement | None) -> Point | None:
     return Point(m.value, low, m.value if m.high is None else m.high, m.unit, m.doubted)
 
 
-def _devices(part: Part) -> Mapping[str, str]:
-    found = {name: part.part(name) for name in part.value}
+def _devices(top: Part, request: AuditRequest) -> Mapping[str, str]:
+    """Say in words what each opened target turned out to be, and how far figures speak of it."""
+    part, listed = top.part("fingerprints"), top.value.get("readings")
+    prints = {name: read_fingerprint(part.part(name)) for name in part.value}
+    placed = [
+        read_reading(Part(item, "record.json.readings"))
+        for item in (listed if isinstance(listed, list) else ())
+        if isinstance(item, Mapping) and item.get("check") == PLACEMENT
+    ]
+    levels = evidence_levels(request.targets, prints, placed)
+    words = {name: "".join(machines(one.identity_facts)).strip() for name, one in prints.items()}
     return {
-        name: "".join(machines(one.mapping("identity_facts"))).strip() or "unknown"
-        for name, one in found.items()
+        name: f"{words[name]} {LEVELS[level].capitalize()}".strip()
+        for name, level in levels.items()
+        if name in words
     }

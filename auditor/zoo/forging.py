@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor.checks.discovery import discover
+from auditor.domain.baselines import Circumstances
 from auditor.domain.evidence import Blob, Evidence, encode
 from auditor.domain.policies import Policy
 from auditor.domain.record_json import read_record
@@ -76,9 +77,11 @@ def _concluded(record: AuditRecord, results: tuple[Result, ...], policy: Policy)
     """Return the record that follows from results: its readings and its findings."""
     context = context_of(record.request, record.assurance, CONFIDENCE, (), record.finished)
     readings_at = cache(partial(readings, results))
+    seen = tuple(item.observation for item in results if isinstance(item, Seen))
+    under = Circumstances.of(record.request, seen, record.fingerprints)
     return replace(
         record,
-        observations=tuple(item.observation for item in results if isinstance(item, Seen)),
+        observations=seen,
         readings=readings_at(CONFIDENCE),
-        findings=judge(policy, readings_at, context),
+        findings=judge(policy, readings_at, context.against(None, under)),
     )

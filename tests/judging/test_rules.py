@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 from judging_cases import CONTEXT, GAP, POLICY, RULE, judge_one, measured
 
+from auditor.domain.baselines import Circumstances
 from auditor.domain.budgets import Budget
-from auditor.domain.policies import Assurance, Effect, Limits
+from auditor.domain.policies import Assurance, Effect, LeastEvidence, Limits
 from auditor.domain.readings import Astray, Bound, Unit
+from auditor.domain.targets import EvidenceLevel
 from auditor.domain.verdicts import Outcome, Verdict
 from auditor.judging.judge import judge
 
@@ -231,6 +233,37 @@ def test_a_smaller_budget_or_assurance_than_asked_leaves_the_audit_inconclusive(
     assert Verdict.of(item.outcome for item in findings) is Verdict.INCONCLUSIVE
     assert findings[0].effect is Effect.DENY
     assert "Asked: budget full at least. Found: budget ci." in findings[0].message
+
+
+@pytest.mark.parametrize(
+    ("least", "level", "kept"),
+    [
+        (LeastEvidence.NATIVE, EvidenceLevel.VERIFIED, True),
+        (LeastEvidence.NATIVE, EvidenceLevel.MEASURED, True),
+        (LeastEvidence.NATIVE, EvidenceLevel.SIMULATED, False),
+        (LeastEvidence.NATIVE, EvidenceLevel.EMULATED, False),
+        (LeastEvidence.NATIVE, None, True),  # a record that is older than levels
+        (LeastEvidence.VERIFIED, EvidenceLevel.VERIFIED, True),
+        (LeastEvidence.VERIFIED, EvidenceLevel.MEASURED, False),
+        (LeastEvidence.VERIFIED, None, False),  # nothing was opened
+        (LeastEvidence.ANY, EvidenceLevel.SIMULATED, True),
+        (LeastEvidence.ANY, EvidenceLevel.EMULATED, True),
+    ],
+)
+def test_figures_that_do_not_speak_of_the_target_as_asked_leave_the_audit_inconclusive(
+    least: LeastEvidence,
+    level: EvidenceLevel | None,
+    kept: bool,  # noqa: FBT001 -- pytest's
+) -> None:
+    policy = replace(POLICY, least_evidence=least)
+    told = {} if level is None else dict.fromkeys(CONTEXT.targets, level)
+    context = replace(CONTEXT, under=Circumstances(evidence=told))
+    findings = judge(policy, lambda _: [measured(0.9, 0.85, 0.95)], context)
+    asked = ["accurate"] if kept else ["policy.least_evidence", "accurate"]
+    assert [item.rule for item in findings] == asked
+    verdict = Verdict.PASS if kept else Verdict.INCONCLUSIVE
+    assert Verdict.of(item.outcome for item in findings) is verdict
+    assert all(item.effect is Effect.DENY for item in findings)
 
 
 def test_a_finding_is_told_in_words_and_with_the_figures() -> None:

@@ -141,6 +141,7 @@ def test_a_bound_on_one_side_may_become_one_on_both_and_not_lose_a_side() -> Non
 LAXER = {
     "least_budget": ("smoke", "least_budget: ci → smoke"),
     "least_assurance": ("A0", "least_assurance: A1 → A0"),
+    "least_evidence": ("any", "least_evidence: native → any"),
     "valid_for": ("365d", "valid_for: 90d → 365d"),
     "approvals": ("0", "approvals: 1 → 0"),
     "mode": ("observe", "mode: warn → observe"),
@@ -195,6 +196,7 @@ def test_an_heir_may_not_ask_less_of_the_audit(name: str, told: tuple[str, str])
     [
         ("least_budget", "full"),
         ("least_assurance", "A3"),
+        ("least_evidence", "verified"),
         ("valid_for", "30d"),
         ("approvals", "2"),
         ("blind_labels", "5"),

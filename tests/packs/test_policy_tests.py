@@ -227,6 +227,21 @@ def test_a_group_of_readings_that_is_not_there_is_refused_with_those_that_are() 
         read(case("{verdict: pass}").replace("[good]", "[bad]"))
 
 
+def test_a_case_says_how_far_its_figures_speak_of_their_targets() -> None:
+    for more, verdict in (
+        ("", "pass"),
+        ("evidence: measured", "pass"),
+        ("evidence: simulated", "inconclusive"),
+        ("evidence: {cpu: emulated}", "inconclusive"),
+        ("evidence: {other: emulated}", "pass"),
+    ):
+        tests = read(case(f"{{verdict: {verdict}}}", more))
+        assert run_tests(tests).as_expected, more
+    read(case("{outcomes: {policy.least_evidence: unknown}}", "evidence: simulated"))
+    with pytest.raises(PolicyError, match="evidence"):
+        read(case("{verdict: pass}", "evidence: magic"))
+
+
 def test_a_case_may_have_a_baseline() -> None:
     policy = written(changed(at_least="baseline - 1 %"))
     same = "baseline: [{measure: quality.accuracy/accuracy, value: 0.9, low: 0.89, high: 0.91}]"

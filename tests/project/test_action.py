@@ -109,6 +109,28 @@ def asked_of_gh(runner: Runner) -> list[list[str]]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("folder", [".", "models/digits"])
+@pytest.mark.parametrize("leave", ["false", "true"])
+def test_a_targets_file_of_a_pull_request_runs_no_code_without_leave(
+    runner: Runner, workspace: Path, folder: str, leave: str
+) -> None:
+    program = workspace / "evil.sh"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    program.chmod(0o755)
+    settings = json.dumps({"interpreter": str(program)})
+    declared = f"apiVersion: auditor/v1\nkind: Targets\ntargets:\n  npu: {settings}\n"
+    (workspace / folder / "targets.yaml").write_text(declared)
+    audit = workspace / "models" / "digits" / "audit.yaml"
+    target = "npu" if folder != "." else json.dumps([{"name": "npu", "interpreter": str(program)}])
+    audit.write_text(
+        audit.read_text().replace("targets: [cpu]", f"targets: [{target.strip('[]')}]")
+    )
+    job = audited(runner, allow_target_code=leave)
+    assert ("names code of this machine" in job.said) is (leave == "false")
+    assert job.outputs.get("verdict") == ("error" if leave == "false" else "pass")
+
+
+@pytest.mark.slow
 def test_a_model_that_passes(runner: Runner, workspace: Path, tmp_path: Path) -> None:
     runner.environment = {**runner.environment, "GH_FOUND": "4711"}
     key, decider = made_key(tmp_path / "keys"), made_key(tmp_path / "deciders")

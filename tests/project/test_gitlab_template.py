@@ -75,7 +75,9 @@ def test_what_is_written_into_an_input_is_never_run(tmp_path: Path, hostile: str
     fake = tmp_path / "auditor"
     fake.write_text(FAKE)
     fake.chmod(stat.S_IRWXU)
-    names = ("audit-file", "policy", "target", "budget", "only", "fail-on", "out")
+    names = (
+        "audit-file", "policy", "target", "budget", "only", "fail-on", "out", "allow-target-code",
+    )  # fmt: skip
     job = job_of({"requirement": "", **dict.fromkeys(names, hostile)})
     done = carried_out(job, tmp_path, tmp_path)
     assert done.returncode == 0, done.stdout
@@ -83,7 +85,18 @@ def test_what_is_written_into_an_input_is_never_run(tmp_path: Path, hostile: str
     said = json.loads(done.stdout)
     assert said[-2:] == ["--", hostile]
     assert f"--policy={hostile}" in said
+    assert "--allow-target-code" not in said
     assert f"--only={hostile.split(maxsplit=1)[0]}" in said
+
+
+def test_leave_to_run_code_is_passed_on_where_it_is_given(tmp_path: Path) -> None:
+    fake = tmp_path / "auditor"
+    fake.write_text(FAKE)
+    fake.chmod(stat.S_IRWXU)
+    for given, expected in (("true", True), ("false", False)):
+        job = job_of({"requirement": "", "allow-target-code": given})
+        said = json.loads(carried_out(job, tmp_path, tmp_path).stdout)
+        assert ("--allow-target-code" in said) is expected
 
 
 @pytest.mark.slow

@@ -78,7 +78,7 @@ def blocks(page: Path) -> list[str]:
 TELLING = ("audit-file.md", "data-and-drift.md", "privacy-and-poisoning.md")
 AUDIT_FILES = [text for name in TELLING for text in blocks(DOCS / name)]
 POLICIES = blocks(DOCS / "policy.md")
-UNSAID = {"least_evidence"}
+UNSAID: frozenset[str] = frozenset()
 
 
 @pytest.mark.parametrize("text", AUDIT_FILES, ids=range(len(AUDIT_FILES)))

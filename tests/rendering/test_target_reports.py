@@ -18,12 +18,13 @@ from target_records import (
     timed,
 )
 
+from auditor.domain.canonical import Json
 from auditor.domain.readings import Measurement
 from auditor.domain.records import AuditRecord
-from auditor.domain.targets import CascadeSpec, TargetSpec
+from auditor.domain.targets import CascadeSpec, EvidenceLevel, TargetSpec
 from auditor.domain.verdicts import Outcome
 from auditor.rendering.cards import cards
-from auditor.rendering.placements import Level, provider_lines, standing
+from auditor.rendering.placements import level_words, provider_lines, target_evidence
 from auditor.rendering.report import render_html
 from auditor.rendering.stories.telling import TELLERS
 from auditor.rendering.summary import render_markdown
@@ -241,18 +242,26 @@ def test_an_endpoint_is_not_told_to_set_an_option_of_our_runtime() -> None:
 @pytest.mark.parametrize(
     ("name", "level", "because"),
     [
-        ("service", Level.MEASURED, "a served model does not say"),
-        ("mixed", Level.MEASURED, "13 of 55 operators run elsewhere (13 on CPUExecutionProvider)"),
-        ("edge-cloud", Level.VERIFIED, "cloud: the runtime says that all 57 operators run on"),
-        ("lost", Level.UNOPENED, "nothing was measured"),
+        ("service", EvidenceLevel.MEASURED, "a served model does not say"),
+        (
+            "mixed",
+            EvidenceLevel.MEASURED,
+            "13 of 55 operators run elsewhere (13 on CPUExecutionProvider)",
+        ),
+        (
+            "edge-cloud",
+            EvidenceLevel.VERIFIED,
+            "cloud: the runtime says that all 57 operators run on",
+        ),
+        ("lost", EvidenceLevel.UNOPENED, "nothing was measured"),
     ],
 )
 def test_only_a_target_whose_operators_all_run_there_is_verified(
-    name: str, level: Level, because: str
+    name: str, level: EvidenceLevel, because: str
 ) -> None:
     inputs = inputs_of_chips(EVERYWHERE)
     spec = next(item for item in EVERYWHERE.request.targets if item.name == name)
-    found = standing(inputs, spec)
+    found = target_evidence(inputs, spec)
     assert found.level is level
     assert because in found.because
 
@@ -260,32 +269,48 @@ def test_only_a_target_whose_operators_all_run_there_is_verified(
 @pytest.mark.parametrize(
     ("nodes", "spec", "level"),
     [
-        ({CPU_EP: NODES}, TargetSpec("server"), Level.VERIFIED),
-        ({CPU_EP: NODES}, TargetSpec("server", provider="CUDAExecutionProvider"), Level.MEASURED),
-        (None, TargetSpec("server"), Level.MEASURED),
-        ({}, TargetSpec("server"), Level.MEASURED),
-        ({"CPU": NODES}, TargetSpec("server", runtime="openvino"), Level.VERIFIED),
+        ({CPU_EP: NODES}, TargetSpec("server"), EvidenceLevel.VERIFIED),
+        (
+            {CPU_EP: NODES},
+            TargetSpec("server", provider="CUDAExecutionProvider"),
+            EvidenceLevel.MEASURED,
+        ),
+        (None, TargetSpec("server"), EvidenceLevel.MEASURED),
+        ({}, TargetSpec("server"), EvidenceLevel.MEASURED),
+        ({"CPU": NODES}, TargetSpec("server", runtime="openvino"), EvidenceLevel.VERIFIED),
         (
             {"CPU": NODES, "GPU": NODES},
             TargetSpec("server", runtime="openvino"),
-            Level.MEASURED,
+            EvidenceLevel.MEASURED,
         ),
-        ({CPU_EP: NODES}, TargetSpec("server", emulated="Haswell"), Level.EMULATED),
+        ({CPU_EP: NODES}, TargetSpec("server", emulated="Haswell"), EvidenceLevel.EMULATED),
     ],
 )
 def test_the_placement_decides_what_a_target_may_be_called(
-    nodes: dict[str, dict[str, int]] | None, spec: TargetSpec, level: Level
+    nodes: dict[str, dict[str, int]] | None, spec: TargetSpec, level: EvidenceLevel
 ) -> None:
     record = replace(CHIPS, fingerprints={"server": placed(nodes)})
-    assert standing(inputs_of_chips(record), spec).level is level
+    assert target_evidence(inputs_of_chips(record), spec).level is level
+
+
+def test_a_vendors_simulation_on_a_processor_is_not_its_chip() -> None:
+    device: Json = {
+        "device_id": 0, "hardware_vendor": "AMD", "kind": "CPU", "provider": "auditor-plugin",
+        "vendor": "Qualcomm", "vendor_id": 4130, "version": "0.1.0",
+    }  # fmt: skip
+    found = placed({"auditor-plugin": NODES})
+    facts = {**found.identity_facts, "devices": [device], "library": "onnxruntime_qnn"}
+    record = replace(CHIPS, fingerprints={"npu": replace(found, identity_facts=facts)})
+    spec = TargetSpec("npu", provider="QNNExecutionProvider", library="onnxruntime_qnn")
+    assert level_words(inputs_of_chips(record), spec) == "simulated: numbers only, never timed"
 
 
 def test_operators_that_nobody_accounts_for_leave_a_target_unverified() -> None:
     lost = measured("server", "hardware.placement/unaccounted_nodes", 3, n=57)
     record = replace(CHIPS, readings=(*CHIPS.readings, lost))
-    found = standing(inputs_of_chips(record), TargetSpec("server"))
+    found = target_evidence(inputs_of_chips(record), TargetSpec("server"))
     assert (found.level, found.because) == (
-        Level.MEASURED, "nobody says where 3 more operators run",
+        EvidenceLevel.MEASURED, "nobody says where 3 more operators run",
     )  # fmt: skip
 
 

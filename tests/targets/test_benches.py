@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,14 @@ from auditor.domain.readings import Gap
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array
 from auditor.errors import ModelFailedError, RuntimeMissingError
+from auditor.targets.bench_answers import listed
 from auditor.targets.benches import open_bench
 from auditor.targets.child.faults import Stored
 from auditor.targets.child.profiling import profile
 from auditor.targets.frames import Frame
+from auditor.targets.isolation import Isolation, bounds_of, strongest
 from auditor.targets.opening import open_model, opening_request
+from auditor.targets.processes import Child
 
 CPU = TargetSpec("cpu", time_limit=60.0)
 EYE = np.eye(3, dtype=np.float32)
@@ -297,6 +301,24 @@ def test_a_profile_arrives_however_long_the_session_takes_to_open(
     request = Frame({"opening": opening_request(spec, path), "input": "x"}, {"x": ROWS})
     monkeypatch.setattr("time.time_ns", lambda: 0)
     assert json.loads(bytes(profile(request).arrays["kernels"]))[0]["node"] == "first"
+
+
+@pytest.mark.parametrize("level", [Isolation.BUBBLEWRAP, Isolation.NAMESPACES])
+def test_a_driver_that_keeps_files_in_memory_can_be_profiled_all_the_same(
+    workshop: Workshop, level: Isolation
+) -> None:
+    """Where such a driver is loaded, nothing on the machine may be written, by any way."""
+    if level is Isolation.BUBBLEWRAP is not strongest():
+        pytest.skip("bubblewrap does not work here")
+    path = workshop.folder / two_layers(workshop).files[0].name
+    opening = opening_request(TargetSpec("cpu"), path)
+    asked = {"op": "profile", "opening": opening, "outputs": None, "fixed_batch": None}
+    held = replace(bounds_of(TargetSpec("cpu"), workshop.folder, isolation=level), driven=True)
+    with Child("model", held, "the child of a driver") as child:
+        if child.level is not level:
+            pytest.skip(f"{level} does not work here")
+        reply = child.ask({**asked, "input": "x"}, {"x": ROWS}, seconds=60)
+        assert [kernel["operator"] for kernel in listed(reply, "kernels")] == ["Gemm"]
 
 
 def test_arrivals_are_counted_from_when_they_were_due(workshop: Workshop, classes: Classes) -> None:

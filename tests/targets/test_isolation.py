@@ -18,7 +18,14 @@ from tiny_models import Classes, Workshop
 from auditor.domain.targets import TargetSpec
 from auditor.errors import ModelCrashedError, ModelHungError
 from auditor.targets.frames import Frame, encode
-from auditor.targets.isolation import Isolation, bounds_of, command, environment, strongest
+from auditor.targets.isolation import (
+    Isolation,
+    bounds_of,
+    child_environment,
+    command,
+    environment,
+    strongest,
+)
 from auditor.targets.opening import open_model
 from auditor.targets.processes import Child
 
@@ -197,6 +204,24 @@ def test_an_answer_larger_than_allowed_is_refused_before_it_is_read(impostor: Im
 def test_a_process_that_never_reads_is_ended_in_time(impostor: Impostor) -> None:
     with impostor(HELLO + "sleep 60") as child, pytest.raises(ModelHungError):
         child.ask({"op": "infer"}, {"x": np.zeros(10**6)}, seconds=0.5)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_another_python_is_limited_before_it_begins(level: Isolation, tmp_path: Path) -> None:
+    """It need not take on a limit by itself: whatever the target names runs within them."""
+    program = tmp_path / "env" / "bin" / "python"
+    program.parent.mkdir(parents=True)
+    program.write_text(
+        "#!/bin/sh\nulimit -v; ulimit -f; ulimit -n; grep NoNewPrivs /proc/self/status\n"
+    )
+    program.chmod(0o755)
+    spec = TargetSpec("npu", interpreter=str(program), memory_limit=2**30)
+    bounds = bounds_of(spec, None, isolation=level)
+    done = subprocess.run(
+        command("model", bounds), env=child_environment(bounds), capture_output=True, check=True,
+        text=True,
+    )  # fmt: skip
+    assert done.stdout.split() == [str(2**20), "0", "256", "NoNewPrivs:", "1"]
 
 
 def test_an_unknown_request_is_refused_and_the_child_lives_on() -> None:

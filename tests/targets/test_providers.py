@@ -6,13 +6,13 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
+from auditor.domain.providers import PROVIDERS, UNTESTED, facts_of, support_of
 from auditor.domain.targets import TargetSpec
 from auditor.targets.offering import offers
-from auditor.targets.providers import PROVIDERS, UNTESTED, facts_of, support_of
 
 RAN = {
     "CPUExecutionProvider", "AzureExecutionProvider", "OpenVINOExecutionProvider",
-    "WebGpuExecutionProvider", "openvino", "cpu_ep", "ggml",
+    "WebGpuExecutionProvider", "openvino", "cpu_ep", "ggml", "QNNExecutionProvider",
 }  # fmt: skip
 """What tests/targets opens a model on."""
 TESTS = Path(__file__).parent
@@ -56,11 +56,15 @@ def test_every_provider_of_this_runtime_that_matters_is_in_the_table() -> None:
 
 
 def test_a_plugin_is_known_by_its_package() -> None:
-    spec = TargetSpec("x", library="onnxruntime_qnn")
+    spec = TargetSpec("x", library="onnxruntime_ep_nv_tensorrt_rtx")
     facts = facts_of(spec)
     assert facts is not None
-    assert facts.name == "QNNExecutionProvider"
+    assert facts.name == "NvTensorRTRTXExecutionProvider"
     assert support_of(spec) == UNTESTED
+
+
+def test_a_plugin_that_is_named_by_its_path_is_not_taken_for_the_processor() -> None:
+    assert facts_of(TargetSpec("x", library="/venvs/x/lib/libonnxruntime_providers_qnn.so")) is None
 
 
 def test_a_provider_that_nobody_wrote_down_is_untested() -> None:
@@ -71,7 +75,7 @@ def test_a_provider_that_nobody_wrote_down_is_untested() -> None:
 def test_the_offer_names_everything_once_and_says_what_is_untested(tmp_path: Path) -> None:
     declared = {
         "cpu": TargetSpec("cpu"),
-        "npu": replace(TargetSpec("npu"), library="onnxruntime_qnn", device="NPU"),
+        "npu": replace(TargetSpec("npu"), library="onnxruntime_new", device="NPU"),
     }
     folder = tmp_path / ".venv-vendor"
     (folder / "bin").mkdir(parents=True)
@@ -83,7 +87,7 @@ def test_the_offer_names_everything_once_and_says_what_is_untested(tmp_path: Pat
     )
     by_name = {item.name: item for item in found}
     assert by_name["npu"].support == UNTESTED
-    assert by_name["npu"].state == "onnxruntime, onnxruntime_qnn, NPU"
+    assert by_name["npu"].state == "onnxruntime, onnxruntime_new, NPU"
     assert by_name["CPUExecutionProvider"].state == "here"
     assert by_name[str(folder / "bin" / "python")].state == "openvino 2026.4.1"
     assert {item.kind for item in found} >= {"target", "provider", "emulator", "worker"}

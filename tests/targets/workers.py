@@ -21,6 +21,7 @@ PACKAGES = {
     ),
     "ort-openvino": ("onnxruntime-openvino==1.24.1",),
     "nxrt": ("onnxruntime==1.30.0", "nxrt-ep-cpu==0.1.0.dev6"),
+    "qnn": ("onnxruntime==1.32.0", "onnxruntime-qnn==2.7.0"),
     "ggml": ("onnxruntime==1.30.0", "onnxruntime-ggml==0.2.0"),
 }
 DRIVERS = (Path("/usr/share/vulkan/icd.d"), Path("/etc/vulkan/icd.d"))

@@ -8,11 +8,11 @@ import pytest
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.budgets import Budget
 from auditor.domain.findings import Finding
-from auditor.domain.policies import Assurance, Effect, Policy, Severity
+from auditor.domain.policies import Assurance, Effect, LeastEvidence, Policy, Severity
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import Attempt, AuditRequest, PolicyRef
 from auditor.domain.steps import StepResult
-from auditor.domain.targets import Fingerprint, TargetSpec
+from auditor.domain.targets import EvidenceLevel, Fingerprint, TargetSpec
 from auditor.domain.verdicts import Outcome
 from auditor.errors import UsageError
 from auditor.gates import Question, ask, parse_age
@@ -147,6 +147,28 @@ def test_less_budget_or_assurance_than_the_policy_asks_keeps_it_shut() -> None:
     assert failed(GOOD, replace(QUESTION, policy=strict)) == {"assurance"}
     strict = replace(POLICY, least_budget=Budget.FULL)
     assert failed(GOOD, replace(QUESTION, policy=strict)) == {"assurance"}
+
+
+def test_a_simulated_or_emulated_target_keeps_it_shut_as_the_policy_asks() -> None:
+    """Whatever the record's own findings say: one that is older than levels has none about them."""
+    found = GOOD.fingerprints["cpu"]
+    played = replace(GOOD, fingerprints={**GOOD.fingerprints, "cpu": replace(found, emulated=True)})
+    assert failed(played, QUESTION) == {"assurance"}
+    lenient = replace(POLICY, least_evidence=LeastEvidence.ANY)
+    assert failed(played, replace(QUESTION, policy=lenient)) == set()
+    claimed = replace(found, emulated=True, evidence=EvidenceLevel.VERIFIED)
+    assert failed(replace(GOOD, fingerprints={**GOOD.fingerprints, "cpu": claimed}), QUESTION) == {
+        "assurance"
+    }
+    less = replace(found, evidence=EvidenceLevel.SIMULATED)
+    assert failed(replace(GOOD, fingerprints={**GOOD.fingerprints, "cpu": less}), QUESTION) == {
+        "assurance"
+    }
+    strict = replace(POLICY, least_evidence=LeastEvidence.VERIFIED)
+    silent = replace(found, identity_facts={**found.identity_facts, "placement": None})
+    record = replace(GOOD, fingerprints={**GOOD.fingerprints, "cpu": silent})
+    assert failed(record, replace(QUESTION, policy=strict)) == {"assurance"}
+    assert failed(record, QUESTION) == set()
 
 
 @pytest.mark.parametrize("text", ["", "30", "d", "-1d", "1y", "0d", "1.5d", "99999999d"])

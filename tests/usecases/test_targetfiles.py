@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from auditor.domain.budgets import Budget
 from auditor.domain.endpoints import Encoding, Protocol
 from auditor.domain.json_parts import Part
+from auditor.domain.requests import AuditRequest, PolicyRef
 from auditor.domain.target_json import read_target
 from auditor.domain.targets import CascadeSpec, TargetSpec
 from auditor.errors import TargetError
-from auditor.targetfiles import parse_targets, read_targets, require_leave
+from auditor.targetfiles import OperatorTargets, parse_targets, read_targets, require_leave
 
 HEAD = "apiVersion: auditor/v1\nkind: Targets\ntargets:\n"
 WHOLE = (
@@ -100,6 +102,20 @@ def test_a_file_may_declare_cpu_otherwise(tmp_path: Path) -> None:
     assert read_targets(tmp_path)["cpu"] == TargetSpec("cpu", threads=4)
 
 
+def asked(*specs: TargetSpec) -> AuditRequest:
+    return AuditRequest(
+        name="m",
+        version="1",
+        artifact=None,
+        targets=specs,
+        datasets=(),
+        policy=PolicyRef("p", "1", "sha256:" + "1" * 64),
+        audit_file="sha256:" + "2" * 64,
+        seed=7,
+        budget=Budget.CI,
+    )
+
+
 @pytest.mark.parametrize(
     "spec",
     [
@@ -116,22 +132,36 @@ def test_a_file_may_declare_cpu_otherwise(tmp_path: Path) -> None:
 def test_code_that_a_record_names_is_not_run_unless_a_target_of_ones_own_names_it(
     spec: TargetSpec, tmp_path: Path
 ) -> None:
-    with pytest.raises(TargetError, match="runs code of this machine"):
-        require_leave([TargetSpec("cpu"), spec], tmp_path)
+    with pytest.raises(TargetError, match="names code of this machine"):
+        require_leave(asked(TargetSpec("cpu"), spec), OperatorTargets(read_targets(tmp_path)))
     (tmp_path / "targets.yaml").write_text(
         HEAD + "  own: {interpreter: ./evil, library: /srv/evil.so, "
         "provider_options: {backend_path: /srv/evil.so}}\n"
     )
-    require_leave([TargetSpec("cpu"), spec], tmp_path)
+    operator = OperatorTargets(read_targets(tmp_path))
+    require_leave(asked(TargetSpec("cpu"), spec), operator)
+    with pytest.raises(TargetError, match="names code of this machine"):  # of the reference too
+        require_leave(replace(asked(), reference=spec), OperatorTargets())
+    require_leave(replace(asked(), reference=spec), operator)
+
+
+def test_code_of_two_targets_is_not_put_together(tmp_path: Path) -> None:
+    (tmp_path / "targets.yaml").write_text(
+        HEAD + "  one: {interpreter: /a/python}\n  two: {library: mine, interpreter: /b/python}\n"
+    )
+    operator = OperatorTargets(read_targets(tmp_path))
+    operator.permit_code(TargetSpec("x", interpreter="/b/python", library="mine"))
+    with pytest.raises(TargetError, match="names code"):
+        operator.permit_code(TargetSpec("x", interpreter="/a/python", library="mine"))
 
 
 def test_rows_go_only_where_a_target_of_ones_own_sends_them(tmp_path: Path) -> None:
     text = HEAD + "  prod: {endpoint: {url: https://u, model: m, headers: {A: TOKEN}}}\n"
     (tmp_path / "targets.yaml").write_text(text)
-    mine = read_targets(tmp_path)["prod"]
-    require_leave([mine], tmp_path)
+    mine, operator = read_targets(tmp_path)["prod"], OperatorTargets(read_targets(tmp_path))
+    require_leave(asked(mine), operator)
     assert mine.endpoint is not None
     for other in ({"url": "https://v"}, {"headers": {"A": "OTHER"}}):
-        asked = replace(mine, endpoint=replace(mine.endpoint, **other))
+        elsewhere = replace(mine, endpoint=replace(mine.endpoint, **other))
         with pytest.raises(TargetError, match="sends rows to"):
-            require_leave([asked], tmp_path)
+            require_leave(asked(elsewhere), operator)

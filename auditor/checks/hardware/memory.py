@@ -6,7 +6,7 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from auditor.benching.gaps import EMULATED, too_few
+from auditor.benching.gaps import too_few
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
@@ -82,8 +82,6 @@ class Memory:
         if isinstance(subject.model, Gap) or inputs is None:
             message = "there is no model to weigh: the frame asks `needs` first"
             raise TypeError(message)
-        if subject.model.fingerprint.emulated:
-            bench = EMULATED
         if isinstance(bench, Gap):
             return {"gap": write_gap(bench)}
         rows = inputs[subject.sample(Role.EVALUATION, self.batch_rows)]

@@ -12,6 +12,7 @@ from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
+from auditor.domain.evidence_levels import untimed
 from auditor.domain.gaps import read_gap
 from auditor.domain.placements import Placement, Source
 from auditor.domain.policies import Control
@@ -25,12 +26,6 @@ Counts: TypeAlias = Mapping[str, Mapping[str, int]]
 METHOD = "the runtime's own assignment"
 SECONDS = 1.5
 """Starting a process, opening the model in it and reading its profile: about this long."""
-EMULATED = Gap(
-    reason=Reason.EMULATED,
-    detail="The processor is emulated: how long its kernels take says nothing.",
-    cure="Measure times on the chip itself.",
-    metric="time_on_target",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +122,10 @@ class OperatorPlacement:
 
     def _profiles(self, subject: Subject) -> Json:
         bench, data = subject.bench, subject.datasets.get(Role.EVALUATION)
-        if subject.target.emulated:
-            return EMULATED.to_json()
+        if not isinstance(subject.model, Gap):
+            played = untimed(subject.target, subject.model.fingerprint, "time_on_target")
+            if played is not None:
+                return played.to_json()
         if isinstance(bench, Gap):
             return bench.to_json()
         if data is None or data.inputs is None:

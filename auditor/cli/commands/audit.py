@@ -18,6 +18,7 @@ from auditor.cli.places import own_workplace, policy_asked
 from auditor.cli.replaced import write_record
 from auditor.cli.served import audit_there
 from auditor.cli.showing import show_bindings, show_made, show_record, show_report, show_words
+from auditor.cli.target_options import target_code_option
 from auditor.cli.there import refuse_unasked, service_options, there_of
 from auditor.cli.waiving import show_note, show_waivers, waiver_options
 from auditor.cli.watching import ConsoleWatch
@@ -30,10 +31,11 @@ from auditor.domain.records import AuditRecord
 from auditor.domain.waivers import SignedWaiver
 from auditor.folders import BUNDLE, RecordFolder, refuse_strangers
 from auditor.keeping import entered
-from auditor.preparing import Overrides, Prepared, concealed, prepare, read_asked
+from auditor.preparing import Overrides, Prepared, Readers, concealed, prepare, read_asked
 from auditor.publishing import Files, openers, publication
 from auditor.rendering.annotations import annotations
 from auditor.rendering.inputs import RenderedInputs
+from auditor.targetfiles import OperatorTargets, operator_targets
 from auditor.wiring import beside, read_audit_bytes, readers, written_at
 from auditor.workplaces import Workplace
 
@@ -55,6 +57,7 @@ from auditor.workplaces import Workplace
     type=click.Path(path_type=Path),
     help="Folder to write; default: report (of NAME.yaml: report-NAME) beside AUDIT_FILE.",
 )
+@target_code_option
 @click.option("--pdf", is_flag=True, help="Also write report.pdf, by a browser installed here.")
 @service_options
 @fail_on_option
@@ -66,6 +69,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     budget: str | None,
     only: tuple[str, ...],
     out: Path | None,
+    allow_target_code: bool,  # noqa: FBT001 -- click's
     pdf: bool,  # noqa: FBT001 -- click's
     fail_on: FailOn | None,
     ci: str,
@@ -89,10 +93,11 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     with speaking(ci_of(ci)) as tell:
         refuse_strangers(folder)
         if there is not None:
-            refuse_unasked(there, overrides, pdf=pdf)
+            refuse_unasked(there, overrides, pdf=pdf, allow_target_code=allow_target_code)
             done: Done = *audit_there(console, there, audit_file, overrides, folder), ()
         else:
-            done = _here(console, audit_file, overrides, folder, pdf=pdf)
+            operator = operator_targets(audit_file, allow_code=allow_target_code)
+            done = _here(console, audit_file, overrides, folder, operator, pdf=pdf)
         code, told = _ended(console, *done, folder, fail_on)
         tell(told)
     return code
@@ -101,14 +106,21 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
 Done = tuple[AuditRecord, Policy, tuple[SignedWaiver, ...]]
 
 
-def _here(
-    console: Console, audit_file: Path, overrides: Overrides, folder: Path, *, pdf: bool
+def _here(  # noqa: PLR0913 -- what is audited, where, and with whose leave
+    console: Console,
+    audit_file: Path,
+    overrides: Overrides,
+    folder: Path,
+    operator: OperatorTargets,
+    *,
+    pdf: bool,
 ) -> Done:
     """Audit on this machine, and return the record, the policy and the waivers."""
     paper = ready_to_print(console) if pdf else None
     with own_workplace() as place:
         show_made(console, place.made_keys)
-        record, prepared = _run(console, place, audit_file, overrides, Out(folder, paper))
+        parts = readers(audit_file.parent, operator)
+        record, prepared = _run(console, place, audit_file, overrides, parts, Out(folder, paper))
     return record, prepared.policy, prepared.waivers
 
 
@@ -145,10 +157,15 @@ def _beside(audit_file: Path) -> Path:
     return audit_file.parent / (f"report-{name}" if name else "report")
 
 
-def _run(
-    console: Console, place: Workplace, audit_file: Path, overrides: Overrides, out: Out
+def _run(  # noqa: PLR0913, PLR0917 -- what is audited, by what, and where it goes
+    console: Console,
+    place: Workplace,
+    audit_file: Path,
+    overrides: Overrides,
+    parts: Readers,
+    out: Out,
 ) -> tuple[AuditRecord, Prepared]:
-    parts, locate = readers(audit_file.parent), beside(audit_file)
+    locate = beside(audit_file)
     asked = read_asked(read_audit_bytes(audit_file), audit_file.name, overrides, parts)
     compared = taken_for(console, place, asked, locate, overrides)
     with prepare(asked, locate, overrides, parts) as given:

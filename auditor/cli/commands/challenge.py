@@ -13,6 +13,7 @@ from auditor.claimed import Claims, undecided, untried
 from auditor.cli.exits import Exit
 from auditor.cli.places import own_workplace
 from auditor.cli.showing import show_made, show_rows
+from auditor.cli.target_options import target_code_option
 from auditor.cli.texts import printable
 from auditor.clock import now
 from auditor.confronting import opened
@@ -33,7 +34,7 @@ from auditor.preparing import Prepared, prepare, read_asked
 from auditor.recalling import load_results, policy_of
 from auditor.reproducing import overrides_of
 from auditor.signatures.challenges import sign_challenge
-from auditor.targetfiles import require_leave
+from auditor.targetfiles import operator_targets, require_leave
 from auditor.verifiers import own_verifier
 from auditor.verifying import Verifier, verify_folder
 from auditor.wiring import OPENERS, fetch_from, readers_of
@@ -58,8 +59,14 @@ PATH = click.Path(path_type=Path)
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="A folder in which the inputs lie, found by digest; default: AUDITOR_HOME.",
 )
-def command(
-    folder: Path, examples: Path, key: Path | None, target: str | None, inputs: Path | None
+@target_code_option
+def command(  # noqa: PLR0913, PLR0917 -- one argument an option
+    folder: Path,
+    examples: Path,
+    key: Path | None,
+    target: str | None,
+    inputs: Path | None,
+    allow_target_code: bool,  # noqa: FBT001 -- click's
 ) -> int:
     r"""Try counterexamples against the record in FOLDER, on its target.
 
@@ -83,7 +90,7 @@ def command(
     given, old = read_examples(examples), RecordFolder(folder)
     record = read_record(old.read(RECORD))
     _refuse_sealed(record)
-    require_leave(record.request.targets, Path.cwd())
+    require_leave(record.request, operator_targets(folder, allow_code=allow_target_code))
     spec = chosen_target(record, target)
     claims = _claims(old, record, own_verifier(old, key))
     with own_workplace() as place:

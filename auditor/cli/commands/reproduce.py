@@ -1,5 +1,6 @@
 """Run a record's request again, and compare what is measured."""
 
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,6 +12,7 @@ from auditor.audits import Surroundings, perform
 from auditor.cli.exits import Exit
 from auditor.cli.places import own_workplace
 from auditor.cli.showing import show_made, show_steps
+from auditor.cli.target_options import target_code_option
 from auditor.cli.watching import ConsoleWatch
 from auditor.deciding import waivers_of
 from auditor.disclosing.secrets import Secret, reveal
@@ -25,7 +27,7 @@ from auditor.folders import RECORD, RecordFolder
 from auditor.laying import lay_out
 from auditor.preparing import Prepared, concealed, prepare, read_asked
 from auditor.reproducing import compare, overrides_of, require_leave_to_train
-from auditor.targetfiles import require_leave
+from auditor.targetfiles import OperatorTargets, operator_targets, require_leave
 from auditor.targets.recipes import sandboxed
 from auditor.unsealing import secret_of
 from auditor.verifiers import own_verifier
@@ -46,7 +48,10 @@ from auditor.workplaces import Workplace
     is_flag=True,
     help="Run the code that the record's audit file trains by; that needs bubblewrap.",
 )
-def command(folder: Path, inputs: Path | None, *, allow_recipe: bool) -> int:
+@target_code_option
+def command(
+    folder: Path, inputs: Path | None, *, allow_recipe: bool, allow_target_code: bool
+) -> int:
     """Run the request of the record in FOLDER again, and compare the readings.
 
     Rows go to an endpoint only where ./targets.yaml declares one with the same address. Exit code:
@@ -55,10 +60,9 @@ def command(folder: Path, inputs: Path | None, *, allow_recipe: bool) -> int:
     console = Console()
     old = RecordFolder(folder)
     record = read_record(old.read(RECORD))
-    reference = record.request.reference
-    named = (*record.request.targets, *(() if reference is None else (reference,)))
-    require_leave(named, Path.cwd())
-    require_leave_to_train(record.request, given=allow_recipe, sandboxed=sandboxed())
+    operator = operator_targets(folder, allow_code=allow_target_code)
+    leave = partial(_require_leave, operator=operator, allow_recipe=allow_recipe)
+    leave(record.request)
     secret = _key(old, record)
     sound = verify_folder(old, own_verifier(old))
     with own_workplace() as place, TemporaryDirectory() as scratch:
@@ -69,6 +73,7 @@ def command(folder: Path, inputs: Path | None, *, allow_recipe: bool) -> int:
         overrides = overrides_of(record, waivers_of(old, record))
         asked = read_asked(fetch(record.request.audit_file), "audit file", overrides, parts)
         with prepare(asked, laid.locate, overrides, parts) as given:
+            leave(given.request)  # the file may name other targets and code than the record says
             recorded = as_recorded(given, record, old)
             prepared = recorded.against(compared_of(record.request, old.evidence))
             count = len(prepared.checks) * len(prepared.request.targets)
@@ -81,6 +86,12 @@ def command(folder: Path, inputs: Path | None, *, allow_recipe: bool) -> int:
     )
     show_steps(console, steps)
     return Exit.DONE if all_hold(steps) else Exit.FAILED
+
+
+def _require_leave(request: AuditRequest, operator: OperatorTargets, *, allow_recipe: bool) -> None:
+    """Refuse what would run code or send rows by a word of whoever made the record."""
+    require_leave(request, operator)
+    require_leave_to_train(request, given=allow_recipe, sandboxed=sandboxed())
 
 
 def _key(folder: RecordFolder, record: AuditRecord) -> Secret | None:

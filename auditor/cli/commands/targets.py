@@ -9,22 +9,27 @@ from rich.console import Console
 
 from auditor.cli.exits import Exit
 from auditor.cli.showing import show_rows
+from auditor.cli.target_options import target_code_option
 from auditor.domain.canonical import Json
-from auditor.domain.targets import TargetSpec
+from auditor.domain.providers import facts_of, support_of
+from auditor.domain.targets import EvidenceLevel, TargetSpec
 from auditor.engines.sites import REFERENCE
 from auditor.errors import AuditorError
 from auditor.settings import Settings
-from auditor.targetfiles import read_targets
+from auditor.targetfiles import OperatorTargets, operator_targets, read_targets
 from auditor.targets.emulating import fetch_emulator
 from auditor.targets.emulators import folder_of
 from auditor.targets.offering import offers
 from auditor.targets.probing import ROLES, probe_target
-from auditor.targets.providers import facts_of, support_of
 from auditor.targets.resolving import resolve_target
 from auditor.targets.trying import Trial, try_target
 
 BY_FALLBACK = {False: Exit.DONE, True: Exit.FAILED, None: Exit.INCONCLUSIVE}
 """Whether operators run elsewhere than declared; ``None`` where nobody says."""
+PINNED = (
+    "\n           with one row at a time; with an open number of rows it falls back. Pin that axis "
+    "of your model:\n           free_dimensions: {NAME: 1}"
+)
 FORMAT = click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
 
 
@@ -35,19 +40,20 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--try", "tried", is_flag=True, help="Open a small model on each declared target.")
+@target_code_option
 @FORMAT
-def list_targets(tried: bool, form: str) -> int:  # noqa: FBT001 -- click passes it by name
-    """List what this machine offers, and what ./targets.yaml declares.
+def list_targets(*, tried: bool, allow_target_code: bool, form: str) -> int:
+    """List what this machine offers, and what targets.yaml declares here and in AUDITOR_HOME.
 
     With --try each declared target opens a small model, and what falls back is named.
     """
-    declared = read_targets(Path.cwd())
+    operator, declared = _declared(allow_code=allow_target_code)
     found = [
         item.to_json() for item in offers(declared, Path.cwd(), Settings.from_environment().home)
     ]
     if tried:
         found = [
-            {**item, "state": _outcome(declared[str(item["name"])])}
+            {**item, "state": _outcome(declared[str(item["name"])], operator)}
             if item["kind"] == "target"
             else item
             for item in found
@@ -62,10 +68,11 @@ def list_targets(tried: bool, form: str) -> int:  # noqa: FBT001 -- click passes
 
 @command.command("show")
 @click.argument("name")
+@target_code_option
 @FORMAT
-def show_target(name: str, form: str) -> int:
+def show_target(name: str, *, allow_target_code: bool, form: str) -> int:
     """Show the target NAME: its settings, what is known of its provider, and what is there."""
-    spec = resolve_target(name, read_targets(Path.cwd()))
+    spec = _named(name, allow_code=allow_target_code)
     facts = facts_of(spec)
     shown: dict[str, Json] = {
         "name": spec.name,
@@ -85,19 +92,22 @@ def show_target(name: str, form: str) -> int:
 @command.command("probe")
 @click.argument("name", default="cpu")
 @click.option("--out", type=click.Path(path_type=Path), help="Save it for `auditor gate`.")
+@target_code_option
 @FORMAT
-def probe(name: str, out: Path | None, form: str) -> int:
+def probe(name: str, out: Path | None, *, allow_target_code: bool, form: str) -> int:
     """Open a small model on the target NAME, and say where it ran and how far its scores differ.
 
     The identity is the digest of the place: `auditor gate --fingerprint FILE` asks whether a
     record was made at the same one. Exit code: 0 all runs where it is declared to, 1 it does not,
-    3 nobody says.
+    or on a simulation of the device, 3 nobody says.
     """
-    trial = try_target(resolve_target(name, read_targets(Path.cwd())), REFERENCE)
+    trial = try_target(_named(name, allow_code=allow_target_code), REFERENCE)
     found = json.dumps(trial.to_json(), indent=2)
     if out is not None:
         out.write_text(found + "\n", encoding="utf-8")
     click.echo(found if form == "json" else _told(trial))
+    if trial.evidence.level is EvidenceLevel.SIMULATED:
+        return Exit.FAILED
     return BY_FALLBACK[trial.falls_back]
 
 
@@ -124,14 +134,26 @@ def _runs_files(spec: TargetSpec) -> bool:
     return spec.runtime in ROLES
 
 
-def _outcome(spec: TargetSpec) -> str:
+def _declared(*, allow_code: bool) -> tuple[OperatorTargets, Mapping[str, TargetSpec]]:
+    """Return what the operator lets run, and all targets that can be named here."""
+    operator = operator_targets(None, allow_code=allow_code)
+    return operator, operator.nameable(read_targets(Path.cwd()))
+
+
+def _named(name: str, *, allow_code: bool) -> TargetSpec:
+    operator, known = _declared(allow_code=allow_code)
+    return operator.permit_code(resolve_target(name, known))
+
+
+def _outcome(spec: TargetSpec, operator: OperatorTargets) -> str:
     if not _runs_files(spec):
         return "not tried: it runs no file of ours"
     try:
-        trial = try_target(spec, REFERENCE)
+        trial = try_target(operator.permit_code(spec), REFERENCE)
     except AuditorError as error:
         return f"cannot be used: {error}"
-    return _placed(trial)
+    level = trial.evidence.level
+    return _placed(trial) + ("" if level.is_native else f", {level.value}")
 
 
 def _placed(trial: Trial) -> str:
@@ -149,7 +171,8 @@ def _placed(trial: Trial) -> str:
 def _told(trial: Trial) -> str:
     return (
         f"Target:    {trial.spec.name} ({support_of(trial.spec)})\n"
-        f"Placement: {_placed(trial)}\n"
+        f"Evidence:  {trial.evidence.level.value}: {trial.evidence.because}\n"
+        f"Placement: {_placed(trial)}{PINNED * trial.pinned}\n"
         f"Parity:    {trial.flips} of {trial.rows} rows decided otherwise than on the reference, "
         f"scores at most {trial.difference:.3g} apart\n"
         f"{_precise(trial)}Identity:  {trial.identity}"

@@ -1,15 +1,16 @@
 """From a file of policy tests to cases: read strictly, with the line of every mistake."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
 from auditor.documents import Document, Place, read_document, validate
-from auditor.domain.baselines import Baseline
+from auditor.domain.baselines import Baseline, Circumstances
 from auditor.domain.budgets import Budget
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check
 from auditor.domain.policies import Assurance, Policy
+from auditor.domain.targets import EvidenceLevel
 from auditor.errors import PolicyError
 from auditor.judging.context import JudgingContext
 from auditor.packs.cases.cases import Case, PolicyTests
@@ -126,9 +127,10 @@ def _given(file: _File, index: int, shape: CaseShape) -> Iterator[Given]:
 def _context(defaults: SettingsShape, own: SettingsShape) -> JudgingContext:
     model, usual = own.model, defaults.model
     claims = own.claims if own.claims is not None else defaults.claims
+    targets = tuple(own.targets or defaults.targets or ["cpu"])
     return JudgingContext(
         confidence=CONFIDENCE,
-        targets=tuple(own.targets or defaults.targets or ["cpu"]),
+        targets=targets,
         name=model.name or usual.name or "m",
         version=model.version or usual.version or "1",
         tags=tuple(model.tags if model.tags is not None else usual.tags or ()),
@@ -136,4 +138,14 @@ def _context(defaults: SettingsShape, own: SettingsShape) -> JudgingContext:
         budget=own.budget or defaults.budget or Budget.FULL,
         assurance=Assurance[own.assurance or defaults.assurance or "A3"],
         now=own.now or defaults.now or NOW,
+        under=Circumstances(evidence=_evidence(own.evidence or defaults.evidence, targets)),
     )
+
+
+def _evidence(
+    said: EvidenceLevel | Mapping[str, EvidenceLevel] | None, targets: Sequence[str]
+) -> Mapping[str, EvidenceLevel]:
+    """Return the level of each target: of all alike, or by name; else the most there is."""
+    if isinstance(said, Mapping):
+        return {name: said.get(name, EvidenceLevel.VERIFIED) for name in targets}
+    return dict.fromkeys(targets, said or EvidenceLevel.VERIFIED)

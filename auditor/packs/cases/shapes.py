@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 from auditor.documents import Strict
 from auditor.domain.budgets import Budget
 from auditor.domain.readings import Astray, Bound, Reason, Unit
+from auditor.domain.targets import EvidenceLevel
 from auditor.domain.verdicts import Outcome, Verdict
 from auditor.packs.shapes import Coordinate, Measure, Text
 
@@ -69,6 +70,7 @@ class SettingsShape(Strict):
     targets: Targets | None = None
     budget: Budget | None = None
     assurance: Literal["A0", "A1", "A2", "A3"] | None = None
+    evidence: EvidenceLevel | dict[Text, EvidenceLevel] | None = None
     now: Text | None = None
 
 

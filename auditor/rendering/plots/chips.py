@@ -16,7 +16,7 @@ WIDTH = 360
 LEFT, RIGHT = 112.0, 336.0
 HEAD, PLACE, ROW, FOOT, GAP = 20.0, 14.0, 22.0, 22.0, 12.0
 LONGEST_TITLE, LONGEST_PLACE, LONGEST_NAME, LONGEST_WORDS = 56, 56, 16, 42
-NATIVE, EMULATED = 0, 1
+NATIVE, PLAYED = 0, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Dot:
     value: float = 0.0
     low: float = 0.0
     high: float = 0.0
-    emulated: bool = False
+    played: bool = False
     doubted: bool = False
     words: str = ""
 
@@ -104,7 +104,7 @@ def _dot(axis: Axis, dot: Dot, y: float) -> Iterator[Markup]:
     if dot.words:
         yield text(LEFT + 4, y + 4, shortened(dot.words, LONGEST_WORDS), "tick halo")
         return
-    kind = EMULATED if dot.emulated else NATIVE
+    kind = PLAYED if dot.played else NATIVE
     series = f"series-{kind}"
     yield line(axis.at(dot.low), y, axis.at(dot.high), y, f"whisker {series}")
     for end in (dot.low, dot.high):
@@ -114,9 +114,9 @@ def _dot(axis: Axis, dot: Dot, y: float) -> Iterator[Markup]:
 
 def _entries(dots: Sequence[Dot]) -> list[Entry]:
     entries = []
-    if any(dot.emulated for dot in dots):
+    if any(dot.played for dot in dots):
         entries.append(Entry("series-0", "run on the target", NATIVE))
-        entries.append(Entry("series-1", "run on an emulator of the target's processor", EMULATED))
+        entries.append(Entry("series-1", "run on an emulator or a simulator of the target", PLAYED))
     if any(dot.doubted for dot in dots):
         entries.append(Entry("doubted", "not to be believed"))
     return entries

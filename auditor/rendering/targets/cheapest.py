@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from auditor.domain.readings import Measurement
+from auditor.domain.targets import EvidenceLevel
 from auditor.rendering.figures.panel import ends
 from auditor.rendering.numbers import figure
 from auditor.rendering.targets.compared import Compared
@@ -10,18 +11,20 @@ from auditor.rendering.targets.compared import Compared
 NONE = "No target can be named as the cheapest that passes:"
 
 
-def cheapest(passing: Sequence[str], cost: Compared | None, emulated: set[str]) -> str:
+def cheapest(
+    passing: Sequence[str], cost: Compared | None, untimed: Mapping[str, EvidenceLevel]
+) -> str:
     """Name the cheapest of the targets that pass; those without a cost to compare are named too."""
     if not passing:
         return f"{NONE} none passes every required rule of the policy."
     paid = {name: m for name in passing if cost is not None and (m := cost.sure(name)) is not None}
     left = [name for name in passing if name not in paid]
     if cost is None or not paid:
-        return f"{NONE} {_listed(passing)} {_passes(passing)}, but {_why(passing, cost, emulated)}."
+        return f"{NONE} {_listed(passing)} {_passes(passing)}, but {_why(passing, cost, untimed)}."
     answer = _answer(paid, cost, alone=len(passing) == 1)
     if not left:
         return answer
-    return f"{answer} {_listed(left)} {_passes(left)} too, but {_why(left, cost, emulated)}."
+    return f"{answer} {_listed(left)} {_passes(left)} too, but {_why(left, cost, untimed)}."
 
 
 def _answer(paid: Mapping[str, Measurement], cost: Compared, *, alone: bool) -> str:
@@ -41,14 +44,17 @@ def _answer(paid: Mapping[str, Measurement], cost: Compared, *, alone: bool) -> 
     )
 
 
-def _why(names: Sequence[str], cost: Compared | None, emulated: set[str]) -> str:
-    played = [name for name in names if name in emulated]
+def _why(names: Sequence[str], cost: Compared | None, untimed: Mapping[str, EvidenceLevel]) -> str:
+    played = [name for name in names if name in untimed]
     doubted = [n for n in names if cost is not None and (m := cost.found.get(n)) and m.doubted]
     rest = [name for name in names if name not in played and name not in doubted]
     said = []
-    if played:
+    for level in dict.fromkeys(untimed[name] for name in played):
+        alike = [name for name in played if untimed[name] is level]
+        article = "an" if level is EvidenceLevel.EMULATED else "a"
         said.append(
-            f"{_listed(played)} {_is(played)} emulated, and an emulated target has no times"
+            f"{_listed(alike)} {_is(alike)} {level.value}, and {article} {level.value} target has "
+            "no times"
         )
     if doubted:
         said.append(f"the times of {_listed(doubted)} are doubted")

@@ -1,12 +1,12 @@
 """What a change of chip does: accuracy, calibration, fairness, robustness and flips by target."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from auditor.rendering.figures.doubts import doubts
 from auditor.rendering.figures.panel import Panel, Row, ends, said
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.phrases import BOUNDS
-from auditor.rendering.placements import Level, standing
+from auditor.rendering.placements import untimed_targets
 from auditor.rendering.plots.chips import Dot, Lane, chip_plot
 from auditor.rendering.targets.compared import Compared, compared
 
@@ -29,11 +29,7 @@ def chip_panel(inputs: RenderedInputs, key: str) -> Panel | None:
     if not found:
         return None
     names = [spec.name for spec in inputs.record.request.targets]
-    emulated = {
-        spec.name
-        for spec in inputs.record.request.targets
-        if standing(inputs, spec).level is Level.EMULATED
-    }
+    played = untimed_targets(inputs)
     shown = names[:MOST_TARGETS]
     hidden = len(names) - len(shown)
     more = (f"{hidden} more targets are in the table only.",) if hidden else ()
@@ -43,7 +39,7 @@ def chip_panel(inputs: RenderedInputs, key: str) -> Panel | None:
         target="",
         caption=CAPTION,
         drawing=chip_plot(
-            key, TITLE, [_lane(item, shown, emulated) for item in _drawn(found, shown)]
+            key, TITLE, [_lane(item, shown, played) for item in _drawn(found, shown)]
         ),
         header=HEADER,
         rows=tuple(_row(item, name) for item in found for name in names),
@@ -59,19 +55,19 @@ def _drawn(found: Sequence[Compared], names: Sequence[str]) -> list[Compared]:
     return [item for item in found if any(name in item.found for name in names)]
 
 
-def _lane(item: Compared, names: Sequence[str], emulated: set[str]) -> Lane:
+def _lane(item: Compared, names: Sequence[str], played: Collection[str]) -> Lane:
     better = "more is better" if item.higher else "less is better"
-    dots = tuple(_dot(item, name, emulated=name in emulated) for name in names)
+    dots = tuple(_dot(item, name, played=name in played) for name in names)
     bounds = {BOUNDS[m.bound].strip() for m in item.found.values()} - {""}
     return Lane(", ".join([item.title, *bounds]), item.place, item.unit, better, dots)
 
 
-def _dot(item: Compared, name: str, *, emulated: bool) -> Dot:
+def _dot(item: Compared, name: str, *, played: bool) -> Dot:
     m = item.found.get(name)
     found = None if m is None else ends(m)
     if m is None or found is None:
         return Dot(name, words=f"no figure: {item.missing.get(name, '')}")
-    return Dot(name, *found, emulated=emulated, doubted=m.doubted)
+    return Dot(name, *found, played=played, doubted=m.doubted)
 
 
 def _row(item: Compared, name: str) -> Row:

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from auditor.domain.readings import Measurement
+from auditor.domain.targets import EvidenceLevel
 from auditor.domain.verdicts import Verdict
 from auditor.rendering.figures.panel import Panel, Row, ends
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.numbers import figure
 from auditor.rendering.phrases import bound_words
-from auditor.rendering.placements import Level, standing
+from auditor.rendering.placements import untimed_targets
 from auditor.rendering.plots.fronts import Scales, Spot, front_plot
 from auditor.rendering.targets.cheapest import cheapest
 from auditor.rendering.targets.compared import Compared, plain, robust, worst_gap
@@ -49,18 +50,14 @@ def choice(inputs: RenderedInputs, key: str) -> Choice:
     gains = [item for item in (robust(inputs), worst_gap(inputs)) if item is not None]
     weighed = [item for item in (cost, tail, *gains) if item is not None]
     front = _front(names, cost, [item for item in weighed if item is not cost])
-    emulated = {
-        spec.name
-        for spec in inputs.record.request.targets
-        if standing(inputs, spec).level is Level.EMULATED
-    }
+    untimed = untimed_targets(inputs)
     passing = [name for name in names if told[name] is Verdict.PASS]
     return Choice(
-        sentence=cheapest(passing, cost, emulated),
+        sentence=cheapest(passing, cost, untimed),
         lead=_lead(front, weighed),
         places="; ".join(f"{item.title}: {item.place}" for item in weighed if item.place),
         header=("Target", "Verdict", "Pareto front", *(item.title for item in weighed)),
-        rows=tuple(_row(name, told, weighed, front, emulated) for name in names),
+        rows=tuple(_row(name, told, weighed, front, untimed) for name in names),
         panel=_panel(inputs, key, cost, gains, front),
     )
 
@@ -134,20 +131,19 @@ def _row(
     told: Mapping[str, Verdict],
     weighed: Sequence[Compared],
     front: Mapping[str, bool],
-    emulated: set[str],
+    untimed: Mapping[str, EvidenceLevel],
 ) -> Row:
     place = NEITHER if name not in front else YES if front[name] else NO
-    cells = (_cell(item, name, emulated=name in emulated) for item in weighed)
+    cells = (_cell(item, name, untimed.get(name)) for item in weighed)
     return name, WORDS[told[name]], place, *cells
 
 
-def _cell(item: Compared, name: str, *, emulated: bool) -> str:
+def _cell(item: Compared, name: str, level: EvidenceLevel | None) -> str:
     m = item.found.get(name)
     if m is None:
         timed = item.title.startswith(("Price", "Median time", "Time that"))
-        return (
-            "never timed (emulated)" if emulated and timed else f"no figure: {item.missing[name]}"
-        )
+        never = f"never timed ({level.value})" if timed and level is not None else ""
+        return never or f"no figure: {item.missing[name]}"
     words = figure(m)
     interval = f" ({words.interval})" if words.interval else ""
     return f"{bound_words(m)}{words.value}{interval}{' (doubted)' * m.doubted}"

@@ -8,7 +8,7 @@ from auditor.domain.verdicts import Outcome, Verdict
 from auditor.rendering.cards import Card
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.phrases import EFFECTS
-from auditor.rendering.placements import standing
+from auditor.rendering.placements import level_words
 
 MOST_RULES = 100
 WORDS: Mapping[Verdict, str] = {
@@ -80,7 +80,7 @@ def matrix(inputs: RenderedInputs, shown: Sequence[Card]) -> Matrix | None:
         return None
     told = verdicts(inputs)
     names = sorted(specs, key=lambda name: _badness(told[name], shown, name))
-    columns = tuple(Column(n, told[n], standing(inputs, specs[n]).level.value) for n in names)
+    columns = tuple(Column(n, told[n], level_words(inputs, specs[n])) for n in names)
     by_rule: dict[str, dict[str, Card]] = {}
     for card in shown:
         by_rule.setdefault(card.finding.name, {}).setdefault(card.finding.target, card)

@@ -9,8 +9,8 @@ from auditor.targets.child.confinement import confine, hand_over, take_channel
 def main() -> None:
     """Give up rights, then answer requests until the parent closes the pipe.
 
-    With ``--under COMMAND …``, hand over to that command instead: an emulator, which takes on
-    none of the limits itself, and runs this program again.
+    With ``--under COMMAND …``, hand over to that command instead: an emulator or another Python,
+    which runs this program again within the limits that hold by then.
     """
     asked = _arguments().parse_args()
     if asked.under:

@@ -20,6 +20,9 @@ OWN_MOUNTS = 0x00020000  # CLONE_NEWNS
 # mount_setattr(2): its number on every architecture of ours, from asm-generic/unistd.h
 MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE = 442, -100, 0x8000
 MOUNT_ATTR_RDONLY, MS_PRIVATE = 1, 1 << 18
+MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
+SCRATCH, SCRATCH_SIZE = "/dev/shm", b"size=16m,nr_inodes=16k,mode=0700"  # noqa: S108 -- hidden by our own
+"""Where a child may write that sees the machine's files read-only: a small memory of its own."""
 MOST_OPEN_FILES = 256
 
 
@@ -68,7 +71,7 @@ def confine(level: str, memory_limit: int, parent: int, faked_files: int = 0) ->
 
 
 def hand_over(command: list[str], level: str, memory_limit: int, parent: int) -> NoReturn:
-    """Become an emulator that runs this program again, within the limits that now hold."""
+    """Become an emulator or another Python that runs this program again, within these limits."""
     limits = ["--memory-limit", str(memory_limit), "--parent", str(parent)]
     whole = [*command, "--isolation", level, *limits, "--confined"]
     os.execv(command[0], whole)  # noqa: S606 -- our own command
@@ -90,20 +93,43 @@ def _die_with(parent: int) -> None:
 def _leave_network(*, read_only: bool) -> bool:
     """Move into an own user, network, IPC and host-name namespace, where the kernel lets us.
 
-    With ``read_only`` also into an own view of the files, in which nothing can be written.
+    With ``read_only`` also into an own view of the files, in which nothing of the machine's can be
+    written.
     """
     wanted = OWN_NAMESPACES | (OWN_MOUNTS if read_only else 0)
+    user, group = os.geteuid(), os.getegid()
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(None, use_errno=True)
-        return int(library.unshare(wanted)) == 0 and (not read_only or _write_nothing(library))
+        if int(library.unshare(wanted)) != 0:
+            return False
+        if read_only:
+            _be_known(user, group)
+            return _write_nothing(library)
+        return True
     return False
 
 
+def _be_known(user: int, group: int) -> None:
+    """Keep the own user and group in the new namespace: files of nobody cannot be made."""
+    said = {"setgroups": "deny", "uid_map": f"{user} {user} 1", "gid_map": f"{group} {group} 1"}
+    with contextlib.suppress(OSError):
+        for name, text in said.items():
+            with open(f"/proc/self/{name}", "w", encoding="ascii") as file:  # noqa: PTH123 -- no pathlib yet
+                file.write(text)
+
+
 def _write_nothing(library: ctypes.CDLL) -> bool:
-    """Make every mount read-only. ``mount_attr`` is: to set, to clear, propagation, user map."""
+    """Make every mount read-only. ``mount_attr`` is: to set, to clear, propagation, user map.
+
+    A memory of its own hides ``SCRATCH``; where that cannot be had, it may write nowhere.
+    """
     attributes = (ctypes.c_uint64 * 4)(MOUNT_ATTR_RDONLY, 0, MS_PRIVATE, 0)
     asked = (AT_FDCWD, b"/", AT_RECURSIVE, ctypes.byref(attributes), ctypes.sizeof(attributes))
-    return int(library.syscall(MOUNT_SETATTR, *asked)) == 0
+    if int(library.syscall(MOUNT_SETATTR, *asked)) != 0:
+        return False
+    flags = MS_NOSUID | MS_NODEV | MS_NOEXEC
+    library.mount(b"tmpfs", SCRATCH.encode(), b"tmpfs", flags, SCRATCH_SIZE)
+    return True
 
 
 def _prctl(option: int, value: int) -> None:

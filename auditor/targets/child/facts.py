@@ -4,6 +4,7 @@ import functools
 import importlib
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ ASKED_FLAGS = {
     "NEON": "neon", "ASIMD": "asimd", "ASIMDHP": "asimdhp", "ASIMDDP": "asimddp", "SVE": "sve",
 }  # fmt: skip
 """Names that numpy gives to what the processor itself says that it has, and ours."""
+TELLING = ("SSE42", "AVX2", "AVX512F", "FMA3")
+"""Those on which the kernel and the processor always agree, unless something stands between."""
+X86, ARM = frozenset({"x86_64", "AMD64", "i686"}), frozenset({"aarch64", "arm64"})
 
 
 def machine() -> dict[str, Any]:
@@ -98,7 +102,41 @@ def _emulated_cpu() -> dict[str, Any] | None:
 
 def _cpu(info: dict[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {ours: info[name] for name, ours in CPU_FACTS.items() if name in info}
-    return {**found, "flags": sorted(NOTED_FLAGS & _flags(info))}
+    translated = _translated(info, platform.machine(), _asked())
+    return {
+        **found,
+        "flags": sorted(NOTED_FLAGS & _flags(info)),
+        **({"translated": translated} if translated else {}),
+    }
+
+
+def _translated(info: dict[str, str], machine: str, asked: Mapping[str, bool]) -> str:
+    """Name what translates this process, where nobody declared it; nothing where nothing shows.
+
+    /proc/cpuinfo is the kernel's and speaks of the chip; what the processor answers for itself is
+    the translator's. Where they contradict each other, something stands between.
+    """
+    if "virtualapple" in info.get("vendor_id", "").lower():
+        return "Rosetta"
+    if "TCG" in info.get("model name", ""):
+        return "QEMU TCG"
+    foreign = "CPU implementer" if machine in X86 else "vendor_id"
+    if machine in X86 | ARM and foreign in info:
+        return f"a translator of {machine}"
+    flags, known = _flags(info), [name for name in TELLING if name in asked]
+    differs = any(asked[name] != (ASKED_FLAGS[name] in flags) for name in known)
+    return f"a translator of {machine}" if machine in X86 and flags and differs else ""
+
+
+def _asked() -> Mapping[str, bool]:
+    """Return what numpy asked the processor itself; empty where this numpy does not say."""
+    for place in ("numpy._core._multiarray_umath", "numpy.core._multiarray_umath"):
+        try:
+            found: Mapping[str, bool] = importlib.import_module(place).__cpu_features__
+        except (ImportError, AttributeError):
+            continue
+        return found
+    return {}
 
 
 def _flags(info: dict[str, str]) -> set[str]:

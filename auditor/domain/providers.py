@@ -1,9 +1,10 @@
-"""What is known of each provider: where it comes from, what decides its numbers, whether we ran it.
+"""What is known of each provider: package, devices, what decides its numbers, whether we ran it.
 
 A table, and no code of each provider: options are passed on as written, and the runtime judges
 them. What our own tests never ran says so wherever it is offered.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -12,6 +13,7 @@ from auditor.domain.canonical import Json
 from auditor.domain.targets import TargetSpec
 
 UNTESTED = "untested here"
+QUANTIZERS = frozenset({"QuantizeLinear", "DequantizeLinear"})
 ALIKE = 0.93
 """How like a known name a provider must be to count as a slip of the pen: all end alike."""
 ORT_DEVICE = (
@@ -32,6 +34,12 @@ class ProviderFacts:
     ``package`` is what pip installs (``library`` is its module, where it is a plugin beside
     onnxruntime). ``precision`` are options, session entries or habits that change numbers.
     ``tested`` says where our own tests ran it; empty, they never did.
+
+    ``kinds`` are the kinds of device that it stands for, ``vendor`` who makes that hardware: empty
+    where any will do, or where it is unknown. One that ``runs_in_process`` runs on the processor of
+    the process itself. Without ``reports_device`` it may use another device than the runtime lists.
+    ``maker`` is the name by which its library is told from others. ``quantization_option``, set to
+    0, keeps the quantisation of a graph's inputs and outputs on it.
     """
 
     name: str
@@ -41,6 +49,12 @@ class ProviderFacts:
     fingerprint: str
     library: str = ""
     tested: str = ""
+    kinds: tuple[str, ...] = ()
+    vendor: str = ""
+    maker: str = ""
+    runs_in_process: bool = False
+    reports_device: bool = True
+    quantization_option: str = ""
 
     @property
     def support(self) -> str:
@@ -56,6 +70,7 @@ class ProviderFacts:
             "options": list(self.options),
             "precision": list(self.precision),
             "fingerprint": self.fingerprint,
+            "stands_for": list(self.kinds),
             "tested": bool(self.tested),
             "support": self.support,
         }
@@ -72,6 +87,8 @@ PROVIDERS: Mapping[str, ProviderFacts] = {
              "8-bit products saturate on x86 without VNNI"),
             "processor, its instruction sets and caches, the library's digest",
             tested="x86-64 with and without AVX-512, and emulated processors",
+            kinds=("CPU",),
+            runs_in_process=True,
         ),
         ProviderFacts(
             "AzureExecutionProvider",
@@ -87,9 +104,10 @@ PROVIDERS: Mapping[str, ProviderFacts] = {
             ("device_id", "gpu_mem_limit", "arena_extend_strategy", "cudnn_conv_algo_search",
              "cudnn_conv_use_max_workspace", "do_copy_in_default_stream", "enable_cuda_graph",
              "prefer_nhwc", "use_tf32"),
-            ("use_tf32 (on by default where the GPU has it)", "cudnn_conv_algo_search",
-             ),
+            ("use_tf32 (on by default where the GPU has it)", "cudnn_conv_algo_search"),
             NVIDIA,
+            kinds=("GPU",),
+            vendor="nvidia",
         ),
         ProviderFacts(
             "TensorrtExecutionProvider",
@@ -101,6 +119,8 @@ PROVIDERS: Mapping[str, ProviderFacts] = {
             ("trt_fp16_enable", "trt_bf16_enable", "trt_int8_enable",
              "tactics are chosen by timing: two builds may differ"),
             NVIDIA,
+            kinds=("GPU",),
+            vendor="nvidia",
         ),
         ProviderFacts(
             "NvTensorRTRTXExecutionProvider",
@@ -111,6 +131,8 @@ PROVIDERS: Mapping[str, ProviderFacts] = {
             ("the types written in the model",),
             NVIDIA,
             library="onnxruntime_ep_nv_tensorrt_rtx",
+            kinds=("GPU",),
+            vendor="nvidia",
         ),
         ProviderFacts(
             "OpenVINOExecutionProvider",
@@ -121,16 +143,22 @@ PROVIDERS: Mapping[str, ProviderFacts] = {
             ORT_DEVICE,
             library="onnxruntime_ep_openvino",
             tested="on x86 processors",
+            kinds=("CPU", "GPU", "NPU"),
         ),
         ProviderFacts(
             "QNNExecutionProvider",
             "onnxruntime-qnn",
             ("backend_type", "backend_path", "htp_performance_mode",
              "htp_graph_finalization_optimization_mode", "enable_htp_fp16_precision",
-             "htp_arch", "soc_model", "device_id"),
+             "htp_arch", "soc_model", "device_id", "offload_graph_io_quantization"),
             ("enable_htp_fp16_precision (on by default: float models run in float16)",),
             ORT_DEVICE,
             library="onnxruntime_qnn",
+            tested="its simulation of the chip on x86-64, version 2.7.0",
+            kinds=("NPU", "GPU"),
+            vendor="qualcomm",
+            maker="Qualcomm",
+            quantization_option="offload_graph_io_quantization",
         ),
         ProviderFacts(
             "CoreMLExecutionProvider",
@@ -147,6 +175,7 @@ PROVIDERS: Mapping[str, ProviderFacts] = {
             ("device_id", "performance_preference", "device_filter", "disable_metacommands"),
             ("the driver's metacommands",),
             ORT_DEVICE,
+            kinds=("GPU", "NPU"),
         ),
         ProviderFacts(
             "MIGraphXExecutionProvider",
@@ -156,6 +185,8 @@ PROVIDERS: Mapping[str, ProviderFacts] = {
             ("migraphx_fp16_enable", "migraphx_bf16_enable", "migraphx_fp8_enable",
              "migraphx_int8_enable", "migraphx_exhaustive_tune chooses kernels by timing"),
             ORT_DEVICE,
+            kinds=("GPU",),
+            vendor="amd",
         ),
         ProviderFacts(
             "XnnpackExecutionProvider",
@@ -163,6 +194,8 @@ PROVIDERS: Mapping[str, ProviderFacts] = {
             ("intra_op_num_threads",),
             (),
             "processor and instruction sets, the library's digest",
+            kinds=("CPU",),
+            runs_in_process=True,
         ),
         ProviderFacts(
             "WebGpuExecutionProvider",
@@ -173,6 +206,8 @@ PROVIDERS: Mapping[str, ProviderFacts] = {
             ORT_DEVICE,
             library="onnxruntime_ep_webgpu",
             tested="on Mesa's lavapipe, a GPU played in software",
+            kinds=("GPU",),
+            reports_device=False,
         ),
         ProviderFacts(
             "openvino",
@@ -192,6 +227,7 @@ PROVIDERS: Mapping[str, ProviderFacts] = {
             ORT_DEVICE,
             library="nxrt_ep_cpu",
             tested="version 0.1.0.dev6 on x86-64",
+            kinds=("CPU",),
         ),
         ProviderFacts(
             "ggml",
@@ -206,6 +242,33 @@ PROVIDERS: Mapping[str, ProviderFacts] = {
 }  # fmt: skip
 
 
+_FILES = re.compile(r"path|dir|file|lib|config|cache|load|plugin|custom", re.IGNORECASE)
+_WORD = re.compile(r"[A-Za-z0-9_.,:+-]{0,100}")
+_SHARED = re.compile(r"\.(so|dll|dylib)(\.|$)", re.IGNORECASE)
+_ENTRY = re.compile(r"(session|optimization|mlas|memory)\.[A-Za-z0-9_.]+")
+
+
+def is_plain_option(name: str, said: str) -> bool:
+    """Whether a provider's option can name neither a file nor code: an option of the table, a word.
+
+    What is not known to be plain is not.
+    """
+    known = any(name in facts.options for facts in PROVIDERS.values())
+    return known and _FILES.search(name) is None and _is_word(said)
+
+
+def is_plain_entry(name: str, said: str) -> bool:
+    """Whether an entry of a session can name neither a file nor code.
+
+    An entry ``ep.PROVIDER.OPTION`` sets an option of a provider, and is never plain.
+    """
+    return _ENTRY.fullmatch(name) is not None and _FILES.search(name) is None and _is_word(said)
+
+
+def _is_word(said: str) -> bool:
+    return _WORD.fullmatch(said) is not None and _SHARED.search(said) is None
+
+
 def facts_of(spec: TargetSpec) -> ProviderFacts | None:
     """Return what is known of the provider that a target names; ``None`` where nothing is."""
     if spec.runtime == "openvino":
@@ -213,7 +276,9 @@ def facts_of(spec: TargetSpec) -> ProviderFacts | None:
     plugins = {facts.library: facts for facts in PROVIDERS.values() if facts.library}
     if spec.library in plugins:
         return plugins[spec.library]
-    return PROVIDERS.get(spec.provider)
+    known = PROVIDERS.get(spec.provider)
+    # A plugin that is named by a path is not the processor, which is the default of `provider`.
+    return None if spec.library and known is not None and known.runs_in_process else known
 
 
 def support_of(spec: TargetSpec) -> str:
@@ -222,6 +287,19 @@ def support_of(spec: TargetSpec) -> str:
         return "tested: served endpoints and cascades"
     facts = facts_of(spec)
     return UNTESTED if facts is None else facts.support
+
+
+def cure_of_fallback(spec: TargetSpec, elsewhere: Mapping[str, Mapping[str, int]]) -> str:
+    """Say which setting of the provider keeps on it what ran ``elsewhere``, if one is known."""
+    known = facts_of(spec)
+    kinds = {kind for counts in elsewhere.values() for kind in counts}
+    option = "" if known is None else known.quantization_option
+    if known is None or not option or option in spec.provider_options or not kinds <= QUANTIZERS:
+        return ""
+    return (
+        f"{known.name} leaves the quantisation of the graph's inputs and outputs to the processor. "
+        f'To keep it on the provider, set provider_options: {{{option}: "0"}}. Otherwise: '
+    )
 
 
 def where_to_get(spec: TargetSpec) -> str:
