@@ -7,9 +7,10 @@ from pathlib import Path
 
 from auditor.domain.canonical import digest_json, parse
 from auditor.domain.policies import Effect, Policy
+from auditor.domain.record_scopes import find_unbound_targets
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import Attempt
-from auditor.domain.steps import Step
+from auditor.domain.steps import Step, StepResult
 from auditor.domain.verdicts import ACCEPTABLE, Outcome, Verdict
 from auditor.errors import UsageError
 from auditor.targets.fingerprints import place_of
@@ -58,11 +59,14 @@ def ask(record: AuditRecord, question: Question) -> tuple[Step, ...]:
 def _artifact(record: AuditRecord, question: Question) -> Step:
     artifact = record.request.artifact
     audited = "no artifact" if artifact is None else artifact.digest
-    mistakes = (
-        []
-        if audited == question.artifact
-        else [f"the record audits {audited}, and the artifact here is {question.artifact}"]
-    )
+    if audited != question.artifact:
+        wrong = f"the record audits {audited}, and the artifact here is {question.artifact}"
+        return Step("artifact", StepResult.FAILED, wrong)
+    mistakes = [
+        f"on {name} the record speaks for the endpoint, not for the artifact: {reason}"
+        for name, reason in find_unbound_targets(record).items()
+        if question.target in {None, name}
+    ]
     return Step.of("artifact", mistakes, f"the record audits exactly {question.artifact}")
 
 

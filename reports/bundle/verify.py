@@ -52,6 +52,10 @@ HEX = "[0-9a-f]{64}"
 PLACES = f"(evidence|openings|rows)/{HEX}|(challenges|approvals)/{HEX}[.](sigstore[.]json|npz|pub)"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}|" + PLACES)
 MOST_BYTES, PIECE = 2**30, 2**20
+PARITY: Dict[str, set[str | None]] = {
+    "flip_rate": {None},
+    "perturbed_flip_rate": {"noise", "crafted"},
+}
 CURVES = {"secp256r1": hashes.SHA256(), "secp384r1": hashes.SHA384(), "secp521r1": hashes.SHA512()}
 Object = Dict[str, Any]  # a member of a wrong kind fails the step that looks at it
 Files = Dict[str, Callable[[], Iterator[bytes]]]
@@ -253,8 +257,11 @@ def signed_record(files: Files, key: Key) -> tuple[Object, dict[str, str]]:
         refuse("DIGEST", f"{RECORD} is not what was signed")
     record = parse(raw, RECORD)
     request, artifact = record["request"], record["request"]["artifact"]
-    if artifact["digest"] is not None:
-        first.append(about(artifact["name"], artifact["digest"]))
+    named = about(artifact["name"], artifact["digest"] or "")
+    if artifact["digest"] is not None and (
+        not unbound(record) or statement["subject"][1:2] == [named]
+    ):
+        first.append(named)
     said = {"verdict": record["verdict"], "policy": request["policy"]["digest"], "id": record["id"]}
     if statement["subject"][: len(first)] != first or statement["predicate"] != said:
         refuse("STATEMENT", f"the statement in {BUNDLE} says other things than the record")
@@ -262,6 +269,45 @@ def signed_record(files: Files, key: Key) -> tuple[Object, dict[str, str]]:
     if len(dict(rest)) != len(rest) or UNSIGNED & dict(rest).keys():
         refuse("STATEMENT", "a file is signed twice, or one that is never signed")
     return {**record, "digest": sha256(raw), "raw": raw.decode()}, dict(rest)
+
+
+def unbound(record: Object) -> list[str]:
+    """Return the targets on which a server answered that is not shown to give the file's answers.
+
+    Parity with a run of the file must have been required, measured on ordinary and on perturbed
+    rows, and kept; a reference that the audit file names shows nothing of the file.
+    """
+    found = []
+    for spec in record["request"]["target_specs"]:
+        served = spec.get("endpoint") or spec.get("cascade")
+        if not served and spec["runtime"] not in ("endpoint", "cascade"):
+            continue
+        kept = record["request"].get("reference") is None
+        for metric, kinds in PARITY.items():
+            kept = kept and judged(record, spec["name"], metric, kinds)
+        found += [] if kept else [spec["name"]]
+    return found
+
+
+def judged(record: Object, target: str, metric: str, kinds: set[str | None]) -> bool:
+    """Whether rules required every reading of a metric of parity, and all of them passed."""
+    rules = [
+        item
+        for item in record["findings"]
+        if (item["target"], item["measure"]) == (target, f"hardware.parity/{metric}")
+        and item["effect"] == "deny"
+    ]
+    seen = {
+        at: item
+        for at, item in enumerate(record["readings"])
+        if (item["target"], item["check"]) == (target, "hardware.parity")
+        and item.get("metric") == metric
+    }
+    measured = all(item["kind"] == "measurement" for item in seen.values())
+    there = {item["params"].get("perturbation") for item in seen.values()}
+    passed = bool(rules) and all(item["outcome"] == "passed" for item in rules)
+    every = seen.keys() <= {at for item in rules for at in item["readings"]}
+    return passed and measured and every and kinds <= there
 
 
 def check_files(files: Files, signed: dict[str, str], key: Key) -> str:
@@ -312,8 +358,9 @@ def check_statement(files: Files, name: str, record: Object, key: Key) -> str:
     root = sha256(b"".join(bytes.fromhex(digest) for _, digest in held))
     subjects = [about(*item) for item in held]
     subjects.append(about(f"{artifact['name']}@{artifact['version']}", root))
-    if artifact["digest"] is None:
-        subjects = [about(RECORD, record["digest"])]
+    alone = [about(RECORD, record["digest"])]
+    if artifact["digest"] is None or (unbound(record) and said["subject"][:1] == alone):
+        subjects = alone
     rest = [item["name"] for item in said["subject"][len(subjects) :]]
     if said["subject"][: len(subjects)] != subjects or rest not in ([], ["model.sig#payload"]):
         refuse("STATEMENT", f"{name} speaks of other things than the record does")
@@ -428,6 +475,9 @@ def check_artifact(record: Object, path: Path) -> str:
     digest = sha256(path.read_bytes())
     if digest not in {item["sha256"] for item in record["request"]["artifact"]["files"]}:
         refuse("ARTIFACT", f"{path.name!a} is no file of the model that was audited")
+    if unbound(record):
+        where = ", ".join(unbound(record))
+        refuse("ENDPOINT", f"on {where} the record speaks for an endpoint, not for {path.name!a}")
     return f"{path.name!a} is a file of the model that was audited"
 
 

@@ -1,0 +1,150 @@
+"""A gate opens for bytes that ran: what a server answered speaks for the server."""
+
+import base64
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from small_audits import linear_model
+from targets.endpoint_servers import Host, hosting
+
+from auditor.shipped import shipped
+
+Command = Callable[..., Any]
+Ask = Callable[..., tuple[int, str]]
+GATE = ("gate", "--artifact", "model.onnx", "--policy", "policy.yaml", "--record", "out",
+        "--key", "out/signer.pub")  # fmt: skip
+
+
+@pytest.fixture
+def host(inside: Path) -> Iterator[Host]:
+    """A server of the good model; the file beside the audit is one that always says the same."""
+    (inside / "model.onnx").rename(inside / "served.onnx")
+    linear_model(inside / "model.onnx", [0.0, 0.0, 0.0], 4.0)
+    with hosting(inside / "served.onnx") as found:
+        yield found
+
+
+@pytest.fixture
+def audited(auditor: Command, inside: Path, host: Host) -> Callable[..., Any]:
+    """Audit the file on the targets named, of which `prod` and `both` ask the server."""
+
+    def run(*targets: str, artifact: bool = True) -> Any:  # noqa: ANN401 -- how it ended
+        endpoint = {"url": host.url, "model": "tiny", "retries": 0}
+        declared = {
+            "prod": {"time_limit": 20.0, "endpoint": endpoint},
+            "both": {"cascade": {"edge": "cpu", "cloud": "prod", "below": 1.0}},
+        }
+        told = {"apiVersion": "auditor/v1", "kind": "Targets", "targets": declared}
+        (inside / "targets.yaml").write_text(yaml.safe_dump(told))
+        asked = yaml.safe_load((inside / "audit.yaml").read_text()) | {"targets": [*targets]}
+        if not artifact:
+            del asked["model"]["artifact"]
+        (inside / "audit.yaml").write_text(yaml.safe_dump(asked))
+        ended = auditor("audit", "audit.yaml", "--only", "quality.accuracy", "--out", "out")
+        assert auditor("verify", "out", "--key", "out/signer.pub").code == 0
+        return ended
+
+    return run
+
+
+@pytest.mark.parametrize("target", ["prod", "both"])
+def test_a_file_that_never_ran_opens_no_gate(
+    auditor: Command, audited: Callable[..., Any], target: str
+) -> None:
+    assert audited(target).code == 0  # the endpoint passes
+    for asked in (GATE, (*GATE, "--target", target)):
+        ended = auditor(*asked)
+        assert ended.code == 1, ended.said
+        assert "Gate: shut (artifact)" in ended.said
+    assert auditor(*GATE, "--fail-on", "failed").code == 1
+
+
+def test_a_target_that_ran_the_file_opens_its_gate_beside_an_endpoint(
+    auditor: Command, audited: Callable[..., Any], inside: Path
+) -> None:
+    (inside / "served.onnx").replace(inside / "model.onnx")  # the file is the one that is served
+    assert audited("cpu", "prod").code == 0
+    assert auditor(*GATE, "--target", "cpu").code == 0
+    for asked in (GATE, (*GATE, "--target", "prod")):
+        ended = auditor(*asked)
+        assert (ended.code, "Gate: shut (artifact)" in ended.said) == (1, True), ended.said
+
+
+def subjects(folder: Path) -> dict[str, list[str]]:
+    """What each signed statement of a folder speaks of, by the file that holds it."""
+    found = {}
+    for path in folder.glob("*.json"):
+        said = json.loads(path.read_bytes())
+        if "dsseEnvelope" in said:
+            statement = json.loads(base64.b64decode(said["dsseEnvelope"]["payload"]))
+            found[path.name] = [item["digest"]["sha256"] for item in statement["subject"]]
+    return found
+
+
+def test_everything_that_shows_the_record_speaks_of_the_endpoint(
+    auditor: Command, audited: Callable[..., Any], inside: Path
+) -> None:
+    ended = audited("prod")
+    said = "On prod this record speaks for the endpoint, not for the file"
+    assert said in ended.said
+    for name in ("report.html", "summary.md"):
+        head = (inside / "out" / name).read_text().partition("How it was run")[0]
+        assert said in head, name
+        assert "May be deployed" not in head, name
+    shown = auditor("comment", "out", "--key", "out/signer.pub")
+    assert said in shown.said
+    assert "\N{WHITE HEAVY CHECK MARK}" not in shown.out
+    file, record = (
+        hashlib.sha256((inside / name).read_bytes()).hexdigest()
+        for name in ("model.onnx", "out/record.json")
+    )
+    artifact = json.loads((inside / "out" / "record.json").read_bytes())["request"]["artifact"]
+    spoken = subjects(inside / "out")
+    assert len(spoken) == 4
+    for name, digests in spoken.items():
+        assert digests[0] == record, name
+        assert not {file, artifact["digest"].removeprefix("sha256:")} & {*digests}, name
+    bom = json.loads((inside / "out" / "bom.cdx.json").read_bytes())["metadata"]["component"]
+    assert "hashes" not in bom
+    assert {"name": "auditor:scope", "value": "endpoint"} in bom["properties"]
+    for name in ("verdict.vsa.json", "bom.cdx.json", "VERIFY.md"):
+        assert file not in (inside / "out" / name).read_text(), name
+
+
+def standalone(inside: Path, *more: object) -> tuple[int, str]:
+    key = inside / "out" / "signer.pub"
+    (inside / "trusted.pub").write_bytes(key.read_bytes())
+    command = [sys.executable, "-I", shipped("reports") / "bundle" / "verify.py", inside / "out"]
+    done = subprocess.run(
+        [*map(str, command), "--key", str(inside / "trusted.pub"), *map(str, more)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_verifier_of_one_file_finds_no_file_of_the_model_either(
+    audited: Callable[..., Any], inside: Path
+) -> None:
+    audited("prod")
+    code, said = standalone(inside)
+    assert code == 0, said
+    code, said = standalone(inside, "--artifact", inside / "model.onnx")
+    assert (code, "ENDPOINT" in said) == (1, True), said
+
+
+def test_a_deployment_without_a_file_passes_as_before_and_opens_no_gate_on_bytes(
+    auditor: Command, audited: Callable[..., Any], inside: Path
+) -> None:
+    ended = audited("prod", artifact=False)
+    assert ended.code == 0
+    assert "speaks for the endpoint, not for the file" not in ended.said
+    assert "May be deployed" in (inside / "out" / "summary.md").read_text()
+    shut = auditor(*GATE)
+    assert (shut.code, "Gate: shut (artifact)" in shut.said) == (1, True)
