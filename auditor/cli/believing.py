@@ -10,13 +10,12 @@ from auditor.cli.key_choices import known_keys
 from auditor.cli.timing import right_now
 from auditor.domain.artifacts import digest_files
 from auditor.domain.policies import Assurance
-from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
 from auditor.domain.steps import Step, StepResult
 from auditor.domain.trust import Binding, Standing
 from auditor.errors import UsageError
-from auditor.folders import BUNDLE, RECORD, SIGNER, TIMESTAMP, RecordFolder
+from auditor.folders import BUNDLE, SIGNER, TIMESTAMP, RecordFolder
 from auditor.holding import ended_keys
 from auditor.keeping import store_if_kept
 from auditor.keyaudits import signer_here
@@ -103,7 +102,7 @@ def _waivers(
     """Ask the trust policy about the waivers of a record that verifies."""
     if any(step.result is StepResult.FAILED for step in steps):
         return ()
-    record = read_record(folder.read(RECORD))
+    record = folder.record
     return tuple(may_waive(record, folder, deciders((), policy)))
 
 
@@ -142,7 +141,7 @@ def signer_by(folder: RecordFolder, policy: TrustPolicy | None) -> tuple[Step, .
     """
     if policy is None or not policy.rules:
         return ()
-    record = read_record(folder.read(RECORD))
+    record = folder.record
     seen = signature_seen(record, folder)
     if not seen:
         mistake = f"{Code.UNSIGNED}: the record's audit did not look at the artifact's signature"

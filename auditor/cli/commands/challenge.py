@@ -22,12 +22,11 @@ from auditor.deciding import waivers_of
 from auditor.domain.baselines import compared_of
 from auditor.domain.canonical import digest
 from auditor.domain.challenges import REASONS, Challenge, Outcome, Result
-from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import StepResult
 from auditor.domain.subjects import Subject
 from auditor.errors import RecordError
-from auditor.folders import RECORD, RecordFolder, add_challenge
+from auditor.folders import RecordFolder, add_challenge
 from auditor.laying import FetchInput, lay_out
 from auditor.preparing import Prepared, prepare, read_asked
 from auditor.recalling import load_results, policy_of
@@ -81,7 +80,7 @@ def command(
     """
     console = Console()
     given, old = read_examples(examples), RecordFolder(folder)
-    record = read_record(old.read(RECORD))
+    record = old.record
     _refuse_sealed(record)
     require_leave(record.request.targets, Path.cwd())
     spec = chosen_target(record, target)

@@ -14,10 +14,9 @@ from auditor.cli.decision_options import DecisionOptions, deciding, decision_opt
 from auditor.cli.exits import Exit
 from auditor.cli.opening import counts
 from auditor.domain.policies import Assurance
-from auditor.domain.record_json import read_record
 from auditor.domain.steps import Step, StepResult, all_hold
 from auditor.errors import RecordError
-from auditor.folders import RECORD, RecordFolder
+from auditor.folders import RecordFolder
 from auditor.gates import freshness, parse_age
 from auditor.rendering.comments import Standing, render_comment, render_unbelieved
 from auditor.rendering.inputs import RenderedInputs
@@ -54,7 +53,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     the record does not verify; the comment is written all the same, and says so.
     """
     read, believed = RecordFolder(folder), read_trust(trust)
-    record = read_record(read.read(RECORD))
+    record = read.record
     limit = None if max_age is None else parse_age(max_age)
     verify = Whose(key, trust, assurance).verify
     mistakes = _unverified(read, verify)
@@ -93,4 +92,4 @@ def _standing(mistakes: tuple[str, ...], base: Path | None, verify: Verify) -> S
     unverified = _unverified(folder, verify)
     if unverified:
         return Standing(mistakes, because=f"the base does not verify ({unverified[0]})")
-    return Standing(mistakes, read_record(folder.read(RECORD)))
+    return Standing(mistakes, folder.record)

@@ -22,9 +22,8 @@ from auditor.cli.showing import show_steps, show_words
 from auditor.domain.artifacts import digest_files
 from auditor.domain.places import PlacedFile
 from auditor.domain.policies import Assurance
-from auditor.domain.record_json import read_record
 from auditor.domain.steps import Step, StepResult, all_hold
-from auditor.folders import RECORD, RecordFolder
+from auditor.folders import RecordFolder
 from auditor.gates import Question, ask, parse_age, read_probe
 from auditor.rendering.annotations import annotations
 from auditor.rendering.gated import gate_annotations, gate_page
@@ -125,7 +124,7 @@ def _look(
     steps, report = whose.verify(folder), str(folder.path / "report.html")
     if not all_hold(steps):
         return Looked(steps, report)
-    found = read_record(folder.read(RECORD))
+    found = folder.record
     asked = ask(found, question)
     more = counts(found, folder, believed, may, asked, strict=strict)
     return Looked((*steps, *more), report, found, folder.evidence)
