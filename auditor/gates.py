@@ -1,6 +1,6 @@
 """The CI question: whether a valid, fresh, passing record exists for exactly these bytes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ from auditor.domain.requests import Attempt
 from auditor.domain.steps import Step, StepResult
 from auditor.domain.verdicts import ACCEPTABLE, Outcome, Verdict
 from auditor.errors import UsageError
+from auditor.seeds import SEED_STEPS
 from auditor.targets.fingerprints import place_of
 
 KEPT = ACCEPTABLE | {Outcome.NOT_APPLICABLE}
@@ -43,16 +44,33 @@ def parse_age(text: str) -> timedelta:
     return int(number) * UNITS[unit]
 
 
-def ask(record: AuditRecord, question: Question) -> tuple[Step, ...]:
-    """Hold a record, whose signature was verified before, against the question."""
+def ask(record: AuditRecord, question: Question, shown: Sequence[Step]) -> tuple[Step, ...]:
+    """Hold a record, whose signature was verified before, against the question.
+
+    ``shown`` are the steps that were taken of it so far: of what the policy asks to be shown, only
+    a step that holds shows it.
+    """
     return (
         _artifact(record, question),
         _policy(record, question),
         _target(record, question),
         _verdict(record, question),
         _assurance(record, question),
-        freshness(record, question.policy, question.max_age, question.now),
-        *_attempts(record, question.policy),
+        *conditions(record, question.policy, shown, question.max_age, question.now),
+    )
+
+
+def conditions(
+    record: AuditRecord,
+    policy: Policy,
+    shown: Sequence[Step],
+    max_age: timedelta | None,
+    now: datetime,
+) -> tuple[Step, ...]:
+    """Hold a record against what its policy asks of the audit itself and no finding tells."""
+    return (
+        _freshness(record, policy, max_age, now),
+        *_attempts(record, policy, shown),
     )
 
 
@@ -128,16 +146,24 @@ def _shortfalls(record: AuditRecord, policy: Policy) -> Iterator[str]:
         yield f"budget {record.request.budget} is below {policy.least_budget}"
 
 
-def _attempts(record: AuditRecord, policy: Policy) -> Iterator[Step]:
+def _attempts(record: AuditRecord, policy: Policy, shown: Sequence[Step]) -> Iterator[Step]:
     """Ask for a sealed audit, and how many attempts it took, where the policy does."""
     attempt = record.request.attempt
     number = "no service counted it" if attempt is None else f"it is attempt {attempt.number}"
     if policy.require_sealed:
-        sealed = attempt is not None and attempt.sealed
-        mistakes = [] if sealed else [f"the policy asks for a sealed audit; {number}, not sealed"]
-        yield Step.of("sealed", mistakes, "nobody chose its seed")
+        yield Step.of("sealed", _not_sealed(attempt, number, shown), "nobody chose its seed")
     if policy.most_attempts is not None:
         yield Step.of("attempts", _too_many(attempt, policy, policy.most_attempts), number)
+
+
+def _not_sealed(attempt: Attempt | None, number: str, shown: Sequence[Step]) -> Iterator[str]:
+    if attempt is None or not attempt.sealed:
+        yield f"the policy asks for a sealed audit; {number}, not sealed"
+    elif not any(it.name in SEED_STEPS and it.result is StepResult.HOLDS for it in shown):
+        yield (
+            "the policy asks for a sealed audit, and nothing shows that the service's ledger drew "
+            "the seed: give the ledger's public key (--ledger-key)"
+        )
 
 
 def _too_many(attempt: Attempt | None, policy: Policy, most: int) -> Iterator[str]:
@@ -150,7 +176,7 @@ def _too_many(attempt: Attempt | None, policy: Policy, most: int) -> Iterator[st
         yield f"its attempts were counted under {attempt.policy.name}, not {policy.name}"
 
 
-def freshness(
+def _freshness(
     record: AuditRecord, policy: Policy, max_age: timedelta | None, now: datetime
 ) -> Step:
     """Count the age from when the measurements were asked for: judging again renews nothing."""

@@ -118,8 +118,9 @@ class Looker:
         yield signer_here(store, record, key, case.places)
         yield from agents_here(store, record)
         yield from held_against(store, case.told.project, record, now)
-        yield from ask(record, question)
-        yield from counted_here(self.panel, case.told.project, attempt, record)
+        counted = tuple(counted_here(self.panel, case.told.project, attempt, record))
+        yield from ask(record, question, counted)
+        yield from counted
         against = challenges_against(record, folder, store)
         yield uncontested(record, against, key, strict=False)
         judged = Judged(submission, record, question.policy, now)
