@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnxruntime
 import pytest
 import yaml
 from small_audits import linear_model
 from targets.endpoint_servers import Host, hosting
 
+from auditor.domain.tasks import Array
 from auditor.shipped import shipped
 
 Command = Callable[..., Any]
@@ -35,19 +38,23 @@ def host(inside: Path) -> Iterator[Host]:
 def audited(auditor: Command, inside: Path, host: Host) -> Callable[..., Any]:
     """Audit the file on the targets named, of which `prod` and `both` ask the server."""
 
-    def run(*targets: str, artifact: bool = True) -> Any:  # noqa: ANN401 -- how it ended
-        endpoint = {"url": host.url, "model": "tiny", "retries": 0}
+    def run(*targets: str, artifact: bool = True, leave: str | None = None, **more: object) -> Any:  # noqa: ANN401 -- how it ended
+        endpoint = {"url": host.url, "model": "tiny", "retries": 0, "authorisation": leave}
         declared = {
             "prod": {"time_limit": 20.0, "endpoint": endpoint},
             "both": {"cascade": {"edge": "cpu", "cloud": "prod", "below": 1.0}},
         }
         told = {"apiVersion": "auditor/v1", "kind": "Targets", "targets": declared}
         (inside / "targets.yaml").write_text(yaml.safe_dump(told))
-        asked = yaml.safe_load((inside / "audit.yaml").read_text()) | {"targets": [*targets]}
+        asked = yaml.safe_load((inside / "audit.yaml").read_text()) | {
+            "targets": [*targets],
+            **more,
+        }
         if not artifact:
             del asked["model"]["artifact"]
         (inside / "audit.yaml").write_text(yaml.safe_dump(asked))
-        ended = auditor("audit", "audit.yaml", "--only", "quality.accuracy", "--out", "out")
+        only = ("--only", "quality.accuracy", "--only", "hardware.parity")
+        ended = auditor("audit", "audit.yaml", *only, "--out", "out")
         assert auditor("verify", "out", "--key", "out/signer.pub").code == 0
         return ended
 
@@ -148,3 +155,101 @@ def test_a_deployment_without_a_file_passes_as_before_and_opens_no_gate_on_bytes
     assert "May be deployed" in (inside / "out" / "summary.md").read_text()
     shut = auditor(*GATE)
     assert (shut.code, "Gate: shut (artifact)" in shut.said) == (1, True)
+
+
+SAME = """\
+  - id: same
+    title: It answers as the file does
+    severity: high
+    effect: deny
+    measure: hardware.parity/flip_rate
+    at_most: 0.05
+    rationale: It must.
+    remediation: Look.
+"""
+MOVED = """\
+  - id: same-moved
+    title: It answers as the file does on perturbed rows too
+    severity: high
+    effect: EFFECT
+    when: served
+    measure: hardware.parity/perturbed_flip_rate
+    at_most: 0.02
+    rationale: It must.
+    remediation: Look.
+"""
+LEAVE = "The owner of the test, for this audit."
+
+
+@pytest.fixture
+def asking(inside: Path, host: Host) -> Callable[..., None]:
+    """Let the file be the one that is served, and the policy ask for parity with it."""
+
+    def ask(effect: str = "deny", *, noise_alone: bool = False) -> None:
+        (inside / "served.onnx").replace(inside / "model.onnx")
+        moved = MOVED.replace("EFFECT", effect)
+        if noise_alone:
+            moved = moved.replace("at_most", "where: {perturbation: noise}\n    at_most")
+        with (inside / "policy.yaml").open("a") as file:
+            file.write(SAME + moved)
+
+    return ask
+
+
+@pytest.mark.parametrize("target", ["prod", "both"])
+def test_parity_that_was_required_and_kept_opens_the_gate_for_the_file(
+    auditor: Command, audited: Callable[..., Any], asking: Callable[..., None], inside: Path,
+    target: str,
+) -> None:  # fmt: skip
+    asking()
+    ended = audited(target, leave=LEAVE)
+    assert ended.code == 0, ended.said
+    assert "speaks for the endpoint" not in ended.said
+    opened = auditor(*GATE, "--target", target)
+    assert opened.code == 0, opened.said
+    file = hashlib.sha256((inside / "model.onnx").read_bytes()).hexdigest()
+    assert file in subjects(inside / "out")["verdict.vsa.json"]
+    assert standalone(inside, "--artifact", inside / "model.onnx")[0] == 0
+    assert auditor("reproduce", "out").code == 0
+
+
+def knowing(inside: Path) -> Callable[[Array, Array], Array]:
+    """Give every row the file's answer to the nearest row of the data."""
+    lines = (inside / "test.csv").read_text().splitlines()[1:]
+    known = np.array([[float(it) for it in line.split(",")[1:4]] for line in lines], np.float32)
+    session = onnxruntime.InferenceSession(str(inside / "model.onnx"))
+
+    def answer(rows: Array, scores: Array) -> Array:
+        apart = np.abs(rows[:, None, :].astype(np.float64) - known[None]).max(axis=2)
+        return np.asarray(session.run(None, {"x": known[apart.argmin(axis=1)]})[0], scores.dtype)
+
+    return answer
+
+
+def test_a_server_that_knows_the_rows_opens_nothing(
+    auditor: Command, audited: Callable[..., Any], asking: Callable[..., None], host: Host,
+    inside: Path,
+) -> None:  # fmt: skip
+    asking()
+    host.behaviour.instead = knowing(inside)
+    ended = audited("prod", leave=LEAVE)
+    assert ended.code == 1, ended.said
+    record = json.loads((inside / "out" / "record.json").read_bytes())
+    outcomes = {item["rule"]: item["outcome"] for item in record["findings"]}
+    assert outcomes == {"accuracy": "passed", "same": "passed", "same-moved": "failed"}
+    shut = auditor(*GATE)
+    assert (shut.code, "Gate: shut (artifact, verdict)" in shut.said) == (1, True), shut.said
+
+
+@pytest.mark.parametrize("asked", ["a warning", "noise alone", "no leave", "a named reference"])
+def test_parity_that_shows_less_opens_nothing(
+    auditor: Command, audited: Callable[..., Any], asking: Callable[..., None], asked: str
+) -> None:
+    asking(
+        "warn" if asked in {"a warning", "no leave"} else "deny", noise_alone=asked == "noise alone"
+    )
+    more = {"reference": "cpu"} if asked == "a named reference" else {}
+    ended = audited("prod", leave=None if asked == "no leave" else LEAVE, **more)
+    assert ended.code == 0, ended.said
+    shut = auditor(*GATE)
+    assert (shut.code, "Gate: shut (artifact)" in shut.said) == (1, True), shut.said

@@ -136,4 +136,5 @@ def _context(defaults: SettingsShape, own: SettingsShape) -> JudgingContext:
         budget=own.budget or defaults.budget or Budget.FULL,
         assurance=Assurance[own.assurance or defaults.assurance or "A3"],
         now=own.now or defaults.now or NOW,
+        served=frozenset(own.served if own.served is not None else defaults.served or ()),
     )
