@@ -44,10 +44,23 @@ QUERIES = 100
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PerturbedRows:
-    """Rows moved by noise and crafted ones, in the order of the rows that they were made of."""
+    """Rows moved by noise and crafted ones, in the order of the ``clean`` rows."""
 
+    clean: Array
     noise: Array
     crafted: Array
+
+    @property
+    def changed(self) -> NDArray[np.bool_]:
+        """Which of the noise rows, and then of the crafted ones, are not the clean row."""
+        return np.concatenate([_differ(self.clean, it) for it in (self.noise, self.crafted)])
+
+
+def _differ(clean: Array, moved: Array) -> NDArray[np.bool_]:
+    apart = clean != moved
+    if clean.dtype.kind == "f":
+        apart &= ~(np.isnan(clean) & np.isnan(moved))  # a missing value stays
+    return np.asarray(apart.reshape(len(clean), -1).any(axis=1))
 
 
 def budgets_of(count: int, budgets: tuple[float, ...]) -> Floats:
@@ -79,7 +92,7 @@ def perturb_rows(arena: Arena, seed: int, progress: Progress) -> PerturbedRows:
             noise[places] = _shaken(part, eps, rng)
             crafted[places] = _crafted(part, eps, rng)
     progress(len(EPS), len(EPS), "")
-    return PerturbedRows(noise, crafted)
+    return PerturbedRows(arena.rows, noise, crafted)
 
 
 def perturb_texts(judge: TextJudge, seed: int, progress: Progress) -> PerturbedRows:
@@ -96,7 +109,8 @@ def perturb_texts(judge: TextJudge, seed: int, progress: Progress) -> PerturbedR
     crafted = [
         spare if found is None else found for found, spare in zip(judge.crafted, noise, strict=True)
     ]
-    return PerturbedRows(np.array(noise, dtype=np.str_), np.array(crafted, dtype=np.str_))
+    clean, noise_, crafted_ = (np.array(it, dtype=np.str_) for it in (judge.texts, noise, crafted))
+    return PerturbedRows(clean, noise_, crafted_)
 
 
 def text_threat() -> TextThreat:

@@ -343,3 +343,34 @@ def test_texts_are_misspelt_and_a_server_that_reads_past_it_is_found_out() -> No
     found = looked(texts(forgiving))
     assert one(found, "flip_rate").value == 0
     assert perturbed(found)["crafted"].low > 0.01  # type: ignore[operator]
+
+
+def test_rows_that_cannot_be_moved_show_nothing() -> None:
+    seen = served(ToyModel(knowing))
+    seen.space = box((4,), mutable=np.zeros(4, dtype=np.bool_))
+    gaps = [it for it in looked(seen) if isinstance(it, Gap)]
+    assert [(gap.metric, gap.reason, gap.params) for gap in gaps] == [
+        ("perturbed_flip_rate", Reason.NOT_DEFINED, {"perturbation": kind}) for kind in KINDS
+    ]
+    assert isinstance(seen.model, ToyModel)
+    assert seen.model.queries == ROWS
+
+
+def test_only_rows_that_were_moved_count() -> None:
+    """Within 0.05 of 0..10 a whole number cannot move, so that every second budget moves none."""
+    file, _, weights, bias = linear(0, 4, classes=3)
+    rows = np.random.default_rng(1).integers(0, 11, (ROWS, 4))
+    model = ToyModel(lambda x: x @ weights + bias)
+    seen = subject(
+        model, _absent(), rows, np.zeros(ROWS, dtype=np.int64), box((4,), high=10), classes(3)
+    )
+    seen.target = PROD
+    seen.reference = Companion(lambda: file, _absent, {})
+    for kind, rate in perturbed(looked(seen)).items():
+        assert 0 < rate.n <= ROWS // 2, kind
+
+
+def test_a_range_that_the_data_do_not_have_moves_nothing() -> None:
+    seen = served(ToyModel(knowing))
+    seen.space = box((4,), high=1e-9)
+    assert missing(looked(seen)).reason is Reason.NOT_DEFINED

@@ -43,8 +43,24 @@ from auditor.errors import AuditorError, CancelledError, LimitReachedError, Twin
 from auditor.stats.proportions import clopper_pearson
 
 PERTURBATIONS = (NOISE, CRAFTED)
+MOST_OUTSIDE, SLACK = 0.01, 1e-6
 MOST_VALUES = 2**22
 """So many numbers are moved at a time, whatever the rows are."""
+UNMOVED = -1
+"""The decision about a row that nothing within its budget moves: it shows nothing, and is not asked
+about."""
+UNMOVABLE = Gap(
+    reason=Reason.NOT_DEFINED,
+    detail="No row of the evaluation data can be moved within the input's schema.",
+    cure="Say in the input's schema which features can change, and how far.",
+    metric=PERTURBED_FLIPS,
+)
+OUT_OF_RANGE = Gap(
+    reason=Reason.NOT_DEFINED,
+    detail="More than one value in a hundred lies outside the declared range of the input, so that "
+    "shares of that range move nothing.",
+    cure="Write the range that the data have under input.domain or input.features.",
+)
 NO_LEAVE = Gap(
     reason=Reason.NEEDS_AUTHORISATION,
     detail="Perturbed rows are no ordinary rows, and there is no written leave to send them.",
@@ -110,8 +126,8 @@ class Parity:
             }
         ),
         apart=frozenset({"classes", "reference", "perturbed"}),
-        counted=frozenset({FLIP_RATE, PERTURBED_FLIPS}),
-        adds=lambda evidence: tuple(_added(evidence)),
+        counted=frozenset({FLIP_RATE}),
+        adds=lambda evidence: (RowFigures(FLIP_RATE, read_pairs(evidence).flipped),),
     )
 
     def cost(self, size: Size) -> Cost:
@@ -170,8 +186,15 @@ def _forbidden(subject: Subject) -> Gap | None:
         return NO_LEAVE
     if any(subject.reference.about.get(name) for name in SERVED):
         return NO_FILE_HERE
-    texts = subject.datasets[Role.EVALUATION].texts
-    return subject.space if isinstance(subject.space, Gap) and not texts else None
+    dataset = subject.datasets[Role.EVALUATION]
+    if dataset.texts:
+        return None
+    if isinstance(subject.space, Gap):
+        return subject.space
+    known = cast("Floats", dataset.inputs).astype(np.float64)
+    slack = SLACK * np.maximum(subject.space.width, 1)
+    outside = (known < subject.space.low - slack) | (known > subject.space.high + slack)
+    return OUT_OF_RANGE if outside.mean() > MOST_OUTSIDE else None
 
 
 def _compared(
@@ -185,10 +208,11 @@ def _compared(
         moved, about = _moved(subject, reference, pairs, taken, part, subject.seed + at)
         # Noise and crafted rows in one request: whoever answers is not told them apart.
         both = np.concatenate([moved.noise, moved.crafted])
-        order = rng.permutation(len(both))
+        asked = rng.permutation(np.flatnonzero(moved.changed))
         for run, model in (("expected", reference), ("decided", second)):
-            decided = np.empty(len(both), dtype=np.int64)
-            decided[order] = task.decide(model.probabilities(model.predict(both[order])))
+            decided = np.full(len(both), UNMOVED, dtype=np.int64)
+            if len(asked):
+                decided[asked] = task.decide(model.probabilities(model.predict(both[asked])))
             for kind, half in zip(PERTURBATIONS, np.split(decided, 2), strict=True):
                 found.setdefault(f"{kind}_{run}", []).append(half)
     return {"perturbed": about, **{name: np.concatenate(all_) for name, all_ in found.items()}}
@@ -255,29 +279,21 @@ def _told(evidence: Evidence, confidence: float) -> Iterator[Reading]:
         return
     clean = cast("NDArray[np.int64]", evidence["expected"])
     for kind in PERTURBATIONS:
-        expected, flipped = _flipped(evidence, kind)
+        where: dict[str, Scalar] = {PERTURBATION: kind}
+        expected, decided = (
+            cast("NDArray[np.int64]", evidence[f"{kind}_{run}"]) for run in ("expected", "decided")
+        )
+        moved = expected != UNMOVED
+        if not moved.any():
+            yield replace(UNMOVABLE, params=where)
+            continue
+        flipped = (expected != decided)[moved]
         details: dict[str, Json] = {
             **about,
             "flips": int(flipped.sum()),
-            "turned": int((expected != clean).sum()),
+            "turned": int((expected != clean)[moved].sum()),
         }
-        where: dict[str, Scalar] = {PERTURBATION: kind}
         yield share_of(PERTURBED_FLIPS, flipped, confidence, params=where, details=details)
-
-
-def _flipped(evidence: Evidence, kind: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    expected, decided = (
-        cast("NDArray[np.int64]", evidence[f"{kind}_{run}"]) for run in ("expected", "decided")
-    )
-    return expected, np.asarray(expected != decided)
-
-
-def _added(evidence: Evidence) -> Iterator[RowFigures]:
-    yield RowFigures(FLIP_RATE, read_pairs(evidence).flipped)
-    for kind in PERTURBATIONS:
-        if f"{kind}_decided" in evidence:
-            _, flipped = _flipped(evidence, kind)
-            yield RowFigures(PERTURBED_FLIPS, flipped, {PERTURBATION: kind})
 
 
 def _gap_of(error: AuditorError) -> Gap:
