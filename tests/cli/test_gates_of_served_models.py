@@ -209,7 +209,8 @@ def test_parity_that_was_required_and_kept_opens_the_gate_for_the_file(
     assert opened.code == 0, opened.said
     file = hashlib.sha256((inside / "model.onnx").read_bytes()).hexdigest()
     assert file in subjects(inside / "out")["verdict.vsa.json"]
-    assert standalone(inside, "--artifact", inside / "model.onnx")[0] == 0
+    assert standalone(inside)[0] == 0
+    assert "ENDPOINT" in standalone(inside, "--artifact", inside / "model.onnx")[1]
     assert auditor("reproduce", "out").code == 0
 
 
