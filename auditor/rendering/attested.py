@@ -81,8 +81,8 @@ def subjects(record: AuditRecord, beside: ReadBeside) -> Sequence[Json]:
 
     The whole is named by its OMS root (SHA-256 over the concatenated digests of its files,
     OpenSSF Model Signing 1.0), and by the payload of its own signature where that holds. A
-    record that does not speak for the
-    artifact on every target names itself alone: what a server answered is shown of no file.
+    record that does not speak for the artifact on every target names itself alone: what a server
+    answered is shown of no file.
     """
     artifact = bound_artifact(record)
     if artifact is None:

@@ -16,8 +16,12 @@ import yaml
 from small_audits import linear_model
 from targets.endpoint_servers import Host, hosting
 
+from auditor.domain.canonical import canonical
 from auditor.domain.tasks import Array
+from auditor.folders import RESULTS, SVR, VERDICT
 from auditor.shipped import shipped
+from auditor.signatures.bundles import seal
+from auditor.signing.keys import load_signer
 
 Command = Callable[..., Any]
 Ask = Callable[..., tuple[int, str]]
@@ -123,6 +127,45 @@ def test_everything_that_shows_the_record_speaks_of_the_endpoint(
     assert {"name": "auditor:scope", "value": "endpoint"} in bom["properties"]
     for name in ("verdict.vsa.json", "bom.cdx.json", "VERIFY.md"):
         assert file not in (inside / "out" / name).read_text(), name
+
+
+def test_an_earlier_record_whose_statements_name_the_file_verifies_and_opens_no_gate(
+    auditor: Command, audited: Callable[..., Any], inside: Path, home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    audited("prod")
+    request = json.loads((inside / "out" / "record.json").read_bytes())["request"]["artifact"]
+    (held,) = request["files"]
+    whole = hashlib.sha256(bytes.fromhex(held["sha256"])).hexdigest()
+    files = [about(held["name"], held["sha256"]), about("line@1.0.0", whole)]
+    for name in (VERDICT, SVR, RESULTS):
+        name_again(inside / "out" / name, home, [], files)
+    model = about(request["name"], request["digest"].removeprefix("sha256:"))
+    record = inside / "out" / "record.sigstore.json"
+    name_again(record, home, json.loads(payload(record))["subject"][:1], [model])
+    assert auditor("verify", "out", "--key", "out/signer.pub").code == 1  # not by this version
+    monkeypatch.setattr("auditor.verifiers.code_digest", lambda: "sha256:" + "0" * 64)
+    ended = auditor("verify", "out", "--key", "out/signer.pub")
+    assert (ended.code, ended.out.count("another version of auditor worded")) == (0, 3), ended.said
+    ended = auditor(*GATE)
+    assert (ended.code, "Gate: shut (artifact)" in ended.said) == (1, True), ended.said
+    assert "ENDPOINT" in standalone(inside, "--artifact", inside / "model.onnx")[1]
+
+
+def about(name: str, digest: str) -> dict[str, Any]:
+    return {"name": name, "digest": {"sha256": digest}}
+
+
+def payload(path: Path) -> bytes:
+    return base64.b64decode(json.loads(path.read_bytes())["dsseEnvelope"]["payload"])
+
+
+def name_again(path: Path, home: Path, kept: list[Any], named: list[Any]) -> None:
+    """Let the owner sign a statement that names other things after those that it keeps."""
+    statement = json.loads(payload(path))
+    rest = statement["subject"][1:] if kept else []
+    statement["subject"] = [*kept, *named, *rest]
+    path.write_bytes(seal(canonical(statement), load_signer(home / "signer.key")))
 
 
 def standalone(inside: Path, *more: object) -> tuple[int, str]:
