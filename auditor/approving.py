@@ -61,11 +61,16 @@ class Deciders:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a gate asks for: how many approvals, by whom, at what time."""
+    """What a gate asks for: how many approvals, by whom, at what time.
+
+    ``labelled`` is how many cases the policy asks each of them to label first, where the gate has
+    no way to see whether they did: then no yes counts.
+    """
 
     least: int
     deciders: Deciders
     now: str
+    labelled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +191,11 @@ def _objection(said: Said, signer: bytes, owners: Sequence[str], wanted: Wanted)
         return "signed by the record's own signer"
     if any(same_person(said.approval.by, owner) for owner in owners):
         return "who answers for a waiver's risk may not approve it too"
+    if wanted.labelled:
+        return (
+            f"a folder does not show that {said.approval.by} labelled the {wanted.labelled} cases "
+            "that the policy asks for; ask the service (--server)"
+        )
     return wanted.deciders.objection(said.bundle, said.key, Role.APPROVAL)
 
 

@@ -35,13 +35,12 @@ class Compared:
     key: bytes
 
 
-def baseline_record(place: Path, key: bytes) -> AuditRecord:
+def baseline_record(folder: RecordFolder, key: bytes) -> AuditRecord:
     """Return the record that a baseline is taken from: of its folder, the signed part is read.
 
     Raises ``RecordError`` unless the key signed exactly this record.
     """
-    folder = RecordFolder(place)
-    return signed_record(folder.read(RECORD), folder.read(BUNDLE), key, str(place))
+    return signed_record(folder.read(RECORD), folder.read(BUNDLE), key, str(folder.path))
 
 
 def kept_records(

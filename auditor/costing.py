@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 from auditor.domain.canonical import Json
@@ -47,7 +48,7 @@ def _plan(prepared: Prepared, spec: TargetSpec, openers: Openers) -> AuditPlan:
         )
         lacks = {check.id: lacking(check, subject) for check in prepared.checks}
         outlook = Outlook(
-            size=prepared.size,
+            size=replace(prepared.size, served=spec.served),
             target=spec.name,
             targets=tuple(item.name for item in prepared.request.targets),
             missing={name: gap for name, gap in gaps if gap is not None},

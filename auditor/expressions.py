@@ -21,6 +21,7 @@ class Kind(StrEnum):
     """What a variable of a condition holds."""
 
     TEXT = "text"
+    FLAG = "flag"
     MAP = "map"
     MAPS = "maps"
 
@@ -28,9 +29,16 @@ class Kind(StrEnum):
 Variables = Mapping[str, Kind]
 
 ABOUT_MODEL: Variables = MappingProxyType(
-    {"params": Kind.MAP, "model": Kind.MAP, "claims": Kind.MAP, "target": Kind.TEXT}
+    {
+        "params": Kind.MAP,
+        "model": Kind.MAP,
+        "claims": Kind.MAP,
+        "target": Kind.TEXT,
+        "served": Kind.FLAG,
+    }
 )
-"""What ``when`` and ``applies_to`` may speak of: nothing that was measured."""
+"""What ``when`` and ``applies_to`` may speak of: nothing that was measured. ``served`` says that
+the target is an endpoint or a cascade."""
 
 ABOUT_READINGS: Variables = MappingProxyType(
     {**ABOUT_MODEL, "reading": Kind.MAP, "readings": Kind.MAPS}
@@ -39,6 +47,7 @@ ABOUT_READINGS: Variables = MappingProxyType(
 
 _TYPES = {
     Kind.TEXT: cel.Type.STRING,
+    Kind.FLAG: cel.Type.BOOL,
     Kind.MAP: cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
     Kind.MAPS: cel.Type.List(cel.Type.Map(cel.Type.STRING, cel.Type.DYN)),
 }

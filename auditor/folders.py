@@ -1,14 +1,18 @@
 """The folder that an audit writes: its files, its evidence, and how it is replaced whole."""
 
+import errno
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from auditor.domain.canonical import digest as digest_of
+from auditor.domain.record_json import read_record
+from auditor.domain.records import AuditRecord
 from auditor.errors import RecordError, UsageError
 
 RECORD = "record.json"
@@ -55,29 +59,51 @@ MOST_BYTES = 2**30
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
+@dataclass(slots=True)
+class FirstReads:
+    """What was found when each file of a folder was read, and each list of names made, first."""
+
+    bytes: dict[str, bytes] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+    there: dict[str, bool] = field(default_factory=dict)
+    listed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    record: AuditRecord | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class RecordFolder:
-    """A folder as ``auditor audit`` wrote it, read with suspicion; ``places`` say where its files
-    lie, by name, where that is in no folder of its own.
+    """A folder as ``auditor audit`` wrote it, read with suspicion, and once.
+
+    What is found first stays what the folder holds: whoever verifies it and then looks into it
+    speaks of one and the same files, though others are put there meanwhile. So there is one
+    ``RecordFolder`` of a folder in a command or a call, and all of it takes that one. Files at its
+    top are kept in memory. Those below, which may be large, are kept by their digests, and other
+    bytes are refused. ``places`` say where the files lie, by name, where that is in no folder of
+    its own.
     """
 
     path: Path
     places: Mapping[str, Path] | None = None
+    first: FirstReads = field(default_factory=FirstReads, init=False, repr=False, compare=False)
+
+    @property
+    def record(self) -> AuditRecord:
+        """The record. Raises ``RecordError`` where there is none."""
+        if self.first.record is None:
+            self.first.record = read_record(self.read(RECORD))
+        return self.first.record
 
     def read(self, name: str) -> bytes:
-        """Return a file's bytes. Raises ``RecordError`` when it is not there."""
-        place = self.place(name)
-        if place.exists() and not place.is_file():
-            # A pipe would block for ever, and a device may never end.
-            raise _unreadable(place, "it is not a regular file")
-        if place.is_symlink():
-            raise _unreadable(place, "it is a symbolic link")
-        try:
-            if place.stat().st_size > MOST_BYTES:
-                raise _unreadable(place, "it is larger than any file of a record")
-            return place.read_bytes()
-        except OSError as error:
-            raise _unreadable(place, error.strerror) from None
+        """Return a file's bytes. Raises ``RecordError`` when it is not there, or has changed."""
+        held = self.first.bytes.get(name)
+        if held is not None:
+            return held
+        raw = _read(self.place(name))
+        if "/" not in name:
+            self.first.bytes[name] = raw
+        elif self.first.digests.setdefault(name, digest_of(raw)) != digest_of(raw):
+            raise _unreadable(self.place(name), "it changed while it was read")
+        return raw
 
     def place(self, name: str) -> Path:
         """Return where a file of that name lies, if there is one."""
@@ -86,7 +112,11 @@ class RecordFolder:
     def has(self, name: str) -> bool:
         """Whether there is anything by that name."""
         kept = self.places
-        return os.path.lexists(self.path / name) if kept is None else name in kept
+        if kept is not None:
+            return name in kept
+        return self.first.there.setdefault(
+            name, name in self.first.bytes or os.path.lexists(self.path / name)
+        )
 
     def evidence(self, digest: str) -> bytes:
         """Return a blob by its digest. Raises ``RecordError`` when it is missing or damaged."""
@@ -96,7 +126,7 @@ class RecordFolder:
                 cure="Restore the record from its author.",
             )
         name = f"{EVIDENCE}/{digest.removeprefix('sha256:')}"
-        raw = self.read(name)
+        raw = _read(self.place(name))
         if digest_of(raw) != digest:
             raise RecordError(
                 f"{name} is damaged: its bytes have the digest {digest_of(raw)}",
@@ -113,8 +143,7 @@ class RecordFolder:
         if self.places is not None:
             start = f"{name}/"
             return tuple(sorted(it[len(start) :] for it in self.places if it.startswith(start)))
-        folder = self.path / name
-        return tuple(sorted(item.name for item in folder.iterdir())) if folder.is_dir() else ()
+        return self._listed(self.path / name)
 
     def files(self, apart: Collection[str] = ()) -> dict[str, bytes]:
         """Return every file of a record by its name, but for those and the folders ``apart``."""
@@ -135,15 +164,51 @@ class RecordFolder:
 
     def strangers(self) -> tuple[str, ...]:
         """Return the names of files that no audit writes."""
-        found = [item.name for item in self.path.iterdir() if item.name not in KNOWN]
+        found = [name for name in self._top() if name not in KNOWN]
         for folder in sorted(FOLDERS):
             form = FORMS.get(folder, HEX)
-            if (self.path / folder).is_symlink():
+            if self.places is None and (self.path / folder).is_symlink():
                 found.append(folder)
             found += [
                 f"{folder}/{name}" for name in self.names_in(folder) if not form.fullmatch(name)
             ]
         return tuple(sorted(found))
+
+    def _top(self) -> tuple[str, ...]:
+        if self.places is None:
+            return self._listed(self.path)
+        return tuple(sorted({name.partition("/")[0] for name in self.places}))
+
+    def _listed(self, folder: Path) -> tuple[str, ...]:
+        found = self.first.listed.get(str(folder))
+        if found is None:
+            there = folder.iterdir() if folder.is_dir() else ()
+            found = tuple(sorted(item.name for item in there))
+            self.first.listed[str(folder)] = found
+        return found
+
+
+def _read(place: Path) -> bytes:
+    """Return the bytes of a regular file that is no link, looked at and read as one."""
+    try:
+        # A pipe would block for ever without O_NONBLOCK, and a device may never end.
+        opened = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        linked = error.errno == errno.ELOOP
+        raise _unreadable(place, "it is a symbolic link" if linked else error.strerror) from None
+    with os.fdopen(opened, "rb") as file:
+        about = os.fstat(opened)
+        if not stat.S_ISREG(about.st_mode):
+            raise _unreadable(place, "it is not a regular file")
+        if about.st_size > MOST_BYTES:
+            raise _unreadable(place, "it is larger than any file of a record")
+        try:
+            raw = file.read(about.st_size + 1)
+        except OSError as error:
+            raise _unreadable(place, error.strerror) from None
+        if len(raw) != about.st_size:
+            raise _unreadable(place, "it changed while it was read")
+        return raw
 
 
 def challenge_name(digest: str, suffix: str) -> str:

@@ -1,6 +1,6 @@
 """The CI question: whether a valid, fresh, passing record exists for exactly these bytes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,11 +8,13 @@ from pathlib import Path
 from auditor.domain.canonical import digest_json, parse
 from auditor.domain.evidence_levels import evidence_levels
 from auditor.domain.policies import Effect, Policy
+from auditor.domain.record_scopes import find_unbound_targets
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import Attempt
-from auditor.domain.steps import Step
+from auditor.domain.steps import Step, StepResult
 from auditor.domain.verdicts import ACCEPTABLE, Outcome, Verdict
 from auditor.errors import UsageError
+from auditor.seeds import SEED_STEPS
 from auditor.targets.fingerprints import place_of
 
 KEPT = ACCEPTABLE | {Outcome.NOT_APPLICABLE}
@@ -43,27 +45,47 @@ def parse_age(text: str) -> timedelta:
     return int(number) * UNITS[unit]
 
 
-def ask(record: AuditRecord, question: Question) -> tuple[Step, ...]:
-    """Hold a record, whose signature was verified before, against the question."""
+def ask(record: AuditRecord, question: Question, shown: Sequence[Step]) -> tuple[Step, ...]:
+    """Hold a record, whose signature was verified before, against the question.
+
+    ``shown`` are the steps that were taken of it so far: of what the policy asks to be shown, only
+    a step that holds shows it.
+    """
     return (
         _artifact(record, question),
         _policy(record, question),
         _target(record, question),
         _verdict(record, question),
         _assurance(record, question),
-        freshness(record, question.policy, question.max_age, question.now),
-        *_attempts(record, question.policy),
+        *conditions(record, question.policy, shown, question.max_age, question.now),
+    )
+
+
+def conditions(
+    record: AuditRecord,
+    policy: Policy,
+    shown: Sequence[Step],
+    max_age: timedelta | None,
+    now: datetime,
+) -> tuple[Step, ...]:
+    """Hold a record against what its policy asks of the audit itself and no finding tells."""
+    return (
+        _freshness(record, policy, max_age, now),
+        *_attempts(record, policy, shown),
     )
 
 
 def _artifact(record: AuditRecord, question: Question) -> Step:
     artifact = record.request.artifact
     audited = "no artifact" if artifact is None else artifact.digest
-    mistakes = (
-        []
-        if audited == question.artifact
-        else [f"the record audits {audited}, and the artifact here is {question.artifact}"]
-    )
+    if audited != question.artifact:
+        wrong = f"the record audits {audited}, and the artifact here is {question.artifact}"
+        return Step("artifact", StepResult.FAILED, wrong)
+    mistakes = [
+        f"on {name} the record speaks for the endpoint, not for the artifact: {reason}"
+        for name, reason in find_unbound_targets(record).items()
+        if question.target in {None, name}
+    ]
     return Step.of("artifact", mistakes, f"the record audits exactly {question.artifact}")
 
 
@@ -129,16 +151,24 @@ def _shortfalls(record: AuditRecord, question: Question) -> Iterator[str]:
             yield f"{name} is {level.value}, and the policy asks for {policy.least_evidence.value}"
 
 
-def _attempts(record: AuditRecord, policy: Policy) -> Iterator[Step]:
+def _attempts(record: AuditRecord, policy: Policy, shown: Sequence[Step]) -> Iterator[Step]:
     """Ask for a sealed audit, and how many attempts it took, where the policy does."""
     attempt = record.request.attempt
     number = "no service counted it" if attempt is None else f"it is attempt {attempt.number}"
     if policy.require_sealed:
-        sealed = attempt is not None and attempt.sealed
-        mistakes = [] if sealed else [f"the policy asks for a sealed audit; {number}, not sealed"]
-        yield Step.of("sealed", mistakes, "nobody chose its seed")
+        yield Step.of("sealed", _not_sealed(attempt, number, shown), "nobody chose its seed")
     if policy.most_attempts is not None:
         yield Step.of("attempts", _too_many(attempt, policy, policy.most_attempts), number)
+
+
+def _not_sealed(attempt: Attempt | None, number: str, shown: Sequence[Step]) -> Iterator[str]:
+    if attempt is None or not attempt.sealed:
+        yield f"the policy asks for a sealed audit; {number}, not sealed"
+    elif not any(it.name in SEED_STEPS and it.result is StepResult.HOLDS for it in shown):
+        yield (
+            "the policy asks for a sealed audit, and nothing shows that the service's ledger drew "
+            "the seed: give the ledger's public key (--ledger-key)"
+        )
 
 
 def _too_many(attempt: Attempt | None, policy: Policy, most: int) -> Iterator[str]:
@@ -151,7 +181,7 @@ def _too_many(attempt: Attempt | None, policy: Policy, most: int) -> Iterator[st
         yield f"its attempts were counted under {attempt.policy.name}, not {policy.name}"
 
 
-def freshness(
+def _freshness(
     record: AuditRecord, policy: Policy, max_age: timedelta | None, now: datetime
 ) -> Step:
     """Count the age from when the measurements were asked for: judging again renews nothing."""

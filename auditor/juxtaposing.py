@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
 from auditor.errors import AuditorError, RecordError
-from auditor.folders import RECORD, RecordFolder
+from auditor.folders import RecordFolder
 from auditor.measuring import Result
 from auditor.moving.compare import compare
 from auditor.moving.sides import Side
@@ -58,7 +57,7 @@ def bring(folder: RecordFolder, verify: Verify, reader: Verifier) -> Brought:
     """
     steps = verify(folder)
     failed = [step for step in steps if step.result is StepResult.FAILED]
-    record = read_record(folder.read(RECORD))
+    record = folder.record
     strange = _not_installed(record, reader)
     if failed and not (strange and all(step.name == FIGURES for step in failed)):
         raise RecordError(

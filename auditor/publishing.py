@@ -9,6 +9,7 @@ from auditor.disclosing.secrets import Secret
 from auditor.domain.canonical import canonical, parse
 from auditor.domain.checks import Check
 from auditor.domain.policies import Policy
+from auditor.domain.record_scopes import bound_artifact
 from auditor.domain.records import AuditRecord
 from auditor.dossiers import dossier_of
 from auditor.errors import BrokenCheckError
@@ -74,14 +75,14 @@ def publication(  # noqa: PLR0913, PLR0917 -- what is shown, by what, and by who
         raise BrokenCheckError(
             f"the record does not follow its schema: {mistakes[0]}", cure="Mend the check named."
         )
-    request = record.request
-    digest = None if request.artifact is None else request.artifact.digest
+    artifact = bound_artifact(record)
+    digest = None if artifact is None else artifact.digest
     shown = dict(render_all(inputs_of(record, policy, checks, blob)))
     if paper is not None:
         shown[PAPER] = paper
     files = {
         RECORD: raw,
-        BUNDLE: sign_record(raw, digest, request.name, signer, files=shown),
+        BUNDLE: sign_record(raw, digest, record.request.name, signer, files=shown),
         SIGNER: signer.public_pem(),
         **shown,
     }

@@ -6,7 +6,9 @@ from auditor.errors import LedgerError
 from auditor.ledgers.drawing import draw
 from auditor.ledgers.notes import NoteKey
 
-NAME = "sealed seed"
+NAME, DRAWN_HERE = "sealed seed", "drawn here"
+SEED_STEPS = frozenset({NAME, DRAWN_HERE})
+"""The steps by which a seed is shown to be drawn: by a ledger's key, and by the service's own."""
 SHOPPED = "SEED_NOT_DRAWN"
 BROKEN = "SEED_PROOF"
 

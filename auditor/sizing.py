@@ -29,4 +29,5 @@ def size_of(file: AuditFile, loaded: LoadedDatasets, materials: Materials) -> Si
         shadows=0 if materials.shadows is None else len(materials.shadows.models),
         generator=materials.generator is not None,
         recipe=file.recipe is not None and file.recipe.allow,
+        served=any(target.served for target in file.targets),
     )

@@ -34,10 +34,7 @@ class Stampable:
     def find(cls, path: Path) -> "Stampable":
         """Read what lies at a path. Raises ``UsageError`` or ``RecordError``."""
         if path.is_dir():
-            folder = RecordFolder(path)
-            there = folder.has(TIMESTAMP)
-            answers = folder.read(TIMESTAMP) if there else b""
-            return cls(folder.read(BUNDLE), path / TIMESTAMP, answers)
+            return cls.of_record(RecordFolder(path))
         if path.suffix == SUFFIX:
             raise UsageError(
                 f"{path} holds timestamps, and does not say of what",
@@ -45,6 +42,12 @@ class Stampable:
             )
         place = path.with_name(path.name + SUFFIX)
         return cls(read_stampable(path), place, read_stampable(place) if place.exists() else b"")
+
+    @classmethod
+    def of_record(cls, folder: RecordFolder) -> "Stampable":
+        """Take the bundle of a record's folder, and its timestamps if there are any."""
+        answers = folder.read(TIMESTAMP) if folder.has(TIMESTAMP) else b""
+        return cls(folder.read(BUNDLE), folder.place(TIMESTAMP), answers)
 
     def query(self, nonce: int, kind: str, policy: str | None) -> Query:
         """Return what an authority is to be asked: a first timestamp, or one more."""
@@ -114,7 +117,7 @@ def look_at_time(
     if clocks is None or now is None:
         return Step(NAME, StepResult.NOT_CHECKED, "no authority named (--tsa-roots)"), None
     try:
-        moment = Stampable.find(folder.path).moment(clocks, now)
+        moment = Stampable.of_record(folder).moment(clocks, now)
     except AuditorError as error:
         return Step(NAME, StepResult.FAILED, error.problem), None
     return Step(NAME, StepResult.HOLDS, f"{BUNDLE} {words_of(moment)}"), moment

@@ -9,7 +9,6 @@ from auditor.documents import read_document
 from auditor.domain.canonical import digest, digest_json
 from auditor.domain.lineage import Edge, entity_id
 from auditor.domain.provenance import provenance_of
-from auditor.domain.record_json import read_record
 from auditor.errors import AuditorError, UsageError
 from auditor.folders import BUNDLE, RECORD, RecordFolder
 from auditor.rendering.lineages.traces import Trace
@@ -28,7 +27,7 @@ def trace_folder(folder: RecordFolder) -> Trace:
 
     Challenges that lie in the folder count too. Raises ``RecordError`` for what cannot be read.
     """
-    record = read_record(folder.read(RECORD))
+    record = folder.record
     told = [provenance_of(record, digest(folder.read(BUNDLE)))]
     told += [open_challenge(raw).provenance(digest(raw)) for raw in folder.challenges().values()]
     return Trace.of(
@@ -44,7 +43,7 @@ def knows(work: UnitOfWork, folder: RecordFolder) -> bool:
     return any(item.kind == "record" for item in work.entities_like(digest(folder.read(RECORD))))
 
 
-def trace(work: UnitOfWork, asked: str, *, down: bool | None = None) -> Trace:
+def trace(work: UnitOfWork, asked: str | RecordFolder, *, down: bool | None = None) -> Trace:
     """Return the lineage of what ``asked`` names: a folder, a file, a record's id, or a digest.
 
     ``down`` says whether to ask what rests on it; by default that is asked of all but records.
@@ -64,10 +63,12 @@ def _ends(edges: Sequence[Edge], roots: Sequence[str]) -> list[str]:
     return sorted(ends | set(roots))
 
 
-def _roots(work: UnitOfWork, asked: str) -> tuple[str, ...]:
+def _roots(work: UnitOfWork, asked: str | RecordFolder) -> tuple[str, ...]:
+    if isinstance(asked, RecordFolder):
+        return _known(work, digest(asked.read(RECORD)), str(asked.path))
     path = Path(asked)
     if (path / RECORD).is_file():
-        return _known(work, digest(RecordFolder(path).read(RECORD)), asked)
+        return _roots(work, RecordFolder(path))
     if path.is_file():
         return _of_file(work, path)
     stored = work.find_record(asked)

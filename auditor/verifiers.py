@@ -9,7 +9,7 @@ from auditor.folders import SIGNER, RecordFolder
 from auditor.packs.catalogues import load_catalogues
 from auditor.packs.loading import load_policy
 from auditor.shipped import code_digest, shipped
-from auditor.signing.keys import load_public_key
+from auditor.signing.keys import load_public_key, parse_public_key
 from auditor.signing.ledger_keys import load_note_key
 from auditor.verifying import Verifier
 
@@ -43,7 +43,9 @@ def own_verifier(folder: RecordFolder, key: Path | None = None) -> Verifier:
 
     It says nothing of whom to believe, so that the record may claim what it likes.
     """
-    return verifier(key or folder.path / SIGNER, highest=max(Assurance))
+    named = str(folder.path / SIGNER)
+    own = key or parse_public_key(folder.read(SIGNER), named).pem
+    return verifier(own, highest=max(Assurance))
 
 
 def served_verifier(key: bytes) -> Verifier:

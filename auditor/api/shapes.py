@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from auditor.api.reading import SUM
 from auditor.domain.api_keys import Role
 from auditor.domain.budgets import Budget
+from auditor.domain.record_scopes import RecordScope
 from auditor.domain.submissions import State
 from auditor.people.standing import Standing
 
@@ -25,7 +26,7 @@ EXAMPLE: dict[str, Any] = {
     "id": AUDIT, "project": "default", "submitter": "0123456789abcdef", "state": "done",
     "submitted": AT, "source": "audit.yaml", "audit_file": DIGEST, "policy": OTHER,
     "targets": ["cpu"], "budget": "ci", "only": [], "sealed": False, "attempt": 1,
-    "ended": AT, "record": DIGEST, "verdict": "pass", "failure": None,
+    "ended": AT, "record": DIGEST, "verdict": "pass", "scope": "artifact", "failure": None,
     "standing": "awaiting approval", "records": [],
     "awaits": "0 of 1 approvals of this record are there",
 }  # fmt: skip
@@ -102,8 +103,10 @@ class LaterRecord(BaseModel):
 class AuditShown(BaseModel):
     """An audit as it stands: what was asked, how far it is, and what it came to.
 
-    ``attempt`` is its number in its model's line. It stands with people (``standing``, ``awaits``)
-    by the last of its ``records``: those that were judged again since.
+    ``scope`` is what its record speaks for on all targets together: the artifact, or an endpoint
+    that is not shown to give the artifact's answers. ``attempt`` is its number in its model's line.
+    It stands with people (``standing``, ``awaits``) by the last of its ``records``: those that were
+    judged again since.
     """
 
     model_config = like(**EXAMPLE)
@@ -123,6 +126,7 @@ class AuditShown(BaseModel):
     ended: str | None = None
     record: str | None = None
     verdict: str | None = None
+    scope: RecordScope | None = None
     failure: FailureShown | None = None
     standing: Standing | None = None
     awaits: str | None = None

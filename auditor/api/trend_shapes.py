@@ -5,10 +5,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from auditor.api.shapes import AT, AUDIT, DIGEST, OTHER, like
+from auditor.domain.record_scopes import RecordScope
 
 STANDING: dict[str, Any] = {
     "target": "cpu", "verdict": "pass", "policy": OTHER, "record": DIGEST, "audit": AUDIT,
-    "finished": AT,
+    "finished": AT, "scope": "artifact",
 }  # fmt: skip
 VERSION: dict[str, Any] = {"version": "2.0.0", "artifact": DIGEST, "targets": [STANDING]}
 POINT: dict[str, Any] = {
@@ -20,7 +21,9 @@ POINT: dict[str, Any] = {
 
 
 class StandingShown(BaseModel):
-    """The verdict of the newest audit of a version on a target."""
+    """The verdict of the newest audit of a version on a target, and what it speaks for there: the
+    artifact, or an endpoint that is not shown to give the artifact's answers.
+    """
 
     model_config = like(**STANDING)
     target: str
@@ -29,6 +32,7 @@ class StandingShown(BaseModel):
     record: str
     audit: str
     finished: str
+    scope: RecordScope
 
 
 class ModelVersionShown(BaseModel):

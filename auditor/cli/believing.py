@@ -1,8 +1,11 @@
 """Verify a record's folder by a key, or by whom a trust policy lets audit."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
+
+import click
 
 from auditor.accepting import signature_seen, standing_in
 from auditor.approving import Deciders, may_waive
@@ -10,13 +13,12 @@ from auditor.cli.key_choices import known_keys
 from auditor.cli.timing import right_now
 from auditor.domain.artifacts import digest_files
 from auditor.domain.policies import Assurance
-from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
 from auditor.domain.steps import Step, StepResult
 from auditor.domain.trust import Binding, Standing
 from auditor.errors import UsageError
-from auditor.folders import BUNDLE, RECORD, SIGNER, TIMESTAMP, RecordFolder
+from auditor.folders import BUNDLE, SIGNER, TIMESTAMP, RecordFolder
 from auditor.holding import ended_keys
 from auditor.keeping import store_if_kept
 from auditor.keyaudits import signer_here
@@ -34,6 +36,8 @@ from auditor.trusting.judging import judge
 from auditor.trusting.policies import Claimed, TrustPolicy
 from auditor.verifiers import verifier
 from auditor.verifying import Verifier, verify_folder
+
+F = TypeVar("F", bound=Callable[..., object])
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +64,31 @@ class Whose:
     key: Path | None
     trust: Path | None
     assurance: Assurance
+    ledger: Path | None = None
+    witnesses: tuple[Path, ...] = ()
 
     def verify(self, folder: RecordFolder) -> tuple[Step, ...]:
         """Verify a record's folder by them. Raises ``UsageError`` unless it is just one of them."""
-        asides = Asides(highest=self.assurance)
+        asides = Asides(self.ledger, self.witnesses, highest=self.assurance)
         return verify_by(folder, self.key, read_trust(self.trust), asides)
+
+
+def ledger_options(command: F) -> F:
+    """Let a command be told by which ledger, and which witnesses of it, a record must be known."""
+    ledger = click.option(
+        "--ledger-key",
+        "ledger_key",
+        type=click.Path(path_type=Path),
+        help="The public key of the ledger (ledger.pub): the record must be in it.",
+    )
+    witnesses = click.option(
+        "--witness-key",
+        "witness_keys",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        help="The public key of a witness that must have cosigned; repeats.",
+    )
+    return ledger(witnesses(command))
 
 
 def verify_by(
@@ -74,6 +98,10 @@ def verify_by(
 
     Raises ``UsageError`` unless just one of them is given.
     """
+    if asides.witnesses and asides.ledger is None:
+        raise UsageError(
+            "a witness's key says nothing without the ledger's", cure="Give --ledger-key too."
+        )
     if policy is not None and asides.highest is not Assurance.A0:
         raise UsageError(
             "A trust policy says by itself how much each auditor may claim",
@@ -103,7 +131,7 @@ def _waivers(
     """Ask the trust policy about the waivers of a record that verifies."""
     if any(step.result is StepResult.FAILED for step in steps):
         return ()
-    record = read_record(folder.read(RECORD))
+    record = folder.record
     return tuple(may_waive(record, folder, deciders((), policy)))
 
 
@@ -142,7 +170,7 @@ def signer_by(folder: RecordFolder, policy: TrustPolicy | None) -> tuple[Step, .
     """
     if policy is None or not policy.rules:
         return ()
-    record = read_record(folder.read(RECORD))
+    record = folder.record
     seen = signature_seen(record, folder)
     if not seen:
         mistake = f"{Code.UNSIGNED}: the record's audit did not look at the artifact's signature"

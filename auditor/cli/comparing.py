@@ -113,8 +113,9 @@ def is_kept(file: AuditFile, place: Place) -> bool:
 
 
 def _in_folder(place: Workplace, folder: Path, key: bytes) -> AuditRecord:
-    record = baseline_record(folder, key)
-    found = challenges_against(record, RecordFolder(folder), place.settings.place)
+    held = RecordFolder(folder)
+    record = baseline_record(held, key)
+    found = challenges_against(record, held, place.settings.place)
     refuse_contested(record, found)
     return record
 

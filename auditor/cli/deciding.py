@@ -6,11 +6,10 @@ from pathlib import Path
 from auditor.cli.asking import passwords
 from auditor.cli.key_choices import time_option
 from auditor.clock import written
-from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import StepResult
 from auditor.errors import KeyFileError, RecordError, UsageError
-from auditor.folders import RECORD, RecordFolder
+from auditor.folders import RecordFolder
 from auditor.gates import UNITS, parse_age
 from auditor.ledgers.key_events import KeyRole
 from auditor.settings import Settings
@@ -40,7 +39,7 @@ def sound_record(
             f"{folder.path} does not verify: {failed[0].name}: {failed[0].detail}",
             cure="Take the folder as auditor wrote it, and the key of its signer.",
         )
-    return read_record(folder.read(RECORD))
+    return folder.record
 
 
 def decider(key: str | None, record_signer: bytes | None) -> Signer:

@@ -33,17 +33,18 @@ class DecisionOptions:
 
 @dataclass(frozen=True, slots=True)
 class MayDecide:
-    """Who may waive, who may approve, and how many approvals are asked for."""
+    """Who may waive, who may approve, how many approvals are asked for, and on how many labels."""
 
     waiving: Deciders
     approving: Deciders
     least: int
+    labelled: int = 0
 
     def steps(self, record: AuditRecord, folder: RecordFolder) -> tuple[Step, ...]:
         """Ask whether the record's waivers still count, and whether people approve it."""
         at = now()
         known = approvals_known(record, folder, Settings.from_environment().place)
-        wanted = Wanted(self.least, self.approving, at)
+        wanted = Wanted(self.least, self.approving, at, self.labelled)
         return in_force(record, folder, self.waiving, at), approved(record, folder, known, wanted)
 
 
@@ -67,7 +68,8 @@ def deciding(given: DecisionOptions, trust: TrustPolicy | None, policy: Policy) 
     asked = given.require_approval or bool(given.approval_keys)
     least = max(policy.approvals, int(asked))
     approving = deciders(given.approval_keys, trust)
-    return MayDecide(deciders(given.waiver_keys, trust), approving, least)
+    waiving = deciders(given.waiver_keys, trust)
+    return MayDecide(waiving, approving, least, policy.blind_labels)
 
 
 def may_decide(given: DecisionOptions, trust: TrustPolicy | None, policy: Policy) -> MayDecide:

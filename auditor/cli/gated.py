@@ -60,6 +60,8 @@ def refuse_believing(whose: Whose, given: DecisionOptions, *, strict: bool) -> N
         "--key": whose.key,
         "--trust": whose.trust,
         "--assurance": whose.assurance is not Assurance.A0,
+        "--ledger-key": whose.ledger,
+        "--witness-key": whose.witnesses,
         "--strict": strict,
         "--waiver-key": given.waiver_keys,
         "--approvals-key": given.approval_keys,

@@ -7,7 +7,6 @@ from pathlib import Path
 from rich.console import Console
 
 from auditor.cli.showing import say
-from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.environments import environment_digest
 from auditor.errors import AuditorError
@@ -42,7 +41,7 @@ def _replaced(folder: Path, store: Store | None) -> str:
     # Whatever lies there, a record that is finished is written.
     held = RecordFolder(folder)
     try:
-        record = read_record(held.read(RECORD))
+        record = held.record
     except (AuditorError, OSError):
         record = None
     if record is None or not RECORD_ID.fullmatch(record.id):

@@ -172,8 +172,8 @@ def _seen(
                 f"{given.id} is of another audit file than {audit_file}",
                 cure="Name the one that was handed in.",
             )
+        policy = readers_of(record, fetched).load_policy(record.request.policy.name)
         write_record(console, folder, fetched.files())
-    policy = readers_of(record, RecordFolder(folder)).load_policy(record.request.policy.name)
     return record, policy
 
 

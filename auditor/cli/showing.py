@@ -23,6 +23,7 @@ from auditor.rendering.askings import asked_gaps, left_out
 from auditor.rendering.attempts import attempt_words
 from auditor.rendering.numbers import figure
 from auditor.rendering.phrases import bound_words, limit_values, limits_text
+from auditor.rendering.scopes import scope_sentences
 from auditor.rendering.suspicions import suspicions
 from auditor.rendering.verdicts import because
 from auditor.signing.ledger_keys import LEDGER_PRIVATE
@@ -68,6 +69,8 @@ def show_record(
         + ("" if enforced else f"; the policy's mode is {policy.mode}: nothing is enforced"),
         highlight=False,
     )
+    for text in scope_sentences(record):
+        console.print(f"[yellow]endpoint[/] {_plain(text)}", highlight=False, soft_wrap=True)
     console.print(because(record), highlight=False, markup=False)
     if said := attempt_words(record.request):
         console.print(f"Attempt: {_plain(said)}", highlight=False, soft_wrap=True)

@@ -11,7 +11,7 @@ import click
 from auditor.declaring.reading import MOST_BYTES
 from auditor.errors import KeyFileError, UsageError
 from auditor.signatures.profiles import Profile
-from auditor.signatures.trust import Identity, Moment, Trusted, TrustedKey
+from auditor.signatures.trust import UNKNOWN_KIND, Identity, Moment, Trusted, TrustedKey
 from auditor.signing.keys import load_certificates, load_public_key, read_pem
 from auditor.signing.verification import Question
 from auditor.trusting.asking import Asked, When
@@ -37,7 +37,7 @@ _OPTIONS = (
     click.option(
         "--identity",
         multiple=True,
-        help="Whose certificate: an e-mail address or a URI of its other names. Repeats.",
+        help="The signer's name in the certificate: email:ADDRESS or uri:URI. Repeats.",
     ),
     click.option("--issuer", help="Who vouched for a keyless identity (OIDC issuer)."),
     click.option(
@@ -148,7 +148,10 @@ class TrustOptions:
                 cure="Give --identity"
                 + (" and --issuer." if keyless else ", and --issuer only with --trusted-root."),
             )
-        return tuple(Identity(name, self.issuer) for name in self.identity)
+        try:
+            return tuple(Identity.parse(name, self.issuer) for name in self.identity)
+        except ValueError as error:
+            raise UsageError(f"--identity: {error}", cure=UNKNOWN_KIND) from None
 
     def _moment(self) -> Moment:
         if self.at is None:

@@ -29,7 +29,7 @@ class Size:
     ``favourable`` is the class that people hope for, where the task names one. ``beside`` counts
     the rows of the datasets that are not evaluated, by role; ``shadows`` counts ready shadow
     models, ``generator`` says whether one is given, and ``recipe`` whether the request names code
-    that trains, with leave to run it.
+    that trains, with leave to run it. ``served`` says that a server or a cascade answers.
     """
 
     rows: int
@@ -41,6 +41,7 @@ class Size:
     shadows: int = 0
     generator: bool = False
     recipe: bool = False
+    served: bool = False
 
 
 @dataclass(frozen=True, slots=True)

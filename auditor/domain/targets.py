@@ -10,6 +10,9 @@ from auditor.domain.endpoints import EndpointSpec
 EXACT_SUMS: Mapping[str, str] = {"session.x64quantprecision": "1"}
 """ONNX Runtime's session entry by which 8-bit products do not overflow on x86 without VNNI."""
 
+SERVED = frozenset({"endpoint", "cascade"})
+"""Runtimes that run no file here."""
+
 
 class EvidenceLevel(StrEnum):
     """How far what was measured speaks of the declared target, the most first.
@@ -95,6 +98,12 @@ class TargetSpec:
     def endpoints(self) -> tuple[EndpointSpec, ...]:
         """The served models that are asked here."""
         return tuple(place.endpoint for place in self.places if place.endpoint is not None)
+
+    @property
+    def served(self) -> bool:
+        """Whether a server or a cascade answers here in place of a file that this machine runs."""
+        declared = self.endpoint is not None or self.cascade is not None
+        return declared or self.runtime in SERVED
 
     @property
     def may_be_attacked(self) -> bool:

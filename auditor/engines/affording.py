@@ -1,7 +1,7 @@
 """What a target can bear: the time that an audit may take there, and what a check would take."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auditor.domain.benches import NO_BENCH, Bench
 from auditor.domain.budgets import Cost, Size
@@ -24,11 +24,15 @@ class Allowance:
     spec: TargetSpec
     size: Size
 
+    def cost(self, check: Check) -> Cost:
+        """Return what a check spends on this target."""
+        return check.cost(replace(self.size, served=self.spec.served))
+
     def in_order(self, checks: Sequence[Check]) -> tuple[Check, ...]:
         """Return the checks as they are given, or the cheapest first where time is limited."""
         if self.spec.seconds is None:
             return tuple(checks)
-        return tuple(sorted(checks, key=lambda check: check.cost(self.size).queries))
+        return tuple(sorted(checks, key=lambda check: self.cost(check).queries))
 
     def over(self, check: Check, model: Model | Gap, bench: Bench | Gap = NO_BENCH) -> Gap | None:
         """Return a Gap where a check would go beyond what is left of the limit.
@@ -38,7 +42,7 @@ class Allowance:
         limit = self.spec.seconds
         if limit is None or isinstance(model, Gap) or not model.queries:
             return None
-        cost: Cost = check.cost(self.size)
+        cost = self.cost(check)
         pace = model.busy / model.queries
         spent = model.busy + (0.0 if isinstance(bench, Gap) else bench.busy)
         wanted = cost.queries * pace

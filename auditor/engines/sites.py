@@ -15,7 +15,7 @@ from auditor.domain.readings import Gap, Reason
 from auditor.domain.shadows import NO_SHADOWS, ShadowModels
 from auditor.domain.subjects import NO_PLACEMENT
 from auditor.domain.targets import EXACT_SUMS, TargetSpec
-from auditor.domain.twins import TwinSource
+from auditor.domain.twins import TwinKind, TwinSource
 from auditor.engines.gaps import gap_from
 from auditor.engines.openers import Materials, Openers, Staged
 from auditor.engines.rowshapes import by_schema
@@ -33,6 +33,11 @@ NO_GENERATOR_WANTED = Gap(
     reason=Reason.NEEDS_GENERATOR,
     detail="No generator was opened.",
     cure="Run a check that wants one: privacy.inversion.",
+)
+NO_TWIN = Gap(
+    reason=Reason.NEEDS_TWIN,
+    detail="The audit file wants no twin.",
+    cure="Set model.twin to auto in the audit file.",
 )
 NO_FILE = Gap(
     reason=Reason.NEEDS_REFERENCE,
@@ -76,12 +81,19 @@ class Site:
         return Opened(both.whole, both.whole.placement, both)
 
     def reference(self) -> Companion:
-        """Return the artifact as the reference target runs it, opened on first use."""
+        """Return the artifact as the reference target runs it, opened on first use, with a twin.
+
+        The twin is examined against that run, which takes nobody's leave.
+        """
         spec = self.materials.reference or REFERENCE
         held = self.materials.deployed
         if held is None:
             return Companion(lambda: NO_FILE)
-        return Companion(cache(lambda: self._open(spec, held).model), about=spec.to_json())
+        source = self.materials.twin
+        model = cache(lambda: self._open(spec, held).model)
+        twin = cache(lambda: self.twin(held, model(), source))
+        wanted = twin if source.kind is not TwinKind.NONE else lambda: NO_TWIN
+        return Companion(model, wanted, spec.to_json())
 
     def parent(self) -> Companion:
         """Return the parent on this very target, opened on first use, with its twin.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from auditor.domain.canonical import Json, canonical
 from auditor.domain.failed_rules import failed_rules
 from auditor.domain.hooks import Delivery, Hook, Told
+from auditor.domain.record_scopes import scope_of
 from auditor.errors import StoreError
 from auditor.store.service.schedule_runs import KeptRuns
 from auditor.store.service.schedules import KeptSchedules
@@ -67,6 +68,7 @@ class Teller:
             "version": record.request.version,
             "artifact": None if artifact is None else artifact.digest,
             "verdict": record.verdict.value,
+            "scope": scope_of(record).value,
             "failed": list(failed_rules(record)),
         }
 

@@ -21,6 +21,7 @@ ReadingsAt = Callable[[float], Sequence[Reading]]
 class JudgingContext:
     """The level that rules are judged at, the targets, the model, its claims, and the effort.
 
+    ``served`` names the targets that are endpoints or cascades.
     ``waivers`` are those whose signatures hold, and count ``now``: when the record was finished.
     ``baseline`` is what limits may be taken from, ``under`` how the readings here were measured.
     """
@@ -36,6 +37,7 @@ class JudgingContext:
     artifact: str | None = None
     waivers: tuple[Waiver, ...] = ()
     now: str = ""
+    served: frozenset[str] = frozenset()
     baseline: Baseline | None = None
     under: Circumstances = field(default_factory=Circumstances)
 
@@ -61,6 +63,7 @@ class JudgingContext:
             "model": {"name": self.name, "version": self.version, "tags": list(self.tags)},
             "claims": self.claims,
             "target": target,
+            "served": target in self.served,
         }
 
 
@@ -87,4 +90,5 @@ def context_of(
         artifact=None if request.artifact is None else request.artifact.digest,
         waivers=waivers,
         now=now,
+        served=frozenset(target.name for target in request.targets if target.served),
     )

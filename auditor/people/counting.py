@@ -6,7 +6,7 @@ from dataclasses import replace
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
 from auditor.people.panels import Panel, read_kept
-from auditor.seeds import sealed_seed
+from auditor.seeds import DRAWN_HERE, sealed_seed
 from auditor.store.service.attempts import Attempts
 
 
@@ -23,7 +23,7 @@ def counted_here(
         mistake = f"the record says attempt {said.number}, and here it is {counted}"
         yield Step("counted", StepResult.FAILED, mistake)
     own = None if store.signer is None else store.signer.key
-    yield from (replace(step, name="drawn here") for step in sealed_seed(record, own))
+    yield from (replace(step, name=DRAWN_HERE) for step in sealed_seed(record, own))
 
 
 def _attempt(panel: Panel, project: str, number: int | None, record: AuditRecord) -> int | None:

@@ -12,7 +12,7 @@ from auditor.errors import StoreError
 from auditor.folders import RECORD, SIGNER, RecordFolder
 from auditor.gates import Question, ask
 from auditor.keyaudits import agents_here, report_key_here, signer_here
-from auditor.manifests import as_kept, laid_out
+from auditor.manifests import as_kept
 from auditor.people.against import held_against
 from auditor.people.counting import counted_here
 from auditor.people.enduring import is_refused
@@ -22,7 +22,7 @@ from auditor.people.standing import Judged, decided_by_people
 from auditor.store.service.audited import Audited
 from auditor.store.service.handed import Handed, handed_in
 from auditor.store.service.rejudged import Stands
-from auditor.verified import Verified, marks
+from auditor.verified import Marks, Verified, marks
 from auditor.verifying import Verifier, verify_folder
 
 
@@ -77,9 +77,11 @@ class Looker:
     def look(self, case: Case, chosen: Audited | Stands, question: Question, now: str) -> Looked:
         """Ask one record. Raises ``StoreError`` or ``RecordError`` for files that are not there."""
         folder = as_kept(self.panel.kept.store.blobs, chosen.files)
+        # Marked before anything is read: what is put there meanwhile has other marks.
+        there = marks(map(folder.place, sorted(folder.places or ())))
         raw, key = folder.read(RECORD), folder.read(SIGNER)
         signer = report_key_here(self.panel.kept.store, key)
-        steps = (_same(raw, chosen), signer, *self._verified(folder, chosen, key))
+        steps = (_same(raw, chosen), signer, *self._verified(folder, chosen, key, there))
         if not all_hold(steps[1:]):
             return Looked(steps, chosen)
         # To verify takes a while, in which somebody may have challenged it, or ended a key.
@@ -93,19 +95,12 @@ class Looker:
         return Looked(steps, chosen, record, lacks=not refused)
 
     def _verified(
-        self, folder: RecordFolder, chosen: Audited | Stands, key: bytes
+        self, folder: RecordFolder, chosen: Audited | Stands, key: bytes, there: Marks
     ) -> tuple[Step, ...]:
         """Verify a folder, unless it was and no file of it changed on the disk since."""
-        files, names = str(chosen.files), sorted(folder.places or ())
-        known = self.verified.known(files, key, marks(map(folder.place, names)))
-        if known is not None:
-            return known
-        with laid_out(self.panel.kept.store.blobs, chosen.files) as whole:
-            # Marked as they are laid out, and before: by now others may lie there.
-            there = marks(map(whole.place, names))
-            return self.verified.steps(
-                files, key, there, lambda: verify_folder(whole, self.verifier(key))
-            )
+        return self.verified.steps(
+            str(chosen.files), key, there, lambda: verify_folder(folder, self.verifier(key))
+        )
 
     def _counts(  # noqa: PLR0913, PLR0917 -- which record, what is known of it, and what is asked
         self,
@@ -123,8 +118,9 @@ class Looker:
         yield signer_here(store, record, key, case.places)
         yield from agents_here(store, record)
         yield from held_against(store, case.told.project, record, now)
-        yield from ask(record, question)
-        yield from counted_here(self.panel, case.told.project, attempt, record)
+        counted = tuple(counted_here(self.panel, case.told.project, attempt, record))
+        yield from ask(record, question, counted)
+        yield from counted
         against = challenges_against(record, folder, store)
         yield uncontested(record, against, key, strict=False)
         judged = Judged(submission, record, question.policy, now)

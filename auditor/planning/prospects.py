@@ -25,6 +25,7 @@ def excused(policy: Policy, rule: Rule, outlook: Outlook) -> Foreseen | None:
         "model": outlook.model,
         "claims": outlook.claims,
         "target": outlook.target,
+        "served": outlook.size.served,
     }
     for text in (policy.applies_to, rule.when):
         try:

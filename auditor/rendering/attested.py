@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import cast
 from urllib.parse import quote
 
-from auditor.domain.artifacts import FileDigest
+from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.canonical import Json, digest
 from auditor.domain.evidence import decode
 from auditor.domain.policies import Policy
 from auditor.domain.readings import Measurement
+from auditor.domain.record_scopes import bound_artifact
 from auditor.domain.records import AuditRecord
 from auditor.domain.targets import EvidenceLevel
 from auditor.signatures.bundles import parse_bundle
@@ -81,11 +82,17 @@ def subjects(record: AuditRecord, beside: ReadBeside) -> Sequence[Json]:
 
     The whole is named by its OMS root (SHA-256 over the concatenated digests of its files,
     OpenSSF Model Signing 1.0), and by the payload of its own signature where that holds. A
-    predictions-only audit speaks of the record alone.
+    record that does not speak for the artifact on every target names itself alone: what a server
+    answered is shown of no file.
     """
-    artifact = record.request.artifact
+    artifact = bound_artifact(record)
     if artifact is None:
         return [{"name": "record.json", "digest": digest_set(record.digest)}]
+    return named_files(record, artifact, beside)
+
+
+def named_files(record: AuditRecord, artifact: Artifact, beside: ReadBeside) -> Sequence[Json]:
+    """Return an artifact as the subjects of a statement."""
     files = sorted(artifact.files)
     root = hashlib.sha256(b"".join(bytes.fromhex(file.sha256) for file in files)).hexdigest()
     whole = f"{record.request.name}@{record.request.version}"

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from auditor.domain.canonical import Json
 from auditor.domain.readings import Measurement
+from auditor.domain.record_scopes import RecordScope, bound_artifact
 from auditor.domain.records import AuditRecord
 from auditor.rendering.attested import evidence_told
 from auditor.rendering.conformance import MODEL, declarations, standards
@@ -44,7 +45,7 @@ def render_bom(record: AuditRecord) -> Mapping[str, Json]:
 
 
 def _model(record: AuditRecord) -> dict[str, Json]:
-    request = record.request
+    request, artifact = record.request, bound_artifact(record)
     model: dict[str, Json] = {
         "type": "machine-learning-model",
         "bom-ref": MODEL,
@@ -53,7 +54,8 @@ def _model(record: AuditRecord) -> dict[str, Json]:
         "modelCard": _card(record),
         "properties": _properties(
             {
-                "artifact": None if request.artifact is None else request.artifact.digest,
+                "artifact": None if artifact is None else artifact.digest,
+                "scope": None if artifact == request.artifact else RecordScope.ENDPOINT.value,
                 "record": record.digest,
                 "verdict": record.verdict.value,
                 "policy": request.policy.digest,
@@ -64,7 +66,7 @@ def _model(record: AuditRecord) -> dict[str, Json]:
             }
         ),
     }
-    if request.artifact is not None:
+    if artifact is not None:
         model["hashes"] = _root(record)
         model["components"] = _files(record)
     return model
@@ -77,7 +79,7 @@ def _tool(record: AuditRecord) -> dict[str, Json]:
 
 def _root(record: AuditRecord) -> list[Json]:
     """Return the one file's digest, or the OMS root of several (digest of their digests)."""
-    artifact = record.request.artifact
+    artifact = bound_artifact(record)
     files = () if artifact is None else tuple(sorted(artifact.files))
     if len(files) == 1:
         return [{"alg": "SHA-256", "content": files[0].sha256}]
@@ -86,7 +88,7 @@ def _root(record: AuditRecord) -> list[Json]:
 
 
 def _files(record: AuditRecord) -> list[Json]:
-    artifact = record.request.artifact
+    artifact = bound_artifact(record)
     return [
         {
             "type": "file",

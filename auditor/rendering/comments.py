@@ -11,13 +11,15 @@ from dataclasses import dataclass
 
 from auditor.domain.canonical import canonical
 from auditor.domain.findings import Finding
+from auditor.domain.record_scopes import RecordScope, scope_of
 from auditor.domain.records import AuditRecord
 from auditor.domain.verdicts import Outcome, Verdict
 from auditor.rendering.cards import Card, cards
 from auditor.rendering.fitting import octets
 from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.phrases import OUTCOMES, VERDICTS
+from auditor.rendering.phrases import OUTCOMES
 from auditor.rendering.sarif_rules import cut
+from auditor.rendering.scopes import headline_of
 from auditor.rendering.summary import card_lines, escape_markdown, gap_lines, grid
 from auditor.rendering.verdicts import verdict_words
 
@@ -86,10 +88,13 @@ def _head(inputs: RenderedInputs, standing: Standing) -> Iterator[str]:
     if standing.mistakes:
         yield from _disbelief(record, standing.mistakes)
         yield ""
-        yield f"It says of itself: {VERDICTS[record.verdict].lower()}."
+        yield f"It says of itself: {headline_of(record).lower()}."
     else:
         named = _said(f"{request.name} {request.version}")
-        yield f"## {MARKS[record.verdict]} {named}: {VERDICTS[record.verdict].lower()}"
+        # Green is for what a gate would take: the file, where the audit names one.
+        file_passes = scope_of(record) is not RecordScope.ENDPOINT or request.artifact is None
+        mark = MARKS[record.verdict if file_passes else _not_green(record.verdict)]
+        yield f"## {mark} {named}: {headline_of(record).lower()}"
         yield ""
         yield " ".join(_said(item) for item in verdict_words(inputs).sentences)
     targets = _said(", ".join(target.name for target in request.targets))
@@ -99,6 +104,10 @@ def _head(inputs: RenderedInputs, standing: Standing) -> Iterator[str]:
         f"Under **{policy}** on **{targets}**, budget {request.budget.value}, "
         f"assurance {record.assurance.name}."
     )
+
+
+def _not_green(verdict: Verdict) -> Verdict:
+    return Verdict.INCONCLUSIVE if verdict is Verdict.PASS else verdict
 
 
 def _changes(record: AuditRecord, standing: Standing) -> Iterator[str]:

@@ -10,6 +10,7 @@ from auditor.rendering.cards import Card
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.numbers import count
 from auditor.rendering.runs import SHORT
+from auditor.rendering.scopes import subject_of
 
 MAY: Mapping[Verdict, str] = MappingProxyType(
     {
@@ -25,7 +26,7 @@ SILENT = "Nothing in the record says what would decide it; read the finding."
 def decision(inputs: RenderedInputs, until: str) -> str:
     """Say what may be deployed, on what, under which policy, until when, and who says so."""
     record, request = inputs.record, inputs.record.request
-    words = f"{request.name} {request.version} {MAY[record.verdict]} on {_targets(inputs)}"
+    words = f"{subject_of(record)} {MAY[record.verdict]} on {_targets(inputs)}"
     words += f" under {request.policy.name} {request.policy.version}"
     if record.verdict is Verdict.PASS:
         words += f" until {until}" if until else ", which sets no end to it"

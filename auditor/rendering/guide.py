@@ -6,6 +6,7 @@ from functools import lru_cache
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from auditor.domain.canonical import Json
+from auditor.domain.record_scopes import bound_artifact
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.summary import escape_markdown
 from auditor.rendering.verdicts import verify_command
@@ -31,7 +32,7 @@ def offline_verifier() -> bytes:
 
 def _told(inputs: RenderedInputs) -> dict[str, Json]:
     record, script = inputs.record, offline_verifier()
-    request, artifact = record.request, record.request.artifact
+    request, artifact = record.request, bound_artifact(record)
     files = () if artifact is None else sorted(artifact.files)
     policy = request.policy
     return {

@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta
 from auditor.domain.findings import Finding
 from auditor.domain.policies import Mode
 from auditor.domain.records import AuditRecord
-from auditor.domain.requests import AuditRequest
 from auditor.domain.verdicts import Outcome, Verdict
 from auditor.rendering.attempts import attempt_words
 from auditor.rendering.cards import required
 from auditor.rendering.deciding import decision
 from auditor.rendering.decisions import uses
 from auditor.rendering.inputs import RenderedInputs
-from auditor.rendering.phrases import ASSURANCE, VERDICTS
+from auditor.rendering.phrases import ASSURANCE
 from auditor.rendering.runs import Fact, place_words, short
+from auditor.rendering.scopes import bytes_words, headline_of, scope_sentences
 from auditor.rendering.suspicions import suspicions
 
 SILENCE = "No required rule applies to this model, so nothing was decided."
@@ -41,12 +41,13 @@ def verdict_words(inputs: RenderedInputs) -> VerdictWords:
     record = inputs.record
     deciding = required(record.findings)
     until = good_until(inputs)
-    said = [decision(inputs, until), because(record), *_reservations(deciding)]
+    said = [decision(inputs, until), *scope_sentences(record)]
+    said += [because(record), *_reservations(deciding)]
     said += [words for words in (MODES[inputs.policy.mode], _reduced(inputs)) if words]
     said += suspicions(record)
     return VerdictWords(
         verdict=record.verdict,
-        headline=VERDICTS[record.verdict],
+        headline=headline_of(record),
         sentences=tuple(said),
         facts=_facts(inputs, until),
     )
@@ -148,7 +149,7 @@ def _reduced(inputs: RenderedInputs) -> str:
 def _facts(inputs: RenderedInputs, until: str) -> tuple[Fact, ...]:
     record, request = inputs.record, inputs.record.request
     facts = [
-        Fact("Model", f"{request.name}, version {request.version}", digest=_files(request)),
+        Fact("Model", f"{request.name}, version {request.version}", digest=_files(record)),
         Fact("Runs on", "; ".join(place_words(inputs, item) for item in request.targets)),
         Fact(
             "Under policy",
@@ -165,9 +166,10 @@ def _facts(inputs: RenderedInputs, until: str) -> tuple[Fact, ...]:
     return (*facts, Fact("Assurance", ASSURANCE[record.assurance.name], wide=True))
 
 
-def _files(request: AuditRequest) -> str:
+def _files(record: AuditRecord) -> str:
+    request = record.request
     if request.artifact is not None:
-        return short(request.artifact.digest)
+        return bytes_words(record, short(request.artifact.digest))
     if any(target.endpoints for target in request.targets):
         return "a served model, whose file was not seen"
     return "predictions only, the model was not seen"

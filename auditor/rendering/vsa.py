@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from auditor.domain.canonical import Json
 from auditor.domain.policies import Policy
+from auditor.domain.record_scopes import bound_artifact
 from auditor.domain.records import AuditRecord
 from auditor.domain.verdicts import Outcome, Verdict
 from auditor.rendering.attested import (
@@ -58,8 +59,7 @@ def _predicate(record: AuditRecord, policy: Policy, beside: ReadBeside) -> dict[
             "version": {"auditor": str(record.tool.get("version", "unknown"))},
         },
         "timeVerified": record.finished,
-        "resourceUri": f"pkg:generic/{quote(request.name, safe='')}"
-        f"@{quote(request.version, safe='')}",
+        "resourceUri": _resource(record),
         "policy": {"uri": policy_uri(policy), "digest": digest_set(request.policy.digest)},
         "inputAttestations": _inputs(record, beside),
         "verificationResult": "PASSED" if record.verdict is Verdict.PASS else "FAILED",
@@ -67,6 +67,14 @@ def _predicate(record: AuditRecord, policy: Policy, beside: ReadBeside) -> dict[
         "slsaVersion": "1.1",
         **_extensions(record, policy),
     }
+
+
+def _resource(record: AuditRecord) -> str:
+    """Return what was verified: the model, or what answered in the place of its file."""
+    request = record.request
+    named = f"{quote(request.name, safe='')}@{quote(request.version, safe='')}"
+    bound = bound_artifact(record) == request.artifact
+    return f"pkg:generic/{named}" if bound else f"urn:auditor:endpoint:{named}"
 
 
 def _inputs(record: AuditRecord, beside: ReadBeside) -> list[Json]:
@@ -90,7 +98,7 @@ def _levels(record: AuditRecord) -> list[Json]:
 
 
 def _extensions(record: AuditRecord, policy: Policy) -> dict[str, Json]:
-    artifact = record.request.artifact
+    artifact = bound_artifact(record)
     waived = sorted({item.rule for item in record.findings if item.outcome is Outcome.WAIVED})
     said: dict[str, Json] = {VERDICT: record.verdict.value, WAIVED: waived}
     if artifact is not None:

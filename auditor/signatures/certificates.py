@@ -20,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from auditor.signatures.aliases import spellings
 from auditor.signatures.keys import CURVES, HASHES, PublicKey
 from auditor.signatures.objections import Code, Objection, Refused
+from auditor.signatures.trust import NameKind, SignerName
 
 LEAST_RSA = 2048
 MOST_BYTES = 64 * 1024
@@ -69,14 +70,17 @@ class Certificate:
         return self.aliases | {self.key_digest}
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The signer's names: ``email:`` and ``uri:`` entries of the subject's other names."""
+    def names(self) -> tuple[SignerName, ...]:
+        """The signer's names: e-mail addresses and URIs among the subject's other names."""
         listed = self.extension(x509.SubjectAlternativeName)
         if listed is None:
             return ()
-        emails = [f"email:{item}" for item in listed.get_values_for_type(x509.RFC822Name)]
+        emails = listed.get_values_for_type(x509.RFC822Name)
         uris = listed.get_values_for_type(x509.UniformResourceIdentifier)
-        return (*emails, *(f"uri:{item}" for item in uris))
+        return (
+            *(SignerName(NameKind.EMAIL, item) for item in emails),
+            *(SignerName(NameKind.URI, item) for item in uris),
+        )
 
     @property
     def key(self) -> PublicKey:

@@ -71,14 +71,14 @@ def object_to_time(
 
 def trusted_name(leaf: Certificate, trusted: Trusted) -> tuple[str | None, tuple[Objection, ...]]:
     """Return the trusted name that a certificate bears, or why there is none."""
-    wanted = [item for item in trusted.identities if item.issuer is None]
+    wanted = {item.name for item in trusted.identities if item.issuer is None}
     if not wanted:
         text = "nobody says whose certificate to trust, and any of the authority's would do"
         return None, (Objection(Code.NO_IDENTITY, text),)
     for name in leaf.names:
-        if any(item.matches(name) for item in wanted):
-            return name, ()
-    borne = ", ".join(quoted(name) for name in leaf.names[:3]) or "no name"
+        if name in wanted:
+            return str(name), ()
+    borne = ", ".join(quoted(str(name)) for name in leaf.names[:3]) or "no name"
     return None, (Objection(Code.IDENTITY, f"the signer bears {borne}, which is not trusted"),)
 
 

@@ -39,7 +39,7 @@ def verify_keyless(raw: bytes, trusted: Trusted) -> tuple[str, bytes]:
 
 def _verify(raw: bytes, trusted: Trusted, identity: Identity) -> tuple[str, bytes]:
     models, verify = _library()
-    name = identity.name.removeprefix("email:").removeprefix("uri:")
+    name = identity.name
     with _written(trusted.trusted_root or b"") as path:
         try:
             root = models.TrustedRoot.from_file(path)
@@ -50,17 +50,18 @@ def _verify(raw: bytes, trusted: Trusted, identity: Identity) -> tuple[str, byte
             ) from None
     try:
         bundle = models.Bundle.from_json(raw)
-        asked = verify.policy.Identity(identity=name, issuer=identity.issuer)
+        asked = verify.policy.Identity(identity=name.value, issuer=identity.issuer)
         kind, payload = verify.Verifier(trusted_root=root).verify_dsse(bundle, asked)
     except Exception as error:  # noqa: BLE001 -- whatever it trips over, it has not verified
         said = ascii(str(error))[1:-1][:MOST_SAID]
         raise Refused(Code.KEYLESS, f"Sigstore does not accept it: {said}") from None
     borne = read_certificate(bundle.signing_certificate.public_bytes(Encoding.DER)).names
-    if name != identity.name and identity.name not in borne:
+    if name not in borne:
+        # The library compares texts alone, of whatever kind.
         raise Refused(Code.IDENTITY, "the signer bears the trusted name as one of another kind")
     if kind != IN_TOTO:
         raise Refused(Code.PAYLOAD_TYPE, "the keyless signature is over another type of payload")
-    return f"sigstore:{name}?issuer={identity.issuer}", payload
+    return f"sigstore:{name.short}?issuer={identity.issuer}", payload
 
 
 def _library() -> tuple[ModuleType, ModuleType]:

@@ -1,14 +1,18 @@
 """Whom a verifier believes, and since when no longer: the value that a policy of trust makes."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 from types import MappingProxyType
 
 from auditor.clock import written
 from auditor.signatures.serialisations import Hash
 
 NOTHING: Mapping[str, "datetime | None"] = MappingProxyType({})
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+UNKNOWN_KIND = "Write email:a@b.example or uri:https://c.example, so that the kind is clear."
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +43,67 @@ class Moment:
         return written(self.at.astimezone(UTC))
 
 
+class NameKind(StrEnum):
+    """The two kinds of names in a certificate that tell who signed."""
+
+    EMAIL = "email"
+    URI = "uri"
+
+
+@dataclass(frozen=True, slots=True)
+class SignerName:
+    """One name of a signer's certificate. Two names are equal only if kind and value are."""
+
+    kind: NameKind
+    value: str
+
+    @classmethod
+    def parse(cls, text: str) -> "SignerName":
+        """Read ``email:VALUE`` or ``uri:VALUE``, or a bare value whose form shows its kind.
+
+        A bare value with a scheme is a URI (RFC 3986, section 3.1), another with ``@`` an address.
+        Raises ``ValueError`` for any other, so that no name is ever taken for both kinds.
+        """
+        kind, marked, value = text.partition(":")
+        if marked and kind in set(NameKind):
+            found = cls(NameKind(kind), value)
+        elif _SCHEME.match(text):
+            found = cls(NameKind.URI, text)
+        else:
+            found = cls(NameKind.EMAIL, text)
+            if "@" not in text:
+                raise ValueError(f"{text!r} does not show its kind")
+        if not found.value:
+            raise ValueError(f"{text!r} has a kind and no name")
+        return found
+
+    @property
+    def short(self) -> str:
+        """The bare value where that is read as this very name, else with its kind before it."""
+        try:
+            bare = SignerName.parse(self.value) == self
+        except ValueError:
+            bare = False
+        return self.value if bare else str(self)
+
+    def __str__(self) -> str:
+        """Write the kind, a colon and the value."""
+        return f"{self.kind}:{self.value}"
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A name that a certificate must bear: ``email:a@b.c``, ``uri:https://x``, or either's bare
-    text; ``issuer`` is who vouched for it, which keyless signatures always state.
+    """A name that a certificate must bear; ``issuer`` is who vouched for it, which keyless
+    signatures always state.
     """
 
-    name: str
+    name: SignerName
     issuer: str | None = None
 
-    def matches(self, name: str) -> bool:
-        """Whether a certificate's name (``email:`` or ``uri:`` and its text) is the one meant."""
-        return name in {self.name, f"email:{self.name}", f"uri:{self.name}"}
+    @classmethod
+    def parse(cls, text: str, issuer: str | None = None) -> "Identity":
+        """Read the name as ``SignerName.parse`` does, with its errors."""
+        return cls(SignerName.parse(text), issuer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,11 +95,16 @@ def load_signer(path: Path, *, password: bytes | None = None) -> KeySigner:
 
 def load_public_key(path: Path) -> PublicKey:
     """Read a public key. Raises ``KeyFileError`` that says what the file is instead."""
+    return parse_public_key(read_pem(path), str(path))
+
+
+def parse_public_key(raw: bytes, source: str) -> PublicKey:
+    """Return the public key in a file's bytes. Raises ``KeyFileError`` that says what they are."""
     try:
-        return read_public_key(read_pem(path))
+        return read_public_key(raw)
     except Refused as refused:
         raise KeyFileError(
-            f"{path}: {refused.problem}", cure=f"Name a public key, such as {PUBLIC}."
+            f"{source}: {refused.problem}", cure=f"Name a public key, such as {PUBLIC}."
         ) from None
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 
 from auditor.domain.canonical import Json, canonical, digest, parse
-from auditor.errors import RecordError
+from auditor.domain.record_json import read_record
+from auditor.domain.record_scopes import bound_artifact
+from auditor.errors import AuditorError, RecordError
 from auditor.signatures.bundles import seal
 from auditor.signatures.keys import Signer
 from auditor.signatures.objections import Code, Objection, Refused, Verification
@@ -24,10 +26,10 @@ def sign_record(
 ) -> bytes:
     """Sign a record's bytes, and return the bundle (``record.sigstore.json``).
 
-    The statement's subjects are the record, under ``name`` the artifact, and the ``files`` that
-    show the record. Its predicate repeats the verdict, the policy's digest and the record's id,
-    so that a gate can read them without the record. Raises ``RecordError`` where the bytes are
-    not a record.
+    The statement's subjects are the record, under ``name`` the artifact if the record speaks for
+    it, and the ``files`` that show the record. Its predicate repeats the verdict, the policy's
+    digest and the record's id, so that a gate can read them without the record. Raises
+    ``RecordError`` where the bytes are not a record.
     """
     subjects = [SubjectDigest(RECORD, _hex(digest(record)))]
     if artifact_digest is not None:
@@ -91,6 +93,8 @@ def _contradictions(
         return (Objection(Code.DIGEST_MISMATCH, f"{RECORD} is not what was signed"),)
     found = []
     artifact = _artifact(record)
+    if artifact is not None and rest[:1] != (artifact,) and _speaks_for_endpoint(record):
+        artifact = None  # earlier versions named it all the same
     of_artifact = 0 if artifact is None else 1
     if rest[:of_artifact] != (() if artifact is None else (artifact,)):
         text = "the signed artifact is not the one that the record speaks of"
@@ -114,6 +118,13 @@ def _artifact(record: bytes) -> SubjectDigest | None:
     artifact = _mapping(_mapping(_read(record), "request"), "artifact")
     found, name = artifact.get("digest"), artifact.get("name")
     return SubjectDigest(str(name), _hex(found)) if isinstance(found, str) else None
+
+
+def _speaks_for_endpoint(record: bytes) -> bool:
+    try:
+        return bound_artifact(read_record(record)) is None
+    except AuditorError:
+        return False  # a record that cannot be read is refused for that
 
 
 def _read(record: bytes) -> Mapping[str, Json]:

@@ -25,6 +25,7 @@ from auditor.store.database import open_database, reads_only
 from auditor.store.extents import Extents
 from auditor.store.ledger_reading import LedgerEntry, LedgerReader
 from auditor.store.ledger_writing import LedgerWriter
+from auditor.store.record_scopes import KeptScopes
 from auditor.store.units import UnitOfWork
 
 _SHARED: ContextVar[tuple[Engine, Session] | None] = ContextVar("_SHARED", default=None)
@@ -52,6 +53,7 @@ class Store:
     rest: Held[Mark] = field(default_factory=Held)
     about: AboutRecords = field(default_factory=AboutRecords)
     extents: Extents = field(default_factory=Extents)
+    scopes: KeptScopes = field(default_factory=KeptScopes)
 
     @classmethod
     def open(

@@ -60,7 +60,7 @@ class SignerRef:
         if self.identity is None:
             return f"the key {self.key}"
         issuer = "" if self.identity.issuer is None else f" of {self.identity.issuer}"
-        return f"{self.identity.name}{issuer} under {self.root}"
+        return f"{self.identity.name.short}{issuer} under {self.root}"
 
 
 @dataclass(frozen=True, slots=True)

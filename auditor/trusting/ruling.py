@@ -7,7 +7,7 @@ from auditor.signatures.claims import PREDICATE
 from auditor.signatures.manifests import is_clean
 from auditor.signatures.profiles import Profile
 from auditor.signatures.serialisations import Hash
-from auditor.signatures.trust import Identity, TrustedKey
+from auditor.signatures.trust import UNKNOWN_KIND, Identity, TrustedKey
 from auditor.trusting.fields import Fields
 from auditor.trusting.policies import ModelRule, Requirement, Root, SignerRef
 from auditor.trusting.versions import order_of
@@ -133,7 +133,10 @@ def _signer(found: Fields, keys: Mapping[str, TrustedKey], roots: Mapping[str, R
             cure,
         )
     issuer = found.text("issuer", "Write its URL.") if keyless else None
-    return SignerRef(root=root, identity=Identity(name, issuer))
+    try:
+        return SignerRef(root=root, identity=Identity.parse(name, issuer))
+    except ValueError as error:
+        return found.refuse(str(error), UNKNOWN_KIND, "identity")
 
 
 def _hashes(rule: Fields) -> frozenset[Hash]:

@@ -10,7 +10,6 @@ from auditor.api.parts import Service
 from auditor.api.showing import audit_of
 from auditor.domain.api_keys import ApiKey
 from auditor.domain.canonical import digest
-from auditor.domain.record_json import read_record
 from auditor.domain.served import Ending
 from auditor.domain.steps import Step
 from auditor.errors import RecordError
@@ -103,7 +102,7 @@ def _named(text: str, folders: list[RecordFolder], names: tuple[str, str]) -> st
 
 
 def _inputs(folder: RecordFolder, verifier: Verifier) -> RenderedInputs:
-    record = read_record(folder.read(RECORD))
+    record = folder.record
     policy = policy_of(folder, record, verifier.load_policy)
     return RenderedInputs(
         record=record, policy=policy, checks=verifier.checks, blob=folder.evidence

@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from threading import Lock
+from typing import Any
 
 from auditor.domain.canonical import Json, parse
 from auditor.domain.evidence_levels import PLACEMENT, evidence_levels
@@ -11,7 +12,8 @@ from auditor.domain.findings import Finding
 from auditor.domain.json_parts import Part
 from auditor.domain.policies import Effect
 from auditor.domain.readings import Measurement, Unit
-from auditor.domain.record_json import read_finding, read_fingerprint, read_reading
+from auditor.domain.record_json import read_finding, read_fingerprint, read_reading, read_record
+from auditor.domain.record_scopes import RecordScope, scope_of
 from auditor.domain.request_json import read_request
 from auditor.domain.requests import AuditRequest
 from auditor.domain.verdicts import Outcome, Verdict
@@ -22,6 +24,7 @@ from auditor.rendering.numbers import figure
 from auditor.rendering.phrases import EFFECTS, OUTCOMES, bound_words
 from auditor.rendering.placements import LEVELS
 from auditor.rendering.runs import machines
+from auditor.rendering.scopes import scope_sentences
 from auditor.rendering.verdicts import because_of
 
 KEPT, MOST_FINDINGS = 400, 300
@@ -66,7 +69,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class RecordFacts:
-    """A record as the pages show it; ``devices`` say in words what each target turned out to be."""
+    """A record as the pages show it; ``devices`` say in words what each target turned out to be.
+
+    ``scope_said`` says where it speaks for an endpoint, and not for the artifact that it names.
+    """
 
     id: str
     model: str
@@ -83,6 +89,8 @@ class RecordFacts:
     hidden: int
     devices: Mapping[str, str]
     attempt: str = ""
+    scope: RecordScope = RecordScope.ARTIFACT
+    scope_said: tuple[str, ...] = ()
 
     @property
     def open(self) -> bool:
@@ -140,7 +148,19 @@ def facts_of(raw: bytes) -> RecordFacts:
         hidden=max(0, len(findings) - MOST_FINDINGS),
         devices=_devices(top, request),
         attempt=attempt_words(request),
+        **_scope(request, raw),
     )
+
+
+def _scope(request: AuditRequest, raw: bytes) -> dict[str, Any]:
+    """Return what a record speaks for, reading it whole only where a server may have answered."""
+    served = any(spec.served for spec in request.targets)
+    if request.artifact is None:
+        return {"scope": RecordScope.ENDPOINT if served else RecordScope.PREDICTIONS}
+    if not served:
+        return {}
+    record = read_record(raw)
+    return {"scope": scope_of(record), "scope_said": scope_sentences(record)}
 
 
 def _weight(finding: Finding) -> tuple[bool, int, str]:

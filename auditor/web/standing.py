@@ -9,7 +9,9 @@ from auditor.api.shapes import LaterRecord
 from auditor.domain.api_keys import ApiKey, Role
 from auditor.domain.people import DecisionKind, Labelled, Person
 from auditor.domain.policies import Policy
+from auditor.domain.record_scopes import RecordScope
 from auditor.domain.submissions import Submission
+from auditor.domain.verdicts import Verdict
 from auditor.people.labelling import drawn
 from auditor.people.panels import Panel
 from auditor.people.standing import Standing, records_of
@@ -17,7 +19,7 @@ from auditor.refusals import StandingError
 from auditor.web.facts import RecordFacts
 from auditor.web.parts import Site
 from auditor.web.said import Word, words_about
-from auditor.web.words import STANDINGS, Sign
+from auditor.web.words import STANDINGS, Sign, verdict_sign
 
 
 class Sight(StrEnum):
@@ -42,10 +44,13 @@ class Stand:
     labelled: tuple[tuple[str, Labelled], ...]
     sight: Sight
     cases: int
+    scope: RecordScope
 
     @property
     def sign(self) -> Sign:
         """The word and picture of it."""
+        if self.standing is Standing.PASSED:
+            return verdict_sign(Verdict.PASS, self.scope)
         return STANDINGS[self.standing]
 
 
@@ -67,6 +72,7 @@ def stand_of(site: Site, caller: ApiKey, found: Submission, facts: RecordFacts) 
         labelled=tuple((names[who], item) for who, item in labels.items()),
         sight=_sight(panel, caller, found, policy, frozenset(labels)),
         cases=policy.blind_labels,
+        scope=facts.scope,
     )
 
 

@@ -1,13 +1,15 @@
 """The words and signs that pages have for states and verdicts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 
 from auditor.domain.hooks import DeliveryState
+from auditor.domain.record_scopes import RecordScope
 from auditor.domain.schedules import Run, RunState, ScheduleState
 from auditor.domain.submissions import State
+from auditor.domain.verdicts import Verdict
 from auditor.people.standing import Standing
 from auditor.store.service.overviews import Line
 
@@ -84,7 +86,7 @@ TOLD: Mapping[str, str] = MappingProxyType({
 
 def sign_of(line: Line) -> Sign:
     """Return the verdict of an audit that has one, else its state."""
-    return STATES[line.state] if line.verdict is None else VERDICTS[line.verdict]
+    return STATES[line.state] if line.verdict is None else verdict_sign(line.verdict, line.scope)
 
 
 def run_sign(run: Run) -> Sign:
@@ -92,9 +94,11 @@ def run_sign(run: Run) -> Sign:
     return RUNS[run.state] if run.verdict is None else VERDICTS[run.verdict]
 
 
-def verdict_sign(verdict: str) -> Sign:
-    """Return the sign of a verdict."""
-    return VERDICTS[verdict]
+def verdict_sign(verdict: str, scope: RecordScope | None = None) -> Sign:
+    """Return the sign of a verdict; one that passes names what it speaks for but the artifact."""
+    found = VERDICTS[verdict]
+    endpoint = scope is RecordScope.ENDPOINT and verdict == Verdict.PASS
+    return replace(found, word="Endpoint passes") if endpoint else found
 
 
 def when(text: str | None) -> str:

@@ -12,7 +12,7 @@ from auditor.domain.evidence import Blob, Evidence, encode
 from auditor.domain.policies import Policy
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
-from auditor.folders import RECORD, RecordFolder, write_folder
+from auditor.folders import RecordFolder, write_folder
 from auditor.judging.context import context_of
 from auditor.judging.judge import judge
 from auditor.measuring import CONFIDENCE, Result, Seen, readings
@@ -44,7 +44,7 @@ class Forgery:
         """Write the forged record in place of the one in a folder, signed by ``signer``."""
         old, checks = RecordFolder(path), discover()
         known = load_catalogues(shipped("policies"))
-        record = read_record(old.read(RECORD))
+        record = old.record
         policy = policy_of(old, record, lambda raw, source: load_policy(raw, source, checks, known))
         results, blobs = _forged(load_results(old, record, checks), self.see)
         told = replace(record, **self.facts)

@@ -5,11 +5,9 @@
 
 It needs Python 3.9 or newer and the package `cryptography`, and nothing of auditor. Take it, and
 the keys, from a source that you trust: whoever forges a bundle can put another verifier into it.
-
 It holds every signature against the key that you give, every file and piece of evidence against
 the digests that were signed, the statements against the record, and the record against the ledger.
 It cannot judge, or compute figures again: `auditor verify` does. It unpacks and writes nothing.
-
 Exit code: 0 when every step holds that was asked for, 1 when one fails, 2 where the command or a
 key given cannot be used. A key that only lies in the bundle is never trusted.
 """
@@ -48,10 +46,9 @@ UNSIGNED = {RECORD, BUNDLE, SIGNER, PROOF, LEDGER, *STATEMENTS, *BESIDE}
 PREDICATE, STATEMENT = "urn:auditor:record:v1", "https://in-toto.io/Statement/v1"
 IN_TOTO = "application/vnd.in-toto+json"
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
-HEX = "[0-9a-f]{64}"
+MOST_BYTES, PIECE, HEX = 2**30, 2**20, "[0-9a-f]{64}"
 PLACES = f"(evidence|openings|rows)/{HEX}|(challenges|approvals)/{HEX}[.](sigstore[.]json|npz|pub)"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}|" + PLACES)
-MOST_BYTES, PIECE = 2**30, 2**20
 CURVES = {"secp256r1": hashes.SHA256(), "secp384r1": hashes.SHA384(), "secp521r1": hashes.SHA512()}
 Object = Dict[str, Any]  # a member of a wrong kind fails the step that looks at it
 Files = Dict[str, Callable[[], Iterator[bytes]]]
@@ -109,10 +106,7 @@ def pieces_of_file(path: Path) -> Iterator[bytes]:
 
 
 def files_of_zip(path: Path) -> Files:
-    """Return a ZIP's members, if it has the one form that auditor writes: stored, sorted, bare.
-
-    There is no other byte in it, so that no two readers can see two contents.
-    """
+    """Return a ZIP's members, if it has auditor's one form: stored, sorted, bare, no other byte."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 22))
@@ -183,10 +177,9 @@ def parse(raw: bytes, place: str) -> Object:
             refuse("DUPLICATE_KEY", f"{place} has a member twice")
         return dict(pairs)
 
+    constant = partial(refuse, "FORMAT")
     try:
-        found = json.loads(
-            raw.decode(), object_pairs_hook=unique, parse_constant=partial(refuse, "FORMAT")
-        )
+        found = json.loads(raw.decode(), object_pairs_hook=unique, parse_constant=constant)
     except (ValueError, RecursionError):
         refuse("FORMAT", f"{place} is not JSON")
     return found if isinstance(found, dict) else refuse("FORMAT", f"{place} is no object")
@@ -253,8 +246,8 @@ def signed_record(files: Files, key: Key) -> tuple[Object, dict[str, str]]:
         refuse("DIGEST", f"{RECORD} is not what was signed")
     record = parse(raw, RECORD)
     request, artifact = record["request"], record["request"]["artifact"]
-    if artifact["digest"] is not None:
-        first.append(about(artifact["name"], artifact["digest"]))
+    named = [about(artifact["name"], artifact["digest"])] if artifact["digest"] is not None else []
+    first += named if not served(record) or statement["subject"][1:2] == named else []
     said = {"verdict": record["verdict"], "policy": request["policy"]["digest"], "id": record["id"]}
     if statement["subject"][: len(first)] != first or statement["predicate"] != said:
         refuse("STATEMENT", f"the statement in {BUNDLE} says other things than the record")
@@ -262,6 +255,12 @@ def signed_record(files: Files, key: Key) -> tuple[Object, dict[str, str]]:
     if len(dict(rest)) != len(rest) or UNSIGNED & dict(rest).keys():
         refuse("STATEMENT", "a file is signed twice, or one that is never signed")
     return {**record, "digest": sha256(raw), "raw": raw.decode()}, dict(rest)
+
+
+def served(record: Object) -> list[str]:
+    """Return the targets where a server answered, in place of a file that was run there."""
+    specs, runs = record["request"]["target_specs"], {"endpoint", "cascade"}
+    return [item["name"] for item in specs if runs & {item["runtime"], *item}]
 
 
 def check_files(files: Files, signed: dict[str, str], key: Key) -> str:
@@ -312,7 +311,7 @@ def check_statement(files: Files, name: str, record: Object, key: Key) -> str:
     root = sha256(b"".join(bytes.fromhex(digest) for _, digest in held))
     subjects = [about(*item) for item in held]
     subjects.append(about(f"{artifact['name']}@{artifact['version']}", root))
-    if artifact["digest"] is None:
+    if artifact["digest"] is None or (served(record) and said["subject"][0]["name"] == RECORD):
         subjects = [about(RECORD, record["digest"])]
     rest = [item["name"] for item in said["subject"][len(subjects) :]]
     if said["subject"][: len(subjects)] != subjects or rest not in ([], ["model.sig#payload"]):
@@ -392,10 +391,9 @@ def opening_of(files: Files, record: Object, opening: Object) -> bytes:
     def salted(role: str, digest: str) -> str:
         return sha256(bytes.fromhex(salt) + f"{role} {digest}".encode())
 
-    leaf = {"after": parse(opening["leaf"].encode(), PROOF)["after"], "type": "record", "v": 1}
-    leaf |= {"digest": salted("digest", f"sha256:{bundle}"), "id": record["id"]}
-    leaf["subjects"] = {role: salted(role, item) for role, item in told.items()}
-    leaf["time"] = record["finished"]
+    leaf = {"after": parse(opening["leaf"].encode(), PROOF)["after"], "time": record["finished"]}
+    leaf |= {"digest": salted("digest", f"sha256:{bundle}"), "id": record["id"], "type": "record"}
+    leaf |= {"subjects": {role: salted(role, item) for role, item in told.items()}, "v": 1}
     rest = {"digest": f"sha256:{bundle}", "salt": salt, "subjects": told}
     return written({"leaf": written(leaf).decode(), **rest})
 
@@ -428,6 +426,8 @@ def check_artifact(record: Object, path: Path) -> str:
     digest = sha256(path.read_bytes())
     if digest not in {item["sha256"] for item in record["request"]["artifact"]["files"]}:
         refuse("ARTIFACT", f"{path.name!a} is no file of the model that was audited")
+    if served(record):
+        refuse("ENDPOINT", f"a server answered on {served(record)[0]!a}: ask `auditor gate`")
     return f"{path.name!a} is a file of the model that was audited"
 
 

@@ -94,7 +94,7 @@ def shopped(folder: RecordFolder, seed: int) -> RecordFolder:
     request = body["request"]
     assert isinstance(request, dict)
     (folder.path / RECORD).write_bytes(canonical({**body, "request": {**request, "seed": seed}}))
-    return folder
+    return RecordFolder(folder.path)
 
 
 def asked_of_the_gate(world: World, record: AuditRecord) -> dict[str, str]:

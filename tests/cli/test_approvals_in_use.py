@@ -289,3 +289,20 @@ def test_of_two_yes_in_one_second_the_later_in_the_ledger_counts(
             note_approval(work, told, signed, signer.public_pem(), when)
     known = approvals_known(record, RecordFolder(folder), Settings.from_environment().place)
     assert [said.approval.by for said in known.said] == ["Ann", "Zoe", "Bob"]
+
+
+def test_a_yes_that_nothing_shows_to_be_blind_opens_no_gate_that_asks_for_that(
+    auditor: Command, inside: Path
+) -> None:
+    asks = (inside / "policy.yaml").read_text()
+    asks = asks.replace("least_budget", "approvals: 1, blind_labels: 5, least_budget")
+    (inside / "policy.yaml").write_text(asks)
+    assert auditor(*AUDITED, "--out", "out").code == 0
+    new_keys(inside / "bob", stem="decision")
+    assert auditor(*BOB, "--yes").code == 0
+    shut = auditor(*GATE, "--approvals-key", "bob/decision.pub")
+    assert shut.code == 1, shut.said
+    assert "Gate: shut (approvals)" in shut.said
+    assert "a folder does not show that Bob labelled the 5 cases" in shut.said
+    shown = ("comment", "out", "--key", "out/signer.pub", "--approvals-key", "bob/decision.pub")
+    assert "\N{WHITE HEAVY CHECK MARK}" not in auditor(*shown).out

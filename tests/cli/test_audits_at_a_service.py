@@ -244,6 +244,33 @@ def test_sealed_audits_have_seeds_of_the_service_that_anybody_can_check(
     assert "SEED_NOT_DRAWN" in edited.said
 
 
+def test_a_policy_that_asks_for_a_sealed_audit_wants_the_ledger_that_drew_its_seed(
+    auditor: Command, inside: Path, served: Served, there: tuple[str, str], tmp_path: Path
+) -> None:
+    renamed(inside, "drawn")
+    policy = (inside / "policy.yaml").read_text()
+    asks = policy.replace("least_budget: smoke", "least_budget: smoke, require_sealed: true")
+    (inside / "policy.yaml").write_text(asks)
+    done = auditor(*AUDITED, "--sealed", *there)
+    assert done.code == 0, done.said
+    believed = ("--key", "out/signer.pub", "--assurance", "A1")
+    gate = ("gate", "--artifact", "model.onnx", "--policy", "policy.yaml", "--record", "out")
+    ledger = ("--ledger-key", str(served.home / "ledger.pub"))
+    (tmp_path / "own").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUDITOR_HOME", str(tmp_path / "own"))
+        assert auditor(*AUDITED[:-1], "mine").code == 0  # which makes a ledger of its own
+    for shut in ((), ("--ledger-key", str(tmp_path / "own" / "ledger.pub"))):
+        ended = auditor(*gate, *believed, *shut)
+        assert ended.code == 1, ended.said
+        assert "sealed" in ended.said.rpartition("Gate: shut (")[2], ended.said
+        told = auditor("comment", "out", *believed, *shut)
+        assert "\N{WHITE HEAVY CHECK MARK}" not in told.out
+    opened = auditor(*gate, *believed, *ledger)
+    assert opened.code == 0, opened.said
+    assert "\N{WHITE HEAVY CHECK MARK}" in auditor("comment", "out", *believed, *ledger).out
+
+
 def test_a_gate_of_a_service_opens_and_shuts(
     auditor: Command, inside: Path, there: tuple[str, str]
 ) -> None:

@@ -64,7 +64,7 @@ def test_a_mistake_is_named_with_line_column_and_a_caret() -> None:
     assert line.startswith("line 2, column 6 of the condition: undeclared reference to 'modl.name'")
     assert written == '   modl.name == "x"'
     assert caret.index("^") == written.index(".")
-    assert "claims, model, params, target" in caught.value.cure
+    assert "claims, model, params, served, target" in caught.value.cure
 
 
 @pytest.mark.parametrize("text", ["", "   ", "reading.value >", "((", '"\\ud800" == "a"'])

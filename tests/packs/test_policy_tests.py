@@ -105,6 +105,15 @@ def test_a_gap_replaces_all_that_its_check_measured() -> None:
     assert kinds == [Measurement, Gap]
 
 
+def test_conditions_know_which_targets_are_served() -> None:
+    rules = written(changed(when="served"), ROBUST)
+    lines = ("targets: [cpu, prod]", "served: [prod]")
+    expect = "{outcomes: {accurate@cpu: not_applicable, accurate@prod: unknown}}"
+    asked = (HEAD + case(expect, *lines)).encode()
+    result = run_tests(read_tests(asked, "t.yaml", lambda _: loaded(rules), CHECKS))
+    assert result.as_expected, result.cases[0].differences
+
+
 def test_what_is_removed_is_silent() -> None:
     result = run(case("{outcomes: {accurate: unknown}}", "remove: [quality.accuracy/accuracy]"))
     assert result.as_expected

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from block_records import TOY, every_part, inputs_with
 
@@ -11,11 +13,17 @@ NEWER = inputs_with(every_part, origins={TOY: Origin("toychecks", "1.3.0")})
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> RecordFolder:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What an audit with version 1.2.0 of toychecks wrote."""
     place = tmp_path_factory.mktemp("out")
     for name, raw in render_all(inputs_with(every_part)).items():
         (place / name).write_bytes(raw)
+    return place
+
+
+@pytest.fixture
+def folder(place: Path) -> RecordFolder:
+    """A reading of the folder for one test alone: what was read once stays as it was."""
     return RecordFolder(place)
 
 

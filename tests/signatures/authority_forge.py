@@ -158,7 +158,7 @@ class Pki:
 
     @property
     def trusted(self) -> Trusted:
-        return Trusted(roots=(self.root.pem,), identities=(Identity(f"email:{EMAIL}"),))
+        return Trusted(roots=(self.root.pem,), identities=(Identity.parse(f"email:{EMAIL}"),))
 
     @property
     def own_key(self) -> ec.EllipticCurvePrivateKey:

@@ -238,7 +238,7 @@ def nobody_says_whose_certificate(_: Forge) -> Made:
 @case(Code.NO_IDENTITY)
 def an_identity_of_a_keyless_issuer_only(_: Forge) -> Made:
     pki = Pki.made()
-    named = (Identity(EMAIL, issuer="https://accounts.example"),)
+    named = (Identity.parse(EMAIL, issuer="https://accounts.example"),)
     return pki.sign(), FILES, replace(pki.trusted, identities=named)
 
 
@@ -314,7 +314,11 @@ def a_certificate_with_a_line_break_in_its_base64(_: Forge) -> Made:
     return pki.sign().decode().replace(raw, broken).encode(), FILES, pki.trusted
 
 
-URIS = (Identity(f"uri:{URI}/"), Identity(f"uri:{URI[:-1]}"), Identity(f"email:{URI}"))
+URIS = (
+    Identity.parse(f"uri:{URI}/"),
+    Identity.parse(f"uri:{URI[:-1]}"),
+    Identity.parse(f"email:{URI}"),
+)
 for place, identity in enumerate(URIS):
 
     def spelled_otherwise(_: Forge, identity: Identity = identity) -> Made:

@@ -54,7 +54,7 @@ def a_keyless_signature_where_a_key_is_trusted(forge: Forge) -> Made:
 
 @case(Code.UNSUPPORTED)
 def a_keyless_signature_that_nobody_can_check(_: Forge) -> Made:
-    trusted = Trusted(trusted_root=b"{}", identities=(Identity("a@b.c", "https://issuer"),))
+    trusted = Trusted(trusted_root=b"{}", identities=(Identity.parse("a@b.c", "https://issuer"),))
     return keyless(Pki.made()), FILES, trusted
 
 
@@ -63,7 +63,7 @@ def a_keyless_certificate_that_is_revoked(_: Forge) -> Made:
     pki = Pki.made()
     trusted = Trusted(
         trusted_root=b"{}",
-        identities=(Identity("a@b.c", "https://issuer"),),
+        identities=(Identity.parse("a@b.c", "https://issuer"),),
         revoked={pki.leaf.read.digest: None},
     )
     return keyless(pki), FILES, trusted

@@ -57,7 +57,9 @@ def test_what_a_certificate_signed_verifies_and_names_the_signer(curve: str) -> 
 
 @pytest.mark.parametrize("name", [EMAIL, f"email:{EMAIL}", URI, f"uri:{URI}"])
 def test_a_signer_is_known_by_each_of_its_names(name: str) -> None:
-    found = look(PKI, replace(PKI.trusted, identities=(Identity("nobody@x"), Identity(name))))
+    found = look(
+        PKI, replace(PKI.trusted, identities=(Identity.parse("nobody@x"), Identity.parse(name)))
+    )
     assert found.verified
     assert found.identity in {f"email:{EMAIL}", f"uri:{URI}"}
 

@@ -27,7 +27,7 @@ from auditor.signatures.trust import Identity, Trusted
 
 SIGSTORE = Sigstore()
 TRUSTED = Trusted(
-    trusted_root=SIGSTORE.trusted_root, identities=(Identity(f"uri:{WORKFLOW}", ISSUER),)
+    trusted_root=SIGSTORE.trusted_root, identities=(Identity.parse(f"uri:{WORKFLOW}", ISSUER),)
 )
 
 
@@ -45,9 +45,9 @@ def test_a_keyless_signature_verifies_years_after_its_certificate_ended() -> Non
 
 def test_one_of_several_trusted_identities_is_enough() -> None:
     others = (
-        Identity("a@b.c", ISSUER),
-        Identity(WORKFLOW, "https://x"),
-        Identity(WORKFLOW, ISSUER),
+        Identity.parse("a@b.c", ISSUER),
+        Identity.parse(WORKFLOW, "https://x"),
+        Identity.parse(WORKFLOW, ISSUER),
     )
     assert look(SIGSTORE.bundle(), replace(TRUSTED, identities=others)).verified
 
@@ -151,7 +151,7 @@ def test_another_trust_root_trusts_nobody_of_this_one() -> None:
 
 
 def test_a_name_without_an_issuer_is_no_identity() -> None:
-    named = replace(TRUSTED, identities=(Identity(WORKFLOW),))
+    named = replace(TRUSTED, identities=(Identity.parse(WORKFLOW),))
     assert look(SIGSTORE.bundle(), named).codes == (Code.NO_IDENTITY,)
 
 
@@ -166,7 +166,7 @@ def test_without_the_extra_the_install_line_is_told() -> None:
         "from auditor.signatures.keyless import verify_keyless\n"
         "from auditor.signatures.trust import Identity, Trusted\n"
         "from auditor.errors import MissingExtraError\n"
-        "trusted = Trusted(trusted_root=b'', identities=(Identity('a', 'b'),))\n"
+        "trusted = Trusted(trusted_root=b'', identities=(Identity.parse('a@b', 'c'),))\n"
         "try:\n    verify_keyless(b'', trusted)\n"
         "except MissingExtraError as error:\n    print(error.cure)\n"
     )

@@ -254,7 +254,7 @@ def test_the_reference_accepts_what_the_corpus_says_it_does(
         (place / "s.sig").write_bytes(bundle)
         roots = []
         if trusted:
-            assert trusted[0].identities == (Identity("email:ml-release@acme.example"),)
+            assert trusted[0].identities == (Identity.parse("email:ml-release@acme.example"),)
             roots = [place / "root.pem"]
             roots[0].write_bytes(trusted[0].roots[0])
         outside = name == "name_climbs_out"

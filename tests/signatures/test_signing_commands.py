@@ -70,6 +70,9 @@ def test_a_certificate_signs_and_its_root_and_name_verify(auditor: Command, plac
         assert f"holds under {'uri:' + URI if name == URI else 'email:' + EMAIL}" in said
     code, said = auditor(*by_root(place, "--identity", "intern@acme.example"))
     assert (code, "IDENTITY" in said) == (1, True)
+    for other in (f"uri:{EMAIL}", f"email:{URI}", f"uri:email:{EMAIL}"):
+        code, said = auditor(*by_root(place, "--identity", other))
+        assert (code, "IDENTITY" in said) == (1, True), other
     (place / "model" / "hook.py").touch()
     code, said = auditor(*by_root(place, "--identity", EMAIL))
     assert (code, "EXTRA_FILE: 'hook.py'" in said) == (1, True)
@@ -140,6 +143,8 @@ WRONG = {
     "an issuer of certificates": (
         ("--roots", "root.pem", "--identity", "a@b.c", "--issuer", "https://x"), "Without a name"
     ),
+    "a name of no kind": (("--roots", "root.pem", "--identity", "release"), "email:a@b.example"),
+    "an empty name": (("--roots", "root.pem", "--identity", ""), "email:a@b.example"),
     "no issuer": (("--trusted-root", "root.pem", "--identity", "a@b.c"), "Without a name"),
     "a name of a key": (("--key", "leaf.pub", "--identity", "a@b.c"), "no other identity"),
     "a key for a root": (("--roots", "leaf.key", "--identity", "a@b.c"), "private key"),

@@ -35,6 +35,7 @@ class Behaviour:
     versions: tuple[str, ...] = ("1",)
     server_version: str = "1.0"
     change: Callable[[list[dict[str, Any]]], object] = lambda outputs: None
+    instead: Callable[[Array, Array], Array] = lambda rows, scores: scores
     reply: Callable[[list[Any]], object] = lambda scores: {"predictions": scores}
     mishaps: list[Mishap] = field(default_factory=list)
     metadata_mishaps: list[Mishap] = field(default_factory=list)
@@ -165,7 +166,8 @@ class Server(ThreadingHTTPServer):
         slots = self.session.get_outputs()
         found = self.session.run(None, {name: rows})
         return [
-            (slot.name, TYPES[slot.type], array) for slot, array in zip(slots, found, strict=True)
+            (slot.name, TYPES[slot.type], self.behaviour.instead(rows, array))
+            for slot, array in zip(slots, found, strict=True)
         ]
 
     def slots(self) -> dict[str, list[dict[str, object]]]:

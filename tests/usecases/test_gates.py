@@ -11,7 +11,7 @@ from auditor.domain.findings import Finding
 from auditor.domain.policies import Assurance, Effect, LeastEvidence, Policy, Severity
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import Attempt, AuditRequest, PolicyRef
-from auditor.domain.steps import StepResult
+from auditor.domain.steps import Step, StepResult
 from auditor.domain.targets import EvidenceLevel, Fingerprint, TargetSpec
 from auditor.domain.verdicts import Outcome
 from auditor.errors import UsageError
@@ -73,8 +73,8 @@ GOOD = record(finding("cpu", Outcome.PASSED), finding("edge", Outcome.PASSED))
 QUESTION = Question(ARTIFACT.digest, POLICY, None, None, None, NOW)
 
 
-def failed(audited: AuditRecord, question: Question) -> set[str]:
-    return {step.name for step in ask(audited, question) if step.result is StepResult.FAILED}
+def failed(audited: AuditRecord, question: Question, *shown: Step) -> set[str]:
+    return {step.name for step in ask(audited, question, shown) if step.result is StepResult.FAILED}
 
 
 def test_a_passing_fresh_record_of_these_bytes_opens() -> None:
@@ -183,9 +183,12 @@ def test_ages_are_read() -> None:
     assert parse_age("4w") == timedelta(weeks=4)
 
 
+DRAWN = Step("sealed seed", StepResult.HOLDS, "it follows from the ledger")
+
+
 def test_a_policy_may_ask_for_a_sealed_audit_and_for_few_attempts() -> None:
     asks = replace(QUESTION, policy=replace(POLICY, require_sealed=True, most_attempts=2))
-    assert failed(GOOD, asks) == {"sealed", "attempts"}
+    assert failed(GOOD, asks, DRAWN) == {"sealed", "attempts"}
     for attempt, shut in {
         Attempt(number=2, sealed=True): set[str](),
         Attempt(number=3, sealed=True): {"attempts"},
@@ -195,6 +198,20 @@ def test_a_policy_may_ask_for_a_sealed_audit_and_for_few_attempts() -> None:
         },
     }.items():
         told = replace(GOOD, request=replace(GOOD.request, attempt=attempt))
-        assert failed(told, asks) == shut
+        assert failed(told, asks, DRAWN) == shut
         # What nobody asks shuts nothing, and has no step.
-        assert ask(told, QUESTION) == ask(GOOD, QUESTION)
+        assert ask(told, QUESTION, ()) == ask(GOOD, QUESTION, ())
+
+
+@pytest.mark.parametrize("name", ["sealed seed", "drawn here"])
+@pytest.mark.parametrize("result", StepResult)
+def test_only_a_step_that_holds_shows_that_an_audit_was_sealed(
+    name: str, result: StepResult
+) -> None:
+    asks = replace(QUESTION, policy=replace(POLICY, require_sealed=True))
+    attempt = Attempt(number=1, sealed=True)
+    told = replace(GOOD, request=replace(GOOD.request, attempt=attempt))
+    opens = failed(told, asks, Step(name, result, "")) == set()
+    assert opens is (result is StepResult.HOLDS)
+    assert failed(told, asks) == {"sealed"}
+    assert failed(told, asks, Step("inclusion proof", StepResult.HOLDS, "")) == {"sealed"}

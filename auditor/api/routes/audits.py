@@ -119,6 +119,7 @@ def stood(line: Line) -> AuditShown:
         ended=line.ended,
         record=line.record,
         verdict=line.first_verdict,
+        scope=line.scope,
         failure=None
         if failure is None
         else FailureShown(problem=failure.problem, cure=failure.cure),

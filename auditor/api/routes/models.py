@@ -1,5 +1,6 @@
 """Models: their versions with the last verdict on each target, and how a metric moved."""
 
+from collections.abc import Mapping
 from itertools import groupby
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from auditor.api.trend_shapes import (
 from auditor.domain.canonical import parse
 from auditor.domain.json_parts import Part
 from auditor.refusals import NotFoundError
+from auditor.store.record_scopes import Scopes
 from auditor.store.service.trend_points import KeptPoints, Sought
 from auditor.store.service.trend_tables import TrendPointRow
 from auditor.store.service.trends import KeptTrends, Standing
@@ -40,11 +42,11 @@ def listed(
     kept = KeptTrends(service.store)
     after = None if cursor is None else cursor.replace("\0", "")
     names, following = kept.models(caller.project, after, limit)
+    every = kept.versions(caller.project, names, VERSIONS)
+    scopes = kept.scopes(every)
     found = {
-        name: _versions(list(standings))
-        for name, standings in groupby(
-            kept.versions(caller.project, names, VERSIONS), key=lambda item: item.model
-        )
+        name: _versions(list(standings), scopes)
+        for name, standings in groupby(every, key=lambda item: item.model)
     }
     models = [ModelShown(name=name, versions=found.get(name, [])) for name in names]
     return ModelPage(models=models, next=following)
@@ -78,7 +80,7 @@ def trend(
     )
 
 
-def _versions(standings: list[Standing]) -> list[ModelVersionShown]:
+def _versions(standings: list[Standing], scopes: Mapping[str, Scopes]) -> list[ModelVersionShown]:
     """Return versions in the order of their standings, each target once, as it stands last."""
     by: dict[str, dict[str, Standing]] = {}
     for item in standings:
@@ -95,6 +97,7 @@ def _versions(standings: list[Standing]) -> list[ModelVersionShown]:
                     record=it.record,
                     audit=it.submission,
                     finished=it.finished,
+                    scope=scopes[it.record][it.target],
                 )
                 for it in targets.values()
             ],

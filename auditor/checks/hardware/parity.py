@@ -1,20 +1,76 @@
 """Whether the target gives the answers that the artifact gives elsewhere."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
-from auditor.comparing.pairs import FLIPS, read_pairs, write_pairs
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.attacks.arenas import REPEATS, Arena, takes_whole_numbers
+from auditor.attacks.bouts import SECONDS_A_PASS
+from auditor.attacks.goals import any_other
+from auditor.attacks.perturbed_rows import (
+    EPS,
+    QUERIES,
+    STEPS,
+    WORDS,
+    PerturbedRows,
+    perturb_rows,
+    perturb_texts,
+    text_threat,
+)
+from auditor.attacks.texts.judging import Judge as TextJudge
+from auditor.comparing.pairs import FLIPS, Pairs, read_pairs, write_pairs
 from auditor.comparing.runs import run_both
+from auditor.comparing.shares import share_of
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
+from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
+from auditor.domain.gaps import read_gap
+from auditor.domain.models import Model
 from auditor.domain.policies import Control
-from auditor.domain.readings import Gap, Reading, Reason
+from auditor.domain.readings import Gap, Reading, Reason, Scalar, Unit
+from auditor.domain.record_scopes import CRAFTED, NOISE, PERTURBATION, PERTURBED_FLIPS
+from auditor.domain.record_scopes import FLIPS as FLIP_RATE
 from auditor.domain.rows import ByRow, RowFigures
 from auditor.domain.subjects import Shard, Subject
+from auditor.domain.targets import SERVED
+from auditor.domain.tasks import Array, Classification, Floats, InputSpace
+from auditor.errors import AuditorError, CancelledError, LimitReachedError, TwinError
 from auditor.stats.proportions import clopper_pearson
+
+PERTURBATIONS = (NOISE, CRAFTED)
+MOST_OUTSIDE, SLACK = 0.01, 1e-6
+MOST_VALUES = 2**22
+"""So many numbers are moved at a time, whatever the rows are."""
+UNMOVED = -1
+"""The decision about a row that nothing within its budget moves: it shows nothing, and is not asked
+about."""
+UNMOVABLE = Gap(
+    reason=Reason.NOT_DEFINED,
+    detail="No row of the evaluation data can be moved within the input's schema.",
+    cure="Say in the input's schema which features can change, and how far.",
+    metric=PERTURBED_FLIPS,
+)
+OUT_OF_RANGE = Gap(
+    reason=Reason.NOT_DEFINED,
+    detail="More than one value in a hundred lies outside the declared range of the input, so that "
+    "shares of that range move nothing.",
+    cure="Write the range that the data have under input.domain or input.features.",
+)
+NO_LEAVE = Gap(
+    reason=Reason.NEEDS_AUTHORISATION,
+    detail="Perturbed rows are no ordinary rows, and there is no written leave to send them.",
+    cure="Write who gave leave, and for what, under endpoint.authorisation of the target.",
+)
+NO_FILE_HERE = Gap(
+    reason=Reason.NEEDS_REFERENCE,
+    detail="The reference is served too, so that no run of the file here can be compared with.",
+    cure="Leave `reference` out of the audit file.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +81,12 @@ class Parity:
     reference is ONNX Runtime on this machine's processor with exact 8-bit products, unless the
     audit names another target. Rates by class (the reference's decision) and by group are joint
     over their family (Bonferroni).
+
+    A server could know these rows. So a target that runs no file here (an endpoint, a cascade) is
+    compared on moved rows as well: on rows with seeded noise, and on rows crafted to turn the
+    reference's decision, by its twin's gradient or, without one, by a search that asks the
+    reference. Each row is moved by one of several shares of the range, in turn, or in so many
+    words, and stays what the input's schema allows. That takes leave to attack.
     """
 
     rows: int = 1000
@@ -34,7 +96,13 @@ class Parity:
     title: ClassVar[str] = "Answers on the target against the reference run"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.MODEL, Need.EVALUATION, Need.CLASSIFICATION})
     uses: ClassVar[tuple[str, ...]] = ()
-    emits: ClassVar[Mapping[str, Metric]] = FLIPS
+    emits: ClassVar[Mapping[str, Metric]] = {
+        **FLIPS,
+        PERTURBED_FLIPS: Metric(
+            "Decisions that differ on perturbed rows", Unit.SHARE, higher_is_better=False
+        ),
+    }
+    coordinates: ClassVar[frozenset[str]] = frozenset({PERTURBATION})
     controls: ClassVar[tuple[Control, ...]] = (
         Control("eu-ai-act", "15(1)"),
         Control("eu-ai-act", "15(3)"),
@@ -51,15 +119,27 @@ class Parity:
     }
     grid: ClassVar[Mapping[str, str]] = {}
     by_row: ClassVar[ByRow] = ByRow(
-        each=frozenset({"after", "before", "decided", "expected", "ids", "labels"}),
-        apart=frozenset({"classes", "reference"}),
-        counted=frozenset({"flip_rate"}),
-        adds=lambda evidence: (RowFigures("flip_rate", read_pairs(evidence).flipped),),
+        each=frozenset(
+            {
+                *("after", "before", "decided", "expected", "ids", "labels"),
+                *(f"{kind}_{run}" for kind in PERTURBATIONS for run in ("decided", "expected")),
+            }
+        ),
+        apart=frozenset({"classes", "reference", "perturbed"}),
+        counted=frozenset({FLIP_RATE}),
+        adds=lambda evidence: (RowFigures(FLIP_RATE, read_pairs(evidence).flipped),),
     )
 
     def cost(self, size: Size) -> Cost:
-        """Score the rows once; a whole dataset's scores are shared with other checks."""
-        return Cost(queries=min(self.rows, size.rows))
+        """Score the rows once; a whole dataset's scores are shared with other checks.
+
+        A server is asked about each row three times: as it is, with noise, and crafted.
+        """
+        rows = min(self.rows, size.rows)
+        if not size.served:
+            return Cost(queries=rows)
+        passes = rows * STEPS
+        return Cost(queries=3 * rows, passes=passes, seconds=passes * SECONDS_A_PASS)
 
     def precision(self, size: Size, confidence: float) -> Mapping[str, float]:
         """Half width of the flip rate where nothing flips."""
@@ -67,7 +147,8 @@ class Parity:
         if not count:
             return {}
         clean = clopper_pearson(0, count, confidence)
-        return {"flip_rate": (clean.high - clean.low) / 2}
+        metrics = (FLIP_RATE, *((PERTURBED_FLIPS,) if size.served else ()))
+        return dict.fromkeys(metrics, (clean.high - clean.low) / 2)
 
     def observe(self, subject: Subject, shard: Shard) -> Evidence:
         """Score the same rows twice. Raises what ``run_both`` raises."""
@@ -75,13 +156,155 @@ class Parity:
         if isinstance(reference, Gap):
             return {"gap": reference.to_json()}
         pairs = run_both(subject, reference, self.rows)
-        return {**write_pairs(pairs), "reference": dict(subject.reference.about)}
+        seen: Evidence = {**write_pairs(pairs), "reference": dict(subject.reference.about)}
+        return {**seen, **_perturbed(subject, reference, pairs)} if subject.target.served else seen
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
         """Compare decisions and scores row by row."""
         if "gap" in evidence:
             return (_no_reference(cast("Mapping[str, str]", evidence["gap"])),)
-        return read_pairs(evidence).figures(confidence)
+        return (*read_pairs(evidence).figures(confidence), *_told(evidence, confidence))
+
+
+def _perturbed(subject: Subject, reference: Model, pairs: Pairs) -> Evidence:
+    """Decide moved rows on both sides; what cannot be done is said, and leaves the rest."""
+    gap = _forbidden(subject)
+    if gap is not None:
+        return {"perturbed": {"gap": gap.to_json()}}
+    taken = np.sort(subject.sample(Role.EVALUATION, len(pairs.ids)))
+    try:
+        return _compared(subject, reference, pairs, taken)
+    except CancelledError:
+        raise
+    except AuditorError as error:
+        return {"perturbed": {"gap": _gap_of(error).to_json()}}
+
+
+def _forbidden(subject: Subject) -> Gap | None:
+    """Return why moved rows may not be sent to the target, or cannot be made."""
+    if not subject.target.may_be_attacked:
+        return NO_LEAVE
+    if any(subject.reference.about.get(name) for name in SERVED):
+        return NO_FILE_HERE
+    dataset = subject.datasets[Role.EVALUATION]
+    if dataset.texts:
+        return None
+    if isinstance(subject.space, Gap):
+        return subject.space
+    known = cast("Floats", dataset.inputs).astype(np.float64)
+    slack = SLACK * np.maximum(subject.space.width, 1)
+    outside = (known < subject.space.low - slack) | (known > subject.space.high + slack)
+    return OUT_OF_RANGE if outside.mean() > MOST_OUTSIDE else None
+
+
+def _compared(
+    subject: Subject, reference: Model, pairs: Pairs, taken: NDArray[np.int64]
+) -> Evidence:
+    task, second = cast("Classification", subject.task), cast("Model", subject.model)
+    rng = np.random.default_rng([subject.seed, 1])
+    found: dict[str, list[NDArray[np.int64]]] = {}
+    about: Json = None
+    for at, part in enumerate(_parts(subject, taken)):
+        moved, about = _moved(subject, reference, pairs, taken, part, subject.seed + at)
+        # Noise and crafted rows in one request: whoever answers is not told them apart.
+        both = np.concatenate([moved.noise, moved.crafted])
+        asked = rng.permutation(np.flatnonzero(moved.changed))
+        for run, model in (("expected", reference), ("decided", second)):
+            decided = np.full(len(both), UNMOVED, dtype=np.int64)
+            if len(asked):
+                decided[asked] = task.decide(model.probabilities(model.predict(both[asked])))
+            for kind, half in zip(PERTURBATIONS, np.split(decided, 2), strict=True):
+                found.setdefault(f"{kind}_{run}", []).append(half)
+    return {"perturbed": about, **{name: np.concatenate(all_) for name, all_ in found.items()}}
+
+
+def _parts(subject: Subject, taken: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Return the places of rows that are moved together, so that budgets go round in each part."""
+    inputs = cast("Array", subject.datasets[Role.EVALUATION].inputs)
+    size = max(1, int(np.prod(inputs.shape[1:])))
+    once = max(1, MOST_VALUES // size // len(EPS)) * len(EPS)
+    return [np.arange(at, min(at + once, len(taken))) for at in range(0, len(taken), once)]
+
+
+def _moved(  # noqa: PLR0913, PLR0917 -- two runs, and which rows of them
+    subject: Subject,
+    reference: Model,
+    pairs: Pairs,
+    taken: NDArray[np.int64],
+    part: NDArray[np.int64],
+    seed: int,
+) -> tuple[PerturbedRows, dict[str, Json]]:
+    """Return some rows moved, and by what."""
+    dataset, task = subject.datasets[Role.EVALUATION], cast("Classification", subject.task)
+    rows = cast("Array", dataset.inputs)[taken[part]]
+    stated, decided = cast("tuple[Floats, Floats]", pairs.stated)[0][part], pairs.expected[part]
+    repeats = 1 if reference.deterministic else REPEATS
+    if dataset.texts:
+        judge = TextJudge(
+            model=reference,
+            goal=any_other(task),
+            threat=text_threat(),
+            texts=[str(text) for text in rows],
+            labels=decided,
+            probabilities=stated,
+            most_queries=QUERIES * repeats,
+            repeats=repeats,
+        )
+        about: dict[str, Json] = {"budgets": [*WORDS], "unit": "words", "by": "search"}
+        return perturb_texts(judge, seed, subject.progress), about
+    twin = subject.reference.twin()
+    arena = Arena(
+        model=reference,
+        goal=any_other(task),
+        space=cast("InputSpace", subject.space),
+        rows=rows,
+        labels=decided,
+        probabilities=stated,
+        twin=None if isinstance(twin, Gap) else twin,
+        whole=takes_whole_numbers(reference, rows),
+        repeats=repeats,
+    )
+    by = "search" if arena.twin is None else "gradient"
+    about = {"budgets": [*EPS], "unit": "share of the range", "by": by}
+    return perturb_rows(arena, seed, subject.progress), about
+
+
+def _told(evidence: Evidence, confidence: float) -> Iterator[Reading]:
+    """Return the flip rates on moved rows, of a target where they were to be measured."""
+    about = cast("Mapping[str, Json] | None", evidence.get("perturbed"))
+    if about is None:
+        return
+    if "gap" in about:
+        yield replace(read_gap(about["gap"]), metric=PERTURBED_FLIPS)
+        return
+    clean = cast("NDArray[np.int64]", evidence["expected"])
+    for kind in PERTURBATIONS:
+        where: dict[str, Scalar] = {PERTURBATION: kind}
+        expected, decided = (
+            cast("NDArray[np.int64]", evidence[f"{kind}_{run}"]) for run in ("expected", "decided")
+        )
+        moved = expected != UNMOVED
+        if not moved.any():
+            yield replace(UNMOVABLE, params=where)
+            continue
+        flipped = (expected != decided)[moved]
+        details: dict[str, Json] = {
+            **about,
+            "flips": int(flipped.sum()),
+            "turned": int((expected != clean)[moved].sum()),
+        }
+        yield share_of(PERTURBED_FLIPS, flipped, confidence, params=where, details=details)
+
+
+def _gap_of(error: AuditorError) -> Gap:
+    reason = Reason.UNSUPPORTED
+    if isinstance(error, LimitReachedError):
+        reason = Reason.OVER_BUDGET
+    elif isinstance(error, TwinError):
+        reason = Reason.TWIN_UNSUPPORTED
+    elif error.slug in set(Reason):
+        reason = Reason(error.slug)
+    return Gap(reason=reason, detail=error.problem, cure=error.cure)
 
 
 def _no_reference(said: Mapping[str, str]) -> Gap:

@@ -23,12 +23,11 @@ from auditor.deciding import waivers_of
 from auditor.domain.baselines import compared_of
 from auditor.domain.canonical import digest
 from auditor.domain.challenges import REASONS, Challenge, Outcome, Result
-from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import StepResult
 from auditor.domain.subjects import Subject
 from auditor.errors import RecordError
-from auditor.folders import RECORD, RecordFolder, add_challenge
+from auditor.folders import RecordFolder, add_challenge
 from auditor.laying import FetchInput, lay_out
 from auditor.preparing import Prepared, prepare, read_asked
 from auditor.recalling import load_results, policy_of
@@ -88,7 +87,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     """
     console = Console()
     given, old = read_examples(examples), RecordFolder(folder)
-    record = read_record(old.read(RECORD))
+    record = old.record
     _refuse_sealed(record)
     require_leave(record.request, operator_targets(folder, allow_code=allow_target_code))
     spec = chosen_target(record, target)

@@ -9,16 +9,15 @@ import click
 
 from auditor.checks.discovery import discover
 from auditor.cli.assurances import assurance_option
-from auditor.cli.believing import Whose, read_trust
+from auditor.cli.believing import Whose, ledger_options, read_trust
 from auditor.cli.decision_options import DecisionOptions, deciding, decision_options
 from auditor.cli.exits import Exit
 from auditor.cli.opening import counts
 from auditor.domain.policies import Assurance
-from auditor.domain.record_json import read_record
 from auditor.domain.steps import Step, StepResult, all_hold
 from auditor.errors import RecordError
-from auditor.folders import RECORD, RecordFolder
-from auditor.gates import freshness, parse_age
+from auditor.folders import RecordFolder
+from auditor.gates import conditions, parse_age
 from auditor.rendering.comments import Standing, render_comment, render_unbelieved
 from auditor.rendering.inputs import RenderedInputs
 from auditor.wiring import readers_of
@@ -33,6 +32,7 @@ SHUTS = frozenset({StepResult.FAILED, StepResult.WITHHELD})
 @click.option("--key", type=click.Path(path_type=Path), help="The public key that you trust.")
 @click.option("--trust", type=click.Path(path_type=Path), help="A trust policy instead of a key.")
 @assurance_option
+@ledger_options
 @click.option("--max-age", help="How old the record may be: 12h, 30d, 4w.")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write; default: print it.")
 @decision_options
@@ -42,6 +42,8 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     key: Path | None,
     trust: Path | None,
     assurance: Assurance,
+    ledger_key: Path | None,
+    witness_keys: tuple[Path, ...],
     max_age: str | None,
     out: Path | None,
     **decisions: Any,  # noqa: ANN401 -- click's
@@ -50,20 +52,21 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
 
     It begins with a hidden line by which a bot finds its own comment. A record that does not
     verify, is too old, is contested or was rejected is never shown as a pass, nor is one that
-    rests on waivers that a gate would not take, or that lacks approvals. Exit code 1 says that
-    the record does not verify; the comment is written all the same, and says so.
+    rests on waivers that a gate would not take, that lacks approvals, or that is not sealed where
+    its policy asks for that (which --ledger-key shows). Exit code 1 says that the record does not
+    verify; the comment is written all the same, and says so.
     """
     read, believed = RecordFolder(folder), read_trust(trust)
-    record = read_record(read.read(RECORD))
+    record = read.record
     limit = None if max_age is None else parse_age(max_age)
-    verify = Whose(key, trust, assurance).verify
-    mistakes = _unverified(read, verify)
+    verify = Whose(key, trust, assurance, ledger_key, witness_keys).verify
+    steps, mistakes = _verified(read, verify)
     if mistakes:
         written = render_unbelieved(record, mistakes)
     else:
         policy = readers_of(record, read).load_policy(record.request.policy.name)
         may = deciding(DecisionOptions(**decisions), believed, policy)
-        asked = [freshness(record, policy, limit, datetime.now(UTC))]
+        asked = conditions(record, policy, steps, limit, datetime.now(UTC))
         steps = counts(record, read, believed, may, asked, strict=False)
         inputs = RenderedInputs(record=record, policy=policy, checks=discover(), blob=read.evidence)
         written = render_comment(inputs, _standing(_said(steps), base, verify))
@@ -74,12 +77,14 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     return Exit.FAILED if mistakes else Exit.DONE
 
 
-def _unverified(folder: RecordFolder, verify: Verify) -> tuple[str, ...]:
+def _verified(folder: RecordFolder, verify: Verify) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+    """Return the steps of a folder's verification, and what keeps it from being believed."""
     try:
         steps = verify(folder)
     except RecordError as error:
-        return (f"record: {error.problem}",)
-    return _said(steps) or (() if all_hold(steps) else ("record: nothing of it could be checked",))
+        return (), (f"record: {error.problem}",)
+    silent = () if all_hold(steps) else ("record: nothing of it could be checked",)
+    return steps, _said(steps) or silent
 
 
 def _said(steps: Iterable[Step]) -> tuple[str, ...]:
@@ -90,7 +95,7 @@ def _standing(mistakes: tuple[str, ...], base: Path | None, verify: Verify) -> S
     if base is None:
         return Standing(mistakes)
     folder = RecordFolder(base)
-    unverified = _unverified(folder, verify)
+    _, unverified = _verified(folder, verify)
     if unverified:
         return Standing(mistakes, because=f"the base does not verify ({unverified[0]})")
-    return Standing(mistakes, read_record(folder.read(RECORD)))
+    return Standing(mistakes, folder.record)

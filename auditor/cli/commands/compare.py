@@ -12,10 +12,9 @@ from auditor.cli.exits import Exit
 from auditor.cli.juxtaposed import show_juxtaposed
 from auditor.domain.canonical import canonical
 from auditor.domain.policies import Assurance
-from auditor.domain.record_json import read_record
 from auditor.domain.steps import Step
 from auditor.errors import UsageError
-from auditor.folders import RECORD, SIGNER, RecordFolder
+from auditor.folders import SIGNER, RecordFolder
 from auditor.juxtaposing import juxtapose
 from auditor.recalling import policy_of
 from auditor.rendering.inputs import RenderedInputs
@@ -107,7 +106,7 @@ def _verify(
 
 
 def _inputs(folder: RecordFolder, reader: Verifier) -> RenderedInputs:
-    record = read_record(folder.read(RECORD))
+    record = folder.record
     policy = policy_of(folder, record, reader.load_policy)
     return RenderedInputs(record=record, policy=policy, checks=reader.checks, blob=folder.evidence)
 

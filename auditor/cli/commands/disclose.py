@@ -8,9 +8,8 @@ from rich.console import Console
 from auditor.checks.discovery import discover
 from auditor.cli.exits import Exit
 from auditor.cli.showing import show_rows
-from auditor.domain.record_json import read_record
 from auditor.errors import UsageError
-from auditor.folders import RECORD, RecordFolder, refuse_strangers, write_folder
+from auditor.folders import RecordFolder, refuse_strangers, write_folder
 from auditor.redacting import FEW, Choice, Redacted, redact
 
 
@@ -48,7 +47,7 @@ def command(
         )
     held = RecordFolder(folder)
     choice = Choice(_ids(named), shows=rows is not None, also=frozenset(also))
-    found = redact(held, read_record(held.read(RECORD)), discover(), choice)
+    found = redact(held, held.record, discover(), choice)
     write_folder(out, found.files)
     _show(Console(), found)
     return Exit.DONE

@@ -8,11 +8,10 @@ from rich.console import Console
 from auditor.cli.exits import Exit
 from auditor.cli.own_ledger import own_ledger
 from auditor.clock import now
-from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.erasing import erase, erased_files
 from auditor.errors import StoreError, UsageError
-from auditor.folders import RECORD, RecordFolder, refuse_strangers, write_folder
+from auditor.folders import RecordFolder, refuse_strangers, write_folder
 from auditor.settings import Settings
 from auditor.store.store import Store
 
@@ -51,7 +50,7 @@ def command(record: str, *, yes: bool) -> int:
 def _held(folder: RecordFolder) -> AuditRecord:
     """Return the record in a folder that can be written anew. Raises ``UsageError``."""
     refuse_strangers(folder.path)
-    return read_record(folder.read(RECORD))
+    return folder.record
 
 
 def _kept(store: Store, name: str, held: AuditRecord | None) -> AuditRecord:

@@ -11,17 +11,16 @@ from auditor.cli.exits import Exit
 from auditor.cli.places import own_workplace
 from auditor.contested import challenge_files
 from auditor.domain.policies import Assurance
-from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.errors import UsageError
 from auditor.exporting import folder_files, stored_files
-from auditor.folders import LEDGER, RECORD, SIGNER, RecordFolder
+from auditor.folders import LEDGER, SIGNER, RecordFolder
 from auditor.keeping import ledger_files, store_if_kept
 from auditor.packing import pack
 from auditor.publishing import publication
 from auditor.rendering.guide import GUIDE
 from auditor.settings import Settings
-from auditor.signing.keys import PUBLIC
+from auditor.signing.keys import PUBLIC, parse_public_key
 from auditor.store.store import Store
 from auditor.verifiers import verifier
 
@@ -55,11 +54,11 @@ def command(record: str, out: Path) -> int:
 
 def _in_folder(path: Path) -> Mapping[str, bytes]:
     folder = RecordFolder(path)
-    folder.read(SIGNER)
+    key = parse_public_key(folder.read(SIGNER), str(path / SIGNER)).pem
     ledger = path / LEDGER if folder.has(LEDGER) else None
-    files = folder_files(folder, verifier(path / SIGNER, ledger, highest=max(Assurance)))
+    files = folder_files(folder, verifier(key, ledger, highest=max(Assurance)))
     with store_if_kept(Settings.from_environment().place) as store:
-        kept = {} if store is None else _told_here(read_record(files[RECORD]), store)
+        kept = {} if store is None else _told_here(folder.record, store)
     return {**kept, **files}
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from auditor.checks.discovery import discover
 from auditor.cli.assurances import assurance_option
-from auditor.cli.believing import Whose, read_trust
+from auditor.cli.believing import Whose, ledger_options, read_trust
 from auditor.cli.ci import Told, ci_of, ci_option, speaking
 from auditor.cli.decision_options import DecisionOptions, decision_options, may_decide
 from auditor.cli.exits import Exit
@@ -22,9 +22,8 @@ from auditor.cli.showing import show_steps, show_words
 from auditor.domain.artifacts import digest_files
 from auditor.domain.places import PlacedFile
 from auditor.domain.policies import Assurance
-from auditor.domain.record_json import read_record
 from auditor.domain.steps import Step, StepResult, all_hold
-from auditor.folders import RECORD, RecordFolder
+from auditor.folders import RecordFolder
 from auditor.gates import Question, ask, parse_age, read_probe
 from auditor.rendering.annotations import annotations
 from auditor.rendering.gated import gate_annotations, gate_page
@@ -43,6 +42,7 @@ from auditor.wiring import policy_written_at, readers
 @click.option("--key", type=click.Path(path_type=Path), help="The public key that you trust.")
 @click.option("--trust", type=click.Path(path_type=Path), help="A trust policy instead of a key.")
 @assurance_option
+@ledger_options
 @click.option("--target", help="The target it will run on; default: all that were audited.")
 @click.option("--fingerprint", type=click.Path(path_type=Path), help="A probe of this target.")
 @click.option("--max-age", help="How old the record may be: 12h, 30d, 4w.")
@@ -58,6 +58,8 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     key: Path | None,
     trust: Path | None,
     assurance: Assurance,
+    ledger_key: Path | None,
+    witness_keys: tuple[Path, ...],
     target: str | None,
     fingerprint: Path | None,
     max_age: str | None,
@@ -71,14 +73,18 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
 
     A challenge in the folder or in the store here that refutes the verdict keeps it shut, and so do
     a waiver that has run out or that nobody named here may give, and anybody's no to the record. A
-    policy may ask for approvals; with --trust its auditors may waive and approve by role. --server
-    asks a service, and believes it, about the newest record that it holds. Exit code: 0 opens the
-    gate, 1 keeps it shut, 2 for input that cannot be used, 4 where a service cannot be reached.
-    --fail-on makes that stricter or laxer, and what is laxer says so.
+    policy may ask for approvals; with --trust its auditors may waive and approve by role. A policy
+    that asks for a sealed audit needs --ledger-key: only the ledger's key shows that it drew the
+    seed. What an endpoint or a cascade answered opens the gate for the artifact only where the
+    policy required parity with the file there, and it was kept. --server asks a service, and
+    believes it, about the newest record that it holds. Exit code: 0 opens the gate, 1 keeps it
+    shut, 2 for input that cannot be used, 4 where a service cannot be reached. --fail-on makes that
+    stricter or laxer, and what is laxer says so.
     """
     with speaking(ci_of(ci)) as tell:
         question = _question(artifact, policy, target, fingerprint, max_age)
-        believed, options = Whose(key, trust, assurance), DecisionOptions(**decisions)
+        believed = Whose(key, trust, assurance, ledger_key, witness_keys)
+        options = DecisionOptions(**decisions)
         if isinstance(whose := record_or_service(record, server), str):
             refuse_believing(believed, options, strict=strict)
             looked = gate_there(whose, question, max_age)
@@ -125,8 +131,8 @@ def _look(
     steps, report = whose.verify(folder), str(folder.path / "report.html")
     if not all_hold(steps):
         return Looked(steps, report)
-    found = read_record(folder.read(RECORD))
-    asked = ask(found, question)
+    found = folder.record
+    asked = ask(found, question, steps)
     more = counts(found, folder, believed, may, asked, strict=strict)
     return Looked((*steps, *more), report, found, folder.evidence)
 

@@ -18,11 +18,10 @@ from auditor.contested import challenges_against, refuse_contested
 from auditor.disclosing.secrets import Secret
 from auditor.domain.canonical import canonical
 from auditor.domain.policies import Assurance, Policy
-from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.waivers import SignedWaiver
 from auditor.errors import UsageError
-from auditor.folders import BUNDLE, KEY, RECORD, RecordFolder, refuse_strangers
+from auditor.folders import BUNDLE, KEY, RecordFolder, refuse_strangers
 from auditor.granting import Waiving, granted, refuse_untrusted, waiver_keys_of
 from auditor.keeping import entered
 from auditor.publishing import publication
@@ -71,7 +70,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     console = Console()
     target = _target(out, folder)
     old = RecordFolder(folder)
-    record = read_record(old.read(RECORD))
+    record = old.record
     leave = _leave(waivers, waiver_keys, trust)
     with own_workplace() as place:
         show_made(console, place.made_keys)

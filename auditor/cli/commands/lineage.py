@@ -50,16 +50,16 @@ def command(what: str, way: str | None, form: str) -> int:
 
 
 def _found(what: str, down: bool | None) -> Trace:  # noqa: FBT001 -- three answers, by position
-    folder = Path(what) if (Path(what) / RECORD).is_file() else None
+    folder = RecordFolder(Path(what)) if (Path(what) / RECORD).is_file() else None
     with store_if_kept(Settings.from_environment().place) as store:
         if store is not None:
             with store.unit_of_work() as work:
                 if folder is None or down:
                     return trace(work, what, down=down)
-                if knows(work, RecordFolder(folder)):
-                    return trace(work, what).joined(trace_folder(RecordFolder(folder)))
+                if knows(work, folder):
+                    return trace(work, folder).joined(trace_folder(folder))
     if folder is not None and not down:
-        return trace_folder(RecordFolder(folder))
+        return trace_folder(folder)
     raise UsageError(
         "no store is kept here, and only one that keeps records knows what rests on a thing",
         cure="Set AUDITOR_HOME to that of the audits, or name a record's folder without --down.",

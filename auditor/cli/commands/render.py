@@ -5,9 +5,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from auditor.domain.record_json import read_record
 from auditor.errors import UsageError
-from auditor.folders import RECORD, RecordFolder
+from auditor.folders import RecordFolder
 from auditor.paper import printed
 from auditor.publishing import inputs_of
 from auditor.recalling import policy_of
@@ -25,7 +24,7 @@ def command(folder: Path, pdf: Path) -> int:
     digest. A PDF is not signed: whoever doubts it asks for the folder, and verifies that.
     """
     place = RecordFolder(folder)
-    record = read_record(place.read(RECORD))
+    record = place.record
     reader = own_verifier(place)
     policy = policy_of(place, record, reader.load_policy)
     inputs = inputs_of(record, policy, reader.checks, place.evidence)

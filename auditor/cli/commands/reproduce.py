@@ -18,12 +18,11 @@ from auditor.deciding import waivers_of
 from auditor.disclosing.secrets import Secret, reveal
 from auditor.domain.baselines import compared_of
 from auditor.domain.evidence import Blob
-from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
 from auditor.domain.steps import Step, StepResult, all_hold
 from auditor.errors import RecordError
-from auditor.folders import RECORD, RecordFolder
+from auditor.folders import RecordFolder
 from auditor.laying import lay_out
 from auditor.preparing import Prepared, concealed, prepare, read_asked
 from auditor.reproducing import compare, overrides_of, require_leave_to_train
@@ -59,7 +58,7 @@ def command(
     """
     console = Console()
     old = RecordFolder(folder)
-    record = read_record(old.read(RECORD))
+    record = old.record
     operator = operator_targets(folder, allow_code=allow_target_code)
     leave = partial(_require_leave, operator=operator, allow_recipe=allow_recipe)
     leave(record.request)

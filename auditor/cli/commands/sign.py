@@ -131,7 +131,9 @@ def _say(
     artifact: Path, out: Path, signer: Signer, private: str, chain: tuple[Certificate, ...]
 ) -> None:
     if chain:
-        names = ", ".join(chain[0].names) or "nobody: its certificate bears no e-mail or URI"
+        names = (
+            ", ".join(map(str, chain[0].names)) or "nobody: its certificate bears no e-mail or URI"
+        )
         click.echo(f"Signed {artifact} as {names} into {out}")
         return
     identity = read_public_key(signer.public_pem()).identity

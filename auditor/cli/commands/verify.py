@@ -9,7 +9,7 @@ from rich.console import Console
 
 from auditor.cli.assurances import assurance_option
 from auditor.cli.bars import hashing
-from auditor.cli.believing import Asides, read_trust, standing_here, verify_by
+from auditor.cli.believing import Asides, ledger_options, read_trust, standing_here, verify_by
 from auditor.cli.exits import exit_after
 from auditor.cli.showing import show_steps
 from auditor.cli.timing import clock_options, clocks_of, right_now
@@ -42,18 +42,7 @@ from auditor.trusting.policies import TrustPolicy
 )
 @assurance_option
 @clock_options
-@click.option(
-    "--ledger-key",
-    type=click.Path(path_type=Path),
-    help="The public key of the ledger (ledger.pub): the record must be in it.",
-)
-@click.option(
-    "--witness-key",
-    "witness_keys",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="The public key of a witness that must have cosigned; repeats.",
-)
+@ledger_options
 def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     path: Path,
     signature: Path | None,
@@ -182,10 +171,6 @@ def _record(
     trust: TrustOptions,
     asides: Asides,
 ) -> tuple[Step, ...]:
-    if asides.witnesses and asides.ledger is None:
-        raise UsageError(
-            "a witness's key says nothing without the ledger's", cure="Give --ledger-key too."
-        )
     if not trust.alone or (trust.key is None and trust.trust is None):
         raise UsageError(
             "A record is verified by the key of its signer, or by a trust policy, alone",

@@ -68,8 +68,10 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     words = {name: said[name] for name in WORDS}
     if draft is not None:
         _refuse_beside([name for name, value in words.items() if value is not None])
-        waiver, signer = _drafted(draft), decider(key, _signer_of(folder))
-        _hold(waiver, folder, record_key, draft)
+        held_against = None if folder is None else RecordFolder(folder)
+        signed = None if held_against is None else held_against.read(SIGNER)
+        waiver, signer = _drafted(draft), decider(key, signed)
+        _hold(waiver, held_against, record_key, draft)
     else:
         with held(_needed(folder, words), server) as found:
             record = sound_record(found.folder, record_key, found.key)
@@ -101,10 +103,6 @@ def _refuse_beside(names: list[str]) -> None:
         )
 
 
-def _signer_of(folder: Path | None) -> bytes | None:
-    return None if folder is None else RecordFolder(folder).read(SIGNER)
-
-
 def _needed(folder: Path | None, said: Mapping[str, str | None]) -> Path:
     missing = ["FOLDER"] if folder is None else []
     missing += [f"--{name}" for name, value in said.items() if not value]
@@ -127,7 +125,9 @@ def _drafted(path: Path) -> Waiver:
     return read_waiver(document.content, lambda name: document.where((name,)))
 
 
-def _hold(waiver: Waiver, folder: Path | None, record_key: Path | None, draft: Path) -> None:
+def _hold(
+    waiver: Waiver, folder: RecordFolder | None, record_key: Path | None, draft: Path
+) -> None:
     """Hold what somebody wrote by hand against the clock, and the record where there is one."""
     if waiver.life(now()) is Life.EXPIRED:
         raise WaiverError(
@@ -137,11 +137,11 @@ def _hold(waiver: Waiver, folder: Path | None, record_key: Path | None, draft: P
     if folder is None:
         click.echo("Held against no record: name its FOLDER to see what this waives there.")
         return
-    record = sound_record(RecordFolder(folder), record_key)
+    record = sound_record(folder, record_key)
     foreign = waiver.foreign_to(audited_of(record))
     if foreign:
         raise UsageError(
-            f"{draft} is for something else than the record in {folder}: {foreign}",
+            f"{draft} is for something else than the record in {folder.path}: {foreign}",
             cure="Name what was audited there, or leave FOLDER out.",
         )
     _show(record, waiver)

@@ -139,6 +139,7 @@ def _context(defaults: SettingsShape, own: SettingsShape) -> JudgingContext:
         assurance=Assurance[own.assurance or defaults.assurance or "A3"],
         now=own.now or defaults.now or NOW,
         under=Circumstances(evidence=_evidence(own.evidence or defaults.evidence, targets)),
+        served=frozenset(own.served if own.served is not None else defaults.served or ()),
     )
 
 

@@ -68,6 +68,7 @@ class SettingsShape(Strict):
     model: ModelShape = Field(default_factory=ModelShape)
     claims: dict[str, Any] | None = None
     targets: Targets | None = None
+    served: Targets | None = None
     budget: Budget | None = None
     assurance: Literal["A0", "A1", "A2", "A3"] | None = None
     evidence: EvidenceLevel | dict[Text, EvidenceLevel] | None = None

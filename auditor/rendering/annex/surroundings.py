@@ -8,6 +8,7 @@ from auditor.rendering.annex.told import Told
 from auditor.rendering.cards import reading_sentence
 from auditor.rendering.numbers import count
 from auditor.rendering.runs import target_facts
+from auditor.rendering.scopes import scope_sentences
 
 MOST_SAID = 8
 Entries = tuple[Entry, ...]
@@ -23,7 +24,7 @@ def model(told: Told) -> Entries:
     again = f"Judged again from record {record.derived_from}" if record.derived_from else ""
     named = f"{request.name} {request.version}, {bytes_of}"
     return (
-        *seen("Model audited", named),
+        *seen("Model audited", named, *scope_sentences(record)),
         *seen("Relation to earlier versions", before, again),
         *_role(told),
     )

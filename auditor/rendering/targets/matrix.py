@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from auditor.domain.policies import Effect
+from auditor.domain.record_scopes import find_unbound_targets
 from auditor.domain.verdicts import Outcome, Verdict
 from auditor.rendering.cards import Card
 from auditor.rendering.inputs import RenderedInputs
@@ -26,16 +27,21 @@ AS_OUTCOMES: Mapping[Verdict, Outcome] = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A target with what its own required rules come to, and how far its figures speak of it."""
+    """A target with what its own required rules come to, and how far its figures speak of it.
+
+    Where it is not ``bound``, they speak for an endpoint, and not for the artifact.
+    """
 
     name: str
     verdict: Verdict
     level: str
+    bound: bool = True
 
     @property
     def word(self) -> str:
-        """The verdict in words."""
-        return WORDS[self.verdict]
+        """The verdict in words: of the file, or of the endpoint that answered in its place."""
+        endpoint = self.verdict is Verdict.PASS and not self.bound
+        return "endpoint only" if endpoint else WORDS[self.verdict]
 
     @property
     def outcome(self) -> Outcome:
@@ -80,7 +86,12 @@ def matrix(inputs: RenderedInputs, shown: Sequence[Card]) -> Matrix | None:
         return None
     told = verdicts(inputs)
     names = sorted(specs, key=lambda name: _badness(told[name], shown, name))
-    columns = tuple(Column(n, told[n], level_words(inputs, specs[n])) for n in names)
+    unbound = frozenset[str]()
+    if inputs.record.request.artifact is not None:
+        unbound = frozenset(find_unbound_targets(inputs.record))
+    columns = tuple(
+        Column(n, told[n], level_words(inputs, specs[n]), n not in unbound) for n in names
+    )
     by_rule: dict[str, dict[str, Card]] = {}
     for card in shown:
         by_rule.setdefault(card.finding.name, {}).setdefault(card.finding.target, card)

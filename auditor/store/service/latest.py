@@ -1,11 +1,13 @@
 """The newest records of a project by what they are of, so that no page asks for each apart."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.orm import Session
 
+from auditor.domain.record_scopes import RecordScope
 from auditor.store.service.store import ServiceStore
 from auditor.store.service.tables import OutcomeRow, SubmissionRow
 from auditor.store.tables import RecordRow, RecordTargetRow
@@ -13,7 +15,10 @@ from auditor.store.tables import RecordRow, RecordTargetRow
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A record that an audit of the project came to: what it is of, and on which target."""
+    """A record that an audit of the project came to: what it is of, and on which target.
+
+    ``scope`` is what it speaks for there.
+    """
 
     submission: str
     record: str
@@ -23,6 +28,7 @@ class Told:
     identity: str | None
     verdict: str
     finished: str
+    scope: RecordScope = RecordScope.ARTIFACT
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,7 @@ class Latest:
         cells = select(inner, version.label("version")).where(inner.c.place == 1).subquery()
         asked = select(cells).where(cells.c.version <= most).order_by(cells.c.finished.desc())
         with self.kept.store.reading() as session:
-            return tuple(Told(*found[:-2]) for found in session.execute(asked))
+            return self._scoped(session, [it[:-2] for it in session.execute(asked)])
 
     def last_of_targets(self, project: str) -> tuple[Told, ...]:
         """Return the newest record of each target, whatever model it is of."""
@@ -57,7 +63,7 @@ class Latest:
         inner = _told(place.label("place")).where(SubmissionRow.project == project).subquery()
         asked = select(inner).where(inner.c.place == 1).order_by(inner.c.finished.desc())
         with self.kept.store.reading() as session:
-            return tuple(Told(*found[:-1]) for found in session.execute(asked))
+            return self._scoped(session, [it[:-1] for it in session.execute(asked)])
 
     def bodies(self, records: Collection[str]) -> dict[str, bytes]:
         """Return the bytes of records by their digests; whose they are was asked before."""
@@ -74,7 +80,13 @@ class Latest:
             RecordRow.finished.desc(), RecordRow.digest, RecordTargetRow.target
         )
         with self.kept.store.reading() as session:
-            return tuple(Told(*found[:-1]) for found in session.execute(ordered.limit(limit)))
+            rows = session.execute(ordered.limit(limit))
+            return self._scoped(session, [it[:-1] for it in rows])
+
+    def _scoped(self, session: Session, rows: Sequence[Sequence[Any]]) -> tuple[Told, ...]:
+        found = [Told(*row) for row in rows]
+        scopes = self.kept.store.scopes.of(session, [it.record for it in found])
+        return tuple(replace(it, scope=scopes[it.record][it.target]) for it in found)
 
 
 def _told(place: ColumnElement[Any]) -> Select[Any]:

@@ -1,18 +1,20 @@
 """What a project's audits came to, many at once: each question is one query, however many rows."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from sqlalchemy import ColumnElement, Select, func, or_, select, tuple_
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import Session, aliased
 
 from auditor.domain.budgets import Budget
 from auditor.domain.canonical import parse
 from auditor.domain.json_parts import Part
+from auditor.domain.record_scopes import RecordScope
 from auditor.domain.served import Failure
 from auditor.domain.submissions import State
 from auditor.errors import UsageError
+from auditor.store.record_scopes import WHOLE
 from auditor.store.service.histories import read_failure
 from auditor.store.service.people_tables import RejudgementRow
 from auditor.store.service.standing_tables import StandingRow
@@ -29,8 +31,9 @@ class Line:
     """An audit as lists show it; ``version`` and verdicts are known once it has a record: that of
     ``record``, which it came to first, and the last one, should it have been judged again.
 
-    ``failure`` says why it has none, where it failed. Of what was asked no more is read than this,
-    and it is not held against its digest, as a submission is that somebody works on.
+    ``scope`` is what that record speaks for, ``failure`` why there is none where the audit failed.
+    Of what was asked no more is read than this, and it is not held against its digest, as a
+    submission is that somebody works on.
     """
 
     id: str
@@ -52,6 +55,7 @@ class Line:
     first_verdict: str | None
     verdict: str | None
     failure: Failure | None
+    scope: RecordScope | None = None
 
     @property
     def problem(self) -> str:
@@ -93,7 +97,7 @@ class Overviews:
                 place = tuple_(StandingRow.submitted, StandingRow.submission)
                 asked = asked.where(place < (last.submitted, last.id))
             rows = session.execute(_newest_first(asked).limit(sought.limit + 1)).all()
-        found = tuple(_line(row) for row in rows[: sought.limit])
+            found = self._scoped(session, rows[: sought.limit])
         return found, found[-1].id if len(rows) > sought.limit else ""
 
     def troubled(self, project: str, limit: int) -> tuple[Line, ...]:
@@ -116,7 +120,7 @@ class Overviews:
         bad = or_(_verdict().is_(None), _verdict() != "pass")
         asked = _lines().where(SubmissionRow.id.in_(newest), bad)
         with self.kept.store.reading() as session:
-            return tuple(_line(row) for row in session.execute(_newest_first(asked).limit(limit)))
+            return self._scoped(session, session.execute(_newest_first(asked).limit(limit)).all())
 
     def any_audit(self, project: str) -> bool:
         """Whether anything was ever handed in."""
@@ -151,8 +155,17 @@ class Overviews:
         """Return one audit of a project."""
         asked = _lines().where(SubmissionRow.project == project, SubmissionRow.id == name)
         with self.kept.store.reading() as session:
-            row = session.execute(asked).first()
-        return None if row is None else _line(row)
+            found = self._scoped(session, session.execute(asked).all()[:1])
+        return found[0] if found else None
+
+    def _scoped(self, session: Session, rows: Sequence[Sequence[Any]]) -> tuple[Line, ...]:
+        """Read rows, and look up at once what the records of all of them speak for."""
+        lines = [_line(row) for row in rows]
+        named = [it.record for it in lines if it.record is not None]
+        scopes = self.kept.store.scopes.of(session, named)
+        return tuple(
+            it if it.record is None else replace(it, scope=scopes[it.record][WHOLE]) for it in lines
+        )
 
 
 def _lines() -> Rows:

@@ -1,6 +1,6 @@
 """What records measured and decided over time, in rows that are written once a record."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Subquery, and_, func, select
@@ -8,6 +8,7 @@ from sqlalchemy import Subquery, and_, func, select
 from auditor.domain.policies import Effect
 from auditor.domain.records import AuditRecord
 from auditor.domain.verdicts import Verdict
+from auditor.store.record_scopes import Scopes
 from auditor.store.service.adding import added
 from auditor.store.service.tables import OutcomeRow, SubmissionRow
 from auditor.store.service.trend_points import points_of
@@ -125,6 +126,11 @@ class KeptTrends:
         )
         with self.store.reading() as session:
             return tuple(_standing(item) for item in session.scalars(asked))
+
+    def scopes(self, standings: Sequence[Standing]) -> Mapping[str, Scopes]:
+        """Return by record, and then by target, what standings speak for."""
+        with self.store.reading() as session:
+            return self.store.scopes.of(session, [it.record for it in standings])
 
 
 def _ranked(project: str, models: tuple[str, ...]) -> Subquery:

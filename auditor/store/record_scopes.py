@@ -1,0 +1,92 @@
+"""What records speak for on each target, remembered: what has a digest is never another."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy.orm import Session
+
+from auditor.domain.record_json import read_record
+from auditor.domain.record_scopes import RecordScope, scope_of
+from auditor.domain.targets import SERVED
+from auditor.errors import AuditorError
+from auditor.store.tables import RecordRow, RequestRow
+
+MOST = 20_000
+"""So many records are remembered, which takes a few megabytes."""
+WHOLE = ""
+"""The name under which stands what a record speaks for on all its targets together."""
+Scopes = Mapping[str, RecordScope]
+
+
+class Everywhere(dict[str, RecordScope]):
+    """One scope on every target."""
+
+    def __init__(self, scope: RecordScope) -> None:
+        """Say it of whatever is asked."""
+        super().__init__()
+        self._scope = scope
+
+    def __missing__(self, _target: str) -> RecordScope:
+        """Return the one scope."""
+        return self._scope
+
+
+@dataclass(slots=True)
+class KeptScopes:
+    """Tells what records of a store speak for.
+
+    Only records whose request names a server, a cascade or no file are read, each of them once.
+    One that cannot be read speaks for no file.
+    """
+
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _known: OrderedDict[str, Scopes] = field(default_factory=OrderedDict)
+
+    def of(self, session: Session, records: Collection[str]) -> dict[str, Scopes]:
+        """Return by digest what records speak for, by target and as a ``WHOLE``."""
+        with self._lock:
+            found = {it: self._known[it] for it in records if it in self._known}
+        missing = [it for it in dict.fromkeys(records) if it not in found]
+        if missing:
+            ran: dict[str, Scopes] = dict.fromkeys(missing, Everywhere(RecordScope.ARTIFACT))
+            fresh = ran | _looked_up(session, missing)
+            with self._lock:
+                self._known |= fresh
+                while len(self._known) > MOST:
+                    self._known.popitem(last=False)
+            found |= fresh
+        return found
+
+
+def _looked_up(session: Session, records: Collection[str]) -> dict[str, Scopes]:
+    served = or_(*_may_be_served())
+    asked = (
+        select(RecordRow.digest, served)
+        .join(RequestRow, RequestRow.digest == RecordRow.request_digest)
+        .where(RecordRow.digest.in_(records))
+        .where(or_(RecordRow.artifact_digest.is_(None), served))
+    )
+    return {
+        record: _read(session, record) if asks else Everywhere(RecordScope.PREDICTIONS)
+        for record, asks in session.execute(asked).all()
+    }
+
+
+def _may_be_served() -> list[ColumnElement[bool]]:
+    """Return what the canonical text of a request holds that names a server or a cascade."""
+    settings = [f'"{name}":' for name in sorted(SERVED)]
+    runtimes = [f'"runtime":"{name}"' for name in sorted(SERVED)]
+    return [RequestRow.body.contains(it, autoescape=True) for it in (*settings, *runtimes)]
+
+
+def _read(session: Session, digest: str) -> Scopes:
+    body = session.scalar(select(RecordRow.body).where(RecordRow.digest == digest))
+    try:
+        record = read_record(body or b"")
+    except AuditorError:
+        return Everywhere(RecordScope.ENDPOINT)
+    names = [spec.name for spec in record.request.targets]
+    return {**{name: scope_of(record, name) for name in names}, WHOLE: scope_of(record)}
