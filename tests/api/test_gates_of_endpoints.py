@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from fleets import TARGETS, Fleet, failed
 from served_worlds import World
+from several_targets import TARGETS, Fleet, failed
 from targets.endpoint_servers import hosting
 from visited_pages import Pages
 

@@ -1,8 +1,8 @@
 """A gate that is asked of no target opens where the newest record on every target opens it."""
 
 import pytest
-from fleets import Fleet, failed
 from served_worlds import World
+from several_targets import Fleet, failed
 
 pytestmark = pytest.mark.slow
 

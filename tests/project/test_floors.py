@@ -1,6 +1,7 @@
 """The limits that we set ourselves and that no linter holds."""
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "auditor"
@@ -51,3 +52,13 @@ def test_a_folder_says_nothing_by_itself() -> None:
     folders = {name: text for name, text in TEXTS.items() if name.endswith("/__init__.py")}
     assert {name for name, text in folders.items() if text} == set()
     assert folders
+
+
+def test_no_two_modules_beside_the_tests_share_a_name() -> None:
+    """All folders of tests are on one path: of two `fleets.py`, the first that is read is both."""
+    tests = Path(__file__).parents[1]
+    shown = Counter(
+        path.name for path in tests.rglob("*.py") if path.name not in {"conftest.py", "__init__.py"}
+    )
+    assert shown["test_floors.py"] == 1
+    assert [name for name, count in shown.items() if count > 1] == []
