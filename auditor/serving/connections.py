@@ -1,7 +1,6 @@
 """Connections that are not held for ever by who neither asks nor listens."""
 
 import asyncio
-from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -20,7 +19,7 @@ class BoundedProtocol(H11Protocol):
     _due: asyncio.TimerHandle | None = None
     _stalled: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] -- uvicorn's own
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
         """Begin to wait for a call."""
         super().connection_made(transport)
         self._await_head()
@@ -49,18 +48,21 @@ class BoundedProtocol(H11Protocol):
     def resume_writing(self) -> None:
         """Go on to send."""
         super().resume_writing()
-        self._stalled = _ended(self._stalled)
+        _end(self._stalled)
+        self._stalled = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
-        self._due, self._stalled = _ended(self._due), _ended(self._stalled)
+        _end(self._due)
+        _end(self._stalled)
 
     def _await_head(self) -> None:
         """See to it that there is an end where no call is answered."""
         if self.cycle is not None and not self.cycle.response_complete:
-            self._due = _ended(self._due)
+            _end(self._due)
+            self._due = None
         elif self.timeout_keep_alive_task is None and self._due is None:
             self._due = self.loop.call_later(self.head, self._close)
 
@@ -72,7 +74,6 @@ class BoundedProtocol(H11Protocol):
         self.loop.call_later(self.linger, self.transport.abort)
 
 
-def _ended(timer: Any) -> None:  # noqa: ANN401 -- of any loop
-    """Let a timer not come, and return what stands in its place."""
+def _end(timer: asyncio.TimerHandle | None) -> None:
     if timer is not None:
         timer.cancel()

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
-from rich.console import Console
 
 from auditor.cli.exits import Exit
 from auditor.cli.places import own_workplace
 from auditor.cli.service_options import choices_of, service_options
 from auditor.cli.service_parts import log_line, needing_server
 from auditor.cli.showing import show_made
+from auditor.cli.terminals import terminal
 from auditor.serving.choosing import Bind, Choices
 from auditor.workplaces import Workplace
 
@@ -65,7 +65,7 @@ def command(  # noqa: PLR0913 -- one argument an option
     choices = choices_of(**options)
     bind = Bind(host=host, port=port, drain=drain, tls=tls, proxies=proxies)
     with own_workplace() as place:
-        show_made(Console(stderr=True), place.made_keys)
+        show_made(terminal(stderr=True), place.made_keys)
         _start(place, choices, bind, work=not no_work)
     # The engine's threads may still be in a step, which is done again after the next start, or wait
     # for one that never ends: an interpreter that ends well would wait for them.
