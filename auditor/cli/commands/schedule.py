@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from auditor.auditfiles.reading import read_audit_file
 from auditor.cli.exits import Exit
 from auditor.cli.places import policy_asked
 from auditor.cli.scheduled import show_runs, show_schedules
 from auditor.cli.served import ordered
+from auditor.cli.terminals import terminal
 from auditor.cli.texts import printable
 from auditor.cli.there import SERVER, There, in_the_clear, line_of, span
 from auditor.cli.waiving import show_note
@@ -133,7 +133,7 @@ def _pack_of(audit_file: Path, policy: str | None) -> str:
 
 def _uploaded(line: Line, there: There, audit_file: Path, overrides: Overrides) -> dict[str, Json]:
     """Return the form of what is audited, once the service has all that it names."""
-    console = Console(stderr=True)
+    console = terminal(stderr=True)
     if in_the_clear(there.url):
         show_note(console, f"{there.url} is plain HTTP: others on the way can read the key")
     return ordered(console, ServiceClient(line), there, audit_file, overrides).to_json()
