@@ -5,7 +5,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
-from rich.console import Console
 
 from auditor.accepting import as_recorded
 from auditor.audits import Surroundings, perform
@@ -13,6 +12,7 @@ from auditor.cli.exits import Exit
 from auditor.cli.places import own_workplace
 from auditor.cli.showing import show_made, show_steps
 from auditor.cli.target_options import target_code_option
+from auditor.cli.terminals import terminal
 from auditor.cli.watching import ConsoleWatch
 from auditor.deciding import waivers_of
 from auditor.disclosing.secrets import Secret, reveal
@@ -57,7 +57,7 @@ def command(
     only where ./targets.yaml declares one with the same address. Exit code: 0 when all that can be
     compared agrees, 1 when something does not, or nothing can be compared.
     """
-    console = Console()
+    console = terminal()
     old = RecordFolder(folder)
     record = old.record
     operator = operator_targets(folder, allow_code=allow_target_code)
