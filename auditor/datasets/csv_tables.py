@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from auditor.datasets.bounds import COLUMN_BYTES, refuse_bomb
 from auditor.errors import DatasetError
+
+CURE = "Take fewer columns, or store numbers as .npy."
 
 
 def read_csv(raw: bytes, name: str) -> pl.DataFrame:
@@ -21,7 +24,9 @@ def read_csv(raw: bytes, name: str) -> pl.DataFrame:
         raise DatasetError(
             f"{name} is not UTF-8 text (byte {mistake.start})", cure="Save it as UTF-8."
         ) from None
-    _refuse_header(_header(text, name), name)
+    header = _header(text, name)
+    refuse_bomb(name, len(raw), len(header) * COLUMN_BYTES, cure=CURE)
+    _refuse_header(header, name)
     try:
         table = pl.read_csv(io.BytesIO(text.encode()), infer_schema=False)
     except pl.exceptions.PolarsError as mistake:
@@ -52,17 +57,19 @@ def _header(text: str, name: str) -> list[str]:
 
 
 def _refuse_header(header: list[str], name: str) -> None:
+    seen: set[str] = set()
     for position, column in enumerate(header, start=1):
         if not column.strip():
             raise DatasetError(
                 f"{name}: column {position} has no name in the header",
                 cure="Name it, or leave the column out (pandas: to_csv(…, index=False)).",
             )
-        if header.index(column) + 1 != position:
+        if column in seen:
             raise DatasetError(
                 f"{name}: column {column!r} stands twice in the header",
                 cure="Rename or remove one of the two.",
             )
+        seen.add(column)
     if not header:
         raise DatasetError(f"{name} has no header", cure="Name the columns in the first line.")
 
