@@ -220,7 +220,7 @@ def _ids(source: Source) -> RowNames:
             f"{source.row(first)} and again in {source.row(row)}",
             cure="Give every row an id of its own, or leave `id` out to use row numbers.",
         )
-    refuse_ragged(source, source.id, len(ids), int(ids.str.len_chars().max() or 0))
+    refuse_ragged(source, source.id, len(ids), int(ids.str.len_chars().to_numpy().max(initial=0)))
     return row_names(ids)
 
 
