@@ -19,6 +19,7 @@ NOW = "2026-01-01T00:00:00Z"
 COLUMNS = {
     "requests": "body",
     "registrations": "registered",
+    "registration_subjects": "project",
     "records": "verdict",
     "record_targets": "identity",
     "prov_entities": "attrs",
