@@ -39,7 +39,7 @@ def told_alike(text: str) -> str:
         word = found.group()
         return re.split(":|</dt>", word)[0] if word.startswith(('"', "<dt>")) else "#"
 
-    return "\n".join(sorted(re.split(r"[,\n]|(?=<tr>)", DRAWN.sub(named, text))))
+    return "\n".join(sorted(re.split(r"[][{},\n]|(?=<tr>)", DRAWN.sub(named, text))))
 
 
 def other_bytes(world: World, mark: int) -> bytes:
