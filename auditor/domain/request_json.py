@@ -59,6 +59,7 @@ def read_attempt(part: Part) -> Attempt:
         proof=part.maybe("proof", str),
         policy=_policy(part.part("policy")) if part.value.get("policy") else None,
         sets=part.texts("sets") if part.value.get("sets") else (),
+        held=part.texts("held") if part.value.get("held") else (),
     )
 
 

@@ -4,12 +4,12 @@ from functools import partial
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from auditor.cli.assurances import assurance_option
 from auditor.cli.believing import Asides, read_trust, verify_by
 from auditor.cli.exits import Exit
 from auditor.cli.juxtaposed import show_juxtaposed
+from auditor.cli.terminals import terminal
 from auditor.domain.canonical import canonical
 from auditor.domain.policies import Assurance
 from auditor.domain.steps import Step
@@ -78,7 +78,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
         told = {**found.to_json(), "verified": not unverified, "not_recomputed": list(taken)}
         click.echo(canonical(told).decode())
     else:
-        show_juxtaposed(Console(), shown, everything=everything)
+        show_juxtaposed(terminal(), shown, everything=everything)
     if out is not None:
         _write(out, RENDERERS[out.suffix](shown))
     return Exit.FAILED if found.got_worse else Exit.DONE

@@ -115,6 +115,11 @@ class ServiceStore:
         with self.store.reading() as session:
             return callers.has_upload(session, project, digest)
 
+    def upload_name(self, project: str, digest: str, kind: UploadKind) -> str | None:
+        """Return the name under which a project brought the bytes of a digest first, if it did."""
+        with self.store.reading() as session:
+            return callers.upload_name(session, project, digest, kind)
+
     def submit(  # noqa: PLR0913 -- a submission, and all that is kept with it
         self,
         submission: Submission,
