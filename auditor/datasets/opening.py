@@ -139,6 +139,7 @@ def _source(  # noqa: PLR0913 -- mirrors the fields of a source
         raise DatasetError(f"{section.path} has no rows", cure="Write the data again.")
     _refuse_other_lengths(section.path, {n: columns[n] for n in asked if n in columns}, rows)
     kept = {name: column for name, column in columns.items() if len(column) == rows}
+    named = frozenset(asked)
     source = Source(
         name=section.path,
         rows=rows,
@@ -149,7 +150,7 @@ def _source(  # noqa: PLR0913 -- mirrors the fields of a source
         labels=section.labels,
         id=section.id,
         scores=section.scores,
-        spare=tuple(name for name in kept if name not in asked),
+        spare=tuple(name for name in kept if name not in named),
         below_header=below_header,
     )
     return _with_all_columns(source, asked)

@@ -53,8 +53,9 @@ def command(
 ) -> int:
     """Run the request of the record in FOLDER again, and compare the readings.
 
-    Rows go to an endpoint only where ./targets.yaml declares one with the same address. Exit code:
-    0 when all agree, 1 when one does not.
+    What hangs on the machine (times, memory) is listed, and not compared. Rows go to an endpoint
+    only where ./targets.yaml declares one with the same address. Exit code: 0 when all that can be
+    compared agrees, 1 when something does not, or nothing can be compared.
     """
     console = terminal()
     old = RecordFolder(folder)
@@ -81,7 +82,7 @@ def command(
     broken = [f"{step.name}: {step.detail}" for step in sound if step.result is StepResult.FAILED]
     steps = (
         Step.of("record", broken, "verifies under its own signer.pub"),
-        *compare(record, fresh),
+        *compare(record, fresh, prepared.checks),
     )
     show_steps(console, steps)
     return Exit.DONE if all_hold(steps) else Exit.FAILED
