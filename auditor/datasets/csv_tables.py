@@ -6,8 +6,11 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from auditor.datasets.bounds import COLUMN_BYTES, refuse_bomb
 from auditor.domain.lookalikes import folded_name
 from auditor.errors import DatasetError
+
+CURE = "Take fewer columns, or store numbers as .npy."
 
 
 def read_csv(raw: bytes, name: str) -> pl.DataFrame:
@@ -23,6 +26,7 @@ def read_csv(raw: bytes, name: str) -> pl.DataFrame:
             f"{name} is not UTF-8 text (byte {mistake.start})", cure="Save it as UTF-8."
         ) from None
     header, body = _split(text, name)
+    refuse_bomb(name, len(raw), len(header) * COLUMN_BYTES, cure=CURE)
     _refuse_header(header, name)
     # One parser reads the names. The other would leave quotes in some, and take rows into others.
     plain = ",".join(f"c{position}" for position in range(len(header)))

@@ -58,7 +58,7 @@ class Attempts:
         self, submission: Submission, request: AuditRequest, at: str
     ) -> tuple[AuditRequest, int, bool]:
         """Count and register a request, unless that was done before; return it, and its leaf."""
-        with self.store.unit_of_work() as unit:
+        with self.store.unit_of_work(submission.project) as unit:
             session = unit.session
             # Who ends a submission locks it before the ledger: the other way round would block.
             histories.lock(session, submission.id)
@@ -99,7 +99,7 @@ class Attempts:
         counted = first.attempt or Attempt(number=0)
         attempt = replace(counted, proof=proof.decode())
         request = replace(first, seed=drawn.seed, attempt=attempt, baseline=baseline)
-        with self.store.unit_of_work() as unit:
+        with self.store.unit_of_work(submission.project) as unit:
             if _keep(unit.session, submission, request, at):
                 unit.register(request, at)
 
