@@ -144,7 +144,7 @@ class Commissioned:
         store, at = self._service.store, self._all.around.clock()
         for raw in (canonical(prepared.policy.document), *prepared.dossier.blobs):
             store.blobs.put(raw)
-        odd = note_policy(store, prepared.policy, at)
+        odd = note_policy(store, prepared.policy, at, submission.project)
         new = Attempts(store).register(submission, prepared.request, at)
         if new and odd:
             self._service.append(submission.id, Said.NOTE, {"text": odd}, at)
@@ -157,7 +157,7 @@ class Commissioned:
         registered = self._service.registered(submission.id)
         with self._prepared(submission, registered.request.turn) as given:
             refuse_changed(submission, registered.request.digest, given)
-            prepared = inform(given, self._service.store, registered.at)
+            prepared = inform(given, self._service.store, registered.at, submission.project)
             spec = next(it for it in prepared.request.targets if it.name == target)
             memory = self._all.unfinished(submission.id)
             with opened(prepared, spec, self._all.around.openers, memory) as subject:

@@ -10,7 +10,7 @@ from auditor.domain.evidence_levels import evidence_levels
 from auditor.domain.policies import Effect, Policy
 from auditor.domain.record_scopes import find_unbound_targets
 from auditor.domain.records import AuditRecord
-from auditor.domain.requests import Attempt
+from auditor.domain.requests import Attempt, AuditRequest
 from auditor.domain.steps import Step, StepResult
 from auditor.domain.verdicts import ACCEPTABLE, Outcome, Verdict
 from auditor.errors import UsageError
@@ -156,18 +156,25 @@ def _attempts(record: AuditRecord, policy: Policy, shown: Sequence[Step]) -> Ite
     attempt = record.request.attempt
     number = "no service counted it" if attempt is None else f"it is attempt {attempt.number}"
     if policy.require_sealed:
-        yield Step.of("sealed", _not_sealed(attempt, number, shown), "nobody chose its seed")
+        mistakes = _not_sealed(record.request, number, shown)
+        yield Step.of("sealed", mistakes, "whoever asked chose neither its seed nor its rows")
     if policy.most_attempts is not None:
         yield Step.of("attempts", _too_many(attempt, policy, policy.most_attempts), number)
 
 
-def _not_sealed(attempt: Attempt | None, number: str, shown: Sequence[Step]) -> Iterator[str]:
-    if attempt is None or not attempt.sealed:
+def _not_sealed(request: AuditRequest, number: str, shown: Sequence[Step]) -> Iterator[str]:
+    if request.attempt is None or not request.attempt.sealed:
         yield f"the policy asks for a sealed audit; {number}, not sealed"
     elif not any(it.name in SEED_STEPS and it.result is StepResult.HOLDS for it in shown):
         yield (
             "the policy asks for a sealed audit, and nothing shows that the service's ledger drew "
             "the seed: give the ledger's public key (--ledger-key)"
+        )
+    if request.brought:
+        yield (
+            "the policy asks for a sealed audit, and whoever asked for this one chose the "
+            f"{' and '.join(request.brought)} rows: audit rows that the auditor holds "
+            "(--sealed --sealed-set NAME)"
         )
 
 

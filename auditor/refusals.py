@@ -63,6 +63,12 @@ class TooLargeError(InvalidInputError):
     slug = "too_large"
 
 
+class TooSlowError(InvalidInputError):
+    """The body of a call comes so slowly that nobody waits for the rest of it."""
+
+    slug = "too_slow"
+
+
 class TooManyError(InvalidInputError):
     """A caller asks more than a limit gives it now; ``seconds`` later it may again."""
 

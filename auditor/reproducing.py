@@ -2,22 +2,23 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from auditor.domain.canonical import Json
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat, Unit
+from auditor.domain.checks import Check, hangs_on_machine
+from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest
-from auditor.domain.steps import Step
+from auditor.domain.steps import Step, StepResult
 from auditor.domain.waivers import SignedWaiver
 from auditor.errors import RecordError
 from auditor.judging.waiving import same_but_for_waivers
 from auditor.preparing import Overrides
 
 SLACK = 1e-9
-TIMINGS = frozenset({Unit.SECOND, Unit.PER_SECOND})
 
 
 def gather(folder: Path) -> Mapping[str, Path]:
@@ -53,56 +54,121 @@ def require_leave_to_train(request: AuditRequest, *, given: bool, sandboxed: boo
     )
 
 
-def compare(theirs: AuditRecord, mine: AuditRecord) -> tuple[Step, ...]:
+def compare(
+    theirs: AuditRecord, mine: AuditRecord, checks: Iterable[Check | type[Check]]
+) -> tuple[Step, ...]:
     """Compare two records of one request, a step a check on a target.
 
     Readings that repeat exactly must be equal where the fingerprints' identities are; all others
-    must agree within their intervals. Timings are exempt: an interval over the calls of one run
-    says nothing of how another run finds the machine.
+    must agree within their intervals. What a check of ``checks`` declares to hang on the machine
+    only has to be there: an interval over the calls of one run says nothing of how another run
+    finds the machine. What one run left out for want of time or queries is not compared either.
     """
+    known = {check.id: check for check in checks}
     steps = [_same_request(theirs, mine), *_targets(theirs, mine)]
-    places = (*theirs.readings, *mine.readings)
-    for place in dict.fromkeys((item.target, item.check) for item in places):
-        same_target = _identity(theirs, place[0]) == _identity(mine, place[0])
-        left, right = _of(theirs, place), _of(mine, place)
-        if _left_out(left) or _left_out(right):
-            said = "left out for want of time or queries, which depend on the target"
-            steps.append(Step.of(f"{place[1]} on {place[0]}", [], said))
-            continue
-        mistakes = _differences(left, right, exact=same_target)
-        exact = same_target and _all_exact(right)
-        kind = "equal" if exact else "within their intervals, timings exempt"
-        steps.append(Step.of(f"{place[1]} on {place[0]}", mistakes, f"{len(left)} readings {kind}"))
-    return (*steps, _findings(theirs, mine))
+    places = dict.fromkeys((item.target, item.check) for item in (*theirs.readings, *mine.readings))
+    compared = 0
+    for target, name in places:
+        check = known.get(name)
+        loose = (lambda _: False) if check is None else partial(hangs_on_machine, check)
+        exact = _identity(theirs, target) == _identity(mine, target)
+        place = (target, name)
+        pairs = _Pairs(_of(theirs, place), _of(mine, place), loose)
+        compared += sum(isinstance(item, Measurement) for item in pairs.compared)
+        steps.append(pairs.step(f"{name} on {target}", exact=exact))
+    return (*steps, _findings(theirs, mine, known, anything=compared > 0))
 
 
-def _findings(theirs: AuditRecord, mine: AuditRecord) -> Step:
-    """Compare what the rules came to; a rule on timings alone may come out otherwise."""
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """What two runs of one check read; ``loose`` says of a metric that it hangs on the machine."""
+
+    theirs: Sequence[Reading]
+    mine: Sequence[Reading]
+    loose: Callable[[str], bool]
+
+    @property
+    def compared(self) -> list[Reading]:
+        """The fresh readings that are held against the record's."""
+        known = {_coordinates(item) for item in self.theirs}
+        held = [item for item in self.mine if not self.loose(item.metric)]
+        return [item for item in held if _coordinates(item) in known]
+
+    def step(self, name: str, *, exact: bool) -> Step:
+        """Tell what came of the comparison, and what was not compared."""
+        firm, mistakes = self.compared, self._differences(exact=exact)
+        moved = sorted({item.metric for item in self.theirs if self.loose(item.metric)})
+        left_out = any(_left_out(item) for item in (*self.theirs, *self.mine))
+        apart = [f"hangs on the machine: {', '.join(moved)}"] if moved else []
+        apart += ["left out for want of time or queries, which depend on the target"] * left_out
+        said = [f"not compared: {'; '.join(apart)}"] if apart else []
+        if firm:
+            kind = "equal" if exact and _all_exact(firm) else "within their intervals"
+            said.insert(0, f"{len(firm)} readings {kind}")
+        if not firm and not mistakes:
+            return Step(name, StepResult.NOT_CHECKED, "; ".join(said))
+        return Step.of(name, mistakes, "; ".join(said))
+
+    def _differences(self, *, exact: bool) -> list[str]:
+        mine = {self._place(item): item for item in self.mine}
+        theirs = {self._place(item): item for item in self.theirs}
+        missing = [
+            f"{name} is missing now"
+            for name, item in theirs.items()
+            if name not in mine and not _excused(item, self.mine)
+        ]
+        added = [
+            f"{name} is new"
+            for name, item in mine.items()
+            if name not in theirs and not _excused(item, self.theirs)
+        ]
+        moved = [
+            f"{name} was {_shown(item)}, and is {_shown(mine[name])}"
+            for name, item in theirs.items()
+            if name in mine
+            and not self.loose(item.metric)
+            and not _agree(item, mine[name], exact=exact)
+        ]
+        return [*missing, *added, *moved]
+
+    def _place(self, reading: Reading) -> str:
+        # Whether a figure of the machine could be told at all is of the machine, too.
+        if self.loose(reading.metric):
+            return f"{reading.metric} {json.dumps(dict(reading.params), sort_keys=True)}"
+        return _coordinates(reading)
+
+
+def _findings(
+    theirs: AuditRecord, mine: AuditRecord, checks: Mapping[str, Check | type[Check]], *,
+    anything: bool,
+) -> Step:  # fmt: skip
+    """Compare what the rules came to; one on what hangs on the machine may come out otherwise."""
     again = {(item.name, item.target): item for item in mine.findings}
-    timed = {
+    loose = {
         (item.name, item.target)
-        for record in (theirs, mine)
-        for item in record.findings
-        if any(_is_timing(record.readings[index]) for index in item.readings)
+        for item in mine.findings
+        if any(_is_loose(mine.readings[index], checks) for index in item.readings)
     }
     moved = [
         f"{item.name} on {item.target} came to {item.outcome}"
         for item in theirs.findings
-        if (item.name, item.target) not in timed
+        if (item.name, item.target) not in loose
         and (
             (item.name, item.target) not in again
             or not same_but_for_waivers(item.outcome, again[item.name, item.target].outcome)
         )
     ]
-    measured = any(isinstance(item, Measurement) for item in mine.readings)
-    mistakes = moved if measured else ["nothing was measured that could be compared"]
+    mistakes = moved if anything else ["nothing was measured that could be compared"]
     same = len(theirs.findings) == len(mine.findings)
     mistakes += [] if same else [f"there are {len(mine.findings)} findings now"]
-    return Step.of("findings", mistakes, f"{len(theirs.findings)} findings, the same outcomes")
+    about = f"{len(theirs.findings) - len(loose)} findings, the same outcomes"
+    apart = f"; not compared, for they hang on the machine: {len(loose)}" if loose else ""
+    return Step.of("findings", mistakes, about + apart)
 
 
-def _is_timing(reading: Reading) -> bool:
-    return isinstance(reading, Measurement) and reading.unit in TIMINGS
+def _is_loose(reading: Reading, checks: Mapping[str, Check | type[Check]]) -> bool:
+    check = checks.get(reading.check)
+    return check is not None and hangs_on_machine(check, reading.metric)
 
 
 def _same_request(theirs: AuditRecord, mine: AuditRecord) -> Step:
@@ -131,25 +197,24 @@ def _of(record: AuditRecord, place: tuple[str, str]) -> list[Reading]:
     return [item for item in record.readings if (item.target, item.check) == place]
 
 
-def _left_out(readings: Sequence[Reading]) -> bool:
-    return any(isinstance(item, Gap) and item.reason is Reason.OVER_BUDGET for item in readings)
+def _left_out(reading: Reading) -> bool:
+    return isinstance(reading, Gap) and reading.reason is Reason.OVER_BUDGET
+
+
+def _excused(reading: Reading, others: Sequence[Reading]) -> bool:
+    """Whether the other run left a reading out; who left something out claims nothing by it."""
+    if _left_out(reading):
+        return True
+    return any(
+        _left_out(gap)
+        and gap.metric in {"", reading.metric}
+        and gap.params.items() <= reading.params.items()
+        for gap in others
+    )
 
 
 def _all_exact(readings: Sequence[Reading]) -> bool:
     return all(isinstance(item, Gap) or item.repeat is Repeat.EXACT for item in readings)
-
-
-def _differences(left: Sequence[Reading], right: Sequence[Reading], *, exact: bool) -> list[str]:
-    mine = {_coordinates(item): item for item in right}
-    theirs = {_coordinates(item): item for item in left}
-    missing = [f"{name} is missing now" for name in theirs if name not in mine]
-    added = [f"{name} is new" for name in mine if name not in theirs]
-    moved = [
-        f"{name} was {_shown(item)}, and is {_shown(mine[name])}"
-        for name, item in theirs.items()
-        if name in mine and not _agree(item, mine[name], exact=exact)
-    ]
-    return [*missing, *added, *moved]
 
 
 def _coordinates(reading: Reading) -> str:
@@ -164,8 +229,6 @@ def _agree(left: Reading, right: Reading, *, exact: bool) -> bool:
         return isinstance(left, Gap) and isinstance(right, Gap) and left.reason is right.reason
     if exact and right.repeat is Repeat.EXACT:
         return _bare(left) == _bare(right)
-    if right.repeat is Repeat.INTERVAL and right.unit in TIMINGS:
-        return True
     if isinstance(left.value, bool | str) or isinstance(right.value, bool | str):
         return left.value == right.value
     if left.low is None or left.high is None or right.low is None or right.high is None:

@@ -11,6 +11,7 @@ from auditor import __version__
 from auditor.api.admitting import Admitted, AtLeast, Pages, is_open
 from auditor.api.answers import ProblemShown
 from auditor.api.limiting import Limited
+from auditor.api.pacing import Paced
 from auditor.api.parts import Service
 from auditor.api.problems import MEDIA, install
 from auditor.api.routes import (
@@ -66,6 +67,7 @@ def build_app(
     )
     app.state.service = service
     install(app)
+    app.add_middleware(Paced)
     app.add_middleware(Limited, service=service)
     app.add_middleware(Admitted, service=service, pages=pages)
     app.add_middleware(Watched, service=service)

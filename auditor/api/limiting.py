@@ -10,8 +10,9 @@ from auditor.api.parts import Service
 from auditor.domain.api_keys import ApiKey
 from auditor.rationing import Left
 
-FREE = frozenset({"/healthz", "/readyz", "/metrics"})
-"""What is asked by whoever watches over the service, who is never told to wait."""
+FREE = frozenset({"/healthz", "/readyz", "/metrics", "/login"})
+"""What is asked by whoever watches over the service, who is never told to wait; and where people
+log in, who cannot show before by what key they call: only keys that do not hold are counted."""
 
 
 class Limited:

@@ -30,6 +30,7 @@ TABLE: Mapping[str, tuple[HTTPStatus, str]] = {
     "not_found": (HTTPStatus.NOT_FOUND, "There is no such thing"),
     "method_not_allowed": (HTTPStatus.METHOD_NOT_ALLOWED, "Nothing is done so here"),
     "too_many": (HTTPStatus.TOO_MANY_REQUESTS, "Too many calls"),
+    "too_slow": (HTTPStatus.REQUEST_TIMEOUT, "Too slow"),
     "quota_reached": (CONFLICT, "The project has as much as it may"),
     "too_large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Too large"),
     "call_invalid": (INVALID, "A malformed call"),

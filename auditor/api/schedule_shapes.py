@@ -17,6 +17,8 @@ EXAMPLE: dict[str, Any] = {
     "batch_path": "production.csv", "watch": None, "created": AT, "audit_file": DIGEST,
     "policy": "baseline", "targets": ["cpu"],
 }  # fmt: skip
+BARE = r"^[^./\\\x00-\x1f][^/\\\x00-\x1f]*$"
+"""The name of a file in no folder."""
 WHY = "0 3 * * * came at 2026-03-01T03:00:00Z"
 BACK: dict[str, Any] = {"target": "cpu", "candidate": {
     "version": "2.0.0", "artifact": OTHER, "record": OTHER, "audit": AUDIT,
@@ -128,8 +130,12 @@ class BatchAsked(BaseModel):
 
 
 class VersionAsked(BaseModel):
-    """A new version of the model, whose file was uploaded before, by its digest."""
+    """A new version of the model, whose file was uploaded before, by its digest.
 
-    model_config = like(artifact=DIGEST, version="2.1.0")
+    ``name`` is the file's own, by which gates know it; else it is that of its upload.
+    """
+
+    model_config = like(artifact=DIGEST, version="2.1.0", name="model-2.1.onnx")
     artifact: Sum
     version: Name
+    name: Annotated[str, Field(pattern=BARE, max_length=200)] | None = None

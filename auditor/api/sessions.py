@@ -12,8 +12,6 @@ LONGEST, IDLE = 12 * 3600.0, 3600.0
 """Seconds after which a session ends, in all and without a call."""
 MOST_OF_A_KEY, MOST = 20, 10_000
 """So many sessions at once, of one key and in all; the one used longest ago gives way."""
-WINDOW, TRIES, PEERS = 60.0, 10, 10_000
-"""An address has so many tries in so many seconds; so many addresses are remembered."""
 RANDOM = 32
 SECURE, PLAIN = "__Host-auditor-session", "auditor-session"
 """The cookie's name where the page came by HTTPS, and where it did not."""
@@ -78,32 +76,6 @@ class Sessions:
         """End a session, if there is one of that id."""
         with self._lock:
             self._held.pop(_hashed(named), None)
-
-
-class Tries:
-    """Counts how often an address tried to log in of late."""
-
-    def __init__(self, clock: Clock = monotonic) -> None:
-        self._clock = clock
-        self._lock = Lock()
-        self._seen: OrderedDict[str, tuple[int, float]] = OrderedDict()
-
-    def one_more(self, peer: str) -> bool:
-        """Count a try, and say whether it is still one of those that an address has."""
-        now = self._clock()
-        with self._lock:
-            count, began = self._seen.pop(peer, (0, now))
-            if now - began >= WINDOW:
-                count, began = 0, now
-            while len(self._seen) >= PEERS:
-                self._seen.popitem(last=False)
-            self._seen[peer] = count + 1, began
-        return count < TRIES
-
-    def forgive(self, peer: str) -> None:
-        """Forget the tries of an address: it showed a key that holds."""
-        with self._lock:
-            self._seen.pop(peer, None)
 
 
 def _hashed(named: str) -> str:

@@ -32,12 +32,16 @@ def tagged(digest: str) -> dict[str, str]:
     return {"ETag": f'"{digest}"', "Cache-Control": OWN}
 
 
-def unchanged(request: Request, digest: str) -> Response | None:
-    """Return the answer that the caller has it already, if ``If-None-Match`` says so."""
+def unchanged(request: Request, headers: Mapping[str, str]) -> Response | None:
+    """Return the answer that the caller has it already, if ``If-None-Match`` says so.
+
+    ``headers`` are those of the whole answer, tagged. A browser takes these for the headers of what
+    it has, its policy and sandbox too, so that none may be missing.
+    """
     said = request.headers.get("if-none-match", "")
     held = {item.strip().removeprefix("W/") for item in said.split(",")}
-    if held & {f'"{digest}"', "*"}:
-        return Response(status_code=SAME, headers=tagged(digest))
+    if held & {headers["ETag"], "*"}:
+        return Response(status_code=SAME, headers=headers)
     return None
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 import click
-from rich.console import Console
 
 from auditor.cli.asking import passwords
 from auditor.cli.service_parts import log_line
+from auditor.cli.terminals import terminal
 from auditor.cli.there import KEY, in_the_clear
 from auditor.cli.waiving import show_note
 from auditor.domain.targets import TargetSpec
@@ -87,7 +87,7 @@ class AgentChoice:
         signer = open_signer(self.key, passwords(settings))
         if in_the_clear(self.server):
             note = f"{self.server} is plain HTTP: others on the way can read the key and all models"
-            show_note(Console(stderr=True), note)
+            show_note(terminal(stderr=True), note)
         post = AgentPost(
             url=self.server,
             key=os.environ.get(KEY, "").strip(),

@@ -2,10 +2,10 @@
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from auditor.cli.texts import printable
+from auditor.cli.texts import plain
+from auditor.domain.verdicts import Verdict
 from auditor.moving.values import Way
 from auditor.rendering.juxtaposed.words import (
     WAYS,
@@ -13,10 +13,13 @@ from auditor.rendering.juxtaposed.words import (
     MovedRow,
     difference_rows,
     gap_lines,
+    headline,
     moved_rows,
     only_lines,
     summary,
+    tone,
     turned_rows,
+    verdict_words,
 )
 
 COLOURS = {
@@ -25,14 +28,15 @@ COLOURS = {
     Way.OTHER: "[yellow]moved[/]",
     Way.SAME: "[dim]same[/]",
 }
+TONES = {Verdict.PASS: "green", Verdict.INCONCLUSIVE: "yellow", Verdict.FAIL: "red"}
 
 
 def show_juxtaposed(console: Console, shown: Juxtaposed, *, everything: bool) -> None:
     """Show what moved first, the rest folded to a count unless ``everything`` is asked for."""
     if shown.unverified:
-        console.print(f"[bold red]NOT VERIFIED[/] {_plain(shown.unverified)}", highlight=False)
+        console.print(f"[bold red]NOT VERIFIED[/] {plain(shown.unverified)}", highlight=False)
     for text in shown.taken:
-        console.print(f"[yellow]not recomputed[/] {_plain(text)}", highlight=False)
+        console.print(f"[yellow]not recomputed[/] {plain(text)}", highlight=False)
     rows = moved_rows(shown)
     moved = [row for row in rows if everything or row.moved.way is not Way.SAME]
     if moved:
@@ -41,7 +45,9 @@ def show_juxtaposed(console: Console, shown: Juxtaposed, *, everything: bool) ->
         console.print(f"[dim]{len(rows) - len(moved)} figures did not move; --all shows them.[/]")
     _findings(console, shown)
     _around(console, shown, everything=everything)
-    for sentence in summary(shown.comparison):
+    found = shown.comparison
+    console.print(f"[bold {TONES[tone(found)]}]{headline(found)}[/]", highlight=False)
+    for sentence in (verdict_words(found), *summary(found)):
         console.print(sentence, highlight=False, markup=False)
 
 
@@ -50,9 +56,9 @@ def _figures(shown: Juxtaposed, rows: list[MovedRow]) -> Table:
     heads = ("", "figure", *(["target"] if several else []), "before", "after", "change")
     table = _table("Figures", heads)
     for row in rows:
-        target = [_plain(row.moved.after.target)] if several else []
-        cells = (_plain(row.measure), *target, _plain(row.before), _plain(row.after))
-        table.add_row(COLOURS[row.moved.way], *cells, _plain(row.change or WAYS[row.moved.way]))
+        target = [plain(row.moved.after.target)] if several else []
+        cells = (plain(row.measure), *target, plain(row.before), plain(row.after))
+        table.add_row(COLOURS[row.moved.way], *cells, plain(row.change or WAYS[row.moved.way]))
     return table
 
 
@@ -64,7 +70,7 @@ def _findings(console: Console, shown: Juxtaposed) -> None:
     for row in turned:
         after = f"{row.after}; {row.note}" if row.note else row.after
         cells = (row.turned.rule, row.where, row.before, after)
-        table.add_row(*(_plain(cell) for cell in cells))
+        table.add_row(*(plain(cell) for cell in cells))
     console.print(table)
 
 
@@ -74,11 +80,11 @@ def _around(console: Console, shown: Juxtaposed, *, everything: bool) -> None:
     if differs:
         table = _table("What else differs", ("", "before", "after"))
         for line in differs:
-            table.add_row(*(_plain(cell) for cell in line))
+            table.add_row(*(plain(cell) for cell in line))
         console.print(table)
     for item in found.incomparable:
         said = f"{item.check} on {item.target}: {item.reason}"
-        console.print(f"[yellow]not compared[/] {_plain(said)}", highlight=False)
+        console.print(f"[yellow]not compared[/] {plain(said)}", highlight=False)
     lists = (
         ("missing now", gap_lines(shown.after, found.gaps_opened)),
         ("no longer missing", gap_lines(shown.before, found.gaps_closed)),
@@ -89,7 +95,7 @@ def _around(console: Console, shown: Juxtaposed, *, everything: bool) -> None:
         if lines and not everything:
             console.print(f"[dim]{name}: {len(lines)}; --all lists them[/]", highlight=False)
         for text in lines if everything else ():
-            console.print(f"[yellow]{name}[/] {_plain(text)}", highlight=False)
+            console.print(f"[yellow]{name}[/] {plain(text)}", highlight=False)
 
 
 def _table(title: str, heads: tuple[str, ...]) -> Table:
@@ -98,7 +104,3 @@ def _table(title: str, heads: tuple[str, ...]) -> Table:
     for head in heads:
         table.add_column(head, overflow="fold")
     return table
-
-
-def _plain(text: str) -> str:
-    return escape(printable(text))

@@ -101,6 +101,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except AuditorError as error:
         click.echo(f"Error: {printable(as_installed(str(error)))}", err=True)
         return exit_of(error)
+    except MemoryError:
+        click.echo(
+            "Error: the memory of this machine is not enough. Take less data, or a machine with "
+            "more memory.",
+            err=True,
+        )
+        return Exit.INVALID
     except Exception as error:  # noqa: BLE001 -- the last door: Python's own exit code 1 would say "failed"
         click.echo(_defect(error), err=True)
         return Exit.INTERNAL

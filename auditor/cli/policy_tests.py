@@ -1,10 +1,9 @@
 """What the command shows of policy tests: the cases, what differs, and what was never seen."""
 
 from rich.console import Console
-from rich.markup import escape
 
 from auditor.cli.showing import OUTCOMES, show_rows
-from auditor.cli.texts import printable
+from auditor.cli.texts import plain
 from auditor.domain.policies import Rule
 from auditor.domain.verdicts import Outcome
 from auditor.packs.cases.running import CaseResult, CasesResult
@@ -16,7 +15,7 @@ def show_tests(console: Console, result: CasesResult) -> None:
     """Show every case, what differs in it, and which outcomes each rule was seen with."""
     policy = result.tests.policy
     head = f"{result.tests.source}: {policy.name} {policy.version}, {len(result.cases)} cases"
-    console.print(_plain(head), highlight=False, soft_wrap=True)
+    console.print(plain(head), highlight=False, soft_wrap=True)
     show_rows(
         console,
         ("case", "result"),
@@ -46,9 +45,9 @@ def never_seen(rule: Rule, seen: frozenset[Outcome]) -> tuple[str, ...]:
 def _differences(console: Console, result: CaseResult) -> None:
     for item in result.differences:
         console.print(
-            f"[bold red]differs[/] {_plain(result.case.where)}: {_plain(result.case.name)}: "
-            f"{_plain(item.what)}: expected {item.expected.replace('_', ' ')}, "
-            f"found {item.found.replace('_', ' ')}. {_plain(item.message)}",
+            f"[bold red]differs[/] {plain(result.case.where)}: {plain(result.case.name)}: "
+            f"{plain(item.what)}: expected {item.expected.replace('_', ' ')}, "
+            f"found {item.found.replace('_', ' ')}. {plain(item.message)}",
             highlight=False,
             soft_wrap=True,
         )
@@ -58,8 +57,4 @@ def _coverage(console: Console, rule: Rule, seen: frozenset[Outcome]) -> None:
     shown = ", ".join(words for outcome, words in OUTCOMES.items() if outcome in seen) or "nothing"
     absent = never_seen(rule, seen)
     rest = f"; never {', '.join(absent)}" if absent else ""
-    console.print(f"  {_plain(rule.id)}: {shown}{rest}", highlight=False, soft_wrap=True)
-
-
-def _plain(text: str) -> str:
-    return escape(printable(text))
+    console.print(f"  {plain(rule.id)}: {shown}{rest}", highlight=False, soft_wrap=True)

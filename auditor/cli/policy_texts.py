@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from rich.console import Console
-from rich.markup import escape
 
-from auditor.cli.texts import printable
+from auditor.cli.texts import plain
 from auditor.domain.inheritance import Change, Way
 from auditor.packs.differing import PolicyDifference, RuleDifference
 from auditor.packs.explaining import Explained
@@ -22,9 +21,9 @@ def show_explained(console: Console, told: Iterable[Explained]) -> None:
     for place, item in enumerate(told):
         if place:
             _line(console, "")
-        _line(console, f"[bold]{_plain(item.heading)}[/]")
+        _line(console, f"[bold]{plain(item.heading)}[/]")
         for topic, text in item.said:
-            _line(console, f"  [cyan]{topic}[/] {_plain(text)}")
+            _line(console, f"  [cyan]{topic}[/] {plain(text)}")
 
 
 def show_difference(console: Console, found: PolicyDifference) -> None:
@@ -32,10 +31,10 @@ def show_difference(console: Console, found: PolicyDifference) -> None:
     old, new = found.old.shape.metadata, found.new.shape.metadata
     names = f"{old.name} {old.version} → {new.name} {new.version}"
     if found.same:
-        _line(console, f"{_plain(names)}: the same policy")
+        _line(console, f"{plain(names)}: the same policy")
         return
     verdict = "asks less somewhere, or something else" if found.loosened else "asks nothing less"
-    _line(console, f"[bold]{_plain(names)}[/]: {verdict}")
+    _line(console, f"[bold]{plain(names)}[/]: {verdict}")
     for change in (*found.audit, *found.params):
         _change(console, change, "")
     _rules(console, "[green]added[/]", found.added)
@@ -47,17 +46,13 @@ def show_difference(console: Console, found: PolicyDifference) -> None:
 
 def _rules(console: Console, word: str, rules: Iterable[RuleDifference]) -> None:
     for item in rules:
-        _line(console, f"{word} {_plain(item.rule)}: {_plain(item.title)}")
+        _line(console, f"{word} {plain(item.rule)}: {plain(item.title)}")
 
 
 def _change(console: Console, change: Change, rule: str) -> None:
     why = f" ({change.by}: {change.reason})" if change.reason else ""
-    _line(console, f"{WAYS[change.way]} {_plain(rule)}{_plain(str(change))}{_plain(why)}")
+    _line(console, f"{WAYS[change.way]} {plain(rule)}{plain(str(change))}{plain(why)}")
 
 
 def _line(console: Console, text: str) -> None:
     console.print(text, highlight=False, soft_wrap=True)
-
-
-def _plain(text: str) -> str:
-    return escape(printable(text))

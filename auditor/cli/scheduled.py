@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 
 import click
-from rich.console import Console
 
 from auditor.cli.showing import show_rows
+from auditor.cli.terminals import terminal
 from auditor.client.schedules import Document
 from auditor.domain.canonical import Json
 from auditor.domain.json_parts import Part
@@ -22,7 +22,7 @@ def show_schedules(found: Iterable[Document], form: str) -> None:
     if form == "json":
         _as_json(found)
         return
-    show_rows(Console(), HEADS, [_row(Part(item, "schedule")) for item in found])
+    show_rows(terminal(), HEADS, [_row(Part(item, "schedule")) for item in found])
 
 
 def show_runs(found: Iterable[Document], form: str, most: int) -> None:
@@ -31,7 +31,7 @@ def show_runs(found: Iterable[Document], form: str, most: int) -> None:
     if form == "json":
         _as_json(newest)
         return
-    show_rows(Console(), RUN_HEADS, [_run_row(Part(item, "run")) for item in newest])
+    show_rows(terminal(), RUN_HEADS, [_run_row(Part(item, "run")) for item in newest])
 
 
 def _as_json(found: Iterable[Document]) -> None:

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from auditor.cli.installing import as_installed
-from auditor.cli.texts import printable
+from auditor.cli.texts import plain
 from auditor.domain.intervals import Interval
 from auditor.zoo.tallies import Report, Row, Seen, Tally, tallies
 
@@ -29,7 +28,7 @@ def show_row(console: Console, row: Row) -> None:
     """Say what became of one specimen, and why where that is not as it should be."""
     by = f" by {', '.join(row.by)}" if row.by else ""
     why = f" -- {row.why}" if row.why else ""
-    said = escape(printable(f"{row.specimen.name}{by} ({row.seconds:.1f} s){why}"))
+    said = plain(f"{row.specimen.name}{by} ({row.seconds:.1f} s){why}")
     console.print(f"  {SEEN[row.seen]} {said}", highlight=False, soft_wrap=True)
 
 
@@ -46,8 +45,8 @@ def show_report(console: Console, report: Report) -> None:
     console.print(table)
     for name, modules in report.not_run.items():
         console.print(
-            f"[bold yellow]not run[/] {escape(name)}: {', '.join(modules)} is not installed "
-            f"({escape(as_installed(INSTALL))})",
+            f"[bold yellow]not run[/] {plain(name)}: {', '.join(modules)} is not installed "
+            f"({plain(as_installed(INSTALL))})",
             highlight=False,
             soft_wrap=True,
         )
@@ -57,8 +56,8 @@ def show_report(console: Console, report: Report) -> None:
 def _cells(tally: Tally) -> Mapping[str, str]:
     strength = "" if tally.strength is None else f" {tally.strength:g}"
     cells = (
-        escape(tally.family),
-        escape(f"{tally.defect}{strength}"),
+        plain(tally.family),
+        plain(f"{tally.defect}{strength}"),
         _share(tally.count(Seen.FOUND), tally.planted, tally.found),
         _share(tally.count(Seen.FALSE_ALARM), tally.clean, tally.alarmed),
         str(tally.count(Seen.UNDECIDED) or ""),

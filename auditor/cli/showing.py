@@ -5,11 +5,10 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from auditor.cli.installing import as_installed
-from auditor.cli.texts import printable
+from auditor.cli.texts import plain, printable
 from auditor.domain.checks import Check
 from auditor.domain.findings import Finding
 from auditor.domain.policies import Effect, Mode, Policy
@@ -61,19 +60,19 @@ def show_record(
     show_gaps(console, asked)
     _count(console, len(others))
     for text in suspicions(record):
-        console.print(f"[yellow]suspicious[/] {_plain(text)}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]suspicious[/] {plain(text)}", highlight=False, soft_wrap=True)
     enforced = policy.mode is Mode.ENFORCE
     console.print(
-        f"Verdict: {VERDICTS[record.verdict]} under {_plain(policy.name)} {_plain(policy.version)},"
+        f"Verdict: {VERDICTS[record.verdict]} under {plain(policy.name)} {plain(policy.version)},"
         f" budget {record.request.budget.value}"
         + ("" if enforced else f"; the policy's mode is {policy.mode}: nothing is enforced"),
         highlight=False,
     )
     for text in scope_sentences(record):
-        console.print(f"[yellow]endpoint[/] {_plain(text)}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]endpoint[/] {plain(text)}", highlight=False, soft_wrap=True)
     console.print(because(record), highlight=False, markup=False)
     if said := attempt_words(record.request):
-        console.print(f"Attempt: {_plain(said)}", highlight=False, soft_wrap=True)
+        console.print(f"Attempt: {plain(said)}", highlight=False, soft_wrap=True)
 
 
 def _table(
@@ -81,7 +80,7 @@ def _table(
 ) -> Table:
     several = len(record.request.targets) > 1
     table = Table(
-        title=_plain(f"{record.request.name} {record.request.version}"),
+        title=plain(f"{record.request.name} {record.request.version}"),
         title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
@@ -93,11 +92,11 @@ def _table(
     for finding in sorted(record.findings, key=lambda item: WORST_FIRST.index(item.outcome)):
         effect = "" if finding.effect is Effect.DENY else f" ({finding.effect})"
         table.add_row(
-            _plain(finding.name),
-            *([_plain(finding.target)] if several else []),
+            plain(finding.name),
+            *([plain(finding.target)] if several else []),
             OUTCOMES[finding.outcome] + effect,
-            _plain(_found(record, finding, policy)),
-            _plain(_asked(finding, policy, checks)),
+            plain(_found(record, finding, policy)),
+            plain(_asked(finding, policy, checks)),
         )
     return table
 
@@ -116,7 +115,7 @@ def say(console: Console, text: str) -> None:
 def show_words(console: Console, words: str) -> None:
     """Say what must not be overlooked, if there is something."""
     if words:
-        console.print(f"[yellow]Note[/] {_plain(words)}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]Note[/] {plain(words)}", highlight=False, soft_wrap=True)
 
 
 def show_gaps(console: Console, gaps: Iterable[Gap]) -> None:
@@ -132,7 +131,7 @@ def show_lacks(console: Console, lacks: Iterable[tuple[Gap, str, str]]) -> None:
         lacking.setdefault((gap.reason.value, words), {})[who] = None
     for (reason, words), checks in lacking.items():
         console.print(
-            f"[yellow]{reason}[/] {_plain(words)} [dim]({', '.join(map(_plain, checks))})[/]",
+            f"[yellow]{reason}[/] {plain(words)} [dim]({', '.join(map(plain, checks))})[/]",
             highlight=False,
             soft_wrap=True,
         )
@@ -192,7 +191,7 @@ def show_bindings(console: Console, bindings: Iterable[Binding]) -> None:
     """Say which other bytes have the name and version of what is audited, or the bytes which."""
     for item in bindings:
         console.print(
-            f"[yellow]Note[/] {_plain(item.name)} {_plain(item.version)} was registered at "
+            f"[yellow]Note[/] {plain(item.name)} {plain(item.version)} was registered at "
             f"{item.registered} for {item.digest}: new bytes need a new version",
             highlight=False,
             soft_wrap=True,
@@ -203,7 +202,7 @@ def show_steps(console: Console, steps: Iterable[Step]) -> None:
     """Show each step of a verification with its result."""
     table = Table(show_header=False, box=None, pad_edge=False)
     for step in steps:
-        table.add_row(STEPS[step.result], _plain(step.name), _plain(step.detail))
+        table.add_row(STEPS[step.result], plain(step.name), plain(step.detail))
     console.print(table)
 
 
@@ -212,7 +211,7 @@ def show_rows(console: Console, heads: Sequence[str], rows: Iterable[Sequence[st
     table, listed = Table(), list(rows)
     _add_columns(console, table, heads, [row[0] for row in listed])
     for row in listed:
-        table.add_row(*(_plain(cell) for cell in row))
+        table.add_row(*(plain(cell) for cell in row))
     console.print(table)
 
 
@@ -224,7 +223,3 @@ def _add_columns(
     for place, head in enumerate(heads):
         whole = place == 0 and longest <= console.width // 2
         table.add_column(head, overflow="fold", no_wrap=whole)
-
-
-def _plain(text: str) -> str:
-    return escape(printable(text))

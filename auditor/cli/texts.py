@@ -1,6 +1,11 @@
 """Texts of others on a terminal: shown, never obeyed."""
 
+import re
+
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+BRACKET = re.compile(r"(\\*)\[(?=([a-z#/@](?:[^\[]*?\]|[^\[\]]*\Z)|\Z)?)")
+"""A bracket, the backslashes before it, and what makes it a mark, or could with more text."""
+NO_MARK = "[none][/none]"
 
 
 def printable(text: str) -> str:
@@ -9,3 +14,18 @@ def printable(text: str) -> str:
     File names, labels and records come from others, and a terminal obeys escape sequences.
     """
     return "".join(sign if sign.isprintable() or sign in "\n\t" else REPLACEMENT for sign in text)
+
+
+def plain(text: str) -> str:
+    """Return ``text`` so that it stands among marks of our own, such as `[bold]`, as it is written.
+
+    Rich's own way leaves a bracket that another text closes, and a backslash before a mark.
+    """
+    said = BRACKET.sub(_escaped, printable(text))
+    ends = len(said) - len(said.rstrip("\\"))
+    return said + "\\" * ends + NO_MARK if ends else said
+
+
+def _escaped(found: re.Match[str]) -> str:
+    before = len(found[1])
+    return "\\" * (before + 1 if found[2] is None else 2 * before + 1) + "["

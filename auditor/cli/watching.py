@@ -5,7 +5,6 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -14,6 +13,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from auditor.cli.texts import plain
 from auditor.domain.checks import Check
 from auditor.domain.readings import Gap, Measurement
 from auditor.measuring import CONFIDENCE, Result, readings
@@ -65,7 +65,7 @@ class ConsoleWatch:
         self._began[target, check] = time.monotonic()
         self._live.reset(
             self._one,
-            description=f"{escape(check)} on {escape(target)}",
+            description=f"{plain(check)} on {plain(target)}",
             total=None,
             note="",
             visible=True,
@@ -92,8 +92,8 @@ class ConsoleWatch:
         self._live.advance(self._all)
         self._live.update(self._one, visible=False)
         mark = "[green]seen[/]" if seen else "[yellow]gap [/]"
-        words = f": {escape(said)}" if said else ""
+        words = f": {plain(said)}" if said else ""
         self._console.print(
-            f"  {mark} {escape(check)} on {escape(target)}{words} ({seconds:.1f} s)",
+            f"  {mark} {plain(check)} on {plain(target)}{words} ({seconds:.1f} s)",
             highlight=False,
         )

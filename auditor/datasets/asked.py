@@ -31,9 +31,19 @@ def refuse_absent(audit: AuditFile, locate: Locate, roles: Sequence[Role]) -> No
 
 @contextmanager
 def asked_by(audit: AuditFile, role: Role) -> Iterator[None]:
-    """Say of a column that the block lacks, which setting of the audit file names it."""
+    """Say of a column that the block lacks, which setting of the audit file names it.
+
+    Raises ``DatasetError`` for memory that is not there, too.
+    """
     try:
         yield
+    except MemoryError:
+        path = audit.data[role].path
+        raise DatasetError(
+            f"{setting(audit, 'data', role.value, 'path')}: {path} does not fit into the memory of "
+            "this machine",
+            cure="Take a smaller sample, or a machine with more memory.",
+        ) from None
     except AbsentColumnError as error:
         named = [(("data", role.value, *at), it) for at, it in named_columns(audit.data[role])]
         named.append((("input", "text"), audit.input.text or ""))

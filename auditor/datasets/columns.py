@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from auditor.datasets.bounds import RAGGED_RATIO, refuse_bomb
 from auditor.datasets.sources import Source
 from auditor.domain.columns import Column, appended, joined, parts_of
 from auditor.domain.datasets import UNKNOWN
@@ -14,6 +15,7 @@ from auditor.errors import DatasetError
 EXACT_WHOLE = 2.0**53
 MISSING_SPELLINGS = ("", "nan", "NaN")
 BLOCK = 1 << 20
+WIDE_CHARACTER = np.dtype("U1").itemsize
 
 
 def texts(column: pl.Series) -> pl.Series:
@@ -76,6 +78,18 @@ def row_names(names: pl.Series, block: int = BLOCK) -> RowNames:
     for start in range(0, len(names), block):
         held[start : start + block] = names.slice(start, block).to_list()
     return RowNames(held)
+
+
+def refuse_ragged(source: Source, name: str, texts: int, longest: int) -> None:
+    """Raise ``DatasetError`` where one long text would make all of a column far too wide."""
+    size = sum(item.file.size for item in source.files)
+    refuse_bomb(
+        f"{source.name}: column {name!r} (its longest text has {longest:,} characters)",
+        size,
+        texts * longest * WIDE_CHARACTER,
+        ratio=RAGGED_RATIO,
+        cure="Shorten the longest texts, or take fewer rows.",
+    )
 
 
 def names_of(source: Source, name: str, what: str) -> pl.Series:

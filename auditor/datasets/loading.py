@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.datasets.asked import asked_by, refuse_absent, refuse_unknown_features
-from auditor.datasets.columns import coded, groups_of, names_of, row_names
+from auditor.datasets.columns import coded, groups_of, names_of, refuse_ragged, row_names
 from auditor.datasets.files import read_file
 from auditor.datasets.inputs import (
     refuse_not_finite,
@@ -200,10 +200,9 @@ def _truth(role: Role, source: Source, section: DataSection, task: Task) -> _Tru
 
 def _slices(source: Source, section: DataSection, inputs: _Inputs) -> tuple[str, ...]:
     # Columns that nothing else claims are slice features, as the audit file's contract says.
+    taken = frozenset(inputs.names)
     free = [
-        name
-        for name in source.spare
-        if name not in inputs.names and single_valued(source.columns[name])
+        name for name in source.spare if name not in taken and single_valued(source.columns[name])
     ]
     return tuple(dict.fromkeys([*section.slices, *free]))
 
@@ -221,6 +220,7 @@ def _ids(source: Source) -> RowNames:
             f"{source.row(first)} and again in {source.row(row)}",
             cure="Give every row an id of its own, or leave `id` out to use row numbers.",
         )
+    refuse_ragged(source, source.id, len(ids), int(ids.str.len_chars().to_numpy().max(initial=0)))
     return row_names(ids)
 
 

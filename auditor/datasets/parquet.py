@@ -8,10 +8,14 @@ from pathlib import Path
 
 import polars as pl
 
+from auditor.datasets.bounds import most_of, refuse_outgrown
 from auditor.errors import DatasetError
 
 CHILD = Path(__file__).with_name("parquet_child.py")
 TIME_LIMIT = 300.0
+OUTGROWN = (b"memory allocation of", b"MemoryError", b"larger than allowed")
+"""What the reader says, or its process, where it may not have more memory."""
+CURE = "Take fewer columns or rows, or store numbers as .npy."
 
 
 def read_parquet(raw: bytes, name: str, child: Path = CHILD) -> pl.DataFrame:
@@ -30,7 +34,7 @@ def _convert(raw: bytes, name: str, child: Path, table: Path) -> None:
     try:
         with table.open("wb") as out:
             done = subprocess.run(  # noqa: S603 -- our own interpreter and script, no shell
-                [sys.executable, "-P", str(child)],
+                [sys.executable, "-P", str(child), str(most_of(len(raw)))],
                 input=raw,
                 stdout=out,
                 stderr=subprocess.PIPE,
@@ -40,6 +44,8 @@ def _convert(raw: bytes, name: str, child: Path, table: Path) -> None:
             )
     except subprocess.TimeoutExpired:
         raise _refused(name, f"reading takes more than {TIME_LIMIT:.0f} s") from None
+    if any(said in done.stderr for said in OUTGROWN):
+        refuse_outgrown(name, len(raw), cure=CURE)
     if done.returncode != 0:
         # Exit 1 comes with a reason; anything else means that the reader itself broke.
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()

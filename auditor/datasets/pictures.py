@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from PIL import Image
 
+from auditor.datasets.bounds import refuse_bomb
 from auditor.datasets.files import digest_of, read_bytes, record_name
 from auditor.datasets.sources import Source
 from auditor.domain.auditfiles import DataSection
@@ -52,8 +53,13 @@ def read_pictures(section: DataSection, folder: Path) -> Source:
 
 def _stack(path: str, files: list[str], raws: list[bytes]) -> Array:
     arrays: list[Array] = []
+    size = sum(map(len, raws))
     for relative, raw in zip(files, raws, strict=True):
         arrays.append(_decode(raw, f"{path}/{relative}"))
+        # all have one size, so that the first tells what they take together
+        refuse_bomb(
+            path, size, arrays[0].nbytes * len(files), cure="Take fewer or smaller pictures."
+        )
         if arrays[-1].shape != arrays[0].shape:
             raise DatasetError(
                 f"{path}/{relative} is {_words(arrays[-1])}, but {files[0]} is {_words(arrays[0])}",

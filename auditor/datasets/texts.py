@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from auditor.datasets.columns import others
+from auditor.datasets.columns import others, refuse_ragged
 from auditor.datasets.sources import Source
 from auditor.domain.tasks import Array
 from auditor.errors import DatasetError
@@ -41,4 +41,5 @@ def read_texts(source: Source, name: str) -> Array:
                 f"{others(rows.size)}",
                 cure=cure,
             )
+    refuse_ragged(source, name, len(found), max(map(len, found), default=0))
     return np.array(found, dtype=np.str_)

@@ -46,7 +46,8 @@ class Metric:
     """What a check emits under one name.
 
     ``higher_is_better`` is ``None`` where neither end is. ``exact`` metrics carry no interval. One
-    of them without a unit is a yes, a no or a word, unless it is said to be a ``number``.
+    of them without a unit is a yes, a no or a word, unless it is said to be a ``number``. What is
+    ``of_machine`` hangs on the machine and the moment: a second run need not find it again.
     """
 
     title: str
@@ -55,6 +56,7 @@ class Metric:
     higher_is_better: bool | None = None
     exact: bool = False
     number: bool = False
+    of_machine: bool = False
 
 
 class Check(Protocol):
@@ -166,6 +168,15 @@ def is_attack(check: Check | type[Check]) -> bool:
 def is_timing(check: Check | type[Check]) -> bool:
     """Return whether a check's figures speak of the moment in which it ran."""
     return any(metric.unit in TIMES for metric in check.emits.values())
+
+
+def hangs_on_machine(check: Check | type[Check], metric: str) -> bool:
+    """Return whether a metric hangs on the machine and the moment, as times and memory always do.
+
+    A metric that a check does not declare never does.
+    """
+    found = check.emits.get(metric)
+    return found is not None and (found.of_machine or found.unit in {*TIMES, Unit.BYTE})
 
 
 def measures_device(check: Check | type[Check]) -> bool:

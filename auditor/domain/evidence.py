@@ -37,23 +37,30 @@ def encode(item: Item) -> Blob:
 def decode(raw: bytes) -> Item:
     """Read a blob back. Raises ``ValueError`` when it is neither npy nor canonical JSON."""
     if raw.startswith(NPY_MAGIC):
-        _refuse_false_size(raw)
+        declared_array(raw)
         array: NDArray[Any] = np.load(io.BytesIO(raw), allow_pickle=False)
         return array
     return parse(raw)
 
 
-def _refuse_false_size(raw: bytes) -> None:
-    # A header that promises more than the file holds would make numpy allocate all of it.
+def declared_array(raw: bytes) -> tuple[int, np.dtype[Any]]:
+    """Return how many elements of which type an ``.npy`` declares.
+
+    Raises ``ValueError`` where it does not hold just as many bytes: a header that promises more
+    would make NumPy allocate all of it.
+    """
     stream = io.BytesIO(raw)
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0
     shape, _, dtype = (
         read(stream) if version == (1, 0) else np.lib.format.read_array_header_2_0(stream)
     )
-    if math.prod(shape) * dtype.itemsize != len(raw) - stream.tell() and not dtype.hasobject:
+    count = math.prod(shape)
+    empty = count > 0 and dtype.itemsize == 0  # any number of them fits into no byte
+    if not dtype.hasobject and (empty or count * dtype.itemsize != len(raw) - stream.tell()):
         message = f"an array of shape {shape} does not fit into {len(raw)} bytes"
         raise ValueError(message)
+    return count, dtype
 
 
 def _npy(array: NDArray[Any]) -> bytes:

@@ -15,6 +15,8 @@ from auditor.domain.waivers import WaiverRef
 
 UNDRAWN = 0
 """The seed of a request that is registered before its seed is drawn."""
+JUDGED = ("evaluation", "production")
+"""The roles of data whose rows a model is judged on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,8 @@ class Attempt:
 
     ``sealed``: the seed was nobody's choice. ``proof`` is what it follows from: the ledger's proof
     that the request was registered before there was a seed. ``policy`` is the one under which it
-    was asked, where another one judges by now. ``sets`` are names of data that the auditor holds.
+    was asked, where another one judges by now. ``sets`` are names of data that the auditor holds,
+    ``held`` the roles of these.
     """
 
     number: int
@@ -72,6 +75,7 @@ class Attempt:
     proof: str | None = None
     policy: PolicyRef | None = None
     sets: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
         """Return the record's form; what is seldom so is said where it is so."""
@@ -81,6 +85,7 @@ class Attempt:
             **({} if self.proof is None else {"proof": self.proof}),
             **({} if self.policy is None else {"policy": self.policy.to_json()}),
             **({"sets": list(self.sets)} if self.sets else {}),
+            **({"held": list(self.held)} if self.held else {}),
         }
 
 
@@ -155,8 +160,23 @@ class AuditRequest:
             policy=attempt.policy or self.policy,
             waivers=(),
             baseline=None,
-            attempt=Attempt(number=attempt.number, sealed=True, sets=attempt.sets),
+            attempt=replace(attempt, sealed=True, proof=None, policy=None),
         )
+
+    @property
+    def brought(self) -> tuple[str, ...]:
+        """The roles of the rows that are judged and that the auditor does not hold.
+
+        An audit without such data is judged by what whoever asked says of evaluation rows.
+        """
+        held = () if self.attempt is None else self.attempt.held
+        judged = {item.role for item in self.datasets}.intersection(JUDGED)
+        return tuple(sorted((judged or {"evaluation"}).difference(held)))
+
+    @property
+    def sealed(self) -> bool:
+        """Whether whoever asked chose neither the seed nor the rows that are judged."""
+        return self.attempt is not None and self.attempt.sealed and not self.brought
 
     def under(self, policy: PolicyRef) -> "AuditRequest":
         """Return the request as another policy judges it; attempts stay those under the first."""

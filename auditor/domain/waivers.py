@@ -1,7 +1,6 @@
 """A waiver: a signed, expiring leave for one rule and one artifact; it hides nothing."""
 
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,6 +8,7 @@ from enum import StrEnum
 
 from auditor.domain.canonical import Json, digest_json
 from auditor.domain.findings import place_text
+from auditor.domain.lookalikes import folded_name
 
 API, KIND = "auditor/v1", "Waiver"
 ANY = "any"
@@ -182,7 +182,7 @@ def same_person(one: str, other: str) -> bool:
 
 
 def _person(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    return " ".join(folded_name(name).split())
 
 
 def moment(text: str) -> datetime | None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from auditor.domain.metric_spans import holds_all, span_of_metric
 from auditor.domain.policies import Limits, Rule
 from auditor.domain.readings import Measurement
 from auditor.domain.verdicts import Outcome
@@ -23,6 +24,8 @@ UNNAMED = (
     "confirms none proves nothing of it."
 )
 NAMED_SLICES = "a policy that accepts withstood: no search proves that it named every slice"
+CLAIMED_ANYTHING = "What is claimed sets a limit that no reading can break, so it decides nothing."
+BREAKABLE_CLAIM = "a claim that sets a limit which a reading can break"
 NO_NUMBER = "The figure is no number, so no limit applies to it."
 
 
@@ -48,6 +51,11 @@ def by_limits(rule: Rule, measurement: Measurement) -> Opinion:
     span = span_of(measurement)
     if span is None:
         return Opinion(Outcome.UNKNOWN, NO_NUMBER)
+    # Lint refuses such numbers in a policy; these ones were claimed.
+    if rule.anchored is not None and holds_all(
+        limits, span_of_metric(rule.metric, measurement.unit)
+    ):
+        return Opinion(Outcome.UNKNOWN, CLAIMED_ANYTHING, need=BREAKABLE_CLAIM)
     slack = margin(span, limits)
     match stand(span, limits):
         case Standing.BREAKS if breaks_by_doubt(measurement, span, limits):

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from auditor.domain.findings import Finding
 from auditor.domain.records import AuditRecord
+from auditor.domain.requests import AuditRequest
 from auditor.domain.verdicts import Outcome
 from auditor.domain.waivers import Audited, Life, Waiver
 
@@ -59,7 +60,11 @@ def uses_of(record: AuditRecord, waivers: Sequence[Waiver]) -> tuple[Used, ...]:
 
 def audited_of(record: AuditRecord) -> Audited:
     """Return what a record's audit was of, and by which policy, as waivers name them."""
-    request = record.request
+    return audited_in(record.request)
+
+
+def audited_in(request: AuditRequest) -> Audited:
+    """Return what a request is of, and by which policy, as waivers name them."""
     artifact = None if request.artifact is None else request.artifact.digest
     return Audited(request.name, artifact, request.policy.name, request.policy.digest)
 

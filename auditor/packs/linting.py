@@ -15,6 +15,7 @@ from auditor.packs.legal import stranger, superseded, unlisted
 from auditor.packs.loosened import inherited
 from auditor.packs.parameters import make, names, typed_entry
 from auditor.packs.remarks import Remark
+from auditor.packs.vacuous import Trials, unbreakable
 
 ASKS = ("at_least", "at_most", "within", "require")
 COORDINATES = frozenset({"target", "group", "group_column", "norm"})
@@ -39,8 +40,9 @@ def remarks(draft: Draft) -> Iterator[Remark]:
         silent = "the policy has no rules, so that nothing could fail it"
         yield draft.remark(("rules",), PolicyError(silent, cure="Write at least one rule."))
     yield from _twice(draft)
+    trials = Trials()
     for index in range(len(draft.shape.rules)):
-        yield from _rule(draft.entry(index))
+        yield from _rule(draft.entry(index), trials)
 
 
 def _parameters(draft: Draft) -> Iterator[Remark]:
@@ -69,7 +71,7 @@ def _twice(draft: Draft) -> Iterator[Remark]:
             yield entry.error("id", problem, "Choose another id.")
 
 
-def _rule(entry: Entry) -> Iterator[Remark]:
+def _rule(entry: Entry, trials: Trials) -> Iterator[Remark]:
     if len(entry.rule.title) > LONGEST_TITLE:
         problem = f"the title has {len(entry.rule.title)} characters, and reports cut it"
         cure = f"Keep it below {LONGEST_TITLE}; rationale has room for more."
@@ -81,7 +83,7 @@ def _rule(entry: Entry) -> Iterator[Remark]:
     else:
         yield from _where(entry)
         yield from _for_each(entry)
-    yield from _asks(entry)
+    yield from _asks(entry, trials)
     for key, text, variables in (
         ("require", entry.rule.require, ABOUT_READINGS),
         ("when", entry.rule.when, ABOUT_MODEL),
@@ -144,7 +146,7 @@ def _coordinates(check: type[Check]) -> frozenset[str]:
     return COORDINATES | frozenset(check.grid) | coordinates(check) | frozenset(names(check))
 
 
-def _asks(entry: Entry) -> Iterator[Remark]:
+def _asks(entry: Entry, trials: Trials) -> Iterator[Remark]:
     asked = [key for key in ASKS if getattr(entry.rule, key) is not None]
     if len(asked) != 1:
         yield entry.error(
@@ -158,8 +160,9 @@ def _asks(entry: Entry) -> Iterator[Remark]:
     except PolicyError as mistake:
         yield entry.error(asked[0], mistake.problem, mistake.cure)
         return
-    if entry.rule.require is None:
-        yield from decides(entry, asked[0], limits or Limits())
+    bound = entry.rule.require is None
+    faults = tuple(decides(entry, asked[0], limits or Limits())) if bound else ()
+    yield from faults or unbreakable(entry, trials)
 
 
 def _condition(text: str, variables: Variables, draft: Draft) -> Iterator[PolicyError]:

@@ -10,6 +10,7 @@ from auditor.approving import Deciders
 from auditor.domain.acts import Act, ActKind
 from auditor.domain.api_keys import SIGN_ON, ApiKey
 from auditor.domain.canonical import Json
+from auditor.domain.lookalikes import folded_name
 from auditor.domain.people import DecisionKind, Person
 from auditor.domain.policies import Policy
 from auditor.errors import KeyFileError
@@ -90,7 +91,7 @@ def end_person(panel: Panel, admin: ApiKey, named: str, reason: str) -> Person:
 
 def _line(name: str) -> str:
     found = " ".join(name.split())
-    if not found or not found.isprintable():
+    if not folded_name(found).strip() or not found.isprintable():
         raise CallError("the name is not one line", cure="Write it in printable signs.")
     return found
 

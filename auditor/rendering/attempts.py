@@ -9,10 +9,15 @@ def attempt_words(request: AuditRequest) -> str:
     if attempt is None:
         return ""
     policy = (attempt.policy or request.policy).name
-    seed = (
-        "sealed: the seed was drawn after the request was registered"
-        if attempt.sealed
-        else "not sealed: whoever asked chose the seed"
-    )
     held = f"; the auditor held the data {', '.join(attempt.sets)}" if attempt.sets else ""
-    return f"number {attempt.number} of {request.name} under {policy}; {seed}{held}"
+    return f"number {attempt.number} of {request.name} under {policy}; {_sealing(request)}{held}"
+
+
+def _sealing(request: AuditRequest) -> str:
+    """Say which of seed and rows whoever asked chose."""
+    if request.attempt is None or not request.attempt.sealed:
+        return "not sealed: whoever asked chose the seed"
+    drawn = "the seed was drawn after the request was registered"
+    if request.sealed:
+        return f"sealed: {drawn}"
+    return f"seed sealed: {drawn}, and whoever asked chose the {' and '.join(request.brought)} rows"

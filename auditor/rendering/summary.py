@@ -18,7 +18,10 @@ from auditor.rendering.targets.side_by_side import side_by_side
 from auditor.rendering.verdicts import verdict_words, verify_command
 from auditor.rendering.visible import visible
 
-MARKS = re.compile(r"([\\`*_\[\]|~<>&])")
+MARKS = re.compile(r"([\\`*_\[\]|~<>&$])")
+PICTOGRAM = re.compile(r":(?=(?!\d\d:)[\w+\\-]+:)")
+"""What begins a word between colons, of which code hosts make a picture; no time of day."""
+UNMADE = ":&ZeroWidthSpace;"
 STARTS = re.compile(r"^(\d*)([#+=.)-])")
 """What would begin a heading, a rule or a list at the start of a line."""
 MOST_FINDINGS = 200
@@ -57,7 +60,7 @@ def escape_markdown(text: str) -> str:
 
 def escape_inline(text: str) -> str:
     """Return ``text`` as Markdown shows it as it stands where no line begins, as in a cell."""
-    return MARKS.sub(r"\\\1", visible(" ".join(text.split())))
+    return PICTOGRAM.sub(UNMADE, MARKS.sub(r"\\\1", visible(" ".join(text.split()))))
 
 
 def _fact(fact: Fact) -> str:

@@ -56,7 +56,7 @@ def _properties(record: AuditRecord, policy: Policy) -> Iterator[str]:
         yield f"AUDITOR_ASSURANCE_{record.assurance.name}"
         yield from evidence_property(record)
         if record.request.attempt is not None and record.request.attempt.sealed:
-            yield "AUDITOR_SEALED"
+            yield "AUDITOR_SEALED" if record.request.sealed else "AUDITOR_SEED_SEALED"
         if policy.valid_for_days is not None:
             yield f"AUDITOR_VALID_FOR_{policy.valid_for_days}_DAYS"
     outcomes: dict[str, set[Outcome]] = {}

@@ -130,8 +130,11 @@ def _reduced(inputs: RenderedInputs) -> str:
             f"Run at budget {request.budget.value}; the policy asks for at least "
             f"{inputs.policy.least_budget.value}."
         )
-    if inputs.policy.require_sealed and not (request.attempt and request.attempt.sealed):
-        said.append("The audit was not sealed; the policy asks for one that is.")
+    if inputs.policy.require_sealed and not request.sealed:
+        drawn = request.attempt is not None and request.attempt.sealed
+        rows = f"The auditor did not hold the {' and '.join(request.brought)} rows"
+        what = rows if drawn else "The audit was not sealed"
+        said.append(f"{what}; the policy asks for an audit that is sealed.")
     if inputs.record.assurance < inputs.policy.least_assurance:
         said.append(
             f"Assurance is {inputs.record.assurance.name}; the policy asks for at least "

@@ -7,15 +7,19 @@ KEPT = frozenset("\n\t\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}")
 HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Controls, marks that turn the direction of writing, lone surrogates, unassigned characters."""
 
+BLANK = frozenset(map(chr, (0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0)))
+"""Letters and marks that are drawn as nothing at all."""
+
 
 def visible(text: str) -> str:
     """Return ``text`` with each invisible character written out by its number in braces."""
-    if text.isprintable():  # nothing hidden is, and no line end
+    if text.isprintable() and BLANK.isdisjoint(text):  # nothing else hidden is, and no line end
         return text
     return "".join(_shown(character) for character in text)
 
 
 def _shown(character: str) -> str:
-    if character in KEPT or unicodedata.category(character) not in HIDDEN:
+    hidden = unicodedata.category(character) in HIDDEN or character in BLANK
+    if character in KEPT or not hidden:
         return character
     return f"\\u{{{ord(character):x}}}"

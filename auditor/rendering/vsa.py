@@ -31,6 +31,7 @@ ARTIFACT = "urn:auditor:ext:artifact-digest"
 WAIVED = "urn:auditor:ext:waived-rules"
 ATTEMPT = "urn:auditor:ext:attempt"
 SEALED = "urn:auditor:ext:sealed"
+SEED_SEALED = "urn:auditor:ext:seed-sealed"
 VALID_FOR = "urn:auditor:ext:valid-for-days"
 EVIDENCE = "urn:auditor:ext:evidence"
 
@@ -110,6 +111,8 @@ def _extensions(record: AuditRecord, policy: Policy) -> dict[str, Json]:
     if record.request.attempt is not None:
         said |= {
             ATTEMPT: record.request.attempt.number,
-            SEALED: record.request.attempt.sealed,
+            SEALED: record.request.sealed,
         }
+        if record.request.attempt.sealed and not record.request.sealed:
+            said[SEED_SEALED] = True
     return said

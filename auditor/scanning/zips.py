@@ -9,12 +9,12 @@ import io
 import lzma
 import stat
 import struct
-import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from auditor.domain.lookalikes import folded_name
 from auditor.scanning.paths import inside
 from auditor.scanning.unsafe import Unsafe, UnsafeCode, Weight, shown
 
@@ -88,7 +88,7 @@ def _object_to_names(members: Sequence[zipfile.ZipInfo], where: str) -> Iterator
         name, plain = member.filename, member.orig_filename == member.filename
         if not plain or inside(name.removesuffix("/")) is None:
             yield Unsafe(UnsafeCode.ARCHIVE_PATH, place, "unpacks outside the folder chosen for it")
-        folded = unicodedata.normalize("NFC", name).casefold()
+        folded = folded_name(name)
         if name in seen:
             what = "stands twice: readers differ in which counts"
             yield Unsafe(UnsafeCode.ARCHIVE_TWICE, place, what)

@@ -31,7 +31,9 @@ RESOLVED = "resolved"
 class Put:
     """A file that a run puts in the place of the one that the audit file calls ``path``.
 
-    ``by`` is whose key brought it: who handed the audit in, as far as people's approvals go.
+    ``name`` is the file's own, where it is known: the digest of an artifact covers names, so that
+    under another one nobody finds what was audited. ``by`` is whose key brought it: who handed the
+    audit in, as far as people's approvals go.
     """
 
     path: str
@@ -39,12 +41,13 @@ class Put:
     size: int
     version: str | None = None
     by: str | None = None
+    name: str | None = None
 
     def to_json(self) -> dict[str, Json]:
         """Return the form that is kept."""
         return {
             "path": self.path, "sha256": self.sha256, "size": self.size, "version": self.version,
-            "by": self.by,
+            "by": self.by, **({} if self.name is None else {"name": self.name}),
         }  # fmt: skip
 
     @classmethod
@@ -56,6 +59,7 @@ class Put:
             size=part.get("size", int),
             version=part.maybe("version", str),
             by=part.maybe("by", str),
+            name=part.maybe("name", str),
         )
 
 
@@ -117,7 +121,7 @@ def same_as(submission: Submission) -> Asked:
 def with_file(asked: Asked, put: Put) -> Asked:
     """Return what asks for the same with one file in another's place. Raises ``ScheduleError``."""
     there = alone(asked, put.path)
-    file = FileDigest(there.file.name, put.size, put.sha256)
+    file = FileDigest(put.name or there.file.name, put.size, put.sha256)
     others = tuple(InputFile(it.path, file) if it is there else it for it in asked.inputs)
     return replace(asked, inputs=others)
 

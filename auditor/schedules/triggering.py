@@ -1,16 +1,19 @@
 """Find what is due: by the clock, by what was pushed, and by what changed meanwhile."""
 
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from auditor.clock import instant
 from auditor.domain.api_keys import ApiKey
-from auditor.domain.canonical import digest_json
+from auditor.domain.artifacts import FileDigest
+from auditor.domain.canonical import Json, digest_json
 from auditor.domain.schedules import Due, Run, Schedule, ScheduleState, Trigger
+from auditor.domain.served import UploadKind
 from auditor.refusals import ScheduleError, StandingError, SubmissionError
 from auditor.schedules.crons import MOST_COUNTED, Cron
 from auditor.schedules.making import found
 from auditor.schedules.parts import Scheduler, each, file_of
-from auditor.schedules.templates import Put, read_asked_json
+from auditor.schedules.templates import Put, alone, read_asked_json
 
 LATE = timedelta(seconds=90)
 """A time that came longer ago was missed: the service did not run."""
@@ -59,8 +62,20 @@ def push_batch(scheduler: Scheduler, caller: ApiKey, name: str, digest: str) -> 
     return scheduler.runs.claim(schedule.id, due, scheduler.now())
 
 
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A new version of a model: its file's digest, what it is called, and the file's own name.
+
+    Without a ``name`` it is that under which the file was uploaded.
+    """
+
+    digest: str
+    version: str
+    name: str | None = None
+
+
 def push_version(
-    scheduler: Scheduler, caller: ApiKey, name: str, digest: str, version: str
+    scheduler: Scheduler, caller: ApiKey, name: str, pushed: Version
 ) -> tuple[Run, bool]:
     """Audit again with a new version in the place of the model; return the run, and if it is new.
 
@@ -68,14 +83,16 @@ def push_version(
     """
     schedule = _ready(scheduler, caller, name, Trigger.NEW_VERSION)
     path = artifact_path(scheduler, schedule)
+    digest, version = pushed.digest, pushed.version
     put = _put(scheduler, caller, path, digest, version)
-    asked = read_asked_json(schedule.asked)
-    if any(it.path == path and it.file.sha256 == put.sha256 for it in asked.inputs):
+    put = replace(put, name=pushed.name or _uploaded_as(scheduler, caller, digest))
+    mine = alone(read_asked_json(schedule.asked), path).file
+    if mine.sha256 == put.sha256:
         raise ScheduleError(
             f"{digest} is the version that {name} audits already", cure="Push a new version."
         )
     due = Due(
-        key=version_key(digest, version),
+        key=version_key(mine, FileDigest(put.name or mine.name, put.size, put.sha256), version),
         trigger=Trigger.NEW_VERSION,
         why=f"the version {version} ({digest}) was handed in by {caller.id}",
         change=put.to_json(),
@@ -104,14 +121,25 @@ def _put(
     return Put(path=path, sha256=sha256, size=size, version=version, by=caller.id)
 
 
+def _uploaded_as(scheduler: Scheduler, caller: ApiKey, digest: str) -> str | None:
+    """Return the name under which a project uploaded a model's file, if it was told one."""
+    name = scheduler.desk.kept.upload_name(caller.project, digest, UploadKind.ARTIFACT)
+    return None if name is None or digest.endswith(name) else name
+
+
 def artifact_path(scheduler: Scheduler, schedule: Schedule) -> str:
     """Return the path at which the audit file of a schedule names its artifact."""
     return str(file_of(scheduler, read_asked_json(schedule.asked)).model.artifact)
 
 
-def version_key(digest: str, version: str) -> str:
-    """Return the key of the one run of a version, by its file's digest and its name."""
-    return f"new_version {digest_json({'artifact': digest, 'version': version})}"
+def version_key(mine: FileDigest, file: FileDigest, version: str) -> str:
+    """Return the key of the one run of a version, by its file and its name.
+
+    The name of the file counts where it is not that of the schedule's own, ``mine``.
+    """
+    named: dict[str, Json] = {} if file.name == mine.name else {"name": file.name}
+    told: dict[str, Json] = {"artifact": f"sha256:{file.sha256}", "version": version, **named}
+    return f"new_version {digest_json(told)}"
 
 
 def _due_time(key: str) -> str:

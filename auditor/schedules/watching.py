@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
+from auditor.domain.artifacts import FileDigest
 from auditor.domain.schedules import Due, Schedule, Trigger
 from auditor.domain.submissions import Submission
 from auditor.domain.verdicts import Outcome
@@ -26,8 +27,7 @@ REMEMBERED = 512
 class Brought:
     """The model's file that a submission brings, the version that it is called by, and who did."""
 
-    sha256: str
-    size: int
+    file: FileDigest
     version: str
     by: str
 
@@ -62,7 +62,7 @@ class Watcher:
         """Look whether somebody handed in a version of the model that is not the schedule's."""
         scheduler, asked = self.scheduler, read_asked_json(schedule.asked)
         path = artifact_path(scheduler, schedule)
-        mine = alone(asked, path).file.sha256
+        mine = alone(asked, path).file
         sought = Sought(project=schedule.project, model=schedule.model, limit=NEWEST)
         newest = Overviews(scheduler.desk.kept).audits(sought)[0]
         made = scheduler.runs.made_of(tuple(item.id for item in newest))
@@ -70,12 +70,13 @@ class Watcher:
             if item.id in made or item.submitted < schedule.resumed:
                 continue
             found = self.brought(schedule.project, item.id)
-            if found is None or found.sha256 == mine:
+            if found is None or found.file.sha256 == mine.sha256:
                 continue
             why = f"the version {found.version} was handed in as {item.id}"
-            put = Put(path=path, sha256=found.sha256, size=found.size, version=found.version,
-                      by=found.by)  # fmt: skip
-            key = version_key(f"sha256:{found.sha256}", found.version)
+            file = found.file
+            put = Put(path=path, sha256=file.sha256, size=file.size, version=found.version,
+                      by=found.by, name=file.name)  # fmt: skip
+            key = version_key(mine, file, found.version)
             self._claim(schedule, Trigger.NEW_VERSION, key, why, put)
 
     def _policy(self, schedule: Schedule) -> None:
@@ -132,7 +133,7 @@ def _brought(scheduler: Scheduler, project: str, name: str) -> Brought | None:
     files = [it.file for it in submission.inputs if it.path == model.artifact]
     if len(files) != 1:
         return None
-    return Brought(files[0].sha256, files[0].size, model.version, submission.submitter)
+    return Brought(files[0], model.version, submission.submitter)
 
 
 def _overrides(submission: Submission) -> Overrides:

@@ -5,7 +5,7 @@ import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from auditor.domain.rations import Rations
@@ -52,13 +52,15 @@ class Choices:
 class Bind:
     """Where a service listens, and how many seconds checks in hand have when it stops.
 
-    With ``tls``, a chain of certificates and its private key (PEM files), it speaks TLS.
+    With ``tls``, a chain of certificates and its private key (PEM files), it speaks TLS. Who calls
+    by one of ``proxies``, which are addresses or networks, is whom that proxy names.
     """
 
     host: str = "127.0.0.1"
     port: int = 8400
     drain: int = 30
     tls: tuple[Path, Path] | None = None
+    proxies: tuple[str, ...] = ()
 
     @property
     def open(self) -> bool:
@@ -69,7 +71,9 @@ class Bind:
             return self.host != "localhost"
 
     def refuse_unusable(self) -> None:
-        """Raise ``UsageError`` where TLS cannot be spoken with what is named for it."""
+        """Raise ``UsageError`` where a proxy is no address, or TLS cannot be spoken."""
+        for proxy in self.proxies:
+            _refuse_no_network(proxy)
         if self.tls is None:
             return
         chain, key = self.tls
@@ -81,6 +85,16 @@ class Bind:
                 f"{chain} and {key} cannot be used for TLS: {error}",
                 cure="Name a chain in PEM form and its private key, which is not locked.",
             ) from None
+
+
+def _refuse_no_network(text: str) -> None:
+    try:
+        ip_network(text)
+    except ValueError:
+        raise UsageError(
+            f"--proxy {text[:80]!r} is no address and no network",
+            cure="Write the address that the proxy calls from, as 10.0.0.7 or 10.0.0.0/24.",
+        ) from None
 
 
 def _nobody() -> str:

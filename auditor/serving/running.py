@@ -19,6 +19,7 @@ from auditor.domain.canonical import Json
 from auditor.errors import UsageError
 from auditor.serving.assembling import assemble, first_admin
 from auditor.serving.choosing import Bind, Choices
+from auditor.serving.connections import BoundedProtocol
 from auditor.serving.rounds import made, rounds_of
 from auditor.serving.sighting import Sighter
 from auditor.serving.stopping import told_to_stop
@@ -80,7 +81,9 @@ def _run(
         log_config=None,
         log_level="warning",
         lifespan="off",
-        proxy_headers=False,
+        http=BoundedProtocol,
+        proxy_headers=bool(bind.proxies),
+        forwarded_allow_ips=list(bind.proxies),
         server_header=False,
         timeout_graceful_shutdown=STREAMS,
         timeout_keep_alive=KEPT,

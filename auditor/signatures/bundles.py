@@ -50,6 +50,11 @@ def seal_with_chain(payload: bytes, signer: Signer, chain: Sequence[bytes]) -> b
     return _emit({"x509CertificateChain": chained, "tlogEntries": []}, _signed(payload, signer))
 
 
+def respelled(bundle: Bundle, hint: str) -> bytes:
+    """Return a bundle that a key signed as ``seal`` writes it: all that is not signed is given."""
+    return _emit({"publicKey": {"hint": hint}, "tlogEntries": []}, bundle.envelope)
+
+
 def _signed(payload: bytes, signer: Signer) -> Envelope:
     return Envelope(IN_TOTO, payload, signer.sign(pae(IN_TOTO, payload)))
 

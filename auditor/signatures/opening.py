@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from auditor.signatures.bundles import Bundle, parse_bundle
+from auditor.signatures.bundles import Bundle, parse_bundle, respelled
 from auditor.signatures.certificates import read_certificate
 from auditor.signatures.chains import object_to_chain, trusted_name
 from auditor.signatures.dsse import legacy_pae
@@ -57,6 +57,20 @@ def open_bundle(
 def unseal(raw: bytes, key_pem: bytes) -> Verification:
     """Verify a bundle's one signature with one key, strictly."""
     return open_bundle(raw, Trusted.key(key_pem))
+
+
+def unseal_exactly(raw: bytes, key_pem: bytes) -> Verification:
+    """Verify a bundle as ``unseal`` does, and that it is spelled as ``seal`` spells it.
+
+    So nothing unsigned can be said in it, and what was signed has one form on disk.
+    """
+    found = unseal(raw, key_pem)
+    if found.payload is None:
+        return found
+    if respelled(parse_bundle(raw), read_public_key(key_pem).cosign_hint) == raw:
+        return found
+    other = Objection(Code.FORMAT, "the bundle is signed, and not spelled as auditor writes it")
+    return Verification((*found.objections, other))
 
 
 def _by_key(

@@ -1,9 +1,9 @@
 """What speaks against a manifest by itself, before any file is looked at."""
 
-import unicodedata
 from collections.abc import Sequence
 from itertools import pairwise
 
+from auditor.domain.lookalikes import folded_name
 from auditor.signatures.manifests import LONE, Manifest, Resource, is_clean, root_digest
 from auditor.signatures.objections import Code, Objection, quoted
 from auditor.signatures.serialisations import Part
@@ -54,9 +54,8 @@ def _object_to_names(names: Sequence[str]) -> list[Objection]:
     found: list[Objection] = []
     seen: dict[str, str] = {}
     for name in names:
-        # Case and composition: a file system may take one for the other.
-        folded = name if name.isascii() else unicodedata.normalize("NFC", name)
-        folded = folded.casefold()
+        # Case, composition, what is not drawn: file systems or readers take one for the other.
+        folded = folded_name(name)
         if folded in seen:
             text = f"{quoted(seen[folded])} and {quoted(name)} are the same file on some machines"
             found.append(Objection(Code.COLLISION, text))

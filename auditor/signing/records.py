@@ -9,7 +9,7 @@ from auditor.errors import AuditorError, RecordError
 from auditor.signatures.bundles import seal
 from auditor.signatures.keys import Signer
 from auditor.signatures.objections import Code, Objection, Refused, Verification
-from auditor.signatures.opening import unseal
+from auditor.signatures.opening import unseal_exactly
 from auditor.signatures.statements import Statement, SubjectDigest, is_sha256, parse_statement
 
 PREDICATE = "urn:auditor:record:v1"
@@ -47,7 +47,7 @@ def verify_record(
     ``files`` are the names of further files that may be signed with it; ``signed_files`` tells
     their digests.
     """
-    opened = unseal(bundle, key_pem)
+    opened = unseal_exactly(bundle, key_pem)
     if opened.payload is None:
         return opened
     try:
@@ -77,7 +77,7 @@ def sign_statement(statement: Mapping[str, Json], signer: Signer) -> bytes:
 
 def verify_statement(bundle: bytes, statement: Mapping[str, Json], key_pem: bytes) -> Verification:
     """Verify that the key signed exactly this statement."""
-    opened = unseal(bundle, key_pem)
+    opened = unseal_exactly(bundle, key_pem)
     if opened.payload is None or opened.payload == canonical(statement):
         return opened
     other = Objection(Code.CONTRADICTION, "the key signed another statement than the one expected")

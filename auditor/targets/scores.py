@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.domain.targets import LOGITS
 from auditor.domain.tasks import Classification, Floats, Task
 from auditor.errors import ArtifactError, ModelFailedError
 from auditor.targets.frames import Anything
 
 SLACK = 1e-2
 """How far outside 0..1, or from a sum of 1, probabilities in half precision may lie."""
-LOGITS = frozenset({"logits", "binary_logit"})
 PROBABILITIES = frozenset({"probabilities", "binary_probability", "zipmap"})
 Key = str | int
 

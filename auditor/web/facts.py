@@ -17,8 +17,8 @@ from auditor.domain.record_scopes import RecordScope, scope_of
 from auditor.domain.request_json import read_request
 from auditor.domain.requests import AuditRequest
 from auditor.domain.verdicts import Outcome, Verdict
-from auditor.domain.waivers import PRECONDITIONS
-from auditor.judging.waiving import WAIVABLE
+from auditor.domain.waivers import PRECONDITIONS, Audited
+from auditor.judging.waiving import WAIVABLE, audited_in
 from auditor.rendering.attempts import attempt_words
 from auditor.rendering.numbers import figure
 from auditor.rendering.phrases import EFFECTS, OUTCOMES, bound_words
@@ -80,6 +80,7 @@ class RecordFacts:
     artifact: str | None
     policy: str
     policy_digest: str
+    audited: Audited
     budget: str
     verdict: Verdict
     because: str
@@ -139,6 +140,7 @@ def facts_of(raw: bytes) -> RecordFacts:
         artifact=None if request.artifact is None else request.artifact.digest,
         policy=f"{policy.name} {policy.version}",
         policy_digest=policy.digest,
+        audited=audited_in(request),
         budget=request.budget.value,
         verdict=Verdict(top.get("verdict", str)),
         because=because_of(findings),

@@ -1,4 +1,4 @@
-"""What the pages stand on beside the service: sessions, tries to log in, and remembered facts."""
+"""What the pages stand on beside the service: sessions, and remembered facts."""
 
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from auditor.api.parts import Service
-from auditor.api.sessions import Session, Sessions, Tries
+from auditor.api.sessions import Session, Sessions
 from auditor.store.service.latest import Latest
 from auditor.store.service.overviews import Overviews
 from auditor.web.beside import Comparisons
@@ -20,7 +20,6 @@ class Site:
 
     service: Service
     sessions: Sessions
-    tries: Tries
     facts: Facts = field(default_factory=Facts)
     comparisons: Comparisons = field(default_factory=Comparisons)
 

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from auditor.api.routes.decisions import says
 from auditor.domain.canonical import Json
 from auditor.domain.people import Decision, DecisionKind, Person
+from auditor.domain.waiver_json import read_waiver
+from auditor.domain.waivers import Audited
 from auditor.people.panels import Panel
+from auditor.people.rejudging import MOST
 from auditor.store.service.people import Sought
 from auditor.web.words import ANSWERS, Sign
 
@@ -37,18 +41,27 @@ def words_of(decisions: Iterable[Decision], people: Iterable[Person]) -> tuple[W
 
 
 def words_about(
-    panel: Panel, project: str, records: tuple[str, ...], artifact: str | None
+    panel: Panel, project: str, records: tuple[str, ...], audited: Audited
 ) -> tuple[Word, ...]:
-    """Return what people said of an audit's records, and the waivers of its artifact."""
+    """Return what people said of an audit's records, and the waivers that are for what it audited.
+
+    One for another policy, or another edition of it, is for another audit.
+    """
     people = panel.people
     found: list[Decision] = []
     for kind in (DecisionKind.APPROVAL, DecisionKind.FINDING):
         found += people.about(project, kind, records)
-    if artifact is not None:
-        sought = Sought(kind=DecisionKind.WAIVER, artifact=artifact, limit=FEW)
-        found += people.decisions(project, sought)
+    if audited.artifact is not None:
+        sought = Sought(kind=DecisionKind.WAIVER, artifact=audited.artifact, limit=MOST)
+        fitting = (it for it in people.decisions(project, sought) if _is_for(it, audited))
+        found += islice(fitting, FEW)
     newest = sorted(found, key=lambda item: item.number, reverse=True)[:FEW]
     return words_of(newest, people.all(project)) if newest else ()
+
+
+def _is_for(item: Decision, audited: Audited) -> bool:
+    waiver = read_waiver(says(item.bundle), lambda name: f"{item.digest}:{name}")
+    return not waiver.foreign_to(audited)
 
 
 def _word(item: Decision, said: Mapping[str, Json], name: str) -> Word:

@@ -11,7 +11,7 @@ from auditor.api.admitting import CALLER, App, Scope, is_open
 from auditor.api.app import build_app
 from auditor.api.parts import Service
 from auditor.api.problems import of_status
-from auditor.api.sessions import PLAIN, SECURE, Session, Sessions, Tries
+from auditor.api.sessions import PLAIN, SECURE, Session, Sessions
 from auditor.domain.api_keys import ApiKey
 from auditor.web.entries import entries
 from auditor.web.forms import SESSION
@@ -28,7 +28,7 @@ ASKS, LEADS = "HX-Request", "HX-Redirect"
 
 def build_site(service: Service) -> FastAPI:
     """Return the application of a service with its pages."""
-    site = Site(service, Sessions(), Tries())
+    site = Site(service, Sessions())
     door = Door(site)
     app = build_app(service, door, [entry.router for entry in entries()])
     app.state.site = site

@@ -68,7 +68,7 @@ def stand_of(site: Site, caller: ApiKey, found: Submission, facts: RecordFacts) 
         standing=told["standing"],
         awaits=told["awaits"] or "",
         later=tuple(told["records"]),
-        said=words_about(panel, found.project, records, facts.artifact),
+        said=words_about(panel, found.project, records, facts.audited),
         labelled=tuple((names[who], item) for who, item in labels.items()),
         sight=_sight(panel, caller, found, policy, frozenset(labels)),
         cases=policy.blind_labels,

@@ -141,6 +141,21 @@ def test_a_file_that_comes_in_a_watched_folder_is_audited(
         ]
 
 
+def test_a_pack_that_the_audit_file_names_is_watched_for_a_new_edition(
+    client: httpx.Client, home: Path, tmp_path: Path
+) -> None:
+    example = tmp_path / "example"
+    example.mkdir()
+    write_example(example)
+    audit = example / "audit.yaml"
+    audit.write_text(audit.read_text().replace("policy.yaml", "baseline"))
+    shown = _command(
+        client, home, "add", str(audit), "--on", "policy_changed", "--format", "json"
+    )  # fmt: skip
+    (made,) = json.loads(shown)
+    assert (made["policy"], made["on"]) == ("baseline", ["policy_changed"])
+
+
 def _audited(client: httpx.Client, example: Path) -> str:
     policy = policy_named("policy.yaml", example, discover())
     for kind, raw in files_of(example, policy).values():

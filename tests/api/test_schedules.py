@@ -23,7 +23,7 @@ from auditor.schedules.carrying import hand_in_due, tick
 from auditor.schedules.crons import Cron, read_cron
 from auditor.schedules.making import changed
 from auditor.schedules.templates import with_version
-from auditor.schedules.triggering import by_the_clock, push_version
+from auditor.schedules.triggering import Version, by_the_clock, push_version
 from auditor.schedules.watching import Watcher
 from auditor.serving.assembling import assemble
 from auditor.serving.choosing import Choices
@@ -430,7 +430,7 @@ def test_who_pushes_a_version_handed_its_audit_in_and_is_no_other_pair_of_eyes(
     digest = scheduled.world.upload(b"another model", "artifacts", pusher)
     caller = scheduled.world.service.kept.key(pusher.split("_")[1])
     assert caller is not None
-    push_version(scheduled.scheduler, caller, made.id, digest, "9")
+    push_version(scheduled.scheduler, caller, made.id, Version(digest, "9"))
     scheduled.tick(seconds=2)
     (run,) = scheduled.runs(made)
     audit = scheduled.world.service.kept.submission(scheduled.project, str(run.audit))
@@ -447,7 +447,7 @@ def test_a_version_that_comes_where_no_room_is_waits_for_it_and_keeps_no_other_p
     made = scheduled.schedule(scheduled.audit(), None, Trigger.NEW_VERSION)
     for number in range(3):
         digest = world.upload(b"model %d" % number, "artifacts", scheduled.key)
-        push_version(full, scheduled.caller, made.id, digest, str(number))
+        push_version(full, scheduled.caller, made.id, Version(digest, str(number)))
     other = Scheduled(world, f"scheduled{next(NUMBERS)}", clock=scheduled.clock)
     first = other.audit()
     other.call("POST", f"/v1/audits/{first}/cancel")

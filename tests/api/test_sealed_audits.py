@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,11 +70,12 @@ def test_sealed_audits_of_one_model_have_seeds_and_numbers_of_their_own(
     assert {step.result for step in steps.values()} <= {StepResult.HOLDS, StepResult.NOT_PRESENT,
                                                        StepResult.NOT_CHECKED}  # fmt: skip
     assert steps["sealed seed"].detail.endswith("attempt 3")
-    assert b"number 3 of line under tiny; sealed" in folder.read("summary.md")
-    assert b"number 3 of line under tiny; sealed" in folder.read("report.html")
+    assert b"number 3 of line under tiny; seed sealed" in folder.read("summary.md")
+    assert b"number 3 of line under tiny; seed sealed" in folder.read("report.html")
     predicate = verdict_of(folder)
     assert predicate["urn:auditor:ext:attempt"] == 3
-    assert predicate["urn:auditor:ext:sealed"] is True
+    assert predicate["urn:auditor:ext:sealed"] is False
+    assert predicate["urn:auditor:ext:seed-sealed"] is True
     edited = shopped(folder, second.request.seed + 1)
     broken = {step.name: step for step in verify_folder(edited, verifier)}
     assert broken["sealed seed"].detail.startswith("SEED_NOT_DRAWN")
@@ -109,20 +111,44 @@ def asked_of_the_gate(world: World, record: AuditRecord) -> dict[str, str]:
     return {it["name"]: it["detail"] for it in steps if it["result"] == "failed"}
 
 
+def asking(world: World, name: str) -> str:
+    """Upload a policy that asks for sealed audits, and for few, and return its digest."""
+    asks = {**world.policy.document}
+    metadata = asks["metadata"]
+    assert isinstance(metadata, dict)
+    asks["metadata"] = {**metadata, "name": name, "require_sealed": True, "most_attempts": 2}
+    return world.upload(canonical(asks))
+
+
+def hold(world: World, name: str) -> Mapping[str, Any]:
+    """Hold rows of the auditor's own, and return what an order says of them."""
+    more = f"{name},0.9,0.9,0.1,north,yes\n".encode()
+    digest = world.upload((world.example / "test.csv").read_bytes() + more, key="approver")
+    kept = {"name": name, "role": "evaluation", "digest": digest, "file": "rows.csv"}
+    assert world.call("POST", "/v1/sealed-sets", "approver", json=kept).status_code == 201
+    inputs = [item for item in world.body()["inputs"] if item["path"] != "test.csv"]
+    return {"sealed_sets": [name], "inputs": inputs}
+
+
+def test_rows_of_ones_own_are_not_sealed_whoever_drew_the_seed(apart: World) -> None:
+    policy = asking(apart, "sealing")
+    own = carried_out(apart, handed_in(apart, policy=policy))
+    shut = asked_of_the_gate(apart, own)
+    assert set(shut) == {"sealed"}
+    assert "whoever asked for this one chose the evaluation rows" in shut["sealed"]
+
+
 def test_a_cancelled_audit_counts_and_a_gate_shuts_after_as_many_as_its_policy_lets(
     apart: World,
 ) -> None:
-    asks = {**apart.policy.document}
-    metadata = asks["metadata"]
-    assert isinstance(metadata, dict)
-    asks["metadata"] = {**metadata, "name": "few", "require_sealed": True, "most_attempts": 2}
-    policy = apart.upload(canonical(asks))
-    once = handed_in(apart, policy=policy)
+    policy, held = asking(apart, "few"), hold(apart, "rows-of-few")
+    once = handed_in(apart, policy=policy, **held)
     assert apart.place.commissioned({}).plan(once)
     assert apart.call("POST", f"/v1/audits/{once}/cancel").status_code == 200
-    second = carried_out(apart, handed_in(apart, policy=policy))
+    second = carried_out(apart, handed_in(apart, policy=policy, **held))
+    assert second.request.sealed
     assert asked_of_the_gate(apart, second) == {}
-    third = carried_out(apart, handed_in(apart, policy=policy))
+    third = carried_out(apart, handed_in(apart, policy=policy, **held))
     assert asked_of_the_gate(apart, third) == {
         "attempts": "it is attempt 3; the policy asks for at most 2"
     }

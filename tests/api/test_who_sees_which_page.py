@@ -1,6 +1,7 @@
 """Who may open which page: by a session alone, which stands for a key as long as that holds."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
@@ -10,9 +11,11 @@ from served_worlds import World, problem
 from visited_pages import BASE, Pages, Visitor
 
 from auditor.api.app import roles_of
-from auditor.api.sessions import IDLE, LONGEST, MOST_OF_A_KEY, TRIES, WINDOW, Sessions, Tries
+from auditor.api.sessions import IDLE, LONGEST, MOST_OF_A_KEY, Sessions
 from auditor.clock import now
 from auditor.domain.api_keys import Role
+from auditor.domain.rations import Rations
+from auditor.rationing import Rationing
 from auditor.web.entries import entries, menu, near
 from auditor.web.routing import PageRoute
 
@@ -225,7 +228,6 @@ def test_a_session_ends_with_its_key_and_at_log_out(pages: Pages) -> None:
 def test_a_key_that_does_not_hold_begins_no_session(pages: Pages, key: str) -> None:
     nobody = pages.nobody()
     answer = nobody.send("/login", {"key": pages.world.keys.get(key, key)})
-    pages.app.state.site.tries.forgive("127.0.0.1")
     assert answer.status_code == 401
     assert "set-cookie" not in answer.headers
     assert 'role="alert"' in answer.text
@@ -266,23 +268,17 @@ def test_a_cookie_goes_where_it_belongs_and_nowhere_else(pages: Pages) -> None:
     assert "Secure" in secure
 
 
-def test_nobody_tries_keys_for_long(pages: Pages) -> None:
-    tries, nobody = pages.app.state.site.tries, pages.nobody()
-    try:
-        told = [nobody.send("/login", {"key": "x"}).status_code for _ in range(TRIES + 2)]
-        assert told == [401] * TRIES + [429] * 2
-        assert nobody.send("/login", {"key": pages.world.keys["viewer"]}).status_code == 429
-    finally:
-        tries.forgive("127.0.0.1")
-
-
-def test_tries_count_by_address_and_are_forgotten_after_a_while() -> None:
-    at = [0.0]
-    tries = Tries(lambda: at[0])
-    assert [tries.one_more("a") for _ in range(TRIES + 1)] == [True] * TRIES + [False]
-    assert tries.one_more("b")
-    at[0] = WINDOW
-    assert tries.one_more("a")
+def test_wrong_keys_are_slowed_by_address_and_lock_nobody_out_who_shows_a_good_one(
+    world: World,
+) -> None:
+    narrow = Rationing(replace(Rations(), reads=3, writes=3, failures=2))
+    pages = Pages.of(replace(world, service=replace(world.service, rationing=narrow)))
+    nobody = pages.nobody()
+    told = [nobody.send("/login", {"key": "x"}).status_code for _ in range(6)]
+    assert told == [401] * 2 + [429] * 4
+    for _ in range(4):
+        assert pages.nobody().get("/login").status_code == 200
+        assert pages.nobody().send("/login", {"key": world.keys["viewer"]}).status_code == 303
 
 
 def test_a_session_ends_by_itself_unused_or_old() -> None:

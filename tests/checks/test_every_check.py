@@ -12,6 +12,7 @@ from auditor.domain.budgets import Budget, Size
 from auditor.domain.canonical import canonical
 from auditor.domain.checks import Check, coordinates, is_timing
 from auditor.domain.evidence import decode, encode
+from auditor.domain.metric_spans import span_of_metric
 from auditor.domain.readings import Gap, Measurement, Reason, Unit
 from auditor.engines.local import observe_all
 from auditor.measuring import Result, Seen, instantiate, parameters, readings
@@ -74,7 +75,15 @@ def test_a_check_measures_or_says_why_it_cannot(name: str, subject: str) -> None
             metric = CHECKS[name].emits[reading.metric]
             bare = metric.exact and metric.unit is Unit.NONE and reading.value is not None
             assert not bare or metric.number == (type(reading.value) in {int, float})
+            assert lies_within(reading, *span_of_metric(reading.metric, metric.unit))
     canonical([reading.to_json() for reading in found])
+
+
+def lies_within(reading: Measurement, least: float, most: float) -> bool:
+    """Whether a figure lies where lint says that all readings of its metric do."""
+    known = (reading.value, reading.low, reading.high)
+    numbers = [item for item in known if type(item) in {int, float}]
+    return all(least - ROUNDING <= float(item) <= most + ROUNDING for item in numbers)  # type: ignore[arg-type]  # numbers by their type
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)

@@ -184,18 +184,24 @@ def test_an_audit_against_a_record_of_the_service_is_the_one_that_runs_here(
     assert (key.code, "--baseline-key is not for a service" in key.said) == (2, True)
 
 
+def hold(url: str) -> tuple[str, str]:
+    """Let the service hold rows like those of the example; return the set's name, and digest."""
+    name = f"rows-{uuid4().hex[:8]}"
+    raw = Path("test.csv").read_bytes().replace(b"r0,", f"{name},".encode())
+    kept = {"name": name, "role": "evaluation", "digest": digest(raw), "file": "rows.csv"}
+    shown = {"Authorization": f"Bearer {os.environ['AUDITOR_API_KEY']}"}
+    with httpx.Client(base_url=url, headers=shown, timeout=60, trust_env=False) as line:
+        assert line.put(f"/v1/datasets/{digest(raw)}", content=raw).status_code == 201
+        assert line.post("/v1/sealed-sets", json=kept).status_code == 201
+    return name, digest(raw)
+
+
 def test_rows_that_the_auditor_holds_are_named_and_never_read_here(
     auditor: Command, inside: Path, there: tuple[str, str]
 ) -> None:
     renamed(inside, "holding")
     assert auditor(*AUDITED, *there, "--sealed-set", "rows").code == 2
-    raw = Path("test.csv").read_bytes().replace(b"r0,", b"secret,")
-    name = f"rows-{uuid4().hex[:8]}"
-    kept = {"name": name, "role": "evaluation", "digest": digest(raw), "file": "rows.csv"}
-    shown = {"Authorization": f"Bearer {os.environ['AUDITOR_API_KEY']}"}
-    with httpx.Client(base_url=there[1], headers=shown, timeout=60, trust_env=False) as line:
-        assert line.put(f"/v1/datasets/{digest(raw)}", content=raw).status_code == 201
-        assert line.post("/v1/sealed-sets", json=kept).status_code == 201
+    name, held = hold(there[1])
     Path("test.csv").unlink()
     sealed = (*AUDITED, "--sealed", *there)
     unknown = auditor(*sealed, "--sealed-set", "rows-of-nobody")
@@ -205,7 +211,7 @@ def test_rows_that_the_auditor_holds_are_named_and_never_read_here(
     record = record_in(Path("out"))
     assert record.request.attempt is not None
     assert record.request.attempt.sets == (name,)
-    assert f"sha256:{_input(record, 'test.csv')}" == digest(raw)
+    assert f"sha256:{_input(record, 'test.csv')}" == held
 
 
 def _input(record: AuditRecord, path: str) -> str:
@@ -222,7 +228,7 @@ def test_sealed_audits_have_seeds_of_the_service_that_anybody_can_check(
     for number in (1, 2):
         done = auditor(*AUDITED, "--sealed", *there)
         assert done.code == 0, done.said
-        assert f"number {number} of line under counted; sealed" in done.said
+        assert f"number {number} of line under counted; seed sealed" in done.said
         record = record_in(inside / "out")
         assert record.request.attempt is not None
         assert record.request.attempt.number == number
@@ -251,7 +257,7 @@ def test_a_policy_that_asks_for_a_sealed_audit_wants_the_ledger_that_drew_its_se
     policy = (inside / "policy.yaml").read_text()
     asks = policy.replace("least_budget: smoke", "least_budget: smoke, require_sealed: true")
     (inside / "policy.yaml").write_text(asks)
-    done = auditor(*AUDITED, "--sealed", *there)
+    done = auditor(*AUDITED, "--sealed", "--sealed-set", hold(there[1])[0], *there)
     assert done.code == 0, done.said
     believed = ("--key", "out/signer.pub", "--assurance", "A1")
     gate = ("gate", "--artifact", "model.onnx", "--policy", "policy.yaml", "--record", "out")

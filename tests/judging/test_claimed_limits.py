@@ -49,8 +49,19 @@ def test_a_claim_is_judged_as_the_number_that_it_comes_to(
     reading = measured(low, low, high)
     rule = replace(AS_CLAIMED, anchored=Anchored(0.0, Anchor("accuracy", margin)))
     number = replace(RULE, limits=Limits(0.0, claim + margin))
-    claimed = judge_one(rule, reading, claims={"accuracy": claim})
-    assert claimed.outcome is judge_one(number, reading).outcome
+    claimed = judge_one(rule, reading, claims={"accuracy": claim}).outcome
+    assert claimed is (
+        judge_one(number, reading).outcome if claim + margin < 1 else Outcome.UNKNOWN
+    )
+
+
+@pytest.mark.parametrize("claim", [-5, 0, 0.02])
+def test_a_claim_that_leaves_nothing_to_break_passes_nothing(claim: float) -> None:
+    finding = judge_one(AS_CLAIMED, measured(0.99, 0.98, 1.0), claims={"accuracy": claim})
+    assert finding.outcome is Outcome.UNKNOWN
+    assert "a limit that no reading can break" in finding.message
+    held = judge_one(AS_CLAIMED, measured(0.99, 0.98, 1.0), claims={"accuracy": 0.03})
+    assert held.outcome is Outcome.PASSED
 
 
 def test_a_whole_claim_reads_as_the_same_limit_after_a_reload() -> None:

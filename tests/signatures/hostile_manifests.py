@@ -106,6 +106,19 @@ def two_names_differ_in_composition_only(forge: Forge) -> Made:
     return forge.sign(forge.statement(files)), files
 
 
+@case(Code.COLLISION)
+def two_names_are_the_same_once_folded_and_composed(forge: Forge) -> Made:
+    # One folds to three letters, the other composes two of them first.
+    files = (file_digest("\u0390", b"1"), file_digest("\u03aa\u0301", b"2"))
+    return forge.sign(forge.statement(files)), files
+
+
+@case(Code.COLLISION)
+def two_names_differ_in_what_is_not_drawn(forge: Forge) -> Made:
+    files = (file_digest("model.bin", b"1"), file_digest("model\u3164.bin", b"2"))
+    return forge.sign(forge.statement(files)), files
+
+
 @case(Code.SINGLE_FILE_NAME)
 def a_dot_for_a_model_of_two_files(forge: Forge) -> Made:
     lone = FileDigest(".", FILES[0].size, FILES[0].sha256)

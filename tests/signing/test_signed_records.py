@@ -144,3 +144,56 @@ def test_a_signed_statement_verifies_as_the_one_expected() -> None:
 def test_a_statement_with_a_number_that_json_lacks_is_not_signed() -> None:
     with pytest.raises(ValueError, match="nan"):
         sign_statement({"n": float("nan")}, SIGNER)
+
+
+def compact(found: object) -> bytes:
+    return json.dumps(found, sort_keys=True, separators=(",", ":")).encode()
+
+
+def with_hint(hint: str) -> bytes:
+    return compact(with_material(publicKey={"hint": hint}))
+
+
+def with_material(**more: object) -> dict[str, Any]:
+    found = json.loads(BUNDLE)
+    return {**found, "verificationMaterial": {**found["verificationMaterial"], **more}}
+
+
+def with_signature(**more: object) -> bytes:
+    found = json.loads(BUNDLE)
+    (said,) = found["dsseEnvelope"]["signatures"]
+    found["dsseEnvelope"]["signatures"] = [{"sig": said["sig"], **more}]
+    return compact(found)
+
+
+SPELLINGS = {
+    "a hint of words": with_hint("<b>release@example.org</b>"),
+    "another hint that is known": with_hint(SIGNER.identity.removeprefix("key:sha256:")),
+    "no log entries": compact(with_material(tlogEntries=None)),
+    "no timestamps": compact(with_material(timestampVerificationData={})),
+    "a keyid": with_signature(keyid="release@example.org"),
+    "no keyid": with_signature(),
+    "spaces": json.dumps(json.loads(BUNDLE), sort_keys=True).encode(),
+    "order": json.dumps(dict(reversed(json.loads(BUNDLE).items())), separators=(",", ":")).encode(),
+    "an end of the line": BUNDLE + b"\n",
+    "escapes": BUNDLE.replace(b"mediaType", b"media\\u0054ype"),
+}
+
+
+@pytest.mark.parametrize("change", SPELLINGS)
+def test_what_is_not_signed_has_one_spelling(change: str) -> None:
+    other = SPELLINGS[change]
+    assert other != BUNDLE
+    found = verify_record(other, RECORD, KEY)
+    assert not found.verified
+    assert found.payload is None
+    statement = {"_type": "https://in-toto.io/Statement/v1", "predicate": {"a": 1}}
+    signed = sign_statement(statement, SIGNER)
+    assert verify_statement(signed, statement, KEY).verified
+    assert not verify_statement(signed + b" ", statement, KEY).verified
+
+
+@given(st.integers(0, len(BUNDLE) - 1), st.integers(0, 255))
+def test_no_byte_of_a_bundle_can_be_another(place: int, byte: int) -> None:
+    changed = BUNDLE[:place] + bytes([byte]) + BUNDLE[place + 1 :]
+    assert verify_record(changed, RECORD, KEY).verified == (changed == BUNDLE)

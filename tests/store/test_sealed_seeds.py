@@ -93,7 +93,7 @@ def test_a_drawn_seed_holds_under_the_ledgers_key_and_is_not_checked_without(
     unknown = told(sealed, None)
     assert unknown.result is StepResult.NOT_CHECKED
     assert "--ledger-key" in unknown.detail
-    assert attempt_words(sealed).startswith("number 1 of digits-cnn under baseline; sealed")
+    assert attempt_words(sealed).startswith("number 1 of digits-cnn under baseline; seed sealed")
 
 
 def test_a_seed_that_somebody_chose_is_found_with_a_key_and_without(
@@ -155,6 +155,7 @@ def test_what_is_said_to_be_sealed_and_not_shown_fails_and_other_audits_have_no_
     assert told(tried(sealed, proof=None)).detail.startswith("SEED_NOT_DRAWN: ")
     # Nor can anybody say afterwards that the auditor held the data.
     assert told(tried(sealed, sets=("loans",))).result is StepResult.FAILED
+    assert told(tried(sealed, held=("evaluation",))).result is StepResult.FAILED
     # To say that it is not sealed does not make its proof go away.
     assert told(tried(sealed, sealed=False, number=3)).result is StepResult.FAILED
     for attempt in (None, Attempt(number=7)):

@@ -10,12 +10,13 @@ from auditor.domain.budgets import Budget
 from auditor.domain.findings import Finding
 from auditor.domain.policies import Assurance, Effect, LeastEvidence, Policy, Severity
 from auditor.domain.records import AuditRecord
-from auditor.domain.requests import Attempt, AuditRequest, PolicyRef
+from auditor.domain.requests import Attempt, AuditRequest, DatasetRef, PolicyRef
 from auditor.domain.steps import Step, StepResult
 from auditor.domain.targets import EvidenceLevel, Fingerprint, TargetSpec
 from auditor.domain.verdicts import Outcome
 from auditor.errors import UsageError
 from auditor.gates import Question, ask, parse_age
+from auditor.rendering.attempts import attempt_words
 
 ARTIFACT = Artifact("m", "1", (FileDigest("model.onnx", 3, "ab" * 32),))
 POLICY = Policy(
@@ -184,18 +185,18 @@ def test_ages_are_read() -> None:
 
 
 DRAWN = Step("sealed seed", StepResult.HOLDS, "it follows from the ledger")
+LAX = PolicyRef("lax", "1", "sha256:" + "4" * 64)
+HELD = ("evaluation",)
 
 
 def test_a_policy_may_ask_for_a_sealed_audit_and_for_few_attempts() -> None:
     asks = replace(QUESTION, policy=replace(POLICY, require_sealed=True, most_attempts=2))
     assert failed(GOOD, asks, DRAWN) == {"sealed", "attempts"}
     for attempt, shut in {
-        Attempt(number=2, sealed=True): set[str](),
-        Attempt(number=3, sealed=True): {"attempts"},
-        Attempt(number=1): {"sealed"},
-        Attempt(number=1, sealed=True, policy=PolicyRef("lax", "1", "sha256:" + "4" * 64)): {
-            "attempts"
-        },
+        Attempt(number=2, sealed=True, held=HELD): set[str](),
+        Attempt(number=3, sealed=True, held=HELD): {"attempts"},
+        Attempt(number=1, held=HELD): {"sealed"},
+        Attempt(number=1, sealed=True, held=HELD, policy=LAX): {"attempts"},
     }.items():
         told = replace(GOOD, request=replace(GOOD.request, attempt=attempt))
         assert failed(told, asks, DRAWN) == shut
@@ -209,9 +210,37 @@ def test_only_a_step_that_holds_shows_that_an_audit_was_sealed(
     name: str, result: StepResult
 ) -> None:
     asks = replace(QUESTION, policy=replace(POLICY, require_sealed=True))
-    attempt = Attempt(number=1, sealed=True)
+    attempt = Attempt(number=1, sealed=True, held=HELD)
     told = replace(GOOD, request=replace(GOOD.request, attempt=attempt))
     opens = failed(told, asks, Step(name, result, "")) == set()
     assert opens is (result is StepResult.HOLDS)
     assert failed(told, asks) == {"sealed"}
     assert failed(told, asks, Step("inclusion proof", StepResult.HOLDS, "")) == {"sealed"}
+
+
+@pytest.mark.parametrize(
+    ("roles", "held", "opens"),
+    [
+        ((), (), False),
+        (("evaluation",), (), False),
+        (("evaluation",), ("evaluation",), True),
+        (("evaluation", "training"), ("evaluation",), True),
+        (("evaluation", "training"), ("training",), False),
+        (("evaluation", "production"), ("evaluation",), False),
+        (("evaluation", "production"), ("evaluation", "production"), True),
+        (("production", "reference"), ("production",), True),
+    ],
+)
+def test_an_audit_is_sealed_where_the_auditor_holds_all_rows_that_are_judged(
+    roles: tuple[str, ...], held: tuple[str, ...], *, opens: bool
+) -> None:
+    asks = replace(QUESTION, policy=replace(POLICY, require_sealed=True))
+    data = tuple(DatasetRef(role, "sha256:" + "5" * 64, 9) for role in roles)
+    attempt = Attempt(number=1, sealed=True, sets=held, held=held)
+    told = replace(GOOD, request=replace(GOOD.request, datasets=data, attempt=attempt))
+    assert (failed(told, asks, DRAWN) == set()) is opens
+    words = attempt_words(told.request)
+    assert ("; sealed: " in words) is opens
+    assert ("; seed sealed: " in words and "chose the" in words) is not opens
+    seeded = replace(told, request=replace(told.request, attempt=replace(attempt, sealed=False)))
+    assert failed(seeded, asks, DRAWN) == {"sealed"}

@@ -6,16 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from auditor.checks.discovery import discover
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.budgets import Budget
 from auditor.domain.canonical import digest
-from auditor.domain.policies import Assurance
+from auditor.domain.findings import Finding
+from auditor.domain.policies import Assurance, Effect, Severity
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat, Unit
 from auditor.domain.recipes import RecipeRef
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest, InputFile, PolicyRef
-from auditor.domain.steps import all_hold
+from auditor.domain.steps import StepResult, all_hold
 from auditor.domain.targets import Fingerprint, TargetSpec
+from auditor.domain.verdicts import Outcome
 from auditor.errors import RecordError
 from auditor.laying import lay_out
 from auditor.reproducing import compare, gather, require_leave_to_train
@@ -76,8 +79,30 @@ def record(
     )
 
 
+CHECKS = tuple(discover().values())
+
+
 def agree(theirs: AuditRecord, mine: AuditRecord) -> bool:
-    return all_hold(compare(theirs, mine))
+    return all_hold(compare(theirs, mine, CHECKS))
+
+
+def of_machine(check: str, metric: str, value: float = 1.0) -> Measurement:
+    emitted = discover()[check].emits[metric]
+    return replace(
+        TIME, check=check, metric=metric, unit=emitted.unit, value=value, low=value, high=value
+    )
+
+
+MACHINE = (
+    ("hardware.latency", "p50"),
+    ("hardware.latency", "throughput"),
+    ("hardware.memory", "resident_peak"),
+    ("hardware.placement", "time_on_target"),
+    ("hardware.reliability", "slowdown"),
+    ("hardware.sponge", "worst_to_median_latency"),
+    ("hardware.timing_leak", "advantage"),
+    ("hardware.cost", "price_per_million_rows"),
+)
 
 
 def test_equal_readings_agree() -> None:
@@ -97,11 +122,102 @@ def test_on_another_fingerprint_intervals_must_meet() -> None:
     assert not agree(record(SHARE), record(near))
 
 
-def test_a_timing_may_move() -> None:
-    assert agree(record(TIME), record(replace(TIME, value=1.0, low=0.9, high=1.1)))
+@pytest.mark.parametrize(("check", "metric"), MACHINE)
+def test_what_hangs_on_the_machine_may_move_and_is_said_not_to_be_compared(
+    check: str, metric: str
+) -> None:
+    now, then = of_machine(check, metric, 2.0), of_machine(check, metric)
+    steps = compare(record(SHARE, then), record(SHARE, now), CHECKS)
+    assert all_hold(steps)
+    (step,) = (item for item in steps if item.name == f"{check} on cpu")
+    assert step.result is StepResult.NOT_CHECKED
+    assert f"hangs on the machine: {metric}" in step.detail
 
 
-def test_an_interval_reading_that_is_no_timing_must_meet() -> None:
+def test_times_that_came_too_few_to_tell_a_figure_are_of_the_machine_too() -> None:
+    where = {"utilisation": 0.5}
+    told = replace(of_machine("hardware.latency", "open_p99"), params=where)
+    few = Gap(
+        reason=Reason.TOO_FEW_ROWS, detail="d", cure="c", target="cpu", check="hardware.latency",
+        metric="open_p99", params=where,
+    )  # fmt: skip
+    fast = replace(few, reason=Reason.NOT_DEFINED)
+    for was, now in ((told, few), (few, told), (few, fast)):
+        assert agree(record(SHARE, was), record(SHARE, now))
+
+
+def test_a_figure_of_the_machine_that_is_missing_or_new_does_not_agree() -> None:
+    told = of_machine("hardware.latency", "p50")
+    assert not agree(record(SHARE, told), record(SHARE))
+    assert not agree(record(SHARE), record(SHARE, told))
+
+
+def test_a_forged_figure_is_found_beside_those_of_the_machine() -> None:
+    told = of_machine("hardware.reliability", "slowdown")
+    errors = replace(told, metric="error_rate", unit=Unit.SHARE, value=0.0, low=0.0, high=0.004)
+    found = replace(errors, value=0.5, low=0.4, high=0.6)
+    assert agree(record(errors, told), record(errors, replace(told, value=9.0)))
+    assert not agree(record(errors, told), record(found, told))
+
+
+def test_no_record_says_of_itself_what_hangs_on_the_machine() -> None:
+    posing = replace(SHARE, unit=Unit.SECOND, repeat=Repeat.INTERVAL)
+    assert not agree(record(posing), record(replace(SHARE, value=0.5, low=0.4, high=0.6)))
+    both = replace(posing, value=0.5, low=0.4, high=0.6)
+    assert not agree(record(posing), record(both)), "a check that nobody knows, or its unit"
+
+
+def test_what_cannot_be_compared_at_all_does_not_agree() -> None:
+    told = of_machine("hardware.latency", "p50")
+    steps = compare(record(told), record(told), CHECKS)
+    assert "nothing was measured that could be compared" in steps[-1].detail
+    assert not all_hold(steps)
+
+
+def judged(theirs: AuditRecord, outcome: Outcome, *readings: int) -> AuditRecord:
+    found = Finding(
+        rule="r", title="t", target="cpu", measure="m", outcome=outcome, effect=Effect.DENY,
+        severity=Severity.HIGH, readings=readings, controls=(), message="", remediation="",
+        limits="",
+    )  # fmt: skip
+    return replace(theirs, findings=(found,))
+
+
+def test_a_rule_on_what_hangs_on_the_machine_may_come_out_otherwise_and_no_other() -> None:
+    bare = record(SHARE, of_machine("hardware.latency", "p50"))
+    kept, broken = Outcome.PASSED, Outcome.FAILED
+    assert agree(judged(bare, kept, 1), judged(bare, broken, 1))
+    assert not agree(judged(bare, kept, 0), judged(bare, broken, 0))
+    assert not agree(judged(bare, kept, 1), judged(bare, broken, 0)), "the record's own word"
+
+
+def test_a_metric_left_out_excuses_no_other_figure_of_its_check() -> None:
+    over = Gap(
+        reason=Reason.OVER_BUDGET, detail="d", cure="c", target="cpu", check=SHARE.check,
+        metric="auc",
+    )  # fmt: skip
+    forged = replace(SHARE, value=0.99, low=0.97, high=1.0)
+    assert not agree(record(forged, over), record(SHARE, over))
+    assert not agree(record(forged, replace(over, metric="")), record(SHARE))
+    auc = replace(SHARE, metric="auc")
+    assert agree(record(SHARE, over), record(SHARE, auc))
+    assert agree(record(SHARE, auc), record(SHARE, over))
+
+
+def test_a_check_left_out_for_want_of_time_is_not_compared_and_not_called_the_same() -> None:
+    told = replace(SHARE, check="quality.errors", metric="error_rate")
+    over = Gap(
+        reason=Reason.OVER_BUDGET, detail="d", cure="c", target="cpu", check="quality.errors"
+    )
+    for was, now in ((told, over), (over, told)):
+        steps = compare(record(SHARE, was), record(SHARE, now), CHECKS)
+        assert all_hold(steps)
+        (step,) = (item for item in steps if item.name == "quality.errors on cpu")
+        assert step.result is StepResult.NOT_CHECKED
+    assert not agree(record(told), record(over)), "nothing was compared"
+
+
+def test_an_interval_reading_that_does_not_hang_on_the_machine_must_meet() -> None:
     loose = replace(SHARE, repeat=Repeat.INTERVAL)
     assert agree(record(loose), record(replace(loose, value=0.91)))
     assert not agree(record(loose), record(replace(SHARE, value=0.91))), "its own word is nothing"

@@ -120,9 +120,6 @@ def sent(
     digest = files.get(name)
     if digest is None:
         raise NotFoundError(f"{whose} has no file of that name", cure="GET its files for a list.")
-    same = unchanged(request, digest)
-    if same is not None:
-        return same
     kind = TYPES.get(PurePosixPath(name).suffix, ANY)
     headers = tagged(digest)
     if kind == PAGE:
@@ -130,4 +127,7 @@ def sent(
     else:
         named = PurePosixPath(name).name
         headers["Content-Disposition"] = f'attachment; filename="{named}"'
+    same = unchanged(request, headers)
+    if same is not None:
+        return same
     return FileResponse(service.store.blobs.path(digest), media_type=kind, headers=headers)

@@ -26,7 +26,7 @@ from auditor.domain.schedules import Run, Schedule, ScheduleState
 from auditor.refusals import CallError
 from auditor.schedules.crons import Cron
 from auditor.schedules.making import Wish, changed, found, make
-from auditor.schedules.triggering import push_batch, push_version
+from auditor.schedules.triggering import Version, push_batch, push_version
 
 SEEN, NEW = 200, 201
 FORM, RUN_FORM = "^sch-[0-9a-f]{24}$", "^run-[0-9a-f]{24}$"
@@ -121,9 +121,8 @@ async def version(
     body = await body_of(request, VersionAsked)
     if not body.version.isprintable() or not body.version.strip():
         raise CallError("the version is not one line", cure="Name it in printable signs.")
-    run, new = await run_in_threadpool(
-        push_version, service.schedules, caller, schedule, body.artifact, body.version
-    )
+    pushed = Version(body.artifact, body.version, body.name)
+    run, new = await run_in_threadpool(push_version, service.schedules, caller, schedule, pushed)
     response.status_code = NEW if new else SEEN
     return run_shown(run)
 

@@ -72,6 +72,7 @@ class ServingCost:
             "Price of a million rows, in the currency of the target's price",
             Unit.NONE,
             higher_is_better=False,
+            of_machine=True,
         ),
         "joules_per_million_rows": Metric(
             "Energy of a million rows (J)",
@@ -80,6 +81,7 @@ class ServingCost:
             higher_is_better=False,
             exact=True,
             number=True,
+            of_machine=True,
         ),
     }
     controls: ClassVar[tuple[Control, ...]] = (

@@ -66,6 +66,7 @@ class OperatorPlacement:
             "Share of the kernels' time on the declared provider",
             Unit.SHARE,
             higher_is_better=True,
+            of_machine=True,
         ),
     }
     controls: ClassVar[tuple[Control, ...]] = (

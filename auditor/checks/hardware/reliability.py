@@ -64,7 +64,7 @@ class Reliability:
         "p99": Metric("Time that 99 of 100 answers keep", Unit.SECOND, higher_is_better=False),
         "slowdown": Metric(
             "Median time of the last tenth over that of the first", Unit.NONE,
-            higher_is_better=False,
+            higher_is_better=False, of_machine=True,
         ),
     }  # fmt: skip
     controls: ClassVar[tuple[Control, ...]] = (

@@ -56,7 +56,7 @@ class Sponge:
     emits: ClassVar[Mapping[str, Metric]] = {
         "worst_to_median_latency": Metric(
             "Time of the worst row found, over that of an ordinary one", Unit.NONE,
-            Bound.AT_LEAST, higher_is_better=False,
+            Bound.AT_LEAST, higher_is_better=False, of_machine=True,
         ),
         "worst_latency": Metric(
             "Median time of the worst row found", Unit.SECOND, Bound.AT_LEAST,

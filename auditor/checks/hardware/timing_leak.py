@@ -53,7 +53,7 @@ class TimingLeak:
     emits: ClassVar[Mapping[str, Metric]] = {
         "advantage": Metric(
             "Gain over guessing of who knows the time", Unit.SHARE, Bound.AT_LEAST,
-            higher_is_better=False,
+            higher_is_better=False, of_machine=True,
         ),
         "median_difference": Metric(
             "Median time of what is told apart, less that of the rest", Unit.SECOND

@@ -19,6 +19,7 @@ from auditor.cli.replaced import write_record
 from auditor.cli.served import audit_there
 from auditor.cli.showing import show_bindings, show_made, show_record, show_report, show_words
 from auditor.cli.target_options import target_code_option
+from auditor.cli.terminals import terminal
 from auditor.cli.there import refuse_unasked, service_options, there_of
 from auditor.cli.waiving import show_note, show_waivers, waiver_options
 from auditor.cli.watching import ConsoleWatch
@@ -87,7 +88,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     """
     drawn = {"sealed": leave.pop("sealed"), "sets": leave.pop("sealed_sets")}
     there = there_of(server, wait_for_target, attach, **drawn)
-    folder, console = out or _beside(audit_file), Console()
+    folder, console = out or _beside(audit_file), terminal()
     named, effort = policy_asked(policy, audit_file), None if budget is None else Budget(budget)
     overrides = Overrides(policy=named, targets=targets, budget=effort, only=only, **leave)
     with speaking(ci_of(ci)) as tell:

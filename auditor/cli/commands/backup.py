@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from auditor.backups import CHECKPOINT, back_up
 from auditor.cli.exits import Exit
+from auditor.cli.terminals import terminal
 from auditor.clock import now
 from auditor.settings import Settings
 
@@ -21,7 +21,7 @@ def command(folder: Path, *, no_database: bool) -> int:
     among it: keep it as safe as the home. Exit code 1 says that blobs are damaged.
     """
     made = back_up(Settings.from_environment().place, folder, now(), database=not no_database)
-    console = Console()
+    console = terminal()
     if made.elsewhere is not None:
         console.print(f"The blobs stay in {made.elsewhere}, which has to keep them itself.")
     for digest in made.damaged:

@@ -14,6 +14,7 @@ from auditor.cli.exits import Exit
 from auditor.cli.places import own_workplace
 from auditor.cli.showing import show_made, show_rows
 from auditor.cli.target_options import target_code_option
+from auditor.cli.terminals import terminal
 from auditor.cli.texts import printable
 from auditor.clock import now
 from auditor.confronting import opened
@@ -85,7 +86,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     this is not the record's target, or all the robustness that it claims is of checks that such
     examples are not tried under.
     """
-    console = Console()
+    console = terminal()
     given, old = read_examples(examples), RecordFolder(folder)
     record = old.record
     _refuse_sealed(record)

@@ -8,6 +8,7 @@ from rich.console import Console
 from auditor.checks.discovery import discover
 from auditor.cli.exits import Exit
 from auditor.cli.showing import show_rows
+from auditor.cli.terminals import terminal
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check
 from auditor.errors import UsageError
@@ -30,7 +31,7 @@ def list_checks(form: str) -> int:
         click.echo(json.dumps([_summary(check) for check in checks.values()], indent=2))
         return Exit.DONE
     rows = [(name, check.title, ", ".join(check.emits)) for name, check in checks.items()]
-    show_rows(Console(), ("check", "title", "metrics"), rows)
+    show_rows(terminal(), ("check", "title", "metrics"), rows)
     return Exit.DONE
 
 
@@ -47,7 +48,7 @@ def show_check(check_id: str, form: str) -> int:
     if form == "json":
         click.echo(json.dumps(_details(check), indent=2))
         return Exit.DONE
-    _show(Console(), check)
+    _show(terminal(), check)
     return Exit.DONE
 
 

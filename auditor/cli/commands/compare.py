@@ -4,12 +4,12 @@ from functools import partial
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from auditor.cli.assurances import assurance_option
 from auditor.cli.believing import Asides, read_trust, verify_by
 from auditor.cli.exits import Exit
 from auditor.cli.juxtaposed import show_juxtaposed
+from auditor.cli.terminals import terminal
 from auditor.domain.canonical import canonical
 from auditor.domain.policies import Assurance
 from auditor.domain.steps import Step
@@ -64,7 +64,8 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     Both are verified first. A figure moved only if the interval of its change leaves zero out
     after correction over all figures compared; the same rows are compared row by row. Checks of
     other versions or parameters are not compared. Exit code: 0 when nothing got worse, 1 when a
-    figure did or a required rule that was kept is not kept any more, 2 when nothing compares.
+    figure did, a pass is none any more, or a required rule that was kept is not kept any more, 2
+    when nothing compares.
     """
     _refuse_nonsense(keys, trust, out)
     folders = RecordFolder(before), RecordFolder(after)
@@ -78,7 +79,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
         told = {**found.to_json(), "verified": not unverified, "not_recomputed": list(taken)}
         click.echo(canonical(told).decode())
     else:
-        show_juxtaposed(Console(), shown, everything=everything)
+        show_juxtaposed(terminal(), shown, everything=everything)
     if out is not None:
         _write(out, RENDERERS[out.suffix](shown))
     return Exit.FAILED if found.got_worse else Exit.DONE

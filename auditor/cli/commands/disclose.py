@@ -8,6 +8,7 @@ from rich.console import Console
 from auditor.checks.discovery import discover
 from auditor.cli.exits import Exit
 from auditor.cli.showing import show_rows
+from auditor.cli.terminals import terminal
 from auditor.errors import UsageError
 from auditor.folders import RecordFolder, refuse_strangers, write_folder
 from auditor.redacting import FEW, Choice, Redacted, redact
@@ -49,7 +50,7 @@ def command(
     choice = Choice(_ids(named), shows=rows is not None, also=frozenset(also))
     found = redact(held, held.record, discover(), choice)
     write_folder(out, found.files)
-    _show(Console(), found)
+    _show(terminal(), found)
     return Exit.DONE
 
 

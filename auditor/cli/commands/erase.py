@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from auditor.cli.exits import Exit
 from auditor.cli.own_ledger import own_ledger
+from auditor.cli.terminals import terminal
 from auditor.clock import now
 from auditor.domain.records import AuditRecord
 from auditor.erasing import erase, erased_files
@@ -25,7 +25,7 @@ def command(record: str, *, yes: bool) -> int:
     RECORD is an id, or a record's folder, which then loses its rows too. The record must have been
     audited with `disclosure: rows`. Copies that were handed out are in others' hands.
     """
-    console = Console()
+    console = terminal()
     folder = RecordFolder(Path(record)) if Path(record).is_dir() else None
     held = None if folder is None else _held(folder)
     name = record if held is None else held.id

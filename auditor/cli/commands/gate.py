@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from auditor.checks.discovery import discover
 from auditor.cli.assurances import assurance_option
@@ -19,6 +18,7 @@ from auditor.cli.failing import FailOn, fail_on_option, gate_exit, gate_words
 from auditor.cli.gated import Looked, gate_there, record_or_service, refuse_believing
 from auditor.cli.opening import counts
 from auditor.cli.showing import show_steps, show_words
+from auditor.cli.terminals import terminal
 from auditor.domain.artifacts import digest_files
 from auditor.domain.places import PlacedFile
 from auditor.domain.policies import Assurance
@@ -109,7 +109,7 @@ def _question(
 
 def _show(steps: Sequence[Step], words: str) -> None:
     """Show each step, in a line whether the gate is open, and else what shuts it, and ``words``."""
-    console = Console()
+    console = terminal()
     show_steps(console, steps)
     failed = [step.name for step in steps if step.result is StepResult.FAILED]
     shut = f"Gate: shut ({', '.join(failed) or 'not everything could be checked'})"

@@ -12,6 +12,7 @@ from auditor.cli.exits import exit_for
 from auditor.cli.places import own_workplace
 from auditor.cli.replaced import write_record
 from auditor.cli.showing import show_made, show_record, show_report
+from auditor.cli.terminals import terminal
 from auditor.cli.timing import right_now
 from auditor.cli.waiving import show_note, show_waivers, waiver_options
 from auditor.contested import challenges_against, refuse_contested
@@ -67,7 +68,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     The record must verify under --key first. Only the waivers given here count; its baseline stays
     unless one is given. Default folder: FOLDER-judged beside it. Exit codes are those of an audit.
     """
-    console = Console()
+    console = terminal()
     target = _target(out, folder)
     old = RecordFolder(folder)
     record = old.record

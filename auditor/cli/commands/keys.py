@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from auditor.cli.asking import new_password, passwords
 from auditor.cli.exits import Exit
@@ -19,6 +18,7 @@ from auditor.cli.key_choices import (
 )
 from auditor.cli.own_ledger import own_ledger
 from auditor.cli.showing import show_rows
+from auditor.cli.terminals import terminal
 from auditor.clock import now
 from auditor.holding import (
     find_life,
@@ -95,7 +95,7 @@ def show(key: str | None, *, pem: bool) -> int:
     click.echo(f"{name}\n{identity}")
     if life is not None:
         click.echo(f"{key_event_id(life.role, life.public)} in the ledger")
-        show_rows(Console(), ("leaf", "time", "what happened"), life_rows(life, now()))
+        show_rows(terminal(), ("leaf", "time", "what happened"), life_rows(life, now()))
     return Exit.DONE
 
 
@@ -109,7 +109,7 @@ def list_keys(form: str) -> int:
         heads = ("name", "role", "status")
         click.echo(json.dumps([dict(zip(heads, row, strict=True)) for row in rows], indent=2))
     else:
-        show_rows(Console(), ("key", "role", "status"), rows)
+        show_rows(terminal(), ("key", "role", "status"), rows)
     return Exit.DONE
 
 

@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from auditor.cli.exits import Exit
 from auditor.cli.places import own_workplace
 from auditor.cli.showing import show_made, show_rows, show_steps
+from auditor.cli.terminals import terminal
 from auditor.clock import now, written
 from auditor.domain.steps import all_hold
 from auditor.errors import UsageError
@@ -67,7 +67,7 @@ def verify(checkpoints: tuple[Path, ...], key: Path | None, witness_keys: tuple[
     )
     with _opened(settings) as store:
         steps = (*reaudit(store.engine, known), audit_keys(store.engine))
-    show_steps(Console(), steps)
+    show_steps(terminal(), steps)
     return Exit.DONE if all_hold(steps) else Exit.FAILED
 
 
@@ -84,7 +84,7 @@ def show(event_id: str | None) -> int:
             else tuple(ledger.entry(index) for index in range(first, head.size))
         )
         rows = [_row(item) for item in entries]
-    console = Console()
+    console = terminal()
     console.print(f"{head.size} leaves, root {head.root.hex()}", highlight=False)
     show_rows(console, ("leaf", "type", "id", "time"), rows)
     return Exit.DONE
@@ -122,7 +122,7 @@ def ask_witness(url: str, witness_key: Path) -> int:
     """Let the witness at URL (C2SP tlog-witness) cosign the last checkpoint."""
     key = load_note_key(witness_key)
     with own_workplace() as place:
-        show_made(Console(), place.made_keys)
+        show_made(terminal(), place.made_keys)
         done = witness(place.store, key, partial(submit, url), now())
     time = written(datetime.fromtimestamp(done.time, UTC))
     click.echo(f"{done.name} cosigned the checkpoint of {done.size} leaves at {time}")

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.markup import escape
 
 from auditor.cli.exits import Exit
-from auditor.cli.texts import printable
+from auditor.cli.terminals import terminal
+from auditor.cli.texts import plain
 from auditor.errors import UsageError
 from auditor.folders import RECORD, RecordFolder
 from auditor.keeping import store_if_kept
@@ -36,7 +36,7 @@ def command(what: str, way: str | None, form: str) -> int:
     """
     found = _found(what, None if way is None else way == "down")
     if form == "text":
-        _show(Console(), found)
+        _show(terminal(), found)
     elif form == "dot":
         click.echo(render_dot(found), nl=False)
     else:
@@ -78,12 +78,8 @@ def _show(console: Console, found: Trace) -> None:
 def _written(line: Line) -> str:
     told = f"{line.node} {line.words}".replace("-", "_")
     said = line.role.replace("-", "_") in told
-    role = "" if said else f"{_plain(line.role)}: "
+    role = "" if said else f"{plain(line.role)}: "
     tone = TONES.get(line.verdict, "bold")
-    verdict = f" [{tone}]{_plain(line.verdict.upper())}[/]" if line.verdict else ""
-    words = f" {_plain(line.words)}" if line.words else ""
-    return f"[dim]{line.stem}[/]{role}[cyan]{_plain(line.node)}[/]{words}{verdict}"
-
-
-def _plain(text: str) -> str:
-    return escape(printable(text))
+    verdict = f" [{tone}]{plain(line.verdict.upper())}[/]" if line.verdict else ""
+    words = f" {plain(line.words)}" if line.words else ""
+    return f"[dim]{line.stem}[/]{role}[cyan]{plain(line.node)}[/]{words}{verdict}"

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from auditor.baselines import LAST
 from auditor.cli.comparing import is_kept
@@ -13,6 +12,7 @@ from auditor.cli.exits import Exit
 from auditor.cli.places import policy_asked
 from auditor.cli.planned import show_plan
 from auditor.cli.target_options import target_code_option
+from auditor.cli.terminals import terminal
 from auditor.costing import cost
 from auditor.domain.budgets import Budget
 from auditor.preparing import Overrides, prepare, read_asked
@@ -64,5 +64,5 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     if form == "json":
         click.echo(json.dumps({name: plan.to_json() for name, plan in plans.items()}, indent=2))
     else:
-        show_plan(Console(), prepared, plans)
+        show_plan(terminal(), prepared, plans)
     return Exit.DONE

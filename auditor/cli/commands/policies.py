@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from auditor.cli.exits import Exit
 from auditor.cli.policy_tests import show_tests
 from auditor.cli.policy_texts import show_difference, show_explained
 from auditor.cli.showing import show_rows
+from auditor.cli.terminals import terminal
 from auditor.errors import PolicyError
 from auditor.packs.cases.running import run_tests
 from auditor.packs.folders import list_policies
@@ -41,7 +41,7 @@ def list_packs(form: str) -> int:
         click.echo(json.dumps([pack.to_json() for pack in packs], indent=2))
     else:
         rows = [(pack.name, pack.version, str(pack.rules), pack.description) for pack in packs]
-        show_rows(Console(), ("policy", "version", "rules", "what it is for"), rows)
+        show_rows(terminal(), ("policy", "version", "rules", "what it is for"), rows)
     return Exit.DONE
 
 
@@ -79,7 +79,7 @@ def lint(policies: tuple[str, ...]) -> int:
 @click.option("--rule", help="Explain this rule alone.")
 def explain(policy: str, rule: str | None) -> int:
     """Say in plain words what POLICY asks, why, and what would keep or break each rule."""
-    show_explained(Console(), explained(policy, Path.cwd(), rule))
+    show_explained(terminal(), explained(policy, Path.cwd(), rule))
     return Exit.DONE
 
 
@@ -96,7 +96,7 @@ def diff(old: str, new: str, form: str) -> int:
     if form == "json":
         click.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
     else:
-        show_difference(Console(), found)
+        show_difference(terminal(), found)
     return Exit.DONE if found.same else Exit.FAILED
 
 
@@ -114,7 +114,7 @@ def test(files: tuple[Path, ...], form: str) -> int:
         click.echo(json.dumps([item.to_json() for item in results], indent=2, ensure_ascii=False))
     else:
         for result in results:
-            show_tests(Console(), result)
+            show_tests(terminal(), result)
     return Exit.DONE if all(item.as_expected for item in results) else Exit.FAILED
 
 

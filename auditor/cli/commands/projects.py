@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from auditor.cli.exits import Exit
 from auditor.cli.places import own_workplace
 from auditor.cli.showing import show_rows
+from auditor.cli.terminals import terminal
 from auditor.clock import now
 from auditor.projects import new_admin, new_project
 from auditor.settings import ADMIN_KEY
@@ -59,7 +59,7 @@ def listed() -> int:
     """List the projects, the oldest first."""
     with own_workplace() as place:
         rows = ServiceStore(place.store).projects()
-    show_rows(Console(), ("project", "made"), list(rows))
+    show_rows(terminal(), ("project", "made"), list(rows))
     return Exit.DONE
 
 

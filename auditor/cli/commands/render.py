@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 
+from auditor.cli.terminals import terminal
 from auditor.errors import UsageError
 from auditor.folders import RecordFolder
 from auditor.paper import printed
@@ -35,7 +35,7 @@ def command(folder: Path, pdf: Path) -> int:
         raise UsageError(
             f"{pdf} cannot be written: {error.strerror}", cure="Name another file with --pdf."
         ) from None
-    Console().print(
+    terminal().print(
         f"{pdf} shows record {record.digest}; `auditor verify {folder}` says whether it holds",
         highlight=False,
         markup=False,

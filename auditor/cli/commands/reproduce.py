@@ -5,7 +5,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
-from rich.console import Console
 
 from auditor.accepting import as_recorded
 from auditor.audits import Surroundings, perform
@@ -13,6 +12,7 @@ from auditor.cli.exits import Exit
 from auditor.cli.places import own_workplace
 from auditor.cli.showing import show_made, show_steps
 from auditor.cli.target_options import target_code_option
+from auditor.cli.terminals import terminal
 from auditor.cli.watching import ConsoleWatch
 from auditor.deciding import waivers_of
 from auditor.disclosing.secrets import Secret, reveal
@@ -53,10 +53,11 @@ def command(
 ) -> int:
     """Run the request of the record in FOLDER again, and compare the readings.
 
-    Rows go to an endpoint only where ./targets.yaml declares one with the same address. Exit code:
-    0 when all agree, 1 when one does not.
+    What hangs on the machine (times, memory) is listed, and not compared. Rows go to an endpoint
+    only where ./targets.yaml declares one with the same address. Exit code: 0 when all that can be
+    compared agrees, 1 when something does not, or nothing can be compared.
     """
-    console = Console()
+    console = terminal()
     old = RecordFolder(folder)
     record = old.record
     operator = operator_targets(folder, allow_code=allow_target_code)
@@ -81,7 +82,7 @@ def command(
     broken = [f"{step.name}: {step.detail}" for step in sound if step.result is StepResult.FAILED]
     steps = (
         Step.of("record", broken, "verifies under its own signer.pub"),
-        *compare(record, fresh),
+        *compare(record, fresh, prepared.checks),
     )
     show_steps(console, steps)
     return Exit.DONE if all_hold(steps) else Exit.FAILED

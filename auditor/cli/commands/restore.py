@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from auditor.backups import CHECKPOINT, bring_back
 from auditor.cli.exits import Exit
 from auditor.cli.showing import show_steps
+from auditor.cli.terminals import terminal
 from auditor.domain.steps import Step, all_hold
 from auditor.keyaudits import audit_keys
 from auditor.settings import Settings
@@ -46,7 +46,7 @@ def command(folder: Path, checkpoints: tuple[Path, ...]) -> int:
         steps = (*reaudit(store.engine, known), audit_keys(store.engine), *_blobs(store))
     finally:
         store.close()
-    show_steps(Console(), steps)
+    show_steps(terminal(), steps)
     return Exit.DONE if all_hold(steps) else Exit.FAILED
 
 

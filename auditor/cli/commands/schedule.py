@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
+from auditor.auditfiles.reading import read_audit_file
 from auditor.cli.exits import Exit
 from auditor.cli.places import policy_asked
 from auditor.cli.scheduled import show_runs, show_schedules
 from auditor.cli.served import ordered
+from auditor.cli.terminals import terminal
 from auditor.cli.texts import printable
 from auditor.cli.there import SERVER, There, in_the_clear, line_of, span
 from auditor.cli.waiving import show_note
@@ -21,8 +22,10 @@ from auditor.client.service import ServiceClient
 from auditor.domain.budgets import Budget
 from auditor.domain.canonical import Json
 from auditor.domain.schedules import SCHEDULE, Trigger
+from auditor.domain.targets import TargetSpec
 from auditor.errors import UsageError
 from auditor.preparing import Overrides
+from auditor.wiring import policy_file, read_audit_bytes
 
 AT = click.option(
     "--server", metavar="URL", envvar=SERVER, required=True, help="The service; AUDITOR_SERVER."
@@ -82,7 +85,9 @@ def add(  # noqa: PLR0913, PLR0917 -- one argument an option
     What the audit file names is uploaded, as `auditor audit --server` does; what is audited later
     is what it says now. A key of the service in AUDITOR_API_KEY is what the schedule acts by.
     """
-    _refuse_pointless(plan["cron"], plan["on"], policy, plan["watch"])
+    _refuse_pointless(plan["cron"], plan["on"], plan["watch"])
+    changes = Trigger.POLICY_CHANGED in plan["on"]
+    pack = _pack_of(audit_file, policy) if changes else None
     effort = None if budget is None else Budget(budget)
     overrides = Overrides(
         policy=policy_asked(policy, audit_file),
@@ -95,28 +100,40 @@ def add(  # noqa: PLR0913, PLR0917 -- one argument an option
     there = There(url=server, wait=wait, attach=None, audits=False)
     with _line(server) as line:
         audit = _uploaded(line, there, audit_file, overrides)
-        if Trigger.POLICY_CHANGED in plan["on"]:
-            audit["policy"] = policy
+        if pack is not None:
+            audit["policy"] = pack
         planned = Planned(audit=audit, **{**plan, "name": plan["name"] or audit_file.name})
         show_schedules([ScheduleClient(line).add(planned)], form)
     return Exit.DONE
 
 
-def _refuse_pointless(
-    cron: str | None, on: tuple[str, ...], policy: str | None, watch: str | None
-) -> None:
+def _refuse_pointless(cron: str | None, on: tuple[str, ...], watch: str | None) -> None:
     if cron is None and not on and watch is None:
         raise UsageError("nothing says when to audit", cure="Give --cron, --on or --watch.")
-    if Trigger.POLICY_CHANGED in on and policy is None:
+
+
+def _pack_of(audit_file: Path, policy: str | None) -> str:
+    """Return the pack that ``--policy``, or else the audit file, names.
+
+    Raises ``UsageError`` where that is the path of a file.
+    """
+    named = policy_asked(policy, audit_file)
+    if named is None:
+        raw = read_audit_bytes(audit_file)
+        anything = lambda target: TargetSpec(str(target))  # noqa: E731 -- a seam's one word
+        named = read_audit_file(raw, audit_file.name, anything).policy
+    if policy_file(named, audit_file.parent) is not None:
         raise UsageError(
-            "a policy in a file never changes at a service",
-            cure="Name one that comes with the service: --policy NAME.",
+            f"the policy {named} is a file, and a file never changes at a service",
+            cure="Name a policy that comes with the service: --policy NAME, or policy: NAME in "
+            "the audit file.",
         )
+    return named
 
 
 def _uploaded(line: Line, there: There, audit_file: Path, overrides: Overrides) -> dict[str, Json]:
     """Return the form of what is audited, once the service has all that it names."""
-    console = Console(stderr=True)
+    console = terminal(stderr=True)
     if in_the_clear(there.url):
         show_note(console, f"{there.url} is plain HTTP: others on the way can read the key")
     return ordered(console, ServiceClient(line), there, audit_file, overrides).to_json()

@@ -8,11 +8,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
-from rich.console import Console
 
 from auditor.cli.apart import Apart
 from auditor.cli.exits import Exit
 from auditor.cli.selftested import show_report, show_row
+from auditor.cli.terminals import terminal
 from auditor.selftesting import refuse_used, selftest
 from auditor.zoo.discovery import chosen, families
 from auditor.zoo.journals import read_rows, write_row
@@ -64,7 +64,7 @@ def command(
     """
     visited = chosen(families(), names)
     # Named, since standard output is another while a command is called from here.
-    beside = Console(file=sys.stderr if form == "json" else sys.stdout)
+    beside = terminal(file=sys.stderr if form == "json" else sys.stdout)
     known = {} if kept is None else read_rows(kept)
 
     def told(row: Row) -> None:

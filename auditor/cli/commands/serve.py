@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
-from rich.console import Console
 
 from auditor.cli.exits import Exit
 from auditor.cli.places import own_workplace
 from auditor.cli.service_options import choices_of, service_options
 from auditor.cli.service_parts import log_line, needing_server
 from auditor.cli.showing import show_made
+from auditor.cli.terminals import terminal
 from auditor.serving.choosing import Bind, Choices
 from auditor.workplaces import Workplace
 
@@ -29,6 +29,13 @@ USUAL = Bind()
     metavar="CERT KEY",
     help="Speak TLS with this chain and its private key (PEM).",
 )
+@click.option(
+    "--proxy",
+    "proxies",
+    multiple=True,
+    metavar="ADDRESS",
+    help="A proxy (address or network) whose X-Forwarded-For names who calls; repeats.",
+)
 @click.option("--no-work", is_flag=True, help="Leave the checks to `auditor worker`.")
 @service_options
 @click.option(
@@ -38,11 +45,12 @@ USUAL = Bind()
     show_default=True,
     help="Seconds that checks in hand have at the end.",
 )
-def command(
+def command(  # noqa: PLR0913 -- one argument an option
     *,
     host: str,
     port: int,
     tls: tuple[Path, Path] | None,
+    proxies: tuple[str, ...],
     drain: int,
     no_work: bool,
     **options: Any,  # noqa: ANN401 -- click's
@@ -55,9 +63,9 @@ def command(
     machine put TLS before it.
     """
     choices = choices_of(**options)
-    bind = Bind(host=host, port=port, drain=drain, tls=tls)
+    bind = Bind(host=host, port=port, drain=drain, tls=tls, proxies=proxies)
     with own_workplace() as place:
-        show_made(Console(stderr=True), place.made_keys)
+        show_made(terminal(stderr=True), place.made_keys)
         _start(place, choices, bind, work=not no_work)
     # The engine's threads may still be in a step, which is done again after the next start, or wait
     # for one that never ends: an interpreter that ends well would wait for them.

@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from auditor.cli.asking import passwords
 from auditor.cli.bars import hashing
 from auditor.cli.exits import Exit
+from auditor.cli.terminals import terminal
 from auditor.clock import now
 from auditor.errors import UsageError
 from auditor.ledgers.key_events import KeyRole
@@ -71,7 +71,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     signer, private = _signer(key, certificate)
     chain = () if certificate is None else _chain(certificate, signer)
     how = Serialisation(Hash(kind), shard_size)
-    with hashing(Console(stderr=True), lambda: bytes_of(artifact, (out,))) as advance:
+    with hashing(terminal(stderr=True), lambda: bytes_of(artifact, (out,))) as advance:
         measured = measure_artifact(artifact, how, leave_out=(out,), advance=advance)
     bundle = sign_model(measured, signer, name=subject, chain=chain)
     try:

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from auditor.cli.exits import Exit
 from auditor.cli.showing import show_rows
 from auditor.cli.target_options import target_code_option
+from auditor.cli.terminals import terminal
 from auditor.domain.canonical import Json
 from auditor.domain.providers import facts_of, support_of
 from auditor.domain.targets import EvidenceLevel, TargetSpec
@@ -62,7 +62,7 @@ def list_targets(*, tried: bool, allow_target_code: bool, form: str) -> int:
         click.echo(json.dumps(found, indent=2))
         return Exit.DONE
     columns = ("name", "kind", "state", "support")
-    show_rows(Console(), columns, [tuple(str(item[name]) for name in columns) for item in found])
+    show_rows(terminal(), columns, [tuple(str(item[name]) for name in columns) for item in found])
     return Exit.DONE
 
 

@@ -4,10 +4,10 @@ import secrets
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from auditor.cli.exits import Exit
 from auditor.cli.showing import show_rows
+from auditor.cli.terminals import terminal
 from auditor.cli.timing import clock_options, clocks_of, right_now
 from auditor.errors import TimestampError, UsageError
 from auditor.signatures.clocks import Clocks
@@ -127,7 +127,7 @@ def show(path: Path) -> int:
         raise TimestampError(
             f"{found.place}: {refused.problem}", cure="Get one: `auditor timestamp add`."
         ) from None
-    show_rows(Console(), ("at byte", "time", "policy", "hash"), rows)
+    show_rows(terminal(), ("at byte", "time", "policy", "hash"), rows)
     return Exit.DONE
 
 

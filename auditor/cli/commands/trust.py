@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from auditor.accepting import accept
 from auditor.cli.asking import passwords
@@ -14,6 +13,7 @@ from auditor.cli.exits import Exit
 from auditor.cli.key_choices import known_keys
 from auditor.cli.own_ledger import own_ledger
 from auditor.cli.showing import show_rows, show_steps
+from auditor.cli.terminals import terminal
 from auditor.clock import now, written
 from auditor.domain.canonical import canonical
 from auditor.domain.steps import all_hold
@@ -84,7 +84,7 @@ def accept_policy(policy: Path, key: Path | None, signature: Path | None) -> int
     owner = None if key is None else load_public_key(key).pem
     with own_ledger() as store:
         steps = accept(store, read, bundle, owner, now())
-    show_steps(Console(), steps)
+    show_steps(terminal(), steps)
     return Exit.DONE if all_hold(steps) else Exit.FAILED
 
 
@@ -100,7 +100,7 @@ def show(policy: Path, form: str) -> int:
     if form == "json":
         click.echo(canonical(read.document).decode())
         return Exit.DONE
-    console = Console()
+    console = terminal()
     console.print(f"{read} of {read.owner}, until {written(read.expires)}", markup=False)
     console.print(f"{read.digest}, {standing_here(read).value} here", highlight=False, markup=False)
     for line in _besides(read):

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from auditor.cli.assurances import assurance_option
 from auditor.cli.bars import hashing
 from auditor.cli.believing import Asides, ledger_options, read_trust, standing_here, verify_by
 from auditor.cli.exits import exit_after
 from auditor.cli.showing import show_steps
+from auditor.cli.terminals import terminal
 from auditor.cli.timing import clock_options, clocks_of, right_now
 from auditor.cli.trusting import TrustOptions, read_document, trust_options
 from auditor.domain.policies import Assurance
@@ -80,7 +80,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
         )
     else:
         steps = _artifact(path, signature, trust, clocks, timestamp)
-    show_steps(Console(), steps)
+    show_steps(terminal(), steps)
     return exit_after(steps)
 
 
@@ -96,7 +96,7 @@ def _artifact(
         timed = _timed(signature, clocks, timestamp)
         moment = timed.moment or question.moment
         question = replace(question, moment=moment, beside=timed.beside)
-    with hashing(Console(stderr=True), lambda: bytes_of(path, (signature,))) as advance:
+    with hashing(terminal(stderr=True), lambda: bytes_of(path, (signature,))) as advance:
         return (*timed.steps, *verify_artifact(path, signature, question, advance))
 
 
@@ -122,7 +122,7 @@ def _by_policy(  # noqa: PLR0913, PLR0917 -- what the command was given
         timestamps=None if beside is None else read_stampable(beside),
     )
     apart = (signature, *timed.beside, *(() if beside is None else (beside,)))
-    with hashing(Console(stderr=True), lambda: bytes_of(path, (signature,))) as advance:
+    with hashing(terminal(stderr=True), lambda: bytes_of(path, (signature,))) as advance:
         found = verify_by_policy(path, apart, asked, presented, advance)
     return (*timed.steps, *found)
 

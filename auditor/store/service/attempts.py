@@ -14,6 +14,7 @@ from auditor.ledgers.receipts import Receipt
 from auditor.store.ledger_reading import head_of
 from auditor.store.service import histories
 from auditor.store.service.attempt_tables import AttemptRow
+from auditor.store.service.sealed_tables import SealedSetRow
 from auditor.store.service.store import REQUEST, Registered, whole
 from auditor.store.store import Store
 
@@ -57,7 +58,7 @@ class Attempts:
         self, submission: Submission, request: AuditRequest, at: str
     ) -> tuple[AuditRequest, int, bool]:
         """Count and register a request, unless that was done before; return it, and its leaf."""
-        with self.store.unit_of_work() as unit:
+        with self.store.unit_of_work(submission.project) as unit:
             session = unit.session
             # Who ends a submission locks it before the ledger: the other way round would block.
             histories.lock(session, submission.id)
@@ -68,7 +69,8 @@ class Attempts:
                 row = _next(session, submission, request, head.size + len(unit.happened))
                 session.add(row)
             sealed, sets = submission.sealed, submission.sealed_sets
-            attempt = Attempt(number=row.number, sealed=sealed, sets=sets)
+            held = _held(session, submission)
+            attempt = Attempt(number=row.number, sealed=sealed, sets=sets, held=held)
             seed = UNDRAWN if sealed else request.seed
             # A record may be held against another baseline later, and its seed stays the same.
             compared = None if sealed else request.baseline
@@ -97,7 +99,7 @@ class Attempts:
         counted = first.attempt or Attempt(number=0)
         attempt = replace(counted, proof=proof.decode())
         request = replace(first, seed=drawn.seed, attempt=attempt, baseline=baseline)
-        with self.store.unit_of_work() as unit:
+        with self.store.unit_of_work(submission.project) as unit:
             if _keep(unit.session, submission, request, at):
                 unit.register(request, at)
 
@@ -114,6 +116,13 @@ class Attempts:
 def _keep(session: Session, submission: Submission, request: AuditRequest, at: str) -> bool:
     body = Registered(at, request).emit()
     return histories.keep_result(session, whole(submission.id, REQUEST), body, at, None)[1]
+
+
+def _held(session: Session, submission: Submission) -> tuple[str, ...]:
+    """Return the roles of the data that the auditor holds of what a submission asks."""
+    row, names = SealedSetRow, submission.sealed_sets
+    asked = select(row.role).where(row.project == submission.project, row.name.in_(names))
+    return tuple(sorted(session.scalars(asked))) if names else ()
 
 
 def _next(session: Session, submission: Submission, request: AuditRequest, leaf: int) -> AttemptRow:

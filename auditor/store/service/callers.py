@@ -109,6 +109,12 @@ def has_upload(session: Session, project: str, digest: str) -> bool:
     return session.scalar(asked.limit(1)) is not None
 
 
+def upload_name(session: Session, project: str, digest: str, kind: UploadKind) -> str | None:
+    """Return the name of an upload of a kind, if the project has one of that digest."""
+    found = session.get(UploadRow, (project, digest, kind.value))
+    return None if found is None else found.name
+
+
 def _key(row: ApiKeyRow, end: ApiKeyEndRow | None) -> ApiKey:
     return ApiKey(
         id=row.id,

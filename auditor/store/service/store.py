@@ -115,6 +115,11 @@ class ServiceStore:
         with self.store.reading() as session:
             return callers.has_upload(session, project, digest)
 
+    def upload_name(self, project: str, digest: str, kind: UploadKind) -> str | None:
+        """Return the name under which a project brought the bytes of a digest first, if it did."""
+        with self.store.reading() as session:
+            return callers.upload_name(session, project, digest, kind)
+
     def submit(  # noqa: PLR0913 -- a submission, and all that is kept with it
         self,
         submission: Submission,
@@ -150,6 +155,11 @@ class ServiceStore:
         """Return a submission by its id."""
         with self.store.reading() as session:
             return submitted.find_submission(session, project, name)
+
+    def owner(self, submission: str) -> str:
+        """Return the project of a submission, and nothing where there is none."""
+        found = self.submission(None, submission)
+        return "" if found is None else found.project
 
     def unended(self) -> tuple[Submission, ...]:
         """Return the submissions of all projects that have not ended, the oldest first."""

@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from auditor.api.admitting import CALLER
+from auditor.api.admitting import CALLER, peer_of
 from auditor.callers import caller_of
-from auditor.refusals import UnauthorizedError
+from auditor.refusals import TooManyError, UnauthorizedError
 from auditor.web.entries import Entry
 from auditor.web.forms import SESSION, form_of, origin_of
 from auditor.web.looking import show
@@ -17,7 +17,6 @@ from auditor.web.site import shown_by
 
 SEE_OTHER, REFUSED, TOO_MANY = 303, 401, 429
 LONGEST_NEXT = 500
-OFTEN = "Too many tries from this address"
 router = routes()
 
 
@@ -32,18 +31,22 @@ def ask(request: Request, next: Annotated[str, Query()] = "/") -> Response:  # n
 
 @router.post("/login")
 def begin(request: Request, site: Shown) -> Response:
-    """Begin a session of a key that holds; its text is used here and kept nowhere."""
+    """Begin a session of a key that holds; its text is used here and kept nowhere.
+
+    Behind a proxy all have one address: who shows a key that holds is never refused for what others
+    from there do, as with every other call.
+    """
     form, where = form_of(request), inside(form_of(request).get("next", "/"))
-    peer = request.client.host if request.client else ""
-    if not site.tries.one_more(peer):
-        return _refused(request, where, TOO_MANY, OFTEN, "Wait a minute, then try again.")
     service = site.service
     try:
         key = caller_of(form.get("key", "").strip(), service.kept.key, service.clock())
     except UnauthorizedError as error:
         cure = "Take the whole key, `auk_…`, as it was shown when it was made."
+        try:
+            service.rationing.failure(peer_of(request.scope))
+        except TooManyError as many:
+            return _refused(request, where, TOO_MANY, error.problem, f"{cure} {many.cure}")
         return _refused(request, where, REFUSED, error.problem, cure)
-    site.tries.forgive(peer)
     request.scope[CALLER] = key
     site.sessions.end(shown_by(request))
     named, session = site.sessions.begin(key.id, origin_of(request))

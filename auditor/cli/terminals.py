@@ -1,0 +1,39 @@
+"""The one way to a terminal: texts of others are shown as they are written, and never obeyed."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import IO
+
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook
+from rich.segment import Segment
+
+from auditor.rendering.visible import visible
+
+
+def terminal(*, stderr: bool = False, file: IO[str] | None = None) -> Console:
+    """Return a console that makes no pictogram of `:name:`, and sends no control of others.
+
+    What looks like our own marks has to be escaped all the same: `plain` does.
+    """
+    console = Console(stderr=stderr, file=file, emoji=False)
+    console.push_render_hook(_Harmless())
+    return console
+
+
+class _Harmless(RenderHook):
+    """Lets through what the library itself says to a terminal, and of texts what can be seen."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_Shown(item) for item in renderables]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    inner: ConsoleRenderable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterable[Segment]:
+        for segment in console.render(self.inner, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(visible(segment.text), segment.style)
