@@ -17,6 +17,7 @@ from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
 from auditor.domain.targets import EvidenceLevel
 from auditor.errors import AuditorError, DossierError
+from auditor.extras import alike
 from auditor.folders import APART, BUNDLE, ERASURE, KNOWN, RECORD, SIGNER, RecordFolder
 from auditor.inclusion import erasure, inclusion
 from auditor.judging.context import JudgingContext, ReadingsAt
@@ -236,7 +237,7 @@ def _figures(record: AuditRecord, again: Sequence[Reading]) -> Iterator[str]:
     if len(again) != len(record.readings):
         yield f"the evidence gives {len(again)} readings, the record has {len(record.readings)}"
     for index, (mine, theirs) in enumerate(zip(again, record.readings, strict=False)):
-        if mine.to_json() != theirs.to_json():
+        if not alike(mine.to_json(), theirs.to_json()):
             yield f"reading {index} ({theirs.check}) is not what its evidence gives"
 
 
@@ -291,5 +292,5 @@ def _judgement(
     theirs = {(item.name, item.target): item.to_json() for item in record.findings}
     mine = {(item.name, item.target): item.to_json() for item in findings}
     for place in sorted(set(theirs) | set(mine)):
-        if theirs.get(place) != mine.get(place):
+        if not alike(mine.get(place), theirs.get(place)):
             yield f"rule {place[0]} on {place[1]} comes out otherwise"
