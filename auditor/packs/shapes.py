@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt,
 from pydantic_core import PydanticCustomError
 
 from auditor.documents import Strict
+from auditor.domain.bounds import MOST_TEXT
 from auditor.domain.budgets import Budget
 from auditor.domain.inheritance import Way
 from auditor.domain.policies import Effect, LeastEvidence, Mode, Severity
@@ -65,6 +66,8 @@ ForEach: TypeAlias = Annotated[
     BeforeValidator(listed),
 ]
 Text: TypeAlias = Annotated[StrictStr, Field(min_length=1, max_length=2_000)]
+Version: TypeAlias = Annotated[StrictStr, Field(min_length=1)]
+Written: TypeAlias = Annotated[StrictStr, Field(max_length=MOST_TEXT)]
 Coordinate: TypeAlias = StrictBool | StrictInt | StrictFloat | StrictStr
 Name: TypeAlias = Annotated[
     StrictStr, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", min_length=1, max_length=100)
@@ -106,18 +109,18 @@ class ChangeShape(Strict):
     """One setting of a resolved policy that its parent has otherwise."""
 
     setting: Text
-    was: StrictStr
-    now: StrictStr
+    was: Written
+    now: Written
     way: Way
     by: StrictStr
-    reason: StrictStr
+    reason: Written
 
 
 class OriginShape(Strict):
     """Where a rule of a resolved policy was first written."""
 
     policy: Name
-    version: Text
+    version: Version
     changes: list[ChangeShape]
 
 
@@ -125,7 +128,7 @@ class ParentShape(Strict):
     """A policy that a resolved one extends."""
 
     name: Name
-    version: Text
+    version: Version
     digest: Annotated[StrictStr, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
     changes: list[ChangeShape]
 
@@ -178,7 +181,7 @@ class MetadataShape(Strict):
     """Who owns the policy, which version it is, and what it asks of the audit itself."""
 
     name: Name
-    version: Text
+    version: Version
     owner: Text
     description: Text | None = None
     least_budget: Budget = Budget.SMOKE
