@@ -125,9 +125,16 @@ class Subject:
         return self.artifact is None and not self.target.endpoints
 
     def sample(self, role: Role, count: int) -> NDArray[np.int64]:
-        """Return the first ``count`` row numbers of the audit's permutation of a dataset."""
-        rows = self.datasets[role].rows
-        return permutation(self.audit_seed, rows)[: min(count, rows)]
+        """Return the first ``count`` row numbers of the audit's permutation of a dataset.
+
+        Where copies weigh, one row stands for its copies.
+        """
+        data = self.datasets[role]
+        order = permutation(self.audit_seed, data.rows)
+        if data.copies is not None:
+            _, first = np.unique(data.copies[order], return_index=True)
+            order = order[np.sort(first)]
+        return order[:count]
 
     def probabilities(self, role: Role) -> Floats:
         """Return ``[n, classes]`` probabilities of a whole dataset, asking the target once.
