@@ -154,7 +154,7 @@ def _shortfalls(record: AuditRecord, question: Question) -> Iterator[str]:
 def _attempts(record: AuditRecord, policy: Policy, shown: Sequence[Step]) -> Iterator[Step]:
     """Ask for a sealed audit, and how many attempts it took, where the policy does."""
     attempt = record.request.attempt
-    number = "no service counted it" if attempt is None else f"it is attempt {attempt.number}"
+    number = "no service counted it" if attempt is None else f"it is {_number(attempt)}"
     if policy.require_sealed:
         mistakes = _not_sealed(record.request, number, shown)
         yield Step.of("sealed", mistakes, "whoever asked chose neither its seed nor its rows")
@@ -183,9 +183,14 @@ def _too_many(attempt: Attempt | None, policy: Policy, most: int) -> Iterator[st
         yield f"the policy asks for at most {most} attempts, and no service counted this one"
         return
     if attempt.number > most:
-        yield f"it is attempt {attempt.number}; the policy asks for at most {most}"
+        yield f"it is {_number(attempt)}; the policy asks for at most {most}"
     if attempt.policy is not None and attempt.policy.name != policy.name:
         yield f"its attempts were counted under {attempt.policy.name}, not {policy.name}"
+
+
+def _number(attempt: Attempt) -> str:
+    on = " on its data, whatever the model" if attempt.by_data else ""
+    return f"attempt {attempt.number}{on}"
 
 
 def _freshness(

@@ -60,6 +60,7 @@ def read_attempt(part: Part) -> Attempt:
         policy=_policy(part.part("policy")) if part.value.get("policy") else None,
         sets=part.texts("sets") if part.value.get("sets") else (),
         held=part.texts("held") if part.value.get("held") else (),
+        by_data=part.maybe("by_data", bool) or False,
     )
 
 

@@ -67,7 +67,8 @@ class Attempt:
     ``sealed``: the seed was nobody's choice. ``proof`` is what it follows from: the ledger's proof
     that the request was registered before there was a seed. ``policy`` is the one under which it
     was asked, where another one judges by now. ``sets`` are names of data that the auditor holds,
-    ``held`` the roles of these.
+    ``held`` the roles of these. ``by_data``: so many audits were asked for on its data, whatever
+    the model, and fewer of its line.
     """
 
     number: int
@@ -76,6 +77,7 @@ class Attempt:
     policy: PolicyRef | None = None
     sets: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
+    by_data: bool = False
 
     def to_json(self) -> dict[str, Json]:
         """Return the record's form; what is seldom so is said where it is so."""
@@ -86,6 +88,7 @@ class Attempt:
             **({} if self.policy is None else {"policy": self.policy.to_json()}),
             **({"sets": list(self.sets)} if self.sets else {}),
             **({"held": list(self.held)} if self.held else {}),
+            **({"by_data": True} if self.by_data else {}),
         }
 
 
