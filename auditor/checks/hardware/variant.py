@@ -1,7 +1,7 @@
 """What became of a model when it was quantised, pruned, distilled or compiled."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, cast
 
 from auditor.attacks.arenas import growing, positive
@@ -160,7 +160,7 @@ class Variant:
                 return {"not_attacked": needed.to_json()}
         if subject.datasets[Role.EVALUATION].labels is None:
             return {"not_attacked": _no_labels().to_json()}
-        other = replace(subject, model=parent, twin=twin, clean={})
+        other = subject.asked_of(parent, twin)
         search = Search(self.trigger_eps, self.trigger_steps, self.trigger_batch)
         bout = Duel(self.suite, growing(self.eps), self.attacked, search, self.rows)
         return attack_both(subject, other, bout)
