@@ -27,7 +27,7 @@ from auditor.store.service.trend_points import KeptPoints, Sought
 from auditor.store.service.trend_tables import TrendPointRow
 from auditor.store.service.trends import KeptTrends, Standing
 
-VERSIONS = 20
+VERSIONS = 5
 """So many versions of a model are shown."""
 POINT = r"^sub-[0-9a-f]{24}\.[0-9]{1,6}$"
 ModelName = Annotated[str, Path(max_length=200, examples=["credit"])]
@@ -41,7 +41,7 @@ def listed(
     caller: Viewer, service: Served, limit: Limit = 50,
     cursor: Annotated[str | None, Query(max_length=200, description="A model's name.")] = None,
 ) -> ModelPage:  # fmt: skip
-    """List the project's models that were audited, with their 20 newest versions."""
+    """List the project's models that were audited, with their 5 newest versions."""
     kept = KeptTrends(service.store)
     after = None if cursor is None else cursor.replace("\0", "")
     names, following = kept.models(caller.project, after, limit)

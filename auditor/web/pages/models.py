@@ -16,7 +16,7 @@ from auditor.web.parts import Shown
 from auditor.web.routing import routes
 from auditor.web.trends import MOST, trends
 
-PAGE, MOST_VERSIONS, MOST_RECORDS = 40, 5, 200
+PAGE, MOST_VERSIONS, MOST_RECORDS = 20, 5, 200
 router = routes()
 
 
