@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from auditor.domain.subjects import permutation
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Classification
 from auditor.errors import AuditorError
+from auditor.scratch import scratch_folder
 from auditor.signing.artifacts import stage_artifact
 from auditor.targets.declared import Declared, declared_shapes
 from auditor.targets.opening import open_model
@@ -42,8 +42,7 @@ def draft(model: Path, data: Path, base: Path) -> str:
     The model is run on rows of the data, in a child process, to find out which score is that of
     which class. Raises ``InvalidInputError`` of the kind of file that cannot be read.
     """
-    with TemporaryDirectory(prefix="auditor-") as folder:
-        place = Path(folder)
+    with scratch_folder() as place:
         artifact = Artifact(model.stem, "0", stage_artifact(model, place))
         declared = declared_shapes(CPU, place, artifact)
         seen = _observed(_from(base, model), _from(base, data), sketch(data), declared)
