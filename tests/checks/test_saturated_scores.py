@@ -10,9 +10,11 @@ from scipy.special import expit, log_softmax
 from scored_subjects import ends, measured, read, scored, stored
 
 from auditor.checks.fairness.calibration import GroupCalibration
+from auditor.checks.hardware.variant import Variant
 from auditor.checks.quality.accuracy import Accuracy
 from auditor.checks.quality.calibration import Calibration
 from auditor.checks.quality.claims import Claims
+from auditor.domain.companions import Companion
 from auditor.domain.datasets import Role
 from auditor.domain.readings import Astray, Gap
 from auditor.domain.tasks import Floats
@@ -161,6 +163,31 @@ def test_a_claimed_log_loss_is_held_against_the_logits_or_doubted(
         return
     truth = -log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean()
     assert found.value == pytest.approx(5.0 - truth, rel=1e-6)
+    assert not found.doubted
+
+
+@pytest.mark.parametrize("softmax", [False, True])
+def test_a_change_of_log_loss_is_that_of_the_logits_or_doubted(
+    tmp_path: Path, *, softmax: bool
+) -> None:
+    (tmp_path / "parent").mkdir()
+    with (
+        opened(tmp_path, factor=2 * SURE, softmax=softmax) as (subject, logits, labels),
+        opened(tmp_path / "parent", factor=SURE, softmax=softmax) as (parent, before, _),
+    ):
+        assert not isinstance(parent.model, Gap)
+        other = parent.model
+        subject.parent = Companion(lambda: other, lambda: subject.twin, {"digest": "sha256:0"})
+        found = measured(read(Variant(rows=2000), subject), "nll_change")
+    if softmax:
+        assert found.doubted
+        assert found.astray is Astray.EITHER
+        return
+    now, was = (
+        -log_softmax(it, axis=1)[np.arange(len(labels)), labels].mean() for it in (logits, before)
+    )
+    assert found.value == pytest.approx(now - was, rel=1e-6)
+    assert found.value > 100
     assert not found.doubted
 
 
