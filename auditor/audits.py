@@ -1,6 +1,6 @@
 """The one path of an audit: registered, observed, judged, and made into a record."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -11,10 +11,10 @@ from auditor.domain.baselines import Circumstances
 from auditor.domain.canonical import Json, digest_json
 from auditor.domain.evidence import Blob
 from auditor.domain.evidence_levels import evidence_levels
-from auditor.domain.lineage import Edge
 from auditor.domain.memories import Memory
 from auditor.domain.places import Places
 from auditor.domain.policies import Assurance, Policy
+from auditor.domain.provenance import lineage_of
 from auditor.domain.readings import Reading
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
@@ -174,13 +174,14 @@ def conclude(judged: Judged, found: Found, around: Surroundings, origin: Origin)
         observations=observations,
         readings=readings_at(CONFIDENCE),
         findings=judge(judged.policy, readings_at, known.against(judged.compared, under)),
-        lineage=lineage(record_id, judged, found, around, origin),
+        lineage=(),
         tool=around.tool,
         registered=origin.registered,
         finished=finished,
         places=origin.places,
     )
-    return read_record(record.canonical())
+    edges = lineage_of(record, judged.policy.catalogues, around.signer)
+    return read_record(replace(record, lineage=edges).canonical())
 
 
 def _with_evidence(
@@ -204,56 +205,3 @@ def identify(
     before = [origin.before] if origin.before else []
     parts = [request.digest, seen, origin.registered, origin.derived_from, finished, *before]
     return f"aud-{digest_json(parts).removeprefix('sha256:')[:24]}"
-
-
-def lineage(
-    record_id: str,
-    judged: Judged,
-    found: Found,
-    around: Surroundings,
-    origin: Origin,
-) -> tuple[Edge, ...]:
-    """Return the edges from a record to everything that it rests on."""
-    edges = {Edge(record_id, "wasAttributedTo", around.signer, "signer")}
-    edges |= {
-        Edge(record_id, "used", str(around.tool[role]), role) for role in ("code", "environment")
-    }
-    edges |= {Edge(record_id, "used", digest, role) for digest, role in _used(judged.request)}
-    edges |= {
-        Edge(record_id, "used", digest, f"catalogue:{name}")
-        for name, digest in judged.policy.catalogues.items()
-    }
-    edges |= {
-        Edge(record_id, "used", item.identity, f"target:{name}")
-        for name, item in found.fingerprints.items()
-    }
-    edges |= {
-        Edge(record_id, "wasDerivedFrom", digest, f"evidence:{item.observation.check}")
-        for item in found.results
-        if isinstance(item, Seen)
-        for digest in item.observation.evidence.values()
-    }
-    if origin.derived_from is not None:
-        edges.add(Edge(record_id, "wasDerivedFrom", origin.derived_from, "record"))
-    return tuple(sorted(edges))
-
-
-def _used(request: AuditRequest) -> Iterator[tuple[str, str]]:
-    """Yield the digest and the role of all that an audit was given."""
-    yield from ((item, role) for role, item in request.papers.items())
-    yield request.audit_file, "audit_file"
-    beside = {
-        "artifact": request.artifact,
-        "parent": request.parent,
-        "recipe": request.recipe,
-        "generator": request.generator,
-    }
-    yield from ((item.digest, role) for role, item in beside.items() if item)
-    yield from ((item.digest, item.role) for item in request.datasets)
-    if request.trust is not None:
-        yield request.trust.digest, "trust_policy"
-    yield from ((f"sha256:{item.sha256}", "document") for item in request.documents)
-    yield from ((item.digest, "waiver") for item in request.waivers)
-    if request.shadows is not None:
-        yield from ((digest, "shadow") for digest in request.shadows.models)
-        yield request.shadows.inclusion, "inclusion"

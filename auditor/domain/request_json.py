@@ -41,6 +41,7 @@ def read_request(part: Part) -> AuditRequest:
         disclosure=part.choice("disclosure", Disclosure) if part.value.get("disclosure") else None,
         waivers=part.list_of("waivers", _waiver) if part.value.get("waivers") else (),
         attempt=read_turn(part).attempt,
+        declared=None if part.value.get("declared") is None else part.mapping("declared"),
         **_papers(part),
     )
 
@@ -60,6 +61,7 @@ def read_attempt(part: Part) -> Attempt:
         policy=_policy(part.part("policy")) if part.value.get("policy") else None,
         sets=part.texts("sets") if part.value.get("sets") else (),
         held=part.texts("held") if part.value.get("held") else (),
+        by_data=part.maybe("by_data", bool) or False,
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, SQLAlchemyError
 
 from auditor.errors import MissingExtraError, StoreError
+from auditor.extras import to_install
 from auditor.scratch import scratch_folder
 from auditor.sqlitefiles import PATIENCE, make_private, settle
 from auditor.store.migrations import Standing, bring, head, overheard, standing_of
@@ -120,7 +121,7 @@ def _engine(url: str) -> Engine:
     except ImportError as error:
         raise MissingExtraError(
             f"the driver for PostgreSQL is not installed ({error.name or error})",
-            cure="Run `pip install 'auditor[server]'`.",
+            cure=f"{to_install('server')}.",
         ) from error
     event.listen(engine, "checkin", _laid_down)
     event.listen(engine, "checkout", partial(_taken_up, engine))
