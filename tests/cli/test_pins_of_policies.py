@@ -54,12 +54,18 @@ def test_an_audit_that_declares_nothing_easier_says_nothing_of_it(
     assert auditor(*gate, "--data", "sha256:" + "0" * 64).code == 1
 
 
-def test_what_makes_rules_easier_stands_beside_the_verdict(auditor: Command, inside: Path) -> None:
+def test_what_makes_rules_easier_stands_beside_the_verdict(
+    auditor: Command, inside: Path, home: Path
+) -> None:
     ease(inside)
-    assert auditor(*AUDITED).code == 0
+    ended = auditor(*AUDITED)
+    assert ended.code == 0
     assert record(inside)["request"]["declared"] == {"task.threshold": 0.2}
-    summary = (inside / "out" / "summary.md").read_text()
-    assert "declares what can make rules easier to keep: task.threshold: 0.2." in summary
+    said = "declares what can make rules easier to keep: task.threshold: 0.2."
+    assert said in ended.said
+    assert auditor("comment", "out", "--key", home / "signer.pub", "--out", "note.md").code == 0
+    for name in ("out/summary.md", "out/report.html", "note.md"):
+        assert said in (inside / name).read_text(), name
 
 
 @pytest.mark.parametrize(
