@@ -1,10 +1,11 @@
 """What a policy pins is read strictly, explained, and never taken back by an heir unnoticed."""
 
 import pytest
-from pack_cases import HEAD, RULE, loaded, written
+from pack_cases import CATALOGUES, CHECKS, HEAD, RULE, loaded, written
 
 from auditor.domain.pins import Pins
 from auditor.errors import PolicyError
+from auditor.packs.explaining import explain
 
 DIGEST = "sha256:" + "ab" * 32
 
@@ -29,3 +30,11 @@ def test_pins_are_read() -> None:
 def test_what_is_no_pin_is_refused(pins: str) -> None:
     with pytest.raises(PolicyError, match="pins"):
         pinned(pins)
+
+
+@pytest.mark.parametrize(("settings", "told"), [("", True), (", settings: {}", False)])
+def test_pinned_data_whose_columns_are_not_pinned_say_so(settings: str, told: bool) -> None:  # noqa: FBT001
+    pins = f"pins: {{evaluation: ['{DIGEST}']{settings}}}, owner:"
+    policy = loaded(written(RULE, head=HEAD.replace("owner:", pins)))
+    said = [text for part in explain(policy, CHECKS, CATALOGUES) for _, text in part.said]
+    assert any("which of their columns are the labels" in text for text in said) is told
