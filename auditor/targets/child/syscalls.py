@@ -56,8 +56,8 @@ mknod 133 -,mknodat 259 33,creat 85 -
 """
 CLONE, CLONE3 = (56, 220), 435
 SOCKETPAIR, OPENAT2 = (53, 199), 437
-OPENS: tuple[tuple[int | None, int | None, int], ...] = ((2, None, 1), (257, 56, 2))
-"""open and openat, and which of their arguments says what for."""
+OPENS = ("open 2 -", 1), ("openat 257 56", 2)
+"""With which of their arguments says what for."""
 KILL, TGKILL, PRLIMIT = (62, 129), (234, 131), (302, 261)
 
 
@@ -106,8 +106,8 @@ def _program(machine: str, *, alone: bool, attributes: bool, tree: bool, signals
     if signals:
         all_of_them = [_argument(0), (JUMP_EQUAL, 0, 1, EVERYBODY), _REFUSE, _ALLOW]
         code += _if(KILL[column], all_of_them)
-    for *numbers, place in OPENS if tree else ():
-        if (number := numbers[column]) is not None and place is not None:
+    for call, place in OPENS if tree else ():
+        for number in _numbers(call, column):
             code += _if(number, [*_unless_set(place, WRITING), _ALLOW])
     return b"".join(struct.pack("HBBI", *line) for line in [*code, _ALLOW])
 
