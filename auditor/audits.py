@@ -33,8 +33,8 @@ from auditor.preparing import Prepared
 class Registrar(Protocol):
     """One transaction in which a request is registered."""
 
-    def register(self, request: AuditRequest, at: str) -> None:
-        """Write down that the request was made."""
+    def register(self, request: AuditRequest, at: str) -> int:
+        """Write down that the request was made, and say how often before in that second."""
 
 
 def ignore(_sealed: Sealed) -> None:
@@ -70,12 +70,14 @@ class Found:
 class Origin:
     """Where a record comes from: when its measurements were registered, and what it re-judges.
 
-    ``places`` say where what was asked is written.
+    ``places`` say where what was asked is written; ``before`` is how often the same was registered
+    earlier in that second.
     """
 
     registered: str
     derived_from: str | None = None
     places: Places | None = None
+    before: int = 0
 
 
 def perform(
@@ -89,7 +91,7 @@ def perform(
     """
     registered = around.clock()
     with around.unit_of_work() as work:
-        work.register(prepared.request, registered)
+        before = work.register(prepared.request, registered)
     results: list[Result] = []
     fingerprints: dict[str, Fingerprint] = {}
     for spec in prepared.request.targets:
@@ -98,7 +100,8 @@ def perform(
         if fingerprint is not None:
             fingerprints[spec.name] = fingerprint
     found = Found(_sealed(results, prepared.key, around), fingerprints)
-    return conclude(prepared, found, around, Origin(registered, places=prepared.places))
+    origin = Origin(registered, places=prepared.places, before=before)
+    return conclude(prepared, found, around, origin)
 
 
 def _sealed(
@@ -192,9 +195,13 @@ def _with_evidence(
 def identify(
     request: AuditRequest, results: Sequence[Result], origin: Origin, finished: str
 ) -> str:
-    """Return a record's id: a digest of what was asked, seen, and when. Equal records share it."""
+    """Return a record's id: a digest of what was asked, seen, and when.
+
+    Audits that are equal even in their seconds have one each, by how many came before.
+    """
     seen = [
         item.observation.to_json() if isinstance(item, Seen) else item.to_json() for item in results
     ]
-    parts = [request.digest, seen, origin.registered, origin.derived_from, finished]
+    before = [origin.before] if origin.before else []
+    parts = [request.digest, seen, origin.registered, origin.derived_from, finished, *before]
     return f"aud-{digest_json(parts).removeprefix('sha256:')[:24]}"

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from auditor.domain.subjects import permutation
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, Classification, Regression
 from auditor.errors import ArtifactError, AuditorError, ModelFailedError
+from auditor.scratch import scratch_folder
 from auditor.signing.artifacts import stage_artifact
 from auditor.targets.declared import Declared, declared_shapes
 from auditor.targets.exits import Answer, find_exit
@@ -47,8 +47,7 @@ def draft(model: Path, data: Path, base: Path) -> str:
     score is that of which class. Raises ``InvalidInputError`` of the kind of file that cannot be
     read, ``ArtifactError`` for a model whose answers no audit could take for classes or a number.
     """
-    with TemporaryDirectory(prefix="auditor-") as folder:
-        place = Path(folder)
+    with scratch_folder() as place:
         artifact = Artifact(model.stem, "0", stage_artifact(model, place))
         declared = declared_shapes(CPU, place, artifact)
         if declared.deep:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from auditor.auditfiles.privacy_claims import PRIVACY
 from auditor.auditfiles.reading import ResolveTarget, read_audit_file
@@ -37,6 +36,7 @@ from auditor.handing import Inputs
 from auditor.measuring import instantiate
 from auditor.packs.parameters import parameters_for
 from auditor.pointing import Locate, policy_of
+from auditor.scratch import scratch_folder
 from auditor.sizing import size_of
 from auditor.staging import StagedFiles, stage_all
 from auditor.trusting.evidence import policy_given
@@ -141,8 +141,8 @@ def prepare(
     if waivers is None:
         waivers = stage_waivers(file, locate, overrides.waivers, overrides.waiver_keys)
     loaded = load_datasets(file, locate)
-    with TemporaryDirectory(prefix="auditor-") as root:
-        staged = stage_all(file, locate, loaded, Path(root))
+    with scratch_folder() as root:
+        staged = stage_all(file, locate, loaded, root)
         checks = chosen_checks(readers.checks, policy, file.budget, overrides.only)
         wanted = any(would_use(check, Need.GENERATOR) for check in checks)
         request = _request(file, policy, loaded, staged, overrides.only)
