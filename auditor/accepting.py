@@ -28,6 +28,7 @@ from auditor.ledgers.key_events import KeyRole
 from auditor.preparing import Prepared
 from auditor.signatures.objections import Code, Refused
 from auditor.signatures.trust import Moment
+from auditor.store.bindings import NO_PROJECT
 from auditor.store.ledger_reading import LedgerEntry
 from auditor.store.store import Store
 from auditor.trusting.asking import When
@@ -94,14 +95,14 @@ def accept(
     return tuple(steps)
 
 
-def inform(prepared: Prepared, store: Store, at: str) -> Prepared:
+def inform(prepared: Prepared, store: Store, at: str, project: str = NO_PROJECT) -> Prepared:
     """Return an audit with what the store knows of its model and of its trust policy at a time."""
-    return reminded(prepared, remembered(store, prepared.request), at)
+    return reminded(prepared, remembered(store, prepared.request, project), at)
 
 
-def remembered(store: Store, request: AuditRequest) -> Remembered:
-    """Return what the store knows of what a request names."""
-    with store.unit_of_work() as work:
+def remembered(store: Store, request: AuditRequest, project: str = NO_PROJECT) -> Remembered:
+    """Return what a project knows of what a request names."""
+    with store.looking(project) as work:
         bindings, ref = work.contradictions(request), request.trust
     accepted = [] if ref is None else [item.ref for item in accepted_of(store, ref.name)]
     return Remembered(bindings, Standing.UNKNOWN if ref is None else standing_of(ref, accepted))

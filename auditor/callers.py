@@ -6,9 +6,12 @@ import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
+from auditor.clock import instant, written
 from auditor.domain.api_keys import ApiKey, Role
-from auditor.refusals import UnauthorizedError
+from auditor.domain.waivers import moment
+from auditor.refusals import CallError, UnauthorizedError
 
 SECRET = 32
 """Random bytes of a secret: so many that nobody guesses one, and one hash is enough."""
@@ -40,6 +43,28 @@ def new_key(project: str, role: Role, name: str, created: str, expires: str | No
         expires=expires,
     )
     return NewKey(key, f"auk_{key_id}_{secret}")
+
+
+def end_of(asked: str | None, now: str, days: int) -> str | None:
+    """Return when a key that is made now ends: as asked, or after so many days; 0 is any number.
+
+    Raises ``CallError`` for a time that is none, is over, or is more than so many days away.
+    """
+    starts = instant(now)
+    longest = written(starts + timedelta(days=days)) if days else None
+    if asked is None:
+        return longest
+    ends = moment(asked)
+    if ends is None or ends <= starts:
+        raise CallError(
+            "expires is no time to come", cure="Write it in UTC, as 2027-01-01T00:00:00Z."
+        )
+    if longest is not None and ends > instant(longest):
+        raise CallError(
+            f"a key of this service holds {days} days at most",
+            cure=f"Let it end by {longest}, or ask who runs the service for `--limit keys=N`.",
+        )
+    return asked
 
 
 def hash_of(secret: str) -> str:

@@ -1,16 +1,17 @@
 """Audits that a service carries out for others, a check at a time, in whichever process."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 from auditor.accepting import inform
 from auditor.audits import Surroundings
-from auditor.domain.canonical import Json, canonical
+from auditor.domain.artifacts import FileDigest
+from auditor.domain.canonical import Json, canonical, digest_json
 from auditor.domain.checks import Check
 from auditor.domain.memories import Memory
-from auditor.domain.requests import Turn
+from auditor.domain.requests import JUDGED, Turn
 from auditor.domain.submissions import ENDED, Said, ShardKey, State, Submission
 from auditor.engines.affording import Allowance
 from auditor.engines.local import observe_one
@@ -20,11 +21,12 @@ from auditor.measuring import Result
 from auditor.noting import note_policy
 from auditor.preparing import Prepared, Readers
 from auditor.readying import readied, refuse_changed
+from auditor.scanning.networks import network_digest
 from auditor.served import Judgement, conclude_served
 from auditor.shards import ShardResult, ended
 from auditor.signatures.keys import Signer
 from auditor.sittings import Sitting, Sittings
-from auditor.store.service.attempts import Attempts
+from auditor.store.service.attempts import Attempts, Tried
 from auditor.store.service.store import ServiceStore
 
 PACE = 2.0
@@ -144,8 +146,8 @@ class Commissioned:
         store, at = self._service.store, self._all.around.clock()
         for raw in (canonical(prepared.policy.document), *prepared.dossier.blobs):
             store.blobs.put(raw)
-        odd = note_policy(store, prepared.policy, at)
-        new = Attempts(store).register(submission, prepared.request, at)
+        odd = note_policy(store, prepared.policy, at, submission.project)
+        new = Attempts(store).register(submission, prepared.request, at, _tried(prepared))
         if new and odd:
             self._service.append(submission.id, Said.NOTE, {"text": odd}, at)
         checks: list[Json] = [check.id for check in prepared.checks]
@@ -157,7 +159,7 @@ class Commissioned:
         registered = self._service.registered(submission.id)
         with self._prepared(submission, registered.request.turn) as given:
             refuse_changed(submission, registered.request.digest, given)
-            prepared = inform(given, self._service.store, registered.at)
+            prepared = inform(given, self._service.store, registered.at, submission.project)
             spec = next(it for it in prepared.request.targets if it.name == target)
             memory = self._all.unfinished(submission.id)
             with opened(prepared, spec, self._all.around.openers, memory) as subject:
@@ -171,6 +173,23 @@ class Commissioned:
         seen = ShardResult(result, fingerprint_of(sitting.subject), str(around.tool["code"]))
         said = key.said | ended(result)
         self._service.put_result(key, seen.emit(), around.clock(), said)
+
+
+def _tried(prepared: Prepared) -> Tried:
+    """Return what an audit tries: its network, and the contents of the data that judge it."""
+    brought = prepared.materials
+    judged = (it for role, it in brought.datasets.items() if role.value in JUDGED)
+    data = frozenset(_contents(item.files) for item in judged)
+    if brought.artifact is None:
+        return Tried(data=data)
+    path = brought.staged / brought.artifact.files[0].name
+    return Tried(network_digest(path, brought.staged), data)
+
+
+def _contents(files: Sequence[FileDigest]) -> str:
+    """Return one digest of files, whatever they are called; that of its bytes for a single one."""
+    found: list[Json] = [f"sha256:{item}" for item in sorted({it.sha256 for it in files})]
+    return str(found[0]) if len(found) == 1 else digest_json(found)
 
 
 @dataclass(slots=True)

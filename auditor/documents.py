@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from auditor.domain.bounds import MOST_NAME, MOST_TEXT, too_long
 from auditor.domain.canonical import Json
 from auditor.domain.nearest import meant
 from auditor.errors import InvalidInputError
@@ -20,9 +21,12 @@ M = TypeVar("M", bound="Strict")
 
 
 class Strict(BaseModel):
-    """A part of a document; unknown keys are refused."""
+    """A part of a document; unknown keys are refused, and texts are as long as names may be.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    A field that holds a path or a text for people says how long that may be.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=MOST_NAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,8 @@ def _words(document: Document, mistake: Any, shape: type[BaseModel]) -> str:  # 
         reason = f"there is no such setting; {told}"
     elif mistake["type"] == "missing":
         reason = "this setting is missing"
+    elif mistake["type"] == "string_too_long":
+        reason = too_long(str(mistake["input"]), mistake["ctx"]["max_length"])
     return f"{document.where(place)}: {name}: {reason}"
 
 
@@ -172,6 +178,8 @@ class _Building:
         except (LookupError, AttributeError):  # what the constructors of single tags stumble over
             message = f"line {line}: {str(node.value)[:60]!r} is no {node.tag.rpartition(':')[2]}"
             raise ValueError(message) from None
+        if isinstance(value, str):
+            _refuse_long(value, line, MOST_TEXT)
         if isinstance(value, bool | int | float | str) or value is None:
             return value
         return str(node.value)  # dates stay the text that was written
@@ -181,9 +189,17 @@ class _Building:
         for key_node, value_node in node.value:
             key = str(key_node.value)
             line = key_node.start_mark.line + 1
+            _refuse_long(key, line)
             if key in built:
                 message = f"line {line}: {key!r} stands twice"
                 raise ValueError(message)
             built[key] = self.build(value_node, (*place, key))
             self.lines[*place, key] = line
         return built
+
+
+def _refuse_long(text: str, line: int, most: int = MOST_NAME) -> None:
+    mistake = too_long(text, most)
+    if mistake:
+        message = f"line {line}: {mistake}"
+        raise ValueError(message)

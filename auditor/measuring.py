@@ -12,7 +12,7 @@ from auditor.domain.conclusions import is_open
 from auditor.domain.disclosures import without_rows
 from auditor.domain.evidence import Evidence
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat
-from auditor.domain.records import AuditRecord, Observation
+from auditor.domain.records import AuditRecord, Copies, Observation
 from auditor.errors import BrokenCheckError
 
 CONFIDENCE = 0.95
@@ -103,11 +103,27 @@ def _figures(seen: Seen, confidence: float) -> list[Reading]:
                 details=without_rows(reading.details) if origin.committed else reading.details,
             )
         )
+        if origin.copies is not None and not _counts_rows(seen.check, reading.metric):
+            placed[-1] = _of_copies(placed[-1], origin.copies)
     if not placed:
         raise BrokenCheckError(
             f"{origin.check} looked and said nothing", cure="Return a Gap that says why."
         )
     return placed
+
+
+def _counts_rows(check: Check, metric: str) -> bool:
+    """Whether a figure is a count of the rows at hand, as of the copies among them."""
+    return check.id.startswith("data.") and check.emits[metric].exact
+
+
+def _of_copies(reading: Reading, copies: Copies) -> Reading:
+    """Doubt a figure that was measured on copies, beside what else it is doubted for."""
+    if isinstance(reading, Gap):
+        return reading
+    told = reading.details.get("doubt")
+    why = f"{told}; {copies.doubt}" if isinstance(told, str) else copies.doubt
+    return replace(reading, doubted=True, details={**reading.details, "doubt": why})
 
 
 def _unsaid(reading: Measurement, origin: Observation) -> Gap:

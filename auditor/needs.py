@@ -11,6 +11,7 @@ from auditor.domain.readings import Gap, Reason
 from auditor.domain.subjects import Subject
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Classification, Regression, Task
+from auditor.extras import to_install
 
 
 def unmet(check: Check | type[Check], subject: Subject) -> Gap | None:
@@ -41,7 +42,7 @@ def _no_extra(module: str, extra: str) -> Gap:
     return Gap(
         reason=Reason.NEEDS_EXTRA,
         detail=f"{module} is not installed.",
-        cure=f"pip install 'auditor[{extra}]'.",
+        cure=f"{to_install(extra)}.",
     )
 
 

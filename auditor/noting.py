@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from auditor.domain.approvals import Approval
-from auditor.domain.canonical import canonical, parse
+from auditor.domain.canonical import canonical
 from auditor.domain.human_findings import HumanFinding
 from auditor.domain.policies import Policy
+from auditor.domain.requests import PolicyRef
 from auditor.domain.waivers import SignedWaiver
 from auditor.errors import WaiverError
 from auditor.holding import take_into_use
@@ -14,11 +15,10 @@ from auditor.ledgers.key_events import KeyRole
 from auditor.ledgers.occasions import (
     approval_kept,
     finding_kept,
-    policy_id,
     policy_used,
     waiver_kept,
 )
-from auditor.store.ledger_reading import LedgerEntry
+from auditor.store.bindings import NO_PROJECT
 from auditor.store.store import Store
 from auditor.store.units import UnitOfWork
 from auditor.trusting.versions import order_of
@@ -70,16 +70,15 @@ def note_finding(
     _append(work, *finding_kept(finding, bundle, key, at))
 
 
-def note_policy(store: Store, policy: Policy, at: str) -> str:
+def note_policy(store: Store, policy: Policy, at: str, project: str = NO_PROJECT) -> str:
     """Put a policy down where the ledger does not have it, and say what is odd about that.
 
-    Odd is the same name and version with other words, and a version below one that was used
+    Odd is the same name and version with other words, and a version below one that the project used
     before: either is what somebody would do who wants a verdict.
     """
     document = canonical(policy.document)
-    with store.ledger() as ledger:
-        before = ledger.find_under(policy_id(policy.name))
-    with store.unit_of_work() as work:
+    with store.unit_of_work(project) as work:
+        before = work.policies_used(policy.name)
         _append(work, policy_used(policy, at), document)
     return _oddity(policy, before)
 
@@ -89,31 +88,23 @@ def _append(work: UnitOfWork, event: Event, document: bytes) -> None:
         work.append(event, document)
 
 
-def _oddity(policy: Policy, before: Sequence[LedgerEntry]) -> str:
-    known = [(entry.event.digest, _version(entry)) for entry in before]
-    others = [index for index, item in enumerate(known) if item[0] != policy.digest]
-    same = [at for at in others if known[at][1] == policy.version]
+def _oddity(policy: Policy, before: Sequence[tuple[PolicyRef, str]]) -> str:
+    others = [(it, at) for it, at in before if it.digest != policy.digest]
+    same = [(it, at) for it, at in others if it.version == policy.version]
     if same:
+        known, at = same[-1]
         return (
-            f"{policy.name} {policy.version} had other words before ({known[same[-1]][0]}, leaf "
-            f"{before[same[-1]].index} of the ledger): a changed policy needs a new version"
+            f"{policy.name} {policy.version} had other words before ({known.digest}, registered "
+            f"at {at}): a changed policy needs a new version"
         )
-    newer = [at for at in others if _is_above(known[at][1], policy.version)]
+    newer = [(it, at) for it, at in others if _is_above(it.version, policy.version)]
     if newer:
+        known, at = newer[-1]
         return (
-            f"{policy.name} {policy.version} is older than {known[newer[-1]][1]}, which was used "
-            f"before (leaf {before[newer[-1]].index} of the ledger)"
+            f"{policy.name} {policy.version} is older than {known.version}, which was used "
+            f"before (registered at {at})"
         )
     return ""
-
-
-def _version(entry: LedgerEntry) -> str:
-    try:
-        said = parse(entry.document or b"")
-    except (ValueError, RecursionError):
-        return ""
-    head = said.get("metadata") if isinstance(said, dict) else None
-    return str(head.get("version", "")) if isinstance(head, dict) else ""
 
 
 def _is_above(version: str, other: str) -> bool:

@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 
 from auditor.acting import act_of_operator
-from auditor.callers import caller_of, new_key
+from auditor.callers import caller_of, end_of, new_key
 from auditor.domain.acts import ActKind
 from auditor.domain.api_keys import Role
+from auditor.domain.rations import Rations
 from auditor.errors import StoreError, UsageError
 from auditor.refusals import UnauthorizedError
 from auditor.signing.keys import write_key
@@ -45,7 +46,8 @@ def new_admin(kept: ServiceStore, project: str, path: Path, at: str) -> None:
     Raises ``SubmissionError`` where there is no such project, ``StoreError`` where the file cannot
     be written; then there is a key whose text nobody has.
     """
-    made = new_key(project, Role.ADMIN, "first admin", at, None)
+    ends = end_of(None, at, Rations().keys)
+    made = new_key(project, Role.ADMIN, "first admin", at, ends)
     act = act_of_operator(project, ActKind.KEY_MADE, made.key.id, at, role=Role.ADMIN.value)
     kept.add_key(made.key, act)
     _write_private(path, f"{made.text}\n")

@@ -43,6 +43,7 @@ class Rationing:
     """
 
     def __init__(self, rations: Rations) -> None:
+        self.keys = rations.keys
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._limits = {
             name: RateLimitItemPerSecond(most, window, name)

@@ -17,7 +17,7 @@ from auditor.domain.datasets import Role
 from auditor.domain.requests import InputFile
 from auditor.domain.sealed_sets import SealedSet
 from auditor.errors import AuditFileError
-from auditor.refusals import ConflictError, SubmissionError
+from auditor.refusals import ConflictError, NotFoundError, StandingError, SubmissionError
 from auditor.store.service.sealed_sets import SealedSets
 from auditor.store.service.store import ServiceStore
 
@@ -36,11 +36,18 @@ class Kept:
 def keep(kept: ServiceStore, caller: ApiKey, wish: Kept, clock: Callable[[], str]) -> SealedSet:
     """Hold a file from now on: no order may name it by its digest any more.
 
-    Raises ``SubmissionError`` where it was not uploaded, ``ConflictError`` where the name or the
-    bytes are held already.
+    Raises ``SubmissionError`` where it was not uploaded, ``StandingError`` where an audit of the
+    project names it in the open: its rows are no secret, and whoever asks for that audit again
+    would be refused for ever; ``ConflictError`` where the name or the bytes were held before.
     """
     if not kept.has_upload(caller.project, wish.digest):
         raise SubmissionError(f"the file {wish.digest} was not uploaded", cure="PUT it first.")
+    sets = SealedSets(kept.store)
+    if sets.was_named(caller.project, wish.digest):
+        raise StandingError(
+            f"an audit of this project names {wish.digest} in the open",
+            cure="Seal rows that no audit has used: those who asked for that one may have these.",
+        )
     size, at = kept.store.blobs.size(wish.digest), clock()
     made = SealedSet(
         project=caller.project,
@@ -52,12 +59,35 @@ def keep(kept: ServiceStore, caller: ApiKey, wish: Kept, clock: Callable[[], str
         at=at,
     )
     act = act_by(caller, ActKind.SEALED_SET_KEPT, wish.name, at, digest=wish.digest)
-    if not SealedSets(kept.store).add(made, act):
+    if not sets.add(made, act):
         raise ConflictError(
-            f"there is a sealed set {wish.name} already, or one of these bytes",
+            f"there is or was a sealed set {wish.name}, or one of these bytes",
             cure="Give other rows another name: what a name stands for never changes.",
         )
     return made
+
+
+def release(
+    kept: ServiceStore, caller: ApiKey, name: str, reason: str, clock: Callable[[], str]
+) -> None:
+    """Hold a set no more that no audit has used; its name and its bytes cannot be held again.
+
+    Raises ``NotFoundError`` where there is none, ``StandingError`` for one that was used.
+    """
+    sets = SealedSets(kept.store)
+    found = sets.named(caller.project, (name,)).get(name)
+    if found is None:
+        raise NotFoundError(
+            f"there is no sealed set {name}", cure="GET /v1/sealed-sets lists them."
+        )
+    if sets.was_named(caller.project, found.digest):
+        raise StandingError(
+            f"an audit rests on the sealed set {name}",
+            cure="Leave it: whoever knows its digest could then have its rows shown.",
+        )
+    act = act_by(caller, ActKind.SEALED_SET_RELEASED, name, clock(), digest=found.digest,
+                 reason=reason)  # fmt: skip
+    sets.release(act)
 
 
 def refuse_held(kept: ServiceStore, project: str, digests: Sequence[str]) -> None:

@@ -211,7 +211,7 @@ class Reached(BaseModel):
 
 
 class KeyAsked(BaseModel):
-    """A key to make, in the project of the admin who asks; without ``expires`` it holds on."""
+    """A key to make in the admin's project; without ``expires`` it holds as long as any may."""
 
     model_config = like(name="release pipeline", role="submitter", expires="2027-01-01T00:00:00Z")
     name: Annotated[str, Field(min_length=1, max_length=100)]

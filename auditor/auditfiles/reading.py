@@ -11,6 +11,7 @@ from auditor.auditfiles.shapes import AuditShape
 from auditor.auditfiles.tasks import REGRESSION, Mistake, task_mistakes
 from auditor.documents import Document, Place, read_document, validate
 from auditor.domain.auditfiles import SINGLE, AuditFile
+from auditor.domain.bounds import too_long
 from auditor.domain.canonical import Json, canonical
 from auditor.domain.columns import parts_of
 from auditor.domain.targets import TargetSpec
@@ -231,6 +232,10 @@ def _reference(document: Document, entry: object, resolve: ResolveTarget) -> Tar
 def _resolved(
     document: Document, place: Place, entry: TargetEntry, resolve: ResolveTarget
 ) -> TargetSpec:
+    named = entry.get("name") if isinstance(entry, Mapping) else entry
+    long = too_long(named) if isinstance(named, str) else ""
+    if long:
+        raise _error(document, [(place, f"names {long}", "Give it a shorter name.")])
     try:
         return resolve(entry)
     except InvalidInputError as mistake:

@@ -5,10 +5,11 @@ import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from auditor.documents import Strict
+from auditor.domain.bounds import MOST_PATH, MOST_TEXT
 
 UNSANDBOXED = "unsandboxed"
 """The leave to run code also where nothing keeps it from the user's files."""
@@ -174,14 +175,14 @@ class Section(Strict):
 
 
 Text = Annotated[str, BeforeValidator(_text)]
-Prose = Annotated[str, BeforeValidator(_prose)]
+Prose = Annotated[str, Field(max_length=MOST_TEXT), BeforeValidator(_prose)]
 """A text of one line or several."""
 Paragraphs = Annotated[tuple[Prose, ...], BeforeValidator(_paragraphs)]
 """A text, or a list of texts."""
 Label = Annotated[str, BeforeValidator(_label)]
 Labels = Annotated[tuple[Label, ...], BeforeValidator(_listed)]
-LocalPath = Annotated[str, BeforeValidator(_path)]
-Paths = Annotated[tuple[str, ...] | str, BeforeValidator(_paths)]
+LocalPath = Annotated[str, Field(max_length=MOST_PATH), BeforeValidator(_path)]
+Paths = Annotated[tuple[LocalPath, ...] | LocalPath, BeforeValidator(_paths)]
 LocalPaths = Annotated[tuple[LocalPath, ...], BeforeValidator(_listed)]
 OptionalPaths = Annotated[tuple[LocalPath, ...], BeforeValidator(_names)]
 Number = Annotated[float, BeforeValidator(_number)]

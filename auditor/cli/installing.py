@@ -6,28 +6,36 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import PackageNotFoundError, distribution, requires
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import url2pathname
 
-SAID = re.compile(r"pip install 'auditor\[([a-z0-9,-]+)\]'")
-"""How errors and Gaps name an extra: by the package alone, for records hold no machine's paths."""
+from auditor.extras import SAID, worded_today
+
+OWN = re.compile(r"auditor\[([\w,-]+)\]")
 
 
 def as_installed(text: str) -> str:
-    """Return ``text`` with each line that installs an extra as it works from where auditor lies."""
+    """Return ``text`` with each word on an extra as the line that works from where auditor lies."""
+    text = worded_today(text)
     if not SAID.search(text):
         return text
     came_from, pip = _came_from(), _pip()
-    return SAID.sub(lambda found: f"{pip} install {requirement(found[1], came_from)}", text)
+
+    def line(found: re.Match[str]) -> str:
+        wanted = requirement(found[1], came_from)
+        return f"Run `{pip} install {wanted}`" if wanted else found[0]
+
+    return SAID.sub(line, text)
 
 
 def requirement(extras: str, came_from: Mapping[str, Any]) -> str:
     """Return what pip is told, quoted; ``came_from`` is a ``direct_url.json`` (PEP 610), or empty.
 
-    A checkout stays editable; what came from an index, or from nobody knows where, has its name.
+    A checkout stays editable. Where nobody knows from where auditor came, the packages that the
+    extras consist of are named, and never auditor: an index may hold anything under that name.
     """
     try:
         url = urlsplit(str(came_from.get("url", "")))
@@ -40,9 +48,28 @@ def requirement(extras: str, came_from: Mapping[str, Any]) -> str:
             place = f"{vcs['vcs']}+{place}@{vcs['commit_id']}"
         if inside := came_from.get("subdirectory"):
             place += f"#subdirectory={inside}"
-    except (AttributeError, KeyError, TypeError, ValueError):  # damaged: its name is left
+    except (AttributeError, KeyError, TypeError, ValueError):  # damaged: nobody knows
         place = ""
-    return shlex.quote(f"auditor[{extras}] @ {place}" if place else f"auditor[{extras}]")
+    return shlex.quote(f"auditor[{extras}] @ {place}") if place else _packages(extras)
+
+
+def _packages(extras: str) -> str:
+    """Return the packages that extras consist of, quoted; nothing where no metadata says so."""
+    try:
+        told = requires("auditor") or []
+    except PackageNotFoundError:
+        return ""
+    wanted, found = extras.split(","), dict[str, None]()
+    for extra in wanted:
+        for line in told:
+            package, _, marker = (part.strip() for part in line.partition(";"))
+            if not re.search(rf"extra == ['\"]{re.escape(extra)}['\"]", marker):
+                continue
+            if own := OWN.fullmatch(package):
+                wanted += [name for name in own[1].split(",") if name not in wanted]
+            else:
+                found[package] = None
+    return shlex.join(found)
 
 
 def _came_from() -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from rich.console import Console
 from rich.table import Table
 
 from auditor.cli.texts import plain
+from auditor.domain.verdicts import Verdict
 from auditor.moving.values import Way
 from auditor.rendering.juxtaposed.words import (
     WAYS,
@@ -12,10 +13,13 @@ from auditor.rendering.juxtaposed.words import (
     MovedRow,
     difference_rows,
     gap_lines,
+    headline,
     moved_rows,
     only_lines,
     summary,
+    tone,
     turned_rows,
+    verdict_words,
 )
 
 COLOURS = {
@@ -24,6 +28,7 @@ COLOURS = {
     Way.OTHER: "[yellow]moved[/]",
     Way.SAME: "[dim]same[/]",
 }
+TONES = {Verdict.PASS: "green", Verdict.INCONCLUSIVE: "yellow", Verdict.FAIL: "red"}
 
 
 def show_juxtaposed(console: Console, shown: Juxtaposed, *, everything: bool) -> None:
@@ -40,7 +45,9 @@ def show_juxtaposed(console: Console, shown: Juxtaposed, *, everything: bool) ->
         console.print(f"[dim]{len(rows) - len(moved)} figures did not move; --all shows them.[/]")
     _findings(console, shown)
     _around(console, shown, everything=everything)
-    for sentence in summary(shown.comparison):
+    found = shown.comparison
+    console.print(f"[bold {TONES[tone(found)]}]{headline(found)}[/]", highlight=False)
+    for sentence in (verdict_words(found), *summary(found)):
         console.print(sentence, highlight=False, markup=False)
 
 

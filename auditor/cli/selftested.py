@@ -9,6 +9,7 @@ from rich.table import Table
 from auditor.cli.installing import as_installed
 from auditor.cli.texts import plain
 from auditor.domain.intervals import Interval
+from auditor.extras import to_install
 from auditor.zoo.tallies import Report, Row, Seen, Tally, tallies
 
 SEEN = {
@@ -19,7 +20,7 @@ SEEN = {
     Seen.UNDECIDED: "[bold red]undecided[/]  ",
     Seen.BROKEN: "[bold red]broken[/]     ",
 }
-INSTALL = "pip install 'auditor[selftest]'"
+INSTALL = to_install("selftest")
 HEADS = ("family", "defect", "found", "falsely alarmed", "undecided", "broken", "seconds")
 NAMES, SELDOM = ("family", "defect"), ("undecided", "broken")
 

@@ -61,8 +61,8 @@ _OPTIONS = (
         multiple=True,
         metavar="NAME=N",
         help="Of a caller: reads and writes (calls a minute), upload (GiB an hour); of an address: "
-        "failures (calls without a key a minute); of a project: stored (GiB), waiting (audits). "
-        "0 lifts one; repeats.",
+        "failures (calls without a key a minute); of a project: stored (GiB), waiting (audits); "
+        "keys (days that a new one may hold). 0 lifts one; repeats.",
     ),
     click.option(
         "--oidc",

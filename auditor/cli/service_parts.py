@@ -8,6 +8,7 @@ import click
 
 from auditor.domain.canonical import Json
 from auditor.errors import MissingExtraError
+from auditor.extras import to_install
 
 
 @contextmanager
@@ -18,7 +19,7 @@ def needing_server() -> Iterator[None]:
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"what a service is made of is not installed ({error.name})",
-            cure="Run `pip install 'auditor[server]'`.",
+            cure=f"{to_install('server')}.",
         ) from error
 
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from auditor.client.patience import LONG, Patience
 from auditor.client.problems import problem_of
 from auditor.errors import MissingExtraError, UsageError
+from auditor.extras import to_install
 from auditor.refusals import UnreachableError
 
 if TYPE_CHECKING:
@@ -182,6 +183,6 @@ def _library() -> Any:  # noqa: ANN401 -- a module
     except ImportError as error:
         raise MissingExtraError(
             "a service is called through httpx, which is not installed",
-            cure="Run `pip install 'auditor[client]'`.",
+            cure=f"{to_install('client')}.",
         ) from error
     return httpx

@@ -54,8 +54,10 @@ _WORDS = {
 def line_of(seen: Stated, confidence: float) -> Recalibration | None:
     """Return the recalibration line, with the clusters' own error where there are enough."""
     if seen.robust and seen.clusters is not None:
-        return recalibrate_clustered(seen.stated, seen.happened, seen.clusters, confidence)
-    return recalibrate(seen.stated, seen.happened, confidence)
+        return recalibrate_clustered(
+            seen.stated, seen.happened, seen.clusters, confidence, seen.odds
+        )
+    return recalibrate(seen.stated, seen.happened, confidence, seen.odds)
 
 
 def too_few(metric: str, rows: int) -> Gap:
@@ -88,11 +90,10 @@ class Certainty:
         if found is None:
             yield from (self.undefined("slope"), self.undefined("intercept"))
             return
-        robust = seen.robust
-        details = {**(seen.about if robust else seen.doubts), **self.test(found, robust=robust)}
-        doubted = seen.clustered and not robust
+        doubt = seen.doubt(found)
+        details = {**seen.about, **doubt, **self.test(found, robust=seen.robust)}
         for metric, interval in (("slope", found.slope), ("intercept", found.intercept)):
-            yield Measurement.of(interval, metric, Unit.NONE, doubted=doubted, details=details)
+            yield Measurement.of(interval, metric, Unit.NONE, doubted=bool(doubt), details=details)
 
     def test(self, found: Recalibration, *, robust: bool) -> dict[str, Json]:
         """Say how the joint test of slope 1 and intercept 0 came out."""
@@ -101,9 +102,14 @@ class Certainty:
             name: found.statistic,
             "p_value": found.p_value,
             "intercept_at_slope_one": found.offset,
-            "floor": FLOOR,
-            "clipped": count_clipped(self.seen.stated),
+            **self.floor(),
         }
+
+    def floor(self) -> dict[str, Json]:
+        """Say where probabilities were clipped; of log odds nothing is."""
+        if self.seen.odds is not None:
+            return {"from": "logits"}
+        return {"floor": FLOOR, "clipped": count_clipped(self.seen.stated)}
 
     def debiased(self) -> Reading:
         """Return the debiased error with the reliability diagram's bins."""

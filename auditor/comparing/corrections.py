@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import log_expit
 
 from auditor.comparing.certainty import L2_LIMITS, diagram, too_few
+from auditor.comparing.clipped import HANGS
 from auditor.comparing.stated import Stated
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Metric
@@ -39,16 +41,22 @@ ADVICE = {
     "platt_gain": "put the model's log odds on this line",
 }
 
+NO_ADVICE = "none: the probabilities are cut off, and the constants are those of where they are"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Classes:
-    """Probabilities ``[n, classes]``, labels ``[n]``, and which rows a correction is learnt on."""
+    """Probabilities ``[n, classes]``, labels ``[n]``, and which rows a correction is learnt on.
+
+    Log ``chances`` ``[n, classes]`` are there where probabilities say less.
+    """
 
     seen: Stated
     names: tuple[str, ...]
     stated: Floats
     labels: NDArray[np.int64]
     learnt: NDArray[np.bool_]
+    chances: Floats | None = None
 
     @property
     def binary(self) -> bool:
@@ -92,25 +100,28 @@ class Classes:
         if not halves.enough:
             yield from (self._too_few(metric) for metric in ("temperature_gain", "platt_gain"))
             return
-        advice = temper(self.stated, self.labels, halves, confidence)
+        advice = temper(self.stated, self.labels, halves, confidence, self.chances)
         yield self._gain("temperature_gain", advice)
         if not self.binary:
             yield _NO_PLATT
             return
-        found = platt(self.seen.stated, self.seen.happened, halves, confidence)
+        seen = self.seen
+        found = platt(seen.stated, seen.happened, halves, confidence, seen.odds)
         yield _NO_LINE if found is None else self._gain("platt_gain", found)
 
     def _gain(self, metric: str, found: Advice) -> Measurement:
+        hangs = found.hangs and self.seen.cut
         advice = (
             ADVICE[metric] if found.advised else "none: chance explains the gain, or it is a loss"
         )
         details: dict[str, Json] = {
-            "advice": advice,
+            "advice": NO_ADVICE if hangs else advice,
+            **({"doubt": HANGS} if hangs else {}),
             **found.corrects,
             "learnt_on": int(self.learnt.sum()),
             "measured_on": int((~self.learnt).sum()),
         }
-        return Measurement.of(found.gain, metric, Unit.NAT, details=details)
+        return Measurement.of(found.gain, metric, Unit.NAT, doubted=hangs, details=details)
 
     def _share(
         self,
@@ -142,6 +153,11 @@ class Classes:
 def both_classes(stated: Floats) -> Floats:
     """Return ``[n, 2]`` probabilities of a binary model, the positive class last."""
     return np.stack([1 - stated, stated], axis=1)
+
+
+def both_chances(odds: Floats | None) -> Floats | None:
+    """Return ``[n, 2]`` log probabilities of log odds ``[n]``, the positive class last."""
+    return None if odds is None else np.stack([log_expit(-odds), log_expit(odds)], axis=1)
 
 
 _NO_PLATT = Gap(

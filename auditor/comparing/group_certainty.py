@@ -12,6 +12,7 @@ from auditor.comparing.certainty import line_of
 from auditor.comparing.stated import Stated
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Metric
+from auditor.domain.clusters import doubts
 from auditor.domain.intervals import Interval
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
 from auditor.stats.clusters import clustered_mean
@@ -20,7 +21,8 @@ from auditor.stats.group_rates import limited, pair_level
 from auditor.stats.means import LEAST, mean_excess
 from auditor.stats.recalibration import Recalibration, expected_half_widths
 
-FIGURES = ("slope", "intercept", "in_the_large")
+OF_LINE = ("slope", "intercept")
+FIGURES = (*OF_LINE, "in_the_large")
 GROUPED: Mapping[str, Metric] = {
     "slope": Metric("Recalibration slope of a group (1 is right)", Unit.NONE),
     "intercept": Metric("Recalibration intercept of a group (0 is right)", Unit.NONE),
@@ -50,10 +52,11 @@ class Member:
         """How the group is called."""
         return f"{self.column}={self.name}"
 
-    @property
-    def doubted(self) -> bool:
-        """Whether rows hang together and clusters are too few to allow for it."""
-        return self.seen.clustered and not self.seen.robust
+    def doubt(self, metric: str, line: Recalibration | None) -> dict[str, Json]:
+        """Say why a figure is doubted: a line may hang on the clip, rows in too few clusters."""
+        if line is not None and metric in OF_LINE:
+            return self.seen.doubt(line)
+        return doubts(self.seen.clustered and not self.seen.robust)
 
     @property
     def outcomes(self) -> tuple[int, int]:
@@ -121,19 +124,20 @@ def group_readings(
 ) -> Iterator[Reading]:
     """Return the figures of one group, or why it has none; ``adjusted`` says how its test ended."""
     found = member.figures(line, confidence)
-    details = {**(member.seen.doubts if member.doubted else member.seen.about), "holds": ALONE}
+    about: dict[str, Json] = {**member.seen.about, "holds": ALONE}
     for metric in FIGURES:
         if metric not in found:
             yield member.lacking(metric)
             continue
         more = adjusted if metric != "in_the_large" else {}
+        doubt = member.doubt(metric, line)
         yield Measurement.of(
             found[metric],
             metric,
             Unit.NONE,
             params={"group_column": member.column, "group": member.name},
-            doubted=member.doubted,
-            details={**details, **more},
+            doubted=bool(doubt),
+            details={**about, **doubt, **more},
         )
 
 
@@ -146,16 +150,22 @@ def gap_readings(
     lets it fail a rule and never pass one.
     """
     level = pair_level(max(TWO, len(chosen)), confidence, family)
-    figures = [(at, at.figures(at.line(level), level)) for at in chosen]
+    lines = [at.line(level) for at in chosen]
+    figures = [(at, at.figures(line, level)) for at, line in zip(chosen, lines, strict=True)]
     for metric in FIGURES:
         named = [(at, found[metric]) for at, found in figures if metric in found]
         lacking = [at.name for at, found in figures if metric not in found]
+        unsure = [
+            at.doubt(metric, line)
+            for (at, found), line in zip(figures, lines, strict=True)
+            if metric in found
+        ]
         if len(named) < TWO:
             yield _incomparable(column, metric, [at.name for at, _ in named], lacking)
             continue
         method = named[0][1].method
         found = widest_gap(limited([item for _, item in named], confidence, method, family))
-        doubt = _doubt([at for at, _ in named], lacking)
+        doubt = next(filter(None, unsure), _doubt(lacking))
         yield Measurement.of(
             found.interval,
             f"{metric}_gap",
@@ -175,10 +185,7 @@ def _described(named: Sequence[tuple[Member, Interval]], found: Comparison) -> d
     }
 
 
-def _doubt(compared: Sequence[Member], lacking: Sequence[str]) -> dict[str, Json]:
-    unsure = [at for at in compared if at.doubted]
-    if unsure:
-        return {"doubt": str(unsure[0].seen.doubts["doubt"])}
+def _doubt(lacking: Sequence[str]) -> dict[str, Json]:
     if lacking:
         return {"doubt": f"{', '.join(lacking)} may be further apart, and cannot be compared"}
     return {}

@@ -7,18 +7,26 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.comparing.clipped import CUT, count_lost, doubt_losses, read_chances
 from auditor.comparing.orders import other_order
 from auditor.domain.canonical import Json
 from auditor.domain.clusters import read_clusters
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import too_few
 from auditor.domain.intervals import Interval
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.readings import Astray, Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.rows import RowFigures
 from auditor.domain.tasks import Floats
 from auditor.stats.clusters import clustered_mean_of_proportions
 from auditor.stats.differences import share
-from auditor.stats.losses import FLOOR, brier_scores, count_clipped, log_losses
+from auditor.stats.losses import (
+    FLOOR,
+    brier_scores,
+    count_clipped,
+    exact_losses,
+    log_losses,
+    log_odds,
+)
 from auditor.stats.means import LEAST, clustered_loss, mean_loss
 from auditor.stats.proportions import mean_of_proportions
 from auditor.stats.ranking import auc, macro_auc
@@ -31,7 +39,8 @@ class Scored:
     """Rows with what is true of them and what a model said.
 
     Ids, labels and decisions are ``[n]``, probabilities ``[n, classes]``; ``clusters`` ``[n]`` are
-    there where some rows hang together.
+    there where some rows hang together, log ``chances`` ``[n, classes]`` where probabilities say
+    less. Probabilities that are ``cut`` off end where the target's resolution does.
     """
 
     ids: NDArray[np.str_]
@@ -42,6 +51,8 @@ class Scored:
     positive: int
     clusters: NDArray[np.int64] | None
     decided_otherwise: int = 0
+    chances: Floats | None = None
+    cut: bool = False
 
     @classmethod
     def of(cls, evidence: Evidence) -> "Scored":
@@ -56,6 +67,8 @@ class Scored:
             cast("int", task["positive"]),
             read_clusters(evidence),
             cast("int", task.get("decided_otherwise", 0)),
+            read_chances(evidence),
+            task.get(CUT) is True,
         )
 
     @property
@@ -82,7 +95,7 @@ class Scored:
         """Return what each row adds to accuracy, log loss and Brier score."""
         return (
             RowFigures("accuracy", self.decided == self.labels),
-            RowFigures("nll", log_losses(self.probabilities, self.labels)[0]),
+            RowFigures("nll", self.log_losses()[0]),
             RowFigures("brier", brier_scores(self.probabilities, self.labels)[0]),
         )
 
@@ -124,11 +137,11 @@ class Scored:
         if absent is not None:
             return absent
         if len(self.classes) == 2:  # noqa: PLR2004 -- binary
-            scores, positive = self.probabilities[:, self.positive], self.labels == self.positive
+            scores, positive = self.ranked[:, self.positive], self.labels == self.positive
             interval = auc(scores, positive, confidence, self.clusters)
             details: dict[str, Json] = {"positive": self.classes[self.positive]}
             return Measurement.of(interval, "auc", Unit.SHARE, details=details)
-        interval = macro_auc(self.probabilities, self.labels, confidence, self.clusters)
+        interval = macro_auc(self.ranked, self.labels, confidence, self.clusters)
         details = {"average": "one-vs-rest, unweighted"}
         return Measurement.of(interval, "auc", Unit.SHARE, details=details)
 
@@ -137,12 +150,36 @@ class Scored:
         if len(self.labels) < LEAST:
             yield from (too_few(metric, LEAST) for metric in ("nll", "brier"))
             return
-        logs = self.mean(*log_losses(self.probabilities, self.labels), confidence)
-        details: dict[str, Json] = {"floor": FLOOR, "clipped": count_clipped(self.probabilities)}
-        yield Measurement.of(logs, "nll", Unit.NAT, details=details)
+        yield self.log_loss(confidence)
         squares = self.mean(*brier_scores(self.probabilities, self.labels), confidence)
         most = 1 if len(self.classes) == 2 else 2  # noqa: PLR2004 -- binary
         yield Measurement.of(squares, "brier", Unit.NONE, details={"range": [0, most]})
+
+    def log_loss(self, confidence: float) -> Measurement:
+        """Return the log loss; one that is cut off at labels is less than it is."""
+        details: dict[str, Json] = {"floor": FLOOR, "clipped": count_clipped(self.probabilities)}
+        if self.chances is not None:
+            details = {"of": "logits"}
+        lost = count_lost(self.probabilities, self.labels) if self.cut else 0
+        return Measurement.of(
+            self.mean(*self.log_losses(), confidence),
+            "nll",
+            Unit.NAT,
+            doubted=lost > 0,
+            astray=Astray.TOO_LOW if lost else None,
+            details={**details, "doubt": doubt_losses(lost)} if lost else details,
+        )
+
+    def log_losses(self) -> tuple[Floats, float]:
+        """Return the log loss ``[n]`` of each row, and the worst possible one."""
+        if self.chances is not None:
+            return exact_losses(self.chances, self.labels)
+        return log_losses(self.probabilities, self.labels)
+
+    @property
+    def ranked(self) -> Floats:
+        """What rows ``[n, classes]`` are ordered by: log odds where probabilities would tie."""
+        return self.probabilities if self.chances is None else log_odds(self.chances)
 
     def scarce(self, clusters: NDArray[np.int64]) -> bool:
         """Whether all rows of some class are of one cluster."""

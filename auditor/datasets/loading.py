@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from auditor.datasets.asked import asked_by, refuse_absent, refuse_unknown_features
 from auditor.datasets.columns import coded, groups_of, names_of, refuse_ragged, row_names
+from auditor.datasets.copying import with_copies
 from auditor.datasets.files import read_file
 from auditor.datasets.inputs import (
     refuse_not_finite,
@@ -151,7 +152,7 @@ def _dataset(
     role: Role, source: Source, section: DataSection, task: Task, inputs: _Inputs
 ) -> Dataset:
     truth = _truth(role, source, section, task)
-    return Dataset(
+    dataset = Dataset(
         role=role,
         files=tuple(dict.fromkeys(item.file for item in source.files)),
         inputs=inputs.values,
@@ -167,6 +168,7 @@ def _dataset(
         times=None if section.time is None else times_of(source, section.time),
         as_of=None if section.as_of is None else times_of(source, section.as_of),
     )
+    return with_copies(dataset)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from auditor.datasets.pictures import read_pictures
 from auditor.datasets.sources import Source
 from auditor.documents import Place
 from auditor.domain.auditfiles import SINGLE, DataSection
+from auditor.domain.bounds import too_long
 from auditor.domain.columns import parts_of
 from auditor.domain.tasks import Array
 from auditor.errors import DatasetError
@@ -137,6 +138,7 @@ def _source(  # noqa: PLR0913 -- mirrors the fields of a source
     asked = mentioned(section, columns)
     if rows == 0:
         raise DatasetError(f"{section.path} has no rows", cure="Write the data again.")
+    _refuse_long_names(section.path, columns, asked)
     _refuse_other_lengths(section.path, {n: columns[n] for n in asked if n in columns}, rows)
     kept = {name: column for name, column in columns.items() if len(column) == rows}
     named = frozenset(asked)
@@ -161,6 +163,22 @@ def _with_all_columns(source: Source, asked: tuple[str, ...]) -> Source:
     for name in asked:
         source.column(name)
     return source
+
+
+def _refuse_long_names(path: str, columns: Mapping[str, pl.Series], asked: tuple[str, ...]) -> None:
+    """Refuse columns, and labels, groups and names of rows in them, that are longer than names."""
+    for name in columns:
+        mistake = too_long(name)
+        if mistake:
+            raise DatasetError(f"{path}: the column {mistake}", cure="Give it a shorter name.")
+    for name in (it for it in asked if it in columns and columns[it].dtype == pl.String):
+        longest = columns[name].str.len_chars().arg_max() or 0
+        mistake = too_long(str(columns[name][longest]))
+        if mistake:
+            raise DatasetError(
+                f"{path}: column {name!r}, row {longest + 1}: {mistake}",
+                cure="Write a shorter name there; what a model reads is named by `input.text`.",
+            )
 
 
 def _refuse_other_lengths(path: str, columns: Mapping[str, pl.Series], rows: int) -> None:

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from auditor.datasets.files import ReadFile
 from auditor.datasets.relations import FormulaError, parse_relation
 from auditor.documents import Document, Place, Strict, read_document, validate
+from auditor.domain.bounds import MOST_TEXT
 from auditor.domain.relations import Relation
 from auditor.domain.tasks import Direction, Feature, FeatureKind
 from auditor.errors import DatasetError
@@ -103,7 +104,7 @@ class FeatureShape(Strict):
 class RelationShape(Strict):
     """One relation as written: a formula alone, or with what it forgives."""
 
-    formula: str
+    formula: str = Field(max_length=MOST_TEXT)
     tolerance: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     holds: float = Field(default=1.0, gt=0, le=1)
 

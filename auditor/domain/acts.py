@@ -29,6 +29,7 @@ class ActKind(StrEnum):
     AGENT_ENROLLED = "agent_enrolled"
     AGENT_ENDED = "agent_ended"
     SEALED_SET_KEPT = "sealed_set_kept"
+    SEALED_SET_RELEASED = "sealed_set_released"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

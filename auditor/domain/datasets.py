@@ -41,6 +41,8 @@ class Dataset:
     ``scores`` is ``[n, classes]`` (a regression's ``[n, 1]``) and ``decisions`` ``[n]`` holds class
     indices, where the file brings them. ``times`` ``[n]`` is when each row happened, ``as_of`` when
     its features were known: seconds since 1970, or numbers as the file counts them (a year).
+    ``copies`` ``[n]`` is the number of the first row that is the same, where copies weigh;
+    the clusters then hold them too, and ``declared`` are those that the audit file names.
     """
 
     role: Role
@@ -57,6 +59,8 @@ class Dataset:
     decisions: NDArray[np.int64] | None = None
     times: Floats | None = None
     as_of: Floats | None = None
+    copies: NDArray[np.int64] | None = None
+    declared: Column | None = None
 
     @property
     def texts(self) -> bool:
@@ -87,6 +91,16 @@ class Dataset:
     def units(self) -> int:
         """How many parts are independent of each other: the clusters, or else the rows."""
         return self.rows if self.cluster is None else len(self.cluster.names)
+
+    @property
+    def entities(self) -> Column | None:
+        """The clusters that the audit file names: persons, devices or days."""
+        return self.cluster if self.copies is None else self.declared
+
+    @property
+    def distinct(self) -> int:
+        """How many rows there are, each counted once where copies weigh."""
+        return self.rows if self.copies is None else len(np.unique(self.copies))
 
     @property
     def digest(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import TypeVar, cast
 
+from auditor.domain.bounds import too_long
 from auditor.domain.canonical import Json, JsonObject
 from auditor.errors import RecordError
 
@@ -27,6 +28,16 @@ class Part:
             found = float(found)
         if not isinstance(found, kind) or (kind is not bool and isinstance(found, bool)):
             raise wrong(f"{self.place}.{name}", kind.__name__)
+        return found
+
+    def name(self, name: str) -> str:
+        """Return a field that is a name, which is no longer than names may be."""
+        found = self.get(name, str)
+        mistake = too_long(found)
+        if mistake:
+            raise RecordError(
+                f"{self.place}.{name}: {mistake}", cure="Audit it again under a shorter name."
+            )
         return found
 
     def maybe(self, name: str, kind: type[T]) -> T | None:

@@ -15,6 +15,7 @@ class Rations:
     ``reads`` and ``writes`` are calls of a caller a minute, ``upload`` a caller's bytes an hour,
     ``failures`` the calls a minute without a key that holds from one address. Of a project,
     ``stored`` are the bytes of its uploads, and ``waiting`` its audits that have not ended.
+    ``keys`` are the days that a new key may hold.
     """
 
     reads: int = 6000
@@ -23,6 +24,7 @@ class Rations:
     failures: int = 100
     stored: int = 1000 * GIB
     waiting: int = 1000
+    keys: int = 366
 
 
 def read_rations(said: tuple[str, ...]) -> Rations:

@@ -8,7 +8,7 @@ from auditor.domain.lineage import Edge
 from auditor.domain.places import read_places
 from auditor.domain.policies import Assurance, Control, Effect, Severity
 from auditor.domain.readings import Astray, Bound, Gap, Measurement, Reading, Reason, Repeat, Unit
-from auditor.domain.records import SCHEMA, AuditRecord, Observation
+from auditor.domain.records import SCHEMA, AuditRecord, Copies, Observation
 from auditor.domain.request_json import read_request
 from auditor.domain.targets import EvidenceLevel, Fingerprint, Interface
 from auditor.domain.verdicts import Outcome
@@ -113,7 +113,15 @@ def read_observation(part: Part) -> Observation:
         deterministic=part.get("deterministic", bool),
         labels_only=bool(part.maybe("labels_only", bool)),
         committed=bool(part.maybe("committed", bool)),
+        copies=_copies(part),
     )
+
+
+def _copies(part: Part) -> Copies | None:
+    if part.maybe("copies", dict) is None:
+        return None
+    found = part.part("copies")
+    return Copies(found.get("rows", int), found.get("distinct", int))
 
 
 def read_reading(part: Part) -> Reading:

@@ -17,13 +17,33 @@ SCHEMA = "auditor/record/v1"
 
 
 @dataclass(frozen=True, slots=True)
+class Copies:
+    """So many evaluation ``rows`` are ``distinct`` ones again and again: more than may be."""
+
+    rows: int
+    distinct: int
+
+    @property
+    def doubt(self) -> str:
+        """Why figures that are measured on them are doubted."""
+        return (
+            f"{self.rows:,} evaluation rows are copies of {self.distinct:,} distinct ones, and "
+            "more rows say no more"
+        )
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the record's form."""
+        return {"rows": self.rows, "distinct": self.distinct}
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What one check saw on one target: its parameters and its evidence, by name and digest.
 
     A model that is not ``deterministic`` gave other scores for the same rows: one lucky draw
     proves nothing, so all that was seen of it is doubted. One that gives ``labels_only`` says
-    nothing of how sure it is. Evidence that is ``committed`` is named by hiding commitments, whose
-    rows can be withheld.
+    nothing of how sure it is. What was seen of ``copies`` is doubted. Evidence that is
+    ``committed`` is named by hiding commitments, whose rows can be withheld.
     """
 
     target: str
@@ -35,6 +55,7 @@ class Observation:
     deterministic: bool = True
     labels_only: bool = False
     committed: bool = False
+    copies: Copies | None = None
 
     @property
     def basis(self) -> str:
@@ -53,6 +74,7 @@ class Observation:
             "deterministic": self.deterministic,
             **({"labels_only": True} if self.labels_only else {}),
             **({"committed": True} if self.committed else {}),
+            **({} if self.copies is None else {"copies": self.copies.to_json()}),
         }
 
 

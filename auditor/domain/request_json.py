@@ -15,7 +15,7 @@ from auditor.domain.waivers import WaiverRef
 def read_request(part: Part) -> AuditRequest:
     """Read what was asked. Raises ``RecordError`` for what is none."""
     artifact = part.part("artifact")
-    name, version = artifact.get("name", str), artifact.get("version", str)
+    name, version = artifact.name("name"), artifact.name("version")
     return AuditRequest(
         name=name,
         version=version,
@@ -41,6 +41,7 @@ def read_request(part: Part) -> AuditRequest:
         disclosure=part.choice("disclosure", Disclosure) if part.value.get("disclosure") else None,
         waivers=part.list_of("waivers", _waiver) if part.value.get("waivers") else (),
         attempt=read_turn(part).attempt,
+        declared=None if part.value.get("declared") is None else part.mapping("declared"),
         **_papers(part),
     )
 
@@ -60,6 +61,7 @@ def read_attempt(part: Part) -> Attempt:
         policy=_policy(part.part("policy")) if part.value.get("policy") else None,
         sets=part.texts("sets") if part.value.get("sets") else (),
         held=part.texts("held") if part.value.get("held") else (),
+        by_data=part.maybe("by_data", bool) or False,
     )
 
 
@@ -121,4 +123,4 @@ def _dataset(part: Part) -> DatasetRef:
 
 
 def _policy(part: Part) -> PolicyRef:
-    return PolicyRef(part.get("name", str), part.get("version", str), part.get("digest", str))
+    return PolicyRef(part.name("name"), part.name("version"), part.get("digest", str))

@@ -67,7 +67,8 @@ class Attempt:
     ``sealed``: the seed was nobody's choice. ``proof`` is what it follows from: the ledger's proof
     that the request was registered before there was a seed. ``policy`` is the one under which it
     was asked, where another one judges by now. ``sets`` are names of data that the auditor holds,
-    ``held`` the roles of these.
+    ``held`` the roles of these. ``by_data``: so many audits were asked for on its data, whatever
+    the model, and fewer of its line.
     """
 
     number: int
@@ -76,6 +77,7 @@ class Attempt:
     policy: PolicyRef | None = None
     sets: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
+    by_data: bool = False
 
     def to_json(self) -> dict[str, Json]:
         """Return the record's form; what is seldom so is said where it is so."""
@@ -86,6 +88,7 @@ class Attempt:
             **({} if self.policy is None else {"policy": self.policy.to_json()}),
             **({"sets": list(self.sets)} if self.sets else {}),
             **({"held": list(self.held)} if self.held else {}),
+            **({"by_data": True} if self.by_data else {}),
         }
 
 
@@ -116,7 +119,8 @@ class AuditRequest:
     and ``risks`` what the owners declare (documents among the evidence), ``waivers`` the signed
     leave of rules, ``baseline`` the record that limits are taken from. Where rows are to be
     withheld later (``disclosure``), its data are named by hidden digests. Services alone count
-    (``attempt``).
+    (``attempt``). ``declared`` are settings of the audit file that make rules easier to keep, and
+    all of the task and the inputs where the policy pins them; ``None`` where there are none.
     """
 
     name: str
@@ -146,6 +150,7 @@ class AuditRequest:
     waivers: tuple[WaiverRef, ...] = ()
     baseline: str | None = None
     attempt: Attempt | None = None
+    declared: Mapping[str, Json] | None = None
 
     @property
     def undrawn(self) -> "AuditRequest":
@@ -255,4 +260,5 @@ class AuditRequest:
         if self.waivers:
             found["waivers"] = [item.to_json() for item in self.waivers]
         found |= {} if self.attempt is None else {"attempt": self.attempt.to_json()}
+        found |= {} if self.declared is None else {"declared": dict(self.declared)}
         return found | {role: item for role, item in self.papers.items() if role != "policy"}

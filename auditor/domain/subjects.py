@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -24,7 +24,7 @@ from auditor.domain.readings import Gap, Reason
 from auditor.domain.recipes import NO_RECIPE, Recipe
 from auditor.domain.shadows import NO_SHADOWS, ShadowModels
 from auditor.domain.supplies import Supply
-from auditor.domain.targets import TargetSpec
+from auditor.domain.targets import LOGITS, TargetSpec
 from auditor.domain.tasks import Classification, Floats, InputSpace, Regression, Task
 
 
@@ -73,8 +73,9 @@ class Subject:
 
     ``model``, ``twin`` and ``certifier`` hold a ``Gap`` where they could not be had. ``seed`` is
     the check's own (``derive_seed``), ``audit_seed`` the audit's. ``clean`` remembers the scores of
-    whole datasets, so that a second look costs no query; a model that is not deterministic is
-    always asked anew. ``memory`` holds finished parts of an audit that was interrupted.
+    whole datasets, so that a second look costs no query, and ``logits`` those that they were made
+    of, if any; a model that is not deterministic is always asked anew. ``memory`` holds finished
+    parts of an audit that was interrupted.
     ``bench`` runs the artifact otherwise than as declared; ``reference`` runs it elsewhere, and
     ``parent`` is what it was made from. ``placement`` is known even of a model that is a Gap
     because its operators run elsewhere. ``target`` is the target as declared.
@@ -115,6 +116,7 @@ class Subject:
     show_examples: bool = False
     progress: Progress = silent
     clean: dict[Role, Floats] = field(default_factory=dict)
+    logits: dict[Role, Floats] = field(default_factory=dict)
     memory: Memory = field(default_factory=Forgetful)
 
     @property
@@ -123,9 +125,16 @@ class Subject:
         return self.artifact is None and not self.target.endpoints
 
     def sample(self, role: Role, count: int) -> NDArray[np.int64]:
-        """Return the first ``count`` row numbers of the audit's permutation of a dataset."""
-        rows = self.datasets[role].rows
-        return permutation(self.audit_seed, rows)[: min(count, rows)]
+        """Return the first ``count`` row numbers of the audit's permutation of a dataset.
+
+        Where copies weigh, one row stands for its copies.
+        """
+        data = self.datasets[role]
+        order = permutation(self.audit_seed, data.rows)
+        if data.copies is not None:
+            _, first = np.unique(data.copies[order], return_index=True)
+            order = order[np.sort(first)]
+        return order[:count]
 
     def probabilities(self, role: Role) -> Floats:
         """Return ``[n, classes]`` probabilities of a whole dataset, asking the target once.
@@ -133,13 +142,34 @@ class Subject:
         In a predictions-only audit the scores that the file brought are returned. Raises
         ``TypeError`` when there are neither: the frame asks ``needs`` first.
         """
+        return self.scores(role)[0]
+
+    def scores(self, role: Role) -> tuple[Floats, Floats | None]:
+        """Return what ``probabilities`` does, and the logits ``[n, classes]`` they were made of.
+
+        There are none where the target answers with probabilities, or where nothing was asked.
+        """
         known = self.clean.get(role)
         if known is not None:
-            return known
-        found = self._score(self.datasets[role])
+            return known, self.logits.get(role)
+        found, logits = self._score(self.datasets[role])
         if isinstance(self.model, Gap) or self.model.deterministic:
             self.clean[role] = found
-        return found
+            if logits is not None:
+                self.logits[role] = logits
+        return found, logits
+
+    def asked_of(self, model: Model | Gap, twin: Twin | Gap) -> "Subject":
+        """Return the same audit of another model: nothing that this one said is remembered."""
+        return replace(self, model=model, twin=twin, clean={}, logits={})
+
+    def remember(self, role: Role, scores: Floats) -> None:
+        """Keep what the model just said of a whole dataset, unless that is known already."""
+        if isinstance(self.model, Gap) or not self.model.deterministic or role in self.clean:
+            return
+        self.clean[role] = self.model.probabilities(scores)
+        if self._says_logits:
+            self.logits[role] = scores
 
     def decisions(self, role: Role) -> NDArray[np.int64]:
         """Return the class ``[n]`` that each row of a dataset was given.
@@ -180,14 +210,20 @@ class Subject:
         face = self.model.fingerprint.interface
         return face is not None and face.scores == "labels"
 
-    def _score(self, dataset: Dataset) -> Floats:
+    @property
+    def _says_logits(self) -> bool:
+        face = None if isinstance(self.model, Gap) else self.model.fingerprint.interface
+        return face is not None and face.scores in LOGITS
+
+    def _score(self, dataset: Dataset) -> tuple[Floats, Floats | None]:
         if not isinstance(self.model, Gap) and dataset.inputs is not None:
-            return self.model.probabilities(self.model.predict(dataset.inputs))
+            scores = self.model.predict(dataset.inputs)
+            return self.model.probabilities(scores), scores if self._says_logits else None
         if self.predictions_only and dataset.scores is not None:
             # Scores from a file never stand in for a model that could not be asked.
-            return dataset.scores
+            return dataset.scores, None
         given, task = dataset.decisions, self.task
         if self.predictions_only and given is not None and isinstance(task, Classification):
-            return np.eye(len(task.classes))[given]
+            return np.eye(len(task.classes))[given], None
         message = "there is neither a model nor scores in the data"
         raise TypeError(message)

@@ -10,7 +10,7 @@ from auditor.domain.targets import CascadeSpec, TargetSpec
 def read_target(part: Part) -> TargetSpec:
     """Read a target as declared; a field that an older record lacks has its default."""
     return TargetSpec(
-        name=part.get("name", str),
+        name=part.name("name"),
         runtime=part.get("runtime", str),
         provider=part.get("provider", str),
         threads=part.get("threads", int),

@@ -140,6 +140,10 @@ class TargetSpec:
         }
 
 
+LOGITS = frozenset({"logits", "binary_logit"})
+"""What ``Interface.scores`` says of scores that a softmax makes probabilities of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Interface:
     """How rows go into the model and scores come out, and why we think so.

@@ -2,17 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from auditor.crashes import raised_at
 from auditor.domain.budgets import Size
 from auditor.domain.canonical import Json, digest_json
-from auditor.domain.checks import Check, is_timing
+from auditor.domain.checks import Check, Need, is_timing, would_use
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Blob, Evidence, encode
 from auditor.domain.memories import Within
 from auditor.domain.readings import Gap, Reason
-from auditor.domain.records import Observation
+from auditor.domain.records import Copies, Observation
 from auditor.domain.subjects import Shard, Subject, derive_seed
 from auditor.engines.affording import Allowance
 from auditor.engines.gaps import gap_from
@@ -117,18 +117,28 @@ def _seen(
         keep(blob)
     params: dict[str, Json] = parameters(check)
     names = {name: blob.digest for name, blob in blobs.items()}
+    manner, copies = _manner(subject), _copies(check, subject)
     observation = Observation(
-        target, check.id, check.version, params, subject.seed, names, **_manner(subject)
+        target, check.id, check.version, params, subject.seed, names, copies=copies, **manner
     )
     return Seen(observation, check, evidence)
 
 
-def _manner(subject: Subject) -> dict[str, bool]:
+def _manner(subject: Subject) -> dict[str, Any]:
     """Return what there is to say of the way in which the model answers."""
     manner = {"labels_only": subject.labels_only(Role.EVALUATION)}
     if not isinstance(subject.model, Gap):
         manner["deterministic"] = subject.model.deterministic
     return manner
+
+
+def _copies(check: Check, subject: Subject) -> Copies | None:
+    """Return how many evaluation rows are copies, where they weigh and a check looks at them."""
+    data = subject.datasets.get(Role.EVALUATION)
+    looks = any(would_use(check, need) for need in (Need.EVALUATION, Need.PRODUCTION))
+    if data is None or data.copies is None or not looks:
+        return None
+    return Copies(data.rows, data.distinct)
 
 
 def _crashed(error: Exception, target: str, check: str) -> Gap:

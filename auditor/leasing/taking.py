@@ -115,7 +115,7 @@ def _assigned(hold: Leasehold, lease: Lease) -> Assignment:
         registered=registered.at,
         request=registered.request.digest,
         turn=registered.request.turn,
-        known=remembered(hold.kept.store, registered.request),
+        known=remembered(hold.kept.store, registered.request, submission.project),
         code=hold.code,
     )
 

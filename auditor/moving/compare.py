@@ -44,6 +44,7 @@ def compare(before: Side, after: Side, checks: Mapping[str, type[Check]]) -> Com
     return Comparison(
         before=before.record.digest,
         after=after.record.digest,
+        verdicts=(before.record.verdict, after.record.verdict),
         confidence=confidence,
         compared=tested,
         moved=found,

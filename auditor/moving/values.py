@@ -8,7 +8,7 @@ from auditor.domain.canonical import Json
 from auditor.domain.intervals import Interval
 from auditor.domain.policies import Effect
 from auditor.domain.readings import Gap, Measurement, Scalar
-from auditor.domain.verdicts import ACCEPTABLE, Outcome
+from auditor.domain.verdicts import ACCEPTABLE, Outcome, Verdict
 
 SCHEMA = "auditor/comparison/v1"
 
@@ -20,6 +20,15 @@ class Way(StrEnum):
     BETTER = "better"
     OTHER = "otherwise"
     SAME = "same"
+
+
+class Conclusion(StrEnum):
+    """What a comparison comes to, in a word; the first that holds."""
+
+    FIGURES = "figures_got_worse"
+    VERDICT = "no_pass_any_more"
+    RULES = "rules_not_kept"
+    NOTHING = "nothing_got_worse"
 
 
 class Basis(StrEnum):
@@ -175,13 +184,15 @@ class Incomparable:
 class Comparison:
     """Two records side by side, the figures that got worse first.
 
-    ``compared`` counts the figures that could have moved, over which chance is corrected.
+    ``verdicts`` are those of both records. ``compared`` counts the figures that could have moved,
+    over which chance is corrected.
     ``only_before`` and ``only_after`` are measurements that the other record does not have,
     ``gaps_closed`` and ``gaps_opened`` what is missing in one of them alone.
     """
 
     before: str
     after: str
+    verdicts: tuple[Verdict, Verdict]
     confidence: float
     compared: int
     moved: tuple[Moved, ...]
@@ -210,8 +221,21 @@ class Comparison:
 
     @property
     def got_worse(self) -> bool:
-        """Whether a figure got worse beyond its interval, or a rule that was kept no longer is."""
-        return bool(self.worse) or any(item.lost for item in self.findings)
+        """Whether a figure got worse beyond its interval, a pass is none any more, or a rule that
+        was kept no longer is.
+        """
+        return self.conclusion is not Conclusion.NOTHING
+
+    @property
+    def conclusion(self) -> Conclusion:
+        """What it comes to: a figure that got worse first, then what was decided."""
+        before, after = self.verdicts
+        if self.worse:
+            return Conclusion.FIGURES
+        if before is Verdict.PASS is not after:
+            return Conclusion.VERDICT
+        lost = any(item.lost for item in self.findings)
+        return Conclusion.RULES if lost else Conclusion.NOTHING
 
     def to_json(self) -> dict[str, Json]:
         """Return the comparison as JSON."""
@@ -225,6 +249,8 @@ class Comparison:
             "moved_alone": self.alone,
             "moved_after_correction": self.proven,
             "got_worse": self.got_worse,
+            "conclusion": self.conclusion.value,
+            "verdicts": [verdict.value for verdict in self.verdicts],
             "figures": [item.to_json() for item in self.moved],
             "findings": [item.to_json() for item in self.findings],
             "differences": [item.to_json() for item in self.differences],

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, StrictBool, StrictStr
 from pydantic_core import PydanticCustomError
 
 from auditor.documents import Strict, read_document, validate
+from auditor.domain.bounds import MOST_TEXT
 from auditor.domain.canonical import digest
 from auditor.domain.laws import UNREAD
 from auditor.errors import PolicyError
@@ -63,7 +64,7 @@ class _MetadataShape(Strict):
     source: StrictStr
     verified: Verified
     review_by: Day | None = None
-    note: StrictStr = ""
+    note: Annotated[StrictStr, Field(max_length=MOST_TEXT)] = ""
     complete: StrictBool = False
     unread: list[StrictStr] = Field(default_factory=list)
 
@@ -72,7 +73,9 @@ class _CatalogueShape(Strict):
     apiVersion: Literal["auditor/v1"]  # noqa: N815 -- the contract's spelling
     kind: Literal["Catalogue"]
     metadata: _MetadataShape
-    controls: Annotated[dict[str, StrictStr], Field(min_length=1)]
+    controls: Annotated[
+        dict[str, Annotated[StrictStr, Field(max_length=MOST_TEXT)]], Field(min_length=1)
+    ]
     other_editions: dict[str, StrictStr] = Field(default_factory=dict)
 
 

@@ -8,8 +8,10 @@ from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt,
 from pydantic_core import PydanticCustomError
 
 from auditor.documents import Strict
+from auditor.domain.bounds import MOST_TEXT
 from auditor.domain.budgets import Budget
 from auditor.domain.inheritance import Way
+from auditor.domain.pins import SETTINGS
 from auditor.domain.policies import Effect, LeastEvidence, Mode, Severity
 from auditor.packs.catalogues import Day, Verified
 from auditor.packs.quantities import NUMBER, QUANTITY
@@ -65,6 +67,8 @@ ForEach: TypeAlias = Annotated[
     BeforeValidator(listed),
 ]
 Text: TypeAlias = Annotated[StrictStr, Field(min_length=1, max_length=2_000)]
+Version: TypeAlias = Annotated[StrictStr, Field(min_length=1)]
+Written: TypeAlias = Annotated[StrictStr, Field(max_length=MOST_TEXT)]
 Coordinate: TypeAlias = StrictBool | StrictInt | StrictFloat | StrictStr
 Name: TypeAlias = Annotated[
     StrictStr, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", min_length=1, max_length=100)
@@ -73,6 +77,16 @@ Measure: TypeAlias = Annotated[str, BeforeValidator(_measure)]
 Approvals: TypeAlias = Annotated[StrictInt, Field(ge=0, le=20)]
 MostAttempts: TypeAlias = Annotated[StrictInt, Field(ge=1, le=1000)]
 BlindLabels: TypeAlias = Annotated[StrictInt, Field(ge=0, le=50)]
+Digest: TypeAlias = Annotated[StrictStr, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+def _setting(value: Any) -> str:  # noqa: ANN401 -- whatever the file says
+    if value in SETTINGS:
+        return str(value)
+    raise PydanticCustomError("setting", f"a pinned setting is one of {', '.join(SETTINGS)}")
+
+
+Setting: TypeAlias = Annotated[str, BeforeValidator(_setting)]
 Days: TypeAlias = Annotated[StrictStr, Field(pattern=r"^[1-9][0-9]{0,4}d$")]
 
 
@@ -106,18 +120,18 @@ class ChangeShape(Strict):
     """One setting of a resolved policy that its parent has otherwise."""
 
     setting: Text
-    was: StrictStr
-    now: StrictStr
+    was: Written
+    now: Written
     way: Way
     by: StrictStr
-    reason: StrictStr
+    reason: Written
 
 
 class OriginShape(Strict):
     """Where a rule of a resolved policy was first written."""
 
     policy: Name
-    version: Text
+    version: Version
     changes: list[ChangeShape]
 
 
@@ -125,7 +139,7 @@ class ParentShape(Strict):
     """A policy that a resolved one extends."""
 
     name: Name
-    version: Text
+    version: Version
     digest: Annotated[StrictStr, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
     changes: list[ChangeShape]
 
@@ -174,11 +188,22 @@ class RuleShape(Strict):
         return self.measure.partition("/")[2]
 
 
+class PinsShape(Strict):
+    """What the policy fixes of an audit: its evaluation data, and what its file declares."""
+
+    evaluation: Annotated[list[Digest], Field(max_length=MOST_PLACES * 4)] = Field(
+        default_factory=list
+    )
+    sets: Annotated[list[Text], Field(max_length=MOST_PLACES)] = Field(default_factory=list)
+    least_rows: Annotated[StrictInt, Field(ge=0, le=10**9)] = 0
+    settings: dict[Setting, Any] | None = None
+
+
 class MetadataShape(Strict):
     """Who owns the policy, which version it is, and what it asks of the audit itself."""
 
     name: Name
-    version: Text
+    version: Version
     owner: Text
     description: Text | None = None
     least_budget: Budget = Budget.SMOKE
@@ -189,6 +214,7 @@ class MetadataShape(Strict):
     blind_labels: BlindLabels = 0
     require_sealed: StrictBool = False
     most_attempts: MostAttempts | None = None
+    pins: PinsShape = Field(default_factory=PinsShape)
     mode: Mode = Mode.ENFORCE
     applies_to: Text | None = None
     cannot_evidence: list[DutyShape] = Field(default_factory=list)

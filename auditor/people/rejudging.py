@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from auditor.contested import challenges_against, refuse_contested
 from auditor.domain.canonical import Json, canonical
@@ -121,7 +122,11 @@ def judged_again(
     verify, and as ``refuse_contested``.
     """
     store, record = panel.kept.store, read_kept(kept)
-    around = replace(panel.around, assurance=record.assurance)
+    around = replace(
+        panel.around,
+        assurance=record.assurance,
+        unit_of_work=partial(store.unit_of_work, panel.kept.owner(kept.submission)),
+    )
     with laid_out(store.blobs, kept.files) as folder:
         read_kept(replace(kept, body=folder.read(RECORD)))
         refuse_contested(record, challenges_against(record, folder, panel.kept.store))

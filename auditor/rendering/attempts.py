@@ -10,7 +10,8 @@ def attempt_words(request: AuditRequest) -> str:
         return ""
     policy = (attempt.policy or request.policy).name
     held = f"; the auditor held the data {', '.join(attempt.sets)}" if attempt.sets else ""
-    return f"number {attempt.number} of {request.name} under {policy}; {_sealing(request)}{held}"
+    line = f"on the data of {request.name}" if attempt.by_data else f"of {request.name}"
+    return f"number {attempt.number} {line} under {policy}; {_sealing(request)}{held}"
 
 
 def _sealing(request: AuditRequest) -> str:

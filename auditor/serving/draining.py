@@ -66,11 +66,18 @@ class DrainedEngine:
     """A durable engine that stops between two steps."""
 
     def __init__(
-        self, post: Post, work: Work, beside: Callable[[Draining], Work] | None = None
+        self,
+        post: Post,
+        work: Work,
+        owner: Callable[[str], str],
+        beside: Callable[[Draining], Work] | None = None,
     ) -> None:
-        """Let ``beside`` do some of the work in another way, step by step."""
+        """Let ``beside`` do some of the work in another way, step by step.
+
+        ``owner`` says whose a submission is.
+        """
         self._work = Draining(work)
-        self._engine = DurableEngine(post, beside(self._work) if beside else self._work)
+        self._engine = DurableEngine(post, beside(self._work) if beside else self._work, owner)
 
     def launch(self) -> None:
         """Begin to work."""

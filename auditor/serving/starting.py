@@ -28,7 +28,14 @@ def start(place: Workplace, choices: Choices, bind: Bind, say: Say, *, work: boo
         offers = offering(ServiceStore(place.store), choices) if choices.agents else None
         spanned = SpannedWork(apart, choices.spans)
         looks = Sighter(place.store, post.executor, [choices.targets[it] for it in targets], say)
-        serve(place, DrainedEngine(post, spanned, offers), choices, bind, say, looks)
+        serve(
+            place,
+            DrainedEngine(post, spanned, ServiceStore(place.store).owner, offers),
+            choices,
+            bind,
+            say,
+            looks,
+        )
     finally:
         apart.close()
         choices.spans.close()

@@ -10,6 +10,7 @@ from auditor.serving.sighting import Sighter
 from auditor.serving.spanning import SpannedWork
 from auditor.serving.stopping import told_to_stop
 from auditor.store.service.at_hand import refuse_other_blobs
+from auditor.store.service.store import ServiceStore
 from auditor.workplaces import Workplace
 
 
@@ -40,7 +41,9 @@ def work(place: Workplace, choices: Choices, working: Working, say: Say) -> None
         choices.targets, allow_recipes=choices.recipes, open_at_most=working.slots
     )
     engine, targets = (
-        DrainedEngine(post, SpannedWork(commissioned, choices.spans)),
+        DrainedEngine(
+            post, SpannedWork(commissioned, choices.spans), ServiceStore(place.store).owner
+        ),
         list[Json](working.targets),
     )
     try:

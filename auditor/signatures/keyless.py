@@ -8,6 +8,7 @@ from types import ModuleType
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from auditor.errors import KeyFileError, MissingExtraError
+from auditor.extras import to_install
 from auditor.signatures.certificates import read_certificate
 from auditor.signatures.dsse import IN_TOTO
 from auditor.signatures.objections import Code, Refused
@@ -70,7 +71,7 @@ def _library() -> tuple[ModuleType, ModuleType]:
     except ImportError:
         raise MissingExtraError(
             "The signature is a keyless one (Sigstore), and sigstore is not installed",
-            cure="Install it: pip install 'auditor[sigstore]'.",
+            cure=f"{to_install('sigstore')}.",
         ) from None
     return models, verify
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple, Protocol
 
 from auditor.errors import ArtifactError, MissingExtraError
+from auditor.extras import to_install
 from auditor.signatures.serialisations import Hash
 
 WINDOW = 64 * 2**20
@@ -67,7 +68,7 @@ def hasher_of(kind: Hash, *, threads: int = 1) -> Hasher:
     except ImportError:
         raise MissingExtraError(
             "The model is hashed with blake3, which is not installed",
-            cure="Install it: pip install 'auditor[blake3]'.",
+            cure=f"{to_install('blake3')}.",
         ) from None
     return blake3(max_threads=threads)
 

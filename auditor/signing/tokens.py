@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from auditor.errors import KeyFileError, MissingExtraError
+from auditor.extras import to_install
 from auditor.signatures.keys import CURVES, HASHES, PublicKey
 from auditor.signing.passwords import Passwords, read_password
 from auditor.signing.token_uris import TokenUri
@@ -120,7 +121,7 @@ def _library() -> ModuleType:
     except ImportError:
         raise MissingExtraError(
             "The key lives in a token (PKCS#11), and python-pkcs11 is not installed",
-            cure="Install it: pip install 'auditor[pkcs11]'.",
+            cure=f"{to_install('pkcs11')}.",
         ) from None
     return pkcs11
 

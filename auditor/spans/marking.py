@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from auditor.errors import MissingExtraError
+from auditor.extras import to_install
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 OFF = "OTEL_SDK_DISABLED"
@@ -77,6 +78,6 @@ def open_spans(environment: Mapping[str, str]) -> Spans:
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"traces are asked for, and what sends them is not installed ({error.name})",
-            cure="Run `pip install 'auditor[otel]'`, or unset OTEL_EXPORTER_OTLP_ENDPOINT.",
+            cure=f"{to_install('otel')}, or unset OTEL_EXPORTER_OTLP_ENDPOINT.",
         ) from error
     return exported(environment)

@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import log_softmax, logsumexp
 
 from auditor.domain.tasks import Floats
 
@@ -10,14 +11,36 @@ FLOOR = 1e-7
 BINARY = 2
 
 
-def clip(probabilities: Floats) -> Floats:
-    """Keep probabilities within ``[FLOOR, 1 - FLOOR]``, so that logarithms stay finite."""
-    return np.clip(probabilities, FLOOR, 1 - FLOOR)
+DEEPER = FLOOR**2
+"""Another floor, twice as far in logarithms: a figure that it moves hangs on where one clips."""
+
+
+def clip(probabilities: Floats, floor: float = FLOOR) -> Floats:
+    """Keep probabilities within ``[floor, 1 - floor]``, so that logarithms stay finite."""
+    return np.clip(probabilities, floor, 1 - floor)
 
 
 def count_clipped(probabilities: Floats) -> int:
     """Return how many entries ``clip`` changes."""
     return int(np.count_nonzero((probabilities < FLOOR) | (probabilities > 1 - FLOOR)))
+
+
+def log_chances(logits: Floats) -> Floats:
+    """Return the log probabilities ``[n, classes]`` that logits stand for, however small."""
+    return np.asarray(log_softmax(logits, axis=1), dtype=np.float64)
+
+
+def log_odds(chances: Floats) -> Floats:
+    """Return the log odds ``[n, classes]`` of log probabilities, however near they are to one.
+
+    ``log(1 - p)`` of the likeliest class is added up from the others', of which each is exact.
+    """
+    rows, top = np.arange(len(chances)), chances.argmax(axis=1)
+    others = chances.copy()
+    others[rows, top] = -np.inf
+    against = np.log1p(-np.exp(others))
+    against[rows, top] = logsumexp(others, axis=1)
+    return chances - against
 
 
 def log_losses(probabilities: Floats, labels: NDArray[np.int64]) -> tuple[Floats, float]:
@@ -28,6 +51,11 @@ def log_losses(probabilities: Floats, labels: NDArray[np.int64]) -> tuple[Floats
     """
     kept = clip(probabilities)
     return -np.log(kept[np.arange(len(labels)), labels]), float(-np.log(kept.min()))
+
+
+def exact_losses(chances: Floats, labels: NDArray[np.int64]) -> tuple[Floats, float]:
+    """Return what ``log_losses`` does, of log probabilities ``[n, classes]``, unclipped."""
+    return -chances[np.arange(len(labels)), labels], float(-chances.min())
 
 
 def brier_scores(probabilities: Floats, labels: NDArray[np.int64]) -> tuple[Floats, float]:

@@ -13,12 +13,14 @@ from scipy.stats import chi2, f, norm
 from auditor.domain.intervals import Interval
 from auditor.domain.tasks import Floats
 from auditor.stats.clusters import Codes, clustered_mean
-from auditor.stats.losses import clip
+from auditor.stats.losses import DEEPER, FLOOR, clip
 
 METHOD = "logistic recalibration, profile likelihood"
 CLUSTERED = "logistic recalibration, linearised: "
 LEAST_CLUSTERS = 10
 """Fewest clusters that say how much a line varies between them."""
+LARGEST = 17.0
+"""Log odds beyond what clipped probabilities have: larger ones are fitted in larger units."""
 STEPS = 100
 ENOUGH = 1e-10
 
@@ -45,6 +47,15 @@ class _Sample:
 
     odds: Floats
     happened: Floats
+
+    @classmethod
+    def of(
+        cls, stated: Floats, happened: NDArray[np.bool_], odds: Floats | None
+    ) -> "tuple[_Sample, float]":
+        """Return the sample, and the unit of its odds: 1 unless known ones are large."""
+        known = logit(clip(stated)) if odds is None else odds
+        unit = max(1.0, float(np.max(np.abs(known), initial=0.0)) / LARGEST)
+        return cls(known / unit, happened.astype(np.float64)), unit
 
     def likelihood(self, intercept: float, slope: float) -> float:
         line = intercept + slope * self.odds
@@ -85,33 +96,38 @@ class _Sample:
 
 
 def recalibrate(
-    stated: Floats, happened: NDArray[np.bool_], confidence: float
+    stated: Floats, happened: NDArray[np.bool_], confidence: float, odds: Floats | None = None
 ) -> Recalibration | None:
     """Fit ``logit P(happened) = intercept + slope * logit(stated)`` by maximum likelihood.
 
     Cox (1958), Biometrika 45; profile-likelihood intervals as in Venzon and Moolgavkar (1988).
-    ``stated`` ``[n]`` is clipped first. ``None`` where the likelihood has no finite maximum
-    (Albert and Anderson 1984): one outcome only, one stated value only, or outcomes that a
-    threshold on the stated probability tells apart.
+    ``stated`` ``[n]`` is clipped first, unless its log ``odds`` ``[n]`` are known. ``None`` where
+    the likelihood has no finite maximum (Albert and Anderson 1984): one outcome only, one stated
+    value only, or outcomes that a threshold on the stated probability tells apart.
     """
-    sample = _Sample(logit(clip(stated)), happened.astype(np.float64))
+    sample, unit = _Sample.of(stated, happened, odds)
     if not _overlaps(sample.odds, happened):
         return None
     intercept, slope, covariance = sample.fit()
     best = sample.likelihood(intercept, slope)
     ends = _profile(sample, (intercept, slope), covariance, best - chi2.ppf(confidence, 1) / 2)
-    statistic = max(0.0, 2 * (best - sample.likelihood(0.0, 1.0)))
+    statistic = max(0.0, 2 * (best - sample.likelihood(0.0, unit)))
+    slopes = (slope / unit, ends[1][0] / unit, ends[1][1] / unit)
     return Recalibration(
-        Interval(slope, *ends[1], confidence, METHOD, len(stated)),
+        Interval(*slopes, confidence, METHOD, len(stated)),
         Interval(intercept, *ends[0], confidence, METHOD, len(stated)),
-        sample.best_intercept(1.0, 0.0),
+        sample.best_intercept(unit, 0.0),
         statistic,
         float(chi2.sf(statistic, 2)),
     )
 
 
 def recalibrate_clustered(
-    stated: Floats, happened: NDArray[np.bool_], clusters: Codes, confidence: float
+    stated: Floats,
+    happened: NDArray[np.bool_],
+    clusters: Codes,
+    confidence: float,
+    odds: Floats | None = None,
 ) -> Recalibration | None:
     """Fit the line of ``recalibrate`` to rows that are alike within their ``clusters`` ``[n]``.
 
@@ -124,7 +140,7 @@ def recalibrate_clustered(
     if groups < LEAST_CLUSTERS:
         message = f"{groups} clusters, where a line needs {LEAST_CLUSTERS}"
         raise ValueError(message)
-    sample = _Sample(logit(clip(stated)), happened.astype(np.float64))
+    sample, unit = _Sample.of(stated, happened, odds)
     if not _overlaps(sample.odds, happened):
         return None
     intercept, slope, covariance = sample.fit()
@@ -133,18 +149,38 @@ def recalibrate_clustered(
     values = found + len(stated) * moves
     ends = [clustered_mean(values[:, at], clusters, confidence) for at in (0, 1)]
     sums = np.stack([np.bincount(places, moves[:, at], groups) for at in (0, 1)], axis=1)
-    away = found - np.array([0.0, 1.0])
+    away = found - np.array([0.0, unit])
     spread = sums.T @ sums * groups / (groups - 1)
     statistic = float(away @ np.linalg.solve(spread, away))
     scaled = statistic * (groups - 2) / (2 * (groups - 1))
     lines = [replace(end, method=CLUSTERED + end.method) for end in ends]
+    line = lines[1]
     return Recalibration(
-        lines[1],
+        replace(line, value=line.value / unit, low=line.low / unit, high=line.high / unit),
         lines[0],
-        sample.best_intercept(1.0, 0.0),
+        sample.best_intercept(unit, 0.0),
         statistic,
         float(f.sf(scaled, 2, groups - 2)),
     )
+
+
+def hangs_on_clip(stated: Floats, happened: NDArray[np.bool_], found: Recalibration) -> bool:
+    """Whether the line ``found`` of ``stated`` ``[n]`` is one of the floor, and not of the model.
+
+    That is so where a probability that is clipped was wrong, whose true log odds may be any, and
+    where the line of a deeper floor lies outside the intervals.
+    """
+    cut = (stated < FLOOR) | (stated > 1 - FLOOR)
+    if not cut.any():
+        return False
+    if (happened[cut] != (stated[cut] > 1 / 2)).any():
+        return True
+    sample, unit = _Sample.of(stated, happened, logit(clip(stated, DEEPER)))
+    if not _overlaps(sample.odds, happened):
+        return True
+    intercept, slope, _ = sample.fit()
+    places = ((found.slope, slope / unit), (found.intercept, intercept))
+    return not all(interval.low <= value <= interval.high for interval, value in places)
 
 
 def spiegelhalter(stated: Floats, happened: NDArray[np.bool_]) -> tuple[float, float] | None:

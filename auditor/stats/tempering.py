@@ -1,22 +1,24 @@
 """What a simple recalibration would gain: learnt on some rows, measured on the others."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.special import expit, log_softmax, logit, softmax
+from scipy.special import expit, log_expit, log_softmax, logit, softmax
 
 from auditor.domain.intervals import Interval
 from auditor.domain.tasks import Floats
 from auditor.stats.clusters import Codes, clustered_mean
-from auditor.stats.losses import clip
+from auditor.stats.losses import DEEPER, FLOOR, clip
 from auditor.stats.paired import LEAST, mean_difference
-from auditor.stats.recalibration import LEAST_CLUSTERS, recalibrate
+from auditor.stats.recalibration import LARGEST, LEAST_CLUSTERS, hangs_on_clip, recalibrate
 
 ENOUGH = 1e-6
 SHARPEST = 100.0
-"""Temperatures lie between its inverse and it: rows that are all right would have none."""
+"""Temperatures lie between its inverse and it: rows that are all right would have none.
+
+Log odds beyond those of clipped probabilities are taken in units in which they are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,13 @@ class Halves:
 class Advice:
     """A correction and the log loss that it saves a row (nats), on rows that it never saw.
 
-    ``corrects`` are its constants: the temperature, or Platt's slope and intercept.
+    ``corrects`` are its constants: the temperature, or Platt's slope and intercept. One that
+    ``hangs`` on where probabilities were clipped is none of the model.
     """
 
     gain: Interval
     corrects: dict[str, float]
+    hangs: bool = False
 
     @property
     def advised(self) -> bool:
@@ -60,13 +64,30 @@ class Advice:
         return self.gain.low > 0
 
 
-def temper(stated: Floats, labels: NDArray[np.int64], halves: Halves, confidence: float) -> Advice:
+def temper(
+    stated: Floats,
+    labels: NDArray[np.int64],
+    halves: Halves,
+    confidence: float,
+    chances: Floats | None = None,
+) -> Advice:
     """Divide the log odds of ``stated`` ``[n, classes]`` by one temperature.
 
     Guo, Pleiss, Sun and Weinberger (2017), ICML, section 4.2: the one that makes the log loss of
-    the rows learnt from least. The loss is convex in its inverse.
+    the rows learnt from least. The loss is convex in its inverse. ``chances`` are the log
+    probabilities ``[n, classes]`` where they are known; otherwise those of ``stated``, clipped.
     """
-    odds = np.log(clip(stated))
+    if chances is not None:
+        return _tempered(chances, labels, halves, confidence)
+    found = _tempered(np.log(clip(stated)), labels, halves, confidence)
+    if not (stated < FLOOR).any():
+        return found
+    deeper = _tempered(np.log(clip(stated, DEEPER)), labels, halves, confidence).gain.value
+    lost = bool((stated[np.arange(len(labels)), labels] < FLOOR).any())
+    return replace(found, hangs=lost or not found.gain.low <= deeper <= found.gain.high)
+
+
+def _tempered(odds: Floats, labels: NDArray[np.int64], halves: Halves, confidence: float) -> Advice:
     learnt, held = halves.learnt, ~halves.learnt
     inverse = _coolness(odds[learnt], labels[learnt])
     rows, truth = np.arange(int(held.sum())), labels[held]
@@ -77,23 +98,40 @@ def temper(stated: Floats, labels: NDArray[np.int64], halves: Halves, confidence
 
 
 def platt(
-    stated: Floats, happened: NDArray[np.bool_], halves: Halves, confidence: float
+    stated: Floats,
+    happened: NDArray[np.bool_],
+    halves: Halves,
+    confidence: float,
+    odds: Floats | None = None,
 ) -> Advice | None:
     """Put the log odds of ``stated`` ``[n]`` on a line of slope and intercept.
 
     Platt (1999), Advances in Large Margin Classifiers, with the line of ``recalibrate``. ``None``
-    where the rows learnt from have none.
+    where the rows learnt from have none. ``odds`` ``[n]`` are the log odds where they are known;
+    otherwise those of ``stated``, clipped.
     """
     learnt, held = halves.learnt, ~halves.learnt
-    line = recalibrate(stated[learnt], happened[learnt], confidence)
+    known = None if odds is None else odds[learnt]
+    line = recalibrate(stated[learnt], happened[learnt], confidence, known)
     if line is None:
         return None
-    odds, truth = logit(clip(stated[held])), happened[held]
-    moved = line.intercept.value + line.slope.value * odds
-    before, after = (np.where(truth, expit(item), expit(-item)) for item in (odds, moved))
-    saved = np.log(clip(after)) - np.log(clip(before))
+    signs = np.where(happened[held], 1.0, -1.0)
     corrects = {"slope": line.slope.value, "intercept": line.intercept.value}
-    return Advice(halves.gain(saved, confidence), corrects)
+    if odds is not None:
+        moved = line.intercept.value + line.slope.value * odds[held]
+        saved = log_expit(signs * moved) - log_expit(signs * odds[held])
+        return Advice(halves.gain(saved, confidence), corrects)
+    clipped = logit(clip(stated[held]))
+    moved = line.intercept.value + line.slope.value * clipped
+    before, after = (expit(signs * item) for item in (clipped, moved))
+    saved = np.log(clip(after)) - np.log(clip(before))
+    hangs = _cut_wrong(stated, happened) or hangs_on_clip(stated[learnt], happened[learnt], line)
+    return Advice(halves.gain(saved, confidence), corrects, hangs)
+
+
+def _cut_wrong(stated: Floats, happened: NDArray[np.bool_]) -> bool:
+    """Whether a probability ``[n]`` of what came to pass was clipped, as if there were none."""
+    return bool((np.where(happened, stated, 1 - stated) < FLOOR).any())
 
 
 def _coolness(odds: Floats, labels: NDArray[np.int64]) -> float:
@@ -103,8 +141,10 @@ def _coolness(odds: Floats, labels: NDArray[np.int64]) -> float:
     def excess(scale: float) -> float:
         return float(np.sum(softmax(scale * odds, axis=1) * odds, axis=1).mean()) - truth
 
-    if excess(1 / SHARPEST) >= 0:
-        return 1 / SHARPEST
+    unit = max(1.0, float(-odds.min()) / LARGEST)
+    least = 1 / (SHARPEST * unit)
+    if excess(least) >= 0:
+        return least
     if excess(SHARPEST) <= 0:
         return SHARPEST
-    return float(brentq(excess, 1 / SHARPEST, SHARPEST, xtol=ENOUGH))
+    return float(brentq(excess, least, SHARPEST, xtol=ENOUGH / unit))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor.errors import MissingExtraError, StoreError
+from auditor.extras import to_install
 from auditor.store.blob_cache import BlobCache
 from auditor.store.blobs import DIGEST, BlobStore
 
@@ -166,7 +167,7 @@ def bucket_at(url: str) -> "ObjectStore":
     except ImportError as error:
         raise MissingExtraError(
             f"what speaks to buckets is not installed ({error.name})",
-            cure="Run `pip install 'auditor[s3]'`.",
+            cure=f"{to_install('s3')}.",
         ) from error
     with explained(url):
         return from_url(url, retry_config={"retry_timeout": PATIENCE})

@@ -18,6 +18,7 @@ from auditor.ledgers.events import SALT
 from auditor.ledgers.nodes import Nodes
 from auditor.ledgers.notes import NoteSigner
 from auditor.store.about_records import LOOKED, ONCE, AboutRecords
+from auditor.store.bindings import NO_PROJECT
 from auditor.store.blob_seam import Blobs
 from auditor.store.blobs import BlobStore
 from auditor.store.changes import Changes, Held, Mark
@@ -125,20 +126,21 @@ class Store:
             shared[1].info.pop(LOOKED, None)
 
     @contextmanager
-    def looking(self) -> Iterator[UnitOfWork]:
+    def looking(self, project: str = NO_PROJECT) -> Iterator[UnitOfWork]:
         """Ask what a unit of work may be asked, in a transaction in which nothing is written."""
         with self.reading() as session:
-            yield UnitOfWork(session, self.about)
+            yield UnitOfWork(session, self.about, project)
 
     @contextmanager
-    def unit_of_work(self) -> Iterator[UnitOfWork]:
+    def unit_of_work(self, project: str = NO_PROJECT) -> Iterator[UnitOfWork]:
         """Do several things in one transaction: kept at the end, undone by any exception.
 
-        What happened is appended to the ledger, and its checkpoint signed, before the end.
+        What is registered is ``project``'s. What happened is appended to the ledger, and its
+        checkpoint signed, before the end.
         Raises ``StoreError`` when the database refuses, or the ledger is not its own continuation.
         """
         with self.transaction() as session:
-            unit = UnitOfWork(session, self.about)
+            unit = UnitOfWork(session, self.about, project)
             yield unit
             if unit.happened:
                 session.flush()

@@ -37,6 +37,30 @@ class RegistrationRow(Base):
     registered: Mapped[str]
 
 
+class RegistrationSubjectRow(Base):
+    """What a registration is looked up by in its project: digests, of names of any length.
+
+    ``project`` is empty where no service registered. ``model`` is of a name and a version,
+    ``policy`` of a policy's name.
+    """
+
+    __tablename__ = "registration_subjects"
+    __table_args__ = (
+        Index("ix_registration_subjects_model", "project", "model", "registration"),
+        Index("ix_registration_subjects_artifact", "project", "artifact", "registration"),
+        Index("ix_registration_subjects_policy", "project", "policy", "policy_digest"),
+    )
+
+    registration: Mapped[int] = mapped_column(
+        ForeignKey("registrations.id"), primary_key=True, autoincrement=False
+    )
+    project: Mapped[str]
+    model: Mapped[str]
+    artifact: Mapped[str | None]
+    policy: Mapped[str]
+    policy_digest: Mapped[str]
+
+
 class RecordRow(Base):
     """A signed record: its bytes, its signature, and what records are looked up by."""
 

@@ -12,7 +12,7 @@ from auditor.domain.lineage import Activity, Edge, Entity
 from auditor.domain.provenance import provenance_of
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
-from auditor.domain.requests import AuditRequest
+from auditor.domain.requests import AuditRequest, PolicyRef
 from auditor.domain.trust import Binding
 from auditor.errors import StoreError
 from auditor.ledgers.events import Event
@@ -24,7 +24,7 @@ from auditor.ledgers.occasions import (
 )
 from auditor.store.about_records import AboutRecords
 from auditor.store.adopting import adopted
-from auditor.store.bindings import contradictions
+from auditor.store.bindings import NO_PROJECT, contradictions, policies_used, subjects_of
 from auditor.store.ledger_reading import LedgerEntry, head_of, key_entries
 from auditor.store.ledger_tables import LedgerCosignatureRow, LedgerOpeningRow
 from auditor.store.ledger_writing import Pending
@@ -54,11 +54,15 @@ class StoredRecord:
 
 
 class UnitOfWork:
-    """What is done to the store at once: all of it is kept, or, after an error, none."""
+    """What is done to the store at once: all of it is kept, or, after an error, none.
 
-    def __init__(self, session: Session, about: AboutRecords) -> None:
+    What one project registers tells another nothing.
+    """
+
+    def __init__(self, session: Session, about: AboutRecords, project: str = NO_PROJECT) -> None:
         self._session = session
         self._about = about
+        self._project = project
         self.happened: list[Pending] = []
 
     @property
@@ -101,16 +105,23 @@ class UnitOfWork:
             self._add(LedgerCosignatureRow(line=line, size=size))
             self.append(cosignature_kept(size, line, at))
 
-    def register(self, request: AuditRequest, at: str) -> None:
+    def register(self, request: AuditRequest, at: str) -> int:
         """Write down that ``request`` was made at the time ``at`` (UTC, RFC 3339).
 
-        The same request may be registered any number of times.
+        The same request may be registered any number of times; returned is how often it was before
+        in that very second.
         """
+        table = RegistrationRow
+        same = (table.request_digest == request.digest, table.registered == at)
+        before = self._session.scalar(select(func.count()).select_from(table).where(*same)) or 0
         if self._session.get(RequestRow, request.digest) is None:
             body = canonical(request.to_json()).decode()
             self._add(RequestRow(digest=request.digest, body=body))
-        self._add(RegistrationRow(request_digest=request.digest, registered=at))
+        row = RegistrationRow(request_digest=request.digest, registered=at)
+        self._add(row)
+        self._add(subjects_of(request, row.id, self._project))
         self.append(registration_of(request, at))
+        return before
 
     def save(self, record: AuditRecord, bundle: bytes) -> None:
         """Keep a signed record and its lineage; one that is there already stays as it is.
@@ -199,10 +210,14 @@ class UnitOfWork:
         return tuple(self._session.scalars(asked))
 
     def contradictions(self, request: AuditRequest) -> tuple[Binding, ...]:
-        """Return what was registered before and binds the model's name, version or bytes
+        """Return what the project registered before and binds the model's name, version or bytes
         otherwise.
         """
-        return contradictions(self._session, request)
+        return contradictions(self._session, request, self._project)
+
+    def policies_used(self, name: str) -> tuple[tuple[PolicyRef, str], ...]:
+        """Return the editions of a policy that the project registered, and when first."""
+        return policies_used(self._session, name, self._project)
 
     def names_blob(self, digest: str) -> bool:
         """Whether a record names a blob among its evidence, or a request among its inputs."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from auditor.domain.models import Timing
 from auditor.domain.placements import Placement
-from auditor.domain.targets import Fingerprint, Interface
+from auditor.domain.targets import LOGITS, Fingerprint, Interface
 from auditor.domain.tasks import Array, Classification, Floats, Task
 from auditor.errors import ModelFailedError
 from auditor.targets.connections import Connection
@@ -19,7 +19,7 @@ from auditor.targets.frames import Anything, Frame
 from auditor.targets.layouts import arrange
 from auditor.targets.pacing import try_sizes
 from auditor.targets.replies import output_of, timing_of
-from auditor.targets.scores import LOGITS, Key, column_order, to_probabilities, to_scores
+from auditor.targets.scores import Key, column_order, to_probabilities, to_scores
 
 BATCH_BYTES = 2**20
 MOST_BATCH = 1024

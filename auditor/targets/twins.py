@@ -19,6 +19,7 @@ from auditor.domain.targets import Interface, TargetSpec
 from auditor.domain.tasks import Array, Floats, InputSpace
 from auditor.domain.twins import TwinKind, TwinSource
 from auditor.errors import ModelCrashedError, ModelFailedError, SubjectLostError, TwinError
+from auditor.extras import to_install
 from auditor.targets.fidelity import examine
 from auditor.targets.isolation import Isolation, bounds_of
 from auditor.targets.keeping import Keeper
@@ -42,8 +43,8 @@ NO_GRADIENT_OF_TEXT = Gap(
     cure="Read evasion.text, which changes words.",
 )
 EXTRAS: Mapping[str, str] = {
-    "torch": "pip install 'auditor[attacks]'",
-    "onnx_ad": "pip install 'auditor[adjoint]'",
+    "torch": to_install("attacks"),
+    "onnx_ad": to_install("adjoint"),
 }
 
 

@@ -15,7 +15,7 @@ from auditor.clock import written
 from auditor.domain.api_keys import SIGN_ON, ApiKey
 from auditor.domain.canonical import Json, parse
 from auditor.refusals import ForbiddenError, UnauthorizedError
-from auditor.tokens.issuers import Algorithm, Issuer
+from auditor.tokens.issuers import HOUR, Algorithm, Issuer
 from auditor.tokens.keysets import KeySet
 
 SKEW = 60
@@ -50,7 +50,7 @@ class Tokens:
         that nobody gave a project, and ``IssuerLostError`` where its issuer's keys cannot be had.
         """
         issuer, claims = self._verified(text)
-        self._refuse_out_of_time(claims)
+        self._refuse_out_of_time(claims, issuer.longest)
         if issuer.audience not in _texts(claims.get("aud")):
             raise UnauthorizedError("the token is not for this service", cure=CURE)
         subject = claims.get("sub")
@@ -94,11 +94,17 @@ class Tokens:
             raise UnauthorizedError("the token names two issuers", cure=CURE)
         return issuer, claims
 
-    def _refuse_out_of_time(self, claims: Mapping[str, Json]) -> None:
-        """Raise ``UnauthorizedError`` before and after the token's time; it must have an end."""
+    def _refuse_out_of_time(self, claims: Mapping[str, Json], longest: int) -> None:
+        """Raise ``UnauthorizedError`` before and after the token's time; it must end soon."""
         now, ends = self.now(), _seconds(claims, "exp")
         if ends is None or ends <= now - SKEW:
             raise UnauthorizedError("the token has come to its end, or has none", cure=CURE)
+        issued = _seconds(claims, "iat")
+        if ends - (now if issued is None else min(issued, now)) > longest + SKEW:
+            raise UnauthorizedError(
+                f"the token holds longer than the {longest // HOUR} hours that its issuer has",
+                cure="Get one that ends sooner, or ask who runs the service for longest_hours.",
+            )
         for name in ("nbf", "iat"):
             begins = _seconds(claims, name)
             if name in claims and (begins is None or begins > now + SKEW):

@@ -16,6 +16,7 @@ from auditor.domain.canonical import Json
 from auditor.errors import UsageError
 
 MOST_BYTES = 2**20
+HOUR, DAY = 3600, 24 * 3600
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 Claim = Text | bool | int
 
@@ -46,7 +47,8 @@ class Grant:
 class Issuer:
     """An identity provider: its name, for whom its tokens must be, and where its keys are.
 
-    ``keys`` is an address, or the path of a file.
+    ``keys`` is an address, or the path of a file; no token of it holds longer than ``longest``
+    seconds.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Issuer:
     keys: str
     algorithms: frozenset[Algorithm]
     grants: tuple[Grant, ...]
+    longest: int = DAY
 
     def grant(self, claims: Mapping[str, Json]) -> Grant | None:
         """Return the first grant that a token fits."""
@@ -72,6 +75,7 @@ class _Issuer(Strict):
     jwks: Text
     algorithms: Annotated[list[Algorithm], Field(min_length=1)]
     grants: Annotated[list[_Grant], Field(min_length=1)]
+    longest_hours: Annotated[int, Field(ge=1, le=8784)] = DAY // HOUR
 
 
 class _Issuers(Strict):
@@ -113,7 +117,14 @@ def _issuer(said: _Issuer, path: Path) -> Issuer:
             cure="Enrol an agent, which makes its key: POST /v1/agents.",
         )
     grants = tuple(Grant(dict(item.claims), item.project, item.role) for item in said.grants)
-    return Issuer(said.issuer, said.audience, keys, frozenset(said.algorithms), grants)
+    return Issuer(
+        said.issuer,
+        said.audience,
+        keys,
+        frozenset(said.algorithms),
+        grants,
+        said.longest_hours * HOUR,
+    )
 
 
 def is_safe(url: str) -> bool:

@@ -18,6 +18,7 @@ from onnx import TensorProto, helper, shape_inference, version_converter
 from auditor.domain.targets import Interface
 from auditor.domain.tasks import Array, Floats
 from auditor.errors import MissingExtraError, TwinError
+from auditor.extras import to_install
 from auditor.twins.graphs import load_graph
 from auditor.twins.heads import Finish, find_head
 from auditor.twins.normalising import normalise
@@ -133,7 +134,7 @@ def adjoint_twin(path: Path, interface: Interface) -> AdjointTwin:
     except ImportError as missing:
         raise MissingExtraError(
             "an adjoint twin needs onnx-ad, which is not installed",
-            cure="pip install 'auditor[adjoint]'",
+            cure=to_install("adjoint"),
         ) from missing
     differentiate: Any = onnx_ad  # no types either
     graph = load_graph(path)

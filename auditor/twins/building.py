@@ -11,6 +11,7 @@ from auditor.domain.targets import Interface
 from auditor.domain.tasks import Array, Floats
 from auditor.domain.twins import TwinKind
 from auditor.errors import MissingExtraError, TwinError
+from auditor.extras import to_install
 from auditor.twins.batches import free_batch
 from auditor.twins.graphs import Graph, load_graph
 from auditor.twins.heads import Head, find_head
@@ -107,7 +108,7 @@ def _start_torch() -> None:
     except ImportError as missing:
         raise MissingExtraError(
             "a differentiable twin needs torch, which is not installed",
-            cure="Install it: pip install 'auditor[attacks]'.",
+            cure=f"{to_install('attacks')}.",
         ) from missing
     torch.set_num_threads(1)
 

@@ -68,7 +68,7 @@ def agents(world: World) -> Told:
 
 ELSEWHERE = frozenset({
     ActKind.PROJECT_MADE, ActKind.KEY_MADE, ActKind.KEY_ENDED, ActKind.AUDIT_ASKED,
-    ActKind.AUDIT_CANCELLED, ActKind.SEALED_SET_KEPT,
+    ActKind.AUDIT_CANCELLED, ActKind.SEALED_SET_KEPT, ActKind.SEALED_SET_RELEASED,
 })  # fmt: skip
 """What other tests do."""
 

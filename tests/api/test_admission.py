@@ -62,6 +62,7 @@ ROUTES: Mapping[tuple[str, str], Role | None] = {
     ("GET", "/v1/schedules/{schedule}/runs"): Role.VIEWER,
     ("POST", "/v1/schedules/{schedule}/batches"): Role.SUBMITTER,
     ("POST", "/v1/schedules/{schedule}/versions"): Role.SUBMITTER,
+    ("POST", "/v1/sealed-sets/{name}/release"): Role.ADMIN,
     ("POST", "/v1/sealed-sets"): Role.APPROVER,
     ("GET", "/v1/sealed-sets"): Role.VIEWER,
     ("POST", "/v1/webhooks"): Role.ADMIN,

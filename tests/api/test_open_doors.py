@@ -12,15 +12,18 @@ from starlette.testclient import TestClient
 from auditor.api.app import build_app
 from auditor.api.problems import TABLE
 from auditor.api.watching import SECURE
-from auditor.callers import caller_of
+from auditor.callers import caller_of, end_of
 from auditor.clock import now
 from auditor.domain.api_keys import Role
 from auditor.errors import AuditorError
+from auditor.leasing.terms import after
 from auditor.ledgers.checkpoints import open_checkpoint
 from auditor.ledgers.notes import NoteKey
-from auditor.refusals import UnauthorizedError
+from auditor.refusals import CallError, UnauthorizedError
 from auditor.serving.assembling import first_admin
 from auditor.settings import ADMIN_KEY
+
+DAY = 24 * 3600
 
 
 def test_the_ledger_is_read_by_anybody_who_has_its_key(world: World) -> None:
@@ -138,7 +141,7 @@ def test_the_documents_show_every_route_with_an_example_of_its_answers(world: Wo
 
 
 def test_a_key_is_made_shown_once_and_ended(world: World) -> None:
-    asked = {"name": "pipeline", "role": "submitter", "expires": "2999-01-01T00:00:00Z"}
+    asked = {"name": "pipeline", "role": "submitter", "expires": after(now(), 365 * DAY)}
     made = world.call("POST", "/v1/keys", "admin", json=asked)
     assert made.status_code == 201
     text, key = made.json()["text"], made.json()["key"]
@@ -161,6 +164,31 @@ def test_a_key_cannot_end_itself_or_begin_in_the_past(world: World) -> None:
         assert world.call("POST", "/v1/keys", "admin", json=asked).status_code == 422
 
 
+def test_a_key_has_a_longest_life_and_older_keys_without_an_end_are_shown(world: World) -> None:
+    asked = {"name": "x", "role": "viewer"}
+    made = world.call("POST", "/v1/keys", "admin", json=asked).json()["key"]
+    assert made["expires"] == after(made["created"], 366 * DAY)
+    late = world.call(
+        "POST", "/v1/keys", "admin", json={**asked, "expires": after(now(), 367 * DAY)}
+    )
+    assert "holds 366 days at most" in problem(late)["detail"]
+    endless = world.key("default", Role.VIEWER)
+    assert world.call("GET", "/v1/targets", endless).status_code == 200
+    listed = world.call("GET", "/v1/keys", "admin").json()["keys"]
+    assert {it["expires"] for it in listed if it["id"] == endless.split("_")[1]} == {None}
+
+
+@pytest.mark.parametrize("days", [0, 30])
+def test_who_runs_a_service_says_how_long_keys_hold(days: int) -> None:
+    at, far = "2026-01-01T00:00:00Z", "2999-01-01T00:00:00Z"
+    assert end_of(None, at, days) == ("2026-01-31T00:00:00Z" if days else None)
+    if days:
+        with pytest.raises(CallError, match="30 days at most"):
+            end_of(far, at, days)
+    else:
+        assert end_of(far, at, days) == far
+
+
 def test_the_first_start_makes_an_admin_whose_key_nobody_else_can_read(world: World) -> None:
     home, kept = world.place.settings.home, world.service.kept
     path = first_admin(kept, home)
@@ -168,6 +196,7 @@ def test_the_first_start_makes_an_admin_whose_key_nobody_else_can_read(world: Wo
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     text = path.read_text().strip()
     assert world.call("GET", "/v1/keys", text).status_code == 200
+    assert caller_of(text, kept.key, now()).expires is not None
     assert first_admin(kept, home) is None
     kept.end_key(text.split("_")[1], now(), "lost")
     assert first_admin(kept, home) == path

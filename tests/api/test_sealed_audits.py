@@ -7,16 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 from served_worlds import World, problem
 from visited_pages import Pages
 
 from auditor.domain.canonical import Json, canonical, parse
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
+from auditor.domain.requests import AuditRequest
 from auditor.domain.steps import StepResult
 from auditor.domain.submissions import State
 from auditor.folders import RECORD, SIGNER, RecordFolder, write_folder
+from auditor.rendering.attempts import attempt_words
 from auditor.verifiers import served_verifier
 from auditor.verifying import verify_folder
 
@@ -152,6 +157,52 @@ def test_a_cancelled_audit_counts_and_a_gate_shuts_after_as_many_as_its_policy_l
     assert asked_of_the_gate(apart, third) == {
         "attempts": "it is attempt 3; the policy asks for at most 2"
     }
+
+
+def disguised(world: World, name: str, scale: float = 1.0, **held: Any) -> AuditRequest:  # noqa: ANN401 -- JSON
+    """Hand in the example's network as another model, and return what is registered."""
+    model = onnx.load(world.example / "model.onnx")
+    model.doc_string = model.producer_name = name
+    node, tensor = model.graph.node[1], model.graph.initializer[0]
+    node.input[0] = model.graph.node[0].output[0] = f"z of {name}"
+    weights = numpy_helper.to_array(tensor) * np.float32(scale)
+    typed = helper.make_tensor("w", tensor.data_type, tensor.dims, weights.ravel())
+    model.graph.initializer[0].CopyFrom(typed)
+    raw = model.SerializeToString()
+    audit = (world.example / "audit.yaml").read_text().replace("name: line", f"name: {name}")
+    digest = world.upload(raw, "artifacts")
+    file = {"path": "model.onnx", "name": "model.onnx", "size": len(raw), "sha256": digest[7:]}
+    others = [item for item in held.pop("inputs") if item["path"] != "model.onnx"]
+    asked = {"audit_file": world.upload(audit.encode()), "inputs": [file, *others], **held}
+    handed = handed_in(world, **asked)
+    assert world.place.commissioned({}).plan(handed)
+    return world.service.kept.registered(handed).request
+
+
+def test_a_network_under_other_names_is_the_same_attempted_again(apart: World) -> None:
+    policy = asking(apart, "disguises")
+    found = [
+        disguised(apart, f"fresh{at}", policy=policy, **hold(apart, f"rows-{at}")) for at in (1, 2)
+    ]
+    assert len({it.name for it in found}) == len({it.artifact for it in found}) == 2
+    assert [it.attempt and (it.attempt.number, it.attempt.by_data) for it in found] == [
+        (1, False),
+        (2, False),
+    ]
+    own = [item for item in apart.body()["inputs"] if item["path"] == "test.csv"]
+    third = disguised(apart, "fresh3", policy=policy, inputs=own)
+    assert third.attempt is not None
+    assert third.attempt.number == 3
+
+
+def test_other_networks_on_the_same_rows_are_counted_by_the_rows(apart: World) -> None:
+    policy, held = asking(apart, "scaling"), hold(apart, "rows-to-scale")
+    first = disguised(apart, "scaled1", 1.01, policy=policy, **held)
+    second = disguised(apart, "scaled2", 1.02, policy=policy, **held)
+    assert (first.attempt and first.attempt.number, first.sealed) == (1, True)
+    assert second.attempt is not None
+    assert (second.attempt.number, second.attempt.by_data) == (2, True)
+    assert "number 2 on the data of scaled2 under scaling" in attempt_words(second)
 
 
 def test_only_yes_and_no_say_whether_an_audit_is_sealed(apart: World) -> None:

@@ -7,6 +7,7 @@ import pytest
 from served_toys import sha
 from served_worlds import World, problem
 
+from auditor.domain.api_keys import Role
 from auditor.domain.record_json import read_record
 from auditor.domain.requests import InputFile
 
@@ -97,6 +98,52 @@ def test_rows_that_are_held_are_named_by_their_set_alone(world: World, held: str
         assert "held by the auditor" in refused(world, world.body(**{field: held}))
     twice = world.body(sealed=True, sealed_sets=["rows-2026"])
     assert "among the inputs too" in refused(world, twice)
+
+
+def test_what_an_audit_names_in_the_open_cannot_be_sealed(world: World) -> None:
+    world.upload_example()
+    body = world.body()
+    assert world.call("POST", "/v1/audits", json=body).status_code == 201
+    rows = next(item for item in body["inputs"] if item["path"] == "test.csv")
+    for digest in (f"sha256:{rows['sha256']}", body["audit_file"], body["policy"]):
+        asked = {"name": "grab", "role": "evaluation", "digest": digest, "file": "rows.csv"}
+        answer = world.call("POST", "/v1/sealed-sets", "approver", json=asked)
+        assert problem(answer)["status"] == 409
+        assert "names" in problem(answer)["detail"]
+    assert world.call("POST", "/v1/audits", json=body).status_code == 201
+
+
+def test_an_admin_releases_a_set_that_no_audit_has_used(world: World) -> None:
+    raw = b"id,y\nr1,yes\n"
+    digest = str(hold(world, "fresh", raw)["digest"])
+    path, reason = "/v1/sealed-sets/fresh/release", {"reason": "it was another's upload"}
+    assert world.call("POST", path, "approver", json=reason).status_code == 403
+    elsewhere = world.key("elsewhere", Role.ADMIN)
+    assert world.call("POST", path, elsewhere, json=reason).status_code == 404
+    assert world.call("POST", path, "admin", json=reason).status_code == 204
+    assert world.call("POST", path, "admin", json=reason).status_code == 404
+    listed = world.call("GET", "/v1/sealed-sets", "viewer").json()["sealed_sets"]
+    assert "fresh" not in {it["name"] for it in listed}
+    rows = {"path": "test.csv", "name": "x.csv", "size": len(raw), "sha256": digest[7:]}
+    plain = world.body()
+    others = [item for item in plain["inputs"] if item["path"] != "test.csv"]
+    answer = world.call("POST", "/v1/audits", json={**plain, "inputs": [*others, rows]})
+    assert answer.status_code == 201, answer.text
+    asked = {"name": "fresh-2", "role": "evaluation", "digest": digest, "file": "rows.csv"}
+    assert world.call("POST", "/v1/sealed-sets", "approver", json=asked).status_code == 409
+    told = world.call("GET", "/v1/acts", "admin").json()["acts"]
+    assert ("sealed_set_released", "fresh") in {(it["kind"], it["about"]) for it in told}
+
+
+def test_a_set_that_an_audit_used_stays_held(world: World, held: str) -> None:
+    answer = world.call("POST", "/v1/audits", json=ordered(world))
+    assert answer.status_code == 201, answer.text
+    path, reason = "/v1/sealed-sets/rows-2026/release", {"reason": "let me see the rows"}
+    assert "rests on" in problem(world.call("POST", path, "admin", json=reason))["detail"]
+    rows = {"path": "test.csv", "name": "x.csv", "size": len(ROWS), "sha256": held[7:]}
+    plain = world.body()
+    others = [item for item in plain["inputs"] if item["path"] != "test.csv"]
+    assert "held by the auditor" in refused(world, {**plain, "inputs": [*others, rows]})
 
 
 MISUSES: Mapping[str, tuple[str, Mapping[str, Any], str]] = {

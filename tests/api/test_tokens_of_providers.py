@@ -76,6 +76,17 @@ def test_clocks_may_differ_by_a_minute(tokens: Tokens, provider: Provider) -> No
         assert tokens.caller_of(provider.token(**changes))
 
 
+@pytest.mark.parametrize(
+    ("issued", "hours"), [(None, 24.02), (NOW, 24.02), (NOW - 23 * 3600, 2), (NOW + 60, 24.02)]
+)
+def test_a_token_that_holds_for_too_long_is_nobody(
+    tokens: Tokens, provider: Provider, issued: int | None, hours: float
+) -> None:
+    with pytest.raises(UnauthorizedError, match="longer than the 24 hours"):
+        tokens.caller_of(provider.token(iat=issued, exp=NOW + int(hours * 3600)))
+    assert tokens.caller_of(provider.token(iat=issued, exp=NOW + 1800))
+
+
 def test_an_unsigned_token_is_nobody(tokens: Tokens, provider: Provider) -> None:
     claims = provider.claims()
     for name in ("none", "None", "NONE", ""):

@@ -4,7 +4,7 @@ import io
 import json
 import shlex
 import sys
-from importlib.metadata import distribution
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,15 +16,22 @@ from auditor.cli import main
 from auditor.cli.installing import as_installed, requirement
 from auditor.cli.showing import show_gaps
 from auditor.domain.readings import Gap, Reason
+from auditor.extras import alike, to_install, worded_today
 
-CURE = "Run `pip install 'auditor[client]'`."
+CURE = "Install auditor's extra `client` from where auditor came."
+EARLIER = "Run `pip install 'auditor[client]'`."
+PACKAGES = (
+    "'adversarial-robustness-toolbox>=1.20' 'cma>=4' 'multiprocess>=0.70' "
+    "'datasets<4,>=2.4' 'flair>=0.15' 'huggingface-hub<1' "
+    "'textattack>=0.3.11' 'transformers<5,>=4.40'"
+)
 WHEEL = "file:///w/auditor-1.0-py3-none-any.whl"
 
 
 @pytest.mark.parametrize(
     ("came_from", "told"),
     [
-        ({}, "'auditor[art,text]'"),
+        ({}, PACKAGES),
         (
             {"url": "file:///my%20work/auditor", "dir_info": {"editable": True}},
             "--editable '/my work/auditor[art,text]'",
@@ -39,9 +46,9 @@ WHEEL = "file:///w/auditor-1.0-py3-none-any.whl"
             {"url": "https://u:t@h/a.whl?Signature=s#egg", "archive_info": {}, "subdirectory": "p"},
             "'auditor[art,text] @ https://h/a.whl#subdirectory=p'",
         ),
-        ({"dir_info": None}, "'auditor[art,text]'"),
-        ({"url": "https://h/a.git", "vcs_info": {"vcs": "git"}}, "'auditor[art,text]'"),
-        ({"url": "https://[h/a.whl"}, "'auditor[art,text]'"),
+        ({"dir_info": None}, PACKAGES),
+        ({"url": "https://h/a.git", "vcs_info": {"vcs": "git"}}, PACKAGES),
+        ({"url": "https://[h/a.whl"}, PACKAGES),
     ],
     ids=[
         "index",
@@ -57,16 +64,50 @@ WHEEL = "file:///w/auditor-1.0-py3-none-any.whl"
 )
 def test_an_extra_comes_from_where_auditor_came_from(came_from: dict[str, Any], told: str) -> None:
     assert requirement("art,text", came_from) == told
-    assert len(shlex.split(told)) <= 2
+    assert "auditor" not in shlex.split(told), "an index may hold anything under that name"
 
 
 @pytest.mark.parametrize("written", ["{broken", "[]", "null"])
-def test_a_damaged_note_of_the_installation_leaves_the_name(
+def test_a_damaged_note_of_the_installation_names_what_the_extra_is_made_of(
     monkeypatch: pytest.MonkeyPatch, written: str
 ) -> None:
     noted = SimpleNamespace(read_text=lambda _: written)
     monkeypatch.setattr("auditor.cli.installing.distribution", lambda _: noted)
-    assert as_installed(CURE).endswith(" install 'auditor[client]'`.")
+    assert as_installed(CURE).endswith(" install 'httpx>=0.27'`.")
+
+
+def test_an_extra_of_extras_names_what_they_are_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = ["rich>=13", "torch>=2 ; extra == 'attacks'", 'auditor[attacks] ; extra == "all"']
+    monkeypatch.setattr("auditor.cli.installing.requires", lambda _: told)
+    assert requirement("all", {}) == "'torch>=2'"
+
+
+def test_where_nothing_is_known_the_words_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(_: str) -> list[str]:
+        raise PackageNotFoundError
+
+    monkeypatch.setattr("auditor.cli.installing.distribution", unknown)
+    monkeypatch.setattr("auditor.cli.installing.requires", unknown)
+    assert as_installed(CURE) == CURE
+    assert as_installed(EARLIER) == CURE
+
+
+def test_words_of_earlier_records_are_shown_as_those_of_today() -> None:
+    assert worded_today(EARLIER) == CURE
+    assert worded_today("pip install 'auditor[a,b]', and audit again.") == (
+        f"{to_install('a,b')}, and audit again."
+    )
+    assert as_installed(EARLIER) == as_installed(CURE)
+
+
+def test_a_record_of_an_earlier_version_says_the_same_of_an_extra_and_of_nothing_else() -> None:
+    today = {"cure": f"{to_install('art')}.", "reason": "needs_extra"}
+    for said in ("Install it: pip install 'auditor[art]'.", "Run `pip install 'auditor[art]'`."):
+        assert alike(today, {**today, "cure": said})
+    for other in ("Install it: pip install 'auditor[text]'.", "pip install art."):
+        assert not alike(today, {**today, "cure": other})
+    assert not alike(today, {**today, "reason": "not_defined"})
+    assert not alike(today, None)
 
 
 def test_texts_without_an_extra_are_left_alone() -> None:

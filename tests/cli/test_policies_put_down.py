@@ -52,7 +52,7 @@ def test_other_words_under_one_version_are_told(auditor: Command, audited: Path)
     change(audited, "at_least: 0.6", "at_least: 0.5")
     ended = auditor(*AUDITED)
     assert ended.code == 0
-    assert f"tiny 1.0.0 had other words before ({editions()[0]}, leaf" in ended.said
+    assert f"tiny 1.0.0 had other words before ({editions()[0]}, registered" in ended.said
     assert "a changed policy needs a new version" in ended.said
 
 

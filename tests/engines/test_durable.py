@@ -10,7 +10,7 @@ from pathlib import Path
 
 import durable_toys
 import pytest
-from durable_toys import PLAN, LinesWork, told, until
+from durable_toys import PLAN, LinesWork, lines, told, until
 from sqlalchemy import create_engine, text
 
 from auditor.engines.durable.engine import DurableEngine
@@ -135,3 +135,43 @@ def test_a_peer_goes_on_with_what_a_killed_process_had_in_hand(
     }
     assert lines.count("plan") == lines.count("conclude") == 1
     assert peer.poll() is None
+
+
+def test_owners_take_turns_at_a_target_whoever_came_first_with_how_much(
+    post: Post, tmp_path: Path
+) -> None:
+    hold = tmp_path / "hold here first"
+    hold.touch()
+    engine = DurableEngine(post, LinesWork(tmp_path, "here"), lambda it: it[0])
+    engine.launch()
+    try:
+        names = [f"a{number}" for number in range(6)] + ["b0", "b1"]
+        for at, name in enumerate(names, 1):
+            engine.submit(name)
+            until(lambda: waiting(post, "t.cpu") == at)  # noqa: B023 -- called before the next
+        hold.unlink()
+        until(lambda: all(told(tmp_path, name)[-1:] == ["conclude"] for name in names))
+    finally:
+        hold.unlink(missing_ok=True)
+        engine.stop(0)
+    starts = sorted(
+        (line.at, names.index(name), name)
+        for name in names
+        for line in lines(tmp_path, name)
+        if line.what == "start cpu first"
+    )
+    assert [name for *_, name in starts] == ["a0", "b0", "a1", "b1", "a2", "a3", "a4", "a5"]
+
+
+def waiting(post: Post, queue: str) -> int:
+    """Return how much waits or runs in a queue."""
+    database = create_engine(post.url)
+    table = f'"{post.schema}".' if post.url.get_backend_name() == "postgresql" else ""
+    asked = text(
+        f"SELECT count(*) FROM {table}workflow_status WHERE queue_name = :queue "  # noqa: S608
+        "AND status IN ('ENQUEUED', 'PENDING')"
+    )
+    with database.connect() as connection:
+        found = int(connection.execute(asked, {"queue": queue}).scalar_one())
+    database.dispose()
+    return found

@@ -34,6 +34,11 @@ class Job:
     def failed(self) -> bool:
         return any(self.codes.values())
 
+    def use(self, action: str) -> Mapping[str, str]:
+        """What an action of others was given, whatever commit of it is pinned."""
+        (given,) = [it for name, it in self.used.items() if name.split("@")[0] == action]
+        return given
+
 
 @dataclass
 class Runner:

@@ -21,7 +21,7 @@ ACTION = ROOT / "action.yml"
 CONTENT: dict[str, Any] = yaml.safe_load(ACTION.read_text(encoding="utf-8"))
 STEPS = CONTENT["runs"]["steps"]
 USED = re.compile(r"\b(inputs|steps|github)\.([\w.-]+)")
-PINNED = re.compile(r"^[\w-]+/[\w/-]+@v\d+$")
+PINNED = re.compile(r"^[\w-]+/[\w/-]+@[0-9a-f]{40}$")
 GH = """\
 #!/usr/bin/env python3
 import json, os, sys
@@ -144,12 +144,12 @@ def test_a_model_that_passes(runner: Runner, workspace: Path, tmp_path: Path) ->
     assert job.outputs["verdict"] == "pass"
     assert job.outputs["record"].startswith("sha256:")
     assert (workspace / job.outputs["report"]).is_file()
-    shown = job.used["github/codeql-action/upload-sarif@v3"]
+    shown = job.use("github/codeql-action/upload-sarif")
     log = json.loads((workspace / shown["sarif_file"]).read_text())
     assert log["runs"][0]["results"] == []
-    kept = workspace / job.used["actions/upload-artifact@v4"]["path"].split()[0]
+    kept = workspace / job.use("actions/upload-artifact")["path"].split()[0]
     assert (kept / "record.json").is_file()
-    assert "actions/setup-python@v5" not in job.used
+    assert not any(name.startswith("actions/setup-python") for name in job.used)
     # The key given signed it, and is gone.
     assert (kept / "signer.pub").read_bytes() == key.with_name("signer.pub").read_bytes()
     assert not list(runner.temp.rglob("signer.key"))
@@ -172,12 +172,12 @@ def test_a_model_that_fails_is_shown_all_the_same(runner: Runner, workspace: Pat
     assert line.startswith("::error file=models/digits/ours.yaml,line=5,title=accurate%3A ")
     assert "# May not be deployed" in job.summary
     assert job.outputs["verdict"] == "fail"
-    shown = job.used["github/codeql-action/upload-sarif@v3"]
+    shown = job.use("github/codeql-action/upload-sarif")
     (result,) = json.loads((workspace / shown["sarif_file"]).read_text())["runs"][0]["results"]
     place = result["locations"][0]["physicalLocation"]
     assert (workspace / place["artifactLocation"]["uri"]) == ours
     assert place["region"]["startLine"] == 5
-    assert "actions/upload-artifact@v4" in job.used
+    assert job.use("actions/upload-artifact")
     asked, written = asked_of_gh(runner)
     assert asked[2] == "repos/octo/models/issues/7/comments"
     assert written[2:5] == ["--method", "POST", "repos/octo/models/issues/7/comments"]
@@ -194,6 +194,32 @@ def test_an_audit_file_that_is_not_there_is_an_error_and_nothing_is_uploaded(
     assert obeyed(job.said)[0].startswith("::error title=auditor::")
     assert job.outputs["verdict"] == "error"
     assert job.used == {}
+
+
+COMMENTS = """\
+#!/usr/bin/env python3
+import os, sys
+if sys.argv[1] == "audit":
+    open(os.environ["GITHUB_OUTPUT"], "a").write("folder=out")
+else:
+    print("asked", *sys.argv[1:])
+    (out,) = [word[6:] for word in sys.argv if word.startswith("--out=")]
+    open(out, "w").write("<!-- mark -->\\n")
+"""
+
+
+@pytest.mark.parametrize("server", ["", "https://auditor.example.org"])
+def test_a_comment_believes_as_much_as_who_audited_may_claim(
+    runner: Runner, tmp_path: Path, server: str
+) -> None:
+    fake = tmp_path / "tools" / "auditor"
+    fake.write_text(COMMENTS)
+    fake.chmod(stat.S_IRWXU)
+    runner.environment = {**runner.environment, "AUDITOR_SERVER": server}
+    job = audited(runner, comment="true", upload_sarif="false", artifact="")
+    assert not job.failed, job.said
+    (asked,) = [line for line in job.said.splitlines() if line.startswith("asked comment")]
+    assert ("--assurance=A1" in asked) is bool(server)
 
 
 HOSTILE = ('"; touch ran; echo "', "$(touch ran)", "`touch ran`", "--help\n'; touch ran")

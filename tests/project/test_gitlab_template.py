@@ -99,6 +99,25 @@ def test_leave_to_run_code_is_passed_on_where_it_is_given(tmp_path: Path) -> Non
         assert ("--allow-target-code" in said) is expected
 
 
+def test_nothing_is_installed_that_nobody_named(tmp_path: Path) -> None:
+    """An index may hold anything under our name, and the job holds a key."""
+    (tmp_path / "python").write_text("#!/bin/sh\necho ran > ran\n")
+    (tmp_path / "python").chmod(stat.S_IRWXU)
+    job = job_of({})
+    lines = "\n".join(["set -e", *job["before_script"], *job["script"]])
+    done = subprocess.run(
+        ["/bin/sh", "-c", lines],
+        cwd=tmp_path,
+        env={"PATH": str(tmp_path), **job["variables"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "Give the component a requirement" in done.stderr
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.slow
 def test_a_model_that_fails(tmp_path: Path) -> None:
     project = tmp_path / "project"

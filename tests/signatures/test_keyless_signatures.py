@@ -20,6 +20,7 @@ from keyless_forge import ISSUER, SIGNED_AT, WORKFLOW, Sigstore, b64
 from signature_forge import FILES, key_of
 
 from auditor.errors import KeyFileError
+from auditor.extras import to_install
 from auditor.signatures.keyless import verify_keyless
 from auditor.signatures.objections import Code, Verification
 from auditor.signatures.oms import Measured, compare, open_signature
@@ -173,7 +174,7 @@ def test_without_the_extra_the_install_line_is_told() -> None:
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert "pip install 'auditor[sigstore]'" in done.stdout
+    assert to_install("sigstore") in done.stdout
 
 
 def test_sigstore_is_loaded_only_for_keyless_signatures() -> None:

@@ -21,8 +21,8 @@ NOW = "2026-01-01T00:00:00Z"
 LOG = MemorySigner("log.example/1", Ed25519PrivateKey.from_private_bytes(bytes(32)))
 WITNESS = MemorySigner("witness.example/w", Ed25519PrivateKey.from_private_bytes(b"w" * 32))
 TABLES = (
-    "requests", "registrations", "records", "record_targets", "prov_entities",
-    "prov_activities", "prov_edges", "ledger_leaves",
+    "requests", "registrations", "registration_subjects", "records", "record_targets",
+    "prov_entities", "prov_activities", "prov_edges", "ledger_leaves",
     "ledger_openings", "ledger_tiles", "ledger_state", "ledger_checkpoints", "ledger_cosignatures",
     "acts",
 )  # fmt: skip

@@ -11,7 +11,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.canonical import digest
+from auditor.domain.datasets import Role
 from auditor.domain.requests import UNDRAWN, Attempt, AuditRequest, PolicyRef
+from auditor.domain.sealed_sets import SealedSet
 from auditor.domain.served import Ending
 from auditor.domain.submissions import Submission
 from auditor.errors import LedgerError, StoreError
@@ -19,7 +21,8 @@ from auditor.ledgers.drawing import draw, seed_of
 from auditor.ledgers.events import EventType
 from auditor.ledgers.notes import MemorySigner
 from auditor.ledgers.proofs import Head
-from auditor.store.service.attempts import Attempts
+from auditor.store.service.attempts import Attempts, Tried
+from auditor.store.service.sealed_sets import SealedSets
 from auditor.store.service.store import ServiceStore
 from auditor.store.store import Store
 
@@ -52,10 +55,12 @@ def registered(store: Store, submission: Submission) -> AuditRequest:
     return ServiceStore(store).registered(submission.id).request
 
 
-def counted(store: Store, number: int, request: AuditRequest, **changes: object) -> Attempt:
+def counted(
+    store: Store, number: int, request: AuditRequest, tried: Tried | None = None, **changes: object
+) -> Attempt:
     """Register a request, and return which attempt it became."""
     submission = handed_in(store, number, **changes)
-    assert Attempts(store).register(submission, request, NOW)
+    assert Attempts(store).register(submission, request, NOW, tried)
     attempt = registered(store, submission).attempt
     assert attempt is not None
     return attempt
@@ -85,6 +90,78 @@ def test_each_request_of_a_line_has_the_next_number_whatever_it_asks_and_came_to
     assert counted(signed, 8, replace(asked, policy=newer)).number == 6
     assert Attempts(signed).number("sub-" + f"{8:024x}") == 6
     assert Attempts(signed).number("sub-" + f"{9:024x}") is None
+
+
+def named(request: AuditRequest, name: str) -> AuditRequest:
+    """Return a request for a file of its own, under a name of its own."""
+    made = FileDigest("model.onnx", 9, digest(name.encode()).removeprefix("sha256:"))
+    return replace(request, name=name, artifact=Artifact(name, "1", (made,)))
+
+
+NETWORK, OTHER = digest(b"a network"), digest(b"another network")
+
+
+def test_a_network_has_one_count_whatever_its_files_and_names(
+    signed: Store, asked: AuditRequest
+) -> None:
+    for number, name in enumerate(("first", "second", "third"), 1):
+        attempt = counted(signed, number, named(asked, name), Tried(NETWORK))
+        assert attempt == Attempt(number=number)
+    assert counted(signed, 4, named(asked, "fourth"), Tried(OTHER)).number == 1
+    assert counted(signed, 5, named(asked, "fifth"), Tried()).number == 1
+    assert counted(signed, 6, named(asked, "sixth"), Tried(NETWORK), project="theirs").number == 1
+    elsewhere = PolicyRef("another", "1", digest(b"another"))
+    other = replace(named(asked, "seventh"), policy=elsewhere)
+    assert counted(signed, 7, other, Tried(NETWORK)).number == 1
+
+
+def test_data_have_a_count_of_their_own_whatever_the_model(
+    signed: Store, asked: AuditRequest
+) -> None:
+    rows, more = digest(b"rows"), digest(b"more rows")
+    first = counted(signed, 1, named(asked, "first"), Tried(NETWORK, frozenset({rows})))
+    assert first == Attempt(number=1)
+    second = counted(signed, 2, named(asked, "second"), Tried(OTHER, frozenset({rows})))
+    assert second == Attempt(number=2, by_data=True)
+    assert Attempts(signed).number("sub-" + f"{2:024x}") == 2
+    names = ["sub-" + f"{it:024x}" for it in (1, 2)]
+    assert Attempts(signed).numbers(names) == dict(zip(names, (1, 2), strict=True))
+    both = counted(signed, 3, named(asked, "third"), Tried(None, frozenset({rows, more})))
+    assert both == Attempt(number=3, by_data=True)
+    # What its data came to is not what its line came to.
+    assert counted(signed, 4, named(asked, "second"), Tried(OTHER)).number == 2
+    assert counted(signed, 5, named(asked, "x"), Tried(None, frozenset({more}))).number == 2
+    theirs = counted(signed, 6, asked, Tried(None, frozenset({rows})), project="theirs")
+    assert theirs == Attempt(number=1)
+
+
+def test_rows_that_the_auditor_holds_are_counted_by_their_bytes_however_they_are_read(
+    signed: Store, asked: AuditRequest
+) -> None:
+    held = digest(b"held")
+    kept = SealedSet(
+        project="mine", name="loans", role=Role.EVALUATION, by="k2", at=NOW, note="",
+        file=FileDigest("rows.csv", 4, held.removeprefix("sha256:")),
+    )  # fmt: skip
+    assert SealedSets(signed).add(kept)
+    for number, name in enumerate(("one", "two"), 1):
+        attempt = counted(
+            signed, number, named(asked, name), Tried(), sealed=True, sealed_sets=("loans",)
+        )
+        assert (attempt.number, attempt.by_data) == (number, number > 1)
+        assert (attempt.sets, attempt.held) == (("loans",), ("evaluation",))
+    own = counted(signed, 3, asked, Tried(), sealed=True, sealed_sets=("loans",), submitter=kept.by)
+    assert (own.sets, own.held) == (("loans",), ())
+
+
+def test_what_was_counted_before_networks_were_known_is_found_by_its_file(
+    signed: Store, asked: AuditRequest
+) -> None:
+    old = counted(signed, 1, named(asked, "old"), Tried())
+    assert old.number == 1
+    same = replace(named(asked, "old"), name="renamed")
+    assert counted(signed, 2, same, Tried(NETWORK)).number == 2
+    assert counted(signed, 3, named(asked, "rewritten"), Tried(NETWORK)).number == 3
 
 
 def test_a_request_is_counted_once_however_often_it_is_planned(

@@ -156,6 +156,7 @@ def test_what_is_said_to_be_sealed_and_not_shown_fails_and_other_audits_have_no_
     # Nor can anybody say afterwards that the auditor held the data.
     assert told(tried(sealed, sets=("loans",))).result is StepResult.FAILED
     assert told(tried(sealed, held=("evaluation",))).result is StepResult.FAILED
+    assert told(tried(sealed, by_data=True)).result is StepResult.FAILED
     # To say that it is not sealed does not make its proof go away.
     assert told(tried(sealed, sealed=False, number=3)).result is StepResult.FAILED
     for attempt in (None, Attempt(number=7)):

@@ -22,6 +22,7 @@ Make = Callable[..., AuditRecord]
 DELETED = {
     "requests": ("1 = 1", "the request sha256:"),
     "registrations": ("id = 1", "is missing from registrations (1)"),
+    "registration_subjects": ("registration = 1", "1 is missing from registration_subjects"),
     "records": ("id = 'r-1'", "the record r-1 (leaf 3) is missing from records"),
     "record_targets": ("target = 'lost'", "record_targets of record r-1: missing or changed"),
     "prov_entities": ("kind = 'file'", f"prov_entities: file:{'ab' * 32} is missing"),
@@ -43,6 +44,10 @@ CHANGED = {
     "a registration": (
         "registrations SET registered = '2025-01-01T00:00:00Z' WHERE id = 1",
         "2025-01-01T00:00:00Z is in no leaf of the ledger",
+    ),
+    "what is looked up of a registration": (
+        "registration_subjects SET model = 'x' WHERE registration = 1",
+        "the row of registration 1 in registration_subjects was changed",
     ),
     "a record": ("records SET body = 'x' WHERE id = 'r-2'", "the record r-2 was changed"),
     "a signature": (
@@ -117,6 +122,10 @@ BY_HAND = {
     "a registration": (
         "registrations SELECT 99, digest, '2024-01-01T00:00:00Z' FROM requests",
         "2024-01-01T00:00:00Z is in no leaf of the ledger",
+    ),
+    "what is looked up of nothing": (
+        "registration_subjects VALUES (99, '', 'x', 'x', 'x', 'x')",
+        "registration_subjects has a row of a registration 99 that is not there",
     ),
     "a record": (
         f"records SELECT 'sha256:x', 'r-9', {ALIKE} FROM records WHERE id = 'r-1'",  # noqa: S608 -- our own words

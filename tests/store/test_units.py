@@ -9,9 +9,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
+from auditor.domain.bounds import MOST_NAME
+from auditor.domain.canonical import canonical, parse
+from auditor.domain.json_parts import Part
 from auditor.domain.records import AuditRecord
+from auditor.domain.request_json import read_request
 from auditor.domain.requests import AuditRequest, PolicyRef
-from auditor.errors import StoreError
+from auditor.errors import RecordError, StoreError
 from auditor.store.store import Store
 
 Make = Callable[..., AuditRecord]
@@ -19,6 +23,7 @@ NOW = "2026-01-01T00:00:00Z"
 COLUMNS = {
     "requests": "body",
     "registrations": "registered",
+    "registration_subjects": "project",
     "records": "verdict",
     "record_targets": "identity",
     "prov_entities": "attrs",
@@ -206,3 +211,17 @@ def test_records_of_a_model_are_found_by_any_of_its_targets_the_newest_first(
     with store.unit_of_work() as unit:
         assert unit.digests_of(asked.name, ["gpu", "cpu"]) == newest
         assert unit.digests_of(asked.name, ["gpu"]) == ()
+
+
+@pytest.mark.parametrize("place", ["artifact", "policy", "target_specs"])
+@pytest.mark.parametrize("field", ["name", "version"])
+def test_no_record_is_read_that_names_longer(asked: AuditRequest, place: str, field: str) -> None:
+    body = parse(canonical(asked.to_json()))
+    assert isinstance(body, dict)
+    part = body[place]
+    named = part[0] if isinstance(part, list) else part
+    if field not in named:
+        return
+    named[field] = "n" * (MOST_NAME + 1)
+    with pytest.raises(RecordError, match="501 characters"):
+        read_request(Part(body, "request"))

@@ -27,6 +27,7 @@ from auditor.errors import (
     TargetChangedError,
     TargetError,
 )
+from auditor.extras import to_install
 from auditor.targets.endpoints import opening
 from auditor.targets.endpoints.addresses import address_of
 from auditor.targets.endpoints.connection import EndpointConnection
@@ -196,7 +197,7 @@ def test_a_missing_library_is_named_with_its_cure(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, f"{opening.HERE}.http", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'auditor\[endpoint\]'"):
+    with pytest.raises(MissingExtraError, match=to_install("endpoint")):
         connected(host)
 
 

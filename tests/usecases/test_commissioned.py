@@ -212,7 +212,7 @@ def test_the_durable_engine_carries_a_submission_through(asked: Asked, tmp_path:
     )  # fmt: skip
     works, bad = asked.again(7, only=("quality.accuracy",)), asked.again(8, targets=("npu",))
     work = asked.work()
-    engine = DurableEngine(post, work)
+    engine = DurableEngine(post, work, asked.service.owner)
     engine.launch()
     for submission in (works, bad):
         engine.submit(submission.id)

@@ -9,6 +9,7 @@ from auditor.cli.commands.selftest import exit_by
 from auditor.cli.exits import Exit
 from auditor.cli.installing import as_installed
 from auditor.cli.selftested import show_report, show_row
+from auditor.extras import to_install
 from auditor.zoo.specimens import Specimen
 from auditor.zoo.tallies import Report, Row, Seen, tallies
 
@@ -108,7 +109,7 @@ def test_a_clean_twin_of_which_nothing_was_measured_is_counted_and_shown() -> No
 def test_a_family_that_was_not_run_is_shown_with_what_installs_it() -> None:
     said = shown(report(Seen.FOUND, not_run={"deep": ("torch",)}))
     assert "not run deep: torch is not installed (" in said
-    assert as_installed("pip install 'auditor[selftest]'") in said
+    assert as_installed(to_install("selftest")) in said
 
 
 def test_a_row_says_why_something_was_missed_and_cannot_draw_on_the_terminal() -> None:

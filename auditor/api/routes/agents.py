@@ -18,10 +18,10 @@ from auditor.api.agent_shapes import (
 from auditor.api.parts import Served, Service
 from auditor.api.reading import body_of
 from auditor.api.showing import documented
+from auditor.callers import end_of
 from auditor.domain.agents import Hello
 from auditor.domain.api_keys import ApiKey
 from auditor.domain.canonical import canonical
-from auditor.domain.waivers import moment
 from auditor.leasing.enrolling import Enrolment, agent_of, enrol, greet
 from auditor.leasing.terms import after
 from auditor.refusals import CallError
@@ -39,14 +39,11 @@ async def make(request: Request, caller: Admin, service: Served) -> AgentEnrolle
     asked = await body_of(request, EnrolAsked)
     if not all(it.isprintable() for it in (asked.name, *asked.targets)):
         raise CallError("a name is not one line", cure="Name it in printable signs.")
-    now, ends = service.clock(), asked.expires
-    if ends is not None and (moment(ends) is None or after(ends, 0) <= now):
-        raise CallError("expires is no time to come", cure="Write it as 2027-01-01T00:00:00Z.")
     wanted = Enrolment(
         name=asked.name,
         targets=tuple(dict.fromkeys(asked.targets)),
         public_key=asked.public_key,
-        expires=ends,
+        expires=end_of(asked.expires, service.clock(), service.rationing.keys),
     )
     agent, made = await run_in_threadpool(enrol, service.agents, caller, wanted)
     (shown,) = _shown(service, [Known(agent, None, None)], {made.key.id: made.key})

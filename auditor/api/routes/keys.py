@@ -11,10 +11,9 @@ from auditor.api.parts import Served, Service
 from auditor.api.reading import body_of
 from auditor.api.shapes import EndAsked, KeyAsked, KeyList, KeyMade, KeyShown
 from auditor.api.showing import documented
-from auditor.callers import NewKey, new_key
+from auditor.callers import NewKey, end_of, new_key
 from auditor.domain.acts import ActKind
 from auditor.domain.api_keys import ApiKey, Role
-from auditor.domain.waivers import moment
 from auditor.refusals import CallError, NotFoundError, StandingError
 
 KeyId = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$", examples=["0123456789abcdef"])]
@@ -36,12 +35,8 @@ def made_for(service: Service, caller: ApiKey, asked: KeyAsked) -> NewKey:
     if not asked.name.isprintable():
         raise CallError("the key's name is not one line", cure="Name it in printable signs.")
     now = service.clock()
-    ends, starts = moment(asked.expires or now), moment(now)
-    if ends is None or starts is None or (asked.expires is not None and ends <= starts):
-        raise CallError(
-            "expires is no time to come", cure="Write it in UTC, as 2027-01-01T00:00:00Z."
-        )
-    made = new_key(caller.project, asked.role, asked.name, now, asked.expires)
+    ends = end_of(asked.expires, now, service.rationing.keys)
+    made = new_key(caller.project, asked.role, asked.name, now, ends)
     act = act_by(caller, ActKind.KEY_MADE, made.key.id, now, role=asked.role.value)
     service.kept.add_key(made.key, act)
     return made

@@ -2,17 +2,18 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from auditor.api.admitting import Approver, Viewer
+from auditor.api.admitting import Admin, Approver, Viewer
 from auditor.api.parts import Served
 from auditor.api.reading import Limit, body_of
 from auditor.api.sealed_shapes import SealedSetAsked, SealedSetPage, SealedSetShown
-from auditor.api.shapes import SET
+from auditor.api.shapes import SET, EndAsked
 from auditor.api.showing import documented
 from auditor.domain.sealed_sets import SealedSet
-from auditor.sealedsets import Kept, keep
+from auditor.refusals import CallError
+from auditor.sealedsets import Kept, keep, release
 from auditor.store.service.sealed_sets import SealedSets
 
 router = APIRouter(prefix="/v1/sealed-sets", tags=["sealed sets"])
@@ -28,6 +29,19 @@ async def hold(request: Request, caller: Approver, service: Served) -> SealedSet
     )  # fmt: skip
     made = await run_in_threadpool(keep, service.kept, caller, wish, service.clock)
     return _shown(made)
+
+
+@router.post("/{name}/release", status_code=204, openapi_extra=documented(EndAsked))
+async def let_go(
+    name: Annotated[str, Path(pattern=SET, examples=["loans-2026"])], request: Request,
+    caller: Admin, service: Served,
+) -> Response:  # fmt: skip
+    """Hold a set no more that no audit has used yet, for a reason. There is no way back."""
+    asked = await body_of(request, EndAsked)
+    if not asked.reason.isprintable():
+        raise CallError("the reason is not one line", cure="Give it in printable signs.")
+    await run_in_threadpool(release, service.kept, caller, name, asked.reason, service.clock)
+    return Response(status_code=204)
 
 
 @router.get("")

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from auditor.attacks.art.quiet import silenced
 from auditor.attacks.art.views import TwinView, View
 from auditor.errors import MissingExtraError
+from auditor.extras import to_install
 
 Untyped: TypeAlias = Any
 """Of ART, which ships no types: a module, a class, an estimator, an attack."""
@@ -139,5 +140,5 @@ def module(name: str) -> Untyped:
     except ImportError as missing:
         raise MissingExtraError(
             "attacks of the Adversarial Robustness Toolbox need it, and it is not installed",
-            cure="Install it: pip install 'auditor[art]'.",
+            cure=f"{to_install('art')}.",
         ) from missing

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from auditor.attacks.art.quiet import seeded, silenced
 from auditor.attacks.texts.recipes import Consult, Recipe
 from auditor.errors import MissingExtraError
+from auditor.extras import to_install
 
 Untyped: TypeAlias = Any
 """Of TextAttack, which ships no types: a module, a class, an attack."""
@@ -95,7 +96,7 @@ def _module(name: str) -> Untyped:
     except ImportError as missing:
         raise MissingExtraError(
             "attacks of TextAttack need it, and it is not installed",
-            cure="Install it: pip install 'auditor[text]'.",
+            cure=f"{to_install('text')}.",
         ) from missing
     except LookupError as missing:
         raise MissingExtraError(

@@ -166,7 +166,7 @@ def _names(dataset: Dataset, rows: Rows) -> NDArray[np.str_]:
 
 def _entities(ours: Dataset, theirs: Dataset) -> Evidence:
     """Return the rows whose name in the cluster column stands on both sides."""
-    mine, other = ours.cluster, theirs.cluster
+    mine, other = ours.entities, theirs.entities
     if mine is None or other is None:
         return {"no_entities": write_gap(_NO_CLUSTER), **write_clusters(ours)}
     first = {name: row for row, name in reversed(list(enumerate(other)))}

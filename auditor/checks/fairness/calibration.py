@@ -15,7 +15,7 @@ from auditor.comparing.group_certainty import (
     members,
 )
 from auditor.comparing.group_tables import of_groups, read_groups
-from auditor.comparing.stated import observe_stated, read_stated, write_stated
+from auditor.comparing.stated import ODDS, observe_stated, read_stated, write_stated
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
@@ -66,7 +66,7 @@ class GroupCalibration:
     presets: ClassVar[Mapping[Budget, Mapping[str, Json]]] = {}
     grid: ClassVar[Mapping[str, str]] = {}
     by_row: ClassVar[ByRow] = ByRow(
-        each=frozenset({"clusters", "happened", "ids", "stated"}),
+        each=frozenset({"clusters", "happened", "ids", ODDS, "stated"}),
         apart=frozenset({"columns", "task"}),
     )
 

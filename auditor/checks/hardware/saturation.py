@@ -44,6 +44,7 @@ class Saturation:
     version: ClassVar[int] = 1
     title: ClassVar[str] = "Overflow of 8-bit sums"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.ARTIFACT})
+    wants: ClassVar[frozenset[Need]] = frozenset({Need.EVALUATION})
     uses: ClassVar[tuple[str, ...]] = ()
     emits: ClassVar[Mapping[str, Metric]] = {
         "risky_share": Metric(

@@ -11,6 +11,7 @@ from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
+from auditor.extras import to_install
 from auditor.signatures.objections import Code, Grade, Objection, Verification
 from auditor.signatures.oms import Measured, verify
 from auditor.signatures.profiles import Profile
@@ -183,12 +184,12 @@ def _about(asked: Asked | None, presented: Presented) -> dict[str, Json]:
 _WITHOUT = Gap(
     reason=Reason.NEEDS_EXTRA,
     detail="The signature is a keyless one (Sigstore), and sigstore was not installed.",
-    cure="pip install 'auditor[sigstore]', and audit again.",
+    cure=f"{to_install('sigstore')}, and audit again.",
 )
 _UNMEASURED = Gap(
     reason=Reason.NEEDS_EXTRA,
     detail="The signer hashed the files with blake3, which was not installed.",
-    cure="pip install 'auditor[blake3]', and audit again.",
+    cure=f"{to_install('blake3')}, and audit again.",
 )
 
 CHECK: type[Signature] = Signature

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from auditor.attacks.counterexamples.claims import ByExample
 from auditor.attacks.counterexamples.statements import SHARE
+from auditor.comparing.clipped import CHANCES, observe_chances, observe_cut
 from auditor.comparing.scored import Scored, one_cluster
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
@@ -31,7 +32,9 @@ PLAUSIBLE = 0.9
 class Accuracy:
     """Accuracy, balanced accuracy, AUC, log loss and Brier score of the deployed model.
 
-    Where rows come in clusters, every interval is one of cluster-robust errors.
+    Where rows come in clusters, every interval is one of cluster-robust errors. Log loss and AUC
+    are those of the logits, where the target gives them; a log loss of probabilities that are cut
+    off at the labels is doubted.
     """
 
     id: ClassVar[str] = "quality.accuracy"
@@ -60,7 +63,7 @@ class Accuracy:
     grid: ClassVar[Mapping[str, str]] = {}
     by_example: ClassVar[ByExample] = SHARE
     by_row: ClassVar[ByRow] = ByRow(
-        each=frozenset({"clusters", "decided", "ids", "labels", "probabilities"}),
+        each=frozenset({"clusters", "decided", "ids", "labels", CHANCES, "probabilities"}),
         apart=frozenset({"task"}),
         counted=frozenset({"accuracy"}),
         adds=lambda evidence: Scored.of(evidence).adds(),
@@ -88,7 +91,7 @@ class Accuracy:
         if not isinstance(task, Classification) or dataset.labels is None:
             message = "accuracy needs a classification and labels, and the frame asks for both"
             raise TypeError(message)
-        probabilities = subject.probabilities(Role.EVALUATION)
+        probabilities, logits = subject.scores(Role.EVALUATION)
         decided = subject.decisions(Role.EVALUATION)
         return {
             "ids": np.asarray(dataset.ids),
@@ -99,7 +102,9 @@ class Accuracy:
                 "classes": list(task.classes),
                 "positive": task.positive_index,
                 "decided_otherwise": _decided_otherwise(task, probabilities, decided),
+                **observe_cut(probabilities, logits),
             },
+            **observe_chances(probabilities, logits),
             **write_clusters(dataset),
         }
 

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auditor.comparing.certainty import CERTAINTY, Certainty
-from auditor.comparing.corrections import CORRECTIONS, Classes, both_classes
-from auditor.comparing.stated import observe_stated, read_stated
+from auditor.comparing.clipped import CHANCES, read_chances
+from auditor.comparing.corrections import CORRECTIONS, Classes, both_chances, both_classes
+from auditor.comparing.stated import ODDS, observe_stated, read_stated
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
@@ -35,7 +36,9 @@ class Calibration:
     positive class, one of more classes by that of its answer, then class by class. What a
     temperature or Platt scaling would gain is learnt on one half of the rows (whole clusters, where
     there are any), and measured on the other; it is advised only where the interval of the gain
-    excludes zero. Slope, intercept and gains allow for clusters, from ten on.
+    excludes zero. Slope, intercept and gains allow for clusters, from ten on. They are those of the
+    logits, where the target gives them; what hangs on where probabilities are cut off is doubted,
+    and nothing is advised.
     """
 
     id: ClassVar[str] = "quality.calibration"
@@ -60,7 +63,8 @@ class Calibration:
     by_row: ClassVar[ByRow] = ByRow(
         each=frozenset(
             {"clusters", "happened", "ids", "labels", "learnt", "probabilities", "stated"}
-        ),
+        )
+        | {CHANCES, ODDS},
         apart=frozenset({"seed", "task"}),
     )
 
@@ -103,9 +107,11 @@ def _classes(found: Certainty, evidence: Evidence) -> Classes:
     names = tuple(cast("list[str]", task["classes"]))
     learnt = cast("NDArray[np.bool_]", evidence["learnt"])
     if "probabilities" not in evidence:
-        return Classes(seen, names, both_classes(seen.stated), seen.happened.astype(int), learnt)
-    stated = cast("Floats", evidence["probabilities"])
-    return Classes(seen, names, stated, cast("NDArray[np.int64]", evidence["labels"]), learnt)
+        happened, chances = seen.happened.astype(int), both_chances(seen.odds)
+        return Classes(seen, names, both_classes(seen.stated), happened, learnt, chances)
+    stated, labels = (cast("Floats", evidence["probabilities"]), evidence["labels"])
+    chances = read_chances(evidence)
+    return Classes(seen, names, stated, cast("NDArray[np.int64]", labels), learnt, chances)
 
 
 CHECK: type[Check] = Calibration

@@ -64,7 +64,8 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     Both are verified first. A figure moved only if the interval of its change leaves zero out
     after correction over all figures compared; the same rows are compared row by row. Checks of
     other versions or parameters are not compared. Exit code: 0 when nothing got worse, 1 when a
-    figure did or a required rule that was kept is not kept any more, 2 when nothing compares.
+    figure did, a pass is none any more, or a required rule that was kept is not kept any more, 2
+    when nothing compares.
     """
     _refuse_nonsense(keys, trust, out)
     folders = RecordFolder(before), RecordFolder(after)

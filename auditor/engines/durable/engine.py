@@ -2,7 +2,10 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import Context
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Engine
@@ -10,13 +13,16 @@ from sqlalchemy import Engine
 from auditor.engines.durable.library import library
 from auditor.engines.durable.posts import Post
 from auditor.engines.durable.steps import CONTROL, KILLER, defined, queue_of
-from auditor.engines.durable.work import Work
+from auditor.engines.durable.turns import Queued, next_turn
+from auditor.engines.durable.work import Work, attempt
 from auditor.refusals import EngineError
 
 VERSION = "auditor-engine-1"
 """The version of the steps: only processes of one version go on with each other's work."""
 LOOK = 0.5
 """Seconds after which executors look whether another one died."""
+OWNERS = 10_000
+"""Of so many submissions it is remembered whose they are, which is never another."""
 STUCK = ["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 LOG = logging.getLogger("auditor.engine")
 
@@ -29,9 +35,14 @@ class DurableEngine:
     step that was interrupted is. Raises ``MissingExtraError`` where DBOS is not installed.
     """
 
-    def __init__(self, post: Post, work: Work) -> None:
+    def __init__(
+        self, post: Post, work: Work, owner: Callable[[str], str] = lambda _submission: ""
+    ) -> None:
+        """Work at a post; ``owner`` says whose a submission is: owners take turns in queues."""
         self._post = post
         self._work = work
+        self._owner = lru_cache(maxsize=OWNERS)(owner)
+        self._adding = threading.Lock()
         self._library = library()
         self._liveness = post.liveness()
         self._database: Engine | None = None
@@ -91,7 +102,7 @@ class DurableEngine:
         post = self._post
         self._database = post.engine()
         self._library.DBOS(config=self._config())
-        self._audit = defined(self._library, self._work, post.polling)
+        self._audit = defined(self._library, self._work, post.polling, self._in_turn)
         free = [*([CONTROL] if post.control else []), *map(queue_of, post.offered)]
         slots = {queue_of(target): post.slots for target in post.targets}
         queues: dict[str, int | None] = {**dict.fromkeys(free), **slots}
@@ -104,6 +115,36 @@ class DurableEngine:
                 polling_interval_sec=post.polling,
                 on_conflict="always_update",
             )
+
+    @contextmanager
+    def _in_turn(self, queue: str, submission: str) -> Iterator[None]:
+        """Give what is put into a queue in the block its turn; what is there already keeps its own.
+
+        One at a time, so that what comes at once has turns one after another.
+        """
+        with self._adding:
+            turn = attempt(self._turn, queue, submission)
+            first = 1  # where nobody can say whose it is: what raises here would end a submission
+            with self._library.SetEnqueueOptions(priority=turn if isinstance(turn, int) else first):
+                yield
+
+    def _turn(self, queue: str, submission: str) -> int:
+        return next_turn(self._owner(submission), self._queued(queue))
+
+    def _queued(self, queue: str) -> tuple[Queued, ...]:
+        # In a context of its own: the question is no step of the submission that asks.
+        found = Context().run(
+            self._dbos.list_workflows,
+            queue_name=queue, status=["ENQUEUED", "PENDING"], load_input=False, load_output=False,
+        )  # fmt: skip
+        return tuple(
+            Queued(
+                self._owner(str(item.workflow_id).partition(".")[0]),
+                int(item.priority or 0),
+                item.status == "PENDING",
+            )
+            for item in found
+        )
 
     def _config(self) -> dict[str, Any]:
         post = self._post

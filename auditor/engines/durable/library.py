@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 from auditor.errors import MissingExtraError
+from auditor.extras import to_install
 from auditor.refusals import EngineError
 
 
@@ -18,7 +19,7 @@ def library() -> Any:  # noqa: ANN401 -- a module whose decorators have no types
     except ImportError as error:
         raise MissingExtraError(
             f"the durable engine is not installed ({error.name or error})",
-            cure="Run `pip install 'auditor[server]'`.",
+            cure=f"{to_install('server')}.",
         ) from error
     for name in ("serialize", "deserialize"):
         setattr(DefaultSerializer, name, _refused)

@@ -1,6 +1,7 @@
 """The steps of a submission: planned, each target worked through a check at a time, concluded."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from auditor.engines.durable.work import Failure, Work, attempt
@@ -12,6 +13,8 @@ KILLER = Failure(
     f"the process that carried it out died more than {DEATHS} times",
     "See the service's log, and submit it again on another machine.",
 )
+Taking = Callable[[str, str], AbstractContextManager[object]]
+"""Gives what is put into a target's queue, for a submission, its turn there."""
 Said = list[str] | None
 """The problem and the cure of a step that failed, as JSON has them."""
 
@@ -21,7 +24,12 @@ def queue_of(target: str) -> str:
     return f"t.{target}"
 
 
-def defined(dbos: Any, work: Work, polling: float) -> Callable[[str], None]:  # noqa: ANN401
+def defined(
+    dbos: Any,  # noqa: ANN401 -- DBOS's
+    work: Work,
+    polling: float,
+    in_turn: Taking,
+) -> Callable[[str], None]:
     """Define the steps to DBOS, under names that stay, and return what a submission starts.
 
     A step never raises: what went wrong is what it gives, so that it is written down as JSON and
@@ -33,7 +41,9 @@ def defined(dbos: Any, work: Work, polling: float) -> Callable[[str], None]:  # 
     def audit(submission: str) -> None:
         planned = step({"name": "plan"}, _planned, work, submission)
         plan = planned.get("plan", [])
-        said: Said = planned.get("failed") or _on_all(dbos, one, submission, plan, polling)
+        said: Said = planned.get("failed") or _on_all(
+            dbos, (one, in_turn), submission, plan, polling
+        )
         said = said or step({"name": "conclude"}, _done, work.conclude, submission)
         if said is not None:
             stubborn = {"name": "failed", "retries_allowed": True, "max_attempts": 5}
@@ -58,16 +68,16 @@ def _target(step: Any, work: Work) -> Callable[[str, str, list[str]], Said]:  # 
 
 def _on_all(
     dbos: Any,  # noqa: ANN401 -- DBOS's
-    one: Any,  # noqa: ANN401 -- the same
+    queued: tuple[Any, Taking],
     submission: str,
     plan: list[tuple[str, list[str]]],
     polling: float,
 ) -> Said:
     """Have all targets worked through at once; the first that fails ends the others."""
-    handles = []
+    handles, (one, in_turn) = [], queued
     for target, checks in plan:
-        with dbos.SetWorkflowID(f"{submission}.{target}"):
-            queue = queue_of(target)
+        queue = queue_of(target)
+        with in_turn(queue, submission), dbos.SetWorkflowID(f"{submission}.{target}"):
             handles.append(dbos.DBOS.enqueue_workflow(queue, one, submission, target, checks))
     for handle in handles:
         said = _awaited(dbos, handle, polling)

@@ -31,6 +31,10 @@ LINES_APART = (
     "Each group with its own interval; the broken line is where a calibrated model lies. Rules "
     "judge gaps, whose intervals hold jointly."
 )
+CUT_OFF = (
+    "No correction is advised: the model's probabilities are cut off near 0 and 1, and what a "
+    "correction would save is unknown. Export the model with its logits."
+)
 NO_ADVICE = "No correction is advised: on rows held out none saved more log loss than chance does."
 
 
@@ -138,7 +142,7 @@ def _compared(beside: Beside) -> str:
 
 def _advice(by_name: Mapping[str, Measurement]) -> Iterator[str]:
     gains = [by_name[metric] for metric in GAINS if metric in by_name]
-    advised = [m for m in gains if m.low is not None and m.low > 0]
+    advised = [m for m in gains if m.low is not None and m.low > 0 and not m.doubted]
     for m in advised:
         constants = ", ".join(f"{name} {scalar(m.details.get(name))}" for name in GAINS[m.metric])
         yield (
@@ -146,7 +150,7 @@ def _advice(by_name: Mapping[str, Measurement]) -> Iterator[str]:
             f"saves {figure(m).whole} a row."
         )
     if gains and not advised:
-        yield NO_ADVICE
+        yield CUT_OFF if any(m.doubted for m in gains) else NO_ADVICE
 
 
 def _histogram(by_name: Mapping[str, Measurement]) -> tuple[Bin, ...]:

@@ -8,9 +8,11 @@ from auditor.rendering.juxtaposed.words import (
     WAYS,
     Juxtaposed,
     difference_rows,
+    headline,
     moved_rows,
     summary,
     turned_rows,
+    verdict_words,
 )
 from auditor.rendering.summary import escape_markdown
 from auditor.rendering.visible import visible
@@ -21,9 +23,9 @@ MOST_LINES = 200
 def render_juxtaposed_markdown(shown: Juxtaposed) -> str:
     """Render a comparison; what comes from the records is escaped and stays on its line."""
     found = shown.comparison
-    title = "Something got worse" if found.got_worse else "Nothing got worse"
-    lines = [f"# {title} beyond its interval", ""]
-    lines += [escape_markdown(text) for text in (shown.unverified, *summary(found)) if text]
+    lines = [f"# {headline(found)}", ""]
+    sentences = (shown.unverified, verdict_words(found), *summary(found))
+    lines += [escape_markdown(text) for text in sentences if text]
     lines += _moved(shown)
     turned = turned_rows(found)
     lines += _table(

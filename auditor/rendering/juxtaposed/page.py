@@ -11,11 +11,14 @@ from auditor.rendering.juxtaposed.words import (
     Juxtaposed,
     MovedRow,
     difference_rows,
+    headline,
     is_bound,
     moved_rows,
     named,
     summary,
+    tone,
     turned_rows,
+    verdict_words,
 )
 from auditor.rendering.plots.intervals import Row, interval_rows
 from auditor.rendering.plots.svg import Drawing
@@ -43,9 +46,13 @@ def told_of(shown: Juxtaposed) -> Mapping[str, object]:
     return {
         "short": short,
         "ways": WAYS,
-        "worse": found.got_worse,
-        "headline": ("Something" if found.got_worse else "Nothing") + " got worse",
-        "sentences": (*summary(found), *((BOUND,) if is_bound(moved) else ())),
+        "tone": tone(found).value,
+        "headline": headline(found),
+        "sentences": (
+            verdict_words(found),
+            *summary(found),
+            *((BOUND,) if is_bound(moved) else ()),
+        ),
         "several_targets": len(shown.after.record.request.targets) > 1,
         "unverified": shown.unverified,
         "taken": shown.taken,

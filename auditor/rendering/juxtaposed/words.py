@@ -8,7 +8,8 @@ from auditor.domain.canonical import Json
 from auditor.domain.checks import Check
 from auditor.domain.intervals import Interval
 from auditor.domain.readings import Bound, Gap, Measurement, Unit
-from auditor.moving.values import Basis, Comparison, Moved, Turned, Way
+from auditor.domain.verdicts import Verdict
+from auditor.moving.values import Basis, Comparison, Conclusion, Moved, Turned, Way
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.numbers import MOST_DIGITS, figure, percent, scale_of
 from auditor.rendering.phrases import (
@@ -132,6 +133,34 @@ def _signed(text: str, value: float) -> str:
     bare = text.replace("-", "\N{MINUS SIGN}")
     nothing = not any(sign in bare for sign in "123456789")
     return f"+{bare}" if value > 0 and not nothing else bare.replace("\N{MINUS SIGN}", "", nothing)
+
+
+def headline(comparison: Comparison) -> str:
+    """Say what a comparison comes to: what got worse is said of figures that moved alone."""
+    before, after = comparison.verdicts
+    match comparison.conclusion:
+        case Conclusion.FIGURES:
+            return "Something got worse beyond its interval"
+        case Conclusion.VERDICT:
+            return f"The verdict changed from {before} to {after}; no figure got worse"
+        case Conclusion.RULES:
+            return "A required rule is not kept any more; no figure got worse"
+        case Conclusion.NOTHING:
+            return "Nothing got worse beyond its interval"
+
+
+def tone(comparison: Comparison) -> Verdict:
+    """Return the verdict in whose colour a comparison is shown: never a pass for what has none."""
+    return Verdict.FAIL if comparison.got_worse else comparison.verdicts[1]
+
+
+def verdict_words(comparison: Comparison) -> str:
+    """Say in a sentence how the verdicts of both records stand to each other."""
+    before, after = comparison.verdicts
+    both = before is after
+    return (
+        f"Both verdicts are {after}." if both else f"The verdict was {before} and is {after} now."
+    )
 
 
 def summary(comparison: Comparison) -> tuple[str, ...]:

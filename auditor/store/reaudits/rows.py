@@ -1,18 +1,21 @@
 """Holds the rows of the store against the leaves of the ledger, both ways."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Integer, inspect, select
 from sqlalchemy.orm import Session
 
-from auditor.domain.canonical import digest
+from auditor.domain.canonical import digest, parse
+from auditor.domain.json_parts import Part
 from auditor.domain.record_json import read_record
+from auditor.domain.request_json import read_request
 from auditor.errors import AuditorError, LedgerError
 from auditor.ledgers.cosigning import cosigned_at, witness_key
 from auditor.ledgers.events import EventType
 from auditor.ledgers.notes import Note, NoteKey, Signature
 from auditor.ledgers.occasions import cosignature_kept
+from auditor.store.bindings import subjects_of
 from auditor.store.ledger_tables import LedgerCheckpointRow, LedgerCosignatureRow
 from auditor.store.reaudits.walking import Met, as_bytes
 from auditor.store.record_rows import record_row, target_rows
@@ -21,6 +24,7 @@ from auditor.store.tables import (
     RecordRow,
     RecordTargetRow,
     RegistrationRow,
+    RegistrationSubjectRow,
     RequestRow,
 )
 
@@ -40,11 +44,32 @@ def request_mistakes(session: Session, met: Sequence[Met]) -> Iterator[str]:
         yield f"a registration of {name} at {time} is missing from registrations ({count})"
     for (name, time), count in sorted((there - told).items()):
         yield f"a registration of {name} at {time} is in no leaf of the ledger ({count})"
+    yield from _subject_mistakes(session, rows, bodies)
     named = {name for name, _ in told}
     for name in sorted(named - set(bodies)):
         yield f"the request {name} is missing from requests"
     for name in sorted(set(bodies) - named):
         yield f"the request {name} is in no leaf of the ledger"
+
+
+def _subject_mistakes(
+    session: Session, rows: Sequence[RegistrationRow], bodies: Mapping[str, str]
+) -> Iterator[str]:
+    """Name what is looked up of a registration, but for its project, and is not what was asked."""
+    kept = {row.registration: row for row in session.scalars(select(RegistrationSubjectRow))}
+    for row in rows:
+        found = kept.pop(row.id, None)
+        if found is None:
+            yield f"registration {row.id} is missing from registration_subjects"
+        elif row.request_digest in bodies:
+            try:
+                request = read_request(Part(parse(bodies[row.request_digest].encode()), "request"))
+            except (AuditorError, ValueError):
+                continue  # of another version, or changed, which its digest tells
+            if _values(found) != _values(subjects_of(request, row.id, found.project)):
+                yield f"the row of registration {row.id} in registration_subjects was changed"
+    for number in sorted(kept):
+        yield f"registration_subjects has a row of a registration {number} that is not there"
 
 
 def record_mistakes(session: Session, met: Sequence[Met]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Registers what submissions ask, counts attempts, and draws the seeds of sealed ones."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import func, or_, select
@@ -13,30 +13,45 @@ from auditor.ledgers.openings import Opening
 from auditor.ledgers.receipts import Receipt
 from auditor.store.ledger_reading import head_of
 from auditor.store.service import histories
-from auditor.store.service.attempt_tables import AttemptRow
+from auditor.store.service.attempt_tables import ATTEMPT, AttemptDataRow, AttemptRow
+from auditor.store.service.sealed_sets import sets_of
 from auditor.store.service.sealed_tables import SealedSetRow
 from auditor.store.service.store import REQUEST, Registered, whole
 from auditor.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
+class Tried:
+    """What an attempt tries, whatever it is called: a network, and data that it is judged on.
+
+    ``network`` is ``None`` where that cannot be told: then its artifact stands for it.
+    """
+
+    network: str | None = None
+    data: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Attempts:
     """Counts the requests of a project for a model under a policy's name: none can be lost.
 
-    A line is a model's name, and every other one under which the same artifact was audited. Every
-    registered request counts, whatever became of it.
+    A line is a model's name, and every other one under which the same artifact or network was
+    audited. Requests for the same data are counted as well, whatever the model; the larger number
+    is the attempt's. Every registered request counts, whatever became of it.
     """
 
     store: Store
 
-    def register(self, submission: Submission, request: AuditRequest, at: str) -> bool:
+    def register(
+        self, submission: Submission, request: AuditRequest, at: str, tried: Tried | None = None
+    ) -> bool:
         """Register what a submission asks in the ledger, once, and say whether that is new.
 
         A sealed one is registered without a seed first, and again with the one that follows from
         the checkpoint in which that ended. Raises ``LedgerError`` where the ledger is not signed,
         or where the request is another by now than was registered without a seed.
         """
-        first, leaf, new = self._first(submission, request, at)
+        first, leaf, new = self._first(submission, request, at, tried or Tried())
         if submission.sealed:
             self._draw(submission, first, leaf, at, request.baseline)
         return new
@@ -44,21 +59,20 @@ class Attempts:
     def number(self, submission: str) -> int | None:
         """Return which attempt a submission is, once it was registered."""
         with self.store.reading() as session:
-            row = session.get(AttemptRow, submission)
-            return None if row is None else row.number
+            return session.scalar(select(ATTEMPT).where(AttemptRow.submission == submission))
 
     def numbers(self, submissions: Collection[str]) -> Mapping[str, int]:
         """Return which attempts submissions are that were registered, by their ids."""
         row = AttemptRow
-        asked = select(row.submission, row.number).where(row.submission.in_(submissions))
+        asked = select(row.submission, ATTEMPT).where(row.submission.in_(submissions))
         with self.store.reading() as session:
-            return {it.submission: it.number for it in session.execute(asked)}
+            return dict(session.execute(asked).all())
 
     def _first(
-        self, submission: Submission, request: AuditRequest, at: str
+        self, submission: Submission, request: AuditRequest, at: str, tried: Tried
     ) -> tuple[AuditRequest, int, bool]:
         """Count and register a request, unless that was done before; return it, and its leaf."""
-        with self.store.unit_of_work() as unit:
+        with self.store.unit_of_work(submission.project) as unit:
             session = unit.session
             # Who ends a submission locks it before the ledger: the other way round would block.
             histories.lock(session, submission.id)
@@ -66,14 +80,16 @@ class Attempts:
             row = session.get(AttemptRow, submission.id)
             new = row is None
             if row is None:
-                row = _next(session, submission, request, head.size + len(unit.happened))
+                data = tried.data.union(it.digest for it in _sets(session, submission))
+                row = _next(session, submission, request, replace(tried, data=data))
+                row.leaf = head.size + len(unit.happened)
                 session.add(row)
-            sealed, sets = submission.sealed, submission.sealed_sets
-            held = _held(session, submission)
-            attempt = Attempt(number=row.number, sealed=sealed, sets=sets, held=held)
-            seed = UNDRAWN if sealed else request.seed
+                session.flush()
+                session.add_all(_data(row, name) for name in sorted(data))
+            attempt = _attempt(session, submission, row)
+            seed = UNDRAWN if submission.sealed else request.seed
             # A record may be held against another baseline later, and its seed stays the same.
-            compared = None if sealed else request.baseline
+            compared = None if submission.sealed else request.baseline
             first = replace(request, seed=seed, attempt=attempt, baseline=compared)
             if new:
                 unit.register(first, at)
@@ -99,7 +115,7 @@ class Attempts:
         counted = first.attempt or Attempt(number=0)
         attempt = replace(counted, proof=proof.decode())
         request = replace(first, seed=drawn.seed, attempt=attempt, baseline=baseline)
-        with self.store.unit_of_work() as unit:
+        with self.store.unit_of_work(submission.project) as unit:
             if _keep(unit.session, submission, request, at):
                 unit.register(request, at)
 
@@ -118,29 +134,67 @@ def _keep(session: Session, submission: Submission, request: AuditRequest, at: s
     return histories.keep_result(session, whole(submission.id, REQUEST), body, at, None)[1]
 
 
-def _held(session: Session, submission: Submission) -> tuple[str, ...]:
-    """Return the roles of the data that the auditor holds of what a submission asks."""
-    row, names = SealedSetRow, submission.sealed_sets
-    asked = select(row.role).where(row.project == submission.project, row.name.in_(names))
-    return tuple(sorted(session.scalars(asked))) if names else ()
+def _attempt(session: Session, submission: Submission, row: AttemptRow) -> Attempt:
+    """Return what a record says of an attempt before its seed is drawn."""
+    counted = row.number if row.counted is None else row.counted
+    names = submission.sealed_sets
+    return Attempt(
+        number=counted,
+        sealed=submission.sealed,
+        sets=names,
+        # Whoever holds rows and asks for the audit of them has chosen them.
+        held=tuple(
+            sorted(it.role for it in _sets(session, submission) if it.by != submission.submitter)
+        ),
+        by_data=counted > row.number,
+    )
 
 
-def _next(session: Session, submission: Submission, request: AuditRequest, leaf: int) -> AttemptRow:
-    """Return the next attempt of a line; whoever asks has the ledger's lock."""
+def _sets(session: Session, submission: Submission) -> Sequence[SealedSetRow]:
+    """Return the data that the auditor holds of what a submission asks."""
+    names = submission.sealed_sets
+    asked = sets_of(submission.project).where(SealedSetRow.name.in_(names))
+    return session.scalars(asked).all() if names else ()
+
+
+def _data(row: AttemptRow, data: str) -> AttemptDataRow:
+    return AttemptDataRow(
+        submission=row.submission, data=data, project=row.project, policy=row.policy
+    )
+
+
+def _next(
+    session: Session, submission: Submission, request: AuditRequest, tried: Tried
+) -> AttemptRow:
+    """Return the next attempt of a line, and of its data; whoever asks has the ledger's lock."""
     row, policy = AttemptRow, request.policy.name
     artifact = None if request.artifact is None else request.artifact.digest
     here = (row.project == submission.project, row.policy == policy)
     line = row.model == request.name
+    alike = []
     if artifact is not None:
-        names = select(row.model).where(*here, row.artifact == artifact)
-        line = or_(line, row.model.in_(names))
-    asked = select(func.max(row.number)).where(*here, line)
+        alike.append(row.artifact == artifact)
+    if tried.network is not None:
+        # An artifact may have been audited before anybody could tell its network.
+        files = select(row.artifact).where(*here, row.network == tried.network)
+        alike += [row.network == tried.network, row.artifact.in_(files)]
+    if alike:
+        line = or_(line, row.model.in_(select(row.model).where(*here, or_(*alike))))
+    number = (session.scalar(select(func.max(row.number)).where(*here, line)) or 0) + 1
+    of = AttemptDataRow
+    many = (
+        select(func.count())
+        .where(of.project == submission.project, of.policy == policy)
+        .where(of.data.in_(tried.data))
+        .group_by(of.data)
+    )
     return AttemptRow(
         submission=submission.id,
         project=submission.project,
         policy=policy,
         model=request.name,
         artifact=artifact,
-        number=(session.scalar(asked) or 0) + 1,
-        leaf=leaf,
+        number=number,
+        network=tried.network,
+        counted=max([number, *(count + 1 for count in session.scalars(many))]),
     )

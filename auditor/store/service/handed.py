@@ -6,7 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import select
 
 from auditor.domain.submissions import Submission
-from auditor.store.service.attempt_tables import AttemptRow
+from auditor.store.service.attempt_tables import ATTEMPT, AttemptRow
 from auditor.store.service.submitted import read_submission
 from auditor.store.service.tables import SubmissionRow
 from auditor.store.store import Store
@@ -25,7 +25,7 @@ def handed_in(store: Store, project: str, names: Collection[str]) -> Mapping[str
     Raises ``StoreError`` for one that is damaged.
     """
     asked = (
-        select(SubmissionRow, AttemptRow.number)
+        select(SubmissionRow, ATTEMPT)
         .outerjoin(AttemptRow, AttemptRow.submission == SubmissionRow.id)
         .where(SubmissionRow.id.in_(names), SubmissionRow.project == project)
     )

@@ -156,6 +156,11 @@ class ServiceStore:
         with self.store.reading() as session:
             return submitted.find_submission(session, project, name)
 
+    def owner(self, submission: str) -> str:
+        """Return the project of a submission, and nothing where there is none."""
+        found = self.submission(None, submission)
+        return "" if found is None else found.project
+
     def unended(self) -> tuple[Submission, ...]:
         """Return the submissions of all projects that have not ended, the oldest first."""
         with self.store.reading() as session:

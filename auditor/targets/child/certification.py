@@ -10,6 +10,7 @@ import numpy as np
 from auditor.domain.certificates import Boxes
 from auditor.domain.targets import Interface
 from auditor.errors import MissingExtraError, TwinError
+from auditor.extras import to_install
 from auditor.targets.child.serving import Operation, RefusalError
 from auditor.targets.frames import Anything, Frame
 from auditor.twins.ensembles.forests import Forest
@@ -45,7 +46,7 @@ def _telling(operation: Operation) -> Operation:
         except MissingExtraError as error:
             raise RefusalError("extra", error.problem, error.cure) from error
         except ImportError as error:
-            cure = "Install it: pip install 'auditor[attacks,certify]'."
+            cure = f"{to_install('attacks,certify')}."
             raise RefusalError("extra", f"a library is missing: {error}", cure) from error
 
     return told

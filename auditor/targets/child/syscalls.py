@@ -106,8 +106,8 @@ def _program(machine: str, *, alone: bool, attributes: bool, tree: bool, signals
     if signals:
         all_of_them = [_argument(0), (JUMP_EQUAL, 0, 1, EVERYBODY), _REFUSE, _ALLOW]
         code += _if(KILL[column], all_of_them)
-    for call, place in OPENS if tree else ():
-        for number in _numbers(call, column):
+    for opening, place in OPENS if tree else ():
+        for number in _numbers(opening, column):
             code += _if(number, [*_unless_set(place, WRITING), _ALLOW])
     return b"".join(struct.pack("HBBI", *line) for line in [*code, _ALLOW])
 

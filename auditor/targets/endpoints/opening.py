@@ -9,6 +9,7 @@ from types import ModuleType
 from auditor.domain.endpoints import EndpointSpec, Protocol
 from auditor.domain.targets import TargetSpec
 from auditor.errors import MissingExtraError, TargetError
+from auditor.extras import to_install
 from auditor.targets.endpoints.addresses import Address, address_of, check
 from auditor.targets.endpoints.answers import Client
 from auditor.targets.endpoints.connection import EndpointConnection, Line
@@ -74,5 +75,5 @@ def _load(name: str) -> ModuleType:
     except ImportError as error:
         raise MissingExtraError(
             f"an endpoint needs a library that is missing: {error}",
-            cure="Install it: pip install 'auditor[endpoint]'.",
+            cure=f"{to_install('endpoint')}.",
         ) from error

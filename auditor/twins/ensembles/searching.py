@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from auditor.errors import MissingExtraError
+from auditor.extras import to_install
 from auditor.twins.ensembles.cells import Reach
 
 Untyped: TypeAlias = Any
@@ -28,7 +29,7 @@ def veritas() -> Untyped:
     except ImportError as missing:
         raise MissingExtraError(
             "exact bounds of trees need dtai-veritas, which is not installed",
-            cure="Install it: pip install 'auditor[certify]'.",
+            cure=f"{to_install('certify')}.",
         ) from missing
 
 

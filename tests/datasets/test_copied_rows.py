@@ -1,0 +1,100 @@
+"""Rows that are copied say no more than one of them, in any number."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from auditor.datasets.copying import LEAST_EFFECTIVE, with_copies
+from auditor.domain.columns import Column
+from auditor.domain.datasets import Dataset, Role
+from auditor.domain.tasks import Array, Floats
+
+
+def sample(
+    inputs: Array,
+    labels: Sequence[int] | None = None,
+    cluster: Sequence[str] | None = None,
+    role: Role = Role.EVALUATION,
+) -> Dataset:
+    return Dataset(
+        role=role,
+        files=(),
+        inputs=inputs,
+        labels=None if labels is None else np.asarray(labels, np.int64),
+        ids=[str(row) for row in range(len(inputs))],
+        cluster=None if cluster is None else Column.of(cluster),
+    )
+
+
+def noise(rows: int, seed: int = 0) -> Floats:
+    return np.random.default_rng(seed).random((rows, 3))
+
+
+def test_twenty_rows_two_hundred_times_are_twenty() -> None:
+    found = with_copies(sample(np.tile(noise(20), (200, 1)), [0, 1] * 2000))
+    assert (found.rows, found.distinct, found.units) == (4000, 20, 20)
+    assert found.clustered
+
+
+@pytest.mark.parametrize("copied", [0, 1, 5])
+def test_data_with_hardly_a_copy_stay_as_they_are(copied: int) -> None:
+    data = sample(np.vstack((noise(2000), noise(copied))), [0] * (2000 + copied))
+    assert with_copies(data) is data
+
+
+def test_few_copies_of_one_row_weigh_more_than_as_many_of_several() -> None:
+    inputs = noise(1100)
+    inputs[1000:1009] = inputs[:9]  # pairs
+    assert with_copies(sample(inputs)).copies is None
+    inputs[1000:1009] = inputs[0]
+    assert with_copies(sample(inputs)).distinct == 1091
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 1)), min_size=1, max_size=60))
+def test_copies_weigh_where_the_rows_are_worth_fewer(rows: list[tuple[int, int]]) -> None:
+    data = sample(np.array([[float(value)] for value, _ in rows]), [label for _, label in rows])
+    sizes = Counter(rows)
+    effective = len(rows) ** 2 / sum(count**2 for count in sizes.values())
+    found = with_copies(data)
+    if effective >= LEAST_EFFECTIVE * len(rows):
+        assert found is data
+    else:
+        assert found.distinct == found.units == len(sizes)
+
+
+def test_what_differs_beyond_single_precision_is_a_copy() -> None:
+    moved = np.tile(noise(20).astype(np.float64), (200, 1)) + 1e-12 * noise(4000, 1)
+    assert len(np.unique(moved, axis=0)) == 4000
+    assert with_copies(sample(moved)).distinct == 20
+
+
+def test_another_label_is_another_row_and_another_number_is_not() -> None:
+    inputs = np.tile(noise(20), (2, 1))
+    assert with_copies(sample(inputs, [0] * 20 + [1] * 20)).copies is None
+    numbers = replace(sample(inputs), targets=np.arange(40.0))
+    assert with_copies(numbers).distinct == 20
+
+
+def test_declared_clusters_never_part_copies() -> None:
+    inputs = np.tile(noise(20), (10, 1))
+    alone = with_copies(sample(inputs, cluster=[str(row) for row in range(200)]))
+    assert (alone.units, alone.distinct) == (20, 20)
+    assert alone.entities is not None
+    assert len(alone.entities.names) == 200
+    pairs = with_copies(sample(inputs, cluster=[str(row % 20 // 2) for row in range(200)]))
+    assert (pairs.units, pairs.distinct) == (10, 20)
+
+
+def test_texts_are_copied_as_numbers_are() -> None:
+    assert with_copies(sample(np.array(["a", "b"] * 50))).distinct == 2
+
+
+@pytest.mark.parametrize("role", [role for role in Role if role is not Role.EVALUATION])
+def test_of_other_data_copies_are_only_counted(role: Role) -> None:
+    data = sample(np.tile(noise(20), (200, 1)), role=role)
+    assert with_copies(data) is data

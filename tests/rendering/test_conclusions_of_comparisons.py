@@ -1,0 +1,70 @@
+"""What a comparison comes to: green for a pass alone, and worse for what moved alone."""
+
+from dataclasses import replace
+from itertools import product
+
+import pytest
+from compared_records import juxtaposed
+from rendering_records import FAILING, PASSING
+from rich.console import Console
+
+from auditor.cli.juxtaposed import show_juxtaposed
+from auditor.domain.records import AuditRecord
+from auditor.domain.verdicts import Outcome, Verdict
+from auditor.moving.values import Conclusion
+from auditor.rendering.juxtaposed.markdown import render_juxtaposed_markdown
+from auditor.rendering.juxtaposed.page import render_juxtaposed_html
+from auditor.rendering.juxtaposed.words import Juxtaposed
+
+CASES = sorted(product(Verdict, Verdict))
+ENDS = {Verdict.PASS: Outcome.PASSED, Verdict.FAIL: Outcome.FAILED,
+        Verdict.INCONCLUSIVE: Outcome.UNKNOWN}  # fmt: skip
+
+
+def other_rules(record: AuditRecord, verdict: Verdict, name: str) -> AuditRecord:
+    """Return the same figures under rules of other names, which came out so."""
+    findings = tuple(
+        replace(it, rule=f"{name}-{it.rule}", outcome=ENDS[verdict]) for it in record.findings
+    )
+    return replace(record, findings=findings)
+
+
+def told(shown: Juxtaposed) -> tuple[str, str, str]:
+    """Return what the terminal, the page and the Markdown say."""
+    console = Console(width=200)
+    with console.capture() as seen:
+        show_juxtaposed(console, shown, everything=False)
+    return seen.get(), render_juxtaposed_html(shown), render_juxtaposed_markdown(shown)
+
+
+@pytest.mark.parametrize(("before", "after"), CASES)
+def test_the_verdict_alone_decides_where_no_figure_moved(before: Verdict, after: Verdict) -> None:
+    old = other_rules(PASSING, before, "old")
+    shown = juxtaposed(old, other_rules(PASSING, after, "new"))
+    found = shown.comparison
+    fell = before is Verdict.PASS is not after
+    assert found.verdicts == (before, after)
+    assert found.got_worse is found.to_json()["got_worse"] is fell
+    assert found.to_json()["conclusion"] == ("no_pass_any_more" if fell else "nothing_got_worse")
+    for text in told(shown):
+        assert "Something got worse" not in text
+        assert ("Nothing got worse" in text) is not fell
+        assert (f"changed from {before} to {after}" in text) is fell
+    page = told(shown)[1]
+    green = '<header class="verdict v-pass">' in page
+    assert green is (after is Verdict.PASS)
+    assert ("v-fail" in page.split("</header>")[0].split("</style>")[-1]) is (
+        fell or after is Verdict.FAIL
+    )
+
+
+def test_a_rule_that_is_lost_where_no_figure_moved_is_called_that() -> None:
+    kept = replace(FAILING.findings[0], outcome=Outcome.PASSED)
+    lost = replace(kept, outcome=Outcome.UNKNOWN)
+    also = replace(kept, rule="another", outcome=Outcome.UNKNOWN)
+    before, after = (replace(FAILING, findings=(it, also)) for it in (kept, lost))
+    shown = juxtaposed(before, after)
+    assert shown.comparison.conclusion is Conclusion.RULES
+    for text in told(shown):
+        assert "Something got worse" not in text
+        assert "A required rule is not kept any more; no figure got worse" in text
