@@ -1,6 +1,6 @@
 """The one path of an audit: registered, observed, judged, and made into a record."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -11,10 +11,10 @@ from auditor.domain.baselines import Circumstances
 from auditor.domain.canonical import Json, digest_json
 from auditor.domain.evidence import Blob
 from auditor.domain.evidence_levels import evidence_levels
-from auditor.domain.lineage import Edge
 from auditor.domain.memories import Memory
 from auditor.domain.places import Places
 from auditor.domain.policies import Assurance, Policy
+from auditor.domain.provenance import lineage_of
 from auditor.domain.readings import Reading
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
@@ -33,8 +33,8 @@ from auditor.preparing import Prepared
 class Registrar(Protocol):
     """One transaction in which a request is registered."""
 
-    def register(self, request: AuditRequest, at: str) -> None:
-        """Write down that the request was made."""
+    def register(self, request: AuditRequest, at: str) -> int:
+        """Write down that the request was made, and say how often before in that second."""
 
 
 def ignore(_sealed: Sealed) -> None:
@@ -70,12 +70,14 @@ class Found:
 class Origin:
     """Where a record comes from: when its measurements were registered, and what it re-judges.
 
-    ``places`` say where what was asked is written.
+    ``places`` say where what was asked is written; ``before`` is how often the same was registered
+    earlier in that second.
     """
 
     registered: str
     derived_from: str | None = None
     places: Places | None = None
+    before: int = 0
 
 
 def perform(
@@ -89,7 +91,7 @@ def perform(
     """
     registered = around.clock()
     with around.unit_of_work() as work:
-        work.register(prepared.request, registered)
+        before = work.register(prepared.request, registered)
     results: list[Result] = []
     fingerprints: dict[str, Fingerprint] = {}
     for spec in prepared.request.targets:
@@ -98,7 +100,8 @@ def perform(
         if fingerprint is not None:
             fingerprints[spec.name] = fingerprint
     found = Found(_sealed(results, prepared.key, around), fingerprints)
-    return conclude(prepared, found, around, Origin(registered, places=prepared.places))
+    origin = Origin(registered, places=prepared.places, before=before)
+    return conclude(prepared, found, around, origin)
 
 
 def _sealed(
@@ -171,13 +174,14 @@ def conclude(judged: Judged, found: Found, around: Surroundings, origin: Origin)
         observations=observations,
         readings=readings_at(CONFIDENCE),
         findings=judge(judged.policy, readings_at, known.against(judged.compared, under)),
-        lineage=lineage(record_id, judged, found, around, origin),
+        lineage=(),
         tool=around.tool,
         registered=origin.registered,
         finished=finished,
         places=origin.places,
     )
-    return read_record(record.canonical())
+    edges = lineage_of(record, judged.policy.catalogues, around.signer)
+    return read_record(replace(record, lineage=edges).canonical())
 
 
 def _with_evidence(
@@ -191,62 +195,13 @@ def _with_evidence(
 def identify(
     request: AuditRequest, results: Sequence[Result], origin: Origin, finished: str
 ) -> str:
-    """Return a record's id: a digest of what was asked, seen, and when. Equal records share it."""
+    """Return a record's id: a digest of what was asked, seen, and when.
+
+    Audits that are equal even in their seconds have one each, by how many came before.
+    """
     seen = [
         item.observation.to_json() if isinstance(item, Seen) else item.to_json() for item in results
     ]
-    parts = [request.digest, seen, origin.registered, origin.derived_from, finished]
+    before = [origin.before] if origin.before else []
+    parts = [request.digest, seen, origin.registered, origin.derived_from, finished, *before]
     return f"aud-{digest_json(parts).removeprefix('sha256:')[:24]}"
-
-
-def lineage(
-    record_id: str,
-    judged: Judged,
-    found: Found,
-    around: Surroundings,
-    origin: Origin,
-) -> tuple[Edge, ...]:
-    """Return the edges from a record to everything that it rests on."""
-    edges = {Edge(record_id, "wasAttributedTo", around.signer, "signer")}
-    edges |= {
-        Edge(record_id, "used", str(around.tool[role]), role) for role in ("code", "environment")
-    }
-    edges |= {Edge(record_id, "used", digest, role) for digest, role in _used(judged.request)}
-    edges |= {
-        Edge(record_id, "used", digest, f"catalogue:{name}")
-        for name, digest in judged.policy.catalogues.items()
-    }
-    edges |= {
-        Edge(record_id, "used", item.identity, f"target:{name}")
-        for name, item in found.fingerprints.items()
-    }
-    edges |= {
-        Edge(record_id, "wasDerivedFrom", digest, f"evidence:{item.observation.check}")
-        for item in found.results
-        if isinstance(item, Seen)
-        for digest in item.observation.evidence.values()
-    }
-    if origin.derived_from is not None:
-        edges.add(Edge(record_id, "wasDerivedFrom", origin.derived_from, "record"))
-    return tuple(sorted(edges))
-
-
-def _used(request: AuditRequest) -> Iterator[tuple[str, str]]:
-    """Yield the digest and the role of all that an audit was given."""
-    yield from ((item, role) for role, item in request.papers.items())
-    yield request.audit_file, "audit_file"
-    beside = {
-        "artifact": request.artifact,
-        "parent": request.parent,
-        "recipe": request.recipe,
-        "generator": request.generator,
-    }
-    yield from ((item.digest, role) for role, item in beside.items() if item)
-    yield from ((item.digest, item.role) for item in request.datasets)
-    if request.trust is not None:
-        yield request.trust.digest, "trust_policy"
-    yield from ((f"sha256:{item.sha256}", "document") for item in request.documents)
-    yield from ((item.digest, "waiver") for item in request.waivers)
-    if request.shadows is not None:
-        yield from ((digest, "shadow") for digest in request.shadows.models)
-        yield request.shadows.inclusion, "inclusion"

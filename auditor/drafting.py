@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -18,14 +17,19 @@ from auditor.domain.artifacts import Artifact
 from auditor.domain.datasets import Role
 from auditor.domain.subjects import permutation
 from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Classification
-from auditor.errors import AuditorError
+from auditor.domain.tasks import Array, Classification, Regression
+from auditor.errors import ArtifactError, AuditorError, ModelFailedError
+from auditor.scratch import scratch_folder
 from auditor.signing.artifacts import stage_artifact
 from auditor.targets.declared import Declared, declared_shapes
-from auditor.targets.opening import open_model
+from auditor.targets.exits import Answer, find_exit
+from auditor.targets.introductions import PROBE_ROWS
+from auditor.targets.kinds import Kind, kind_of
+from auditor.targets.opening import first_answers, open_model
 
 CPU = TargetSpec("cpu")
 MOST_SCORED = 1024
+TWO = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +43,23 @@ class _Tried:
 def draft(model: Path, data: Path, base: Path) -> str:
     """Return an audit file that will lie in ``base``, with every guess marked.
 
-    The model is run on rows of the data, in a child process, to find out which score is that of
-    which class. Raises ``InvalidInputError`` of the kind of file that cannot be read.
+    The model is run on rows of the data, in a child process, to find out what its task is and which
+    score is that of which class. Raises ``InvalidInputError`` of the kind of file that cannot be
+    read, ``ArtifactError`` for a model whose answers no audit could take for classes or a number.
     """
-    with TemporaryDirectory(prefix="auditor-") as folder:
-        place = Path(folder)
+    with scratch_folder() as place:
         artifact = Artifact(model.stem, "0", stage_artifact(model, place))
         declared = declared_shapes(CPU, place, artifact)
-        seen = _observed(_from(base, model), _from(base, data), sketch(data), declared)
+        if declared.deep:
+            raise _no_task(", ".join(declared.deep))
+        found = sketch(data)
+        seen = _observed(_from(base, model), _from(base, data), found, declared)
+        for truth in dict.fromkeys((found.labels, found.number, None)):
+            inputs = _inputs(seen, truth, base)
+            answers = () if inputs is None else _asked(place, artifact, inputs)
+            if answers and inputs is not None:
+                seen = _suited(seen, found, answers, inputs)
+                break
         if seen.spread is None and lists_classes(seen):
             seen = _in_order(seen, partial(_try, base=base, folder=place, artifact=artifact))
     return draft_audit_file(seen)
@@ -72,6 +85,116 @@ def _observed(model: str, data: str, seen: Sketch, declared: Declared) -> Observ
         spread=seen.spread,
         reads_text=declared.reads_text,
         text=seen.longest,
+    )
+
+
+def _inputs(seen: Observed, truth: str | None, base: Path) -> Array | None:
+    """Return the first rows as the model would take them; the ``truth`` is no part of them."""
+    rest = seen.slices if truth is None else (*seen.slices, truth)
+    blank = replace(seen, labels=None, classes=(), slices=rest, spread=1.0, outputs=None)
+    try:
+        asked = read_audit_file(draft_audit_file(blank).encode(), "the draft", lambda _: CPU)
+        loaded = load_datasets(asked, lambda written: base / written)
+    except AuditorError:
+        return None
+    inputs = loaded.datasets[Role.EVALUATION].inputs
+    return None if inputs is None else inputs[:PROBE_ROWS]
+
+
+def _asked(folder: Path, artifact: Artifact, inputs: Array) -> tuple[Answer, ...]:
+    """Return what the model answers; nothing where it does not take the rows as they are."""
+    try:
+        return first_answers(CPU, folder, artifact, inputs)
+    except AuditorError:
+        return ()
+
+
+def _suited(seen: Observed, found: Sketch, answers: tuple[Answer, ...], inputs: Array) -> Observed:
+    """Draft the task that the answers show. Raises ``ArtifactError`` where they show none."""
+    kind = kind_of(answers, len(inputs))
+    classes = len(seen.classes)
+    single = kind.widths == {1} and not kind.told
+    if single and (classes != TWO or seen.spread is not None):
+        return _of_numbers(seen, found, answers, kind)
+    if _speaks_of(seen.classes, kind) or (single and classes == TWO) or classes in kind.widths:
+        named = _named(replace(seen, spread=None), kind)
+        return _accepted(named, answers) if _whole(named, kind) else named
+    wide = {width for width in kind.widths if width > classes} - {inputs[0].size}
+    if len(answers) == 1 and wide and (classes >= TWO or wide <= kind.probable):
+        return replace(seen, spread=None)
+    raise _no_task(kind.words)
+
+
+def _of_numbers(seen: Observed, found: Sketch, answers: tuple[Answer, ...], kind: Kind) -> Observed:
+    """Draft a regression of the column of numbers. Raises ``ArtifactError`` where none is there."""
+    if found.number is None or found.deviation is None:
+        raise ArtifactError(
+            f"the model answers a row with one number ({kind.words}), and no column of the data "
+            "holds numbers that it could predict",
+            cure="Put the truth into a column of numbers named `target`.",
+        )
+    _refuse_other(answers, Regression(found.deviation))
+    return replace(
+        seen,
+        labels=found.number,
+        classes=(),
+        spread=found.deviation,
+        outputs=1,
+        groups=tuple(name for name in seen.groups if name != found.number),
+        slices=tuple(name for name in seen.slices if name != found.number),
+    )
+
+
+def _named(seen: Observed, kind: Kind) -> Observed:
+    """Put the classes into the order in which the model names them, and add those it names."""
+    classes = set(seen.classes)
+    if len(seen.classes) < TWO or not (classes <= kind.told or kind.told <= classes):
+        return seen
+    every = (*seen.classes, *sorted(kind.told - classes))
+    order = [name for name in every if name not in kind.named]
+    placed = [order.pop(0) if name is None and order else name for name in kind.named]
+    if order and not placed:  # labels without scores have no order
+        return seen if kind.told <= classes else replace(seen, classes=every)
+    if order or None in placed:
+        return seen
+    names = tuple(name for name in placed if name is not None)
+    return replace(seen, classes=names, named=True) if names else seen
+
+
+def _speaks_of(classes: tuple[str, ...], kind: Kind) -> bool:
+    """Whether the names that a model tells are those of the data, or places among them."""
+    places = {str(place) for place in range(len(classes))}
+    return bool(kind.told) and (
+        not classes or kind.told <= {*classes} or kind.told <= places or {*classes} <= kind.told
+    )
+
+
+def _whole(seen: Observed, kind: Kind) -> bool:
+    """Whether the data hold every class that there are scores for: what is left is to be listed."""
+    count = len(seen.classes)
+    return lists_classes(seen) and not any(width > max(count, 1) for width in kind.widths)
+
+
+def _accepted(seen: Observed, answers: tuple[Answer, ...]) -> Observed:
+    """Return what was seen if an audit would take it. Raises ``ArtifactError`` as that would."""
+    last = seen.classes[-1]
+    _refuse_other(answers, Classification(seen.classes, last, last))
+    return seen
+
+
+def _refuse_other(answers: tuple[Answer, ...], task: Classification | Regression) -> None:
+    try:
+        find_exit(answers, task)
+    except ModelFailedError as error:
+        raise ArtifactError(error.problem, cure=error.cure) from None
+
+
+def _no_task(words: str) -> ArtifactError:
+    return ArtifactError(
+        f"the model's answers ({words}) are neither one score a class nor one number a row: "
+        "`auditor init` drafts audits of classifiers and of regressions alone",
+        cure="Export the model with one score a class, or one number a row, as its output; if the "
+        "data hold no labels, add a column of them named `label`.",
     )
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from auditor.clock import instant
 from auditor.domain.policies import Policy
+from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult, all_hold
 from auditor.domain.submissions import DIGEST
 from auditor.gates import Question
@@ -43,13 +44,17 @@ class Asking:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Whether the gate opens, by which steps, and which record of which submission was asked."""
+    """Whether the gate opens, by which steps, and which record of which submission was asked.
+
+    ``read`` is that record, where it could be read.
+    """
 
     steps: tuple[Step, ...]
     policy: str
     asked: str
     record: str | None = None
     submission: str | None = None
+    read: AuditRecord | None = None
 
     @property
     def open(self) -> bool:
@@ -62,7 +67,7 @@ class Gatekeeper:
     """What a gate needs of a service: its records, its ledger, and what names mean there.
 
     ``verifier`` says what verifying by a public key (PEM) needs; ``people`` are those of every
-    project who decide.
+    project who decide. One that is not ``whole`` verifies no folder, as ``Looker`` says.
     """
 
     kept: ServiceStore
@@ -72,6 +77,7 @@ class Gatekeeper:
     verifier: Callable[[bytes], Verifier]
     clock: Callable[[], str]
     verified: Verified = field(default_factory=Verified)
+    whole: bool = True
 
     def ask(self, asking: Asking) -> Answer:
         """Ask the newest record that was asked for as much as the policy asks, on each target.
@@ -127,7 +133,8 @@ class Gatekeeper:
             asking.max_age,
             instant(now),
         )
-        looker, project = Looker(self.people, self.verifier, self.verified), asking.project
+        looker = Looker(self.people, self.verifier, self.verified, self.whole)
+        project = asking.project
         case = looker.case(project, first.submission)
         last = case.told.records[first.submission][-1]
         chosen = Audited(first.submission, last.record, last.files)
@@ -135,7 +142,8 @@ class Gatekeeper:
         if looked.lacks:
             names = [item.submission for item in there.ones()]
             looked = _approved_before(looker, project, looked, names, question, now) or looked
-        return Answer(looked.steps, under, now, looked.chosen.record, looked.chosen.submission)
+        found = looked.chosen
+        return Answer(looked.steps, under, now, found.record, found.submission, looked.record)
 
     def _policy(self, digest: str, named: str) -> Policy | None:
         """Return the policy of a digest, if it is kept: without it nothing was judged by it."""

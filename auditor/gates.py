@@ -7,6 +7,7 @@ from pathlib import Path
 
 from auditor.domain.canonical import digest_json, parse
 from auditor.domain.evidence_levels import evidence_levels
+from auditor.domain.pins import Pins
 from auditor.domain.policies import Effect, Policy
 from auditor.domain.record_scopes import find_unbound_targets
 from auditor.domain.records import AuditRecord
@@ -14,6 +15,7 @@ from auditor.domain.requests import Attempt, AuditRequest
 from auditor.domain.steps import Step, StepResult
 from auditor.domain.verdicts import ACCEPTABLE, Outcome, Verdict
 from auditor.errors import UsageError
+from auditor.judging.pinned import unmet
 from auditor.seeds import SEED_STEPS
 from auditor.targets.fingerprints import place_of
 
@@ -57,6 +59,7 @@ def ask(record: AuditRecord, question: Question, shown: Sequence[Step]) -> tuple
         _target(record, question),
         _verdict(record, question),
         _assurance(record, question),
+        *_pins(record, question.policy),
         *conditions(record, question.policy, shown, question.max_age, question.now),
     )
 
@@ -149,6 +152,28 @@ def _shortfalls(record: AuditRecord, question: Question) -> Iterator[str]:
     for name, level in levels.items():
         if name in wanted and not policy.least_evidence.accepts(level):
             yield f"{name} is {level.value}, and the policy asks for {policy.least_evidence.value}"
+
+
+def _pins(record: AuditRecord, policy: Policy) -> Iterator[Step]:
+    """Hold what was asked against what the policy pins, whatever its findings say."""
+    if policy.pins != Pins():
+        mistakes = [
+            f"{pin.what}: {pin.found}; the policy pins {pin.asked}"
+            for pin in unmet(policy.pins, record.request)
+        ]
+        yield Step.of("pins", mistakes, "the data and settings are those that the policy pins")
+
+
+def judged_data(record: AuditRecord, digest: str) -> Step:
+    """Say whether a record's evaluation data are exactly those of a digest."""
+    found = [item.digest for item in record.request.datasets if item.role == "evaluation"]
+    if found == [digest]:
+        return Step("data", StepResult.HOLDS, f"the record judges exactly {digest}")
+    audited = found[0] if found else "no evaluation data"
+    if record.request.disclosure is not None:
+        audited = "evaluation data of a hidden digest (the record may withhold rows)"
+    wrong = f"the record judges {audited}, and the data here are {digest}"
+    return Step("data", StepResult.FAILED, wrong)
 
 
 def _attempts(record: AuditRecord, policy: Policy, shown: Sequence[Step]) -> Iterator[Step]:

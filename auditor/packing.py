@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import BinaryIO, NoReturn
 
 from auditor.errors import RecordError, UsageError
@@ -29,6 +28,7 @@ from auditor.folders import (
     ROWS,
     RecordFolder,
 )
+from auditor.scratch import scratch_folder
 
 NAME = re.compile(
     rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,99}}|({EVIDENCE}|{OPENINGS}|{ROWS})/{HEX.pattern}"
@@ -112,14 +112,14 @@ def unpacked(path: Path) -> Iterator[RecordFolder]:
 
     Raises ``RecordError`` for whatever is not the one form; its names lead nowhere else.
     """
-    with TemporaryDirectory() as place:
+    with scratch_folder() as place:
         try:
             with path.open("rb") as file:
                 for item in _members(file):
-                    _unpack(file, item, Path(place) / item.name)
+                    _unpack(file, item, place / item.name)
         except OSError as error:
             raise _refused(f"{path.name}: {error.strerror}") from None
-        yield RecordFolder(Path(place))
+        yield RecordFolder(place)
 
 
 def _members(file: BinaryIO) -> list[Member]:

@@ -4,9 +4,9 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from auditor.errors import BrowserMissingError
+from auditor.scratch import scratch_folder
 
 BROWSERS = (
     *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
@@ -32,8 +32,7 @@ def printed(page: str) -> bytes:
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found is None:
         raise BrowserMissingError("no browser is installed that prints PDF", cure=CURE)
-    with TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
-        place = Path(scratch)
+    with scratch_folder() as place:
         (place / "page.html").write_text(page, encoding="utf-8", errors="replace")
         try:
             ended = _run(found, place)

@@ -4,24 +4,27 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from auditor.auditfiles.privacy_claims import PRIVACY
 from auditor.auditfiles.reading import ResolveTarget, read_audit_file
 from auditor.datasets.loading import LoadedDatasets, load_datasets
 from auditor.disclosing.secrets import Secret, conceal
-from auditor.domain.auditfiles import AuditFile
+from auditor.domain.auditfiles import AuditFile, TaskSection
 from auditor.domain.budgets import Budget, Size
 from auditor.domain.canonical import Json, digest
 from auditor.domain.checks import Check, Need, would_use
+from auditor.domain.datasets import Role
 from auditor.domain.dossiers import NOTHING, Dossier
 from auditor.domain.models import Model
 from auditor.domain.nearest import unknown
+from auditor.domain.pins import EASING, SETTINGS
 from auditor.domain.places import Places
 from auditor.domain.policies import Policy
+from auditor.domain.readings import Gap
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest, DatasetRef, PolicyRef, Turn
 from auditor.domain.targets import TargetSpec
+from auditor.domain.tasks import Output
 from auditor.domain.twins import TwinKind
 from auditor.domain.waivers import SignedWaiver
 from auditor.dossiers import stage_dossier
@@ -33,6 +36,7 @@ from auditor.handing import Inputs
 from auditor.measuring import instantiate
 from auditor.packs.parameters import parameters_for
 from auditor.pointing import Locate, policy_of
+from auditor.scratch import scratch_folder
 from auditor.sizing import size_of
 from auditor.staging import StagedFiles, stage_all
 from auditor.trusting.evidence import policy_given
@@ -137,8 +141,8 @@ def prepare(
     if waivers is None:
         waivers = stage_waivers(file, locate, overrides.waivers, overrides.waiver_keys)
     loaded = load_datasets(file, locate)
-    with TemporaryDirectory(prefix="auditor-") as root:
-        staged = stage_all(file, locate, loaded, Path(root))
+    with scratch_folder() as root:
+        staged = stage_all(file, locate, loaded, root)
         checks = chosen_checks(readers.checks, policy, file.budget, overrides.only)
         wanted = any(would_use(check, Need.GENERATOR) for check in checks)
         request = _request(file, policy, loaded, staged, overrides.only)
@@ -215,7 +219,42 @@ def _request(
         shadows=None if brought.shadows is None else brought.shadows.ref,
         generator=None if brought.generator is None else brought.generator.artifact,
         documents=tuple(item.file for item in brought.supply.documents),
+        declared=_declared(file, loaded, policy),
     )
+
+
+def _declared(file: AuditFile, loaded: LoadedDatasets, policy: Policy) -> dict[str, Json] | None:
+    """Return what the audit file declares of the task and the inputs, as a record keeps it.
+
+    Only what can make rules easier to keep, unless the policy pins settings.
+    """
+    task, space = file.task, file.input
+    schema = next((it.file.sha256 for it in loaded.inputs if it.path == space.features), None)
+    data = file.data.get(Role.EVALUATION)
+    features = () if isinstance(loaded.space, Gap) else loaded.space.features
+    relations = () if isinstance(loaded.space, Gap) else loaded.space.relations
+    found: dict[str, Json] = {
+        "task.threshold": None if task.threshold == TaskSection().threshold else task.threshold,
+        "task.costs": None if task.costs is None else {k: dict(v) for k, v in task.costs.items()},
+        "task.reject": task.reject,
+        "task.tolerance": task.tolerance,
+        "input.quantum": space.quantum,
+        "input.immutable": [item.name for item in features if item.immutable],
+        "input.directions": [item.name for item in features if item.direction is not None],
+        "input.relations": len(relations),
+        "data.evaluation.cluster": None if data is None else data.cluster,
+        "task.classes": None if task.classes is None else list(task.classes),
+        "task.positive": task.positive,
+        "task.favourable": task.favourable,
+        "task.output": None if task.output is Output.AUTO else task.output.value,
+        "input.domain": None if space.domain is None else list(space.domain),
+        "input.features": None if schema is None else f"sha256:{schema}",
+        "input.text": space.text,
+    }
+    whole = policy.pins.settings is not None
+    names = SETTINGS if whole else EASING
+    said = {name: found[name] for name in names if found[name] not in (None, [], 0)}
+    return said if said or whole else None
 
 
 def _beside(

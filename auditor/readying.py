@@ -3,8 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from auditor.domain.baselines import refuse_itself
 from auditor.domain.record_json import read_record
@@ -14,6 +12,7 @@ from auditor.domain.submissions import Submission
 from auditor.laying import FindInput, lay_out
 from auditor.preparing import Overrides, Prepared, Readers, prepare, read_asked
 from auditor.refusals import SubmissionError
+from auditor.scratch import scratch_folder
 from auditor.unserved import refuse_unserved
 
 
@@ -44,8 +43,8 @@ def readied(  # noqa: PLR0913 -- whose files, how each kind is found, and what l
     asked = read_asked(blob(submission.audit_file), submission.source, overrides, parts)
     compared = _compared(submission, blob)
     refuse_unserved(asked, allow_recipes=allow_recipes, compared=compared is not None)
-    with TemporaryDirectory(prefix="auditor-") as folder:
-        laid = lay_out(submission.inputs, find, Path(folder))
+    with scratch_folder() as folder:
+        laid = lay_out(submission.inputs, find, folder)
         with prepare(asked, laid.locate, overrides, parts) as prepared:
             _refuse_another(submission, prepared)
             if compared is not None:

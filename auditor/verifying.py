@@ -10,6 +10,7 @@ from auditor.domain.canonical import digest, parse
 from auditor.domain.checks import Check
 from auditor.domain.evidence_levels import evidence_levels
 from auditor.domain.policies import Assurance, Policy
+from auditor.domain.provenance import lineage_of
 from auditor.domain.readings import Reading
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
@@ -30,6 +31,7 @@ from auditor.rendering.schemas import validate_record
 from auditor.reshowing import on_paper, reshown
 from auditor.seeds import sealed_seed
 from auditor.signatures.clocks import Clocks
+from auditor.signatures.keys import read_public_key
 from auditor.signatures.objections import Verification
 from auditor.signatures.trust import Moment
 from auditor.signing.records import signed_files, verify_record
@@ -78,7 +80,9 @@ def verify_folder(folder: RecordFolder, verifier: Verifier) -> tuple[Step, ...]:
     timed, moment = look_at_time(folder, verifier.clocks, verifier.now)
     return (
         Step.of(
-            "record", validate_record(parse(raw)), f"{RECORD} is canonical and follows its schema"
+            "record",
+            [*validate_record(parse(raw)), *_twins(record)],
+            f"{RECORD} is canonical and follows its schema",
         ),
         signature,
         _folder(folder, found, verifier.key),
@@ -93,6 +97,18 @@ def verify_folder(folder: RecordFolder, verifier: Verifier) -> tuple[Step, ...]:
         timed,
         key_life(folder, record, verifier.key, verifier.ledger, moment),
     )
+
+
+def _twins(record: AuditRecord) -> Iterator[str]:
+    """Name what a record lists twice: each place is seen, judged and given once."""
+    listed = {
+        "observations": [(item.check, item.target) for item in record.observations],
+        "findings": [(item.name, item.target) for item in record.findings],
+        "datasets": [(item.role, item.digest) for item in record.request.datasets],
+    }
+    for part, names in listed.items():
+        twice = sorted({" ".join(name) for name in names if names.count(name) > 1})
+        yield from (f"its {part} name {name} twice" for name in twice)
 
 
 def _signature(found: Verification, bundle: bytes) -> Step:
@@ -191,6 +207,7 @@ def _shown(
 ) -> Iterator[Step]:
     try:
         same = record.tool.get("code") == verifier.code
+        yield _lineage(record, policy, verifier.key, same_code=same)
         yield from attestations(folder, record, policy, verifier.key, same_code=same)
         inputs = inputs_of(record, policy, verifier.checks, folder.evidence)
         here = record.tool.get("environment") == verifier.environment
@@ -202,6 +219,18 @@ def _shown(
     except Exception as error:  # noqa: BLE001 -- a forged record says what nobody can show
         reason = f"the record says what cannot be shown ({type(error).__name__})"
         yield Step("renderings", StepResult.FAILED, reason)
+
+
+def _lineage(record: AuditRecord, policy: Policy, key: bytes, *, same_code: bool) -> Step:
+    """Hold the edges of a record against the rest of it; another version may have drawn others."""
+    expected = set(lineage_of(record, policy.catalogues, read_public_key(key).identity))
+    wrong = sorted(expected ^ set(record.lineage))
+    if wrong and not same_code:
+        detail = "another version of auditor drew it in its own way, and signed that"
+        return Step("lineage", StepResult.NOT_CHECKED, detail)
+    mistakes = [f"the edge to {edge.role} {edge.destination} is missing or wrong" for edge in wrong]
+    named = f"{len(expected)} edges name what the record rests on"
+    return Step.of("lineage", mistakes, named)
 
 
 def _figures(record: AuditRecord, again: Sequence[Reading]) -> Iterator[str]:
@@ -255,8 +284,11 @@ def _judgement(
     findings = judge(policy, readings_at, context)
     if record.confidence != CONFIDENCE:
         yield f"it was judged at confidence {record.confidence}, not {CONFIDENCE}"
-    if policy.digest != record.request.policy.digest:
+    claimed = record.request.policy
+    if policy.digest != claimed.digest:
         yield f"the policy's digest is {policy.digest}"
+    if (policy.name, policy.version) != (claimed.name, claimed.version):
+        yield f"the policy of that digest is {policy.name} {policy.version}"
     theirs = {(item.name, item.target): item.to_json() for item in record.findings}
     mine = {(item.name, item.target): item.to_json() for item in findings}
     for place in sorted(set(theirs) | set(mine)):

@@ -67,6 +67,8 @@ TARGETS: Final = (
     "auditor/deciding.py",
     "auditor/granting.py",
     "auditor/domain/approvals.py",
+    "auditor/domain/evidence_levels.py",
+    "auditor/domain/record_scopes.py",
     "auditor/domain/steps.py",
     "auditor/domain/verdicts.py",
     "auditor/domain/waivers.py",

@@ -9,7 +9,7 @@ from auditor.domain.record_scopes import RecordScope
 
 STANDING: dict[str, Any] = {
     "target": "cpu", "verdict": "pass", "policy": OTHER, "record": DIGEST, "audit": AUDIT,
-    "finished": AT, "scope": "artifact",
+    "finished": AT, "scope": "artifact", "open": False, "why": "freshness",
 }  # fmt: skip
 VERSION: dict[str, Any] = {"version": "2.0.0", "artifact": DIGEST, "targets": [STANDING]}
 POINT: dict[str, Any] = {
@@ -21,8 +21,10 @@ POINT: dict[str, Any] = {
 
 
 class StandingShown(BaseModel):
-    """The verdict of the newest audit of a version on a target, and what it speaks for there: the
-    artifact, or an endpoint that is not shown to give the artifact's answers.
+    """What the gate says of a version under a policy on a target: whether it is ``open``, and else
+    ``why`` not, by the names of steps. ``record`` is the one that the gate asks, ``verdict`` that
+    of it there. ``scope`` is what it speaks for: the artifact, or an endpoint that is not shown to
+    give the artifact's answers.
     """
 
     model_config = like(**STANDING)
@@ -33,6 +35,8 @@ class StandingShown(BaseModel):
     audit: str
     finished: str
     scope: RecordScope
+    open: bool
+    why: str
 
 
 class ModelVersionShown(BaseModel):

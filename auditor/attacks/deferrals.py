@@ -156,7 +156,7 @@ def attack_rule(subject: Subject, cascade: Cascade, goal: Goal, effort: Effort) 
     ``CancelledError`` through the subject's progress.
     """
     edge = Stated(cascade.edge)
-    bout = gather(replace(subject, model=edge, clean={}), effort.rows, Norm.LINF)
+    bout = gather(subject.asked_of(edge, subject.twin), effort.rows, Norm.LINF)
     arena: Arena = replace(bout.arena, goal=goal, twin=None, repeats=1)
     found: Sweep = sweep(
         suite((f"square:{effort.queries}",), Norm.LINF),

@@ -21,6 +21,7 @@ show_examples: false              # true puts rows and pictures into the report
 
 
 ORDER = "guessed from the labels: put them in the order of the model's scores"
+NAMED = "the model's own names, in the order of its scores"
 POSITIVE = "guessed: what the score is the probability of"
 MOST_PROBLEM = 200
 
@@ -51,7 +52,7 @@ class Observed:
     ``spread`` the standard deviation of labels that are numbers to be predicted; ``text`` the
     column for a model that ``reads_text``. ``positive`` is the class that one score is the
     probability of (``None``: the last), and ``trial`` what scoring the data said of that and of the
-    order of ``classes``.
+    order of ``classes``, which may be the one in which the model itself ``named`` them.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Observed:
     positive: str | None = None
     favourable: str | None = None
     trial: Trial | None = None
+    named: bool = False
 
 
 def draft_audit_file(observed: Observed) -> str:
@@ -124,6 +126,8 @@ def _task(seen: Observed) -> str:
             "labels: list every class."
         )
     order, positive = _order_notes(seen.trial)
+    if seen.named and (seen.trial is None or seen.trial.before is None):
+        order = NAMED
     lines += _trial_lines(seen.trial)
     if lists_classes(seen):
         last = seen.classes[-1]

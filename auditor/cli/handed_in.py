@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import click
@@ -15,6 +14,7 @@ from auditor.domain.people import DecisionKind
 from auditor.domain.submissions import DIGEST
 from auditor.errors import UsageError
 from auditor.folders import RecordFolder
+from auditor.scratch import scratch_folder
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -49,10 +49,10 @@ def held(named: Path, server: str | None) -> Iterator[Held]:
     if server is None:
         yield Held(RecordFolder(named))
         return
-    with client_of(server) as client, TemporaryDirectory(prefix="auditor-") as root:
+    with client_of(server) as client, scratch_folder() as root:
         if by_digest:
-            client.download_record(str(named), Path(root))
-        folder = RecordFolder(Path(root) if by_digest else named)
+            client.download_record(str(named), root)
+        folder = RecordFolder(root if by_digest else named)
         yield Held(folder, client.report_key(), by_digest)
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
-from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
@@ -31,6 +30,7 @@ from auditor.errors import CancelledError, RecordError, TargetError
 from auditor.folders import RecordFolder
 from auditor.preparing import Overrides, prepare, read_asked
 from auditor.refusals import ServiceFailedError, SubmissionError, UnreachableError
+from auditor.scratch import scratch_folder
 from auditor.targets.resolving import known_target
 from auditor.unserved import refuse_unserved
 from auditor.verifiers import served_verifier
@@ -160,9 +160,9 @@ def _seen(
             _tell(console, watch, event)
     standing = client.standing(given.id)
     _refuse_ended(client, standing)
-    with TemporaryDirectory(prefix="auditor-") as root:
+    with scratch_folder() as root:
         say(console, "Fetching its folder, and verifying it")
-        fetched = RecordFolder(Path(root))
+        fetched = RecordFolder(root)
         client.download(given.id, fetched.path)
         record = believed(fetched, served_verifier(client.report_key()), standing)
         if given.order is not None:

@@ -20,6 +20,7 @@ from auditor.domain.verdicts import Outcome, Verdict
 from auditor.judging.words import answer_asked
 from auditor.rendering.askings import asked_gaps, left_out
 from auditor.rendering.attempts import attempt_words
+from auditor.rendering.easings import easing_words
 from auditor.rendering.numbers import figure
 from auditor.rendering.phrases import bound_words, limit_values, limits_text
 from auditor.rendering.scopes import scope_sentences
@@ -71,6 +72,8 @@ def show_record(
     for text in scope_sentences(record):
         console.print(f"[yellow]endpoint[/] {plain(text)}", highlight=False, soft_wrap=True)
     console.print(because(record), highlight=False, markup=False)
+    if eased := easing_words(record.request):
+        console.print(f"[yellow]declared[/] {plain(eased)}", highlight=False, soft_wrap=True)
     if said := attempt_words(record.request):
         console.print(f"Attempt: {plain(said)}", highlight=False, soft_wrap=True)
 

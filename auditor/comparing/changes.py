@@ -1,36 +1,81 @@
 """What a change of model does to calibration and to gaps between groups."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from auditor.comparing.clipped import CUT, count_lost, doubt_losses
 from auditor.comparing.pairs import Pairs, unlabelled
+from auditor.domain.canonical import Json
 from auditor.domain.gaps import too_few
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Unit
+from auditor.domain.readings import Astray, Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.tasks import Floats
 from auditor.stats.gap_changes import gap_change
-from auditor.stats.losses import BINARY, brier_scores, log_losses
+from auditor.stats.losses import (
+    BINARY,
+    brier_scores,
+    count_clipped,
+    exact_losses,
+    log_chances,
+    log_losses,
+)
 from auditor.stats.paired import LEAST, mean_difference
 from auditor.stats.smooth_changes import Run, smooth_change
 
+LOGITS = "logits"
+
+
+def observe_ends(pairs: Pairs, *, logits: bool) -> dict[str, Json]:
+    """Say of both runs whether clipped probabilities say less, and whether there are logits.
+
+    ``logits`` are the scores of both runs, or of neither.
+    """
+    if pairs.stated is None or not any(count_clipped(stated) for stated in pairs.stated):
+        return {}
+    return {LOGITS: True} if logits else {CUT: True}
+
 
 def calibration(
-    pairs: Pairs, before: Floats, after: Floats, confidence: float
+    pairs: Pairs, before: Floats, after: Floats, confidence: float, about: Mapping[str, Json]
 ) -> Iterator[Reading]:
     """Return how log loss and Brier score change, row by row.
 
     ``before`` and ``after`` are ``[n, classes]`` probabilities. Both scores are proper, so that a
-    model which states its certainty worse scores worse.
+    model which states its certainty worse scores worse. ``about`` holds what ``observe_ends`` said.
     """
     labels = pairs.labels
     for metric, unit in (("nll_change", Unit.NAT), ("brier_change", Unit.NONE)):
         if labels is None or len(labels) < LEAST:
             yield unlabelled(metric) if labels is None else too_few(metric, LEAST)
             continue
-        score = log_losses if metric == "nll_change" else brier_scores
-        moved = score(after, labels)[0] - score(before, labels)[0]
+        if metric == "nll_change":
+            yield _loss_change(pairs, labels, (before, after), confidence, about)
+            continue
+        moved = brier_scores(after, labels)[0] - brier_scores(before, labels)[0]
         yield Measurement.of(mean_difference(moved, confidence), metric, unit)
+
+
+def _loss_change(
+    pairs: Pairs,
+    labels: NDArray[np.int64],
+    stated: tuple[Floats, Floats],
+    confidence: float,
+    about: Mapping[str, Json],
+) -> Measurement:
+    if about.get(LOGITS) is True:
+        was, now = (exact_losses(log_chances(it), labels)[0] for it in (pairs.before, pairs.after))
+    else:
+        was, now = (log_losses(it, labels)[0] for it in stated)
+    lost = max(count_lost(it, labels) for it in stated) if about.get(CUT) is True else 0
+    return Measurement.of(
+        mean_difference(now - was, confidence),
+        "nll_change",
+        Unit.NAT,
+        doubted=lost > 0,
+        astray=Astray.EITHER if lost else None,
+        details={"doubt": doubt_losses(lost)} if lost else {},
+    )
 
 
 def certainty(pairs: Pairs, before: Floats, after: Floats, confidence: float, seed: int) -> Reading:

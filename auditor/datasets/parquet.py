@@ -3,13 +3,13 @@
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import polars as pl
 
 from auditor.datasets.bounds import most_of, refuse_outgrown
 from auditor.errors import DatasetError
+from auditor.scratch import scratch_folder
 
 CHILD = Path(__file__).with_name("parquet_child.py")
 TIME_LIMIT = 300.0
@@ -24,8 +24,8 @@ def read_parquet(raw: bytes, name: str, child: Path = CHILD) -> pl.DataFrame:
     What it holds comes back through a file that is mapped, so that columns which nobody keeps take
     no memory. Raises ``DatasetError`` when it is damaged or something else.
     """
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        table = Path(folder) / "table.arrow"
+    with scratch_folder() as folder:
+        table = folder / "table.arrow"
         _convert(raw, name, child, table)
         return pl.read_ipc(table)
 

@@ -1,5 +1,6 @@
 """Look at a data file before anyone has said what is in it, and guess."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -30,8 +31,17 @@ GROUP_NAMES = (
     "disability",
     "marital_status",
 )
+PROTECTED = frozenset(
+    {
+        "sex", "gender", "race", "racial", "ethnicity", "ethnic", "age", "religion", "nationality",
+        "disability", "disabled", "marital", "pregnancy", "pregnant", "citizenship", "caste",
+    }
+)  # fmt: skip
+"""Words of names of columns that say who a person is, and never what a model should answer."""
 MOST_LABELS = 100
 MOST_LAST_LABELS = 20
+TWO = 2
+NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
 MOST_GROUPS = 20
 
 
@@ -44,7 +54,8 @@ class Sketch:
     ``classes`` the distinct labels; ``texts`` the other columns that hold text, and ``longest`` the
     one of them with the longest texts. ``spread`` is the
     standard deviation of labels that look like numbers to be predicted, of which there are no
-    classes.
+    classes. ``number`` is the column that a model of one number a row would predict, and
+    ``deviation`` its standard deviation.
     """
 
     columns: tuple[str, ...]
@@ -59,6 +70,8 @@ class Sketch:
     value_range: tuple[float, float] | None = None
     pictures: bool = False
     spread: float | None = None
+    number: str | None = None
+    deviation: float | None = None
 
 
 def sketch(path: Path) -> Sketch:
@@ -108,6 +121,7 @@ def _sketch_npz(arrays: Mapping[str, Array], name: str) -> Sketch:
 
 def _sketch(columns: Mapping[str, pl.Series], inputs: Array | None, rows: int) -> Sketch:
     number = _guess_number(columns)
+    predicted = number or _guess_predicted(columns)
     labels = number or _guess_labels(columns, table=inputs is None)
     free = {name: column for name, column in columns.items() if name != labels}
     ids = next((name for name in free if name.lower() in ID_NAMES and _unique(free[name])), None)
@@ -129,6 +143,8 @@ def _sketch(columns: Mapping[str, pl.Series], inputs: Array | None, rows: int) -
         input_shape=None if inputs is None else inputs.shape[1:],
         value_range=_range(inputs),
         spread=None if number is None else _spread(columns[number]),
+        number=predicted,
+        deviation=None if predicted is None else _spread(columns[predicted]),
     )
 
 
@@ -147,6 +163,24 @@ def _guess_number(columns: Mapping[str, pl.Series]) -> str | None:
     )
 
 
+def _guess_predicted(columns: Mapping[str, pl.Series]) -> str | None:
+    """Return the column of numbers that is named as a label, else the last that may be one."""
+    numbers = [
+        name
+        for name, column in columns.items()
+        if not protected(name) and column.n_unique() > TWO and _numeric(column) and _spread(column)
+    ]
+    named = [name for name in numbers if name.lower() in LABEL_NAMES]
+    free = [name for name in columns if not protected(name) and name.lower() not in ID_NAMES]
+    return next(iter(named), numbers[-1] if numbers and free[-1] == numbers[-1] else None)
+
+
+def protected(name: str) -> bool:
+    """Whether the name of a column says that it holds who a person is."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    return not PROTECTED.isdisjoint(re.split(r"[^a-z]+", words.lower()))
+
+
 def _spread(column: pl.Series) -> float | None:
     values = texts(column).drop_nulls().str.strip_chars().cast(pl.Float64, strict=False)
     found = values.drop_nulls().to_numpy()
@@ -155,11 +189,12 @@ def _spread(column: pl.Series) -> float | None:
 
 
 def _guess_labels(columns: Mapping[str, pl.Series], *, table: bool) -> str | None:
-    named = [name for name in columns if name.lower() in LABEL_NAMES]
+    free = [name for name in columns if not protected(name)]
+    named = [name for name in free if name.lower() in LABEL_NAMES]
     for name in named:
         if 1 < columns[name].n_unique() <= MOST_LABELS:
             return name
-    last = next(reversed(list(columns)), None)
+    last = next(reversed(free), None)
     if table and last is not None and 1 < columns[last].n_unique() <= MOST_LAST_LABELS:
         return last
     return None
@@ -167,7 +202,9 @@ def _guess_labels(columns: Mapping[str, pl.Series], *, table: bool) -> str | Non
 
 def _classes(column: pl.Series) -> tuple[str, ...]:
     distinct = {spelling(text) for text in texts(column).drop_nulls().unique().to_list()}
-    return tuple(sorted(distinct, key=lambda text: (not text.isdecimal(), len(text), text)))
+    if all(NUMBER.fullmatch(text) for text in distinct):
+        return tuple(sorted(distinct, key=lambda text: (float(text), text)))
+    return tuple(sorted(distinct))  # as libraries sort the classes of a model
 
 
 def _unique(column: pl.Series) -> bool:

@@ -8,6 +8,7 @@ from typing import cast
 from auditor.domain.budgets import Budget
 from auditor.domain.canonical import Json
 from auditor.domain.inheritance import Dropped, Origin, Parent
+from auditor.domain.pins import Pins
 from auditor.domain.readings import Scalar
 from auditor.domain.targets import EvidenceLevel
 
@@ -262,6 +263,7 @@ class Policy:
     blind_labels: int = 0
     require_sealed: bool = False
     most_attempts: int | None = None
+    pins: Pins = field(default_factory=Pins)
     mode: Mode = Mode.ENFORCE
     catalogues: Mapping[str, str] = field(default_factory=dict)
     cannot_evidence: tuple[Duty, ...] = ()

@@ -17,6 +17,8 @@ KINDS: Mapping[str, str] = MappingProxyType(
     }
 )
 """What stands in a role, where it is not named after the role itself."""
+SIGNER = "signer"
+"""The role of who signed a record."""
 FROM_THE_RECORD = frozenset({"wasDerivedFrom", "wasAttributedTo"})
 """Relations of the record itself; all others are those of the run that made it."""
 Group = tuple[FileDigest, ...]
@@ -46,6 +48,48 @@ def provenance_of(record: AuditRecord, signature: str | None = None) -> Provenan
         edges |= set(_signed(record, itself.id, entity_id("signature", signature)))
     ordered = tuple(entities[key] for key in sorted(entities))
     return Provenance(ordered, (run,), tuple(sorted(edges)))
+
+
+def lineage_of(record: AuditRecord, catalogues: Mapping[str, str], signer: str) -> tuple[Edge, ...]:
+    """Return the edges from a record to everything that it rests on, which are to stand in it.
+
+    ``catalogues`` are the digests of those that its policy cites, ``signer`` is who signs it.
+    """
+    tool, origin = record.tool, record.derived_from
+    used = [(str(tool.get(role)), role) for role in ("code", "environment")]
+    used += _used(record.request)
+    used += [(digest, f"catalogue:{name}") for name, digest in catalogues.items()]
+    used += [(item.identity, f"target:{name}") for name, item in record.fingerprints.items()]
+    edges = {Edge(record.id, "used", digest, role) for digest, role in used}
+    edges |= {
+        Edge(record.id, "wasDerivedFrom", digest, f"evidence:{item.check}")
+        for item in record.observations
+        for digest in item.evidence.values()
+    }
+    if origin is not None:
+        edges.add(Edge(record.id, "wasDerivedFrom", origin, "record"))
+    return tuple(sorted({*edges, Edge(record.id, "wasAttributedTo", signer, SIGNER)}))
+
+
+def _used(request: AuditRequest) -> Iterator[tuple[str, str]]:
+    """Yield the digest and the role of all that an audit was given."""
+    yield from ((item, role) for role, item in request.papers.items())
+    yield request.audit_file, "audit_file"
+    beside = {
+        "artifact": request.artifact,
+        "parent": request.parent,
+        "recipe": request.recipe,
+        "generator": request.generator,
+    }
+    yield from ((item.digest, role) for role, item in beside.items() if item)
+    yield from ((item.digest, item.role) for item in request.datasets)
+    if request.trust is not None:
+        yield request.trust.digest, "trust_policy"
+    yield from ((f"sha256:{item.sha256}", "document") for item in request.documents)
+    yield from ((item.digest, "waiver") for item in request.waivers)
+    if request.shadows is not None:
+        yield from ((digest, "shadow") for digest in request.shadows.models)
+        yield request.shadows.inclusion, "inclusion"
 
 
 def kind_of(role: str) -> str:

@@ -41,6 +41,7 @@ def read_request(part: Part) -> AuditRequest:
         disclosure=part.choice("disclosure", Disclosure) if part.value.get("disclosure") else None,
         waivers=part.list_of("waivers", _waiver) if part.value.get("waivers") else (),
         attempt=read_turn(part).attempt,
+        declared=None if part.value.get("declared") is None else part.mapping("declared"),
         **_papers(part),
     )
 

@@ -119,7 +119,8 @@ class AuditRequest:
     and ``risks`` what the owners declare (documents among the evidence), ``waivers`` the signed
     leave of rules, ``baseline`` the record that limits are taken from. Where rows are to be
     withheld later (``disclosure``), its data are named by hidden digests. Services alone count
-    (``attempt``).
+    (``attempt``). ``declared`` are settings of the audit file that make rules easier to keep, and
+    all of the task and the inputs where the policy pins them; ``None`` where there are none.
     """
 
     name: str
@@ -149,6 +150,7 @@ class AuditRequest:
     waivers: tuple[WaiverRef, ...] = ()
     baseline: str | None = None
     attempt: Attempt | None = None
+    declared: Mapping[str, Json] | None = None
 
     @property
     def undrawn(self) -> "AuditRequest":
@@ -258,4 +260,5 @@ class AuditRequest:
         if self.waivers:
             found["waivers"] = [item.to_json() for item in self.waivers]
         found |= {} if self.attempt is None else {"attempt": self.attempt.to_json()}
+        found |= {} if self.declared is None else {"declared": dict(self.declared)}
         return found | {role: item for role, item in self.papers.items() if role != "policy"}

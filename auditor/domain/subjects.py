@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -158,6 +158,10 @@ class Subject:
             if logits is not None:
                 self.logits[role] = logits
         return found, logits
+
+    def asked_of(self, model: Model | Gap, twin: Twin | Gap) -> "Subject":
+        """Return the same audit of another model: nothing that this one said is remembered."""
+        return replace(self, model=model, twin=twin, clean={}, logits={})
 
     def remember(self, role: Role, scores: Floats) -> None:
         """Keep what the model just said of a whole dataset, unless that is known already."""

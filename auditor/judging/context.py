@@ -23,6 +23,7 @@ class JudgingContext:
 
     ``served`` names the targets that are endpoints or cascades.
     ``waivers`` are those whose signatures hold, and count ``now``: when the record was finished.
+    ``request`` is what was asked; a policy's test has none, and keeps no pins.
     ``baseline`` is what limits may be taken from, ``under`` how the readings here were measured.
     """
 
@@ -40,6 +41,7 @@ class JudgingContext:
     served: frozenset[str] = frozenset()
     baseline: Baseline | None = None
     under: Circumstances = field(default_factory=Circumstances)
+    request: AuditRequest | None = None
 
     def against(self, record: AuditRecord | None, under: Circumstances) -> "JudgingContext":
         """Return the context with a record as its baseline, if any, and how was measured here."""
@@ -91,4 +93,5 @@ def context_of(
         waivers=waivers,
         now=now,
         served=frozenset(target.name for target in request.targets if target.served),
+        request=request,
     )

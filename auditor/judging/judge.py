@@ -11,6 +11,7 @@ from auditor.judging.context import JudgingContext, ReadingsAt
 from auditor.judging.correcting import corrected
 from auditor.judging.docket import Docket
 from auditor.judging.parts import Part, parts
+from auditor.judging.pinned import unmet
 from auditor.judging.rules import Judgement, excused, judge_part
 from auditor.judging.waiving import waived
 from auditor.judging.words import loosened, titled
@@ -89,6 +90,30 @@ def _preconditions(policy: Policy, context: JudgingContext) -> Iterator[Finding]
         if not policy.least_evidence.accepts(level):
             found = "none" if level is None else level.value
             yield from _unmet("evidence", policy.least_evidence.value, found, [target])
+    yield from _pinned(policy, context)
+
+
+def _pinned(policy: Policy, context: JudgingContext) -> Iterator[Finding]:
+    """Yield what the policy pins and the audit does not have; tests of policies pin nothing."""
+    broken = () if context.request is None else unmet(policy.pins, context.request)
+    for pin in broken:
+        for target in context.targets:
+            yield Finding(
+                rule="policy.pins",
+                title=f"The audit has the {pin.what} that the policy pins",
+                target=target,
+                measure="policy/pins",
+                outcome=Outcome.UNKNOWN,
+                effect=Effect.DENY,
+                severity=Severity.HIGH,
+                readings=(),
+                controls=(),
+                message=f"Pinned: {pin.what}: {pin.asked}. Found: {pin.found}. The policy judges "
+                "no other audit, whatever it saw.",
+                remediation=f"Audit again with the {pin.what} that the policy pins.",
+                limits=f"{pin.what}: {pin.asked}",
+                would_decide={"needs": f"{pin.what}: {pin.asked}"},
+            )
 
 
 def _unmet(what: str, asked: str, given: str, targets: Sequence[str]) -> Iterator[Finding]:

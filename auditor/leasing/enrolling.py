@@ -9,12 +9,13 @@ from auditor.domain.acts import ActKind
 from auditor.domain.agents import Agent, Hello
 from auditor.domain.api_keys import ApiKey, Role
 from auditor.errors import KeyFileError, StoreError, TargetError
-from auditor.holding import take_into_use
+from auditor.holding import book_of, take_into_use
 from auditor.leasing.terms import Leasehold, after
 from auditor.ledgers.key_events import KeyRole
 from auditor.refusals import NotFoundError, StandingError
 from auditor.signatures.keys import read_public_key
 from auditor.signatures.objections import Refused
+from auditor.signing.key_roles import refuse_role
 from auditor.store.service.acts import note_act
 from auditor.store.service.agents import keep_agent
 
@@ -32,8 +33,10 @@ class Enrolment:
 def enrol(hold: Leasehold, admin: ApiKey, asked: Enrolment) -> tuple[Agent, NewKey]:
     """Enrol an agent in the admin's project, and make the key that it calls with.
 
-    Its public key goes into the ledger. Raises ``TargetError`` for a target that is not left to
-    agents, ``KeyFileError`` for a key that is none, or that signs something else already.
+    Its public key comes into use when it signs a first result: to name one shows nothing, and
+    whoever could put down another project's key as an agent's would end it. Raises ``TargetError``
+    for a target that is not left to agents, ``KeyFileError`` for a key that is none, or is one of
+    the service's own.
     """
     _refuse_others(asked.targets, sorted(hold.targets))
     try:
@@ -42,6 +45,7 @@ def enrol(hold: Leasehold, admin: ApiKey, asked: Enrolment) -> tuple[Agent, NewK
         raise KeyFileError(
             refused.problem, cure="Send agent.pub: `auditor keys new --role agent` makes the pair."
         ) from None
+    _refuse_own(hold, public.pem.decode())
     now = hold.clock()
     made = new_key(admin.project, Role.AGENT, asked.name, now, asked.expires)
     agent = Agent(
@@ -56,11 +60,23 @@ def enrol(hold: Leasehold, admin: ApiKey, asked: Enrolment) -> tuple[Agent, NewK
         admin, ActKind.AGENT_ENROLLED, agent.id, now, key=public.identity, targets=[*asked.targets]
     )
     with hold.kept.store.unit_of_work() as unit:
-        take_into_use(unit, KeyRole.AGENT, agent.public_key, now)
         if not keep_agent(unit.session, agent, made.key):
             raise StoreError(f"there is a key {agent.id} already", cure="Enrol it again.")
         note_act(unit, act)
     return agent, made
+
+
+def come_into_use(hold: Leasehold, agent: Agent) -> None:
+    """Put down that an agent's key, which has just signed, is in use, once.
+
+    Raises ``KeyFileError`` where the ledger knows it in another role.
+    """
+    life = book_of(hold.kept.store.key_entries()).lives.get(agent.public_key)
+    if life is None:
+        with hold.kept.store.unit_of_work() as unit:
+            take_into_use(unit, KeyRole.AGENT, agent.public_key, hold.clock())
+    else:
+        refuse_role(life, KeyRole.AGENT)
 
 
 def agent_of(hold: Leasehold, caller: ApiKey, name: str) -> Agent:
@@ -102,6 +118,13 @@ def sign(hold: Leasehold, agent: Agent) -> None:
     now, seen = hold.clock(), hold.agents.seen(agent.id)
     if seen is None or after(seen, hold.terms.live // 3) <= now:
         hold.agents.sign(agent.id, now)
+
+
+def _refuse_own(hold: Leasehold, public: str) -> None:
+    """Refuse the service's own keys, which anybody may read; of others' nothing is told."""
+    life = book_of(hold.kept.store.key_entries()).lives.get(public)
+    if life is not None and life.role == KeyRole.REPORT:
+        refuse_role(life, KeyRole.AGENT)
 
 
 def _refuse_others(asked: Sequence[str], allowed: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from auditor.domain.evidence import decode
 from auditor.domain.served import Failure
 from auditor.domain.submissions import ENDED, Said, ShardKey
 from auditor.errors import AuditorError, RecordError, SignatureFormatError
-from auditor.leasing.enrolling import sign
+from auditor.leasing.enrolling import come_into_use, sign
 from auditor.leasing.terms import Leasehold, after
 from auditor.refusals import NotFoundError, StandingError, SubmissionError
 from auditor.shards import ToldShard, ended, read_told
@@ -64,6 +64,7 @@ def hand_in(hold: Leasehold, agent: Agent, lease: Lease, shard: bytes, bundle: b
     """Keep what an agent saw, if it signed it and nobody's result was kept before.
 
     Also after the lease is over. Raises ``SignatureFormatError`` for what it did not sign,
+    ``KeyFileError`` for a key that the ledger knows in another role,
     ``SubmissionError`` for what is no result of this shard, ``StandingError`` where another result
     was kept before, or the submission has ended.
     """
@@ -80,6 +81,7 @@ def hand_in(hold: Leasehold, agent: Agent, lease: Lease, shard: bytes, bundle: b
     if hold.kept.state(key.submission) in ENDED:
         raise StandingError(f"{key.submission} has ended", cure="Go on with something else.")
     detail = key.said | ended(told.told) | {"agent": agent.name}
+    come_into_use(hold, agent)
     signed = (digest(shard), bundle)
     if not hold.leases.keep(lease, shard, signed, hold.clock(), detail):
         raise StandingError(

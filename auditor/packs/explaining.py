@@ -7,6 +7,7 @@ from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric
 from auditor.domain.inheritance import Change
 from auditor.domain.laws import UNREAD
+from auditor.domain.pins import Pins, words
 from auditor.domain.policies import Effect, LeastEvidence, Mode, Policy, Rule
 from auditor.domain.readings import Bound
 from auditor.errors import PolicyError
@@ -84,6 +85,7 @@ def _whole(policy: Policy) -> Iterator[tuple[str, str]]:
         yield "Valid", f"A record under it counts for {policy.valid_for_days} days."
     if policy.applies_to is not None:
         yield "Applies", f"Only where `{policy.applies_to}` holds; elsewhere it asks nothing."
+    yield from _pinned(policy.pins)
     for parent in policy.inherits:
         yield "Extends", f"{parent.name} {parent.version} ({parent.digest})."
         yield from (("Changed", _change(item)) for item in parent.changes)
@@ -95,6 +97,25 @@ def _whole(policy: Policy) -> Iterator[tuple[str, str]]:
     for fact in policy.legal:
         when = f"verified {fact.verified}" if fact.verified != UNREAD else "nobody has read it"
         yield "Law", f"{fact.datum}: {fact.value} ({when}, to be reviewed by {fact.review_by})."
+
+
+NOTHING_PINNED = (
+    "Nothing: whoever writes the audit file chooses the evaluation rows, and what it declares of "
+    "the task and the inputs."
+)
+
+
+def _pinned(pins: Pins) -> Iterator[tuple[str, str]]:
+    if pins.evaluation:
+        yield "Pins", f"The evaluation data have the digest {' or '.join(pins.evaluation)}."
+    if pins.sets:
+        yield "Pins", f"The auditor holds the evaluation data: {', '.join(pins.sets)}."
+    if pins.least_rows:
+        yield "Pins", f"There are {pins.least_rows:,} evaluation rows at least."
+    if pins.settings is not None:
+        yield "Pins", f"The audit file declares of the task and inputs: {words(pins.settings)}."
+    if pins == Pins():
+        yield "Pins", NOTHING_PINNED
 
 
 def _rule(

@@ -5,6 +5,7 @@ from datetime import date
 
 from auditor.domain.canonical import digest_json
 from auditor.domain.checks import Check
+from auditor.domain.pins import Pins
 from auditor.domain.policies import Assurance, Control, Duty, LegalDatum, Policy, Rule
 from auditor.errors import PolicyError
 from auditor.packs.catalogues import Catalogue
@@ -122,6 +123,12 @@ def _policy(draft: Draft) -> Policy:
         blind_labels=about.blind_labels,
         require_sealed=about.require_sealed,
         most_attempts=about.most_attempts,
+        pins=Pins(
+            evaluation=tuple(about.pins.evaluation),
+            sets=tuple(about.pins.sets),
+            least_rows=about.pins.least_rows,
+            settings=about.pins.settings,
+        ),
         mode=about.mode,
         inherits=parents_of(shape),
         dropped=tuple(dropped_of(shape)),

@@ -11,6 +11,7 @@ from auditor.documents import Strict
 from auditor.domain.bounds import MOST_TEXT
 from auditor.domain.budgets import Budget
 from auditor.domain.inheritance import Way
+from auditor.domain.pins import SETTINGS
 from auditor.domain.policies import Effect, LeastEvidence, Mode, Severity
 from auditor.packs.catalogues import Day, Verified
 from auditor.packs.quantities import NUMBER, QUANTITY
@@ -76,6 +77,16 @@ Measure: TypeAlias = Annotated[str, BeforeValidator(_measure)]
 Approvals: TypeAlias = Annotated[StrictInt, Field(ge=0, le=20)]
 MostAttempts: TypeAlias = Annotated[StrictInt, Field(ge=1, le=1000)]
 BlindLabels: TypeAlias = Annotated[StrictInt, Field(ge=0, le=50)]
+Digest: TypeAlias = Annotated[StrictStr, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+def _setting(value: Any) -> str:  # noqa: ANN401 -- whatever the file says
+    if value in SETTINGS:
+        return str(value)
+    raise PydanticCustomError("setting", f"a pinned setting is one of {', '.join(SETTINGS)}")
+
+
+Setting: TypeAlias = Annotated[str, BeforeValidator(_setting)]
 Days: TypeAlias = Annotated[StrictStr, Field(pattern=r"^[1-9][0-9]{0,4}d$")]
 
 
@@ -177,6 +188,17 @@ class RuleShape(Strict):
         return self.measure.partition("/")[2]
 
 
+class PinsShape(Strict):
+    """What the policy fixes of an audit: its evaluation data, and what its file declares."""
+
+    evaluation: Annotated[list[Digest], Field(max_length=MOST_PLACES * 4)] = Field(
+        default_factory=list
+    )
+    sets: Annotated[list[Text], Field(max_length=MOST_PLACES)] = Field(default_factory=list)
+    least_rows: Annotated[StrictInt, Field(ge=0, le=10**9)] = 0
+    settings: dict[Setting, Any] | None = None
+
+
 class MetadataShape(Strict):
     """Who owns the policy, which version it is, and what it asks of the audit itself."""
 
@@ -192,6 +214,7 @@ class MetadataShape(Strict):
     blind_labels: BlindLabels = 0
     require_sealed: StrictBool = False
     most_attempts: MostAttempts | None = None
+    pins: PinsShape = Field(default_factory=PinsShape)
     mode: Mode = Mode.ENFORCE
     applies_to: Text | None = None
     cannot_evidence: list[DutyShape] = Field(default_factory=list)

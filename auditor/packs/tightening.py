@@ -12,6 +12,7 @@ from auditor.errors import PolicyError
 from auditor.judging.parts import SLICE
 from auditor.packs.drafts import Draft, End, Entry
 from auditor.packs.merging import COUNTED, STRICTER, at_most
+from auditor.packs.shapes import MetadataShape
 from auditor.packs.uniting import restated
 
 EFFECTS = (Effect.INFO, Effect.WARN, Effect.DENY)
@@ -60,7 +61,23 @@ def metadata_changes(old: Draft, new: Draft) -> Iterator[Change]:
         longer = _days(now.valid_for) > _days(was.valid_for)
         way = Way.LOOSENED if longer else Way.TIGHTENED
         yield Change("valid_for", was.valid_for or "", now.valid_for or "", way)
+    if was.pins != now.pins:
+        yield Change("pins", *_pinned(was, now))
     yield from restated(was, now)
+
+
+def _pinned(was: MetadataShape, now: MetadataShape) -> tuple[str, str, Way]:
+    """Return both pins as text, and whether the latter surely ask as much."""
+    before, after = was.pins, now.pins
+    kept = (
+        (not before.evaluation or bool(after.evaluation))
+        and set(after.evaluation) <= set(before.evaluation or after.evaluation)
+        and set(before.sets) <= set(after.sets)
+        and before.least_rows <= after.least_rows
+        and (before.settings is None or before.settings == after.settings)
+    )
+    way = Way.TIGHTENED if kept else Way.LOOSENED
+    return flat(before.model_dump(mode="json")), flat(after.model_dump(mode="json")), way
 
 
 def check_changes(old: Draft, new: Draft) -> Iterator[Change]:

@@ -109,7 +109,8 @@ def _refuse_other_role(panel: Panel, pem: str) -> None:
     life = book_of(panel.kept.store.key_entries()).lives.get(pem)
     own = panel.signer.public_pem().decode() == pem
     role = REPORT_ROLE if own else None if life is None else life.role
-    if role not in {None, KeyRole.DECISION}:
+    # Whether another project's agent signs with it is nobody's business here: it decides nothing.
+    if role not in {None, KeyRole.DECISION, KeyRole.AGENT}:
         raise KeyFileError(
             f"the key is a {role} key, and may not be one of a person who decides",
             cure="Make one of its own: `auditor keys new --role decision`.",

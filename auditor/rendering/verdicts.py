@@ -12,6 +12,7 @@ from auditor.rendering.attempts import attempt_words
 from auditor.rendering.cards import required
 from auditor.rendering.deciding import decision
 from auditor.rendering.decisions import uses
+from auditor.rendering.easings import easing_words
 from auditor.rendering.inputs import RenderedInputs
 from auditor.rendering.phrases import ASSURANCE
 from auditor.rendering.runs import Fact, place_words, short
@@ -130,6 +131,8 @@ def _reduced(inputs: RenderedInputs) -> str:
             f"Run at budget {request.budget.value}; the policy asks for at least "
             f"{inputs.policy.least_budget.value}."
         )
+    if eased := easing_words(request):
+        said.append(eased)
     if inputs.policy.require_sealed and not request.sealed:
         drawn = request.attempt is not None and request.attempt.sealed
         rows = f"The auditor did not hold the {' and '.join(request.brought)} rows"

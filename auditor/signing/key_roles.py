@@ -8,14 +8,19 @@ from auditor.signatures.keys import read_public_key
 from auditor.signing.keys import STEMS
 
 
-def refuse_ended(life: KeyLife, role: str, at: str) -> None:
-    """Raise ``KeyFileError`` where a key may not sign in a role at a time."""
+def refuse_role(life: KeyLife, role: str) -> None:
+    """Raise ``KeyFileError`` where a key is one of another role."""
     if life.role != role:
         raise KeyFileError(
             f"the key {identity_of(life)} is the {life.role} key of leaf {life.begun.index} of the "
             f"ledger, and may not be the {role} key too",
             cure=f"Use a key of its own: `auditor keys new --role {role}`.",
         )
+
+
+def refuse_ended(life: KeyLife, role: str, at: str) -> None:
+    """Raise ``KeyFileError`` where a key may not sign in a role at a time."""
+    refuse_role(life, role)
     if life.status(at) is not KeyStatus.IN_USE:
         raise KeyFileError(
             f"the {role} key {identity_of(life)} may sign no more: it is {life.words(at)}",

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
 
@@ -13,6 +12,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, SQLAlc
 
 from auditor.errors import MissingExtraError, StoreError
 from auditor.extras import to_install
+from auditor.scratch import scratch_folder
 from auditor.sqlitefiles import PATIENCE, make_private, settle
 from auditor.store.migrations import Standing, bring, head, overheard, standing_of
 
@@ -91,7 +91,7 @@ def rehearse(url: str) -> tuple[str, ...]:
     They are carried out, on all the rows that there are, and taken back; until then others wait for
     the tables. Raises like ``open_database``.
     """
-    with TemporaryDirectory(prefix="auditor-") as folder:
+    with scratch_folder() as folder:
         engine = _engine(f"sqlite:///{folder}/auditor.db" if _absent(url) else url)
         with _explained(engine), engine.connect() as connection, connection.begin() as undone:
             with overheard(connection) as told:

@@ -105,11 +105,15 @@ class UnitOfWork:
             self._add(LedgerCosignatureRow(line=line, size=size))
             self.append(cosignature_kept(size, line, at))
 
-    def register(self, request: AuditRequest, at: str) -> None:
+    def register(self, request: AuditRequest, at: str) -> int:
         """Write down that ``request`` was made at the time ``at`` (UTC, RFC 3339).
 
-        The same request may be registered any number of times.
+        The same request may be registered any number of times; returned is how often it was before
+        in that very second.
         """
+        table = RegistrationRow
+        same = (table.request_digest == request.digest, table.registered == at)
+        before = self._session.scalar(select(func.count()).select_from(table).where(*same)) or 0
         if self._session.get(RequestRow, request.digest) is None:
             body = canonical(request.to_json()).decode()
             self._add(RequestRow(digest=request.digest, body=body))
@@ -117,6 +121,7 @@ class UnitOfWork:
         self._add(row)
         self._add(subjects_of(request, row.id, self._project))
         self.append(registration_of(request, at))
+        return before
 
     def save(self, record: AuditRecord, bundle: bytes) -> None:
         """Keep a signed record and its lineage; one that is there already stays as it is.

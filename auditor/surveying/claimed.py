@@ -13,7 +13,7 @@ from auditor.domain.tasks import Floats
 from auditor.stats.clusters import clustered_mean_of_proportions
 from auditor.stats.differences import share
 from auditor.stats.errors import mean_error
-from auditor.stats.losses import brier_scores, log_losses
+from auditor.stats.losses import brier_scores, exact_losses, log_losses, log_odds
 from auditor.stats.means import clustered_loss, mean_loss
 from auditor.stats.proportions import mean_of_proportions
 from auditor.stats.ranking import auc, macro_auc
@@ -27,7 +27,8 @@ class Answered:
     """Labels ``[n]``, decisions ``[n]`` and scores ``[n, classes]`` of a classification.
 
     A regression has its numbers as ``scores`` ``[n, 1]``, its truth as ``targets``, and ``right``
-    where the two are near; ``clusters`` ``[n]`` says which rows hang together.
+    where the two are near; ``clusters`` ``[n]`` says which rows hang together. Log ``chances``
+    ``[n, classes]`` are there where scores say less.
     """
 
     right: NDArray[np.bool_]
@@ -37,6 +38,7 @@ class Answered:
     targets: Floats | None
     positive: int
     clusters: Labels | None
+    chances: Floats | None = None
 
     @property
     def binary(self) -> bool:
@@ -88,19 +90,23 @@ def _balanced(given: Answered, confidence: float) -> Interval | Gap:
 def _auc(given: Answered, confidence: float) -> Interval | Gap:
     if given.labels is None:
         return undefined("auc is of classes, and the task is a regression.")
+    ranked = given.scores if given.chances is None else log_odds(given.chances)
     if given.binary:
         positive = given.labels == given.positive
-        return auc(given.scores[:, given.positive], positive, confidence, given.clusters)
-    return macro_auc(given.scores, given.labels, confidence, given.clusters)
+        return auc(ranked[:, given.positive], positive, confidence, given.clusters)
+    return macro_auc(ranked, given.labels, confidence, given.clusters)
 
 
 def _losses(
     score: Callable[[Floats, Labels], tuple[Floats, float]],
+    exact: Callable[[Floats, Labels], tuple[Floats, float]] | None = None,
 ) -> Callable[[Answered, float], Interval | Gap]:
     def measure_loss(given: Answered, confidence: float) -> Interval | Gap:
         if given.labels is None:
             return undefined("log loss and Brier score are of classes; the task is a regression.")
         losses, worst = score(given.scores, given.labels)
+        if exact is not None and given.chances is not None:
+            losses, worst = exact(given.chances, given.labels)
         if given.clusters is not None:
             return clustered_loss(losses, worst, given.clusters, confidence)
         return mean_loss(losses, worst, confidence)
@@ -136,7 +142,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "accuracy": Kind(_accuracy, higher_is_better=True),
         "balanced_accuracy": Kind(_balanced, higher_is_better=True),
         "auc": Kind(_auc, higher_is_better=True),
-        "nll": Kind(_losses(log_losses), higher_is_better=False),
+        "nll": Kind(_losses(log_losses, exact_losses), higher_is_better=False),
         "brier": Kind(_losses(brier_scores), higher_is_better=False),
         "tpr": Kind(_rate(of_label=True, among=True), higher_is_better=True),
         "fpr": Kind(_rate(of_label=True, among=False), higher_is_better=False),

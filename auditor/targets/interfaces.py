@@ -47,7 +47,7 @@ def entrances(inputs: Sequence[Slot], row: tuple[int, ...]) -> tuple[Entrance, .
     if not found:
         raise RowShapeError(
             f"a row of the data has the shape {row}, but the input {slot.name!r} takes "
-            f"{_shown(slot.shape)} (rows first)",
+            f"{shown_axes(slot.shape)} (rows first)",
             cure="Give the data the shape that the model takes.",
         )
     return tuple(Entrance(slot.name, dtype, slot.shape[0], layout) for layout in found)
@@ -80,7 +80,8 @@ def _only(inputs: Sequence[Slot]) -> Slot:
     )
 
 
-def _shown(shape: Axes) -> str:
+def shown_axes(shape: Axes) -> str:
+    """Return declared axes in words, open ones as such."""
     return "[" + ", ".join("any" if size is None else str(size) for size in shape) + "]"
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from auditor.domain.tasks import Array, Task
 from auditor.errors import DatasetError, ModelFailedError
@@ -16,18 +17,30 @@ PROBE_ROWS = 64
 """Rows by which the interface is found out; each is sent twice, to see whether scores repeat."""
 
 
-def meet(connection: Connection, task: Task, sample: Array) -> Acquaintance:
-    """Find out a model's interface with the rows of ``sample``.
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a model answered to its first rows, and how they entered it, at which try.
+
+    ``seconds`` is what that took.
+    """
+
+    entrance: Entrance
+    answers: list[Answer]
+    tried: int
+    seconds: float
+
+
+def listen(connection: Connection, sample: Array) -> Heard:
+    """Return a model's answers to the rows of ``sample``, whatever its task is.
 
     Layouts that fit the declared shapes are tried, likeliest first, until the runtime takes one.
-    Raises what ``entrances`` and ``find_exit`` raise, and the first refusal of the runtime.
+    Raises what ``entrances`` raises, and the first refusal of the runtime.
     """
     if len(sample) == 0:
         raise DatasetError("there is no row to try the model with", cure="Give at least one row.")
     slots = read_slots(connection.opened.header.get("inputs"))
     outputs = read_slots(connection.opened.header.get("outputs"))
     refusals: list[ModelFailedError] = []
-    began = time.monotonic()
     for tried, entrance in enumerate(entrances(slots, sample.shape[1:]), start=1):
         asked = time.monotonic()
         try:
@@ -35,21 +48,32 @@ def meet(connection: Connection, task: Task, sample: Array) -> Acquaintance:
         except ModelFailedError as refusal:
             refusals.append(refusal)
             continue
-        leaving = find_exit(answers, task)
-        first = next(answer for answer in answers if answer.name == leaving.output)
-        between = time.monotonic()
-        again = _ask(connection, entrance, sample, outputs)
-        taken = min(between - asked, time.monotonic() - between)
-        second = next(answer for answer in again if answer.name == leaving.output)
-        return Acquaintance(
-            as_interface(entrance, leaving),
-            None if first.keys is None else tuple(first.keys),
-            deterministic=_same(first, second),
-            queries=len(sample) * (tried + 1),
-            busy=time.monotonic() - began,
-            pace=taken / len(sample),
-        )
+        return Heard(entrance, answers, tried, time.monotonic() - asked)
     raise refusals[0]
+
+
+def meet(connection: Connection, task: Task, sample: Array) -> Acquaintance:
+    """Find out a model's interface with the rows of ``sample``.
+
+    Raises what ``listen`` and ``find_exit`` raise.
+    """
+    outputs = read_slots(connection.opened.header.get("outputs"))
+    began = time.monotonic()
+    heard = listen(connection, sample)
+    leaving = find_exit(heard.answers, task)
+    first = next(answer for answer in heard.answers if answer.name == leaving.output)
+    between = time.monotonic()
+    again = _ask(connection, heard.entrance, sample, outputs)
+    taken = min(heard.seconds, time.monotonic() - between)
+    second = next(answer for answer in again if answer.name == leaving.output)
+    return Acquaintance(
+        as_interface(heard.entrance, leaving),
+        None if first.keys is None else tuple(first.keys),
+        deterministic=_same(first, second),
+        queries=len(sample) * (heard.tried + 1),
+        busy=time.monotonic() - began,
+        pace=taken / len(sample),
+    )
 
 
 def _ask(

@@ -16,9 +16,10 @@ from auditor.shipped import user_home
 from auditor.targets.connections import Connection
 from auditor.targets.emulators import is_ready
 from auditor.targets.endpoints.opening import open_endpoint
+from auditor.targets.exits import Answer
 from auditor.targets.fingerprints import bounded, make_fingerprint
 from auditor.targets.frames import Frame
-from auditor.targets.introductions import PROBE_ROWS, meet
+from auditor.targets.introductions import PROBE_ROWS, listen, meet
 from auditor.targets.isolation import Isolation, bounds_of
 from auditor.targets.keeping import Keeper
 from auditor.targets.models import OpenedModel
@@ -62,6 +63,20 @@ def open_model(  # noqa: PLR0913 -- what an audit knows of a model, and how to h
     connection = connect(spec, folder, artifact, isolation)
     try:
         yield _introduce(connection, spec, task, sample[:PROBE_ROWS])
+    finally:
+        connection.close()
+
+
+def first_answers(
+    spec: TargetSpec, folder: Path, artifact: Artifact, sample: Array
+) -> tuple[Answer, ...]:
+    """Return every output of the artifact for the first rows of ``sample``, whatever its task is.
+
+    Raises as ``open_model`` does.
+    """
+    connection = connect(spec, folder, artifact)
+    try:
+        return tuple(listen(connection, sample[:PROBE_ROWS]).answers)
     finally:
         connection.close()
 

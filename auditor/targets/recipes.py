@@ -5,8 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -26,6 +24,7 @@ from auditor.errors import (
     ModelOutgrewMemoryError,
     RecipeError,
 )
+from auditor.scratch import scratch_folder
 from auditor.targets.exits import Answer, find_exit
 from auditor.targets.frames import Anything, Frame
 from auditor.targets.isolation import Bounds, Isolation, strongest
@@ -143,11 +142,11 @@ class OpenedRecipe:
         content = b"" if raw is None else raw.tobytes()
         limit = self._source.memory_limit
         spec = TargetSpec("retrained", time_limit=self._keeper.seconds, memory_limit=limit)
-        with TemporaryDirectory(prefix="auditor-") as root:
-            (Path(root) / FILE).write_bytes(content)
+        with scratch_folder() as root:
+            (root / FILE).write_bytes(content)
             file = FileDigest(FILE, len(content), hashlib.sha256(content).hexdigest())
             artifact = Artifact("the retrained model", "0", (file,))
-            with open_model(spec, Path(root), artifact, self._task, asked[0]) as model:
+            with open_model(spec, root, artifact, self._task, asked[0]) as model:
                 return tuple(model.probabilities(model.predict(rows)) for rows in asked)
 
 

@@ -72,7 +72,7 @@ def as_table(output: Anything) -> Anything:
 
 def column_order(keys: Sequence[Key], task: Classification) -> NDArray[np.int64]:
     """Return, class by class, the column of a ZipMap that holds it. Raises ``ArtifactError``."""
-    names = [_text(key) for key in keys]
+    names = [class_name(key) for key in keys]
     if sorted(names) == sorted(task.classes):
         return np.array([names.index(name) for name in task.classes], dtype=np.int64)
     if sorted(names) == sorted(str(index) for index in range(len(task.classes))):
@@ -94,7 +94,7 @@ def label_indices(output: Anything, task: Classification, first_row: int = 0) ->
     places = {name: index for index, name in enumerate(task.classes)}
     if not all(name.lstrip("-").isdigit() for name in task.classes):
         places = {str(index): index for index in range(len(task.classes))} | places
-    names = [_text(label) for label in output.reshape(-1).tolist()]
+    names = [class_name(label) for label in output.reshape(-1).tolist()]
     for row, name in enumerate(names):
         if name not in places:
             raise ModelFailedError(
@@ -118,7 +118,8 @@ def check_finite(table: Floats, first_row: int) -> None:
         )
 
 
-def _text(label: object) -> str:
+def class_name(label: object) -> str:
+    """Return a class of a model by the name that a task may give it."""
     if isinstance(label, bytes):
         return label.decode("utf-8", errors="replace")
     if isinstance(label, bool | float) and float(label).is_integer():

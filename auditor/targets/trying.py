@@ -1,7 +1,6 @@
 """A small model, made from a seed, that is opened on a target to see what becomes of it there."""
 
 import hashlib
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from auditor.domain.providers import support_of
 from auditor.domain.targets import Fingerprint, TargetSpec
 from auditor.domain.tasks import Array, Classification
 from auditor.errors import TargetError
+from auditor.scratch import scratch_folder
 from auditor.targets.fingerprints import place_of
 from auditor.targets.opening import open_model
 
@@ -93,13 +93,13 @@ def try_target(spec: TargetSpec, reference: TargetSpec) -> Trial:
     classes = tuple(str(label) for label in range(CLASSES))
     task = Classification(classes, classes[-1], classes[-1])
     rows = np.random.default_rng(SEED).normal(size=(ROWS, 1, SIDE, SIDE)).astype(np.float32)
-    with tempfile.TemporaryDirectory(prefix="auditor-trial-") as name:
-        artifact = _stage(Path(name))
-        with open_model(reference, Path(name), artifact, task, rows) as model:
+    with scratch_folder() as name:
+        artifact = _stage(name)
+        with open_model(reference, name, artifact, task, rows) as model:
             expected = model.predict(rows)
 
         def tried(asked: TargetSpec) -> Trial:
-            with open_model(asked, Path(name), artifact, task, rows) as model:
+            with open_model(asked, name, artifact, task, rows) as model:
                 scores = model.predict(rows)
                 return Trial(
                     spec,

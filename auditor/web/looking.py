@@ -24,6 +24,8 @@ from auditor.web.words import (
     TOLD,
     run_sign,
     sign_of,
+    state_sign,
+    unread_sign,
     verdict_sign,
     when,
 )
@@ -67,6 +69,7 @@ def pages() -> Environment:
     found.filters = reports.filters | {"when": when, "short": short}
     found.globals = reports.globals | {
         "asset": version_of, "sign_of": sign_of, "verdict_sign": verdict_sign, "TOLD": TOLD,
+        "state_sign": state_sign, "unread_sign": unread_sign,
         "run_sign": run_sign, "SCHEDULES": SCHEDULES, "DELIVERIES": DELIVERIES,
     }  # fmt: skip
     return found

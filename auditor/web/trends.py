@@ -23,14 +23,32 @@ class Trend:
 
 
 def trends(records: Sequence[RecordFacts]) -> tuple[Trend, ...]:
-    """Return the course of each required rule's figure; ``records`` come the oldest first."""
-    newest = records[-1].rows if records else ()
-    asked = [row for row in newest if row.required and row.point is not None]
-    found = (_trend(f"trend-{place}", row, records) for place, row in enumerate(asked))
+    """Return the course of each required rule's figure; ``records`` come the oldest first.
+
+    Policies are apart: a rule of one is no rule of another. A rule that the newest audit did not
+    measure is followed too.
+    """
+    policies = dict.fromkeys(one.audited.policy for one in reversed(records))
+    found = list[Trend | None]()
+    for policy in policies:
+        own = [one for one in records if one.audited.policy == policy]
+        said = f" ({policy})" if len(policies) > 1 else ""
+        for row in _asked(own):
+            found.append(_trend(f"trend-{len(found)}", row, own, said))
     return tuple(item for item in found if item is not None)[:MOST]
 
 
-def _trend(key: str, asked: Row, records: Sequence[RecordFacts]) -> Trend | None:
+def _asked(records: Sequence[RecordFacts]) -> Sequence[Row]:
+    """Return the newest figure of each required rule on each target."""
+    newest: dict[tuple[str, str], Row] = {}
+    for one in reversed(records):
+        for row in one.rows:
+            if row.required and row.point is not None:
+                newest.setdefault((row.rule, row.target), row)
+    return list(newest.values())
+
+
+def _trend(key: str, asked: Row, records: Sequence[RecordFacts], said: str) -> Trend | None:
     unit = Unit.NONE if asked.point is None else asked.point.unit
     told = [(one, row) for one in records for row in one.rows if _same(row, asked, unit)]
     if len(told) < LEAST:
@@ -43,8 +61,9 @@ def _trend(key: str, asked: Row, records: Sequence[RecordFacts]) -> Trend | None
     if not any(m.low < m.high for m in moments) and len({m.value for m in moments}) == 1:
         return None  # an exact figure that never moved has no course
     rows = [(one.version, one.finished, row.value, row.interval) for one, row in reversed(told)]
-    drawing = course_plot(key, asked.title, moments, unit)
-    panel = Panel(title=asked.title, target=asked.target, caption=CAPTION, drawing=drawing,
+    title = asked.title + said
+    drawing = course_plot(key, title, moments, unit)
+    panel = Panel(title=title, target=asked.target, caption=CAPTION, drawing=drawing,
                   header=HEADER, rows=tuple(rows), notes=_doubts(moments, unit))  # fmt: skip
     return Trend(asked.target, panel)
 

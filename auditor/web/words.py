@@ -11,6 +11,7 @@ from auditor.domain.schedules import Run, RunState, ScheduleState
 from auditor.domain.submissions import State
 from auditor.domain.verdicts import Verdict
 from auditor.people.standing import Standing
+from auditor.states import GateState
 from auditor.store.service.overviews import Line
 
 
@@ -44,6 +45,8 @@ STANDINGS: Mapping[Standing, Sign] = MappingProxyType({
     Standing.APPROVED: Sign("passed", "passed", "Approved"),
     Standing.REFUSED: Sign("failed", "failed", "Refused"),
 })  # fmt: skip
+SHUT = Sign("unknown", "failed", "Gate shut")
+"""In the place of a pass for which no gate opens."""
 BLIND = Sign("unknown", "unknown", "Label first")
 """In the place of a verdict that somebody is not to see yet."""
 ANSWERS: Mapping[str, Sign] = MappingProxyType({
@@ -99,6 +102,21 @@ def verdict_sign(verdict: str, scope: RecordScope | None = None) -> Sign:
     found = VERDICTS[verdict]
     endpoint = scope is RecordScope.ENDPOINT and verdict == Verdict.PASS
     return replace(found, word="Endpoint passes") if endpoint else found
+
+
+def state_sign(state: GateState) -> Sign:
+    """Return the sign of what the gate says: one that is shut on a pass says so."""
+    if state.open or state.verdict is not Verdict.PASS:
+        return verdict_sign(state.verdict, state.scope)
+    if state.scope is RecordScope.ENDPOINT:
+        return verdict_sign(state.verdict, state.scope)
+    return replace(SHUT, word=f"{SHUT.word}: {state.why}")
+
+
+def unread_sign(verdict: str, scope: RecordScope, artifact: str | None) -> Sign:
+    """Return the sign of a last audit of which the gate says nothing: no pass of an artifact."""
+    lost = artifact is not None and verdict == Verdict.PASS and scope is RecordScope.ARTIFACT
+    return SHUT if lost else verdict_sign(verdict, scope)
 
 
 def when(text: str | None) -> str:

@@ -10,6 +10,7 @@ from auditor.checks.discovery import discover
 from auditor.domain.baselines import Circumstances
 from auditor.domain.evidence import Blob, Evidence, encode
 from auditor.domain.policies import Policy
+from auditor.domain.provenance import lineage_of
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.folders import RecordFolder, write_folder
@@ -21,7 +22,7 @@ from auditor.packs.loading import load_policy
 from auditor.publishing import publication
 from auditor.recalling import load_results, policy_of
 from auditor.shipped import shipped
-from auditor.signatures.keys import Signer
+from auditor.signatures.keys import Signer, read_public_key
 
 
 def as_seen(seen: Seen) -> Evidence:
@@ -48,7 +49,9 @@ class Forgery:
         policy = policy_of(old, record, lambda raw, source: load_policy(raw, source, checks, known))
         results, blobs = _forged(load_results(old, record, checks), self.see)
         told = replace(record, **self.facts)
-        forged = read_record(_concluded(told, results, policy).canonical())
+        judged, who = _concluded(told, results, policy), read_public_key(signer.public_pem())
+        edges = lineage_of(judged, policy.catalogues, who.identity)
+        forged = read_record(replace(judged, lineage=edges).canonical())
         files = publication(
             forged, policy, checks, lambda name: blobs.get(name) or old.evidence(name), signer
         )

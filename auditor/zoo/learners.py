@@ -55,15 +55,22 @@ class Network:
 
     def parts(self, into: str = OUTPUT) -> Parts:
         """Return the operators; the last one writes ``into`` that name."""
+        name = f"z{len(self.layers) - 1}"
+        found = self.logit_parts(name)
+        last = helper.make_node("Softmax", [name], [into], axis=1)
+        return replace(found, nodes=(*found.nodes, last))
+
+    def logit_parts(self, into: str = OUTPUT) -> Parts:
+        """Return the operators up to what the softmax is taken of."""
         nodes, stored, name = [], [], "x"
         for place, (weights, bias) in enumerate(self.layers):
             stored += [kept(weights, f"w{place}"), kept(bias, f"b{place}")]
-            nodes.append(helper.make_node("Gemm", [name, f"w{place}", f"b{place}"], [f"z{place}"]))
-            name = f"z{place}"
-            if place + 1 < len(self.layers):
-                nodes.append(helper.make_node("Relu", [name], [f"h{place}"]))
+            last = place + 1 == len(self.layers)
+            made = into if last else f"z{place}"
+            nodes.append(helper.make_node("Gemm", [name, f"w{place}", f"b{place}"], [made]))
+            if not last:
+                nodes.append(helper.make_node("Relu", [made], [f"h{place}"]))
                 name = f"h{place}"
-        nodes.append(helper.make_node("Softmax", [name], [into], axis=1))
         sides = len(self.layers[0][0]), len(self.layers[-1][1])
         return Parts(tuple(nodes), tuple(stored), *sides)
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,12 +13,13 @@ from onnx import numpy_helper
 
 from auditor.attesting import WRITERS
 from auditor.clock import written
-from auditor.domain.canonical import canonical
+from auditor.domain.canonical import Json, canonical
 from auditor.domain.evidence import Evidence
 from auditor.domain.policies import Assurance
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import Attempt
+from auditor.domain.targets import EvidenceLevel
 from auditor.folders import EVIDENCE, RECORD, SIGNER, RecordFolder
 from auditor.measuring import Seen
 from auditor.signatures.keys import Signer
@@ -30,6 +32,15 @@ from auditor.zoo.specimens import Deed
 OUT, TRUSTED = "out", "trusted.pub"
 EARLIER, LATER = "earlier", "later.onnx"
 DAYS = 60
+NPU = "QNNExecutionProvider"
+SIMULATOR: Mapping[str, Json] = {
+    "provider": NPU,
+    "provider_options": {"backend_path": "libQnnHtp.so"},
+    "devices": [{"kind": "CPU", "vendor": "Qualcomm", "provider": NPU}],
+    "placement": {NPU: {"Gemm": 1}},
+    "session_providers": [NPU],
+}
+"""What a runtime reports where Qualcomm's simulator plays its NPU on another processor."""
 
 
 def keep_key(folder: Path, _home: Path) -> None:
@@ -135,6 +146,19 @@ def count_again(number: int) -> Deed:
         Forgery(facts={"request": request}).put(folder / OUT, _own(home))
 
     return count
+
+
+def call_simulation_a_chip(folder: Path, home: Path) -> None:
+    """Run in a vendor's simulator on this processor, and say that its chip was verified."""
+    played = {
+        name: replace(
+            found,
+            identity_facts={**found.identity_facts, **SIMULATOR},
+            evidence=EvidenceLevel.VERIFIED,
+        )
+        for name, found in _record(folder).fingerprints.items()
+    }
+    Forgery(facts={"fingerprints": played}).put(folder / OUT, _own(home))
 
 
 def _record(folder: Path) -> AuditRecord:

@@ -81,7 +81,7 @@ def somebody(world: World, name: str, *may: str, key: str = "admin", **more: Any
     return Someone(world, name, made.signer, answer.json()["id"])
 
 
-def policy_of(name: str, at_least: float = 0.999, **asks: int) -> Policy:
+def policy_of(name: str, at_least: float = 0.999, **asks: int | str) -> Policy:
     """Return a policy whose one rule asks for an accuracy, under a name of its own."""
     document: dict[str, Json] = {
         "apiVersion": "auditor/v1", "kind": "Policy",

@@ -22,10 +22,11 @@ from auditor.domain.served import Ending
 from auditor.domain.steps import StepResult
 from auditor.domain.submissions import ShardKey, Submission
 from auditor.folders import SIGNER
-from auditor.holding import book_of, revoke
+from auditor.holding import book_of, revoke, take_into_use
 from auditor.keyaudits import agents_here
 from auditor.leasing.offering import offered
 from auditor.leasing.terms import Leasehold, Terms
+from auditor.ledgers.key_events import KeyRole
 from auditor.manifests import laid_out
 from auditor.refusals import SubmissionError
 from auditor.rejudging import rejudge
@@ -426,6 +427,35 @@ def test_only_what_an_agent_may_be_is_enrolled(yard: Yard) -> None:
     assert "may not be the agent key too" in problem(second)["detail"]
     said = {"name": "x", "role": "agent"}
     assert yard.world.call("POST", "/v1/keys", "admin", json=said).status_code == 422
+
+
+def test_a_key_is_an_agents_once_it_signed_and_by_being_named_alone_it_is_nothing(
+    yard: Yard, key: ShardKey
+) -> None:
+    """A public key is public: whoever names another project's approver's must not end it."""
+    approver, one = fresh(), yard.agent()
+    public, store = approver.public_pem().decode(), yard.world.place.store
+
+    def role_of(pem: str) -> str | None:
+        life = book_of(store.key_entries()).lives.get(pem)
+        return None if life is None else life.role
+
+    assert yard.enrol("stranger", approver).status_code == 201
+    assert role_of(public) is role_of(one.signer.public_pem().decode()) is None
+    with store.unit_of_work() as work:
+        take_into_use(work, KeyRole.DECISION, public, yard.clock())
+    # Nothing is told of a key that others use; and it signs no results.
+    taken = yard.enrol("admin", approver).json()
+    thief = Caller(yard.client, taken["agent"]["id"], taken["text"], approver)
+    assert thief.post("hello", code=CODE, targets=["cpu"]).status_code == 200
+    refused = thief.gives(thief.holds(), key, gap())
+    assert "may not be the agent key too" in problem(refused)["detail"]
+    assert yard.kept(key) is None
+    yard.clock.passes(TERMS.lease + 1)
+    assert not offered(yard.hold, key)
+    yard.clock.passes(TERMS.reserved + 1)
+    assert one.gives(one.holds(), key, gap()).status_code == 200
+    assert role_of(one.signer.public_pem().decode()) == KeyRole.AGENT
 
 
 def test_a_record_says_whose_key_signed_what_was_seen_and_reads_as_one_made_here(

@@ -10,10 +10,13 @@ from scipy.special import expit, log_softmax
 from scored_subjects import ends, measured, read, scored, stored
 
 from auditor.checks.fairness.calibration import GroupCalibration
+from auditor.checks.hardware.variant import Variant
 from auditor.checks.quality.accuracy import Accuracy
 from auditor.checks.quality.calibration import Calibration
+from auditor.checks.quality.claims import Claims
+from auditor.domain.companions import Companion
 from auditor.domain.datasets import Role
-from auditor.domain.readings import Astray
+from auditor.domain.readings import Astray, Gap
 from auditor.domain.tasks import Floats
 from auditor.stats.losses import exact_losses, log_chances, log_losses, log_odds
 from auditor.stats.ranking import macro_auc
@@ -142,6 +145,64 @@ def test_rows_that_probabilities_tie_are_told_apart_by_logits(tmp_path: Path) ->
     with opened(tmp_path, factor=SURE) as (subject, logits, labels):
         found = measured(read(Accuracy(), subject), "auc")
     assert found.value == macro_auc(log_odds(log_chances(logits)), labels, 0.95, None).value
+
+
+@pytest.mark.parametrize("softmax", [False, True])
+def test_a_claimed_log_loss_is_held_against_the_logits_or_doubted(
+    tmp_path: Path, *, softmax: bool
+) -> None:
+    with opened(tmp_path, factor=SURE, softmax=softmax) as (subject, logits, labels):
+        subject.claims = {"nll": 5.0}
+        readings = read(Claims(), subject)
+    found = measured(readings, "claimed_minus_measured", claim="nll")
+    over = measured(readings, "overclaim", claim="nll")
+    if softmax:
+        assert (found.astray, over.astray) == (Astray.TOO_HIGH, Astray.TOO_LOW)
+        assert found.doubted
+        assert over.doubted
+        return
+    truth = -log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean()
+    assert found.value == pytest.approx(5.0 - truth, rel=1e-6)
+    assert not found.doubted
+
+
+@pytest.mark.parametrize("softmax", [False, True])
+def test_a_change_of_log_loss_is_that_of_the_logits_or_doubted(
+    tmp_path: Path, *, softmax: bool
+) -> None:
+    (tmp_path / "parent").mkdir()
+    with (
+        opened(tmp_path, factor=2 * SURE, softmax=softmax) as (subject, logits, labels),
+        opened(tmp_path / "parent", factor=SURE, softmax=softmax) as (parent, before, _),
+    ):
+        assert not isinstance(parent.model, Gap)
+        other = parent.model
+        subject.parent = Companion(lambda: other, lambda: subject.twin, {"digest": "sha256:0"})
+        found = measured(read(Variant(rows=2000), subject), "nll_change")
+    if softmax:
+        assert found.doubted
+        assert found.astray is Astray.EITHER
+        return
+    now, was = (
+        -log_softmax(it, axis=1)[np.arange(len(labels)), labels].mean() for it in (logits, before)
+    )
+    assert found.value == pytest.approx(now - was, rel=1e-6)
+    assert found.value > 100
+    assert not found.doubted
+
+
+def test_what_another_model_said_is_never_taken_for_what_this_one_says(tmp_path: Path) -> None:
+    with opened(tmp_path, factor=SURE) as (subject, logits, _):
+        subject.scores(Role.EVALUATION)
+        assert not isinstance(subject.model, Gap)
+        (tmp_path / "second").mkdir()
+        with opened(tmp_path / "second", factor=2 * SURE) as (second, _, _):
+            assert not isinstance(second.model, Gap)
+            other = subject.asked_of(second.model, subject.twin)
+            theirs = other.scores(Role.EVALUATION)[1]
+        ours = subject.scores(Role.EVALUATION)[1]
+    assert ours == pytest.approx(logits, rel=1e-6)
+    assert theirs == pytest.approx(2 * logits, rel=1e-6)
 
 
 TABLES = st.lists(

@@ -185,12 +185,14 @@ def test_an_audit_against_a_record_of_the_service_is_the_one_that_runs_here(
 
 
 def hold(url: str) -> tuple[str, str]:
-    """Let the service hold rows like those of the example; return the set's name, and digest."""
+    """Let an approver hold rows like those of the example; return the set's name, and digest."""
     name = f"rows-{uuid4().hex[:8]}"
     raw = Path("test.csv").read_bytes().replace(b"r0,", f"{name},".encode())
     kept = {"name": name, "role": "evaluation", "digest": digest(raw), "file": "rows.csv"}
     shown = {"Authorization": f"Bearer {os.environ['AUDITOR_API_KEY']}"}
     with httpx.Client(base_url=url, headers=shown, timeout=60, trust_env=False) as line:
+        approver = line.post("/v1/keys", json={"name": name, "role": "approver"}).json()
+        line.headers["Authorization"] = f"Bearer {approver['text']}"
         assert line.put(f"/v1/datasets/{digest(raw)}", content=raw).status_code == 201
         assert line.post("/v1/sealed-sets", json=kept).status_code == 201
     return name, digest(raw)

@@ -108,7 +108,7 @@ HOSTILE: dict[str, tuple[Made, str]] = {
     "a Parquet of equal values": (parquet_of_runs, "bytes of memory"),
     "a Parquet of long lists": (parquet_of_lists, "bytes of memory"),
     "pictures of black": (pictures_of_black, "bytes of memory"),
-    "ids of which one is long": (ids_with_a_long_one, "bytes of memory"),
+    "ids of which one is long": (ids_with_a_long_one, "100,000 characters; at most 500"),
 }
 
 

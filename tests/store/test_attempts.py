@@ -150,6 +150,8 @@ def test_rows_that_the_auditor_holds_are_counted_by_their_bytes_however_they_are
         )
         assert (attempt.number, attempt.by_data) == (number, number > 1)
         assert (attempt.sets, attempt.held) == (("loans",), ("evaluation",))
+    own = counted(signed, 3, asked, Tried(), sealed=True, sealed_sets=("loans",), submitter=kept.by)
+    assert (own.sets, own.held) == (("loans",), ())
 
 
 def test_what_was_counted_before_networks_were_known_is_found_by_its_file(

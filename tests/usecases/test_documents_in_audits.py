@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,7 +15,7 @@ from onnx import TensorProto, helper
 from supply_papers import CARD, bom, dumped, slsa_v1
 
 from auditor.auditfiles.reading import read_audit_file
-from auditor.audits import Found, Origin, lineage
+from auditor.audits import Found, Origin, Surroundings, conclude
 from auditor.domain.json_parts import Part as JsonPart
 from auditor.domain.request_json import read_request
 from auditor.domain.supplies import Part
@@ -25,6 +26,7 @@ from auditor.rejudging import Rejudged
 from auditor.reproducing import gather
 from auditor.wiring import beside, readers
 
+UNUSED: Any = None
 AUDIT = """\
 apiVersion: auditor/v1
 kind: Audit
@@ -91,10 +93,13 @@ def test_a_document_is_an_input_of_the_request_and_of_the_lineage(tmp_path: Path
     assert ("slsa.json", digest) in [(item.path, item.file.sha256) for item in request.inputs]
     assert [item.raw for item in supply.documents] == [raw]
     assert read_request(JsonPart(request.to_json(), "request")).documents == request.documents
-    around = type("Around", (), {"tool": {"code": "c", "environment": "e"}, "signer": "s"})()
     cited = {"owasp-ml": "sha256:" + "ca" * 32}
     judged = Rejudged(request, replace(policy, catalogues=cited))
-    edges = lineage("aud-1", judged, Found((), {}), around, Origin("now"))
+    around = Surroundings(
+        openers=UNUSED, unit_of_work=UNUSED, keep=UNUSED, clock=lambda: "2026-05-10T09:00:00Z",
+        tool={"code": "c", "environment": "e"}, signer="s",
+    )  # fmt: skip
+    edges = conclude(judged, Found((), {}), around, Origin("2026-05-10T09:00:00Z")).lineage
     assert ("catalogue:owasp-ml", cited["owasp-ml"]) in {
         (edge.role, edge.destination) for edge in edges
     }

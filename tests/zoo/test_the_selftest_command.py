@@ -51,4 +51,4 @@ def test_a_selftest_that_is_stopped_ends_at_once_and_leaves_nothing(tmp_path: Pa
         said, wrong = running.communicate(timeout=120)
         assert running.returncode == 4, wrong
     assert "planted defects found" not in said
-    assert list(tmp_path.glob("auditor-selftest-*")) == []
+    assert list(tmp_path.glob("auditor-run-*")) == []

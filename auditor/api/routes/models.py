@@ -1,6 +1,6 @@
-"""Models: their versions with the last verdict on each target, and how a metric moved."""
+"""Models: what the gate says of their versions on each target, and how a metric moved."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Annotated
 
@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query
 from auditor.api.admitting import Viewer
 from auditor.api.parts import Served
 from auditor.api.reading import Limit
+from auditor.api.remembering import Remembering, remembered
 from auditor.api.trend_shapes import (
     ModelPage,
     ModelShown,
@@ -20,32 +21,35 @@ from auditor.api.trend_shapes import (
 from auditor.domain.canonical import parse
 from auditor.domain.json_parts import Part
 from auditor.refusals import NotFoundError
+from auditor.states import GateState, Version, states
 from auditor.store.record_scopes import Scopes
 from auditor.store.service.trend_points import KeptPoints, Sought
 from auditor.store.service.trend_tables import TrendPointRow
 from auditor.store.service.trends import KeptTrends, Standing
 
-VERSIONS = 20
+VERSIONS = 5
 """So many versions of a model are shown."""
 POINT = r"^sub-[0-9a-f]{24}\.[0-9]{1,6}$"
 ModelName = Annotated[str, Path(max_length=200, examples=["credit"])]
 Text = Annotated[str | None, Query(max_length=200)]
-router = APIRouter(prefix="/v1/models", tags=["models"])
+router = APIRouter(prefix="/v1/models", tags=["models"], route_class=Remembering)
 
 
 @router.get("")
+@remembered(progress=False)
 def listed(
     caller: Viewer, service: Served, limit: Limit = 50,
     cursor: Annotated[str | None, Query(max_length=200, description="A model's name.")] = None,
 ) -> ModelPage:  # fmt: skip
-    """List the project's models that were audited, with their 20 newest versions."""
+    """List the project's models that were audited, with their 5 newest versions."""
     kept = KeptTrends(service.store)
     after = None if cursor is None else cursor.replace("\0", "")
     names, following = kept.models(caller.project, after, limit)
     every = kept.versions(caller.project, names, VERSIONS)
     scopes = kept.scopes(every)
+    told = states(service.gatekeeper, caller.project, _audited(every))
     found = {
-        name: _versions(list(standings), scopes)
+        name: _versions(list(standings), scopes, told)
         for name, standings in groupby(every, key=lambda item: item.model)
     }
     models = [ModelShown(name=name, versions=found.get(name, [])) for name in names]
@@ -80,8 +84,17 @@ def trend(
     )
 
 
-def _versions(standings: list[Standing], scopes: Mapping[str, Scopes]) -> list[ModelVersionShown]:
-    """Return versions in the order of their standings, each target once, as it stands last."""
+def _audited(standings: Iterable[Standing]) -> list[Version]:
+    """Return the artifacts with the targets on which they were audited, each once."""
+    return [*dict.fromkeys((it.artifact, it.target) for it in standings if it.artifact)]
+
+
+def _versions(
+    standings: list[Standing],
+    scopes: Mapping[str, Scopes],
+    told: Mapping[Version, Sequence[GateState]],
+) -> list[ModelVersionShown]:
+    """Return versions in the order of their standings, on each target as the gate sees them."""
     by: dict[str, dict[str, Standing]] = {}
     for item in standings:
         by.setdefault(item.artifact, {}).setdefault(item.target, item)
@@ -90,20 +103,31 @@ def _versions(standings: list[Standing], scopes: Mapping[str, Scopes]) -> list[M
             version=max(targets.values(), key=lambda item: item.finished).version,
             artifact=artifact or None,
             targets=[
-                StandingShown(
-                    target=it.target,
-                    verdict=it.verdict,
-                    policy=it.policy,
-                    record=it.record,
-                    audit=it.submission,
-                    finished=it.finished,
-                    scope=scopes[it.record][it.target],
-                )
+                shown
                 for it in targets.values()
+                for shown in _shown(it, scopes, told.get((artifact, it.target), ()))
             ],
         )
         for artifact, targets in by.items()
     ]
+
+
+def _shown(
+    last: Standing, scopes: Mapping[str, Scopes], told: Sequence[GateState]
+) -> Iterator[StandingShown]:
+    """Yield the states of a version on a target; where there are none, its last audit is shut."""
+    for it in told:
+        yield StandingShown(
+            target=it.target, verdict=it.verdict, policy=it.policy, record=it.record,
+            audit=it.audit, finished=it.finished, scope=it.scope, open=it.open, why=it.why,
+        )  # fmt: skip
+    if not told:
+        yield StandingShown(
+            target=last.target, verdict=last.verdict, policy=last.policy, record=last.record,
+            audit=last.submission, finished=last.finished,
+            scope=scopes[last.record][last.target], open=False,
+            why="found" if last.artifact else "artifact",
+        )  # fmt: skip
 
 
 def _point(row: TrendPointRow) -> PointShown:

@@ -1,7 +1,7 @@
 """What became of a model when it was quantised, pruned, distilled or compiled."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, cast
 
 from auditor.attacks.arenas import growing, positive
@@ -10,7 +10,7 @@ from auditor.attacks.duels import DUEL, Duel, attack_both, duel_readings
 from auditor.attacks.norms import Norm
 from auditor.attacks.suites import Suite, suite
 from auditor.attacks.triggers import Search
-from auditor.comparing.changes import calibration, certainty, group_gaps
+from auditor.comparing.changes import calibration, certainty, group_gaps, observe_ends
 from auditor.comparing.pairs import FLIPS, read_pairs, write_pairs
 from auditor.comparing.runs import run_both
 from auditor.domain.budgets import Budget, Cost, Size
@@ -23,6 +23,7 @@ from auditor.domain.models import Model
 from auditor.domain.policies import Control
 from auditor.domain.readings import Gap, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
+from auditor.domain.targets import LOGITS
 from auditor.domain.tasks import Classification, Floats
 from auditor.stats.proportions import clopper_pearson
 
@@ -130,6 +131,7 @@ class Variant:
                 "parent": dict(subject.parent.about),
                 "favourable": task.classes.index(task.favourable),
                 "seed": subject.seed,
+                **observe_ends(pairs, logits=_of_logits(subject, parent)),
             },
         }
         return {**seen, **self._attacked(subject, parent)}
@@ -146,7 +148,7 @@ class Variant:
         favourable = cast("int", about["favourable"])
         return (
             *pairs.figures(confidence),
-            *calibration(pairs, before, after, confidence),
+            *calibration(pairs, before, after, confidence, about),
             certainty(pairs, before, after, confidence, cast("int", about["seed"])),
             *group_gaps(pairs, favourable, confidence),
             *duel_readings(evidence, confidence, {"attack": "apgd", "stages": [*self.suite.names]}),
@@ -160,10 +162,20 @@ class Variant:
                 return {"not_attacked": needed.to_json()}
         if subject.datasets[Role.EVALUATION].labels is None:
             return {"not_attacked": _no_labels().to_json()}
-        other = replace(subject, model=parent, twin=twin, clean={})
+        other = subject.asked_of(parent, twin)
         search = Search(self.trigger_eps, self.trigger_steps, self.trigger_batch)
         bout = Duel(self.suite, growing(self.eps), self.attacked, search, self.rows)
         return attack_both(subject, other, bout)
+
+
+def _of_logits(subject: Subject, parent: Model) -> bool:
+    """Whether both models answer with logits of the same kind, which were compared as they are."""
+    faces = [
+        None if isinstance(model, Gap) else model.fingerprint.interface
+        for model in (subject.model, parent)
+    ]
+    kinds = {None if face is None else face.scores for face in faces}
+    return len(kinds) == 1 and kinds <= LOGITS
 
 
 def _no_labels() -> Gap:

@@ -2,10 +2,18 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, cast
+from typing import ClassVar, TypeVar, cast
 
 import numpy as np
 
+from auditor.comparing.clipped import (
+    CUT,
+    count_lost,
+    doubt_losses,
+    observe_chances,
+    observe_cut,
+    read_chances,
+)
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import OF_SCORES, Check, Metric, Need
@@ -15,12 +23,13 @@ from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
 from auditor.domain.intervals import Interval
 from auditor.domain.policies import Control
-from auditor.domain.readings import Gap, Measurement, Reading, Reason, Scalar, Unit
+from auditor.domain.readings import Astray, Gap, Measurement, Reading, Reason, Scalar, Unit
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.tasks import Classification, Floats
 from auditor.surveying.answers import Flags, answers
 from auditor.surveying.claimed import KINDS, Answered, Labels, measure
 
+Read = TypeVar("Read", bound=Reading)
 METRIC, OVERCLAIM = "claimed_minus_measured", "overclaim"
 OVERCLAIMED = {True: "above 0", False: "below 0"}
 
@@ -77,6 +86,7 @@ class Claims:
             return {"gap": write_gap(found)}
         task, data = subject.task, found.data
         classes = isinstance(task, Classification)
+        logits = subject.scores(Role.EVALUATION)[1] if classes else None
         decided = subject.decisions(Role.EVALUATION) if classes else None
         truth = data.labels if classes else data.targets
         none = np.empty(0, dtype=np.int64)
@@ -86,11 +96,13 @@ class Claims:
             "truth": none if truth is None else truth,
             "decided": none if decided is None else decided,
             **write_clusters(data),
+            **(observe_chances(found.scores, logits) if classes else {}),
             "claims": dict(subject.claims),
             "task": {
                 "classes": classes,
                 "positive": task.positive_index if isinstance(task, Classification) else 0,
                 "labels_only": subject.labels_only(Role.EVALUATION),
+                **(observe_cut(found.scores, logits) if classes else {}),
             },
         }
 
@@ -114,6 +126,7 @@ def _answered(evidence: Evidence) -> Answered:
         targets=None if classes else cast("Floats", evidence["truth"]),
         positive=cast("int", task["positive"]),
         clusters=read_clusters(evidence),
+        chances=read_chances(evidence),
     )
 
 
@@ -131,9 +144,24 @@ def _readings(
         method = found.method if len(numbers) == 1 else f"{found.method}, joint by bonferroni"
         joint = replace(found, confidence=confidence, method=method)
         claimed = float(cast("float", value))
-        difference = _reading(name, claimed, joint)
+        lost = _lost(answered) if name == "nll" and task.get(CUT) is True else 0
+        difference = _doubted(_reading(name, claimed, joint), lost, Astray.TOO_HIGH)
         yield difference
-        yield _overclaim(difference, claimed, joint, higher=KINDS[name].higher_is_better)
+        over = _overclaim(difference, claimed, joint, higher=KINDS[name].higher_is_better)
+        yield _doubted(over, lost, Astray.TOO_LOW)
+
+
+def _lost(answered: Answered) -> int:
+    """Return how many labels have a probability that is cut off: they cost more than measured."""
+    return 0 if answered.labels is None else count_lost(answered.scores, answered.labels)
+
+
+def _doubted(found: Read, lost: int, astray: Astray) -> Read:
+    """Doubt a comparison with a log loss that is larger than what was measured."""
+    if not lost or isinstance(found, Gap):
+        return found
+    details = {**found.details, "doubt": doubt_losses(lost)}
+    return replace(found, doubted=True, astray=astray, details=details)
 
 
 def _measured(

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import click
 from rich.console import Console
@@ -33,6 +32,7 @@ from auditor.laying import FetchInput, lay_out
 from auditor.preparing import Prepared, prepare, read_asked
 from auditor.recalling import load_results, policy_of
 from auditor.reproducing import overrides_of
+from auditor.scratch import scratch_folder
 from auditor.signatures.challenges import sign_challenge
 from auditor.targetfiles import operator_targets, require_leave
 from auditor.verifiers import own_verifier
@@ -162,8 +162,8 @@ def _claims(old: RecordFolder, record: AuditRecord, checker: Verifier) -> Claims
 @contextmanager
 def _prepared(old: RecordFolder, record: AuditRecord, fetch: FetchInput) -> Iterator[Prepared]:
     """Lay out the record's own inputs, and prepare its audit again. Raises ``RecordError``."""
-    with TemporaryDirectory() as scratch:
-        laid = lay_out(record.request.inputs, fetch, Path(scratch))
+    with scratch_folder() as scratch:
+        laid = lay_out(record.request.inputs, fetch, scratch)
         parts = readers_of(record, old)
         overrides = overrides_of(record, waivers_of(old, record))
         asked = read_asked(fetch(record.request.audit_file), "audit file", overrides, parts)

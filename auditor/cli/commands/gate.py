@@ -1,5 +1,6 @@
 """Ask whether a valid, fresh, passing record exists for exactly these bytes."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ from auditor.domain.places import PlacedFile
 from auditor.domain.policies import Assurance
 from auditor.domain.steps import Step, StepResult, all_hold
 from auditor.folders import RecordFolder
-from auditor.gates import Question, ask, parse_age, read_probe
+from auditor.gates import Question, ask, judged_data, parse_age, read_probe
 from auditor.rendering.annotations import annotations
 from auditor.rendering.gated import gate_annotations, gate_page
 from auditor.rendering.inputs import RenderedInputs
@@ -32,6 +33,8 @@ from auditor.rendering.locations import policy_location, verdict_location
 from auditor.rendering.verdicts import decided_by_silence
 from auditor.signing.artifacts import digest_artifact
 from auditor.wiring import policy_written_at, readers
+
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @click.command("gate")
@@ -45,6 +48,9 @@ from auditor.wiring import policy_written_at, readers
 @ledger_options
 @click.option("--target", help="The target it will run on; default: all that were audited.")
 @click.option("--fingerprint", type=click.Path(path_type=Path), help="A probe of this target.")
+@click.option(
+    "--data", metavar="FILE|DIGEST", help="The evaluation data that must have been judged."
+)
 @click.option("--max-age", help="How old the record may be: 12h, 30d, 4w.")
 @click.option("--strict", is_flag=True, help="Shut at any challenge that holds.")
 @decision_options
@@ -62,6 +68,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     witness_keys: tuple[Path, ...],
     target: str | None,
     fingerprint: Path | None,
+    data: str | None,
     max_age: str | None,
     fail_on: FailOn | None,
     ci: str,
@@ -76,7 +83,8 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     policy may ask for approvals; with --trust its auditors may waive and approve by role. A policy
     that asks for a sealed audit needs --ledger-key: only the ledger's key shows that it drew the
     seed. What an endpoint or a cascade answered opens the gate for the artifact only where the
-    policy required parity with the file there, and it was kept. --server asks a service, and
+    policy required parity with the file there, and it was kept. --data keeps it shut for a record
+    that judged other evaluation data. --server asks a service, and
     believes it, about the newest record that it holds. Exit code: 0 opens the gate, 1 keeps it
     shut, 2 for input that cannot be used, 4 where a service cannot be reached. --fail-on makes that
     stricter or laxer, and what is laxer says so.
@@ -90,6 +98,8 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
             looked = gate_there(whose, question, max_age)
         else:
             looked = _look(RecordFolder(whose), question, believed, options, strict=strict)
+        if data is not None:
+            looked = _held_to(looked, _data_digest(data))
         code = gate_exit(fail_on, looked.steps, looked.record, target)
         words = gate_words(fail_on, looked.steps, code)
         _show(looked.steps, words)
@@ -105,6 +115,20 @@ def _question(
     chosen = readers(Path.cwd()).load_policy(policy)
     digest = digest_files(digest_artifact(artifact))
     return Question(digest, chosen, target, identity, limit, datetime.now(UTC))
+
+
+def _data_digest(data: str) -> str:
+    """Return the digest of evaluation data, given as such or as their file."""
+    return data if DIGEST.fullmatch(data) else digest_files(digest_artifact(Path(data)))
+
+
+def _held_to(looked: Looked, digest: str) -> Looked:
+    """Hold the record that a gate looked at against the evaluation data that were named."""
+    if looked.record is None:
+        step = Step("data", StepResult.FAILED, "no record verified, so nothing shows its data")
+    else:
+        step = judged_data(looked.record, digest)
+    return replace(looked, steps=(*looked.steps, step))
 
 
 def _show(steps: Sequence[Step], words: str) -> None:

@@ -2,7 +2,6 @@
 
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import click
 
@@ -26,6 +25,7 @@ from auditor.folders import RecordFolder
 from auditor.laying import lay_out
 from auditor.preparing import Prepared, concealed, prepare, read_asked
 from auditor.reproducing import compare, overrides_of, require_leave_to_train
+from auditor.scratch import scratch_folder
 from auditor.targetfiles import OperatorTargets, operator_targets, require_leave
 from auditor.targets.recipes import sandboxed
 from auditor.unsealing import secret_of
@@ -65,10 +65,10 @@ def command(
     leave(record.request)
     secret = _key(old, record)
     sound = verify_folder(old, own_verifier(old))
-    with own_workplace() as place, TemporaryDirectory() as scratch:
+    with own_workplace() as place, scratch_folder() as scratch:
         show_made(console, place.made_keys)
         fetch = fetch_from(place.store.blobs, inputs)
-        laid = lay_out(_inputs(record, secret).inputs, fetch, Path(scratch))
+        laid = lay_out(_inputs(record, secret).inputs, fetch, scratch)
         parts = readers_of(record, old)
         overrides = overrides_of(record, waivers_of(old, record))
         asked = read_asked(fetch(record.request.audit_file), "audit file", overrides, parts)

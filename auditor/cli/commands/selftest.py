@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import click
 
@@ -13,6 +12,7 @@ from auditor.cli.apart import Apart
 from auditor.cli.exits import Exit
 from auditor.cli.selftested import show_report, show_row
 from auditor.cli.terminals import terminal
+from auditor.scratch import scratch_folder
 from auditor.selftesting import refuse_used, selftest
 from auditor.zoo.discovery import chosen, families
 from auditor.zoo.journals import read_rows, write_row
@@ -96,5 +96,5 @@ def _place(keep: Path | None) -> Iterator[Path]:
         keep.mkdir(parents=True, exist_ok=True)
         yield keep.resolve()
         return
-    with TemporaryDirectory(prefix="auditor-selftest-") as root:
-        yield Path(root)
+    with scratch_folder() as root:
+        yield root

@@ -14,6 +14,7 @@ from auditor.ledgers.receipts import Receipt
 from auditor.store.ledger_reading import head_of
 from auditor.store.service import histories
 from auditor.store.service.attempt_tables import ATTEMPT, AttemptDataRow, AttemptRow
+from auditor.store.service.sealed_sets import sets_of
 from auditor.store.service.sealed_tables import SealedSetRow
 from auditor.store.service.store import REQUEST, Registered, whole
 from auditor.store.store import Store
@@ -141,15 +142,18 @@ def _attempt(session: Session, submission: Submission, row: AttemptRow) -> Attem
         number=counted,
         sealed=submission.sealed,
         sets=names,
-        held=tuple(sorted(it.role for it in _sets(session, submission))),
+        # Whoever holds rows and asks for the audit of them has chosen them.
+        held=tuple(
+            sorted(it.role for it in _sets(session, submission) if it.by != submission.submitter)
+        ),
         by_data=counted > row.number,
     )
 
 
 def _sets(session: Session, submission: Submission) -> Sequence[SealedSetRow]:
     """Return the data that the auditor holds of what a submission asks."""
-    row, names = SealedSetRow, submission.sealed_sets
-    asked = select(row).where(row.project == submission.project, row.name.in_(names))
+    names = submission.sealed_sets
+    asked = sets_of(submission.project).where(SealedSetRow.name.in_(names))
     return session.scalars(asked).all() if names else ()
 
 

@@ -1,6 +1,6 @@
 """The records that a project's submissions came to."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Select, select
@@ -94,6 +94,20 @@ def targets_of(kept: ServiceStore, sought: Sought) -> tuple[str, ...]:
     with kept.store.reading() as session:
         named = asked.order_by(None).with_only_columns(row.target).distinct()
         return tuple(sorted(session.scalars(named)))
+
+
+def policies_of(kept: ServiceStore, artifacts: Collection[str]) -> Mapping[str, tuple[str, ...]]:
+    """Return the policies, by digest, under which any project has records of artifacts.
+
+    One look into an index: whoever asks a gate by them is told of records of one project alone.
+    """
+    row, found = RecordRow, dict[str, list[str]]()
+    pair = (row.artifact_digest, row.policy_digest)
+    asked = select(*pair).where(row.artifact_digest.in_(artifacts)).distinct().order_by(*pair)
+    with kept.store.reading() as session:
+        for artifact, policy in session.execute(asked):
+            found.setdefault(str(artifact), []).append(policy)
+    return {artifact: tuple(policies) for artifact, policies in found.items()}
 
 
 def measured_since(kept: ServiceStore, sought: Sought, registered: str) -> bool:

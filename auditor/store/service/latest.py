@@ -28,6 +28,7 @@ class Told:
     identity: str | None
     verdict: str
     finished: str
+    artifact: str | None = None
     scope: RecordScope = RecordScope.ARTIFACT
 
 
@@ -100,6 +101,7 @@ def _told(place: ColumnElement[Any]) -> Select[Any]:
             RecordTargetRow.identity,
             RecordRow.verdict,
             RecordRow.finished,
+            RecordRow.artifact_digest,
             place,
         )
         .join(OutcomeRow, OutcomeRow.submission == SubmissionRow.id)

@@ -55,13 +55,13 @@ class SealedSets:
 
     def named(self, project: str, names: Collection[str]) -> dict[str, SealedSet]:
         """Return those of a project's sets that have one of the names."""
-        asked = _of(project).where(SealedSetRow.name.in_(names))
+        asked = sets_of(project).where(SealedSetRow.name.in_(names))
         with self.store.reading() as session:
             return {it.name: _read(it) for it in session.scalars(asked)}
 
     def holding(self, project: str, digests: Collection[str]) -> dict[str, SealedSet]:
         """Return those of a project's sets whose bytes have one of the digests, by digest."""
-        wanted, asked = set(digests), _of(project)
+        wanted, asked = set(digests), sets_of(project)
         with self.store.reading() as session:
             # A project has few sets, and an order may name a hundred thousand files.
             return {it.digest: _read(it) for it in session.scalars(asked) if it.digest in wanted}
@@ -71,14 +71,14 @@ class SealedSets:
     ) -> tuple[tuple[SealedSet, ...], str]:
         """Return sets by their names, those after ``cursor``, and the cursor of what follows."""
         row = SealedSetRow
-        asked = _of(project).where(row.name > (cursor or ""))
+        asked = sets_of(project).where(row.name > (cursor or ""))
         with self.store.reading() as session:
             rows = session.scalars(asked.order_by(row.name).limit(limit + 1)).all()
             found = tuple(_read(it) for it in rows[:limit])
         return found, found[-1].name if len(rows) > limit else ""
 
 
-def _of(project: str) -> Select[SealedSetRow]:
+def sets_of(project: str) -> Select[SealedSetRow]:
     """Ask for the sets of a project but for those that were released."""
     row, act = SealedSetRow, ActRow
     released = select(act.about).where(

@@ -154,15 +154,7 @@ def _ranked(project: str, models: tuple[str, ...]) -> Subquery:
 def standings_of(submission: str, record: AuditRecord) -> Iterator[Standing]:
     """Return the verdict of a record on each of its targets."""
     request = record.request
-    names = {target.name for target in request.targets}
     for target in request.targets:
-        # What is said of no target counts on each of them.
-        decided = (
-            item.outcome
-            for item in record.findings
-            if item.effect is Effect.DENY
-            and (item.target == target.name or item.target not in names)
-        )
         yield Standing(
             submission=submission,
             target=target.name,
@@ -171,9 +163,19 @@ def standings_of(submission: str, record: AuditRecord) -> Iterator[Standing]:
             artifact="" if request.artifact is None else request.artifact.digest,
             policy=request.policy.digest,
             record=record.digest,
-            verdict=Verdict.of(decided).value,
+            verdict=verdict_on(record, target.name).value,
             finished=record.finished,
         )
+
+
+def verdict_on(record: AuditRecord, target: str) -> Verdict:
+    """Return the verdict of a record on one target; what is said of no target counts there too."""
+    names = {it.name for it in record.request.targets}
+    return Verdict.of(
+        item.outcome
+        for item in record.findings
+        if item.effect is Effect.DENY and (item.target == target or item.target not in names)
+    )
 
 
 def _standing(row: TrendStandingRow) -> Standing:

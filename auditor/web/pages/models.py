@@ -1,4 +1,4 @@
-"""Models: the last verdict of each version on each target, and how figures moved."""
+"""Models: what the gate says of each version on each target, and how figures moved."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -8,6 +8,7 @@ from fastapi import Query, Request, Response
 
 from auditor.api.admitting import Viewer
 from auditor.refusals import NotFoundError
+from auditor.states import states
 from auditor.store.service.latest import Told
 from auditor.web.entries import Entry
 from auditor.web.looking import show
@@ -15,7 +16,7 @@ from auditor.web.parts import Shown
 from auditor.web.routing import routes
 from auditor.web.trends import MOST, trends
 
-PAGE, MOST_VERSIONS, MOST_RECORDS = 40, 5, 200
+PAGE, MOST_VERSIONS, MOST_RECORDS = 20, 5, 200
 router = routes()
 
 
@@ -30,7 +31,10 @@ def listed(
     matrix: dict[str, dict[str, dict[str, Told]]] = {name: {} for name in shown}
     for one in told:
         matrix[one.model].setdefault(one.version, {})[one.target] = one
+    pairs = [*dict.fromkeys((it.artifact, it.target) for it in told if it.artifact)]
+    gates = states(site.service.gatekeeper, caller.project, pairs)
     return show(request, "models", title="Models", matrix=matrix, most=MOST_VERSIONS, page=page,
+                gates=gates,
                 targets=sorted({one.target for one in told}),
                 more=len(names) > (page + 1) * PAGE)  # fmt: skip
 

@@ -13,6 +13,7 @@ from auditor.zoo.people import BRANCH, RACE, SEX, peopled, swayed
 from auditor.zoo.samples import PACKAGES, Rows
 from auditor.zoo.specimens import Family, Scale, Specimen, Trial
 
+SATURATED = "saturated"
 RULES = (
     rule(
         "sure-as-right",
@@ -33,10 +34,18 @@ RULES = (
         at_most=0.1,
     ),
 )
+BOUNDED = rule(
+    "no-wild-mistakes",
+    "quality.accuracy/nll",
+    "No mistake is made with next to no doubt",
+    at_most=5.0,
+)
+"""Mistakes alone, at a floor of 1e-7 under each probability, would not reach that."""
 MEANT = {
     "over": ("sure-as-right", "close-on-average"),
     "under": ("sure-as-right", "close-on-average"),
     "group": ("close-for-all",),
+    SATURATED: ("no-wild-mistakes",),
 }
 CALIBRATED_ON = 250
 """Rows that one temperature is fitted on; all others judge."""
@@ -51,7 +60,8 @@ STRENGTHS: Mapping[str, Sequence[float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Logits four times too large or too small; or moved for one group of people alone.
+    """Logits four times too large or too small, or moved for one group of people alone; or so large
+    that every probability is 0 or 1: that file answers with its logits, and so does its clean twin.
 
     Every model is calibrated first, on rows that it has not learnt from. Moved by 2, odds are seven
     times as high as they should be, as much as `bias` lowers them.
@@ -67,8 +77,8 @@ class Calibration:
         return STRENGTHS
 
     def specimens(self, scale: Scale) -> Sequence[Specimen]:
-        """Return the three, as logistic models and as networks."""
-        defects = [("over", 4.0), ("under", 4.0), ("group", 2.0)]
+        """Return the four, as logistic models and as networks."""
+        defects = [("over", 4.0), ("under", 4.0), ("group", 2.0), (SATURATED, 1000.0)]
         if scale is Scale.QUICK:
             return pairs(self.name, defects, ["logistic", "mlp"], [1])
         return pairs(self.name, defects, ["logistic", "mlp"], range(1, 5))
@@ -83,14 +93,20 @@ class Calibration:
             raise TypeError(message)
         model = calibrated(model, rows.take(np.arange(CALIBRATED_ON)))
         spoilt = _spoilt(model, specimen) if specimen.planted else model
+        saturated = specimen.defect == SATURATED
+        parts = (
+            spoilt.logit_parts() if saturated and isinstance(spoilt, Network) else spoilt.parts()
+        )
         papers = Papers(
-            spoilt.parts().onnx(),
+            parts.onnx(),
             people.classes,
             {"evaluation": rows.take(np.arange(CALIBRATED_ON, len(rows)))},
-            RULES,
+            (BOUNDED,) if saturated else RULES,
             {"evaluation": {"groups": [SEX, RACE], "slices": [BRANCH]}},
         )
         only = ("quality.calibration", "fairness.calibration")
+        if saturated:
+            only = ("quality.accuracy",)
         return Trial(papers.write(specimen, folder), MEANT[specimen.defect], only)
 
 

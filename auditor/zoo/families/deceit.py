@@ -11,6 +11,7 @@ from auditor.zoo.grids import pairs
 from auditor.zoo.learners import learnt
 from auditor.zoo.papers import AUDIT, MODEL, POLICY, Papers, Rule, rule
 from auditor.zoo.samples import PACKAGES, Sample, divided
+from auditor.zoo.servers import TARGET, ScoreServer
 from auditor.zoo.specimens import ActTrial, Deed, Family, Scale, Specimen
 from auditor.zoo.tricks import (
     EARLIER,
@@ -19,6 +20,7 @@ from auditor.zoo.tricks import (
     TRUSTED,
     age,
     audit_elsewhere,
+    call_simulation_a_chip,
     claim_more,
     count_again,
     edit_evidence,
@@ -58,6 +60,8 @@ TRICKS: Mapping[str, Trick] = {
     "other-machine": Trick(audit_elsewhere, (*GATE, "--fingerprint", PROBE), "failed target"),
     "weaker-policy": Trick(None, GATE, "failed policy"),
     "old-record": Trick(age, (*GATE, "--max-age", "30d"), "failed freshness"),
+    "simulated-chip": Trick(call_simulation_a_chip, VERIFY, "failed evidence level"),
+    "other-endpoint": Trick(None, GATE, "failed artifact"),
     "many-attempts": Trick(count_again(MOST_ATTEMPTS + 6), GATE, "failed attempts"),
 }
 
@@ -84,7 +88,8 @@ class Deceit:
         """Make a model, and a bad one where its answers are to be made up."""
         trick, sample = TRICKS[specimen.defect], divided("cancer", specimen.seed)
         labels = sample.training.labels
-        if specimen.planted and specimen.defect == "invented-answers":
+        served = specimen.planted and specimen.defect == "other-endpoint"
+        if served or (specimen.planted and specimen.defect == "invented-answers"):
             labels = np.random.default_rng([specimen.seed, 601]).permutation(labels)
         model = learnt(specimen.architecture, sample.training.inputs, labels, specimen.seed)
         if specimen.defect == "replayed-verdict":
@@ -97,11 +102,17 @@ class Deceit:
             {"evaluation": sample.evaluation},
             _rules(0.85),
             asks=asked,
+            more={"targets": [TARGET]} if served else {},
         )
         papers.write(specimen, folder)
         papers.write_policy(specimen, folder / LAX, _rules(0.5))
         lax = ("--policy", LAX) if specimen.planted and specimen.defect == "weaker-policy" else ()
         before: list[Deed] = [("audit", AUDIT, *ONLY, *lax), keep_key]
+        if served:
+            learn = sample.training
+            honest = learnt(specimen.architecture, learn.inputs, learn.labels, specimen.seed)
+            server = ScoreServer(honest.scores)
+            before = [server.start, before[0], server.stop, keep_key]
         if specimen.defect == "replayed-verdict":
             before = [("audit", AUDIT, *ONLY[:-1], EARLIER), succeed, *before]
         if PROBE in trick.asked:

@@ -1,0 +1,40 @@
+"""What a policy fixes of an audit beside its rules: which rows, how many, and by which settings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from auditor.domain.canonical import Json, canonical
+
+EASING = (
+    "task.threshold", "task.costs", "task.reject", "task.tolerance", "input.quantum",
+    "input.immutable", "input.directions", "input.relations", "data.evaluation.cluster",
+)  # fmt: skip
+"""Settings of an audit file that can make rules easier to keep: a record always says them."""
+SETTINGS = (
+    *EASING, "task.classes", "task.positive", "task.favourable", "task.output", "input.domain",
+    "input.features", "input.text",
+)  # fmt: skip
+"""Settings that a policy can pin. ``input.features`` is the digest of the schema's file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pins:
+    """What an audit must have been asked, whatever it then showed; empty where nothing is pinned.
+
+    ``evaluation`` are digests of which the evaluation data have one, ``sets`` names of data that
+    the auditor holds, ``settings`` all that the audit file may declare of the task and the inputs.
+    """
+
+    evaluation: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
+    least_rows: int = 0
+    settings: Mapping[str, Json] | None = None
+
+
+def words(settings: Mapping[str, Json]) -> str:
+    """Return settings of an audit file as people write them."""
+    return "; ".join(f"{name}: {_value(settings[name])}" for name in sorted(settings)) or "none"
+
+
+def _value(value: Json) -> str:
+    return value if isinstance(value, str) else canonical(value).decode()
