@@ -148,13 +148,14 @@ def test_a_served_model_has_the_limits_of_its_owner_alone() -> None:
 
 
 def test_a_smoke_audit_measures_what_fits_and_says_what_it_left_out() -> None:
+    kept: list[Blob] = []
     checks = [Dear(asked=5000), Accuracy()]
     slow = replace(seen(TargetSpec("cpu")), model=paced(0.04), budget=Budget.SMOKE)
-    left, done = observe_all(checks, slow, [].append, Nobody(), SIZE)
+    left, done = observe_all(checks, slow, kept.append, Nobody(), SIZE)
     assert isinstance(left, Gap)
     assert (left.reason, left.check, left.target) == (Reason.OVER_BUDGET, "quality.dear", "cpu")
     assert isinstance(done, Seen)
-    both = observe_all(checks, replace(slow, budget=Budget.CI), [].append, Nobody(), SIZE)
+    both = observe_all(checks, replace(slow, budget=Budget.CI), kept.append, Nobody(), SIZE)
     assert all(isinstance(item, Seen) for item in both)
 
 
