@@ -104,7 +104,7 @@ class Calibration:
             (BOUNDED,) if saturated else RULES,
             {"evaluation": {"groups": [SEX, RACE], "slices": [BRANCH]}},
         )
-        only = ("quality.calibration", "fairness.calibration")
+        only: tuple[str, ...] = ("quality.calibration", "fairness.calibration")
         if saturated:
             only = ("quality.accuracy",)
         return Trial(papers.write(specimen, folder), MEANT[specimen.defect], only)
