@@ -258,6 +258,23 @@ def test_a_plan_runs_no_recipe(auditor: Command, inside: Path) -> None:
     assert not (inside / CANARY).exists()
 
 
+def test_an_audit_file_cannot_take_the_sandbox_of_a_recipe_away(
+    auditor: Command, inside: Path
+) -> None:
+    (inside / "train.csv").write_bytes((inside / "test.csv").read_bytes())
+    (inside / "recipe.py").write_text(RECIPE.format(canary=str(inside / CANARY)))
+    data = {"path": "train.csv", "labels": "y", "id": "id", "groups": ["town"]}
+    written = yaml.safe_load((inside / "audit.yaml").read_text())
+    recipe = {"path": "recipe.py", "function": "train", "allow": "unsandboxed"}
+    audit_on(inside, ["cpu"], recipe=recipe, data={**written["data"], "training": data})
+    ended = auditor(*AUDIT)
+    assert (ended.code, "recipe.allow lets code run outside" in ended.said) == (2, True)
+    assert "--allow-unsandboxed" in ended.said
+    assert auditor(*AUDIT, "--allow-unsandboxed").code == 0
+    there = auditor(*AUDIT, "--server", "http://127.0.0.1:9", "--allow-unsandboxed")
+    assert (there.code, "--allow-unsandboxed is not for a service" in there.said) == (2, True)
+
+
 CODE = st.sampled_from([dict(item) for item in NAMING.values() if "runtime" not in item])
 HARMLESS = st.sampled_from([{}, {"threads": 2}, {"provider_options": {"backend_type": "htp"}}])
 
