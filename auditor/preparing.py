@@ -104,7 +104,7 @@ class Prepared:
         """Whether a check that the target can bear would use a twin, and the owner allows one."""
         if self.file.model.twin == TwinKind.NONE:
             return False
-        return Allowance(spec, self.size).wants_twin(self.checks, model)
+        return Allowance(spec, self.size, self.request.budget).wants_twin(self.checks, model)
 
 
 def read_asked(raw: bytes, source: str, overrides: Overrides, readers: Readers) -> AuditFile:

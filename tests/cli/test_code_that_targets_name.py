@@ -158,7 +158,7 @@ def test_leave_on_the_command_line_lets_it_run_within_limits(
     audit_on(inside, [{"name": "npu", "interpreter": "./evil.sh"}])
     assert auditor(*AUDIT, "--allow-target-code").code == 0
     assert accuracy(inside / "out")
-    assert (inside / CANARY).read_text() == ""  # the limits held when it began: it wrote nothing
+    assert not (inside / CANARY).exists()  # the limits held when it began: it wrote nothing
 
 
 def test_the_operators_own_file_lets_the_same_settings_run(
@@ -315,7 +315,8 @@ def traced(folder: Path, *arguments: str) -> tuple[int, set[str]]:
     lines = log.read_text(errors="replace").splitlines()
     started = [line for line in lines if "exec" in line and "ENOENT" not in line]
     assert started, done.stderr
-    paths = {line.partition('"')[2].partition('"')[0] for line in started}
+    # of a call that another cut in two, the second line names no program
+    paths = {line.partition('"')[2].partition('"')[0] for line in started if '"' in line}
     return done.returncode, {os.path.realpath(path) for path in paths}
 
 
