@@ -77,9 +77,9 @@ class Commissioned:
         with self._prepared(found) as prepared:
             self._note(found, prepared)
             checks, targets = prepared.checks, prepared.request.targets
+            bears = (Allowance(it, prepared.size, prepared.request.budget) for it in targets)
             return tuple(
-                (spec.name, tuple(it.id for it in Allowance(spec, prepared.size).in_order(checks)))
-                for spec in targets
+                (bear.spec.name, tuple(it.id for it in bear.in_order(checks))) for bear in bears
             )
 
     def observe(self, submission: str, target: str, check: str) -> None:

@@ -36,13 +36,14 @@ def cost(prepared: Prepared, openers: Openers) -> Mapping[str, AuditPlan]:
 def _plan(prepared: Prepared, spec: TargetSpec, openers: Openers) -> AuditPlan:
     wants = partial(prepared.wants_twin, spec)
     with open_subject(spec, prepared.materials, openers, twin=wants) as subject:
-        bears = Allowance(spec, prepared.size)
+        bears = Allowance(spec, prepared.size, prepared.request.budget)
+        pace = _seconds_a_query(subject)  # by which it is told what the target can bear
         gaps = (
             (
                 check.id,
                 unmet(check, subject)
                 or _refused(check, subject)
-                or bears.over(check, subject.model, subject.bench),
+                or bears.over(check, subject.model, subject.bench, subject.twin),
             )
             for check in prepared.checks
         )
@@ -57,7 +58,7 @@ def _plan(prepared: Prepared, spec: TargetSpec, openers: Openers) -> AuditPlan:
             model=_model(prepared),
             claims=prepared.request.claims,
             baseline=prepared.file.baseline is not None,
-            seconds_per_query=_seconds_a_query(subject),
+            seconds_per_query=pace,
             seconds_per_pass=_seconds_a_pass(subject),
             price_per_hour=spec.price_per_hour,
             price_per_query=None if spec.endpoint is None else spec.endpoint.price_per_query,

@@ -50,6 +50,7 @@ class Overrides:
     ``turn`` is what a service added when it registered the request.
     ``waivers`` and ``waiver_keys`` come beside those that the audit file names; ``granted``, the
     waivers of a record, in place of all of them. ``baseline`` comes before the audit file's.
+    ``unsandboxed`` is the leave to run a recipe without bubblewrap, which no file gives alone.
     """
 
     policy: str | None = None
@@ -63,6 +64,7 @@ class Overrides:
     baseline: str | None = None
     baseline_key: Path | None = None
     turn: Turn | None = None
+    unsandboxed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class Prepared:
         """Whether a check that the target can bear would use a twin, and the owner allows one."""
         if self.file.model.twin == TwinKind.NONE:
             return False
-        return Allowance(spec, self.size).wants_twin(self.checks, model)
+        return Allowance(spec, self.size, self.request.budget).wants_twin(self.checks, model)
 
 
 def read_asked(raw: bytes, source: str, overrides: Overrides, readers: Readers) -> AuditFile:

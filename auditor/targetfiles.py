@@ -97,6 +97,25 @@ class OperatorTargets:
                 )
         return spec
 
+    def permit_secrets(self, spec: TargetSpec) -> TargetSpec:
+        """Return a target that sends no variable of the environment but as the operator's own do.
+
+        An audit file says which go where: a change of it could send a key of CI to anybody. Raises
+        ``TargetError``.
+        """
+        own = {_way(found) for item in self.declared.values() for found in item.endpoints}
+        for asked in () if self.allows_code else spec.endpoints:
+            if asked.headers and _way(asked) not in own:
+                raise TargetError(
+                    f"the target {spec.name!r} sends "
+                    f"{', '.join(sorted(asked.headers.values()))} of your environment to "
+                    f"{urlsplit(asked.url).hostname}, which no target of your own does",
+                    cure=f"Declare {spec.name} with the same `url` and `headers` in "
+                    f"{self._places()}, or add --allow-target-code if you trust whoever wrote the "
+                    "file.",
+                )
+        return spec
+
     def nameable(self, declared: Mapping[str, TargetSpec]) -> Mapping[str, TargetSpec]:
         """Return all targets that can be named: those ``declared`` by a file come first."""
         written = {name: spec for name, spec in declared.items() if spec is not NAMED.get(name)}

@@ -23,6 +23,8 @@ def _unserved(file: AuditFile, *, allow_recipes: bool, compared: bool) -> Iterat
             "recipe",
             "It runs code: remove it, or let the service be started with --allow-recipes.",
         )
+    if file.recipe is not None and file.recipe.unsandboxed:
+        yield "recipe.allow: unsandboxed", "Write `allow: true`: code runs within bubblewrap there."
     if file.disclosure is not None:
         yield "disclosure", here
     if file.baseline is not None and not compared:

@@ -87,13 +87,14 @@ def readers(
     """Return how names become things; relative policies and ``targets.yaml`` lie in ``base``.
 
     A target that is not declared there may be one that the ``operator`` declares. Targets may be
-    opened on this machine: those that name code are refused unless the operator lets it run.
+    opened on this machine: those that name code, or send secrets, are refused unless the operator
+    lets them.
     """
     checks = discover()
     known = operator.nameable(read_targets(base) if targets is None else targets)
 
     def resolved(asked: str | Mapping[str, Json]) -> TargetSpec:
-        return operator.permit_code(resolve_target(asked, known))
+        return operator.permit_secrets(operator.permit_code(resolve_target(asked, known)))
 
     return Readers(
         resolve_target=resolved,

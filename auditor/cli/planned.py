@@ -7,6 +7,8 @@ from rich.console import Console
 from auditor.cli.installing import as_installed
 from auditor.cli.showing import show_lacks, show_rows
 from auditor.cli.texts import printable
+from auditor.domain.budgets import Budget
+from auditor.engines.affording import SMOKE_SECONDS
 from auditor.planning.plans import AuditPlan, CheckPlan, Prospect
 from auditor.planning.tiers import Tier
 from auditor.preparing import Prepared
@@ -53,6 +55,9 @@ def show_plan(console: Console, prepared: Prepared, plans: Mapping[str, AuditPla
             f"At most {plan.queries:,} queries, about {_time(plan.seconds)}, money: {price}",
             highlight=False,
         )
+        if prepared.request.budget is Budget.SMOKE:
+            bound = f"smoke stops at {_time(SMOKE_SECONDS)} of target time; the cheapest go first"
+            console.print(bound, highlight=False)
 
 
 def _show_tiers(console: Console, plan: AuditPlan) -> None:

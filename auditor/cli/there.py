@@ -116,6 +116,7 @@ def refuse_unasked(
         "--waiver-key": overrides.waiver_keys,
         "--pdf": pdf,
         "--allow-target-code": allow_target_code,
+        "--allow-unsandboxed": overrides.unsandboxed,
     }
     for option, given in here.items():
         if given:

@@ -111,3 +111,13 @@ class Twin(Protocol):
     def backward(self, cotangent: Floats) -> Floats:
         """Pull ``[n, classes]`` back through the last ``forward``: the gradient in its inputs."""
         ...
+
+
+def pace_of(model: Model) -> float | None:
+    """Return the seconds a row of a model's fastest request of many rows; a served one has none.
+
+    The fastest, for a request that had to wait for a processor says nothing of the model. A model
+    tells it in a property ``pace``, if there is anything.
+    """
+    found: float | None = getattr(model, "pace", None)
+    return found

@@ -103,5 +103,5 @@ NO_SANDBOX = Gap(
     detail="Bubblewrap does not work on this machine, and outside it the code of the recipe could "
     "read every file that you can, so that it was not run.",
     cure="Install bubblewrap; or read the code, and set recipe.allow: unsandboxed in the audit "
-    "file.",
+    "file and add --allow-unsandboxed.",
 )

@@ -53,7 +53,7 @@ def observe_all(
     So does one that would keep the target busy for longer than its declaration allows. Results
     come in the order of ``checks``.
     """
-    ordered = Allowance(subject.target, size).in_order(checks)
+    ordered = Allowance(subject.target, size, subject.budget).in_order(checks)
     results = {check.id: observe_one(check, subject, keep, watch, size) for check in ordered}
     return tuple(results[check.id] for check in checks)
 
@@ -64,8 +64,8 @@ def observe_one(
     """Observe one check on one target, or say as a Gap why it cannot be."""
     target = subject.target.name
     watch.started(target, check)
-    over = Allowance(subject.target, size).over
-    gap = unmet(check, subject) or over(check, subject.model, subject.bench)
+    over = Allowance(subject.target, size, subject.budget).over
+    gap = unmet(check, subject) or over(check, subject.model, subject.bench, subject.twin)
     if gap is None:
         result = _observe(check, subject, target, keep, watch)
     else:

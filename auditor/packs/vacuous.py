@@ -25,6 +25,8 @@ MOST_TRIALS = 6_000
 """Made-up readings for all conditions of a policy: nearly all are broken within the first ten."""
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _TEXT = re.compile(r"\"([^\"\n]*)\"|'([^'\n]*)'")
+_COMPARED = re.compile(r"(\w+)\"?\]?\s*[=!]=\s*(?:\"([^\"\n]*)\"|'([^'\n]*)')")
+"""A name and the text that it is held against: drawn apart, three of them hardly ever meet."""
 _READING = frozenset({"reading", "readings"})
 
 
@@ -99,7 +101,9 @@ def _can_break(condition: Condition, metric: Metric, entry: Entry, trials: Trial
     """
     chance = random.Random(condition.text)  # noqa: S311 -- picks examples, keeps no secret
     pool = _pool(condition.text, entry.draft.shape.params)
-    names = sorted({*names_in(condition.text), *_texts(pool)})
+    names = dict.fromkeys(sorted({*names_in(condition.text), *_texts(pool)}), pool)
+    for name, one, other in _COMPARED.findall(condition.text):
+        names[name] = [*names.get(name, pool), *[one or other] * len(pool)]
     answered = False
     for number in range(min(TRIALS, trials.left)):
         if number == UNANSWERED and not answered:
@@ -125,7 +129,7 @@ def _pool(text: str, params: Mapping[str, Json]) -> list[Json]:
 def _bindings(
     chance: random.Random,
     pool: Sequence[Json],
-    names: Sequence[str],
+    names: Mapping[str, Sequence[Json]],
     metric: Metric,
     entry: Entry,
 ) -> dict[str, Json]:
@@ -174,7 +178,7 @@ def _reading(
 
 
 def _coordinates(
-    chance: random.Random, pool: Sequence[Json], names: Sequence[str]
+    chance: random.Random, pool: Sequence[Json], names: Mapping[str, Sequence[Json]]
 ) -> dict[str, Json]:
     return {key: _map(chance, pool, names) for key in ("params", "slice", "details")}
 
@@ -183,13 +187,15 @@ def _texts(pool: Sequence[Json]) -> list[str]:
     return [item for item in pool if isinstance(item, str)]
 
 
-def _map(chance: random.Random, pool: Sequence[Json], names: Sequence[str]) -> dict[str, Json]:
+def _map(
+    chance: random.Random, pool: Sequence[Json], names: Mapping[str, Sequence[Json]]
+) -> dict[str, Json]:
     """Return a map in which a name of the condition is missing now and then, or is a map itself."""
     found: dict[str, Json] = {}
     for name in names:
         kind = chance.random()
         if kind < 0.6:  # noqa: PLR2004 -- most often
-            found[name] = chance.choice(pool)
+            found[name] = chance.choice(names[name])
         elif kind < 0.8:  # noqa: PLR2004 -- as often a map as nothing
             found[name] = {other: chance.choice(pool) for other in names if chance.random() < 0.5}  # noqa: PLR2004 -- either
     return found

@@ -34,29 +34,36 @@ PROBE_SECONDS = 20.0
 class Isolation(StrEnum):
     """What a child cannot reach.
 
-    ``bubblewrap``: no network, no other process, and of the file system only the runtime's own
-    files and the staged artifact, to read. ``namespaces``: no network. ``limits``: memory, time,
-    open files and writing are limited at every level; here nothing more.
+    At every level memory, time, open files and writing are limited, no capability is held, and
+    where the kernel has seccomp (x86-64 and Arm) no socket, no other process, no signal and no
+    other group of processes can be had. ``bubblewrap`` and ``landlock``: of the file system
+    only the runtime's own files and the staged artifact, to read; bubblewrap also hides that there
+    are others. ``namespaces``: all files that the user reads can be read. ``limits``: the same, and
+    what keeps files from changes is seccomp alone. The strongest comes first.
     """
 
     BUBBLEWRAP = "bubblewrap"
+    LANDLOCK = "landlock"
     NAMESPACES = "namespaces"
     LIMITS = "limits"
 
 
 @functools.cache
 def strongest() -> Isolation:
-    """Return the strongest level to ask for here; bubblewrap is tried once a process."""
+    """Return the strongest level to ask for here; bubblewrap is tried once a process.
+
+    A child that cannot have Landlock says so, and has less.
+    """
     if shutil.which("bwrap") is None:
-        return Isolation.NAMESPACES
+        return Isolation.LANDLOCK
     trial = [*_bubblewrap(()), sys.executable, "-I", "-S", "-c", "pass"]
     try:
         done = subprocess.run(  # noqa: S603 -- our own command
             trial, capture_output=True, check=False, timeout=PROBE_SECONDS, env=environment(1)
         )
     except (OSError, subprocess.TimeoutExpired):
-        return Isolation.NAMESPACES
-    return Isolation.BUBBLEWRAP if done.returncode == 0 else Isolation.NAMESPACES
+        return Isolation.LANDLOCK
+    return Isolation.BUBBLEWRAP if done.returncode == 0 else Isolation.LANDLOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +135,16 @@ def command(role: str, bounds: Bounds) -> list[str]:
     faked = bounds.memory_limit if bounds.driven else 0
     if bounds.emulator is not None:
         faked = bounds.emulator.faked_files
-    foreign = bounds.emulator is not None or bounds.interpreter != sys.executable
+    foreign = is_foreign(bounds)
+    if not (foreign or bounds.driven or role == "recipe"):
+        limits.append("--alone")
+    if bounds.level is Isolation.LANDLOCK:
+        for place in (
+            *SYSTEM,
+            *SYSTEM_FILES,
+            *map(str, (*_interpreter(), PACKAGE, *_folders(bounds))),
+        ):
+            limits += ["--readable", place]
     program = [*_program(sys.executable, role, alone=foreign), *limits]
     if faked:
         program += ["--faked-files", str(faked)]
@@ -139,6 +155,11 @@ def command(role: str, bounds: Bounds) -> list[str]:
         program += ["--under", *prefix, *_program(inner, role, alone=True)]
     bare = bounds.level is not Isolation.BUBBLEWRAP
     return program if bare else [*_bubblewrap(_folders(bounds)), *program]
+
+
+def is_foreign(bounds: Bounds) -> bool:
+    """Whether the program that answers is another Python's, or an emulator's, and not our own."""
+    return bounds.emulator is not None or bounds.interpreter != sys.executable
 
 
 def _program(interpreter: str, role: str, *, alone: bool = False) -> list[str]:
@@ -170,7 +191,7 @@ def _prefixes(interpreter: str) -> list[Path]:
 def child_environment(bounds: Bounds) -> dict[str, str]:
     """Return all that a child within ``bounds`` sees of the environment."""
     common = environment(bounds.threads)
-    if bounds.emulator is None and bounds.interpreter == sys.executable:
+    if not is_foreign(bounds):
         return common
     # beside auditor lie the packages of this environment, which another Python must not load
     del common["PYTHONPATH"]

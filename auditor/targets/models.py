@@ -24,6 +24,8 @@ from auditor.targets.scores import Key, column_order, to_probabilities, to_score
 BATCH_BYTES = 2**20
 MOST_BATCH = 1024
 MOST_REQUEST = 256
+LEAST_ROWS = 16
+"""Rows of a request by which a pace is judged: of fewer, the way to the target is most of it."""
 TIMING_SHARE = 0.5
 """Of the time limit, what timing may take; the rest is slack for a last slow call."""
 
@@ -79,6 +81,7 @@ class OpenedModel:
         self._deterministic = known.deterministic
         self._queries = known.queries
         self._busy = known.busy
+        self._pace: float | None = None
         self._rows: int | None = None
 
     @property
@@ -90,6 +93,11 @@ class OpenedModel:
     def busy(self) -> float:
         """Seconds spent on waiting for the target so far."""
         return self._busy
+
+    @property
+    def pace(self) -> float | None:
+        """Seconds a row of the fastest request of many rows, once there was one."""
+        return self._pace
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -206,6 +214,11 @@ class OpenedModel:
         }
         began = time.monotonic()
         try:
-            return self._connection.ask(header, {self.interface.input: rows})
+            found = self._connection.ask(header, {self.interface.input: rows})
         finally:
-            self._busy += time.monotonic() - began
+            taken = time.monotonic() - began
+            self._busy += taken
+        if op == "infer" and len(rows) >= LEAST_ROWS:
+            each = taken / len(rows)
+            self._pace = each if self._pace is None else min(self._pace, each)
+        return found

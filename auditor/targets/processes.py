@@ -28,7 +28,7 @@ from auditor.errors import (
 from auditor.shipped import user_home
 from auditor.targets.emulating import ready_emulator
 from auditor.targets.frames import PROTOCOL, Anything, Frame, FrameError, encode, receive
-from auditor.targets.isolation import Bounds, Isolation, child_environment, command
+from auditor.targets.isolation import Bounds, Isolation, child_environment, command, is_foreign
 from auditor.targets.messages import cause_of_death, last_words, plain
 from auditor.targets.pulses import Beat, Pulse, unmoved
 
@@ -82,7 +82,7 @@ class Child:
         self._in, self._out, self._err = (stream.fileno() for stream in streams if stream)
         for end in (self._in, self._out, self._err):
             os.set_blocking(end, False)
-        self.level = self._greet()
+        self.level = self._greet(foreign=is_foreign(held))
 
     @property
     def pid(self) -> int:
@@ -122,15 +122,17 @@ class Child:
         """End the process."""
         self.kill()
 
-    def _greet(self) -> Isolation:
-        hello = self._exchange([], START_SECONDS).header
+    def _greet(self, *, foreign: bool) -> Isolation:
+        """Take in the greeting; of a foreign program the level is what ours said before it."""
+        confined = self._exchange([], START_SECONDS).header
+        hello = self._exchange([], START_SECONDS).header if foreign else confined
         if "error" in hello:
             self.kill()
             raise self._refusal(hello["error"])
-        if hello.get("protocol") != PROTOCOL or hello.get("isolation") not in list(Isolation):
+        if hello.get("protocol") != PROTOCOL or confined.get("isolation") not in list(Isolation):
             self.kill()
             raise self._broken(f"it greets with {plain(str(hello), 200)}")
-        return Isolation(hello["isolation"])
+        return Isolation(confined["isolation"])
 
     def _exchange(self, parts: Iterable[bytes | memoryview], seconds: float) -> Frame:
         seconds *= self._patience

@@ -27,8 +27,10 @@ def host(inside: Path) -> Iterator[Host]:
 
 
 @pytest.fixture
-def declare(inside: Path, host: Host) -> Declare:
+def declare(inside: Path, home: Path, host: Host) -> Declare:
     """Write the endpoint down as the audit's one target; without its file where it is a black box.
+
+    It stands in the operator's own file, too, which alone may send variables of the environment.
 
     Settings of the endpoint are keywords; ``target`` holds those of the target.
     """
@@ -39,7 +41,9 @@ def declare(inside: Path, host: Host) -> Declare:
         endpoint = {"url": host.url, "model": "tiny", "retries": 0, **settings}
         targets = {"prod": {"time_limit": 20.0, **(target or {}), "endpoint": endpoint}}
         declared = {"apiVersion": "auditor/v1", "kind": "Targets", "targets": targets}
-        (inside / "targets.yaml").write_text(yaml.safe_dump(declared))
+        home.mkdir(exist_ok=True)
+        for folder in (inside, home):
+            (folder / "targets.yaml").write_text(yaml.safe_dump(declared))
         asked = yaml.safe_load((inside / "audit.yaml").read_text()) | {"targets": ["prod"]}
         if black_box:
             asked["model"].pop("artifact", None)
@@ -262,7 +266,7 @@ def test_a_plan_at_the_limit_of_queries_is_a_plan_without_a_pace(
 
 
 def test_a_record_sends_rows_and_secrets_nowhere_that_its_reader_did_not_declare(
-    auditor: Command, audit: Audit, declare: Declare, host: Host, inside: Path,
+    auditor: Command, audit: Audit, declare: Declare, host: Host, inside: Path, home: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setenv("ENDPOINT_TOKEN", TOKEN)
@@ -272,12 +276,31 @@ def test_a_record_sends_rows_and_secrets_nowhere_that_its_reader_did_not_declare
     for change in ("removed", "another variable"):
         if change == "removed":
             (inside / "targets.yaml").unlink()
+            (home / "targets.yaml").unlink()
         else:
             declare(headers={"Authorization": "OTHER"})
         ended = auditor("reproduce", "out")
         assert ended.code == 2
         assert "sends rows to 127.0.0.1, with ENDPOINT_TOKEN" in ended.said
     assert len(host.behaviour.seen_headers) == asked
+
+
+@pytest.mark.parametrize("command", ["plan", "audit"])
+def test_an_audit_file_sends_no_secret_by_its_own_word(
+    auditor: Command, declare: Declare, host: Host, home: Path, command: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """A pull request may change the audit file, and the targets beside it: keys of CI stay."""
+    monkeypatch.setenv("ENDPOINT_TOKEN", TOKEN)
+    declare(headers={"Authorization": "ENDPOINT_TOKEN"})
+    (home / "targets.yaml").unlink()
+    asked = len(host.behaviour.seen_headers)
+    ended = auditor(command, "audit.yaml", "--only", "quality.accuracy")
+    assert ended.code == 2
+    assert "sends ENDPOINT_TOKEN of your environment to 127.0.0.1" in ended.said
+    assert len(host.behaviour.seen_headers) == asked
+    allowed = (command, "audit.yaml", "--only", "quality.accuracy", "--allow-target-code")
+    assert auditor(*allowed).code == 0
 
 
 @pytest.mark.parametrize(
@@ -293,6 +316,7 @@ def test_a_secret_that_is_written_down_is_refused_before_it_is_kept_or_shown(
     auditor: Command, declare: Declare, inside: Path, home: Path, settings: Mapping[str, object]
 ) -> None:
     declare(**settings)
+    (home / "targets.yaml").unlink()  # what the operator wrote there is no copy of auditor's
     ended = auditor("audit", "audit.yaml", "--out", "out")
     assert ended.code == 2
     assert "targets.yaml" in ended.said

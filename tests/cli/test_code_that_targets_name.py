@@ -158,7 +158,7 @@ def test_leave_on_the_command_line_lets_it_run_within_limits(
     audit_on(inside, [{"name": "npu", "interpreter": "./evil.sh"}])
     assert auditor(*AUDIT, "--allow-target-code").code == 0
     assert accuracy(inside / "out")
-    assert (inside / CANARY).read_text() == ""  # the limits held when it began: it wrote nothing
+    assert not (inside / CANARY).exists()  # the limits held when it began: it wrote nothing
 
 
 def test_the_operators_own_file_lets_the_same_settings_run(
@@ -258,6 +258,23 @@ def test_a_plan_runs_no_recipe(auditor: Command, inside: Path) -> None:
     assert not (inside / CANARY).exists()
 
 
+def test_an_audit_file_cannot_take_the_sandbox_of_a_recipe_away(
+    auditor: Command, inside: Path
+) -> None:
+    (inside / "train.csv").write_bytes((inside / "test.csv").read_bytes())
+    (inside / "recipe.py").write_text(RECIPE.format(canary=str(inside / CANARY)))
+    data = {"path": "train.csv", "labels": "y", "id": "id", "groups": ["town"]}
+    written = yaml.safe_load((inside / "audit.yaml").read_text())
+    recipe = {"path": "recipe.py", "function": "train", "allow": "unsandboxed"}
+    audit_on(inside, ["cpu"], recipe=recipe, data={**written["data"], "training": data})
+    ended = auditor(*AUDIT)
+    assert (ended.code, "recipe.allow lets code run outside" in ended.said) == (2, True)
+    assert "--allow-unsandboxed" in ended.said
+    assert auditor(*AUDIT, "--allow-unsandboxed").code == 0
+    there = auditor(*AUDIT, "--server", "http://127.0.0.1:9", "--allow-unsandboxed")
+    assert (there.code, "--allow-unsandboxed is not for a service" in there.said) == (2, True)
+
+
 CODE = st.sampled_from([dict(item) for item in NAMING.values() if "runtime" not in item])
 HARMLESS = st.sampled_from([{}, {"threads": 2}, {"provider_options": {"backend_type": "htp"}}])
 
@@ -315,7 +332,8 @@ def traced(folder: Path, *arguments: str) -> tuple[int, set[str]]:
     lines = log.read_text(errors="replace").splitlines()
     started = [line for line in lines if "exec" in line and "ENOENT" not in line]
     assert started, done.stderr
-    paths = {line.partition('"')[2].partition('"')[0] for line in started}
+    # of a call that another cut in two, the second line names no program
+    paths = {line.partition('"')[2].partition('"')[0] for line in started if '"' in line}
     return done.returncode, {os.path.realpath(path) for path in paths}
 
 

@@ -1,7 +1,8 @@
 """A target that is slow, or costly, bears only so much of an audit."""
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from types import SimpleNamespace
+from typing import ClassVar, cast
 
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ from evasion_toys import ToyModel, box, classes, subject
 from watching import Nobody
 
 from auditor.checks.quality.accuracy import Accuracy
-from auditor.domain.budgets import Cost, Size
+from auditor.domain.benches import Bench
+from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.checks import Need
 from auditor.domain.evidence import Blob
+from auditor.domain.models import Twin
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.subjects import Subject
 from auditor.domain.targets import TargetSpec
@@ -79,6 +82,80 @@ def test_an_audit_of_a_limited_target_measures_what_it_can_and_says_what_it_left
     assert (left.reason, left.check, left.target) == (Reason.OVER_BUDGET, "quality.dear", "slow")
     assert isinstance(done, Seen)
     both = observe_all(checks, seen(TargetSpec("cpu")), kept.append, Nobody(), SIZE)
+    assert all(isinstance(item, Seen) for item in both)
+
+
+@dataclass
+class PacedModel(ToyModel):
+    """A model that tells the pace of its fastest request."""
+
+    pace: float = 0.0
+
+
+def paced(pace: float, queries: int = 0, busy: float = 0.0) -> PacedModel:
+    return PacedModel(lambda x: x @ np.eye(2), queries=queries, busy=busy, pace=pace)
+
+
+SMOKE = Allowance(TargetSpec("cpu"), SIZE, Budget.SMOKE)
+
+
+@pytest.mark.parametrize(("asked", "fits"), [(2900, True), (2901, False), (0, True)])
+def test_a_smoke_audit_takes_two_minutes_of_target_time(asked: int, *, fits: bool) -> None:
+    """At 40 ms a row 3,000 rows take 120 s, and 100 were scored."""
+    gap = SMOKE.over(Dear(asked=asked), paced(0.04, queries=100))
+    assert (gap is None) is fits
+    if gap is not None:
+        assert gap.reason is Reason.OVER_BUDGET
+        assert "2,901 rows at most, which take 116 s at 40 ms a row" in gap.detail
+        assert "of the 120 s that an audit at budget smoke may take on cpu, 116 s" in gap.detail
+
+
+@pytest.mark.parametrize("budget", [Budget.CI, Budget.FULL, None])
+def test_no_other_budget_has_a_bound_of_its_own(budget: Budget | None) -> None:
+    allowance = Allowance(TargetSpec("cpu"), SIZE, budget)
+    assert allowance.over(Dear(asked=10**9), paced(1.0, queries=1)) is None
+    assert allowance.in_order([Dear(asked=9), Accuracy()])[0].id == "quality.dear"
+
+
+def test_a_busy_machine_leaves_nothing_out_of_a_smoke_audit() -> None:
+    """Only the fastest request counts, however long the others had to wait."""
+    assert SMOKE.over(Dear(asked=100_000), paced(1e-4, queries=100, busy=3600.0)) is None
+    assert SMOKE.over(Dear(asked=100_000), model(100, 3600.0)) is None, "nobody told a pace"
+
+
+def test_passes_of_a_twin_are_worth_three_rows_and_count_in_a_smoke_audit() -> None:
+    @dataclass(frozen=True)
+    class Climbing(Dear):
+        def cost(self, size: Size) -> Cost:
+            return Cost(queries=300, passes=900)
+
+    twin = cast("Twin", SimpleNamespace(passes=0))
+    spent = cast("Twin", SimpleNamespace(passes=1))
+    assert SMOKE.over(Climbing(), paced(0.04), twin=twin) is None
+    assert SMOKE.over(Climbing(), paced(0.04), twin=spent) is not None
+    assert SMOKE.over(Climbing(), paced(0.04, queries=1), twin=twin) is not None
+
+
+def test_rows_of_altered_sessions_count_in_a_smoke_audit() -> None:
+    bench = cast("Bench", SimpleNamespace(queries=100, busy=0.0))
+    assert SMOKE.over(Dear(asked=2900), paced(0.04), bench) is None
+    assert SMOKE.over(Dear(asked=2901), paced(0.04), bench) is not None
+
+
+def test_a_served_model_has_the_limits_of_its_owner_alone() -> None:
+    served = Allowance(TargetSpec("far", runtime="endpoint"), SIZE, Budget.SMOKE)
+    assert served.over(Dear(asked=10**9), paced(1.0, queries=1)) is None
+
+
+def test_a_smoke_audit_measures_what_fits_and_says_what_it_left_out() -> None:
+    kept: list[Blob] = []
+    checks = [Dear(asked=5000), Accuracy()]
+    slow = replace(seen(TargetSpec("cpu")), model=paced(0.04), budget=Budget.SMOKE)
+    left, done = observe_all(checks, slow, kept.append, Nobody(), SIZE)
+    assert isinstance(left, Gap)
+    assert (left.reason, left.check, left.target) == (Reason.OVER_BUDGET, "quality.dear", "cpu")
+    assert isinstance(done, Seen)
+    both = observe_all(checks, replace(slow, budget=Budget.CI), kept.append, Nobody(), SIZE)
     assert all(isinstance(item, Seen) for item in both)
 
 

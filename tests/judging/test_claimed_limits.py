@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from judging_cases import RULE, judge_one, measured
 
 from auditor.domain.policies import Anchor, Anchored, Limits
+from auditor.domain.readings import Unit
 from auditor.domain.verdicts import Outcome
 
 AS_CLAIMED = replace(RULE, limits=None, anchored=Anchored(least=Anchor("accuracy", -0.02)))
@@ -46,7 +47,7 @@ def test_a_claim_is_judged_as_the_number_that_it_comes_to(
     claim: float, margin: float, one: float, other: float
 ) -> None:
     low, high = sorted((one, other))
-    reading = measured(low, low, high)
+    reading = measured(low, low, high, unit=Unit.SHARE)
     rule = replace(AS_CLAIMED, anchored=Anchored(0.0, Anchor("accuracy", margin)))
     number = replace(RULE, limits=Limits(0.0, claim + margin))
     claimed = judge_one(rule, reading, claims={"accuracy": claim}).outcome
@@ -57,7 +58,8 @@ def test_a_claim_is_judged_as_the_number_that_it_comes_to(
 
 @pytest.mark.parametrize("claim", [-5, 0, 0.02])
 def test_a_claim_that_leaves_nothing_to_break_passes_nothing(claim: float) -> None:
-    finding = judge_one(AS_CLAIMED, measured(0.99, 0.98, 1.0), claims={"accuracy": claim})
+    reading = measured(0.99, 0.98, 1.0, unit=Unit.SHARE)
+    finding = judge_one(AS_CLAIMED, reading, claims={"accuracy": claim})
     assert finding.outcome is Outcome.UNKNOWN
     assert "a limit that no reading can break" in finding.message
     held = judge_one(AS_CLAIMED, measured(0.99, 0.98, 1.0), claims={"accuracy": 0.03})

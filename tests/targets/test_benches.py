@@ -26,6 +26,7 @@ from auditor.targets.bench_answers import listed
 from auditor.targets.benches import open_bench
 from auditor.targets.child.faults import Stored
 from auditor.targets.child.profiling import profile
+from auditor.targets.child.traces import reader
 from auditor.targets.frames import Frame
 from auditor.targets.isolation import Isolation, bounds_of, strongest
 from auditor.targets.opening import open_model, opening_request
@@ -300,10 +301,17 @@ def test_a_profile_arrives_however_long_the_session_takes_to_open(
     path = workshop.folder / two_layers(workshop).files[0].name
     request = Frame({"opening": opening_request(spec, path), "input": "x"}, {"x": ROWS})
     monkeypatch.setattr("time.time_ns", lambda: 0)
-    assert json.loads(bytes(profile(request).arrays["kernels"]))[0]["node"] == "first"
+    try:
+        assert json.loads(bytes(profile(request).arrays["kernels"]))[0]["node"] == "first"
+    finally:
+        started = reader()
+        os.close(started.written)
+        os.close(started.told)
+        os.waitpid(started.process, 0)
+        reader.cache_clear()
 
 
-@pytest.mark.parametrize("level", [Isolation.BUBBLEWRAP, Isolation.NAMESPACES])
+@pytest.mark.parametrize("level", [Isolation.BUBBLEWRAP, Isolation.LANDLOCK, Isolation.NAMESPACES])
 def test_a_driver_that_keeps_files_in_memory_can_be_profiled_all_the_same(
     workshop: Workshop, level: Isolation
 ) -> None:

@@ -206,9 +206,10 @@ def test_an_emulated_child_has_no_network_writes_nothing_and_is_held_to_its_memo
             env=child_environment(bounds), capture_output=True, check=False, text=True,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    _, said = done.stdout.split("}", 1)  # first the level, as our own program tells it
+    found = json.loads(said)
     assert found["network"] != 0
-    assert found["writing"] in {errno.EFBIG, errno.EROFS, errno.EACCES}
+    assert found["writing"] in {errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
     assert (found["little"], found["much"]) == (0, "refused")
 
 

@@ -80,7 +80,7 @@ def test_the_code_is_known_by_its_digest(tmp_path: Path) -> None:
         assert recipe.digest == "sha256:" + "0" * 64
 
 
-@pytest.mark.parametrize("level", [Isolation.NAMESPACES, Isolation.LIMITS])
+@pytest.mark.parametrize("level", [Isolation.LANDLOCK, Isolation.NAMESPACES, Isolation.LIMITS])
 def test_without_bubblewrap_code_is_run_only_on_leave_for_that(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: Isolation
 ) -> None:

@@ -18,7 +18,7 @@ from auditor.cli.places import own_workplace, policy_asked
 from auditor.cli.replaced import write_record
 from auditor.cli.served import audit_there
 from auditor.cli.showing import show_bindings, show_made, show_record, show_report, show_words
-from auditor.cli.target_options import target_code_option
+from auditor.cli.target_options import target_code_option, unsandboxed_option
 from auditor.cli.terminals import terminal
 from auditor.cli.there import refuse_unasked, service_options, there_of
 from auditor.cli.waiving import show_note, show_waivers, waiver_options
@@ -26,12 +26,15 @@ from auditor.cli.watching import ConsoleWatch
 from auditor.disclosing.commitments import KEY
 from auditor.disclosing.sealing import Sealed
 from auditor.disclosing.secrets import Secret
+from auditor.domain.auditfiles import AuditFile
 from auditor.domain.budgets import Budget
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
 from auditor.domain.waivers import SignedWaiver
+from auditor.errors import AuditFileError
 from auditor.folders import BUNDLE, RecordFolder, refuse_strangers
 from auditor.keeping import entered
+from auditor.pointing import setting
 from auditor.preparing import Overrides, Prepared, Readers, concealed, prepare, read_asked
 from auditor.publishing import Files, openers, publication
 from auditor.rendering.annotations import annotations
@@ -59,6 +62,7 @@ from auditor.workplaces import Workplace
     help="Folder to write; default: report (of NAME.yaml: report-NAME) beside AUDIT_FILE.",
 )
 @target_code_option
+@unsandboxed_option
 @click.option("--pdf", is_flag=True, help="Also write report.pdf, by a browser installed here.")
 @service_options
 @fail_on_option
@@ -168,6 +172,7 @@ def _run(  # noqa: PLR0913, PLR0917 -- what is audited, by what, and where it go
 ) -> tuple[AuditRecord, Prepared]:
     locate = beside(audit_file)
     asked = read_asked(read_audit_bytes(audit_file), audit_file.name, overrides, parts)
+    _refuse_unsandboxed(asked, overrides)
     compared = taken_for(console, place, asked, locate, overrides)
     with prepare(asked, locate, overrides, parts) as given:
         informed = place.informed(given).against(compared)
@@ -193,6 +198,16 @@ def _run(  # noqa: PLR0913, PLR0917 -- what is audited, by what, and where it go
                 files |= openers(secret, blob)
             _write(console, place, record, files, out.folder)
     return record, prepared
+
+
+def _refuse_unsandboxed(asked: AuditFile, overrides: Overrides) -> None:
+    """Refuse a recipe that may leave the sandbox by the word of the audit file alone."""
+    if asked.recipe is not None and asked.recipe.unsandboxed and not overrides.unsandboxed:
+        raise AuditFileError(
+            f"{setting(asked, 'recipe', 'allow')} lets code run outside of bubblewrap, and an "
+            "audit file cannot give that leave alone",
+            cure="Read the code and add --allow-unsandboxed, or write `allow: true`.",
+        )
 
 
 def _begin(console: Console, place: Workplace, prepared: Prepared) -> None:

@@ -3,7 +3,11 @@
 import argparse
 import importlib
 
-from auditor.targets.child.confinement import confine, hand_over, take_channel
+from auditor.targets.child import traces
+from auditor.targets.child.confinement import Confinement, confine, hand_over, seal, take_channel
+
+PROFILED = frozenset({"model"})
+"""Roles with a profiler, which needs a process beside this one."""
 
 
 def main() -> None:
@@ -13,13 +17,23 @@ def main() -> None:
     which runs this program again within the limits that hold by then.
     """
     asked = _arguments().parse_args()
+    wanted = Confinement(
+        level=asked.isolation,
+        memory_limit=asked.memory_limit,
+        parent=asked.parent,
+        faked_files=asked.faked_files,
+        alone=asked.alone,
+        readable=tuple(asked.readable),
+    )
     if asked.under:
-        level = confine(asked.isolation, asked.memory_limit, asked.parent, asked.faked_files)
-        hand_over(asked.under, level, asked.memory_limit, asked.parent)
+        level = seal(confine(wanted), alone=False)
+        hand_over(asked.under, level, wanted)
     channel = take_channel()
-    level = asked.isolation
+    level = asked.isolation if asked.confined else confine(wanted)
+    if asked.role in PROFILED:
+        traces.reader()
     if not asked.confined:
-        level = confine(level, asked.memory_limit, asked.parent, asked.faked_files)
+        level = seal(level, alone=asked.alone)
     # From here on native libraries load, so it must not stand at the top of the file.
     serving = importlib.import_module("auditor.targets.child.serving")
     serving.serve(channel, asked.role, level)
@@ -33,6 +47,8 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--memory-limit", type=int, required=True)
     parser.add_argument("--parent", type=int, required=True)
     parser.add_argument("--faked-files", type=int, default=0)
+    parser.add_argument("--alone", action="store_true", help="it starts no other process")
+    parser.add_argument("--readable", action="append", default=[], help="a folder or file to read")
     parser.add_argument("--confined", action="store_true", help="the limits already hold")
     parser.add_argument("--under", nargs=argparse.REMAINDER)
     return parser

@@ -5,12 +5,16 @@ Only the standard library is imported here: nothing native runs before the limit
 
 import contextlib
 import ctypes
+import json
 import os
 import resource
 import signal
 import sys
 from dataclasses import dataclass
 from typing import NoReturn
+
+from auditor.targets.child import landlock, syscalls
+from auditor.targets.child.landlock import SIGNALS
 
 PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS = 38
@@ -19,11 +23,14 @@ OWN_NAMESPACES = 0x10000000 | 0x40000000 | 0x08000000 | 0x04000000
 OWN_MOUNTS = 0x00020000  # CLONE_NEWNS
 # mount_setattr(2): its number on every architecture of ours, from asm-generic/unistd.h
 MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE = 442, -100, 0x8000
-MOUNT_ATTR_RDONLY, MS_PRIVATE = 1, 1 << 18
-MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
-SCRATCH, SCRATCH_SIZE = "/dev/shm", b"size=16m,nr_inodes=16k,mode=0700"  # noqa: S108 -- hidden by our own
-"""Where a child may write that sees the machine's files read-only: a small memory of its own."""
+MOUNT_ATTR_RDONLY, MS_BIND, MS_PRIVATE = 1, 1 << 12, 1 << 18
+PR_CAPBSET_DROP, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 24, 47, 4
+CAPABILITY_VERSION, MOST_CAPABILITIES = 0x20080522, 64
 MOST_OPEN_FILES = 256
+MOST_PROCESSES = 512
+"""Beside those that there are, where a child may start any; the kernel does not hold root to it."""
+CPU_SECONDS = 7 * 24 * 3600
+"""Time limits are the parent's; this ends what would go on when there is no parent any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,32 +54,76 @@ def take_channel() -> Channel:
     return channel
 
 
-def confine(level: str, memory_limit: int, parent: int, faked_files: int = 0) -> str:
-    """Take on the limits and return the isolation level that really holds.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confinement:
+    """What a child is asked to take on.
 
     ``faked_files`` are the bytes of a file that an emulator or a driver may keep in memory; the
-    kernel has one limit for all files, so that the tree of files is then made read-only.
+    kernel has one limit for all files, so that the tree of files must be read-only otherwise.
+    ``alone``: it starts no other process. ``readable`` is all that it may read under Landlock.
     """
-    if level == "namespaces" and not _leave_network(read_only=faked_files > 0):
+
+    level: str
+    memory_limit: int
+    parent: int
+    faked_files: int = 0
+    alone: bool = False
+    readable: tuple[str, ...] = ()
+
+
+def confine(asked: Confinement) -> str:
+    """Take on the limits and return the isolation level that really holds.
+
+    ``seal`` has to follow, when all processes are started that this one needs.
+    """
+    level = asked.level
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_FSIZE, asked.faked_files)
+    _limit(resource.RLIMIT_NOFILE, MOST_OPEN_FILES)
+    _limit(resource.RLIMIT_AS, asked.memory_limit)
+    _limit(resource.RLIMIT_CPU, CPU_SECONDS)
+    if not asked.alone:
+        _limit(resource.RLIMIT_NPROC, MOST_PROCESSES + _processes())
+    _prctl(PR_SET_NO_NEW_PRIVS, 1)
+    if level == "landlock" and not landlock.restrict(asked.readable):
+        level = "namespaces"
+    if level == "namespaces" and not _own_namespaces():
         level = "limits"
-    if level == "limits" and faked_files:
+    if level == "limits" and asked.faked_files:
         sys.exit(
             "an emulator or a driver that keeps files in memory needs a read-only tree of files, "
-            "and that needs bubblewrap, or a kernel that lets a user have namespaces"
+            "and that needs bubblewrap, or a kernel with Landlock, or one that lets a user have "
+            "namespaces"
         )
-    _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_FSIZE, faked_files)
-    _limit(resource.RLIMIT_NOFILE, MOST_OPEN_FILES)
-    _limit(resource.RLIMIT_AS, memory_limit)
-    _prctl(PR_SET_NO_NEW_PRIVS, 1)
+    _drop_capabilities()
     if level != "bubblewrap":  # which has --die-with-parent, and hides the parent's number
-        _die_with(parent)
+        _die_with(asked.parent)
     return level
 
 
-def hand_over(command: list[str], level: str, memory_limit: int, parent: int) -> NoReturn:
-    """Become an emulator or another Python that runs this program again, within these limits."""
-    limits = ["--memory-limit", str(memory_limit), "--parent", str(parent)]
+def seal(level: str, *, alone: bool) -> str:
+    """Give up the calls to the kernel that nothing here needs; return the level that holds then.
+
+    Landlock knows neither sockets of all kinds nor attributes of files: without this it is less.
+    """
+    scoped = level == "landlock" and landlock.version() >= SIGNALS
+    done = syscalls.install(
+        alone=alone,
+        attributes=level in {"landlock", "limits"},
+        tree=level == "limits",
+        signals=not alone and (level == "bubblewrap" or scoped),
+    )
+    return "limits" if level == "landlock" and not done else level
+
+
+def hand_over(command: list[str], level: str, asked: Confinement) -> NoReturn:
+    """Become an emulator or another Python that runs this program again, within these limits.
+
+    First the parent is told which level holds: what comes after it is no program of ours.
+    """
+    said = json.dumps({"ok": True, "isolation": level, "arrays": []}).encode()
+    os.write(1, len(said).to_bytes(4, "big") + said)  # one frame, without what reads frames
+    limits = ["--memory-limit", str(asked.memory_limit), "--parent", str(asked.parent)]
     whole = [*command, "--isolation", level, *limits, "--confined"]
     os.execv(command[0], whole)  # noqa: S606 -- our own command
 
@@ -90,22 +141,17 @@ def _die_with(parent: int) -> None:
         sys.exit("the parent is gone")
 
 
-def _leave_network(*, read_only: bool) -> bool:
+def _own_namespaces() -> bool:
     """Move into an own user, network, IPC and host-name namespace, where the kernel lets us.
 
-    With ``read_only`` also into an own view of the files, in which nothing of the machine's can be
-    written.
+    The own view of the files is read-only.
     """
-    wanted = OWN_NAMESPACES | (OWN_MOUNTS if read_only else 0)
     user, group = os.geteuid(), os.getegid()
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(None, use_errno=True)
-        if int(library.unshare(wanted)) != 0:
-            return False
-        if read_only:
+        if int(library.unshare(OWN_NAMESPACES | OWN_MOUNTS)) == 0:
             _be_known(user, group)
             return _write_nothing(library)
-        return True
     return False
 
 
@@ -119,17 +165,38 @@ def _be_known(user: int, group: int) -> None:
 
 
 def _write_nothing(library: ctypes.CDLL) -> bool:
-    """Make every mount read-only. ``mount_attr`` is: to set, to clear, propagation, user map.
+    """Make every mount read-only, but for what the kernel tells this process of itself.
 
-    A memory of its own hides ``SCRATCH``; where that cannot be had, it may write nowhere.
+    ``mount_attr`` is: to set, to clear, propagation, user map.
     """
-    attributes = (ctypes.c_uint64 * 4)(MOUNT_ATTR_RDONLY, 0, MS_PRIVATE, 0)
-    asked = (AT_FDCWD, b"/", AT_RECURSIVE, ctypes.byref(attributes), ctypes.sizeof(attributes))
-    if int(library.syscall(MOUNT_SETATTR, *asked)) != 0:
-        return False
-    flags = MS_NOSUID | MS_NODEV | MS_NOEXEC
-    library.mount(b"tmpfs", SCRATCH.encode(), b"tmpfs", flags, SCRATCH_SIZE)
-    return True
+    own = f"/proc/{os.getpid()}".encode()
+    library.mount(own, own, None, MS_BIND, None)  # where it fails, that is read-only too
+    shut = (ctypes.c_uint64 * 4)(MOUNT_ATTR_RDONLY, 0, MS_PRIVATE, 0)
+    opened = (ctypes.c_uint64 * 4)(0, MOUNT_ATTR_RDONLY, 0, 0)
+    size = ctypes.sizeof(shut)
+    done = library.syscall(MOUNT_SETATTR, AT_FDCWD, b"/", AT_RECURSIVE, ctypes.byref(shut), size)
+    library.syscall(MOUNT_SETATTR, AT_FDCWD, own, 0, ctypes.byref(opened), size)
+    return int(done) == 0
+
+
+def _drop_capabilities() -> None:
+    """Hold no capability, those in an own namespace included, and get none by another program."""
+    for capability in range(MOST_CAPABILITIES):
+        _prctl(PR_CAPBSET_DROP, capability)
+    _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
+    with contextlib.suppress(OSError, AttributeError):
+        header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
+        none = (ctypes.c_uint32 * 6)()
+        ctypes.CDLL(None, use_errno=True).capset(ctypes.byref(header), ctypes.byref(none))
+
+
+def _processes() -> int:
+    """Return how many tasks there are now: the kernel counts those of a user together."""
+    try:
+        with open("/proc/loadavg", encoding="ascii") as file:  # noqa: PTH123 -- no pathlib yet
+            return int(file.read().split()[3].partition("/")[2])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _prctl(option: int, value: int) -> None:

@@ -7,12 +7,9 @@ lets no thread of this process run meanwhile.
 """
 
 import json
-import os
-import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +18,7 @@ from auditor.targets.child.opened import open_session
 from auditor.targets.child.refusals import RUNTIME_ERRORS, refuse
 from auditor.targets.child.scoring import Opened, run
 from auditor.targets.child.serving import RefusalError
+from auditor.targets.child.traces import reader, traced
 from auditor.targets.frames import Anything, Frame
 
 KERNEL = "_kernel_time"
@@ -41,22 +39,22 @@ def _traced(request: Frame) -> bytes:
     opening, said = request.header["opening"], request.header
     path = Path(opening["path"])
     name, rows = rows_of(request)
-    with _reader() as (pipe, told):
-        try:
-            traced = f"/proc/self/fd/{pipe.fileno()}\0"
-            session = open_session(path, {**opening, "profile": traced})
+    try:
+        with traced() as kept:
+            into = f"/proc/self/fd/{reader().written}\0"
+            session = open_session(path, {**opening, "profile": into})
             opened = Opened(session.run, (), {})
             run(opened, said.get("outputs"), name, rows, said.get("fixed_batch"))
             session.end_profiling()
-        except RUNTIME_ERRORS as error:
-            raise refuse(path.name, "profile it", error) from error
-        pipe.close()
-        raw = told.read()
+    except RUNTIME_ERRORS as error:
+        raise refuse(path.name, "profile it", error) from error
+    raw = kept[0]
     if not raw:
         raise RefusalError(
             "runtime",
             "the profiler wrote nothing to the pipe that it was given for a file",
-            "Profile with ONNX Runtime 1.20 or newer, and with /proc mounted.",
+            "Profile with ONNX Runtime 1.20 or newer, with /proc mounted, and at an isolation "
+            "level above `limits`.",
         )
     return raw
 
@@ -77,34 +75,6 @@ def kernels(events: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
         kernel["seconds"] += float(event["dur"]) * MICRO
         kernel["calls"] += 1
     return list(found.values())
-
-
-@contextmanager
-def _reader() -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    """Start a process that reads a pipe to its end; give where to write, and where it tells it."""
-    read, written = os.pipe()
-    told, tell = os.pipe()
-    reader = os.fork()
-    if reader == 0:
-        os.close(written)
-        os.close(told)
-        _read_all(read, tell)
-    os.close(read)
-    os.close(tell)
-    try:
-        with os.fdopen(written, "wb") as pipe, os.fdopen(told, "rb") as answer:
-            yield pipe, answer
-    finally:
-        os.kill(reader, signal.SIGKILL)
-        os.waitpid(reader, 0)
-
-
-def _read_all(read: int, tell: int) -> NoReturn:
-    try:
-        with os.fdopen(read, "rb") as stream, os.fdopen(tell, "wb") as out:
-            out.write(stream.read())
-    finally:
-        os._exit(0)
 
 
 def _events(raw: bytes) -> list[Mapping[str, Any]]:
