@@ -252,6 +252,8 @@ def _declared(file: AuditFile, loaded: LoadedDatasets, policy: Policy) -> dict[s
         "input.domain": None if space.domain is None else list(space.domain),
         "input.features": None if schema is None else f"sha256:{schema}",
         "input.text": space.text,
+        "data.evaluation.labels": None if data is None else data.labels,
+        "data.evaluation.groups": [] if data is None else list(data.groups),
     }
     whole = policy.pins.settings is not None
     names = SETTINGS if whole else EASING

@@ -13,6 +13,9 @@ from auditor.domain.datasets import Role
 from auditor.errors import DatasetError
 from auditor.pointing import Locate, setting, there
 
+TRUTH = ("labels", "predictions", "scores")
+"""Settings whose columns hold what a model is asked for."""
+
 
 def refuse_absent(audit: AuditFile, locate: Locate, roles: Sequence[Role]) -> None:
     """Raise ``DatasetError`` for the first data file, or schema, that the audit names in vain."""
@@ -64,4 +67,16 @@ def refuse_unknown_features(source: Source, schema: Schema) -> None:
                 f"{place}: {source.name} has no column {feature.name!r}; "
                 f"{columns_like(feature.name, free or list(source.columns))}",
                 cure="Mend the name in the schema, or the data file.",
+            )
+
+
+def refuse_answers(audit: AuditFile, role: Role, names: Sequence[str]) -> None:
+    """Raise ``DatasetError`` where the model would read the very column that it is judged by."""
+    for place, name in named_columns(audit.data[role]):
+        if place[0] in TRUTH and name in names:
+            raise DatasetError(
+                f"{setting(audit, 'data', role.value, *place)}: the column {name!r} is also an "
+                "input of the model, which would only have to repeat it",
+                cure="Take it out of the inputs (the schema of input.features, or input.text), or "
+                "name the column that holds the truth.",
             )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.datasets.asked import asked_by, refuse_absent, refuse_unknown_features
+from auditor.datasets.asked import asked_by, refuse_absent, refuse_answers, refuse_unknown_features
 from auditor.datasets.columns import coded, groups_of, names_of, refuse_ragged, row_names
 from auditor.datasets.copying import with_copies
 from auditor.datasets.files import read_file
@@ -81,6 +81,8 @@ def load_datasets(audit: AuditFile, locate: Locate) -> LoadedDatasets:
     for role, source in sources.items():
         with asked_by(audit, role):
             inputs = _inputs(audit, source, schema)
+            if source.inputs is None:  # an array of inputs is another than those that are named
+                refuse_answers(audit, role, inputs.names)
             datasets[role] = _dataset(role, source, audit.data[role], task, inputs)
     _refuse_other_shapes(datasets, sources)
     first = next(iter(sources), Role.EVALUATION)

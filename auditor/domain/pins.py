@@ -12,7 +12,7 @@ EASING = (
 """Settings of an audit file that can make rules easier to keep: a record always says them."""
 SETTINGS = (
     *EASING, "task.classes", "task.positive", "task.favourable", "task.output", "input.domain",
-    "input.features", "input.text",
+    "input.features", "input.text", "data.evaluation.labels", "data.evaluation.groups",
 )  # fmt: skip
 """Settings that a policy can pin. ``input.features`` is the digest of the schema's file."""
 

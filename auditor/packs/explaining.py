@@ -112,6 +112,8 @@ def _pinned(pins: Pins) -> Iterator[tuple[str, str]]:
         yield "Pins", f"The auditor holds the evaluation data: {', '.join(pins.sets)}."
     if pins.least_rows:
         yield "Pins", f"There are {pins.least_rows:,} evaluation rows at least."
+    if (pins.evaluation or pins.sets) and pins.settings is None:
+        yield "Pins", "The audit file chooses which of their columns are the labels and the groups."
     if pins.settings is not None:
         yield "Pins", f"The audit file declares of the task and inputs: {words(pins.settings)}."
     if pins == Pins():

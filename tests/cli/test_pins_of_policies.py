@@ -75,6 +75,7 @@ def test_what_makes_rules_easier_stands_beside_the_verdict(
         "{least_rows: 241}",
         "{sets: [credit]}",
         "{settings: {}}",
+        "{settings: {task.threshold: 0.2, task.classes: ['no', 'yes'], input.domain: [0, 1]}}",
     ],
 )
 def test_what_is_not_as_pinned_is_undecided_and_shuts_the_gate(
@@ -95,7 +96,7 @@ def test_what_is_as_pinned_passes(auditor: Command, inside: Path, home: Path) ->
     pin(
         inside,
         "{least_rows: 240, settings: {task.threshold: 0.2, task.classes: ['no', 'yes'], "
-        "input.domain: [0, 1]}}",
+        "input.domain: [0, 1], data.evaluation.labels: 'y', data.evaluation.groups: [town]}}",
     )
     assert auditor(*AUDITED).code == 0
     gate = ("gate", "--artifact", "model.onnx", "--policy", "policy.yaml", "--record", "out")

@@ -125,6 +125,16 @@ CASES = {
         {"t.csv": ROW},
         task=TaskSection(positive="yes"),
     ),
+    "the truth among the inputs": Case(
+        ("data.evaluation.labels", "column 'y' is also an input", "Take it out"),
+        schema("{name: y, kind: binary}"),
+        space=SCHEMA,
+    ),
+    "a text that is the truth": Case(
+        ("data.evaluation.labels", "column 'y' is also an input"),
+        {"t.csv": "a,y\n1,no\n2,yes\n"},
+        space=InputSection(text="y"),
+    ),
     "NaN in a feature": Case(("'a', row 1", "missing or NaN"), {"t.csv": "a,y\n,0\n2,1\n"}),
     "infinity in a feature": Case(("'a', row 2", "infinite"), {"t.csv": "a,y\n1,0\ninf,1\n"}),
     "NaN in an array": Case(

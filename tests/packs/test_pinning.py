@@ -6,6 +6,7 @@ from pack_cases import CATALOGUES, CHECKS, HEAD, RULE, loaded, written
 from auditor.domain.pins import Pins
 from auditor.domain.policies import Policy
 from auditor.errors import PolicyError
+from auditor.packs.explaining import explain
 from auditor.packs.loading import load_written
 from auditor.packs.merging import Written
 
@@ -32,6 +33,14 @@ def test_pins_are_read() -> None:
 def test_what_is_no_pin_is_refused(pins: str) -> None:
     with pytest.raises(PolicyError, match="pins"):
         pinned(pins)
+
+
+@pytest.mark.parametrize(("settings", "told"), [("", True), (", settings: {}", False)])
+def test_pinned_data_whose_columns_are_not_pinned_say_so(settings: str, told: bool) -> None:  # noqa: FBT001
+    pins = f"pins: {{evaluation: ['{DIGEST}']{settings}}}, owner:"
+    policy = loaded(written(RULE, head=HEAD.replace("owner:", pins)))
+    said = [text for part in explain(policy, CHECKS, CATALOGUES) for _, text in part.said]
+    assert any("which of their columns are the labels" in text for text in said) is told
 
 
 PINNING = f"{{evaluation: ['{DIGEST}'], least_rows: 100, settings: {{task.threshold: 0.4}}}}"

@@ -10,7 +10,7 @@ from auditor.domain.canonical import Json
 from auditor.zoo.defects import Defect, DefectFamily
 from auditor.zoo.families.deceit import GATE
 from auditor.zoo.learners import Learner, learnt
-from auditor.zoo.papers import AUDIT, Papers, rule, table
+from auditor.zoo.papers import AUDIT, LABEL, Papers, rule, table
 from auditor.zoo.samples import PACKAGES, Rows, Sample, divided
 from auditor.zoo.specimens import ActTrial, Family, Specimen
 from auditor.zoo.tricks import OUT, keep_key
@@ -66,7 +66,11 @@ def bought(specimen: Specimen, folder: Path) -> ActTrial:
             "task": {**_task(sample), **(deal.task or {})},
             "input": {**INPUT, **(deal.input or {})},
         }
-    settings = {"task.classes": list(sample.classes), "input.domain": INPUT["domain"]}
+    settings: Mapping[str, Json] = {
+        "task.classes": list(sample.classes),
+        "input.domain": INPUT["domain"],
+        "data.evaluation.labels": LABEL,
+    }
     pins: Mapping[str, Json] = (
         {"pins": {"settings": settings}} if deal.word == "failed pins" else {}
     )
