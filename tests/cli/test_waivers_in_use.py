@@ -130,6 +130,19 @@ def test_the_same_in_the_audit_file_gives_a_record_that_is_reproduced(
     assert auditor("reproduce", "again").code == 0
 
 
+@pytest.mark.parametrize(("named", "code", "verdict"), [((), 1, "fail"), (MAY, 0, "pass")])
+def test_in_ci_an_audit_file_does_not_say_alone_whose_waivers_count(
+    auditor: Command, place: Path, named: tuple[str, ...], code: int, verdict: str
+) -> None:
+    """A merge that breaks a rule could bring a key of its own, and a waiver by it."""
+    with (place / "audit.yaml").open("a") as file:
+        file.write("waivers: [w.json]\nwaiver_keys: [anna/decision.pub]\n")
+    ended = auditor(*AUDITED, *named, "--ci", "gitlab", "--out", "again")
+    assert ended.code == code, ended.said
+    assert ("w.json) that the audit file alone lets count" in ended.said) is (code == 1)
+    assert f"AUDITOR_VERDICT={verdict}" in (place / "auditor.env").read_text()
+
+
 def test_judging_again_takes_waivers_and_runs_no_model(auditor: Command, place: Path) -> None:
     (place / "model.onnx").unlink()
     ended = auditor("judge", "out", *TOLD, "--out", "judged")

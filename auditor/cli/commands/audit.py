@@ -10,8 +10,9 @@ from rich.console import Console
 
 from auditor.audits import perform
 from auditor.checks.discovery import discover
-from auditor.cli.ci import Told, ci_of, ci_option, speaking
+from auditor.cli.ci import Ci, Told, ci_of, ci_option, speaking
 from auditor.cli.comparing import baseline_options, taken_for
+from auditor.cli.exits import Exit, exit_for
 from auditor.cli.failing import FailOn, audit_exit, audit_words, fail_on_option
 from auditor.cli.papers import Out, ready_to_print
 from auditor.cli.places import own_workplace, policy_asked
@@ -21,7 +22,7 @@ from auditor.cli.showing import show_bindings, show_made, show_record, show_repo
 from auditor.cli.target_options import target_code_option, unsandboxed_option
 from auditor.cli.terminals import terminal
 from auditor.cli.there import refuse_unasked, service_options, there_of
-from auditor.cli.waiving import show_note, show_waivers, waiver_options
+from auditor.cli.waiving import show_note, show_waivers, waived_unasked, waiver_options
 from auditor.cli.watching import ConsoleWatch
 from auditor.disclosing.commitments import KEY
 from auditor.disclosing.sealing import Sealed
@@ -30,6 +31,7 @@ from auditor.domain.auditfiles import AuditFile
 from auditor.domain.budgets import Budget
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
+from auditor.domain.verdicts import Verdict
 from auditor.domain.waivers import SignedWaiver
 from auditor.errors import AuditFileError
 from auditor.folders import BUNDLE, RecordFolder, refuse_strangers
@@ -99,16 +101,19 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
         refuse_strangers(folder)
         if there is not None:
             refuse_unasked(there, overrides, pdf=pdf, allow_target_code=allow_target_code)
-            done: Done = *audit_there(console, there, audit_file, overrides, folder), ()
+            done: Done = *audit_there(console, there, audit_file, overrides, folder), (), ""
         else:
             operator = operator_targets(audit_file, allow_code=allow_target_code)
             done = _here(console, audit_file, overrides, folder, operator, pdf=pdf)
+        if ci_of(ci) is Ci.NONE:
+            done = *done[:3], ""
         code, told = _ended(console, *done, folder, fail_on)
         tell(told)
     return code
 
 
-Done = tuple[AuditRecord, Policy, tuple[SignedWaiver, ...]]
+Done = tuple[AuditRecord, Policy, tuple[SignedWaiver, ...], str]
+"""A record, its policy and waivers, and why in CI those do not count."""
 
 
 def _here(  # noqa: PLR0913 -- what is audited, where, and with whose leave
@@ -120,13 +125,14 @@ def _here(  # noqa: PLR0913 -- what is audited, where, and with whose leave
     *,
     pdf: bool,
 ) -> Done:
-    """Audit on this machine, and return the record, the policy and the waivers."""
+    """Audit on this machine."""
     paper = ready_to_print(console) if pdf else None
     with own_workplace() as place:
         show_made(console, place.made_keys)
         parts = readers(audit_file.parent, operator)
         record, prepared = _run(console, place, audit_file, overrides, parts, Out(folder, paper))
-    return record, prepared.policy, prepared.waivers
+    unasked = waived_unasked(prepared, record.findings, overrides.waiver_keys)
+    return record, prepared.policy, prepared.waivers, unasked
 
 
 def _ended(  # noqa: PLR0913, PLR0917 -- what was decided, by what, and what is made of it
@@ -134,6 +140,7 @@ def _ended(  # noqa: PLR0913, PLR0917 -- what was decided, by what, and what is 
     record: AuditRecord,
     policy: Policy,
     waivers: tuple[SignedWaiver, ...],
+    unasked: str,
     folder: Path,
     fail_on: FailOn | None,
 ) -> tuple[int, Told]:
@@ -142,8 +149,14 @@ def _ended(  # noqa: PLR0913, PLR0917 -- what was decided, by what, and what is 
     show_report(console, folder)
     code = audit_exit(fail_on, record, policy.mode)
     words = audit_words(fail_on, record, policy.mode, code)
+    if unasked and code is Exit.DONE and fail_on is not FailOn.NEVER:
+        code = exit_for(Verdict.FAIL, policy.mode)
+    words = f"{words} {unasked}".strip()
     show_words(console, words)
-    return code, _told(record, policy, folder, words)
+    told = _told(record, policy, folder, words)
+    if unasked:
+        told = replace(told, outputs={**told.outputs, "verdict": Verdict.FAIL.value})
+    return code, told
 
 
 def _told(record: AuditRecord, policy: Policy, folder: Path, words: str) -> Told:
