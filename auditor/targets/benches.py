@@ -22,6 +22,7 @@ from auditor.domain.benches import (
     Kernel,
     Weight,
 )
+from auditor.domain.isolation import Isolation
 from auditor.domain.models import Model
 from auditor.domain.placements import Placement
 from auditor.domain.readings import Gap
@@ -31,7 +32,7 @@ from auditor.errors import ModelFailedError, SubjectLostError
 from auditor.targets.bench_answers import count, kernel, listed, numbers, times, unexpected, weight
 from auditor.targets.embedding import embed, split
 from auditor.targets.frames import Anything, Frame
-from auditor.targets.isolation import Isolation, bounds_of
+from auditor.targets.isolation import bounds_of
 from auditor.targets.keeping import Keeper
 from auditor.targets.layouts import arrange
 from auditor.targets.models import TIMING_SHARE, OpenedModel, batch_rows

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from auditor.domain.artifacts import Artifact
 from auditor.domain.certificates import Boxes, Certifier, Nearest
+from auditor.domain.isolation import Isolation
 from auditor.domain.models import Model
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Classification, Floats
 from auditor.errors import ModelCrashedError, TwinError
 from auditor.targets.frames import Anything, Frame
-from auditor.targets.isolation import Isolation, bounds_of
+from auditor.targets.isolation import bounds_of
 from auditor.targets.keeping import Keeper
 from auditor.targets.layouts import arrange_floats, restore
 from auditor.targets.models import OpenedModel

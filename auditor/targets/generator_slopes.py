@@ -8,13 +8,13 @@ from typing import Protocol
 import numpy as np
 
 from auditor.domain.artifacts import Artifact
+from auditor.domain.isolation import Isolation
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.targets import Interface, TargetSpec
 from auditor.domain.tasks import Floats
 from auditor.domain.twins import TwinSource
 from auditor.errors import SubjectLostError, TwinError
 from auditor.targets.fidelity import LEAST_CORRELATION, MOST_DIFFERENCE
-from auditor.targets.isolation import Isolation
 from auditor.targets.keeping import Keeper
 from auditor.targets.twins import expect, keep_twin, no_library, settled
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from auditor.domain.artifacts import Artifact
+from auditor.domain.isolation import Isolation
 from auditor.domain.readings import Gap
 from auditor.domain.targets import Interface, TargetSpec
 from auditor.domain.tasks import Array, Floats, InputSpace
@@ -18,7 +19,6 @@ from auditor.targets.connections import Connection
 from auditor.targets.generator_rows import refuse_other_range, refuse_other_shape
 from auditor.targets.generator_slopes import SlopedGenerator, opened_slopes
 from auditor.targets.interfaces import Slot, read_slots
-from auditor.targets.isolation import Isolation
 from auditor.targets.layouts import DTYPES
 from auditor.targets.opening import connect
 from auditor.targets.replies import output_of

@@ -8,13 +8,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import auditor
+from auditor.domain.isolation import Isolation
 from auditor.domain.targets import TargetSpec
-from auditor.errors import TargetError
+from auditor.errors import TargetError, UsageError
 from auditor.targets.emulators import Emulator
 
 PACKAGE = Path(auditor.__file__).resolve().parent
@@ -29,23 +29,8 @@ EMULATOR_ROOM = 2**30
 PASSED_ON = ("LD_LIBRARY_PATH", "VK_DRIVER_FILES", "ORT_WEBGPU_EP_ALLOW_SOFTWARE_ADAPTER")
 """Where a runtime finds its libraries and drivers, and whether a GPU played in software will do."""
 PROBE_SECONDS = 20.0
-
-
-class Isolation(StrEnum):
-    """What a child cannot reach.
-
-    At every level memory, time, open files and writing are limited, no capability is held, and
-    where the kernel has seccomp (x86-64 and Arm) no socket, no other process, no signal and no
-    other group of processes can be had. ``bubblewrap`` and ``landlock``: of the file system
-    only the runtime's own files and the staged artifact, to read; bubblewrap also hides that there
-    are others. ``namespaces``: all files that the user reads can be read. ``limits``: the same, and
-    what keeps files from changes is seccomp alone. The strongest comes first.
-    """
-
-    BUBBLEWRAP = "bubblewrap"
-    LANDLOCK = "landlock"
-    NAMESPACES = "namespaces"
-    LIMITS = "limits"
+REQUIRED = "AUDITOR_REQUIRE_ISOLATION"
+"""The environment variable that names the weakest level of every child; processes inherit it."""
 
 
 @functools.cache
@@ -66,6 +51,20 @@ def strongest() -> Isolation:
     return Isolation.BUBBLEWRAP if done.returncode == 0 else Isolation.LANDLOCK
 
 
+def required() -> Isolation:
+    """Return the weakest level at which children of this process may open anything.
+
+    Raises ``UsageError`` where the environment names no level: an unread limit would be none.
+    """
+    written = os.environ.get(REQUIRED) or Isolation.LIMITS.value
+    if written not in list(Isolation):
+        raise UsageError(
+            f"{REQUIRED} is {written[:40]!r}, which is not an isolation level",
+            cure=f"Write one of {', '.join(Isolation)}, or unset it.",
+        )
+    return Isolation(written)
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """What a child is held to, and the folders that it may read.
@@ -73,7 +72,8 @@ class Bounds:
     ``interpreter`` is the Python that it runs in, and ``emulated`` the processor that an emulator
     plays: both only for children that run the artifact on its target. ``emulator`` is the one
     that plays it, once it is ready. ``driven`` says that a driver beside the runtime is
-    loaded, or code of the owner's, which may keep files in memory.
+    loaded, or code of the owner's, which may keep files in memory. A child that turns out to be
+    isolated less than ``least`` is ended before it opens anything.
     """
 
     level: Isolation
@@ -84,6 +84,7 @@ class Bounds:
     emulated: str | None = None
     emulator: Emulator | None = None
     driven: bool = False
+    least: Isolation = field(default_factory=required)
 
     def on_auditor(self) -> "Bounds":
         """Return the bounds of a child that works on the file, on this machine as it is."""

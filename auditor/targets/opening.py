@@ -8,6 +8,7 @@ from typing import Any
 
 from auditor.domain.artifacts import Artifact, Structure
 from auditor.domain.canonical import Json
+from auditor.domain.isolation import Isolation
 from auditor.domain.providers import where_to_get
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, Task
@@ -20,7 +21,7 @@ from auditor.targets.exits import Answer
 from auditor.targets.fingerprints import bounded, make_fingerprint
 from auditor.targets.frames import Frame
 from auditor.targets.introductions import PROBE_ROWS, listen, meet
-from auditor.targets.isolation import Isolation, bounds_of
+from auditor.targets.isolation import bounds_of
 from auditor.targets.keeping import Keeper
 from auditor.targets.models import OpenedModel
 from auditor.targets.placing import placement_of

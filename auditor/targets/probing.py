@@ -1,11 +1,13 @@
 """A look at a target, without opening anything on it."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
+from auditor.domain.isolation import Isolation
 from auditor.domain.targets import TargetSpec
 from auditor.targets.fingerprints import bounded
-from auditor.targets.isolation import bounds_of
+from auditor.targets.isolation import REQUIRED, bounds_of
 from auditor.targets.processes import Child
 
 ROLES: Mapping[str, str] = {"onnxruntime": "model", "openvino": "openvino"}
@@ -28,3 +30,13 @@ def probe_target(spec: TargetSpec) -> Mapping[str, Any]:
             "conditions": bounded(probed.header.get("conditions")),
             "isolation": child.level.value,
         }
+
+
+def require_isolation(least: Isolation) -> None:
+    """Hold all children of this process, and of those that it starts, to a level.
+
+    Raises ``TargetError`` where this machine cannot give it: a child is started to see that.
+    """
+    os.environ[REQUIRED] = least.value
+    with Child("structure", bounds_of(TargetSpec("this machine"), None), "a trial process"):
+        pass

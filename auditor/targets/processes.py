@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Self
 
+from auditor.domain.isolation import Isolation
 from auditor.errors import (
     ArtifactError,
     AuditorError,
@@ -28,7 +29,7 @@ from auditor.errors import (
 from auditor.shipped import user_home
 from auditor.targets.emulating import ready_emulator
 from auditor.targets.frames import PROTOCOL, Anything, Frame, FrameError, encode, receive
-from auditor.targets.isolation import Bounds, Isolation, child_environment, command, is_foreign
+from auditor.targets.isolation import Bounds, child_environment, command, is_foreign
 from auditor.targets.messages import cause_of_death, last_words, plain
 from auditor.targets.pulses import Beat, Pulse, unmoved
 
@@ -52,6 +53,13 @@ REFUSALS: Mapping[str, type[AuditorError]] = {
     "runtime": RuntimeMissingError,
     "recipe": RecipeError,
 }
+STRONGER: Mapping[Isolation, str] = {
+    Isolation.BUBBLEWRAP: "Install bubblewrap, and let this user create user namespaces",
+    Isolation.LANDLOCK: "Use Linux 6.2 or newer with Landlock and seccomp, on x86-64 or 64-bit Arm",
+    Isolation.NAMESPACES: "Let this user create user namespaces",
+    Isolation.LIMITS: "Nothing is weaker",
+}
+"""How a machine comes to give a level."""
 
 
 class _GoneError(Exception):
@@ -82,7 +90,7 @@ class Child:
         self._in, self._out, self._err = (stream.fileno() for stream in streams if stream)
         for end in (self._in, self._out, self._err):
             os.set_blocking(end, False)
-        self.level = self._greet(foreign=is_foreign(held))
+        self.level = self._greet(held)
 
     @property
     def pid(self) -> int:
@@ -122,10 +130,12 @@ class Child:
         """End the process."""
         self.kill()
 
-    def _greet(self, *, foreign: bool) -> Isolation:
+    def _greet(self, held: Bounds) -> Isolation:
         """Take in the greeting; of a foreign program the level is what ours said before it."""
         confined = self._exchange([], START_SECONDS).header
-        hello = self._exchange([], START_SECONDS).header if foreign else confined
+        if confined.get("isolation") in list(Isolation):
+            self._refuse_weaker(Isolation(confined["isolation"]), held.least)
+        hello = self._exchange([], START_SECONDS).header if is_foreign(held) else confined
         if "error" in hello:
             self.kill()
             raise self._refusal(hello["error"])
@@ -133,6 +143,17 @@ class Child:
             self.kill()
             raise self._broken(f"it greets with {plain(str(hello), 200)}")
         return Isolation(confined["isolation"])
+
+    def _refuse_weaker(self, level: Isolation, least: Isolation) -> None:
+        if level.reaches(least):
+            return
+        self.kill()
+        raise TargetError(
+            f"{self._title} has the isolation level {level}, and this machine is set to require "
+            f"{least}, so nothing was opened",
+            cure=f"{STRONGER[least]}, or set --require-isolation (AUDITOR_REQUIRE_ISOLATION) "
+            f"to {level}.",
+        )
 
     def _exchange(self, parts: Iterable[bytes | memoryview], seconds: float) -> Frame:
         seconds *= self._patience

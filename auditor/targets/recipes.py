@@ -11,6 +11,7 @@ import numpy as np
 
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.canonical import Json
+from auditor.domain.isolation import Isolation
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.recipes import NO_SANDBOX, Lesson, RecipeSource
 from auditor.domain.targets import TargetSpec
@@ -27,7 +28,7 @@ from auditor.errors import (
 from auditor.scratch import scratch_folder
 from auditor.targets.exits import Answer, find_exit
 from auditor.targets.frames import Anything, Frame
-from auditor.targets.isolation import Bounds, Isolation, strongest
+from auditor.targets.isolation import Bounds, strongest
 from auditor.targets.keeping import Keeper
 from auditor.targets.opening import open_model
 from auditor.targets.processes import Child

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from auditor.domain.artifacts import Artifact
 from auditor.domain.canonical import Json
+from auditor.domain.isolation import Isolation
 from auditor.domain.models import Model
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.subjects import Shard, derive_seed
@@ -21,7 +22,7 @@ from auditor.domain.twins import TwinKind, TwinSource
 from auditor.errors import ModelCrashedError, ModelFailedError, SubjectLostError, TwinError
 from auditor.extras import to_install
 from auditor.targets.fidelity import examine
-from auditor.targets.isolation import Isolation, bounds_of
+from auditor.targets.isolation import bounds_of
 from auditor.targets.keeping import Keeper
 from auditor.targets.layouts import arrange_floats, restore
 from auditor.targets.messages import plain

@@ -141,9 +141,9 @@ def test_an_audit_in_hand_goes_on_after_the_service_ended(
 
 
 def test_an_audit_goes_all_the_way_and_the_service_comes_to_a_good_end(
-    starts: Callable[[], Started], home: Path, tmp_path: Path
+    starts: Callable[..., Started], home: Path, tmp_path: Path
 ) -> None:
-    started = starts()
+    started = starts("--require-isolation", "limits")
     example, out, client = tmp_path / "example", tmp_path / "out", started.client
     name = handed_in(client, example)
     policy = policy_named("policy.yaml", example, discover())
@@ -153,6 +153,9 @@ def test_an_audit_goes_all_the_way_and_the_service_comes_to_a_good_end(
     # It was prepared, carried out and concluded beside the process that answers.
     beside = hands(started.process)
     assert len(beside) == 1
+    # It isolates models as this one was told to.
+    inherited = (beside[0] / "environ").read_bytes().split(b"\0")
+    assert b"AUDITOR_REQUIRE_ISOLATION=limits" in inherited
     for item in client.get(f"/v1/audits/{name}/files").json()["files"]:
         place = out / item["name"]
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from tiny_models import Classes, Workshop
 from auditor.domain.artifacts import Artifact
 from auditor.domain.benches import NO_BENCH, Alteration, Bench, BitFlip, Weight
 from auditor.domain.endpoints import EndpointSpec
+from auditor.domain.isolation import Isolation
 from auditor.domain.models import Model
 from auditor.domain.readings import Gap
 from auditor.domain.targets import TargetSpec
@@ -28,7 +29,7 @@ from auditor.targets.child.faults import Stored
 from auditor.targets.child.profiling import profile
 from auditor.targets.child.traces import reader
 from auditor.targets.frames import Frame
-from auditor.targets.isolation import Isolation, bounds_of, strongest
+from auditor.targets.isolation import bounds_of, strongest
 from auditor.targets.opening import open_model, opening_request
 from auditor.targets.processes import Child
 

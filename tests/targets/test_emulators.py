@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from tiny_models import Classes, Workshop
 
 from auditor.cli.commands.targets import command as targets_command
+from auditor.domain.isolation import Isolation
 from auditor.domain.readings import Reason
 from auditor.domain.targets import Interface, TargetSpec
 from auditor.engines.gaps import gap_from
@@ -26,7 +27,6 @@ from auditor.targets.foreign import Foreign
 from auditor.targets.frames import Frame
 from auditor.targets.isolation import (
     EMULATOR_ROOM,
-    Isolation,
     bounds_of,
     child_environment,
     command,

@@ -12,14 +12,9 @@ from typing import Any
 
 import pytest
 
+from auditor.domain.isolation import Isolation
 from auditor.domain.targets import TargetSpec
-from auditor.targets.isolation import (
-    Isolation,
-    bounds_of,
-    child_environment,
-    command,
-    strongest,
-)
+from auditor.targets.isolation import bounds_of, child_environment, command, strongest
 
 CPU = TargetSpec("cpu")
 LEVELS = [

@@ -14,10 +14,10 @@ from sklearn.linear_model import LogisticRegression
 from tiny_models import Classes, Workshop
 
 from auditor.domain.artifacts import Artifact
+from auditor.domain.isolation import Isolation
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, Classification, Output, Regression, Task
 from auditor.errors import ArtifactError, ModelFailedError
-from auditor.targets.isolation import Isolation
 from auditor.targets.models import OpenedModel
 from auditor.targets.opening import open_model
 

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from tiny_models import Classes, Workshop
 
+from auditor.domain.isolation import Isolation
 from auditor.domain.targets import TargetSpec
 from auditor.errors import ModelCrashedError, ModelHungError
 from auditor.targets.frames import Frame, encode
 from auditor.targets.isolation import (
-    Isolation,
     bounds_of,
     child_environment,
     command,

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 from tiny_models import Classes, Workshop
 
 from auditor.domain.artifacts import Artifact
+from auditor.domain.isolation import Isolation
 from auditor.domain.targets import TargetSpec
 from auditor.errors import (
     ArtifactError,
@@ -22,7 +23,7 @@ from auditor.errors import (
     ModelHungError,
     ModelOutgrewMemoryError,
 )
-from auditor.targets.isolation import Isolation, strongest
+from auditor.targets.isolation import strongest
 from auditor.targets.opening import open_model
 
 CPU = TargetSpec("cpu")
@@ -43,6 +44,11 @@ def descendants(parent: int) -> list[int]:
     for child in found:
         found.extend(children.get(child, ()))
     return found
+
+
+def model_process() -> int:
+    """Return the process that holds the model: all it started is the reader of its profiles."""
+    return descendants(os.getpid())[-2]
 
 
 def gated(workshop: Workshop) -> Artifact:
@@ -97,7 +103,7 @@ def test_a_crash_names_its_signal_and_the_next_request_opens_the_model_anew(
     with open_model(CPU, workshop.folder, artifact, classes(3), ROWS, isolation=level) as model:
         before = model.predict(ROWS)
         asked = model.queries
-        os.kill(descendants(os.getpid())[-1], number)
+        os.kill(model_process(), number)
         with pytest.raises(ModelCrashedError, match=rf"'tiny' on the target 'cpu'.*{number.name}"):
             model.predict(ROWS)
         assert (model.predict(ROWS) == before).all()
@@ -106,7 +112,7 @@ def test_a_crash_names_its_signal_and_the_next_request_opens_the_model_anew(
 
 def test_a_killed_process_counts_as_out_of_memory(workshop: Workshop, classes: Classes) -> None:
     with open_model(CPU, workshop.folder, workshop.linear(np.eye(3)), classes(3), ROWS) as model:
-        os.kill(descendants(os.getpid())[-1], signal.SIGKILL)
+        os.kill(model_process(), signal.SIGKILL)
         with pytest.raises(ModelOutgrewMemoryError, match="4 GiB"):
             model.predict(ROWS)
 

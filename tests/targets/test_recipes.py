@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from auditor.domain.isolation import Isolation
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.recipes import NO_SANDBOX, Lesson, RecipeRef, RecipeSource
 from auditor.domain.tasks import Classification, Regression
 from auditor.errors import CancelledError, RecipeError
-from auditor.targets.isolation import Isolation, strongest
+from auditor.targets.isolation import strongest
 from auditor.targets.recipes import OpenedRecipe, open_recipe
 
 GIB = 2**30

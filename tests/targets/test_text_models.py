@@ -13,12 +13,12 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from tiny_models import Classes, Workshop
 
 from auditor.domain.artifacts import Artifact
+from auditor.domain.isolation import Isolation
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, Task
 from auditor.errors import ArtifactError, ModelFailedError
 from auditor.targets.frames import MOST_TEXT
-from auditor.targets.isolation import Isolation
 from auditor.targets.models import OpenedModel
 from auditor.targets.opening import open_model, open_twin
 

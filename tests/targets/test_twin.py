@@ -10,12 +10,12 @@ from scipy.special import softmax
 from tiny_models import Classes, Workshop
 
 from auditor.domain.artifacts import Artifact
+from auditor.domain.isolation import Isolation
 from auditor.domain.models import Model, Twin
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Array, Classification, Regression, Task
 from auditor.targets.fidelity import DISTANCE_ROWS, GRADIENT_ROWS, MOST_DIFFERENCE
-from auditor.targets.isolation import Isolation
 from auditor.targets.models import OpenedModel
 from auditor.targets.opening import open_model, open_twin
 from auditor.targets.slopes import DIRECTIONS

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import click
 
 from auditor.cli.exits import Exit
+from auditor.cli.isolation_options import isolation_option, require
 from auditor.cli.places import own_workplace
 from auditor.cli.service_options import choices_of, service_options
 from auditor.cli.service_parts import log_line, needing_server
@@ -38,6 +39,7 @@ USUAL = Bind()
 )
 @click.option("--no-work", is_flag=True, help="Leave the checks to `auditor worker`.")
 @service_options
+@isolation_option
 @click.option(
     "--drain",
     type=click.IntRange(0),
@@ -53,6 +55,7 @@ def command(  # noqa: PLR0913 -- one argument an option
     proxies: tuple[str, ...],
     drain: int,
     no_work: bool,
+    isolation: str | None,
     **options: Any,  # noqa: ANN401 -- click's
 ) -> NoReturn:
     """Take audits from others over HTTP, and carry them out.
@@ -62,6 +65,7 @@ def command(  # noqa: PLR0913 -- one argument an option
     is taken up at the next start. Without --tls it speaks plain HTTP: for others than this
     machine put TLS before it.
     """
+    require(isolation)
     choices = choices_of(**options)
     bind = Bind(host=host, port=port, drain=drain, tls=tls, proxies=proxies)
     with own_workplace() as place:

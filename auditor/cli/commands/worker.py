@@ -9,6 +9,7 @@ import click
 
 from auditor.cli.agent_options import AgentChoice, agent_options
 from auditor.cli.exits import Exit
+from auditor.cli.isolation_options import isolation_option, require
 from auditor.cli.service_parts import log_line, needing_server
 from auditor.serving.choosing import Bind, Choices, read_served_targets
 from auditor.settings import Settings
@@ -37,6 +38,7 @@ DRAIN = Bind().drain
     show_default=True,
     help="Seconds that checks in hand have at the end.",
 )
+@isolation_option
 @agent_options
 def command(  # noqa: PLR0913 -- one argument an option
     *,
@@ -46,6 +48,7 @@ def command(  # noqa: PLR0913 -- one argument an option
     name: str,
     drain: int,
     allow_recipes: bool,
+    isolation: str | None,
     **agent: object,
 ) -> NoReturn:
     """Carry out a service's checks on targets of this machine.
@@ -58,6 +61,7 @@ def command(  # noqa: PLR0913 -- one argument an option
     With --server it is an agent: it calls the service over HTTPS with the key in AUDITOR_API_KEY,
     signs what it sees with --key, and needs neither database nor blobs. An admin enrols it.
     """
+    require(isolation)
     known, wanted = read_served_targets(targets), tuple(dict.fromkeys(names))
     choice = AgentChoice.of(agent, slots=slots, name=name)
     if choice is not None:

@@ -1,0 +1,25 @@
+"""How far a process that opens a model is cut off from the machine: the levels and their order."""
+
+from enum import StrEnum
+
+
+class Isolation(StrEnum):
+    """What a child cannot reach.
+
+    At every level memory, time, open files and writing are limited, no capability is held, and
+    where the kernel has seccomp (x86-64 and Arm) no socket, no other process, no signal and no
+    other group of processes can be had. ``bubblewrap`` and ``landlock``: of the file system
+    only the runtime's own files and the staged artifact, to read; bubblewrap also hides that there
+    are others. ``namespaces``: all files that the user reads can be read. ``limits``: the same, and
+    what keeps files from changes is seccomp alone. The strongest comes first.
+    """
+
+    BUBBLEWRAP = "bubblewrap"
+    LANDLOCK = "landlock"
+    NAMESPACES = "namespaces"
+    LIMITS = "limits"
+
+    def reaches(self, least: "Isolation") -> bool:
+        """Whether this level is as strong as ``least``, or stronger."""
+        levels = list(Isolation)
+        return levels.index(self) <= levels.index(least)
