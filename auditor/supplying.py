@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from auditor.declaring.cards import FENCE
-from auditor.declaring.reading import MOST_BYTES
+from auditor.declaring.reading import MOST_BYTES, is_strange
 from auditor.domain.artifacts import FileDigest
 from auditor.domain.auditfiles import AuditFile
 from auditor.domain.requests import InputFile
@@ -65,6 +65,12 @@ def _named(file: AuditFile, written: str, locate: Locate) -> Supplied:
             f"{setting(file, 'model', 'documents')}: {written} cannot be read: {error.strerror}",
             cure="Name files that are there, or remove it from model.documents.",
         ) from None
+    if is_strange(path.resolve().name, document.raw):
+        raise AuditFileError(
+            f"{setting(file, 'model', 'documents')}: {written} is no statement, bill of materials, "
+            "Croissant description or model card (.md), and records publish documents whole",
+            cure="Name documents that came with the model, or remove it from model.documents.",
+        )
     return Supplied(document, InputFile(written, document.file))
 
 

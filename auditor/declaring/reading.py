@@ -58,9 +58,27 @@ def read_told(name: str, raw: bytes | None, believed: Believed = NOBODY) -> tupl
     return tuple(_read(f"{name}:{number}", line, believed) for number, line in enumerate(lines, 1))
 
 
+def is_strange(name: str, raw: bytes | None) -> bool:
+    """Whether a file is of no kind that is read, such as settings or secrets of whoever audits.
+
+    A text is a card by its ending alone: much else begins with ``---``. ``raw`` is ``None`` for one
+    that is too large, which no evidence keeps.
+    """
+    if raw is None:
+        return False
+    if not _is_json(raw):
+        return not name.lower().endswith(CARDS)
+    remarks = (remark for item in read_told(name, raw) for remark in item.remarks)
+    return any(remark.code == Fault.UNKNOWN_KIND for remark in remarks)
+
+
+def _is_json(raw: bytes) -> bool:
+    return raw.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{"
+
+
 def _read(name: str, raw: bytes, believed: Believed) -> Told:
     try:
-        if raw.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] != b"{":
+        if not _is_json(raw):
             return Told(name, _read_text(name, raw))
         opened = open_document(read_object(raw, "the document"), believed)
         return Told(name, _read_json(opened.statement), opened.signed)

@@ -68,7 +68,7 @@ def test_documents_of_well_known_names_are_found_beside_the_artifact(tmp_path: P
     for name in ("bom.json", "m.cdx.json", "m.intoto.jsonl", "provenance.json", "notes.json"):
         (tmp_path / "net" / name).write_bytes(dumped(bom()))
     (tmp_path / "net" / "README.md").write_bytes(CARD)
-    (tmp_path / "bom.json").write_bytes(b"not beside the artifact")
+    (tmp_path / "bom.json").write_bytes(dumped(bom()))  # not beside the artifact
     (tmp_path / "net" / "croissant.json").symlink_to(tmp_path / "bom.json")
     os.mkfifo(tmp_path / "net" / "x.cdx.json")
     known = ["README.md", "bom.json", "m.cdx.json", "m.intoto.jsonl", "provenance.json"]
@@ -165,6 +165,29 @@ def test_a_document_that_is_not_there_is_named_by_the_setting(tmp_path: Path) ->
     lay(tmp_path)
     with pytest.raises(AuditFileError, match=r"model\.documents: gone\.json"):
         found_names(tmp_path, ", documents: [gone.json]")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("config.json", b'{"auths": {"registry": {"auth": "kept-to-ourselves"}}}'),
+        ("credentials", b"[default]\nsecret = kept-to-ourselves\n"),
+        ("secret.yaml", b"---\nkey: kept-to-ourselves\n---\n"),
+        ("open.yaml", b"---\nkey: kept-to-ourselves\n"),
+        ("lines.jsonl", b'{"key": "kept-to-ourselves"}\n'),
+    ],
+)
+def test_what_is_no_document_is_not_published_as_one(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    """Records keep documents whole, and an audit file may come with a pull request."""
+    lay(tmp_path)
+    (tmp_path / name).write_bytes(content)
+    (tmp_path / "card.md").symlink_to(tmp_path / name)
+    for named in (name, "card.md"):
+        with pytest.raises(AuditFileError, match="records publish documents whole") as refused:
+            found_names(tmp_path, f", documents: [{named}]")
+        assert "kept-to-ourselves" not in str(refused.value)
 
 
 def test_more_documents_than_anybody_has_are_refused(tmp_path: Path) -> None:
