@@ -7,6 +7,8 @@ from pathlib import Path
 
 from auditor.domain.canonical import digest_json, parse
 from auditor.domain.evidence_levels import evidence_levels
+from auditor.domain.isolation import suffices
+from auditor.domain.isolation_levels import isolation_levels
 from auditor.domain.pins import Pins
 from auditor.domain.policies import Effect, Policy
 from auditor.domain.record_scopes import find_unbound_targets
@@ -152,6 +154,14 @@ def _shortfalls(record: AuditRecord, question: Question) -> Iterator[str]:
     for name, level in levels.items():
         if name in wanted and not policy.least_evidence.accepts(level):
             yield f"{name} is {level.value}, and the policy asks for {policy.least_evidence.value}"
+    isolated = isolation_levels(request, record.fingerprints)
+    for name in levels:
+        told = isolated.get(name)
+        if name in wanted and not suffices(told, policy.least_isolation):
+            yield (
+                f"{name} has the isolation level {told or 'none'}, and the policy asks for "
+                f"{policy.least_isolation}"
+            )
 
 
 def _pins(record: AuditRecord, policy: Policy) -> Iterator[Step]:

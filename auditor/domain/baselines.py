@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from auditor.domain.artifacts import Artifact
 from auditor.domain.budgets import Budget
 from auditor.domain.canonical import digest_json
+from auditor.domain.isolation_levels import isolation_levels
 from auditor.domain.policies import Effect
 from auditor.domain.readings import Reading
 from auditor.domain.record_json import read_record
@@ -30,12 +31,14 @@ class Circumstances:
     ``data`` are the digests of datasets by role, ``params`` those of the parameters of checks by
     target and check, ``machines`` the identities of targets by name. ``evidence`` says how far
     figures speak of each target; it is empty for records that are older than such levels.
+    ``isolation`` says how far each target's model was cut off (``isolation_levels``).
     """
 
     data: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[tuple[str, str], str] = field(default_factory=dict)
     machines: Mapping[str, str] = field(default_factory=dict)
     evidence: Mapping[str, EvidenceLevel] = field(default_factory=dict)
+    isolation: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -54,6 +57,7 @@ class Circumstances:
                 for name, item in fingerprints.items()
                 if item.evidence is not None
             },
+            isolation=isolation_levels(request, fingerprints),
         )
 
 

@@ -23,3 +23,14 @@ class Isolation(StrEnum):
         """Whether this level is as strong as ``least``, or stronger."""
         levels = list(Isolation)
         return levels.index(self) <= levels.index(least)
+
+
+REMOTE = "remote"
+"""The level of a target of which nothing is opened on the machine that audits."""
+
+
+def suffices(told: str | None, least: Isolation | None) -> bool:
+    """Whether a level is as strong as a policy asks; ``None`` is one that no record tells."""
+    if least is None or told == REMOTE:
+        return True
+    return told in list(Isolation) and Isolation(told).reaches(least)

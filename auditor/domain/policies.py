@@ -8,6 +8,7 @@ from typing import cast
 from auditor.domain.budgets import Budget
 from auditor.domain.canonical import Json
 from auditor.domain.inheritance import Dropped, Origin, Parent
+from auditor.domain.isolation import Isolation
 from auditor.domain.pins import Pins
 from auditor.domain.readings import Scalar
 from auditor.domain.targets import EvidenceLevel
@@ -258,6 +259,7 @@ class Policy:
     least_budget: Budget = Budget.SMOKE
     least_assurance: Assurance = Assurance.A0
     least_evidence: LeastEvidence = LeastEvidence.NATIVE
+    least_isolation: Isolation | None = None
     valid_for_days: int | None = None
     approvals: int = 0
     blind_labels: int = 0

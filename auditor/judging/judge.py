@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from auditor.domain.findings import Finding
+from auditor.domain.isolation import suffices
 from auditor.domain.policies import Effect, Policy, Rule, Severity
 from auditor.domain.verdicts import Outcome
 from auditor.judging.asking import Asked, ask
@@ -20,6 +21,9 @@ REMEDIES: Mapping[str, str] = {
     "evidence": "Audit on a device of the kind that the target names, with a runtime that reports "
     "where every operator ran. To accept a simulation or an emulation, set `least_evidence: any` "
     "in the policy.",
+    "isolation": "Audit on a machine that gives this level; `AUDITOR_REQUIRE_ISOLATION`, or "
+    "`--require-isolation` of a service or worker, refuses one that does not. An audit that does "
+    "not record the level of a file that it opened is run again, or without that file.",
 }
 """What helps where a policy asks more of an audit, and another audit of the same kind does not."""
 
@@ -90,6 +94,9 @@ def _preconditions(policy: Policy, context: JudgingContext) -> Iterator[Finding]
         if not policy.least_evidence.accepts(level):
             found = "none" if level is None else level.value
             yield from _unmet("evidence", policy.least_evidence.value, found, [target])
+        told = context.under.isolation.get(target)
+        if policy.least_isolation is not None and not suffices(told, policy.least_isolation):
+            yield from _unmet("isolation", policy.least_isolation.value, told or "none", [target])
     yield from _pinned(policy, context)
 
 

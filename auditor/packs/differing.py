@@ -17,8 +17,8 @@ from auditor.packs.tightening import (
 TEXTS = ("title", "rationale", "remediation", "threshold", "controls")
 """Settings of a rule that say why and for whom, and ask nothing."""
 ORDERED = (
-    "least_budget", "least_assurance", "least_evidence", "mode", "applies_to", "valid_for",
-    "approvals", "blind_labels", "require_sealed", "most_attempts", "pins",
+    "least_budget", "least_assurance", "least_evidence", "least_isolation", "mode", "applies_to",
+    "valid_for", "approvals", "blind_labels", "require_sealed", "most_attempts", "pins",
 )  # fmt: skip
 LONGEST = 200
 

@@ -81,6 +81,11 @@ def _whole(policy: Policy) -> Iterator[tuple[str, str]]:
             f"{policy.least_assurance.name}. {RUN_ON[policy.least_evidence]}"
         ),
     )
+    if policy.least_isolation is not None:
+        yield (
+            "Isolation",
+            f"Models are isolated from the machine at level {policy.least_isolation} or stronger.",
+        )
     if policy.valid_for_days is not None:
         yield "Valid", f"A record under it counts for {policy.valid_for_days} days."
     if policy.applies_to is not None:

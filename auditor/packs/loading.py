@@ -118,6 +118,7 @@ def _policy(draft: Draft) -> Policy:
         least_budget=about.least_budget,
         least_assurance=Assurance[about.least_assurance],
         least_evidence=about.least_evidence,
+        least_isolation=about.least_isolation,
         valid_for_days=None if about.valid_for is None else int(about.valid_for[:-1]),
         approvals=about.approvals,
         blind_labels=about.blind_labels,

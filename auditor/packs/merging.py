@@ -22,6 +22,7 @@ STRICTER: Mapping[str, tuple[str, ...]] = {
     "least_budget": ("smoke", "ci", "full"),
     "least_assurance": ("A0", "A1", "A2", "A3"),
     "least_evidence": ("any", "native", "verified"),
+    "least_isolation": ("nothing", "limits", "namespaces", "landlock", "bubblewrap"),
     "mode": ("observe", "warn", "enforce"),
     "require_sealed": ("False", "True"),
 }
@@ -207,7 +208,7 @@ def _checks(layers: Sequence[Document]) -> Json:
 def _strictest(name: str, one: Json, other: Json) -> Json:
     """Return the stricter of what two parents say; what has no order is held against both."""
     if name in STRICTER:
-        return max(one, other, key=lambda value: STRICTER[name].index(str(value)))
+        return max(one, other, key=lambda value: STRICTER[name].index(in_order(value)))
     if name in COUNTED:
         return max(one, other, key=lambda value: cast("int", value))
     if name == "most_attempts":
@@ -215,6 +216,11 @@ def _strictest(name: str, one: Json, other: Json) -> Json:
     if name == "valid_for":
         return min(one, other, key=lambda value: int(str(value).removesuffix("d")))
     return one
+
+
+def in_order(value: object) -> str:
+    """Return a setting as its order in ``STRICTER`` names it."""
+    return "nothing" if value is None else str(value)
 
 
 def at_most(value: Json) -> float:

@@ -11,6 +11,7 @@ from auditor.documents import Strict
 from auditor.domain.bounds import MOST_TEXT
 from auditor.domain.budgets import Budget
 from auditor.domain.inheritance import Way
+from auditor.domain.isolation import Isolation
 from auditor.domain.pins import SETTINGS
 from auditor.domain.policies import Effect, LeastEvidence, Mode, Severity
 from auditor.packs.catalogues import Day, Verified
@@ -209,6 +210,7 @@ class MetadataShape(Strict):
     least_budget: Budget = Budget.SMOKE
     least_assurance: Literal["A0", "A1", "A2", "A3"] = "A0"
     least_evidence: LeastEvidence = LeastEvidence.NATIVE
+    least_isolation: Isolation | None = None
     valid_for: Days | None = None
     approvals: Approvals = 0
     blind_labels: BlindLabels = 0

@@ -11,7 +11,7 @@ from auditor.domain.policies import Anchor, Anchored, Effect, Limits, Severity
 from auditor.errors import PolicyError
 from auditor.judging.parts import SLICE
 from auditor.packs.drafts import Draft, End, Entry
-from auditor.packs.merging import COUNTED, STRICTER, at_most
+from auditor.packs.merging import COUNTED, STRICTER, at_most, in_order
 from auditor.packs.shapes import MetadataShape
 from auditor.packs.uniting import restated
 
@@ -46,7 +46,7 @@ def metadata_changes(old: Draft, new: Draft) -> Iterator[Change]:
     """Yield what one policy asks of the audit itself otherwise than another."""
     was, now = old.shape.metadata, new.shape.metadata
     for name, order in STRICTER.items():
-        yield from _ordered(name, order, str(getattr(was, name)), str(getattr(now, name)))
+        yield from _ordered(name, order, *(in_order(getattr(it, name)) for it in (was, now)))
     yield from _condition("applies_to", was.applies_to, now.applies_to)
     for name in COUNTED:
         before, after = int(getattr(was, name)), int(getattr(now, name))

@@ -149,6 +149,12 @@ def _reduced(inputs: RenderedInputs) -> str:
             f"Figures on {', '.join(item.target for item in weak)} do not speak of the target as "
             f"the policy asks ({inputs.policy.least_evidence.value})."
         )
+    open_ = [item for item in inputs.record.findings if item.rule == "policy.least_isolation"]
+    if open_:
+        said.append(
+            f"The model on {', '.join(item.target for item in open_)} is not recorded as isolated "
+            f"as the policy asks ({inputs.policy.least_isolation})."
+        )
     return " ".join(said)
 
 

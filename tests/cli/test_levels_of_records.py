@@ -30,11 +30,11 @@ def rewritten(folder: Path, home: Path, change: Callable[[Fingerprint], Fingerpr
     Forgery(facts={"fingerprints": prints}).put(folder, load_signer(home / "signer.key"))
 
 
-def asking(folder: Path, least: str) -> str:
+def asking(folder: Path, least: str, of: str = "evidence") -> str:
     written = (folder / "policy.yaml").read_text()
     name = f"{least}.yaml"
     (folder / name).write_text(
-        written.replace("least_budget: smoke", f"least_budget: smoke, least_evidence: {least}")
+        written.replace("least_budget: smoke", f"least_budget: smoke, least_{of}: {least}")
     )
     return name
 
@@ -116,3 +116,43 @@ def test_the_pages_of_a_service_name_the_level_beside_the_machine(finished: Path
     shown = facts_of((finished / "out" / RECORD).read_bytes()).devices
     assert shown.keys() == {"cpu"}
     assert shown["cpu"].endswith("Verified on target")
+
+
+def test_a_policy_asks_how_the_model_was_isolated(
+    auditor: Command, finished: Path, home: Path, verify: Command
+) -> None:
+    had = record_in(finished / "out")["fingerprints"]["cpu"]["conditions_facts"]["isolation"]
+    kept = asking(finished, had, "isolation")
+    assert auditor("judge", "out", "--policy", kept, "--out", "kept").code == 0
+    assert auditor(*GATE[:-4], "--record", "kept", *GATE[-2:], "--policy", kept).code == 0
+
+    def weaker(found: Fingerprint) -> Fingerprint:
+        return replace(found, conditions_facts={**found.conditions_facts, "isolation": "limits"})
+
+    rewritten(finished / "out", home, weaker)
+    asked = asking(finished, "namespaces", "isolation")
+    assert auditor("judge", "out", "--policy", asked, "--out", "less").code == 3
+    (finding,) = (
+        item
+        for item in record_in(finished / "less")["findings"]
+        if item["rule"] == "policy.least_isolation"
+    )
+    assert (finding["outcome"], finding["effect"]) == ("unknown", "deny")
+    assert "Asked: isolation namespaces at least. Found: isolation limits." in finding["message"]
+    assert "not recorded as isolated" in (finished / "less" / "report.html").read_text()
+    assert verify("less").code == 0
+    assert auditor(*GATE[:-4], "--record", "less", *GATE[-2:], "--policy", asked).code == 1
+
+
+def test_a_record_that_does_not_tell_the_isolation_meets_no_level(
+    auditor: Command, finished: Path, home: Path, verify: Command
+) -> None:
+    def silent_of(found: Fingerprint) -> Fingerprint:
+        told = {key: it for key, it in found.conditions_facts.items() if key != "isolation"}
+        return replace(found, conditions_facts=told)
+
+    rewritten(finished / "out", home, silent_of)
+    assert verify("out").code == 0
+    assert auditor("judge", "out", "--policy", "policy.yaml", "--out", "same").code == 0
+    asked = asking(finished, "limits", "isolation")
+    assert auditor("judge", "out", "--policy", asked, "--out", "less").code == 3

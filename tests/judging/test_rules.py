@@ -7,6 +7,7 @@ from judging_cases import CONTEXT, GAP, POLICY, RULE, judge_one, measured
 
 from auditor.domain.baselines import Circumstances
 from auditor.domain.budgets import Budget
+from auditor.domain.isolation import Isolation
 from auditor.domain.policies import Assurance, Effect, LeastEvidence, Limits
 from auditor.domain.readings import Astray, Bound, Unit
 from auditor.domain.targets import EvidenceLevel
@@ -264,6 +265,36 @@ def test_figures_that_do_not_speak_of_the_target_as_asked_leave_the_audit_inconc
     verdict = Verdict.PASS if kept else Verdict.INCONCLUSIVE
     assert Verdict.of(item.outcome for item in findings) is verdict
     assert all(item.effect is Effect.DENY for item in findings)
+
+
+@pytest.mark.parametrize(
+    ("least", "level", "kept"),
+    [
+        (None, None, True),
+        (Isolation.LIMITS, "limits", True),
+        (Isolation.LIMITS, None, False),  # a record that does not tell
+        (Isolation.LIMITS, "magic", False),
+        (Isolation.LANDLOCK, "bubblewrap", True),
+        (Isolation.LANDLOCK, "landlock", True),
+        (Isolation.LANDLOCK, "namespaces", False),
+        (Isolation.BUBBLEWRAP, "landlock", False),
+        (Isolation.BUBBLEWRAP, "remote", True),  # no file was opened here
+    ],
+)
+def test_models_that_were_isolated_less_than_asked_leave_the_audit_inconclusive(
+    least: Isolation | None,
+    level: str | None,
+    kept: bool,  # noqa: FBT001 -- pytest's
+) -> None:
+    policy = replace(POLICY, least_isolation=least)
+    told = {} if level is None else dict.fromkeys(CONTEXT.targets, level)
+    context = replace(CONTEXT, under=Circumstances(isolation=told))
+    findings = judge(policy, lambda _: [measured(0.9, 0.85, 0.95)], context)
+    asked = ["accurate"] if kept else ["policy.least_isolation", "accurate"]
+    assert [item.rule for item in findings] == asked
+    verdict = Verdict.PASS if kept else Verdict.INCONCLUSIVE
+    assert Verdict.of(item.outcome for item in findings) is verdict
+    assert kept or "--require-isolation" in findings[0].remediation
 
 
 def test_a_finding_is_told_in_words_and_with_the_figures() -> None:

@@ -73,6 +73,15 @@ def test_the_policy_itself_is_told_first() -> None:
     assert [item.heading for item in rules] == ["accurate: It is accurate"]
 
 
+def test_the_isolation_is_told_where_it_is_asked() -> None:
+    asks = written(RULE, head=HEAD.replace("owner: risk", "least_isolation: landlock, owner: risk"))
+    first, plain = (explain(loaded(raw), CHECKS, CATALOGUES)[0] for raw in (asks, written(RULE)))
+    assert dict(first.said)["Isolation"].endswith("at level landlock or stronger.")
+    assert "Isolation" not in dict(plain.said)
+    (change,) = compared(written(RULE), asks).audit
+    assert (change.was, change.now, change.way) == ("nothing", "landlock", Way.TIGHTENED)
+
+
 def test_a_rule_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(PolicyError, match=r"no rule 'absent'.*accurate"):
         explain(loaded(written(RULE)), CHECKS, CATALOGUES, "absent")

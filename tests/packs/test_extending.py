@@ -11,6 +11,7 @@ from pack_cases import CATALOGUES, CHECKS, HEAD, RULE, changed, written
 
 from auditor.domain.canonical import canonical
 from auditor.domain.inheritance import Way
+from auditor.domain.isolation import Isolation
 from auditor.domain.policies import Assurance, Limits, Mode, Policy
 from auditor.errors import PolicyError
 from auditor.packs.folders import find_written, list_policies
@@ -25,7 +26,8 @@ PARENT = {
         head=HEAD.replace(
             "owner: risk@example.org",
             "owner: risk@example.org, least_budget: ci, least_assurance: A1, valid_for: 90d, "
-            "approvals: 1, mode: warn, require_sealed: true, most_attempts: 5",
+            "approvals: 1, mode: warn, require_sealed: true, most_attempts: 5, "
+            "least_isolation: landlock",
         ).replace("name: mine", "name: parent"),
     ).replace(b"    at_least: None\n", b"")
 }
@@ -142,6 +144,7 @@ LAXER = {
     "least_budget": ("smoke", "least_budget: ci → smoke"),
     "least_assurance": ("A0", "least_assurance: A1 → A0"),
     "least_evidence": ("any", "least_evidence: native → any"),
+    "least_isolation": ("limits", "least_isolation: landlock → limits"),
     "valid_for": ("365d", "valid_for: 90d → 365d"),
     "approvals": ("0", "approvals: 1 → 0"),
     "mode": ("observe", "mode: warn → observe"),
@@ -197,6 +200,7 @@ def test_an_heir_may_not_ask_less_of_the_audit(name: str, told: tuple[str, str])
         ("least_budget", "full"),
         ("least_assurance", "A3"),
         ("least_evidence", "verified"),
+        ("least_isolation", "bubblewrap"),
         ("valid_for", "30d"),
         ("approvals", "2"),
         ("blind_labels", "5"),
@@ -207,6 +211,21 @@ def test_an_heir_may_not_ask_less_of_the_audit(name: str, told: tuple[str, str])
 def test_an_heir_may_ask_more_of_the_audit(name: str, value: str) -> None:
     policy = heir("", about=ABOUT.replace("}", f", {name}: {value}}}"))
     assert [item.way for item in policy.inherits[0].changes] == [Way.TIGHTENED]
+
+
+def test_an_heir_may_not_leave_the_isolation_open() -> None:
+    with pytest.raises(PolicyError, match="least_isolation: landlock → nothing"):
+        heir("", about=ABOUT.replace("}", ", least_isolation: null}"))
+
+
+@pytest.mark.parametrize("said", [b"least_isolation: null", b"least_isolation: limits", b""])
+def test_of_two_parents_the_stricter_isolation_is_asked(said: bytes) -> None:
+    laxer = PARENT["parent"].replace(b", least_isolation: landlock", b", " + said if said else b"")
+    both = {"parent": PARENT["parent"], "two": laxer.replace(b"name: parent", b"name: two")}
+    for order in ("[parent, two]", "[two, parent]"):
+        written_ = found(HEIR.replace("parent", order) + ABOUT, both)
+        policy = load_written(written_, CHECKS, CATALOGUES)
+        assert policy.least_isolation is Isolation.LANDLOCK
 
 
 def test_parameters_of_a_check_by_which_an_inherited_rule_measures_are_not_changed_silently() -> (

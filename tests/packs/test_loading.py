@@ -215,6 +215,7 @@ def test_a_policy_without_rules_is_an_error() -> None:
         ("owner: risk", "applies_to: 'modl == 1', owner: risk", "undeclared reference"),
         ("owner: risk", "valid_for: 90, owner: risk", "valid_for"),
         ("owner: risk", "least_evidence: magic, owner: risk", "least_evidence"),
+        ("owner: risk", "least_isolation: none, owner: risk", "least_isolation"),
     ],
 )
 def test_a_mistake_outside_the_rules_is_named_with_its_line(

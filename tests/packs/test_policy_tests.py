@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from pack_cases import CHECKS, changed, loaded, written
 
-from auditor.domain.policies import Policy
 from auditor.domain.readings import Bound, Gap, Measurement
 from auditor.domain.verdicts import Outcome
 from auditor.errors import PolicyError
@@ -35,13 +34,8 @@ cases:
 """
 
 
-def policy_named(name: str) -> Policy:
-    assert name == "mine"
-    return loaded(POLICY)
-
-
-def read(cases: str, head: str = HEAD) -> PolicyTests:
-    return read_tests((head + cases).encode(), "t.yaml", policy_named, CHECKS)
+def read(cases: str, head: str = HEAD, policy: bytes = POLICY) -> PolicyTests:
+    return read_tests((head + cases).encode(), "t.yaml", lambda _: loaded(policy), CHECKS)
 
 
 def run(cases: str, head: str = HEAD) -> CasesResult:
@@ -249,6 +243,22 @@ def test_a_case_says_how_far_its_figures_speak_of_their_targets() -> None:
     read(case("{outcomes: {policy.least_evidence: unknown}}", "evidence: simulated"))
     with pytest.raises(PolicyError, match="evidence"):
         read(case("{verdict: pass}", "evidence: magic"))
+
+
+def test_a_case_says_how_models_were_isolated() -> None:
+    policy = POLICY.replace(b"owner:", b"least_isolation: landlock, owner:", 1)
+    for more, verdict in (
+        ("", "pass"),
+        ("isolation: landlock", "pass"),
+        ("isolation: namespaces", "inconclusive"),
+        ("isolation: {cpu: limits}", "inconclusive"),
+        ("isolation: {other: limits}", "pass"),
+    ):
+        tests = read(case(f"{{verdict: {verdict}}}", more), policy=policy)
+        assert run_tests(tests).as_expected, more
+    read(case("{outcomes: {policy.least_isolation: unknown}}", "isolation: limits"))
+    with pytest.raises(PolicyError, match="isolation"):
+        read(case("{verdict: pass}", "isolation: magic"))
 
 
 def test_a_case_may_have_a_baseline() -> None:

@@ -8,6 +8,7 @@ import pytest
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.budgets import Budget
 from auditor.domain.findings import Finding
+from auditor.domain.isolation import Isolation
 from auditor.domain.policies import Assurance, Effect, LeastEvidence, Policy, Severity
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import Attempt, AuditRequest, DatasetRef, PolicyRef
@@ -170,6 +171,20 @@ def test_a_simulated_or_emulated_target_keeps_it_shut_as_the_policy_asks() -> No
     record = replace(GOOD, fingerprints={**GOOD.fingerprints, "cpu": silent})
     assert failed(record, replace(QUESTION, policy=strict)) == {"assurance"}
     assert failed(record, QUESTION) == set()
+
+
+def test_a_model_that_was_isolated_less_than_the_policy_asks_keeps_it_shut() -> None:
+    """Whatever the record's own findings say; one that does not tell was isolated by nothing."""
+    strict = replace(QUESTION, policy=replace(POLICY, least_isolation=Isolation.LANDLOCK))
+    assert failed(GOOD, strict) == {"assurance"}
+    for level, shut in (("landlock", False), ("limits", True), ("remote", True), (1, True)):
+        prints = {
+            name: replace(found, conditions_facts={"isolation": level})
+            for name, found in GOOD.fingerprints.items()
+        }
+        told = replace(GOOD, fingerprints=prints)
+        assert failed(told, strict) == ({"assurance"} if shut else set()), level
+        assert failed(told, QUESTION) == set()
 
 
 @pytest.mark.parametrize("text", ["", "30", "d", "-1d", "1y", "0d", "1.5d", "99999999d"])

@@ -9,7 +9,7 @@ from auditor.domain.verdicts import Outcome
 from auditor.errors import PolicyError
 from auditor.packs.cases.cases import Expectation
 
-OWN = ("policy.least_budget", "policy.least_assurance", "policy.least_evidence")
+OWN = tuple(f"policy.least_{it}" for it in ("budget", "assurance", "evidence", "isolation"))
 """What a policy asks of the audit itself, which its findings show as rules."""
 
 _WRITTEN = re.compile(r"(?P<rule>[a-z0-9._-]+)(?:@(?P<target>[^\[\]]+))?(?P<place>\[[^\[\]]+\])?")

@@ -9,6 +9,7 @@ from auditor.domain.baselines import Baseline, Circumstances
 from auditor.domain.budgets import Budget
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check
+from auditor.domain.isolation import Isolation
 from auditor.domain.policies import Assurance, Policy
 from auditor.domain.targets import EvidenceLevel
 from auditor.errors import PolicyError
@@ -138,9 +139,21 @@ def _context(defaults: SettingsShape, own: SettingsShape) -> JudgingContext:
         budget=own.budget or defaults.budget or Budget.FULL,
         assurance=Assurance[own.assurance or defaults.assurance or "A3"],
         now=own.now or defaults.now or NOW,
-        under=Circumstances(evidence=_evidence(own.evidence or defaults.evidence, targets)),
+        under=Circumstances(
+            evidence=_evidence(own.evidence or defaults.evidence, targets),
+            isolation=_isolation(own.isolation or defaults.isolation, targets),
+        ),
         served=frozenset(own.served if own.served is not None else defaults.served or ()),
     )
+
+
+def _isolation(
+    said: Isolation | Mapping[str, Isolation] | None, targets: Sequence[str]
+) -> Mapping[str, str]:
+    """Return the level of each target: of all alike, or by name; else the strongest."""
+    if isinstance(said, Mapping):
+        return {name: said.get(name, Isolation.BUBBLEWRAP).value for name in targets}
+    return dict.fromkeys(targets, (said or Isolation.BUBBLEWRAP).value)
 
 
 def _evidence(

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from auditor.documents import Strict
 from auditor.domain.budgets import Budget
+from auditor.domain.isolation import Isolation
 from auditor.domain.readings import Astray, Bound, Reason, Unit
 from auditor.domain.targets import EvidenceLevel
 from auditor.domain.verdicts import Outcome, Verdict
@@ -72,6 +73,7 @@ class SettingsShape(Strict):
     budget: Budget | None = None
     assurance: Literal["A0", "A1", "A2", "A3"] | None = None
     evidence: EvidenceLevel | dict[Text, EvidenceLevel] | None = None
+    isolation: Isolation | dict[Text, Isolation] | None = None
     now: Text | None = None
 
 

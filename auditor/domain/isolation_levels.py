@@ -1,0 +1,43 @@
+"""How far the models of a record were cut off from the machine: the one place that reads it."""
+
+from collections.abc import Mapping
+
+from auditor.domain.canonical import Json
+from auditor.domain.isolation import REMOTE, Isolation
+from auditor.domain.requests import AuditRequest
+from auditor.domain.targets import Fingerprint, TargetSpec
+
+
+def isolation_levels(request: AuditRequest, found: Mapping[str, Fingerprint]) -> Mapping[str, str]:
+    """Return the level of each target, ``REMOTE`` where the audit opens no file on its machine.
+
+    What no fingerprint tells is left out: a model that dies as it is opened did run, and a file
+    beside an endpoint is read here, too.
+    """
+    given = (request.artifact, request.parent, request.generator, request.shadows, request.recipe)
+    levels = {}
+    for spec in request.targets:
+        print_ = found.get(spec.name)
+        facts = {} if print_ is None else print_.conditions_facts
+        level = REMOTE if not any(given) else _weakest(spec, facts)
+        if level is not None:
+            levels[spec.name] = level
+    return levels
+
+
+def _weakest(spec: TargetSpec, facts: Mapping[str, Json]) -> str | None:
+    """Return the weakest level of what ran a file here; each half of a cascade tells its own."""
+    places: list[tuple[TargetSpec, Json]] = [(spec, dict(facts))]
+    if spec.cascade is not None:
+        halves = {"edge": spec.cascade.edge, "cloud": spec.cascade.cloud}
+        places = [(half, facts.get(name)) for name, half in halves.items()]
+    told = [_level(conditions) for place, conditions in places if place.endpoint is None]
+    known = [level for level in told if level is not None]
+    if not known or len(known) < len(told):
+        return None
+    return max(known, key=list(Isolation).index).value
+
+
+def _level(conditions: Json) -> Isolation | None:
+    said = conditions.get("isolation") if isinstance(conditions, Mapping) else None
+    return Isolation(said) if said in list(Isolation) else None
