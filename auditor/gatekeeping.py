@@ -40,6 +40,7 @@ class Asking:
     target: str | None = None
     identity: str | None = None
     max_age: timedelta | None = None
+    baseline: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ class Gatekeeper:
             asking.identity,
             asking.max_age,
             instant(now),
+            asking.baseline,
         )
         looker = Looker(self.people, self.verifier, self.verified, self.whole)
         project = asking.project

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from auditor.domain.baselines import resting
 from auditor.domain.canonical import digest_json, parse
 from auditor.domain.evidence_levels import evidence_levels
 from auditor.domain.isolation import suffices
@@ -22,6 +23,8 @@ from auditor.seeds import SEED_STEPS
 from auditor.targets.fingerprints import place_of
 
 KEPT = ACCEPTABLE | {Outcome.NOT_APPLICABLE}
+BASELINE = "baseline"
+"""The step that says whether the record counts that limits are taken from."""
 UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
@@ -30,7 +33,8 @@ class Question:
     """What a gate asks: which bytes, under which policy, on which target, how fresh.
 
     ``artifact`` and ``identity`` are digests; ``None`` where the caller does not ask. The identity
-    is that of a probe (the place, whatever model is open) or of a whole fingerprint.
+    is that of a probe (the place, whatever model is open) or of a whole fingerprint. ``baseline``
+    is the digest of the record that the caller lets limits be taken from.
     """
 
     artifact: str
@@ -39,6 +43,7 @@ class Question:
     identity: str | None
     max_age: timedelta | None
     now: datetime
+    baseline: str | None = None
 
 
 def parse_age(text: str) -> timedelta:
@@ -62,21 +67,16 @@ def ask(record: AuditRecord, question: Question, shown: Sequence[Step]) -> tuple
         _verdict(record, question),
         _assurance(record, question),
         *_pins(record, question.policy),
-        *conditions(record, question.policy, shown, question.max_age, question.now),
+        *conditions(record, question, shown),
     )
 
 
-def conditions(
-    record: AuditRecord,
-    policy: Policy,
-    shown: Sequence[Step],
-    max_age: timedelta | None,
-    now: datetime,
-) -> tuple[Step, ...]:
-    """Hold a record against what its policy asks of the audit itself and no finding tells."""
+def conditions(record: AuditRecord, question: Question, shown: Sequence[Step]) -> tuple[Step, ...]:
+    """Hold a record against what is asked of the audit itself and no finding tells."""
     return (
-        _freshness(record, policy, max_age, now),
-        *_attempts(record, policy, shown),
+        _freshness(record, question.policy, question.max_age, question.now),
+        *_attempts(record, question.policy, shown),
+        *_baseline(record, question, shown),
     )
 
 
@@ -226,6 +226,33 @@ def _too_many(attempt: Attempt | None, policy: Policy, most: int) -> Iterator[st
 def _number(attempt: Attempt) -> str:
     on = " on its data, whatever the model" if attempt.by_data else ""
     return f"attempt {attempt.number}{on}"
+
+
+def _baseline(record: AuditRecord, question: Question, shown: Sequence[Step]) -> Iterator[Step]:
+    """Ask whether what limits are taken from is named by who asks, not by who is judged.
+
+    A service has its own step for that, which is ``shown``.
+    """
+    named, against = question.baseline, record.request.baseline
+    mine = (it for it in record.findings if question.target in {None, it.target})
+    rules = ", ".join(resting(mine))
+    if any(it.name == BASELINE for it in shown) or not (rules or named):
+        return
+    mistakes = [] if named is None else list(other_baseline(named, against))
+    if named is None:
+        mistakes.append(
+            f"{rules} rests on the baseline {against or 'that the record hides'}, which whoever "
+            "asked for the audit named: look at that record, and name it if limits may be taken "
+            "from it (--baseline DIR, or its digest)"
+        )
+    yield Step.of(BASELINE, mistakes, f"held against {against}, which is named here")
+
+
+def other_baseline(named: str, against: str | None) -> Iterator[str]:
+    """Say that a record was held against another baseline than a gate names, if it was."""
+    if named != against:
+        held = "no baseline" if against is None else f"the baseline {against}"
+        yield f"it was held against {held}, and {named} is named here"
 
 
 def _freshness(

@@ -11,7 +11,7 @@ from auditor.baselines import LAST, baseline_record, compared_with, kept_records
 from auditor.cli.showing import say
 from auditor.contested import challenges_against, kept_against, refuse_contested
 from auditor.domain.auditfiles import AuditFile
-from auditor.domain.baselines import fell_behind
+from auditor.domain.baselines import fell_behind, resting
 from auditor.domain.canonical import digest
 from auditor.domain.records import AuditRecord
 from auditor.errors import RecordError, UsageError
@@ -31,6 +31,46 @@ NEWEST = (
     "; `last`: the newest of the same model on one of these targets in AUDITOR_HOME. With --server "
     "also the digest of a record there."
 )
+
+
+named_baseline_option = click.option(
+    "--baseline",
+    metavar="DIR|DIGEST",
+    help="The record that limits written as `baseline - 0.01` may be taken from: its folder, or "
+    "its digest, which nothing in a checkout changes.",
+)
+
+
+def baseline_named(named: str | None) -> str | None:
+    """Return the digest of the record that a gate names. Raises ``RecordError`` for no record."""
+    if named is None or DIGEST.fullmatch(named):
+        return named
+    return digest(RecordFolder(Path(named)).read(RECORD))
+
+
+def rests_unasked(record: AuditRecord, *, asked: bool) -> str:
+    """Say why a baseline that a verdict rests on does not count in CI; nothing where it does.
+
+    ``asked`` says whether the command line named it (``is_asked``).
+    """
+    rules = () if asked else resting(record.findings)
+    return (
+        f"The verdict rests ({', '.join(rules)}) on a baseline that the audit file alone lets "
+        "count, which any change of it could; in CI it counts where --baseline names it, signed "
+        "with your own key, or --baseline-key names the key."
+        if rules
+        else ""
+    )
+
+
+def is_asked(file: AuditFile, locate: Locate, overrides: Overrides, own: bytes) -> bool:
+    """Whether the command line names a baseline by its key, or by its folder under one's ``own``.
+
+    Whoever changes the audit file may name any record there, and any key.
+    """
+    key, named = overrides.baseline_key, overrides.baseline
+    compared = compared_with(file, locate, named, key, own)
+    return compared is not None and (key is not None or (named is not None and compared.key == own))
 
 
 def baseline_options(*, newest: bool) -> Callable[[F], F]:

@@ -87,6 +87,7 @@ def gate_there(url: str, question: Question, max_age: str | None) -> Looked:
             target=question.target,
             fingerprint=question.identity,
             max_age=max_age,
+            baseline=question.baseline,
         )
         record = _record(client, answer)
     if record is None or answer.record is None:

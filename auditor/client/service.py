@@ -161,7 +161,7 @@ class ServiceClient:
         found: str = self._get("/.well-known/auditor-keys", lambda part: part.get("report", str))
         return found.encode()
 
-    def gate(
+    def gate(  # noqa: PLR0913 -- what a gate can ask
         self,
         artifact: str,
         policy: str,
@@ -169,9 +169,12 @@ class ServiceClient:
         target: str | None = None,
         fingerprint: str | None = None,
         max_age: str | None = None,
+        baseline: str | None = None,
     ) -> GateAnswer:
         """Ask whether a gate opens for the bytes under a digest, by a policy's digest."""
-        wanted = {"target": target, "fingerprint": fingerprint, "max_age": max_age}
+        wanted = {
+            "target": target, "fingerprint": fingerprint, "max_age": max_age, "baseline": baseline
+        }  # fmt: skip
         query = {name: text for name, text in wanted.items() if text is not None}
         asked = {"artifact": artifact, "policy": policy, **query}
         return self._get("/v1/gate", GateAnswer.read, asked)

@@ -1,12 +1,13 @@
 """A baseline: the record of another version, against whose figures a policy holds this one's."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from auditor.domain.artifacts import Artifact
 from auditor.domain.budgets import Budget
 from auditor.domain.canonical import digest_json
+from auditor.domain.findings import Finding
 from auditor.domain.isolation_levels import isolation_levels
 from auditor.domain.policies import Effect
 from auditor.domain.readings import Reading
@@ -124,6 +125,12 @@ def refuse_same(contents: Collection[str] | None, baseline: AuditRecord) -> None
         raise RecordError(problem, cure="Name a record of an earlier version.")
 
 
+def resting(findings: Iterable[Finding]) -> tuple[str, ...]:
+    """Return the denying rules that are kept by limits from a baseline: none without a good one."""
+    kept = (Outcome.PASSED, Outcome.WITHSTOOD)
+    return tuple(dict.fromkeys(item.name for item in _relative(findings) if item.outcome in kept))
+
+
 def fell_behind(record: AuditRecord) -> tuple[str, ...]:
     """Return the denying rules by which a record is no better than unknown against its baseline.
 
@@ -132,8 +139,10 @@ def fell_behind(record: AuditRecord) -> tuple[str, ...]:
     if record.request.baseline is None:
         return ()
     open_ = (Outcome.FAILED, Outcome.UNKNOWN)
-    return tuple(
-        item.name
-        for item in record.findings
-        if item.effect is Effect.DENY and item.outcome in open_ and RELATIVE.search(item.limits)
-    )
+    return tuple(item.name for item in _relative(record.findings) if item.outcome in open_)
+
+
+def _relative(findings: Iterable[Finding]) -> Iterator[Finding]:
+    for item in findings:
+        if item.effect is Effect.DENY and RELATIVE.search(item.limits):
+            yield item

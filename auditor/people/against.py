@@ -14,6 +14,7 @@ from auditor.domain.steps import Step, StepResult
 from auditor.domain.verdicts import Verdict
 from auditor.errors import AuditorError, RecordError
 from auditor.folders import SIGNER
+from auditor.gates import BASELINE, other_baseline
 from auditor.keyaudits import agents_here, report_key_here, signer_here
 from auditor.manifests import as_kept
 from auditor.people.enduring import refused
@@ -23,7 +24,6 @@ from auditor.store.service.rejudged import Kept, Rejudgements
 from auditor.store.service.said import said_on
 from auditor.store.store import Store
 
-NAME = "baseline"
 CURE = "GET /v1/audits names the records of each audit; take one of an earlier version."
 
 
@@ -52,19 +52,28 @@ def baseline_here(store: Store, project: str, named: str, now: str) -> AuditReco
     return record
 
 
-def held_against(store: Store, project: str, record: AuditRecord, now: str) -> Iterator[Step]:
-    """Ask whether the baseline of a record counts by now. Yields nothing where it has none."""
+def held_against(
+    store: Store, project: str, record: AuditRecord, asked: str | None, now: str
+) -> Iterator[Step]:
+    """Ask whether the baseline of a record counts by now. Yields nothing where it has none.
+
+    ``asked`` is the one that whoever asks the gate names, if any.
+    """
     named = record.request.baseline
+    wrong = () if asked is None else tuple(other_baseline(asked, named))
+    if wrong:
+        yield Step.of(BASELINE, wrong, "")
+        return
     if named is None:
         return
     try:
         baseline = baseline_here(store, project, named, now)
         refuse_itself(record.request.artifact, baseline)
     except AuditorError as error:
-        yield Step(NAME, StepResult.FAILED, error.problem)
+        yield Step(BASELINE, StepResult.FAILED, error.problem)
     else:
-        asked = baseline.request
-        yield Step(NAME, StepResult.HOLDS, f"held against {asked.name} {asked.version} ({named})")
+        of = baseline.request
+        yield Step(BASELINE, StepResult.HOLDS, f"held against {of.name} {of.version} ({named})")
 
 
 def _refuse_said(store: Store, project: str, kept: Kept, now: str) -> None:

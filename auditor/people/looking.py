@@ -122,9 +122,10 @@ class Looker:
         submission, attempt = handed[chosen.submission]
         yield signer_here(store, record, key, case.places)
         yield from agents_here(store, record)
-        yield from held_against(store, case.told.project, record, now)
+        held = tuple(held_against(store, case.told.project, record, question.baseline, now))
+        yield from held
         counted = tuple(counted_here(self.panel, case.told.project, attempt, record))
-        yield from ask(record, question, counted)
+        yield from ask(record, question, (*counted, *held))
         yield from counted
         against = challenges_against(record, folder, store)
         yield uncontested(record, against, key, strict=False)

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from auditor.domain.baselines import compared_of, resting
 from auditor.domain.findings import Finding
 from auditor.domain.policies import Mode
 from auditor.domain.records import AuditRecord
 from auditor.domain.verdicts import Outcome, Verdict
+from auditor.errors import AuditorError
 from auditor.rendering.attempts import attempt_words
 from auditor.rendering.cards import required
 from auditor.rendering.deciding import decision
@@ -51,6 +53,24 @@ def verdict_words(inputs: RenderedInputs) -> VerdictWords:
         headline=headline_of(record),
         sentences=tuple(said),
         facts=_facts(inputs, until),
+    )
+
+
+def baseline_words(inputs: RenderedInputs) -> str:
+    """Say which baseline the verdict rests on; nothing where it rests on none."""
+    request, rules = inputs.record.request, resting(inputs.record.findings)
+    if not rules:
+        return ""
+    named = f"{', '.join(rules)} rests on a baseline: the record"
+    try:
+        before = compared_of(request, inputs.blob)
+    except (KeyError, AuditorError):
+        before = None
+    if before is None:
+        return f"{named} {request.baseline}, which is not at hand here."
+    return (
+        f"{named} of {before.request.name} {before.request.version}, {request.baseline}, decided "
+        f"on {moment(before.finished)}. A worse one is easier to match."
     )
 
 
@@ -133,6 +153,8 @@ def _reduced(inputs: RenderedInputs) -> str:
         )
     if eased := easing_words(request):
         said.append(eased)
+    if rests := baseline_words(inputs):
+        said.append(rests)
     if inputs.policy.require_sealed and not request.sealed:
         drawn = request.attempt is not None and request.attempt.sealed
         rows = f"The auditor did not hold the {' and '.join(request.brought)} rows"

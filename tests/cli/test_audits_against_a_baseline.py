@@ -190,3 +190,81 @@ def test_a_record_is_judged_again_with_a_baseline_and_keeps_it(
     for folder in (first, again):
         ended = auditor("verify", folder, "--key", folder / "signer.pub")
         assert ended.code == 0, ended.said
+
+
+def gate_of(example: Path, *more: object) -> tuple[object, ...]:
+    out = example / "out"
+    return (
+        "gate", "--artifact", example / "model.onnx", "--policy", example / "policy.yaml",
+        "--record", out, "--key", out / "signer.pub", *more,
+    )  # fmt: skip
+
+
+def test_a_gate_and_a_comment_take_a_baseline_that_they_name_and_no_other(
+    auditor: Command, held: Path, released: Path
+) -> None:
+    """Whoever is judged could audit the model on inverted labels first, and name that record."""
+    example, named = held.parent, record_in(held)["request"]["baseline"]
+    said = ("comment", held, "--key", held / "signer.pub")
+    ended = auditor(*gate_of(example))
+    assert (ended.code, "Gate: shut (baseline)" in ended.said) == (1, True), ended.said
+    assert f"not-worse rests on the baseline {named}" in ended.said
+    assert "not believed" in auditor(*said).said
+    for against in (named, released):
+        assert auditor(*gate_of(example, "--baseline", against)).code == 0
+        ended = auditor(*said, "--baseline", against)
+        assert "not believed" not in ended.said
+        assert f"not-worse rests on a baseline: the record of line 1.0.0, {named}" in ended.said
+    for against in ("sha256:" + "0" * 64, held):
+        assert auditor(*gate_of(example, "--baseline", against)).code == 1
+        assert "not believed" in auditor(*said, "--baseline", against).said
+
+
+@pytest.mark.parametrize("name", ["report.html", "summary.md"])
+def test_the_first_screen_says_which_baseline_a_verdict_rests_on(held: Path, name: str) -> None:
+    text = " ".join((held / name).read_text().replace("\\", "").split())
+    assert "not-worse rests on a baseline: the record of line 1.0.0, " in text
+
+
+def test_a_baseline_of_a_gate_that_is_no_record_is_an_error(auditor: Command, held: Path) -> None:
+    ended = auditor(*gate_of(held.parent, "--baseline", held.parent / "nowhere"))
+    assert ended.code == 2, ended.said
+
+
+WRITTEN = "baseline: released\nbaseline_key: released.pub\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "options", "counts"),
+    [
+        (WRITTEN, (), False),
+        (WRITTEN, ("--baseline", "released"), False),
+        (WRITTEN, ("--baseline-key", "released.pub"), True),
+        ("baseline: released\n", (), False),
+        ("baseline: released\n", ("--baseline", "released"), True),
+    ],
+)
+def test_in_ci_the_command_line_says_which_baseline_counts(
+    auditor: Command,
+    released: Path,
+    asked: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    home: Path,
+    written: str,
+    options: tuple[str, ...],
+    counts: bool,  # noqa: FBT001 -- a parameter
+) -> None:
+    """A merge that makes the model worse could bring a bad record, and the key that signed it."""
+    example = asked.parent
+    monkeypatch.chdir(example)
+    if written == WRITTEN:
+        shutil.copy(released / "signer.pub", example / "released.pub")
+        shutil.rmtree(home)
+    asked.write_text(asked.read_text() + written)
+    ended = auditor("audit", asked, *ONLY, *options, "--ci", "gitlab", "--out", example / "out")
+    assert ended.code == int(not counts), ended.said
+    told = (example / "auditor.env").read_text()
+    named = digest((released / "record.json").read_bytes())
+    assert f"AUDITOR_VERDICT={'pass' if counts else 'fail'}" in told
+    assert (f"AUDITOR_BASELINE={named}" in told) is counts
+    assert ("that the audit file alone lets count" in ended.said) is not counts

@@ -24,6 +24,7 @@ POLICY = Policy(
     name="p", version="1", owner="o", digest="sha256:" + "1" * 64, document={}, source="p", rules=()
 )
 NOW = datetime(2026, 5, 10, 12, tzinfo=UTC)
+PASSED = Outcome.PASSED
 
 
 def finding(target: str, outcome: Outcome, effect: Effect = Effect.DENY) -> Finding:
@@ -259,3 +260,36 @@ def test_an_audit_is_sealed_where_the_auditor_holds_all_rows_that_are_judged(
     assert ("; seed sealed: " in words and "chose the" in words) is not opens
     seeded = replace(told, request=replace(told.request, attempt=replace(attempt, sealed=False)))
     assert failed(seeded, asks, DRAWN) == {"sealed"}
+
+
+RELEASED, OTHER = "sha256:" + "5" * 64, "sha256:" + "6" * 64
+RESTING = record(
+    replace(finding("cpu", Outcome.PASSED), limits="at least baseline - 0.01"),
+    finding("edge", Outcome.PASSED),
+)
+AGAINST = replace(RESTING, request=replace(RESTING.request, baseline=RELEASED))
+
+
+def test_what_rests_on_a_baseline_opens_only_where_the_gate_names_that_baseline() -> None:
+    """Whoever is judged chose the baseline: a bad one makes any model good enough."""
+    assert failed(AGAINST, QUESTION) == {"baseline"}
+    assert failed(AGAINST, replace(QUESTION, baseline=OTHER)) == {"baseline"}
+    assert failed(AGAINST, replace(QUESTION, baseline=RELEASED)) == set()
+    assert failed(RESTING, QUESTION) == {"baseline"}, "the record hides which"
+    assert failed(AGAINST, replace(QUESTION, target="edge")) == set()
+    (said,) = [it.detail for it in ask(AGAINST, QUESTION, ()) if it.name == "baseline"]
+    assert f"r rests on the baseline {RELEASED}, which whoever asked for the audit named" in said
+    assert "--baseline" in said
+
+
+def test_a_baseline_that_the_gate_names_is_asked_for_whatever_rests_on_it() -> None:
+    assert failed(GOOD, replace(QUESTION, baseline=RELEASED)) == {"baseline"}
+    warned = replace(RESTING.findings[0], effect=Effect.WARN)
+    audited = replace(AGAINST, findings=(warned, *RESTING.findings[1:], finding("cpu", PASSED)))
+    assert failed(audited, QUESTION) == set()
+
+
+def test_a_service_shows_itself_whether_a_baseline_counts() -> None:
+    shown = Step("baseline", StepResult.HOLDS, "held against m 0")
+    assert failed(AGAINST, QUESTION, shown) == set()
+    assert failed(AGAINST, QUESTION, replace(shown, name="other")) == {"baseline"}

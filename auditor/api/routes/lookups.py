@@ -30,6 +30,7 @@ neither."""
 TARGET = """A target's name, as in GET /v1/targets. Without one all have to open on which these
 bytes were ever audited under this policy."""
 PROBE = "`identity` of what `auditor targets probe NAME --out FILE` wrote on the target."
+BASELINE = "Digest of the record that limits must have been taken from."
 AGE = "How old the measurements may be: 12h, 30d, 4w."
 Artifact = Annotated[
     str, Query(pattern=SUM, description=ARTIFACT, examples=["sha256:" + "ab" * 32])
@@ -82,6 +83,7 @@ def gate(
     target: Annotated[str | None, Query(max_length=200, description=TARGET)] = None,
     fingerprint: Annotated[str | None, Query(pattern=SUM, description=PROBE)] = None,
     max_age: Annotated[str | None, Query(max_length=8, description=AGE, examples=["30d"])] = None,
+    baseline: Annotated[str | None, Query(pattern=SUM, description=BASELINE)] = None,
 ) -> GateShown:  # fmt: skip
     """Ask whether a valid, fresh, signed, passing record exists for exactly these bytes.
 
@@ -91,7 +93,7 @@ def gate(
     name = None if target is None else target.replace("\0", "")
     asking = Asking(
         project=caller.project, artifact=artifact, policy=policy, target=name,
-        identity=fingerprint, max_age=age,
+        identity=fingerprint, max_age=age, baseline=baseline,
     )  # fmt: skip
     found = service.gatekeeper.ask(asking)
     steps = [StepShown(name=it.name, result=it.result, detail=it.detail) for it in found.steps]

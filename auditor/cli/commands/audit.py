@@ -11,7 +11,7 @@ from rich.console import Console
 from auditor.audits import perform
 from auditor.checks.discovery import discover
 from auditor.cli.ci import Ci, Told, ci_of, ci_option, speaking
-from auditor.cli.comparing import baseline_options, taken_for
+from auditor.cli.comparing import baseline_options, is_asked, rests_unasked, taken_for
 from auditor.cli.exits import Exit, exit_for
 from auditor.cli.failing import FailOn, audit_exit, audit_words, fail_on_option
 from auditor.cli.papers import Out, ready_to_print
@@ -28,6 +28,7 @@ from auditor.disclosing.commitments import KEY
 from auditor.disclosing.sealing import Sealed
 from auditor.disclosing.secrets import Secret
 from auditor.domain.auditfiles import AuditFile
+from auditor.domain.baselines import resting
 from auditor.domain.budgets import Budget
 from auditor.domain.policies import Policy
 from auditor.domain.records import AuditRecord
@@ -101,7 +102,9 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
         refuse_strangers(folder)
         if there is not None:
             refuse_unasked(there, overrides, pdf=pdf, allow_target_code=allow_target_code)
-            done: Done = *audit_there(console, there, audit_file, overrides, folder), (), ""
+            record, judged = audit_there(console, there, audit_file, overrides, folder)
+            asked = overrides.baseline is not None
+            done: Done = record, judged, (), rests_unasked(record, asked=asked)
         else:
             operator = operator_targets(audit_file, allow_code=allow_target_code)
             done = _here(console, audit_file, overrides, folder, operator, pdf=pdf)
@@ -113,7 +116,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
 
 
 Done = tuple[AuditRecord, Policy, tuple[SignedWaiver, ...], str]
-"""A record, its policy and waivers, and why in CI those do not count."""
+"""A record, its policy and waivers, and why in CI what it rests on does not count."""
 
 
 def _here(  # noqa: PLR0913 -- what is audited, where, and with whose leave
@@ -131,8 +134,11 @@ def _here(  # noqa: PLR0913 -- what is audited, where, and with whose leave
         show_made(console, place.made_keys)
         parts = readers(audit_file.parent, operator)
         record, prepared = _run(console, place, audit_file, overrides, parts, Out(folder, paper))
+        own = place.signer.public_pem()
+    asked = is_asked(prepared.file, beside(audit_file), overrides, own)
     unasked = waived_unasked(prepared, record.findings, overrides.waiver_keys)
-    return record, prepared.policy, prepared.waivers, unasked
+    based = rests_unasked(record, asked=asked)
+    return record, prepared.policy, prepared.waivers, f"{unasked} {based}".strip()
 
 
 def _ended(  # noqa: PLR0913, PLR0917 -- what was decided, by what, and what is made of it
@@ -153,18 +159,23 @@ def _ended(  # noqa: PLR0913, PLR0917 -- what was decided, by what, and what is 
         code = exit_for(Verdict.FAIL, policy.mode)
     words = f"{words} {unasked}".strip()
     show_words(console, words)
-    told = _told(record, policy, folder, words)
+    told = _told(record, policy, folder, words, unasked)
     if unasked:
         told = replace(told, outputs={**told.outputs, "verdict": Verdict.FAIL.value})
     return code, told
 
 
-def _told(record: AuditRecord, policy: Policy, folder: Path, words: str) -> Told:
-    """Return what a CI system is told of an audit: its summary begins with an odd exit code."""
+def _told(record: AuditRecord, policy: Policy, folder: Path, words: str, unasked: str) -> Told:
+    """Return what a CI system is told of an audit: its summary begins with an odd exit code.
+
+    The baseline that it rests on is told to later steps where whoever asked named it.
+    """
     read = RecordFolder(folder)
     inputs = RenderedInputs(record=record, policy=policy, checks=discover(), blob=read.evidence)
     outputs = {"verdict": record.verdict.value, "record": record.digest, "folder": str(folder)}
     outputs["report"] = str(folder / "report.html")
+    if resting(record.findings) and not unasked:
+        outputs["baseline"] = str(record.request.baseline)
     page = read.read("summary.md").decode("utf-8", errors="replace")
     return Told(annotations(inputs), f"{words}\n\n{page}" if words else page, outputs)
 

@@ -10,6 +10,7 @@ import click
 from auditor.checks.discovery import discover
 from auditor.cli.assurances import assurance_option
 from auditor.cli.believing import Whose, ledger_options, read_trust
+from auditor.cli.comparing import baseline_named, named_baseline_option
 from auditor.cli.decision_options import DecisionOptions, deciding, decision_options
 from auditor.cli.exits import Exit
 from auditor.cli.opening import counts
@@ -17,7 +18,7 @@ from auditor.domain.policies import Assurance
 from auditor.domain.steps import Step, StepResult, all_hold
 from auditor.errors import RecordError
 from auditor.folders import RecordFolder
-from auditor.gates import conditions, parse_age
+from auditor.gates import Question, conditions, parse_age
 from auditor.rendering.comments import Standing, render_comment, render_unbelieved
 from auditor.rendering.inputs import RenderedInputs
 from auditor.wiring import readers_of
@@ -34,6 +35,7 @@ SHUTS = frozenset({StepResult.FAILED, StepResult.WITHHELD})
 @assurance_option
 @ledger_options
 @click.option("--max-age", help="How old the record may be: 12h, 30d, 4w.")
+@named_baseline_option
 @click.option("--out", type=click.Path(path_type=Path), help="File to write; default: print it.")
 @decision_options
 def command(  # noqa: PLR0913, PLR0917 -- one argument an option
@@ -45,6 +47,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     ledger_key: Path | None,
     witness_keys: tuple[Path, ...],
     max_age: str | None,
+    baseline: str | None,
     out: Path | None,
     **decisions: Any,  # noqa: ANN401 -- click's
 ) -> int:
@@ -52,9 +55,10 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
 
     It begins with a hidden line by which a bot finds its own comment. A record that does not
     verify, is too old, is contested or was rejected is never shown as a pass, nor is one that
-    rests on waivers that a gate would not take, that lacks approvals, or that is not sealed where
-    its policy asks for that (which --ledger-key shows). Exit code 1 says that the record does not
-    verify; the comment is written all the same, and says so.
+    rests on waivers that a gate would not take or on a baseline that --baseline does not name, that
+    lacks approvals, or that is not sealed where its policy asks for that (which --ledger-key
+    shows). Exit code 1 says that the record does not verify; the comment is written all the same,
+    and says so.
     """
     read, believed = RecordFolder(folder), read_trust(trust)
     record = read.record
@@ -66,7 +70,9 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     else:
         policy = readers_of(record, read).load_policy(record.request.policy.name)
         may = deciding(DecisionOptions(**decisions), believed, policy)
-        asked = conditions(record, policy, steps, limit, datetime.now(UTC))
+        named = baseline_named(baseline)
+        question = Question("", policy, None, None, limit, datetime.now(UTC), named)
+        asked = conditions(record, question, steps)
         steps = counts(record, read, believed, may, asked, strict=False)
         inputs = RenderedInputs(record=record, policy=policy, checks=discover(), blob=read.evidence)
         written = render_comment(inputs, _standing(_said(steps), base, verify))

@@ -13,6 +13,7 @@ from auditor.checks.discovery import discover
 from auditor.cli.assurances import assurance_option
 from auditor.cli.believing import Whose, ledger_options, read_trust
 from auditor.cli.ci import Told, ci_of, ci_option, speaking
+from auditor.cli.comparing import baseline_named, named_baseline_option
 from auditor.cli.decision_options import DecisionOptions, decision_options, may_decide
 from auditor.cli.exits import Exit
 from auditor.cli.failing import FailOn, fail_on_option, gate_exit, gate_words
@@ -51,6 +52,7 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 @click.option(
     "--data", metavar="FILE|DIGEST", help="The evaluation data that must have been judged."
 )
+@named_baseline_option
 @click.option("--max-age", help="How old the record may be: 12h, 30d, 4w.")
 @click.option("--strict", is_flag=True, help="Shut at any challenge that holds.")
 @decision_options
@@ -69,6 +71,7 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     target: str | None,
     fingerprint: Path | None,
     data: str | None,
+    baseline: str | None,
     max_age: str | None,
     fail_on: FailOn | None,
     ci: str,
@@ -84,13 +87,15 @@ def command(  # noqa: PLR0913, PLR0917 -- one argument an option
     that asks for a sealed audit needs --ledger-key: only the ledger's key shows that it drew the
     seed. What an endpoint or a cascade answered opens the gate for the artifact only where the
     policy required parity with the file there, and it was kept. --data keeps it shut for a record
-    that judged other evaluation data. --server asks a service, and
-    believes it, about the newest record that it holds. Exit code: 0 opens the gate, 1 keeps it
+    that judged other evaluation data. What rests on a baseline opens only where --baseline names
+    that record, since whoever asked for the audit chose it. --server asks a service, and believes
+    it, about the newest record that it holds. Exit code: 0 opens the gate, 1 keeps it
     shut, 2 for input that cannot be used, 4 where a service cannot be reached. --fail-on makes that
     stricter or laxer, and what is laxer says so.
     """
     with speaking(ci_of(ci)) as tell:
-        question = _question(artifact, policy, target, fingerprint, max_age)
+        asked = _question(artifact, policy, target, fingerprint, max_age)
+        question = replace(asked, baseline=baseline_named(baseline))
         believed = Whose(key, trust, assurance, ledger_key, witness_keys)
         options = DecisionOptions(**decisions)
         if isinstance(whose := record_or_service(record, server), str):
