@@ -46,7 +46,7 @@ def with_copies(dataset: Dataset) -> Dataset:
         return dataset
     labels = np.zeros(dataset.rows, np.int64) if dataset.labels is None else dataset.labels
     first = _first_equal(dataset.inputs, labels)
-    if dataset.inputs.dtype.kind != TEXT:
+    if dataset.inputs.dtype.kind != TEXT and dataset.inputs.size:
         near = _first_near(dataset.inputs, labels)
         first = near if _worth(near) < LEAST_UNALIKE * _worth(first) else first
     if _worth(first) >= LEAST_EFFECTIVE * dataset.rows:
