@@ -231,8 +231,8 @@ def test_a_gate_asks_the_baseline_at_the_time_of_asking(apart: World) -> None:
 def test_who_is_judged_names_no_baseline_of_his_own_making(apart: World) -> None:
     """He could audit wrong labels first, or a model that knows nothing, and name that record."""
     mine, other = earlier(apart, 4.6), earlier(apart, 4.7)
-    _, record = ended(apart, baseline=mine)
-    judged, said = record.digest, gate(apart, relative())
+    ended(apart, baseline=mine)
+    said = gate(apart, relative())
     assert [it["name"] for it in said["steps"] if it["result"] == "failed"] == ["baseline"]
     assert f"not-worse rests on the baseline {mine}, of the same caller" in said["by"]["baseline"]
     assert "baseline=" in said["by"]["baseline"]
@@ -241,10 +241,6 @@ def test_who_is_judged_names_no_baseline_of_his_own_making(apart: World) -> None
         said = gate(apart, relative(), baseline=named)
         assert not said["open"]
         assert f"it was held against the baseline {mine}" in said["by"]["baseline"]
-    listed = apart.call("GET", "/v1/models", "viewer").json()
-    lines = [on for it in listed["models"][0]["versions"] for on in it["targets"]]
-    (line,) = [it for it in lines if it["policy"] == relative().digest and it["record"] == judged]
-    assert (line["open"], line["why"]) == (False, "baseline")
 
 
 def test_a_baseline_of_anothers_making_counts_or_one_that_nothing_rests_on(apart: World) -> None:

@@ -16,7 +16,7 @@ from auditor.errors import MissingExtraError, PolicyError
 
 INSTALLED = importlib.util.find_spec("textattack") is not None
 needs_library = pytest.mark.skipif(
-    not INSTALLED, reason="TextAttack is not installed: pip install 'auditor[text]'"
+    not INSTALLED, reason="TextAttack is not installed: it is auditor's extra `text`"
 )
 
 
@@ -24,7 +24,7 @@ def test_without_the_library_the_check_names_the_extra(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "textattack", None)  # as Python marks what is not there
     with pytest.raises(MissingExtraError, match="not installed") as missing:
         TextAttack().observe(reader(), Shard())
-    assert "auditor[text]" in missing.value.cure
+    assert "auditor's extra `text`" in missing.value.cure
 
 
 @pytest.mark.parametrize("name", sorted(NOT_HERE))

@@ -116,7 +116,7 @@ def test_files_that_were_signed_by_another_hash_are_compared_by_it() -> None:
 def test_a_hash_that_is_not_installed_is_a_gap() -> None:
     (found,) = CHECK().figures(seen_as(blake3_signed()[0], None), 0.95)
     assert isinstance(found, Gap)
-    assert (found.reason, "auditor[blake3]" in found.cure) == (Reason.NEEDS_EXTRA, True)
+    assert (found.reason, "auditor's extra `blake3`" in found.cure) == (Reason.NEEDS_EXTRA, True)
 
 
 def test_a_policy_may_set_the_profile() -> None:

@@ -23,6 +23,7 @@ import pytest
 from scripted_services import Asked, serving
 from small_audits import linear_model
 
+from auditor.checks.discovery import discover
 from auditor.cli.there import client_of
 from auditor.domain.canonical import canonical, digest
 from auditor.domain.policies import Assurance
@@ -144,7 +145,7 @@ def test_an_audit_at_a_service_is_the_one_that_runs_here(
     assert [item.to_json() for item in here.findings] == [
         item.to_json() for item in there_was.findings
     ]
-    steps = {step.name: step for step in compare(here, there_was)}
+    steps = {step.name: step for step in compare(here, there_was, discover().values())}
     assert steps["request"].result.value == "holds"
     assert "equal" in steps["quality.accuracy on cpu"].detail
     assert there_was.assurance is Assurance.A1

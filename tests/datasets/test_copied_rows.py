@@ -1,13 +1,14 @@
 """Rows that are copied say no more than one of them, in any number."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 
 from auditor.datasets.copying import LEAST_EFFECTIVE, with_copies
 from auditor.domain.columns import Column
@@ -33,6 +34,11 @@ def sample(
 
 def noise(rows: int, seed: int = 0) -> Floats:
     return np.random.default_rng(seed).random((rows, 3))
+
+
+def jittered(base: Array, times: int, size: float = 1e-6) -> Array:
+    rows = np.concatenate([base] * times)
+    return rows + size * np.random.default_rng(1).normal(size=rows.shape)
 
 
 def test_twenty_rows_two_hundred_times_are_twenty() -> None:
@@ -90,8 +96,58 @@ def test_declared_clusters_never_part_copies() -> None:
     assert (pairs.units, pairs.distinct) == (10, 20)
 
 
+@pytest.mark.parametrize("times", [3, 100, 500])
+@pytest.mark.parametrize("width", [2, 30])
+def test_a_jitter_makes_no_new_rows(width: int, times: int) -> None:
+    base = np.random.default_rng(0).normal(size=(20, width))
+    found = with_copies(sample(jittered(base, times), [0, 1] * (10 * times)))
+    assert (found.rows, found.distinct, found.units) == (20 * times, 20, 20)
+
+
+def test_a_jitter_where_copies_are_all_the_same_makes_no_new_rows() -> None:
+    base = np.zeros((20, 29))
+    base[:, 3], base[:, 4] = 40.0, np.arange(20) % 2  # else nothing: an indicator nobody has
+    assert with_copies(sample(jittered(base, 100))).distinct == 2
+    assert with_copies(sample(jittered(base[:1], 2000))).distinct == 1
+    few = jittered(base, 100)
+    few[:, :4] = few[:, 5:] = base[0, 0]  # one column moves, the others stand still
+    assert with_copies(sample(few)).distinct == 2
+
+
+def test_a_jitter_of_pictures_makes_no_new_rows() -> None:
+    base = np.random.default_rng(0).random((20, 1, 16, 16)) * 16
+    base[:, :, 0] = 0.0
+    found = with_copies(sample(jittered(base, 50, 1e-5).astype(np.float32), [0, 1] * 500))
+    assert found.distinct == 20
+
+
+@pytest.mark.parametrize("data", [load_breast_cancer, load_diabetes, load_digits, load_wine])
+def test_ordinary_data_have_no_copies(data: Callable[..., tuple[Floats, Floats]]) -> None:
+    inputs, labels = data(return_X_y=True)
+    coded = np.unique(labels, return_inverse=True)[1]
+    whole = sample(inputs, coded if coded.max() < 20 else None)
+    assert with_copies(whole) is whole
+
+
+def test_rows_that_are_alike_by_chance_stay_as_they_are() -> None:
+    random = np.random.default_rng(0)
+    amounts = np.round(np.exp(2 * random.normal(size=(10_000, 4)) + 5), 2)
+    flags = random.random((10_000, 6)) < 0.3
+    heavy = sample(amounts)
+    one = sample(np.column_stack((amounts[:, 0], flags)))
+    even = sample(random.random((5000, 1)))
+    assert all(with_copies(data) is data for data in (heavy, one, even))
+
+
+def test_missing_numbers_are_alike_and_nothing_else_is_like_them() -> None:
+    base = np.array([[np.nan, 1.0], [np.inf, 1.0], [-np.inf, 1.0], [9e9, 1.0], [0.0, 1.0]])
+    assert with_copies(sample(jittered(base, 100))).distinct == 5
+
+
 def test_texts_are_copied_as_numbers_are() -> None:
     assert with_copies(sample(np.array(["a", "b"] * 50))).distinct == 2
+    moved = ["a b", " a  b", "A b", "a\u200b b", "c"]
+    assert with_copies(sample(np.array(moved * 9))).distinct == 2
 
 
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.EVALUATION])

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from fleets import Fleet
 
+from auditor.checks.discovery import discover
 from auditor.domain.records import AuditRecord
 from auditor.domain.sightings import facts_told
 from auditor.reproducing import compare
@@ -20,7 +21,7 @@ ONLY = ("--only", "quality.accuracy", "--only", "quality.calibration")
 def same(here: AuditRecord, there: AuditRecord) -> None:
     """Assert that two records have the same readings and findings."""
     assert [it.to_json() for it in here.findings] == [it.to_json() for it in there.findings]
-    steps = {step.name: step for step in compare(here, there)}
+    steps = {step.name: step for step in compare(here, there, discover().values())}
     assert steps["request"].result.value == "holds"
     readings = {name: step for name, step in steps.items() if name.endswith("on cpu")}
     assert len(readings) == 2

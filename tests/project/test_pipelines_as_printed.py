@@ -24,7 +24,7 @@ TOOLS = {
     "git": """\
         case "$1" in clone) mkdir auditor && cp "$SOURCES/pyproject.toml" auditor/;; esac""",
     "curl": 'echo \'{"value": "t"}\'',
-    "jq": "echo t",
+    "jq": "cat > /dev/null; echo t",  # what reads no input can end before curl writes it
     # Every option is known: an unknown one ends with 2 before the help is shown.
     "auditor": 'echo "$*" >> "$CALLED"; exec "$REAL" "$@" --help > /dev/null',
 }
