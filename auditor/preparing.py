@@ -9,7 +9,7 @@ from auditor.auditfiles.privacy_claims import PRIVACY
 from auditor.auditfiles.reading import ResolveTarget, read_audit_file
 from auditor.datasets.loading import LoadedDatasets, load_datasets
 from auditor.disclosing.secrets import Secret, conceal
-from auditor.domain.auditfiles import AuditFile, TaskSection
+from auditor.domain.auditfiles import AuditFile
 from auditor.domain.budgets import Budget, Size
 from auditor.domain.canonical import Json, digest
 from auditor.domain.checks import Check, Need, would_use
@@ -17,14 +17,13 @@ from auditor.domain.datasets import Role
 from auditor.domain.dossiers import NOTHING, Dossier
 from auditor.domain.models import Model
 from auditor.domain.nearest import unknown
-from auditor.domain.pins import EASING, SETTINGS
+from auditor.domain.pins import EASING, SETTINGS, stated
 from auditor.domain.places import Places
 from auditor.domain.policies import Policy
 from auditor.domain.readings import Gap
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest, DatasetRef, PolicyRef, Turn
 from auditor.domain.targets import TargetSpec
-from auditor.domain.tasks import Output
 from auditor.domain.twins import TwinKind
 from auditor.domain.waivers import SignedWaiver
 from auditor.dossiers import stage_dossier
@@ -236,7 +235,7 @@ def _declared(file: AuditFile, loaded: LoadedDatasets, policy: Policy) -> dict[s
     features = () if isinstance(loaded.space, Gap) else loaded.space.features
     relations = () if isinstance(loaded.space, Gap) else loaded.space.relations
     found: dict[str, Json] = {
-        "task.threshold": None if task.threshold == TaskSection().threshold else task.threshold,
+        "task.threshold": task.threshold,
         "task.costs": None if task.costs is None else {k: dict(v) for k, v in task.costs.items()},
         "task.reject": task.reject,
         "task.tolerance": task.tolerance,
@@ -248,7 +247,7 @@ def _declared(file: AuditFile, loaded: LoadedDatasets, policy: Policy) -> dict[s
         "task.classes": None if task.classes is None else list(task.classes),
         "task.positive": task.positive,
         "task.favourable": task.favourable,
-        "task.output": None if task.output is Output.AUTO else task.output.value,
+        "task.output": task.output.value,
         "input.domain": None if space.domain is None else list(space.domain),
         "input.features": None if schema is None else f"sha256:{schema}",
         "input.text": space.text,
@@ -257,7 +256,7 @@ def _declared(file: AuditFile, loaded: LoadedDatasets, policy: Policy) -> dict[s
     }
     whole = policy.pins.settings is not None
     names = SETTINGS if whole else EASING
-    said = {name: found[name] for name in names if found[name] not in (None, [], 0)}
+    said = stated({name: found[name] for name in names})
     return said if said or whole else None
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from auditor.domain.canonical import Json, canonical
 
@@ -15,6 +16,8 @@ SETTINGS = (
     "input.features", "input.text", "data.evaluation.labels", "data.evaluation.groups",
 )  # fmt: skip
 """Settings that a policy can pin. ``input.features`` is the digest of the schema's file."""
+DEFAULTS: Mapping[str, Json] = MappingProxyType({"task.threshold": 0.5, "task.output": "auto"})
+"""What settings are where an audit file does not name them; all others are then nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,15 @@ class Pins:
     sets: tuple[str, ...] = ()
     least_rows: int = 0
     settings: Mapping[str, Json] | None = None
+
+
+def stated(settings: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the settings that say more than leaving them out: none is nothing or the default."""
+    return {
+        name: value
+        for name, value in settings.items()
+        if value is not None and value not in ([], 0) and value != DEFAULTS.get(name)
+    }
 
 
 def words(settings: Mapping[str, Json]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from auditor.domain.canonical import Json, canonical
 from auditor.domain.datasets import Role
-from auditor.domain.pins import Pins, words
+from auditor.domain.pins import Pins, stated, words
 from auditor.domain.requests import AuditRequest
 
 
@@ -38,5 +38,5 @@ def unmet(pins: Pins, request: AuditRequest) -> Iterator[Unmet]:
 def _settings(pinned: Mapping[str, Json], declared: Mapping[str, Json] | None) -> Iterator[Unmet]:
     if declared is None:
         yield Unmet("settings", words(pinned), "a record that does not say all of them")
-    elif canonical(dict(pinned)) != canonical(dict(declared)):
+    elif canonical(stated(pinned)) != canonical(stated(declared)):
         yield Unmet("settings", words(pinned), words(declared))

@@ -26,6 +26,7 @@ GAIN = 0.9
 
 Ask = Callable[[Anything], Anything]
 """Scores arranged rows in one request."""
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,9 @@ class Trial:
     queries: int
 
 
-def try_sizes(ask: Ask, sample: Anything, pace: float, usual: int) -> Trial:
+def try_sizes(
+    ask: Ask, sample: Anything, pace: float, usual: int, *, clock: Clock = time.perf_counter
+) -> Trial:
     """Time requests of growing sizes over the same rows, and return the size to use.
 
     ``sample`` are arranged rows, ``pace`` the seconds that each took before, ``usual`` the size
@@ -51,9 +54,9 @@ def try_sizes(ask: Ask, sample: Anything, pace: float, usual: int) -> Trial:
     said: dict[int, bytes] = {}
     for _ in range(ROUNDS):
         for size in sizes:
-            began = time.perf_counter()
+            began = clock()
             parts = [ask(rows[start : start + size]) for start in range(0, len(rows), size)]
-            taken[size] = min(taken[size], time.perf_counter() - began)
+            taken[size] = min(taken[size], clock() - began)
             said[size] = b"".join(part.tobytes() for part in parts)
     queries = ROUNDS * len(sizes) * len(rows)
     best = min(taken, key=lambda size: taken[size])

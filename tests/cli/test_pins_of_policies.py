@@ -102,3 +102,20 @@ def test_what_is_as_pinned_passes(auditor: Command, inside: Path, home: Path) ->
     gate = ("gate", "--artifact", "model.onnx", "--policy", "policy.yaml", "--record", "out")
     held = auditor(*gate, "--key", home / "signer.pub")
     assert (held.code, "Gate: open" in held.said) == (0, True), held.said
+
+
+def test_a_pinned_default_is_kept_by_who_writes_it_and_by_who_leaves_it_out(
+    auditor: Command, inside: Path
+) -> None:
+    pin(
+        inside,
+        "{settings: {task.threshold: 0.5, task.output: auto, input.immutable: [], "
+        "task.classes: ['no', 'yes'], input.domain: [0, 1], data.evaluation.labels: 'y', "
+        "data.evaluation.groups: [town]}}",
+    )
+    assert auditor(*AUDITED).code == 0
+    written = (inside / "audit.yaml").read_text()
+    (inside / "audit.yaml").write_text(written.replace('"yes"]}', '"yes"], threshold: 0.5}'))
+    assert auditor(*AUDITED).code == 0
+    ease(inside)
+    assert auditor(*AUDITED).code == 3
