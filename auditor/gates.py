@@ -8,6 +8,7 @@ from pathlib import Path
 from auditor.domain.baselines import resting
 from auditor.domain.canonical import digest_json, parse
 from auditor.domain.evidence_levels import evidence_levels
+from auditor.domain.findings import Finding
 from auditor.domain.isolation import suffices
 from auditor.domain.isolation_levels import isolation_levels
 from auditor.domain.pins import Pins
@@ -44,6 +45,10 @@ class Question:
     max_age: timedelta | None
     now: datetime
     baseline: str | None = None
+
+    def asked_of(self, record: AuditRecord) -> tuple[Finding, ...]:
+        """Return the findings of a record on the target that is asked for."""
+        return tuple(it for it in record.findings if self.target in {None, it.target})
 
 
 def parse_age(text: str) -> timedelta:
@@ -123,12 +128,7 @@ def _strange(record: AuditRecord, target: str, question: Question) -> str:
 
 
 def _verdict(record: AuditRecord, question: Question) -> Step:
-    asked = [
-        finding
-        for finding in record.findings
-        if finding.effect is Effect.DENY
-        and (question.target is None or finding.target == question.target)
-    ]
+    asked = [finding for finding in question.asked_of(record) if finding.effect is Effect.DENY]
     verdict = Verdict.of(finding.outcome for finding in asked)
     against = [f"{item.name} {item.outcome}" for item in asked if item.outcome not in KEPT]
     mistakes = (
@@ -234,8 +234,7 @@ def _baseline(record: AuditRecord, question: Question, shown: Sequence[Step]) ->
     A service has its own step for that, which is ``shown``.
     """
     named, against = question.baseline, record.request.baseline
-    mine = (it for it in record.findings if question.target in {None, it.target})
-    rules = ", ".join(resting(mine))
+    rules = ", ".join(resting(question.asked_of(record)))
     if any(it.name == BASELINE for it in shown) or not (rules or named):
         return
     mistakes = [] if named is None else list(other_baseline(named, against))

@@ -122,7 +122,7 @@ class Looker:
         submission, attempt = handed[chosen.submission]
         yield signer_here(store, record, key, case.places)
         yield from agents_here(store, record)
-        held = tuple(held_against(store, case.told.project, record, question.baseline, now))
+        held = tuple(held_against(store, submission, record, question, now))
         yield from held
         counted = tuple(counted_here(self.panel, case.told.project, attempt, record))
         yield from ask(record, question, (*counted, *held))

@@ -128,9 +128,9 @@ def look(world: World, audit: str) -> dict[str, Any]:
     return dict(answer.json())
 
 
-def gate(world: World, policy: Policy, key: str = "viewer") -> dict[str, Any]:
+def gate(world: World, policy: Policy, key: str = "viewer", **more: str) -> dict[str, Any]:
     """Ask the gate, and return its answer with the detail of each step under its name."""
-    asked = {"artifact": artifact(world), "policy": policy.digest}
+    asked = {"artifact": artifact(world), "policy": policy.digest, **more}
     answer = world.call("GET", "/v1/gate", key, params=asked)
     assert answer.status_code == 200, answer.text
     said = answer.json()

@@ -217,7 +217,7 @@ def test_a_record_that_a_person_objects_to_is_refused(apart: World) -> None:
 
 def test_a_gate_asks_the_baseline_at_the_time_of_asking(apart: World) -> None:
     record = earlier(apart, 4.4)
-    ended(apart, baseline=record)
+    ended(apart, key="admin", baseline=record)
     said = gate(apart, relative())
     assert said["open"], said
     assert said["by"]["baseline"] == f"held against line 0.4.4 ({record})"
@@ -226,6 +226,32 @@ def test_a_gate_asks_the_baseline_at_the_time_of_asking(apart: World) -> None:
     assert not said["open"]
     assert "was challenged" in said["by"]["baseline"]
     assert [it["name"] for it in said["steps"] if it["result"] == "failed"] == ["baseline"]
+
+
+def test_who_is_judged_names_no_baseline_of_his_own_making(apart: World) -> None:
+    """He could audit wrong labels first, or a model that knows nothing, and name that record."""
+    mine, other = earlier(apart, 4.6), earlier(apart, 4.7)
+    ended(apart, baseline=mine)
+    said = gate(apart, relative())
+    assert [it["name"] for it in said["steps"] if it["result"] == "failed"] == ["baseline"]
+    assert f"not-worse rests on the baseline {mine}, of the same caller" in said["by"]["baseline"]
+    assert "baseline=" in said["by"]["baseline"]
+    assert gate(apart, relative(), baseline=mine)["open"]
+    for named in (other, f"sha256:{'0' * 64}"):
+        said = gate(apart, relative(), baseline=named)
+        assert not said["open"]
+        assert f"it was held against the baseline {mine}" in said["by"]["baseline"]
+
+
+def test_a_baseline_of_anothers_making_counts_or_one_that_nothing_rests_on(apart: World) -> None:
+    mine = earlier(apart, 4.8)
+    ended(apart, key="admin", baseline=mine)
+    assert gate(apart, relative())["open"]
+    free = apart.upload(canonical(FREE.document))
+    ended(apart, policy=free, baseline=mine)
+    assert gate(apart, FREE)["open"]
+    said = gate(apart, FREE, baseline=f"sha256:{'0' * 64}")
+    assert not said["open"]
 
 
 def test_a_gate_that_asks_a_record_without_a_baseline_asks_for_none(apart: World) -> None:
