@@ -42,11 +42,11 @@ def with_copies(dataset: Dataset) -> Dataset:
     of inputs that are alike, where most rows are; texts but for case, blanks and what is not seen.
     Of a regression the label does not count. They share a cluster, joined with the declared ones.
     """
-    if dataset.role is not Role.EVALUATION or dataset.inputs is None or not dataset.rows:
+    if dataset.role is not Role.EVALUATION or dataset.inputs is None or not dataset.inputs.size:
         return dataset
     labels = np.zeros(dataset.rows, np.int64) if dataset.labels is None else dataset.labels
     first = _first_equal(dataset.inputs, labels)
-    if dataset.inputs.dtype.kind != TEXT and dataset.inputs.size:
+    if dataset.inputs.dtype.kind != TEXT:
         near = _first_near(dataset.inputs, labels)
         first = near if _worth(near) < LEAST_UNALIKE * _worth(first) else first
     if _worth(first) >= LEAST_EFFECTIVE * dataset.rows:
