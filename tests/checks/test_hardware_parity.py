@@ -332,6 +332,7 @@ def texts(model: Reader) -> Subject:
     return seen
 
 
+@pytest.mark.slow
 def test_texts_are_misspelt_and_a_server_that_reads_past_it_is_found_out() -> None:
     model = Reader(lambda x: x)
     rates = perturbed(looked(texts(model)))

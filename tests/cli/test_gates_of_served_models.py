@@ -270,6 +270,7 @@ def knowing(inside: Path) -> Callable[[Array, Array], Array]:
     return answer
 
 
+@pytest.mark.slow
 def test_a_server_that_knows_the_rows_opens_nothing(
     auditor: Command, audited: Callable[..., Any], asking: Callable[..., None], host: Host,
     inside: Path,
@@ -285,6 +286,7 @@ def test_a_server_that_knows_the_rows_opens_nothing(
     assert (shut.code, "Gate: shut (artifact, verdict)" in shut.said) == (1, True), shut.said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", ["a warning", "noise alone", "no leave", "a named reference"])
 def test_parity_that_shows_less_opens_nothing(
     auditor: Command, audited: Callable[..., Any], asking: Callable[..., None], asked: str

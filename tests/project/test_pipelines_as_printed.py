@@ -68,6 +68,7 @@ def scripts(text: str, workspace: Path) -> list[str]:
 SNIPPETS = printed()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [text for _, text in SNIPPETS], ids=[name for name, _ in SNIPPETS])
 def test_a_pipeline_runs_as_it_is_printed(tmp_path: Path, text: str) -> None:
     (tools := tmp_path / "tools").mkdir()
