@@ -6,15 +6,16 @@ documentation of ``gc.freeze``); what refers to nothing any more is let go of at
 """
 
 import gc
+from functools import cache
 
 
+@cache  # the count of what is frozen would tell it too, but walks all of that
 def begin_loading() -> None:
     """Collect nothing while modules are loaded: hardly any of what they make is garbage.
 
     Without effect in a process that did so before: what it has made since may well be garbage.
     """
-    if not gc.get_freeze_count():
-        gc.disable()
+    gc.disable()
 
 
 def end_loading() -> None:

@@ -105,8 +105,19 @@ TESTS: Final = (
     "tests/signing",
     "tests/trusting",
     "tests/usecases",
+    "tests/api/test_approvals_that_endure.py",
+    "tests/api/test_people_decide.py",
+    "tests/cli/test_approvals_in_use.py",
+    "tests/cli/test_gates_of_served_models.py",
+    "tests/cli/test_levels_of_records.py",
+    "tests/cli/test_pins_of_policies.py",
+    "tests/cli/test_the_keys_command.py",
+    "tests/cli/test_trust_policies_in_use.py",
+    "tests/cli/test_waivers_in_use.py",
+    "tests/store/test_key_changes.py",
+    "tests/store/test_sealed_seeds.py",
 )
-"""Tests that stand beside what decides, and run in seconds."""
+"""Tests that stand beside what decides, or ask it from outside, and take seconds each."""
 
 SWAPS: Final[Mapping[type[ast.cmpop], tuple[type[ast.cmpop], ...]]] = {
     ast.Lt: (ast.LtE, ast.GtE),
@@ -368,12 +379,16 @@ def _in_child(work: Callable[[], int], limit: int | None) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
+def _test_files(path: Path) -> Iterable[Path]:
+    return path.rglob("test_*.py") if path.is_dir() else [path]
+
+
 def reach(workers: int) -> Reach:
     """Run the tests once under coverage, and say which of them reach which lines."""
     import coverage  # noqa: PLC0415 -- slow to load, and only the first step needs it
 
     files = sorted(
-        (path for folder in TESTS for path in (ROOT / folder).rglob("test_*.py")),
+        (path for name in TESTS for path in _test_files(ROOT / name)),
         key=lambda path: -path.stat().st_size,
     )
     include = [str(ROOT / pattern) for pattern in TARGETS]

@@ -1,6 +1,7 @@
 """What every test stands on: one thread, its own home, and no network beyond this machine."""
 
 import os
+import signal
 import socket
 from collections.abc import Callable
 from ipaddress import ip_address
@@ -17,6 +18,9 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 # What tests run must not speak to the runner that runs them.
 for name in ("GITHUB_ACTIONS", "GITLAB_CI", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"):
     os.environ.pop(name, None)
+
+# A shell's job in the background ignores interruptions, and so would all that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SLOW_MACHINES = [HealthCheck.too_slow]
 settings.register_profile("local", deadline=None, suppress_health_check=SLOW_MACHINES)

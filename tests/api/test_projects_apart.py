@@ -9,8 +9,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import opened
 from deciding_people import observed, somebody, waiver_of
+from opened_worlds import opened
 from served_toys import sha
 from served_worlds import World
 

@@ -33,6 +33,7 @@ class Ring:
 
 @pytest.fixture
 def thawed() -> Iterator[None]:
+    collecting.begin_loading.cache_clear()
     gc.unfreeze()
     gc.collect()
     yield
