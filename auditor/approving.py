@@ -75,10 +75,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The approvals of a record in its folder and in the store, and what could not be read."""
+    """The approvals of a record in its folder and in the store, and what could not be read.
+
+    ``before`` is what stands against a record whose evidence was judged again into this one.
+    """
 
     said: tuple[Said, ...]
     unreadable: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
 
 
 def approvals_known(record: AuditRecord, folder: RecordFolder, place: Place | Store) -> Known:
@@ -152,6 +156,7 @@ def approved(record: AuditRecord, folder: RecordFolder, known: Known, wanted: Wa
     last = _last(known.said, wanted)
     refusals = [item for item in last.values() if item.approval.answer is Answer.NO]
     mistakes = [*known.unreadable, *(f"{item.approval} ({item.where})" for item in refusals)]
+    mistakes += [f"before it was judged again: {words}" for words in known.before]
     owners = tuple(_owners(record, folder))
     doubts = {
         key: _objection(item, folder.read(SIGNER), owners, wanted)

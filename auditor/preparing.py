@@ -220,12 +220,14 @@ def _request(
         shadows=None if brought.shadows is None else brought.shadows.ref,
         generator=None if brought.generator is None else brought.generator.artifact,
         documents=tuple(item.file for item in brought.supply.documents),
-        declared=_declared(file, loaded, policy),
+        declared=_declared(file, loaded, brought, policy),
     )
 
 
-def _declared(file: AuditFile, loaded: LoadedDatasets, policy: Policy) -> dict[str, Json] | None:
-    """Return what the audit file declares of the task and the inputs, as a record keeps it.
+def _declared(
+    file: AuditFile, loaded: LoadedDatasets, brought: Materials, policy: Policy
+) -> dict[str, Json] | None:
+    """Return what the audit file declares that a policy can pin, as a record keeps it.
 
     Only what can make rules easier to keep, unless the policy pins settings.
     """
@@ -253,11 +255,33 @@ def _declared(file: AuditFile, loaded: LoadedDatasets, policy: Policy) -> dict[s
         "input.text": space.text,
         "data.evaluation.labels": None if data is None else data.labels,
         "data.evaluation.groups": [] if data is None else list(data.groups),
+        **_declared_beside(file, brought),
     }
     whole = policy.pins.settings is not None
     names = SETTINGS if whole else EASING
     said = stated({name: found[name] for name in names})
     return said if said or whole else None
+
+
+def _declared_beside(file: AuditFile, brought: Materials) -> dict[str, Json]:
+    """Return what stands beside the task and the inputs: other columns, and whom it is held to."""
+    data, twin, signature = file.data.get(Role.EVALUATION), brought.twin, brought.signature
+    trust, elsewhere = signature.trust, file.reference
+    people: dict[str, Json] = {name: dict(shares) for name, shares in file.population.items()}
+    return {
+        "data.evaluation.id": None if data is None else data.id,
+        "data.evaluation.slices": [] if data is None else list(data.slices),
+        "data.evaluation.scores": [] if data is None else list(data.scores),
+        "data.evaluation.predictions": None if data is None else data.predictions,
+        "data.evaluation.time": None if data is None else data.time,
+        "data.evaluation.as_of": None if data is None else data.as_of,
+        "model.tags": list(file.model.tags),
+        "model.twin": twin.digest or twin.kind.value,
+        "model.key": None if signature.key is None else digest(signature.key),
+        "model.trust": None if trust is None else policy_given(trust).ref.digest,
+        "reference": None if elsewhere is None else elsewhere.to_json(),
+        "population": people or None,
+    }
 
 
 def _beside(

@@ -14,9 +14,14 @@ EASING = (
 SETTINGS = (
     *EASING, "task.classes", "task.positive", "task.favourable", "task.output", "input.domain",
     "input.features", "input.text", "data.evaluation.labels", "data.evaluation.groups",
+    "data.evaluation.id", "data.evaluation.slices", "data.evaluation.scores",
+    "data.evaluation.predictions", "data.evaluation.time", "data.evaluation.as_of",
+    "model.tags", "model.twin", "model.key", "model.trust", "reference", "population",
 )  # fmt: skip
-"""Settings that a policy can pin. ``input.features`` is the digest of the schema's file."""
-DEFAULTS: Mapping[str, Json] = MappingProxyType({"task.threshold": 0.5, "task.output": "auto"})
+"""Settings that a policy can pin. Those that name a file are its digest."""
+DEFAULTS: Mapping[str, Json] = MappingProxyType(
+    {"task.threshold": 0.5, "task.output": "auto", "model.twin": "auto"}
+)
 """What settings are where an audit file does not name them; all others are then nothing."""
 
 
@@ -25,7 +30,7 @@ class Pins:
     """What an audit must have been asked, whatever it then showed; empty where nothing is pinned.
 
     ``evaluation`` are digests of which the evaluation data have one, ``sets`` names of data that
-    the auditor holds, ``settings`` all that the audit file may declare of the task and the inputs.
+    the auditor holds, ``settings`` all that the audit file may declare of what is named there.
     """
 
     evaluation: tuple[str, ...] = ()

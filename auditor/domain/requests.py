@@ -120,7 +120,7 @@ class AuditRequest:
     leave of rules, ``baseline`` the record that limits are taken from. Where rows are to be
     withheld later (``disclosure``), its data are named by hidden digests. Services alone count
     (``attempt``). ``declared`` are settings of the audit file that make rules easier to keep, and
-    all of the task and the inputs where the policy pins them; ``None`` where there are none.
+    all that can be pinned where the policy pins any; ``None`` where there are none.
     """
 
     name: str

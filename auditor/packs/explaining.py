@@ -120,7 +120,7 @@ def _pinned(pins: Pins) -> Iterator[tuple[str, str]]:
     if (pins.evaluation or pins.sets) and pins.settings is None:
         yield "Pins", "The audit file chooses which of their columns are the labels and the groups."
     if pins.settings is not None:
-        yield "Pins", f"The audit file declares of the task and inputs: {words(pins.settings)}."
+        yield "Pins", f"Of what can be pinned the audit file declares: {words(pins.settings)}."
     if pins == Pins():
         yield "Pins", NOTHING_PINNED
 

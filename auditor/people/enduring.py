@@ -56,25 +56,33 @@ def refused(
 
     ``ended`` are the keys (PEM) whose word is over.
     """
+    return any(True for _ in refusals(store, said, records, ended, now))
+
+
+def refusals(
+    store: Store,
+    said: OnRecords,
+    records: Iterable[Rejudgement],
+    ended: Mapping[str, str],
+    now: str,
+) -> Iterator[str]:
+    """Yield every no to any of some records that stands, and what may be one: in words."""
     for item in records:
         folder = as_kept(store.blobs, item.files)
         kept = Kept(item.submission, item.record, folder.read(RECORD), item.files)
         known = approvals_here(store, said, read_kept(kept), folder)
-        if _refused(known, ended, now):
-            return True
-    return False
+        yield from known.unreadable
+        yield from _standing(known, ended, now)
 
 
-def _refused(known: Known, ended: Mapping[str, str], now: str) -> bool:
-    if known.unreadable:
-        return True  # it may be a no
-    refused = set[str]()
+def _standing(known: Known, ended: Mapping[str, str], now: str) -> Iterable[str]:
+    stands = dict[str, str]()
     for item in known.said:
         if item.approval.answer is Answer.NO:
-            refused.add(item.identity)
+            stands[item.identity] = str(item.approval)
         elif not item.approval.lapse(now) and item.key.decode() not in ended:
-            refused.discard(item.identity)
-    return bool(refused)
+            stands.pop(item.identity, None)
+    return stands.values()
 
 
 def same_place(one: AuditRecord, other: AuditRecord, target: str | None) -> bool:

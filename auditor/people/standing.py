@@ -16,6 +16,7 @@ from auditor.domain.verdicts import Verdict
 from auditor.errors import AuditorError
 from auditor.folders import RecordFolder
 from auditor.manifests import as_kept
+from auditor.people.enduring import refusals
 from auditor.people.gathering import Gathered, gather
 from auditor.people.naming import HandedIn, barred
 from auditor.people.panels import Panel, read_kept
@@ -59,9 +60,21 @@ def decided_by_people(told: Gathered, judged: Judged, folder: RecordFolder) -> I
     """
     record = judged.record
     yield in_force(record, folder, told.company.deciders(DecisionKind.WAIVER), judged.now)
-    known = told.approvals(record, folder)
-    yield approved(record, folder, known, wanted(told, judged))
+    yield approved(record, folder, _said_to(told, judged, folder), wanted(told, judged))
     yield told.wrong(judged.submission.id)
+
+
+def _said_to(told: Gathered, judged: Judged, folder: RecordFolder) -> Known:
+    """Return what was said to a record. A no to one that was judged again into it stands."""
+    here = judged.record.digest
+    earlier = [
+        item
+        for item in told.records[judged.submission.id]
+        if item.record != here and told.answered(item.record)
+    ]
+    store, ended = told.panel.kept.store, told.company.ended
+    before = refusals(store, told.said, earlier, ended, judged.now)
+    return replace(told.approvals(judged.record, folder), before=tuple(before))
 
 
 def wanted(told: Gathered, judged: Judged, labels: Collection[str] | None = None) -> Wanted:
@@ -119,11 +132,11 @@ class _Known:
         if wrong.result is StepResult.FAILED or last.verdict != Verdict.PASS:
             return Stands(_by_itself(wrong, last), records, (wrong,))
         policy = self.policies.get(last.policy) or _policy(told.panel, last.policy)
-        if not policy.approvals and not told.answered(last.record):
+        if not policy.approvals and not _any_answered(told, records):
             return Stands(Standing.PASSED, records, (wrong,))
         judged = Judged(item, read_kept(self.bodies[last.record]), policy, self.now)
         folder = as_kept(told.panel.kept.store.blobs, last.files)
-        known = told.approvals(judged.record, folder)
+        known = _said_to(told, judged, folder)
         asked = wanted(told, judged, self.labels.get(last.record, ()))
         step = approved(judged.record, folder, known, asked)
         return Stands(_answered(known, step, policy), records, (step, wrong))
@@ -140,13 +153,17 @@ def _looked_up(panel: Panel, project: str, submissions: Sequence[HandedIn]) -> _
     asked = [
         item.record
         for item in passed
-        if told.answered(item.record)
+        if _any_answered(told, told.records[item.submission])
         or (item.policy in policies and policies[item.policy].approvals)
     ]
     bodies = panel.rejudged.records(project, asked) if asked else {}
     blind = asked and any(policy.blind_labels for policy in policies.values())
     labels = _labels(panel, project, asked) if blind else {}
     return _Known(told, policies, bodies, labels, panel.clock())
+
+
+def _any_answered(told: Gathered, records: Sequence[Rejudgement]) -> bool:
+    return any(told.answered(item.record) for item in records)
 
 
 def _by_itself(wrong: Step, last: Rejudgement) -> Standing:
@@ -170,5 +187,6 @@ def _policy(panel: Panel, named: str) -> Policy:
 def _answered(known: Known, step: Step, policy: Policy) -> Standing:
     last = {item.identity: item.approval.answer for item in known.said}
     if step.result is StepResult.FAILED:
-        return Standing.REFUSED if Answer.NO in last.values() else Standing.AWAITING
+        refused = bool(known.before) or Answer.NO in last.values()
+        return Standing.REFUSED if refused else Standing.AWAITING
     return Standing.APPROVED if policy.approvals or last else Standing.PASSED

@@ -190,6 +190,25 @@ def _verifies(world: World, record: str, folder: Path) -> None:
     assert all_hold(verify_folder(RecordFolder(folder), check))
 
 
+def test_a_no_stands_after_a_waiver_that_judges_the_refused_record_again(
+    world: World, anna: Someone
+) -> None:
+    policy = policy_of("refused-before", approvals=1)
+    audit = audited(world, policy)
+    first = str(look(world, audit)["record"])
+    bob = somebody(world, "Bob", "approval")
+    assert bob.answer(first, Answer.NO, created=later(now(), -1 / 24)).status_code == 201
+    (fresh,) = anna.waive(waiver_of(world, policy, anna)).json()["rejudged"]
+    assert anna.answer(fresh["digest"]).status_code == 201
+    shut = gate(world, policy)
+    assert not shut["open"]
+    assert "before it was judged again: rejected by Bob" in shut["by"]["approvals"]
+    assert look(world, audit)["standing"] == "refused"
+    assert bob.answer(first).status_code == 201
+    assert gate(world, policy)["open"]
+    assert look(world, audit)["standing"] == "approved"
+
+
 def test_a_waiver_follows_a_later_audit_of_the_same_bytes(world: World, anna: Someone) -> None:
     policy = policy_of("followed")
     early = waiver_of(world, policy, anna)

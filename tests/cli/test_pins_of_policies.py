@@ -96,7 +96,8 @@ def test_what_is_as_pinned_passes(auditor: Command, inside: Path, home: Path) ->
     pin(
         inside,
         "{least_rows: 240, settings: {task.threshold: 0.2, task.classes: ['no', 'yes'], "
-        "input.domain: [0, 1], data.evaluation.labels: 'y', data.evaluation.groups: [town]}}",
+        "input.domain: [0, 1], data.evaluation.labels: 'y', data.evaluation.groups: [town], "
+        "data.evaluation.id: id}}",
     )
     assert auditor(*AUDITED).code == 0
     gate = ("gate", "--artifact", "model.onnx", "--policy", "policy.yaml", "--record", "out")
@@ -111,7 +112,7 @@ def test_a_pinned_default_is_kept_by_who_writes_it_and_by_who_leaves_it_out(
         inside,
         "{settings: {task.threshold: 0.5, task.output: auto, input.immutable: [], "
         "task.classes: ['no', 'yes'], input.domain: [0, 1], data.evaluation.labels: 'y', "
-        "data.evaluation.groups: [town]}}",
+        "data.evaluation.groups: [town], data.evaluation.id: id, model.twin: auto}}",
     )
     assert auditor(*AUDITED).code == 0
     written = (inside / "audit.yaml").read_text()

@@ -10,7 +10,7 @@ from auditor.domain.canonical import Json
 from auditor.zoo.defects import Defect, DefectFamily
 from auditor.zoo.families.deceit import GATE
 from auditor.zoo.learners import Learner, learnt
-from auditor.zoo.papers import AUDIT, LABEL, Papers, rule, table
+from auditor.zoo.papers import AUDIT, ID, LABEL, Papers, rule, table
 from auditor.zoo.samples import PACKAGES, Rows, Sample, divided
 from auditor.zoo.specimens import ActTrial, Family, Specimen
 from auditor.zoo.tricks import OUT, keep_key
@@ -70,6 +70,7 @@ def bought(specimen: Specimen, folder: Path) -> ActTrial:
         "task.classes": list(sample.classes),
         "input.domain": INPUT["domain"],
         "data.evaluation.labels": LABEL,
+        "data.evaluation.id": ID,
     }
     pins: Mapping[str, Json] = (
         {"pins": {"settings": settings}} if deal.word == "failed pins" else {}
