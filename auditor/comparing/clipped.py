@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 from auditor.domain.canonical import Json
 from auditor.domain.evidence import Evidence, Item
 from auditor.domain.tasks import Floats
-from auditor.stats.losses import FLOOR, count_clipped, log_chances
+from auditor.stats.losses import CURE, FLOOR, count_clipped, log_chances
 
 CHANCES, CUT = "log_chances", "cut"
 """Items of evidence: log probabilities ``[n, classes]``, and the mark in ``task`` of scores that
 are cut off without any."""
-CURE = "export the model with its logits as scores"
 
 
 def observe_chances(probabilities: Floats, logits: Floats | None) -> dict[str, Item]:

@@ -48,7 +48,8 @@ class Victim:
     """The model as attackers have it: what it answers, how it decides, and its twin, if any.
 
     ``aims`` ``[n]`` are the classes of the rows that they want to make up; ``report`` is called
-    where long work goes on without asking the target.
+    where long work goes on without asking the target. The twin's logits are divided by a
+    ``temperature``, as what is scored already is.
     """
 
     score: Callable[[Array], Floats]
@@ -57,6 +58,7 @@ class Victim:
     ground: Ground
     aims: Aims
     report: Callable[[], None] = lambda: None
+    temperature: float = 1.0
 
 
 def ascend(victim: Victim, generator: DifferentiableGenerator, start: Floats, steps: int) -> Floats:
@@ -74,12 +76,14 @@ def ascend(victim: Victim, generator: DifferentiableGenerator, start: Floats, st
     wanted = np.arange(len(aims)), aims
     for step in range(1, steps + 1):
         victim.report()
-        logits = twin.forward(victim.ground.rows(generator.make(point)))
+        logits = twin.forward(victim.ground.rows(generator.make(point))) / victim.temperature
         chances = np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
         chances[wanted] = 0
         cotangent = -chances / np.maximum(chances.sum(axis=1, keepdims=True), LEAST_CHANCE)
         cotangent[wanted] = 1
-        slopes = twin.backward(cotangent).reshape(len(aims), -1).astype(np.float64)
+        slopes = (
+            twin.backward(cotangent / victim.temperature).reshape(len(aims), -1).astype(np.float64)
+        )
         slope = generator.pull(point, slopes) - UNLIKELY * point
         mean = FIRST * mean + (1 - FIRST) * slope
         square = SECOND * square + (1 - SECOND) * slope * slope

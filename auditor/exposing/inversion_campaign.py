@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from auditor.domain.evidence import Item
 from auditor.domain.generators import Generator
 from auditor.domain.images import image_axes
-from auditor.domain.models import Model
 from auditor.domain.readings import Gap
 from auditor.domain.subjects import Progress, Subject
 from auditor.domain.tasks import Array, Classification, Floats
@@ -20,6 +19,7 @@ from auditor.exposing.inversion_ground import Ground, flattened
 from auditor.exposing.inversion_pool import Pool
 from auditor.exposing.inversion_priors import GENERATOR, NONE, Plain, Principal, plausible
 from auditor.exposing.inversion_sides import Sides
+from auditor.exposing.temperature import ScoreReader, reader_of
 
 DRAWS = 64
 """Rows of a generator of which the likeliest is taken, where no model leads."""
@@ -30,16 +30,16 @@ Aims = NDArray[np.int64]
 class Line:
     """The line to the target: says how far the asking is, of about ``total`` rows."""
 
-    model: Model
+    reader: ScoreReader
     progress: Progress
     total: int
     asked: int = 0
 
     def __call__(self, rows: Array) -> Floats:
-        """Return the target's ``[n, classes]`` probabilities."""
+        """Return the target's ``[n, classes]`` probabilities, as an attacker reads them."""
         self.asked += len(rows)
         self.report()
-        return self.model.probabilities(self.model.predict(rows))
+        return self.reader(self.reader.model.predict(rows))
 
     def report(self) -> None:
         """Say how far it is. Raises ``CancelledError`` where the user stopped it."""
@@ -67,7 +67,8 @@ class Campaign:
         if isinstance(model, Gap) or not isinstance(task, Classification):
             message = "an inversion needs a model of classes, and the frame asks for one"
             raise TypeError(message)
-        line = Line(model, subject.progress, total)
+        reader = reader_of(subject, softens=True)
+        line = Line(reader, subject.progress, total)
         victim = Victim(
             line,
             task.decide,
@@ -75,6 +76,7 @@ class Campaign:
             Ground.of(subject.space, taken.attacker.inputs),
             aims,
             line.report,
+            reader.temperature,
         )
         judge = Judge.of(taken.judge, len(task.classes), subject.seed)
         pool, seed = Pool.of(taken, np.unique(aims)), subject.seed

@@ -36,6 +36,11 @@ class Mitigation:
         return self.name == LABELS and self.strength > 0
 
     @property
+    def of_scores(self) -> bool:
+        """Whether answers still tell how sure the model is, on a scale of their own."""
+        return self.name in {NONE, "noise", "temperature"}
+
+    @property
     def key(self) -> str:
         """Its name as evidence has it."""
         return f"{self.name}_{self.strength:g}"

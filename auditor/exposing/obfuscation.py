@@ -101,7 +101,8 @@ def _altered(evidence: Evidence, witness: Witness, way: Mitigation) -> Witness:
         {NETWORK_KIND: _stand_ins(evidence, f"{name}_{way.key}", of[NETWORK_KIND].include)}
         for name, of in (("shadows", witness.kinds), ("sided", witness.sided))
     )
-    return replace(witness, target=target, kinds=kinds, sided=sided)
+    lost = witness.saturated and way.of_scores
+    return replace(witness, target=target, kinds=kinds, sided=sided, saturated=lost)
 
 
 def _stand_ins(evidence: Evidence, name: str, include: NDArray[np.bool_]) -> Shadows:

@@ -11,7 +11,7 @@ from auditor.domain.columns import appended
 from auditor.domain.datasets import TEXT, UNLABELLED, Dataset, Role
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.subjects import Subject
-from auditor.domain.tasks import Array
+from auditor.domain.tasks import Array, Floats
 from auditor.exposing.unseen import unseen
 
 LEAST = 30
@@ -59,6 +59,10 @@ class Pool:
     held: Rows
     shared: int
     groups: Groups
+
+    def chances(self, said: Floats) -> Floats:
+        """Return what probabilities ``[n, classes]`` each row's label is given, ``[n]``."""
+        return said[np.arange(len(self.labels)), self.labels]
 
 
 def held_back(rows: int) -> int:

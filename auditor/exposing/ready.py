@@ -15,6 +15,7 @@ from auditor.exposing.attacks import LEAST_FOR_LIRA, Include, Shadows
 from auditor.exposing.labels import decided, of_target
 from auditor.exposing.pools import LEAST, MOST_HELD, Fit, Pool, gather
 from auditor.exposing.standins import READY_KIND, StandIns, retrained
+from auditor.exposing.temperature import reread
 from auditor.exposing.unseen import unseen
 from auditor.shadows.agreement import agreement, unlike
 from auditor.shadows.likeness import Likeness, likeness, marks
@@ -91,7 +92,7 @@ def _asked(subject: Subject, shadows: ShadowModels, pool: Pool) -> StandIns | Ga
         for model in range(len(include)):
             subject.progress(model, len(include), "asking ready shadow models")
             said, *parts = shadows.answers(model, (pool.inputs, *held))
-            chances.append(said[np.arange(len(pool.labels)), pool.labels])
+            chances.append(pool.chances(reread(said, pool.labels)))
             theirs.append(parts)
     except ShadowsError as error:
         return Gap(reason=Reason.SHADOWS_FAILED, detail=error.problem, cure=error.cure)

@@ -18,6 +18,7 @@ from auditor.errors import RecipeError
 from auditor.exposing.attacks import Include, Shadows
 from auditor.exposing.labels import decided
 from auditor.exposing.pools import Pool
+from auditor.exposing.temperature import reread
 from auditor.shadows.agreement import agreement, mismatch
 from auditor.shadows.features import numbers
 from auditor.shadows.likeness import Likeness, likeness, marks
@@ -147,7 +148,7 @@ def _answers(
     given = Lessons(inputs, labels, np.concatenate([include, always], axis=1), subject.seed)
     asked = (pool.inputs, evaluation.inputs[pool.held])
     told, held = retrain(recipe, given, asked, subject.progress)
-    return told[:, np.arange(len(pool.labels)), pool.labels], held
+    return np.stack([pool.chances(reread(one, pool.labels)) for one in told]), held
 
 
 def _alike(subject: Subject, pool: Pool, include: Include, held: Floats) -> tuple[Likeness, ...]:

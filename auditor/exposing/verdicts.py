@@ -15,6 +15,7 @@ from auditor.exposing.gates import FPR, HIDING, Area, Gate, area, neither, one_s
 from auditor.exposing.gates import LEVEL as GATE
 from auditor.exposing.thresholds import Cut, area_of, cut, rank_test, smallest_auc, smallest_tpr
 from auditor.exposing.witnesses import Attack, Witness
+from auditor.stats.losses import CURE
 
 LEVEL = 0.001
 """The chance that a clean audit is said to leak, all its attacks together."""
@@ -29,6 +30,10 @@ _TOO_FEW = (
 _EXPLAINED = (
     "chance does not explain the scores, but the attack does not do better than on models that saw "
     "neither"
+)
+_SATURATED = (
+    "the model gives many rows probabilities of 0 and 1 alone, so that it may leak "
+    f"more than is seen; {CURE}"
 )
 
 
@@ -47,7 +52,8 @@ class Finding:
     ``ranks`` and ``cut`` test whether members score higher by chance; ``unseen`` is what the same
     attack finds on models that saw neither kind of rows, ``sided`` on models that learnt from
     training data alone and saw neither the members nor the non-members. What ``ranks`` finds has to
-    be more than they do by ``area``, what ``cut`` alone finds also by ``tail``.
+    be more than they do by ``area``, what ``cut`` alone finds also by ``tail``. Scores were read at
+    a ``temperature``; of ``saturated`` ones another attacker may make more.
     """
 
     attack: Attack
@@ -61,6 +67,8 @@ class Finding:
     sided: Gate | None
     blind: Area
     level: float
+    temperature: float = 1.0
+    saturated: bool = False
 
     @property
     def found(self) -> bool:
@@ -87,7 +95,7 @@ class Finding:
     @property
     def reasons(self) -> tuple[str, ...]:
         """What keeps the attack from counting, a gate each."""
-        found = _reasons(self.unseen, self.sided, self.blind)
+        found = _reasons(self.unseen, self.sided, self.blind) + (_SATURATED,) * self.saturated
         return (*found, _EXPLAINED) if self.found and not self.beyond else found
 
     @property
@@ -115,7 +123,7 @@ class Finding:
             return None
         gates = (self.unseen, self.sided)
         hides = any(gate is not None and gate.area.lowered for gate in gates)
-        if not hides:
+        if not (hides or self.saturated):
             return Astray.TOO_HIGH
         return Astray.EITHER if self.gated or self.found else Astray.TOO_LOW
 
@@ -140,6 +148,7 @@ class Finding:
             "blind_auc": self.blind.to_json(),
             **self._gate(self.unseen, "auc_on_models_that_saw_neither", "auc_beyond_them"),
             **self._gate(self.sided, "auc_on_models_of_one_side", "auc_beyond_those"),
+            **({"temperature": self.temperature} if self.temperature != 1 else {}),
             **doubt,
         }
 
@@ -170,6 +179,8 @@ def examine(witness: Witness, attack: Attack, looks: int | None = None) -> Findi
         None if own is None else one_sided(name, own, shadows, witness.member),
         witness.blind,
         LEVEL / (TESTS * (looks or len(witness.attacks))),
+        witness.temperature,
+        witness.saturated,
     )
 
 

@@ -18,6 +18,7 @@ from auditor.exposing.attacks import LEAST_FOR_LIRA, Shadows
 from auditor.exposing.gates import Area, blind_area
 from auditor.exposing.pools import Pool
 from auditor.exposing.standins import DISTILLED_KIND, RECIPE_KIND
+from auditor.exposing.temperature import ScoreReader
 
 NO_STAND_IN = "none"
 Attack = tuple[str, str]
@@ -33,7 +34,8 @@ class Witness:
     model is known; ``sided`` are stand-ins that learnt from training data alone. ``groups`` maps a
     column to its levels and each row's. ``held`` counts the evaluation rows that were set aside.
     ``like`` says what models like the artifact are: retrained by the recipe, or ready; ``gap`` why
-    they do not count.
+    they do not count. Where scores were rescaled, ``target`` is read at a ``temperature``; of
+    ``saturated`` ones many rows are told by 0 or 1 alone.
     """
 
     ids: NDArray[np.str_]
@@ -49,6 +51,8 @@ class Witness:
     like: str
     gap: Gap | None
     agreement: Json
+    temperature: float = 1.0
+    saturated: bool = False
 
     @classmethod
     def of(cls, evidence: Evidence) -> "Witness":
@@ -75,6 +79,8 @@ class Witness:
             str(told.get("like", RECIPE_KIND)),
             None if told["gap"] is None else read_gap(cast("Item", told["gap"])),
             told["agreement"],
+            cast("float", about.get("temperature", 1.0)),
+            bool(about.get("saturated", False)),
         )
 
     @property
@@ -103,7 +109,36 @@ class Witness:
         return self.sided.get(kind, last)
 
 
-def write(pool: Pool, target: Floats, blind: Floats, *, labels_only: bool) -> dict[str, Item]:
+@dataclass(frozen=True, slots=True, eq=False)
+class PoolAnswers:
+    """What the model says of a pool: ``plain`` probabilities ``[n, classes]``, and ``read`` ones as
+    an attacker reads them, at a ``temperature``.
+
+    ``saturated`` says that these tell many rows' labels by 0 or 1 alone.
+    """
+
+    plain: Floats
+    read: Floats
+    temperature: float
+    saturated: bool
+    labels_only: bool
+
+    @classmethod
+    def of(cls, subject: Subject, pool: Pool) -> "PoolAnswers":
+        """Ask the target once a row. Raises ``TypeError`` where there is none."""
+        model = subject.model
+        if isinstance(model, Gap):
+            message = "there is no model to ask"
+            raise TypeError(message)
+        scores = model.predict(pool.inputs)
+        plain = model.probabilities(scores)
+        reader = ScoreReader.of(model, scores, pool.labels)
+        read = plain if reader.temperature == 1 else reader(scores)
+        alone = subject.labels_only(Role.EVALUATION)
+        return cls(plain, read, reader.temperature, reader.saturated, alone)
+
+
+def write(pool: Pool, target: Floats, blind: Floats, answers: PoolAnswers) -> dict[str, Item]:
     """Return the evidence of a pool, but for the stand-ins."""
     columns: list[Json] = [[name, list(levels)] for name, (levels, _) in pool.groups.items()]
     codes = [rows for _, rows in pool.groups.values()]
@@ -117,26 +152,11 @@ def write(pool: Pool, target: Floats, blind: Floats, *, labels_only: bool) -> di
             "groups": columns,
             "shared": pool.shared,
             "held": len(pool.held),
-            "labels_only": labels_only,
+            "labels_only": answers.labels_only,
+            **({"temperature": answers.temperature} if answers.temperature != 1 else {}),
+            **({"saturated": True} if answers.saturated else {}),
         },
     }
-
-
-def asked(subject: Subject, pool: Pool) -> Floats:
-    """Return ``[n, classes]`` probabilities of the pool's rows, asking the target once a row."""
-    if isinstance(subject.model, Gap):
-        message = "there is no model to ask"
-        raise TypeError(message)
-    return subject.model.probabilities(subject.model.predict(pool.inputs))
-
-
-def given(subject: Subject, pool: Pool, said: Floats) -> tuple[Floats, bool]:
-    """Return the chance ``[n]`` of each row's label, and whether it was right as a decision.
-
-    The second says whether the model gives labels alone.
-    """
-    chances = said[np.arange(len(pool.labels)), pool.labels].astype(np.float64)
-    return chances, subject.labels_only(Role.EVALUATION)
 
 
 def _shadows(evidence: Evidence, kind: str) -> Shadows:

@@ -8,6 +8,8 @@ from auditor.domain.tasks import Floats
 
 FLOOR = 1e-7
 """Probabilities are kept this far from 0 and 1: float32 resolves no finer near one."""
+CURE = "export the model with its logits as scores"
+"""What helps where probabilities end nearer to 0 or 1 than they are told apart."""
 BINARY = 2
 
 

@@ -20,6 +20,9 @@ SHARPEST = 100.0
 
 Log odds beyond those of clipped probabilities are taken in units in which they are not."""
 
+FLATTEST, ENOUGH_ROWS = 1000.0, 2000
+"""How far the inverse of ``fit_temperature`` may lie from 1, in units of the logits' spread."""
+
 
 @dataclass(frozen=True, slots=True)
 class Halves:
@@ -127,6 +130,35 @@ def platt(
     saved = np.log(clip(after)) - np.log(clip(before))
     hangs = _cut_wrong(stated, happened) or hangs_on_clip(stated[learnt], happened[learnt], line)
     return Advice(halves.gain(saved, confidence), corrects, hangs)
+
+
+def fit_temperature(logits: Floats, labels: NDArray[np.int64]) -> float:
+    """Return the temperature ``[n, classes]`` logits are to be divided by, whatever their scale.
+
+    It makes the log loss least of labels that are believed ``(n + 1) / (n + 2)`` (Platt 1999): rows
+    that are all right would have none. At most ``ENOUGH_ROWS`` rows are taken. 1 where logits do
+    not differ, or tell less of labels than chance does.
+    """
+    apart = -(-len(labels) // ENOUGH_ROWS)
+    some, truth = logits[::apart], labels[::apart]
+    odds = some - some.mean(axis=1, keepdims=True)
+    rows, classes = odds.shape
+    spread = float(odds.std())
+    if not spread:
+        return 1.0
+    odds = odds / spread
+    wrong = 1 / (rows + 2)
+    # The scores of a row add up to nothing, so that all others have what its label lacks.
+    wanted: float = float(odds[np.arange(rows), truth].mean()) * (1 - wrong - wrong / (classes - 1))
+
+    def excess(inverse: float) -> float:
+        return float(np.sum(softmax(inverse * odds, axis=1) * odds, axis=1).mean()) - wanted
+
+    if excess(1 / FLATTEST) >= 0:
+        return 1.0
+    if excess(FLATTEST) <= 0:
+        return spread / FLATTEST
+    return spread / float(brentq(excess, 1 / FLATTEST, FLATTEST, xtol=ENOUGH))
 
 
 def _cut_wrong(stated: Floats, happened: NDArray[np.bool_]) -> bool:

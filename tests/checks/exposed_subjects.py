@@ -10,6 +10,7 @@ from surveyed_subjects import sample, surveyed
 from auditor.domain.datasets import Role
 from auditor.domain.recipes import Lesson
 from auditor.domain.subjects import Subject
+from auditor.domain.targets import Fingerprint, Interface
 from auditor.domain.tasks import Array, Floats
 from auditor.shadows.stacks import Stack
 from auditor.shadows.training import Settings, train_stack
@@ -74,6 +75,34 @@ def exposed(
     )
     model = ToyModel(lambda rows: stack.logits(rows)[0].astype(np.float64))
     return replace(subject, model=model, seed=seed)
+
+
+def scaled(subject: Subject, factor: float, *, softmax: bool = False) -> Subject:
+    """The same decisions, of logits times a factor, or of the softmax of these in float32."""
+    model = subject.model
+    assert isinstance(model, ToyModel)
+    logits = model.logits
+    kind = "probabilities" if softmax else "logits"
+    face = Interface("x", (6,), "float64", None, "as_is", "y", kind, "it says so")
+    told = Fingerprint({}, {}, interface=face)
+    if softmax:
+        made: ToyModel = Telling(lambda rows: _softmax(factor * logits(rows)), fingerprint=told)
+    else:
+        made = ToyModel(lambda rows: factor * logits(rows), fingerprint=told)
+    return replace(subject, model=made, clean={}, logits={})
+
+
+class Telling(ToyModel):
+    """A model that answers with probabilities."""
+
+    def probabilities(self, scores: Floats) -> Floats:
+        return np.clip(scores, 0.0, 1.0)
+
+
+def _softmax(logits: Floats) -> Floats:
+    single = (logits - logits.max(axis=1, keepdims=True)).astype(np.float32)
+    raised = np.exp(single)
+    return (raised / raised.sum(axis=1, keepdims=True)).astype(np.float64)
 
 
 class Retraining:

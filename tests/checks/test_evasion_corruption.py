@@ -118,6 +118,7 @@ def test_the_worst_kind_pays_for_having_been_chosen() -> None:
     assert worst.high == min(item.high for item in joint if item)
 
 
+@pytest.mark.slow
 def test_a_real_network_is_worse_the_more_severe_on_average() -> None:
     check = Corruption(severities=(1, 2, 3, 4, 5), rows=450)
     readings = read(check, observed(check, digits()))

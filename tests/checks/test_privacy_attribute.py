@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from evasion_toys import ToyModel
+from exposed_subjects import scaled
 from judged import outcome
 from privacy_toys import audited, dataset, deaf, law, memory, people, people_audit, persons, table
 from scored_subjects import ends, measured, read, stored
@@ -38,6 +39,13 @@ def test_a_model_that_knows_its_rows_by_heart_gives_the_secret_away() -> None:
     verdict = measured(found, "verdict")
     assert verdict.value == "shown"
     assert verdict.details["columns"] == ["secret"]
+
+
+@pytest.mark.parametrize("factor", [1 / 400, 400.0])
+def test_logits_that_are_multiplied_hide_no_secret(factor: float) -> None:
+    found = read(ATTRIBUTE(), scaled(keeping(), factor))
+    assert ends(advantage(found))[0] > 0.01
+    assert measured(found, "verdict").value == "shown"
 
 
 def test_a_model_that_never_met_its_members_is_silent() -> None:

@@ -63,6 +63,7 @@ def test_too_little_noise_contradicts_the_claim(
     assert verdict.details["noise_factor"] <= 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("claim", "noise"), [(claimed(), 1.0), (STRICT, 4.0)])
 def test_honest_training_is_not_contradicted_and_not_called_confirmed(
     claim: PrivacyClaim, noise: float
@@ -245,6 +246,7 @@ def test_code_that_fails_leaves_what_can_be_worked_out(broken: dict[str, bool]) 
     assert measured(understated, "verdict").value == "shown"
 
 
+@pytest.mark.slow
 def test_of_a_claim_that_names_no_code_the_power_is_that_of_the_named_code() -> None:
     tied, loose = (
         measured(found(claimed(digests=digests), PrivateTraining()), "verdict").details

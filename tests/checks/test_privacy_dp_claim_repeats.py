@@ -63,18 +63,21 @@ def test_training_that_nobody_seeded_gives_records_that_agree(
         assert all_hold(compare(theirs, mine, [CHECK]))
 
 
+@pytest.mark.slow
 def test_training_with_far_less_noise_gives_a_record_that_does_not_agree() -> None:
     honest, false = (record(found(claimed(), Unseeded(noise=noise))) for noise in (1.0, 0.1))
     assert not all_hold(compare(honest, false, [CHECK]))
     assert not all_hold(compare(false, honest, [CHECK]))
 
 
+@pytest.mark.slow
 def test_counted_faults_of_training_that_nobody_seeded_agree() -> None:
     recipe = Unseeded(rate=0.15)
     first, second = (record(found(claimed(), recipe)) for _ in range(2))
     assert all_hold(compare(first, second, [CHECK]))
 
 
+@pytest.mark.slow
 def test_what_is_worked_out_repeats_exactly_and_what_the_code_does_within_bounds() -> None:
     ran, alone = (repeats(found(claimed(), code)) for code in (PrivateTraining(), None))
     assert {name for name, repeat in ran.items() if repeat is Repeat.INTERVAL} == {

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from evasion_toys import ToyModel, box, linear
+from exposed_subjects import scaled
 from judged import outcome
 from privacy_toys import Labels, audited, deaf, persons
 from scored_subjects import ends, measured, names, read, stored
@@ -43,6 +44,13 @@ def test_answers_that_tell_more_than_noisy_labels_make_a_better_copy() -> None:
     assert ends(fidelity)[0] > 0.9
     assert ends(gain)[0] > 0
     assert gain.value == pytest.approx(fidelity.value - gain.details["taught_by_labels"])
+    assert measured(found, "verdict").value == "shown"
+
+
+@pytest.mark.parametrize("factor", [1 / 400, 400.0])
+def test_logits_that_are_multiplied_are_copied_all_the_same(factor: float) -> None:
+    found = read(EXTRACTION(**FEW), scaled(linear_audit(0.5), factor))
+    assert at(found, "fidelity").value > 0.88
     assert measured(found, "verdict").value == "shown"
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from evasion_toys import NOTHING, LinearTwin, ToyModel, box
+from exposed_subjects import scaled
 from judged import outcome
 from privacy_toys import Labels, audited, deaf, law, people, people_audit, persons
 from scored_subjects import ends, measured, read, stored
@@ -75,6 +76,13 @@ def test_a_model_that_keeps_rows_by_heart_gives_members_away() -> None:
     assert near.details["p_value"] <= 0.005
     assert near.details["nearest_member"] < near.details["nearest_other"]
     assert near.value > 0.6
+    assert measured(found, "verdict").value == "shown"
+
+
+@pytest.mark.parametrize("factor", [1 / 400, 400.0])
+def test_logits_that_are_multiplied_hide_no_member(factor: float) -> None:
+    found = read(INVERSION(**PUBLIC), scaled(inverted(keeping), factor))
+    assert proximity(found).details["p_value"] <= 0.005
     assert measured(found, "verdict").value == "shown"
 
 

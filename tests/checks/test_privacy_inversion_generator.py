@@ -46,6 +46,7 @@ def led(found: tuple[Reading, ...], metric: str, attack: str = "scores") -> Meas
     return measured(found, metric, attack=attack, prior="generator")
 
 
+@pytest.mark.slow
 def test_a_decoder_of_public_rows_leads_to_members_of_a_model_that_keeps_them(
     tmp_path: Path,
 ) -> None:

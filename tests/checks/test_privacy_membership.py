@@ -333,6 +333,7 @@ def test_labels_that_drifted_are_named_as_the_reason(seed: int) -> None:
     assert leak.details["auc_on_models_that_saw_neither"][0] < 0.53
 
 
+@pytest.mark.slow
 def test_a_model_that_remembers_is_shown_to_beyond_both_gates() -> None:
     counted = Counter(said(seed, GREEDY, "members") for seed in range(10))
     assert counted[Said.SHOWN] >= 8, counted
@@ -346,6 +347,7 @@ def test_training_rows_besides_the_pool_teach_the_gate() -> None:
     assert low < 0.5 < high
 
 
+@pytest.mark.slow
 def test_clean_audits_are_seldom_said_to_leak() -> None:
     counted = Counter(said(seed, MODEST, "neither") for seed in range(12))
     assert counted[Said.SHOWN] == 0

@@ -110,6 +110,7 @@ def everything_kept(*folders: Path) -> bytes:
     )
 
 
+@pytest.mark.slow
 def test_a_served_model_is_audited_reported_verified_and_reproduced(
     auditor: Command, audit: Audit, declare: Declare, host: Host, inside: Path, home: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -133,6 +133,7 @@ def told(folder: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_many_real_examples_refute_the_verdict_and_shut_the_gate_for_good(
     auditor: Command, passed: Path
 ) -> None:

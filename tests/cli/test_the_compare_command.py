@@ -84,6 +84,7 @@ def test_json_holds_every_figure_and_both_counts(auditor: Command, two: Path, ke
     assert accuracy["change"]["high"] < 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["page.html", "page.md"])
 def test_a_page_says_what_moved(auditor: Command, two: Path, key: Path, name: str) -> None:
     assert auditor("compare", "old", "new", "--key", key, "--out", name).code == 1

@@ -98,6 +98,7 @@ def test_the_smallest_leak_is_seen_as_often_as_is_said() -> None:
     assert 0.94 < seen < 0.98
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("members", "others"), [(10_000, 1000), (500, 1000), (1000, 5000)])
 @pytest.mark.parametrize("shift", [0.0, 0.6, 2.0])
 def test_the_rate_at_a_true_share_of_false_alarms_is_covered(

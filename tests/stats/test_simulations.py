@@ -38,6 +38,7 @@ def simulate() -> Iterator[ModuleType]:
     sys.path.remove(str(ROOT / "scripts"))
 
 
+@pytest.mark.slow
 def test_one_claim_of_each_method_holds_in_a_brief_run(simulate: ModuleType) -> None:
     first = {it.of: it for it in reversed(simulate.registry())}
     brief = [simulate.perform(it, BRIEF.get(of, FEW)) for of, it in first.items()]

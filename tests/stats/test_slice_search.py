@@ -165,6 +165,7 @@ def test_a_planted_slice_is_put_forward_first_confirmed_and_its_parts_are_not() 
     assert sure[0].rest.rate == pytest.approx(0.1, abs=0.02)
 
 
+@pytest.mark.slow
 def test_three_in_five_slices_of_half_as_many_errors_again_are_confirmed_as_they_are() -> None:
     # One row in sixteen, of 20,000, among 8,440 slices: the power that was planned for.
     rng, repeats = np.random.default_rng(10), 100
@@ -212,6 +213,7 @@ def test_without_a_bad_slice_a_confirmation_is_as_rare_as_its_level(
     assert alarms / repeats <= LEVEL + FOUR_ERRORS * math.sqrt(LEVEL * (1 - LEVEL) / repeats)
 
 
+@pytest.mark.slow
 def test_a_slice_of_the_rate_in_the_power_table_is_confirmed_four_times_in_five() -> None:
     rng, repeats, rows = np.random.default_rng(7), 400, 5000
     for row in detectable(Count(500, rows), 20, LEVEL):

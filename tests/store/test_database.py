@@ -22,6 +22,8 @@ from auditor.store.blobs import BlobStore
 from auditor.store.database import migrate, open_database
 from auditor.store.store import Store
 
+pytestmark = pytest.mark.migrates
+
 NOBODY = 65534
 
 

@@ -24,6 +24,8 @@ from auditor.store.service.attempts import Attempts
 from auditor.store.service.store import ServiceStore
 from auditor.store.store import Store
 
+pytestmark = pytest.mark.migrates
+
 Make = Callable[..., AuditRecord]
 Rows = Mapping[str, Sequence[Mapping[str, object]]]
 NOW = "2026-01-01T00:00:00Z"

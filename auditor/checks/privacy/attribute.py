@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.canonical import Json
@@ -13,11 +14,12 @@ from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence
 from auditor.domain.gaps import read_gap, write_gap
+from auditor.domain.models import Model
 from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Gap, Reading, Unit
 from auditor.domain.rows import ByRow
 from auditor.domain.subjects import Shard, Subject
-from auditor.domain.tasks import class_names
+from auditor.domain.tasks import Array, Floats, class_names
 from auditor.exposing.attribute_attack import Guesses, Oracle, guess
 from auditor.exposing.attribute_family import Family
 from auditor.exposing.attribute_gaps import no_secret
@@ -25,6 +27,7 @@ from auditor.exposing.attribute_gaps import unread as unread_gap
 from auditor.exposing.attribute_readings import contests as contests_of
 from auditor.exposing.attribute_secrets import Secret, chosen, secrets
 from auditor.exposing.attribute_sides import Sides, sides
+from auditor.exposing.temperature import ScoreReader
 from auditor.stats.paired import paired_difference
 
 SECONDS_A_GUESS = 2e-5
@@ -60,7 +63,7 @@ class Attribute:
     level: float = 0.01
 
     id: ClassVar[str] = "privacy.attribute"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     title: ClassVar[str] = "What the model gives away of its members' columns"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.MODEL, Need.EVALUATION, Need.LABELS, Need.CLASSIFICATION, Need.TRAINING}
@@ -175,14 +178,31 @@ class Attribute:
         return (*found, *map(unread_gap, unread), family.conclusion(contests))
 
 
+@dataclass(slots=True, eq=False)
+class _Ear:
+    """Hears ``[n, classes]`` probabilities of rows with these labels, at the temperature of what it
+    hears first. Sure scores serve it best, so that it never softens any.
+    """
+
+    model: Model
+    labels: NDArray[np.int64]
+    reader: ScoreReader | None = None
+
+    def __call__(self, rows: Array) -> Floats:
+        scores = self.model.predict(rows)
+        if self.reader is None:
+            found = ScoreReader.of(self.model, scores, self.labels)
+            self.reader = ScoreReader(self.model, min(found.temperature, 1.0))
+        return self.reader(scores)
+
+
 def _guessed(subject: Subject, taken: Sides, asked: tuple[Secret, ...]) -> Iterator[Guesses]:
     if isinstance(subject.model, Gap):
         message = "an attack needs a model, and the frame asks for one"
         raise TypeError(message)
-    model = subject.model
     floor = LABELS_FLOOR if subject.labels_only(Role.EVALUATION) else CERTAIN_FLOOR
     classes = len(class_names(subject.task))
-    oracle = Oracle(lambda rows: model.probabilities(model.predict(rows)), classes, floor)
+    oracle = Oracle(_Ear(subject.model, taken.asked.labels), classes, floor)
     for done, secret in enumerate(asked):
         subject.progress(done, len(asked), f"guessing {secret.name}")
         yield guess(secret, taken.known, taken.asked, oracle)

@@ -32,6 +32,7 @@ from auditor.exposing.extraction_readings import (
     readings,
 )
 from auditor.exposing.extraction_sides import Sides, out_of_reach, sides
+from auditor.exposing.temperature import reader_of
 from auditor.stats.proportions import clopper_pearson
 
 SECONDS_A_LESSON = 8e-5
@@ -59,7 +60,7 @@ class Extraction:
     level: float = 0.01
 
     id: ClassVar[str] = "privacy.extraction"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     title: ClassVar[str] = "How faithfully the model can be copied by asking it"
     needs: ClassVar[frozenset[Need]] = frozenset({Need.MODEL, Need.EVALUATION, Need.CLASSIFICATION})
     wants: ClassVar[frozenset[Need]] = frozenset({Need.LABELS, Need.REFERENCE, Need.SPACE})
@@ -174,7 +175,8 @@ def _told(
     if isinstance(model, Gap) or not isinstance(task, Classification):
         message = "a copy needs a model that decides, and the frame asks for one"
         raise TypeError(message)
-    told = {"answers": asked.ask(lambda rows: model.probabilities(model.predict(rows)))}
+    reader = reader_of(subject, softens=False)
+    told = {"answers": asked.ask(lambda rows: reader(model.predict(rows)))}
     if taken.labels is not None:
         told["labels"] = asked.labels(taken.labels, len(task.classes))
     return task, told

@@ -76,7 +76,7 @@ class Inversion:
     level: float = 0.01
 
     id: ClassVar[str] = "privacy.inversion"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     title: ClassVar[str] = "What can be made up of the training data by asking the model"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.MODEL, Need.EVALUATION, Need.LABELS, Need.CLASSIFICATION}

@@ -24,7 +24,7 @@ from auditor.exposing.pools import held_back
 from auditor.exposing.ready import alike, choose
 from auditor.exposing.sided import MODELS, sided
 from auditor.exposing.standins import KINDS, stand_ins
-from auditor.exposing.witnesses import Witness, asked, given, write
+from auditor.exposing.witnesses import PoolAnswers, Witness, write
 from auditor.shadows.features import numbers
 from auditor.shadows.stacks import Stack
 from auditor.stats.ranking import auc
@@ -48,8 +48,9 @@ class Membership:
     run for it. A leak is shown only if chance does not explain it, members and non-members look
     alike to whom no model is known, and the same attack finds less on models that saw neither: on
     stand-ins of both samples, and on stand-ins of training data alone, which find non-members
-    strange whose labels drifted, as the model does. What is found is a bound: a better attack finds
-    more. A drift that only the model is good enough to notice would still look like a leak.
+    strange whose labels drifted, as the model does. Scores that are far too sure or too flat are
+    divided by a temperature first. What is found is a bound: a better attack finds more. A drift
+    that only the model is good enough to notice would still look like a leak.
     """
 
     rows: int = 2000
@@ -60,7 +61,7 @@ class Membership:
     listed: int = 20
 
     id: ClassVar[str] = "privacy.membership"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     title: ClassVar[str] = "Telling which rows were trained on"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {Need.CLASSIFICATION, Need.EVALUATION, Need.LABELS, Need.MODEL, Need.TRAINING}
@@ -145,8 +146,9 @@ class Membership:
         pool = choose(subject, self.rows, hold=by_recipe)
         if isinstance(pool, Gap):
             return {"gap": write_gap(pool)}
-        said = asked(subject, pool)
-        target, labels_only = given(subject, pool, said)
+        answers = PoolAnswers.of(subject, pool)
+        said, labels_only = answers.read, answers.labels_only
+        target = pool.chances(said).astype(np.float64)
         features = numbers(pool.inputs)
 
         def steady(decide: Decide) -> Floats:
@@ -165,7 +167,7 @@ class Membership:
         like = alike(subject, pool, self.retrained, labels_only=labels_only)
         own = sided(subject, pool, said.shape[1], self.stand_ins, ask)
         together = replace(like, kinds={**kinds, **like.kinds}, sided=own)
-        about = write(pool, target, blind, labels_only=labels_only)
+        about = write(pool, target, blind, answers)
         return {**about, **together.to_evidence()}
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:

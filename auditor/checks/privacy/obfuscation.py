@@ -25,7 +25,7 @@ from auditor.exposing.obfuscation import EMITS, evidence_of, readings
 from auditor.exposing.pools import Pool, gather
 from auditor.exposing.sided import MODELS, taught_on_one_side
 from auditor.exposing.standins import NETWORK, NETWORK_KIND, StandIns, halves
-from auditor.exposing.witnesses import Witness, asked, write
+from auditor.exposing.witnesses import PoolAnswers, Witness, write
 from auditor.shadows.features import numbers
 from auditor.shadows.stacks import Stack
 from auditor.shadows.training import train_stack
@@ -60,7 +60,7 @@ class Obfuscation:
     copies: int = 4
 
     id: ClassVar[str] = "privacy.obfuscation"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     title: ClassVar[str] = "Altered answers, what they hide and what they cost"
     needs: ClassVar[frozenset[Need]] = frozenset(
         {
@@ -141,29 +141,30 @@ class Obfuscation:
         pool = gather(subject, self.rows)
         if isinstance(pool, Gap):
             return {"gap": write_gap(pool)}
-        said = asked(subject, pool).astype(np.float64)
+        answers = PoolAnswers.of(subject, pool)
+        classes = answers.plain.shape[1]
         features = numbers(pool.inputs)
         include = halves(self.models, len(features), np.random.default_rng([subject.seed, 1]))
         stack = train_stack(
             features,
             pool.labels,
-            said.shape[1],
+            classes,
             include,
             NETWORK,
             seed=subject.seed,
             progress=subject.progress,
         )
-        own, seen = taught_on_one_side(subject, pool, said.shape[1], NETWORK_KIND)
+        own, seen = taught_on_one_side(subject, pool, classes, NETWORK_KIND)
         altered: dict[str, Item] = {}
         for way in self._useful(subject, pool):
-            altered |= self._altered(subject, pool, said, way, (stack, own))
+            altered |= self._altered(subject, pool, answers, way, (stack, own))
         blind = blind_scores(features, pool.labels, pool.member, subject.seed)
         kept = StandIns(
             {NETWORK_KIND: Shadows(_shadows(stack, features, pool, PLAIN), include)},
             sided={NETWORK_KIND: Shadows(_shadows(own, features, pool, PLAIN), seen)},
         )
         target = cast("Floats", altered[f"chance_{PLAIN.key}"])
-        about = write(pool, target, blind, labels_only=False)
+        about = write(pool, target, blind, answers)
         return {**about, **kept.to_evidence(), **altered}
 
     def figures(self, evidence: Evidence, confidence: float) -> tuple[Reading, ...]:
@@ -174,14 +175,25 @@ class Obfuscation:
         return tuple(readings(evidence, Witness.of(evidence), ways, confidence))
 
     def _altered(
-        self, subject: Subject, pool: Pool, said: Floats, way: Mitigation, stacks: tuple[Stack, ...]
+        self,
+        subject: Subject,
+        pool: Pool,
+        said: PoolAnswers,
+        way: Mitigation,
+        stacks: tuple[Stack, ...],
     ) -> dict[str, Item]:
-        """Return what the model and its stand-ins say where answers are altered in a way."""
+        """Return what the model and its stand-ins say where answers are altered in a way.
+
+        Who still sees how sure an altered answer is rescales that; what altering costs is told by
+        answers as the model means them.
+        """
 
         def steady(decide: Decide) -> Floats:
             return steadiness(subject, pool.inputs, pool.labels, decide, int(way.strength))
 
-        answers = _answers(subject, pool, way(said, subject.seed))
+        answers = _answers(subject, pool, way(said.plain.astype(np.float64), subject.seed))
+        if way.of_scores and said.temperature != 1:
+            answers = replace(answers, chance=pool.chances(way(said.read, subject.seed)))
         if way.of_copies:
             answers = replace(answers, chance=steady(of_target(subject)))
             shadows, sided = (steady(of_stack(subject, it)) for it in stacks)
