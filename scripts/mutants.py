@@ -43,6 +43,8 @@ CPU_SECONDS: Final = 120
 """A mutant that takes so much longer than its tests did has hung, and is killed by that."""
 WALL_SECONDS: Final = 900
 FIRST: Final = 24
+SPOKEN_OF: Final = 20
+"""Progress is told after so many mutants, and of each one that survives."""
 TEST_SECONDS: Final = 20.0
 """Tests of a mutant that are run, the quickest first, take so long together and no longer."""
 LOADED: Final = (
@@ -513,9 +515,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         message = "Tests fail in a process where nothing was changed, so that no mutant is killed."
         raise SystemExit(message)
+    survivors: list[Mutant] = []
     with ThreadPoolExecutor(asked.workers) as threads:
-        alive = list(threads.map(lambda it: survives(it, reached.tests(it)), chosen))
-    survivors = [mutant for mutant, lives in zip(chosen, alive, strict=True) if lives]
+        alive = threads.map(lambda it: survives(it, reached.tests(it)), chosen)
+        for tried, (mutant, lives) in enumerate(zip(chosen, alive, strict=True), 1):
+            survivors += [mutant] * lives
+            if lives or tried % SPOKEN_OF == 0:
+                about = f"{tried} of {len(chosen)}, {len(survivors)} alive"
+                last = f": {mutant.path}:{mutant.line} {mutant.key}" if lives else ""
+                sys.stderr.write(f"{time.monotonic() - began:.0f} s: {about}{last}\n")
     code = report(survivors, len(chosen), read_reasons())
     sys.stderr.write(f"{time.monotonic() - began:.0f} s\n")
     return code
