@@ -3,8 +3,9 @@
     python scripts/mutants.py [--seed N] [--count N] [--only TEXT] [--workers N] [--every]
 
 A mutant is one module with one small change: another comparison, a condition that always holds, a
-``yield`` or ``raise`` left out. Mutants are drawn from ``TARGETS`` by a seed. Each runs in its own
-process against the tests that reach its line, by coverage, until one of them fails. A survivor
+``yield`` or ``raise`` left out. Mutants are drawn from ``TARGETS`` by a seed. Each is put in place
+in a copy of a process that has collected the tests, and runs against those that reach its line, by
+coverage, until one of them fails; what none notices there runs again from its import on. A survivor
 must be named in ``scripts/mutants.yaml`` with the reason why it changes nothing. Exit code 1: fewer
 than 97 % were killed, or a survivor has no reason.
 """  # noqa: INP001 -- a script
@@ -13,8 +14,10 @@ import argparse
 import ast
 import contextlib
 import copy
+import gc
 import importlib
 import importlib.machinery
+import inspect
 import io
 import os
 import resource
@@ -30,7 +33,7 @@ from functools import cache
 from itertools import accumulate
 from pathlib import Path
 from random import Random
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any, Final
 
 import yaml
@@ -446,7 +449,10 @@ def _read_reach(data: Iterable[str]) -> Reach:
 
 
 def survives(mutant: Mutant | None, tests: Sequence[str]) -> bool:
-    """Whether no test notices a mutant. One that hangs, or does not import, is noticed."""
+    """Whether no test notices a mutant that is there from the first import on.
+
+    One that hangs, or does not import, is noticed.
+    """
     if not tests:
         return True
 
@@ -460,6 +466,148 @@ def survives(mutant: Mutant | None, tests: Sequence[str]) -> bool:
 
     # Most mutants fall to the first tests that see them; collecting hundreds costs more than that.
     return run(tests[:FIRST]) and (len(tests) <= FIRST or run(tests[FIRST:]))
+
+
+Place = tuple[str, str, int]
+"""Where a function stands: its file, its qualified name, the line where it begins."""
+
+
+def functions_in(code: CodeType) -> tuple[list[object], dict[Place, CodeType]]:
+    """Return what a module runs when it is imported, and the functions that stand in it.
+
+    Functions in functions belong to those around them; methods stand for themselves.
+    """
+    runs: list[object] = [code.co_code, code.co_names]
+    found: dict[Place, CodeType] = {}
+    for constant in code.co_consts:
+        if not isinstance(constant, CodeType):
+            runs.append((type(constant), constant))
+        elif constant.co_flags & inspect.CO_NEWLOCALS:
+            found[constant.co_filename, constant.co_qualname, constant.co_firstlineno] = constant
+        else:  # the body of a class
+            inner, more = functions_in(constant)
+            runs.append(inner)
+            found |= more
+    return runs, found
+
+
+def exchanged(mutant: Mutant) -> tuple[Place, CodeType] | None:
+    """Return the function that a mutant changes, and its code; nothing where imports differ."""
+    path = str(ROOT / mutant.path)
+    before, old = functions_in(compile(_parsed(mutant.path), path, "exec"))
+    after, new = functions_in(mutated(mutant))
+    changed = [place for place in new if new[place] != old.get(place)]
+    if before != after or len(changed) != 1:
+        return None
+    return changed[0], new[changed[0]]
+
+
+class Bench:
+    """Collects the tests once, and tries each mutant in a copy of this process, in place.
+
+    A pytest plugin that takes the place of running the tests. A mutant that is not noticed here,
+    or cannot be put in place, is left to ``survives``.
+    """
+
+    def __init__(self, mutants: Sequence[Mutant], reached: Reach, noticed: Path) -> None:
+        self._mutants, self._reached, self._noticed = mutants, reached, noticed
+        self._broken: set[str] = set()
+        self._sound: set[str] = set()
+        self._failed: list[str] = []
+
+    def pytest_runtestloop(self, session: Any) -> bool:  # noqa: ANN401 -- pytest's
+        """Try every mutant, and write down which of them were noticed."""
+        items = {item.nodeid: item for item in session.items}
+        live = _live_functions()
+        gc.freeze()
+        with self._noticed.open("w", encoding="utf-8") as out:
+            for number, mutant in enumerate(self._mutants):
+                told = exchanged(mutant)
+                functions = live.get(told[0], []) if told else []
+                if told and functions and self._notices(session, items, mutant, told[1], functions):
+                    out.write(f"{number}\n")
+                else:
+                    out.write(f"-{number}\n")
+                out.flush()
+        return True
+
+    def pytest_runtest_logreport(self, report: Any) -> None:  # noqa: ANN401 -- pytest's
+        """Remember which test failed."""
+        if report.failed:
+            self._failed.append(report.nodeid)
+
+    def _notices(
+        self,
+        session: Any,  # noqa: ANN401 -- pytest's
+        items: Mapping[str, Any],
+        mutant: Mutant,
+        code: CodeType,
+        functions: Sequence[FunctionType],
+    ) -> bool:
+        while True:
+            tests = [it for it in self._reached.tests(mutant) if it in items.keys() - self._broken]
+            killer = self._first_failing(session, [items[it] for it in tests], code, functions)
+            if killer is None or killer in self._sound:
+                return killer is not None
+            # A test that fails here without a mutant notices nothing.
+            sound = killer == "" or not self._first_failing(session, [items[killer]])
+            (self._sound if sound else self._broken).add(killer)
+            if sound:
+                return True
+
+    def _first_failing(
+        self,
+        session: Any,  # noqa: ANN401 -- pytest's
+        items: Sequence[Any],
+        code: CodeType | None = None,
+        functions: Sequence[FunctionType] = (),
+    ) -> str | None:
+        """Return the first test that fails, "" where the process ended otherwise."""
+        read, write = os.pipe()
+
+        def work() -> int:
+            os.close(read)
+            for function in functions:
+                function.__code__ = code or function.__code__
+            for item, following in zip(items, [*items[1:], None], strict=True):
+                session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+                if self._failed:
+                    os.write(write, self._failed[0].encode())
+                    return 1
+            return 0
+
+        status = _in_child(work, CPU_SECONDS)
+        os.close(write)
+        with os.fdopen(read, encoding="utf-8") as said:
+            return said.read() if status else None
+
+
+def _live_functions() -> dict[Place, list[FunctionType]]:
+    found: dict[Place, list[FunctionType]] = defaultdict(list)
+    for item in gc.get_objects():
+        if type(item) is FunctionType:
+            code = item.__code__
+            found[code.co_filename, code.co_qualname, code.co_firstlineno].append(item)
+    return found
+
+
+def noticed_in_place(mutants: Sequence[Mutant], reached: Reach, workers: int) -> set[Mutant]:
+    """Return the mutants that tests notice in processes where all is imported already."""
+    with tempfile.TemporaryDirectory() as folder:
+
+        def share(number: int) -> set[Mutant]:
+            mine, file = mutants[number::workers], Path(folder) / str(number)
+            tests = sorted({test for mutant in mine for test in reached.tests(mutant)})
+            files = sorted({test.partition("::")[0] for test in tests})
+            code = _in_child(lambda: run_tests(files, Bench(mine, reached, file)), None)
+            if code or not file.exists():
+                message = f"The tests could not be collected: exit code {code}"
+                raise SystemExit(message)
+            lines = file.read_text(encoding="utf-8").split()
+            return {mine[int(line)] for line in lines if not line.startswith("-")}
+
+        with ThreadPoolExecutor(workers) as threads:
+            return set().union(*threads.map(share, range(workers)))
 
 
 def read_reasons() -> dict[str, str]:
@@ -515,13 +663,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         message = "Tests fail in a process where nothing was changed, so that no mutant is killed."
         raise SystemExit(message)
+    noticed = noticed_in_place(chosen, reached, asked.workers)
     survivors: list[Mutant] = []
+    left = [mutant for mutant in chosen if mutant not in noticed]
+    sys.stderr.write(f"{len(noticed)} noticed in place after {time.monotonic() - began:.0f} s\n")
     with ThreadPoolExecutor(asked.workers) as threads:
-        alive = threads.map(lambda it: survives(it, reached.tests(it)), chosen)
-        for tried, (mutant, lives) in enumerate(zip(chosen, alive, strict=True), 1):
+        alive = threads.map(lambda it: survives(it, reached.tests(it)), left)
+        for tried, (mutant, lives) in enumerate(zip(left, alive, strict=True), 1):
             survivors += [mutant] * lives
             if lives or tried % SPOKEN_OF == 0:
-                about = f"{tried} of {len(chosen)}, {len(survivors)} alive"
+                about = f"{tried} of {len(left)} others, {len(survivors)} alive"
                 last = f": {mutant.path}:{mutant.line} {mutant.key}" if lives else ""
                 sys.stderr.write(f"{time.monotonic() - began:.0f} s: {about}{last}\n")
     code = report(survivors, len(chosen), read_reasons())
