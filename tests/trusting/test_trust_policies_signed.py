@@ -110,6 +110,8 @@ def ref(version: int, digest: str = "sha256:a") -> TrustRef:
         (ref(1), [ref(1), ref(2)], Standing.OLDER),
         (ref(2), [ref(2, "sha256:b")], Standing.CHANGED),
         (ref(2), [ref(2), ref(2, "sha256:b")], Standing.CHANGED),
+        (ref(2), [ref(1, "sha256:b"), ref(2)], Standing.ACCEPTED),
+        (ref(2), [ref(1), ref(2, "sha256:b")], Standing.CHANGED),
     ],
 )
 def test_a_policy_stands_to_what_was_accepted(
