@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from auditor.clock import written
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
 from auditor.errors import AuditorError
@@ -61,12 +60,13 @@ def _own_leaf(folder: RecordFolder, ledger: NoteKey) -> int | None:
 
 def _mistakes(proven: _Proven, record: AuditRecord) -> list[str]:
     told = proven.told
-    if told.change is KeyChange.REVOKED and told.since is not None:
-        if proven.moment is not None and _text(proven.moment) < told.since:
-            return []
-        if proven.moment is None and record.finished < told.since and _before(proven):
-            return []
-        return [f"the key was revoked since {told.since}: {told.reason}"]
+    if told.change is KeyChange.REVOKED:
+        since = told.since or ""
+        if proven.moment is None:
+            older = record.finished < since and _before(proven)
+        else:
+            older = str(proven.moment) < since
+        return [] if older else [f"the key was revoked since {since}: {told.reason}"]
     if told.change is KeyChange.RETIRED and not _before(proven):
         return [f"the key was retired by leaf {proven.index}, and nothing shows the record before"]
     if told.not_after is not None and record.finished > told.not_after:
@@ -86,7 +86,3 @@ def _words(proven: _Proven, found: Included) -> str:
     if told.change is KeyChange.RETIRED:
         return f"the key was retired after the record ({where}); {_LATER}"
     return f"the ledger took the key into use for reports ({where}); {_LATER}"
-
-
-def _text(moment: Moment) -> str:
-    return written(moment.at)
