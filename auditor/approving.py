@@ -176,13 +176,13 @@ def approved(record: AuditRecord, folder: RecordFolder, known: Known, wanted: Wa
 
 
 def _last(said: Sequence[Said], wanted: Wanted) -> Mapping[str, Said]:
-    """Return what each key said last; a yes that is not in force leaves the no before it."""
+    """Return what each key said last; what is not in force leaves the no before it."""
     last: dict[str, Said] = {}
     for item in said:
         before = last.get(item.identity)
         refused = before is not None and before.approval.answer is Answer.NO
         ended = item.approval.lapse(wanted.now) or item.key.decode() in wanted.deciders.ended
-        if not (refused and ended and item.approval.answer is Answer.YES):
+        if not (refused and ended):
             last[item.identity] = item
     return last
 

@@ -59,17 +59,6 @@ def used_in(folder: RecordFolder, record: AuditRecord) -> tuple[tuple[SignedWaiv
     return tuple(zip(signed, uses_of(record, [item.waiver for item in signed]), strict=True))
 
 
-def approvals_of(folder: RecordFolder) -> tuple[Said, ...]:
-    """Return the approvals in a record's folder, the oldest first; who may approve is not asked.
-
-    Raises ``WaiverError`` or ``RecordError`` for one that cannot be read or whose signature does
-    not hold.
-    """
-    names = [name for name in folder.approvals() if name.endswith(SIGNED)]
-    found = [said_of(folder.read(name), _key_beside(folder, name), name) for name in names]
-    return tuple(sorted(found, key=lambda item: (item.approval.created, item.where)))
-
-
 def said_of(bundle: bytes, key: bytes, where: str) -> Said:
     """Return an approval that a key signed, with the key as every key is written.
 

@@ -55,7 +55,7 @@ def stage_waivers(
 
     Whether a trust policy's keys count by now, is asked where the time is known.
     """
-    if file.model.trust is not None and (keys or file.waiver_keys):
+    if file.model.trust is not None and keys:  # its own are refused where it is read
         raise WaiverError(
             f"{file.source}: keys of waivers are named beside model.trust, and only one of them "
             "can say who may waive",

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from auditor.clock import written
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
 from auditor.errors import AuditorError
@@ -43,12 +42,14 @@ def key_life(
         return Step(NAME, StepResult.NOT_PRESENT, missing)
     if ledger is None:
         return Step(NAME, StepResult.NOT_CHECKED, "no ledger key given (--ledger-key)")
+    place = KEY_PROOF
     try:
         found = open_receipt(folder.read(KEY_PROOF), ledger)
         told = KeyEvent.parse(found.opening.document or b"")
+        place = PROOF
         own = _own_leaf(folder, ledger)
     except AuditorError as error:
-        return Step(NAME, StepResult.FAILED, f"{KEY_PROOF}: {error.problem}")
+        return Step(NAME, StepResult.FAILED, f"{place}: {error.problem}")
     if told.public.encode() != key_pem or told.role != KeyRole.REPORT:
         return Step(NAME, StepResult.FAILED, f"{KEY_PROOF} is of another key or role")
     proven = _Proven(told, found.index, own, moment)
@@ -61,12 +62,13 @@ def _own_leaf(folder: RecordFolder, ledger: NoteKey) -> int | None:
 
 def _mistakes(proven: _Proven, record: AuditRecord) -> list[str]:
     told = proven.told
-    if told.change is KeyChange.REVOKED and told.since is not None:
-        if proven.moment is not None and _text(proven.moment) < told.since:
-            return []
-        if proven.moment is None and record.finished < told.since and _before(proven):
-            return []
-        return [f"the key was revoked since {told.since}: {told.reason}"]
+    if told.change is KeyChange.REVOKED:
+        since = told.since or ""
+        if proven.moment is None:
+            older = record.finished < since and _before(proven)
+        else:
+            older = str(proven.moment) < since
+        return [] if older else [f"the key was revoked since {since}: {told.reason}"]
     if told.change is KeyChange.RETIRED and not _before(proven):
         return [f"the key was retired by leaf {proven.index}, and nothing shows the record before"]
     if told.not_after is not None and record.finished > told.not_after:
@@ -86,7 +88,3 @@ def _words(proven: _Proven, found: Included) -> str:
     if told.change is KeyChange.RETIRED:
         return f"the key was retired after the record ({where}); {_LATER}"
     return f"the ledger took the key into use for reports ({where}); {_LATER}"
-
-
-def _text(moment: Moment) -> str:
-    return written(moment.at)

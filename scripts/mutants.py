@@ -108,6 +108,7 @@ TESTS: Final = (
     "tests/judging",
     "tests/domain",
     "tests/ledgers",
+    "tests/people",
     "tests/records",
     "tests/signatures",
     "tests/signing",

@@ -99,10 +99,12 @@ def _contradiction(lives: Mapping[str, KeyLife], life: KeyLife | None, told: Key
     if told.change is KeyChange.IN_USE:
         if life is not None and (life.retired or life.revoked):
             return "comes into use again after its end"
-        before = None if told.replaces is None else lives.get(told.replaces)
-        if told.replaces is not None and (before is None or before.role != told.role):
+        if told.replaces is None:
+            return ""
+        before = lives.get(told.replaces)
+        if before is None or before.role != told.role:
             return "follows a key that was never in use in that role"
-        ended = before is not None and (before.retired or before.revoked)
+        ended = before.retired or before.revoked
         return "follows a key that had come to its end" if ended else ""
     if life is None:
         return f"is {told.change} without ever coming into use"

@@ -93,13 +93,13 @@ def _contradictions(
         return (Objection(Code.DIGEST_MISMATCH, f"{RECORD} is not what was signed"),)
     found = []
     artifact = _artifact(record)
-    if artifact is not None and rest[:1] != (artifact,) and _speaks_for_endpoint(record):
+    if rest[:1] != (artifact,) and _speaks_for_endpoint(record):
         artifact = None  # earlier versions named it all the same
-    of_artifact = 0 if artifact is None else 1
-    if rest[:of_artifact] != (() if artifact is None else (artifact,)):
+    spoken_of = () if artifact is None else (artifact,)
+    if rest[: len(spoken_of)] != spoken_of:
         text = "the signed artifact is not the one that the record speaks of"
         found.append(Objection(Code.SUBJECT, text))
-    names = [item.name for item in rest[of_artifact:]]
+    names = [item.name for item in rest[len(spoken_of) :]]
     if len(set(names)) != len(names) or not files.issuperset(names):
         found.append(Objection(Code.SUBJECT, "files are signed that belong to no record"))
     if dict(statement.predicate) != _summary(record):

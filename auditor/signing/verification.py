@@ -102,7 +102,7 @@ def steps_of(found: Verification, tree: Tree) -> tuple[Step, ...]:
     """Say what came of verifying these files, step by step."""
     names = ", ".join(list(tree.sizes)[:_SHOWN])
     facts = {
-        "identity": found.identity or "",
+        "identity": found.identity,
         "count": f"{len(tree.sizes)} file" + "s" * (len(tree.sizes) != 1),
         "names": names + ", ..." * (len(tree.sizes) > _SHOWN),
     }
@@ -155,7 +155,7 @@ def read_signature(path: Path) -> bytes:
         ) from None
 
 
-def _steps(found: Verification, facts: Mapping[str, str]) -> tuple[Step, ...]:
+def _steps(found: Verification, facts: Mapping[str, object]) -> tuple[Step, ...]:
     mistakes: dict[str, list[str]] = {name: [] for name in STEPS}
     doubts: dict[str, list[str]] = {name: [] for name in STEPS}
     for objection in found.objections:

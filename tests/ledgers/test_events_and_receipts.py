@@ -14,7 +14,7 @@ from auditor.ledgers.checkpoints import Checkpoint, sign_checkpoint
 from auditor.ledgers.events import Event, EventType, Leaf
 from auditor.ledgers.hashing import leaf_hash, root_of
 from auditor.ledgers.key_events import KeyChange, KeyEvent
-from auditor.ledgers.notes import MemorySigner
+from auditor.ledgers.notes import MOST_BYTES, MemorySigner
 from auditor.ledgers.openings import Opening, open_receipt
 from auditor.ledgers.proofs import Head
 from auditor.ledgers.receipts import Receipt
@@ -186,6 +186,33 @@ def test_a_receipt_that_is_spelled_otherwise_is_refused(change: object) -> None:
     assert raw != receipt()
     with pytest.raises(LedgerError):
         Receipt.parse(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        (b"c2sp.org/tlog-proof@v1\nindex 1", "has no checkpoint"),
+        (b"c2sp.org/tlog-proof@v1\n\nnote", "has no index"),
+        (b"c2sp.org/tlog-proof@v1\nextra AAAA\n\nnote", "has no index"),
+    ],
+)
+def test_a_receipt_that_lacks_a_part_is_refused_by_name(raw: bytes, words: str) -> None:
+    with pytest.raises(LedgerError, match=words):
+        Receipt.parse(raw)
+
+
+def test_a_receipt_may_do_without_what_helps_and_bring_many_hashes() -> None:
+    whole = Receipt(7, (leaf_hash(b""),) * 63, b"note")
+    assert whole.emit().startswith(b"c2sp.org/tlog-proof@v1\nindex 7\n")
+    assert Receipt.parse(whole.emit()) == whole
+
+
+def test_a_receipt_has_a_most_of_bytes() -> None:
+    bare = Receipt(1, (), b"")
+    full = replace(bare, note=b"x" * (MOST_BYTES - len(bare.emit())))
+    assert Receipt.parse(full.emit()) == full
+    with pytest.raises(LedgerError, match="more than 1048576 bytes"):
+        Receipt.parse(full.emit() + b"x")
 
 
 def test_a_key_event_names_its_key_in_its_document() -> None:

@@ -67,6 +67,39 @@ def test_a_key_is_in_use_until_something_ends_it() -> None:
     assert "lost" in revoked.lives["first"].words(NOW)
 
 
+WORDS = {
+    "in use": ((FIRST,), LAST),
+    f"in use until {LATER}": ((replace(FIRST, not_after=LATER),), LATER),
+    f"expired on {LATER}": ((replace(FIRST, not_after=LATER),), LAST),
+    f"retired on {LATER}": ((FIRST, NEXT, RETIRED), LAST),
+    f"revoked since {NOW}: lost": ((FIRST, NEXT, RETIRED, REVOKED), LAST),
+}
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_a_status_is_said_with_its_time(words: str) -> None:
+    told, at = WORDS[words]
+    assert book(*told).lives["first"].words(at) == words
+
+
+def test_a_key_counts_for_nothing_since_its_revocation_alone() -> None:
+    assert book(FIRST, NEXT, RETIRED).lives["first"].since is None
+    assert book(FIRST, REVOKED).lives["first"].since == NOW
+
+
+def test_a_key_that_is_told_of_twice_stays_in_use() -> None:
+    found = book(FIRST, FIRST)
+    assert found.mistakes == []
+    assert found.lives["first"].words(LAST) == "in use"
+
+
+def test_keys_are_listed_by_role() -> None:
+    found = book(FIRST, NEXT, replace(FIRST, role="model", public="other"))
+    assert found.of_role("report").keys() == {"first", "next"}
+    assert found.of_role("model").keys() == {"other"}
+
+
+OTHER = KeyEvent(KeyChange.IN_USE, "report", "other")
 CONTRADICTIONS = {
     "a key has one role": (FIRST, KeyEvent(KeyChange.IN_USE, "model", "first")),
     "after its end": (FIRST, NEXT, RETIRED, FIRST),
@@ -77,6 +110,10 @@ CONTRADICTIONS = {
     "a second time": (FIRST, REVOKED, REVOKED),
     "does not follow it": (FIRST, RETIRED),
     "retired after its end": (FIRST, NEXT, RETIRED, RETIRED),
+    "is retired after its end": (FIRST, NEXT, REVOKED, RETIRED),
+    "in that role": (replace(FIRST, role="model"), NEXT),
+    "a key that had come to its end": (FIRST, NEXT, RETIRED, replace(OTHER, replaces="first")),
+    "named after it does not": (FIRST, OTHER, replace(RETIRED, replaced_by="other")),
 }
 
 
@@ -86,3 +123,17 @@ def test_a_life_that_makes_no_sense_is_named_with_its_leaf(words: str) -> None:
     (mistake,) = book(*told).mistakes
     assert words in mistake
     assert f"leaf {len(told) - 1}" in mistake
+
+
+def test_a_mistake_names_a_key_by_what_tells_it_from_others() -> None:
+    lines = (
+        "-----BEGIN PUBLIC KEY-----",
+        "A" * 64,
+        "B" * 23 + "CD",
+        "-----END PUBLIC KEY-----",
+        "",
+    )
+    (mistake,) = book(replace(REVOKED, public="\n".join(lines))).mistakes
+    assert mistake.startswith(f"leaf 0: the report key {'B' * 23}C is revoked without")
+    (mistake,) = book(replace(REVOKED, public="")).mistakes
+    assert mistake.startswith("leaf 0: the report key  is revoked without")

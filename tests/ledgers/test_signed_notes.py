@@ -1,5 +1,8 @@
 """Signed notes, checkpoints and cosignatures: what holds, and that nothing else does."""
 
+import base64
+from dataclasses import replace
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
@@ -145,6 +148,27 @@ def test_a_cosignature_holds_for_its_text_time_and_key() -> None:
             cosigned_at(text, signature, key)
 
 
+def test_a_cosignature_under_another_name_or_id_is_refused_though_its_bytes_hold() -> None:
+    made = cosign(POINT.text(), 5, WITNESS)
+    for other in (replace(made, name="another.example/w"), replace(made, key_id=bytes(4))):
+        with pytest.raises(LedgerError, match="does not hold"):
+            cosigned_at(POINT.text(), other, WITNESS.key)
+
+
+def test_a_cosignature_is_of_a_time_that_fits_63_bits() -> None:
+    last = 2**63 - 1
+    assert cosigned_at(POINT.text(), cosign(POINT.text(), last, WITNESS), WITNESS.key) == last
+    with pytest.raises(LedgerError, match="does not hold"):
+        cosigned_at(POINT.text(), cosign(POINT.text(), last + 1, WITNESS), WITNESS.key)
+
+
+@pytest.mark.parametrize("end", ["", "x"])
+def test_signature_lines_end_with_a_line_break(end: str) -> None:
+    line = str(cosign(POINT.text(), 5, WITNESS))
+    with pytest.raises(LedgerError, match="holds no signature lines"):
+        read_cosignatures(f"{line}{end}".encode())
+
+
 def test_a_cosigned_note_names_its_cosigners_and_keeps_each_signature_once() -> None:
     made = cosign(POINT.text(), 5, WITNESS)
     note = with_signatures(with_signatures(SIGNED, [made]), [made])
@@ -178,6 +202,34 @@ def test_a_request_to_a_witness_reads_back(old: int, proof: list[bytes]) -> None
 def test_a_request_in_the_words_of_the_specification() -> None:
     raw = Submission(20852014, (EMPTY,), SIGNED).emit()
     assert raw.startswith(b"old 20852014\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\nlog.")
+
+
+HASH_LINE = base64.b64encode(EMPTY) + b"\n"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"old 7",
+        b"old 07\n\nnote",
+        b"size 7\n\nnote",
+        b"old 7\n" + HASH_LINE + b"AAAA\n\nnote",
+        b"old 7\n" + HASH_LINE * 64 + b"\nnote",
+    ],
+)
+def test_a_request_of_another_form_is_refused(raw: bytes) -> None:
+    with pytest.raises(LedgerError, match="request to a witness is malformed"):
+        Submission.parse(raw)
+
+
+def test_a_request_may_bring_as_many_hashes_as_the_largest_tree_asks_for() -> None:
+    assert len(Submission.parse(b"old 7\n" + HASH_LINE * 63 + b"\nnote").proof) == 63
+
+
+@pytest.mark.parametrize(("raw", "size"), [(b"7\n", 7), (b"120", 120), (b"0\n", 0)])
+def test_a_size_is_read(raw: bytes, size: int) -> None:
+    assert read_size(raw) == size
 
 
 @pytest.mark.parametrize("raw", [b"", b"07\n", b"-1\n", b"7\n\n", b"x"])

@@ -11,13 +11,20 @@ from waiver_papers import new_signer, read
 from auditor.deciding import said_of
 from auditor.domain.approvals import Answer, Approval
 from auditor.domain.canonical import canonical, digest
+from auditor.domain.human_findings import HumanFinding
 from auditor.errors import WaiverError
+from auditor.signatures.bundles import seal
 from auditor.signatures.decisions import (
+    approval_payload,
+    finding_payload,
     open_waiver,
     sign_approval,
+    sign_finding,
     sign_waiver,
     verify_approval,
+    verify_finding,
     verify_waiver,
+    waiver_payload,
 )
 
 APPROVAL = Approval(
@@ -29,7 +36,16 @@ APPROVAL = Approval(
     reason="The findings are all known.",
     created="2026-03-01T00:00:00Z",
 )
+FOUND = HumanFinding(
+    record="sha256:" + "d" * 64,
+    record_id="aud-1",
+    by="Ada Lovelace",
+    role="clinician",
+    reason="Row r17 is a scar.",
+    created="2026-03-01T00:00:00Z",
+)
 SIGNER = new_signer()
+PEM = SIGNER.public_pem()
 
 
 def test_a_waiver_opens_under_the_key_that_signed_it() -> None:
@@ -44,6 +60,82 @@ def test_a_waiver_opens_under_the_key_that_signed_it() -> None:
 def test_an_approval_opens_under_the_key_that_signed_it() -> None:
     bundle = sign_approval(APPROVAL, SIGNER)
     assert verify_approval(bundle, SIGNER.public_pem(), "a.json") == APPROVAL
+
+
+def test_a_finding_opens_under_the_key_that_signed_it() -> None:
+    assert verify_finding(sign_finding(FOUND, SIGNER), PEM, "f.json") == FOUND
+
+
+def test_a_waiver_names_its_model_where_it_is_for_one_artifact() -> None:
+    bare = {"name": "waiver", "digest": {"sha256": read().digest.removeprefix("sha256:")}}
+    model = {"name": "model", "digest": {"sha256": "a" * 64}}
+    assert json.loads(waiver_payload(read()))["subject"] == [bare, model]
+    every = read(artifact="any")
+    (named,) = json.loads(waiver_payload(every))["subject"]
+    assert named["name"] == "waiver"
+    assert verify_waiver(sign_waiver(every, SIGNER), PEM, "w.json").waiver == every
+
+
+def resigned(payload: bytes, old: bytes, new: bytes) -> bytes:
+    """Sign other words than those of a decision."""
+    assert old in payload
+    return seal(payload.replace(old, new), SIGNER)
+
+
+OF_ANOTHER = (b'"sha256":"' + b"d" * 64, b'"sha256":"' + b"e" * 64)
+NO_REASON = replace(APPROVAL, reason="fine")
+
+
+REFUSED: dict[str, tuple[Callable[[bytes, bytes, str], object], bytes, str]] = {
+    "an approval of another schema": (
+        verify_approval,
+        resigned(approval_payload(APPROVAL), b"auditor/approval/v1", b"auditor/approval/v2"),
+        "a.json is no approval of auditor/approval/v1",
+    ),
+    "a finding of another schema": (
+        verify_finding,
+        resigned(finding_payload(FOUND), b"auditor/finding/v1", b"auditor/finding/v2"),
+        "a.json is no finding of auditor/finding/v1",
+    ),
+    "an approval over another record": (
+        verify_approval,
+        resigned(approval_payload(APPROVAL), *OF_ANOTHER),
+        "a.json: its subject is not the record that it speaks of",
+    ),
+    "a finding over another record": (
+        verify_finding,
+        resigned(finding_payload(FOUND), *OF_ANOTHER),
+        "a.json: its subject is not the record that it speaks of",
+    ),
+    "a bad approval over another record": (
+        verify_approval,
+        resigned(approval_payload(NO_REASON), *OF_ANOTHER),
+        "a.json: the reason is 'fine', which is no reason",
+    ),
+    "an approval by nobody": (
+        verify_approval,
+        resigned(approval_payload(APPROVAL), b'"by"', b'"bye"'),
+        "a.json cannot be read: ",
+    ),
+    "a waiver over another artifact": (
+        verify_waiver,
+        resigned(waiver_payload(read()), b'"sha256":"' + b"a" * 64, b'"sha256":"' + b"b" * 64),
+        "a.json: its subjects are not those of the waiver",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_a_key_signed_and_no_decision_may_be_is_refused_in_its_own_words(case: str) -> None:
+    verify, bundle, said = REFUSED[case]
+    with pytest.raises(WaiverError) as refused:
+        verify(bundle, PEM, "a.json")
+    assert refused.value.problem.startswith(said)
+
+
+def test_what_only_looks_like_an_envelope_is_no_waiver() -> None:
+    with pytest.raises(WaiverError, match=r"w\.json is no signed waiver: "):
+        open_waiver(b'{"dsseEnvelope": {}}', "w.json")
 
 
 @pytest.mark.parametrize("rewritten", [b"\r\n", b"\n"])

@@ -7,7 +7,7 @@ import pytest
 from authority_forge import EMAIL, MOMENT, Pki, Wish
 from signature_forge import FILES, Forge, file_digest
 
-from auditor.signatures.objections import Code, Grade, Verification
+from auditor.signatures.objections import Code, Grade, Objection, Refused, Verification
 from auditor.signatures.oms import verify
 from auditor.signatures.profiles import Profile
 
@@ -65,6 +65,24 @@ def test_an_old_bundle_cannot_bring_its_own_key_to_be_believed(forge: Forge) -> 
     pki = Pki.made()
     assert not verify(json.dumps(bundle).encode(), pki.trusted, FILES, moment=MOMENT,
                       profile=Profile.COMPAT).verified  # fmt: skip
+
+
+def test_strict_stands_for_no_objection() -> None:
+    for code in Code:
+        with pytest.raises(Refused, match="why") as refused:
+            Profile.STRICT.tolerate(code, "why")
+        said = Objection(code, "why")
+        assert refused.value.objection == said
+        assert Profile.STRICT.graded([said]) == (said,)
+
+
+def test_compat_warns_of_a_habit_and_refuses_anything_else() -> None:
+    warned = Objection(Code.CERT_EKU, "why", Grade.WARNING)
+    assert Profile.COMPAT.tolerate(Code.CERT_EKU, "why") == warned
+    bad = Objection(Code.SIGNATURE, "why")
+    assert Profile.COMPAT.graded([Objection(Code.CERT_EKU, "why"), bad]) == (warned, bad)
+    with pytest.raises(Refused, match="why"):
+        Profile.COMPAT.tolerate(Code.SIGNATURE, "why")
 
 
 def test_a_warning_stays_in_the_result_beside_the_identity() -> None:

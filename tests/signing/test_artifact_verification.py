@@ -1,6 +1,7 @@
 """Verifying an artifact against its signature, step by step."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,12 +9,15 @@ import pytest
 from auditor.domain.steps import StepResult, all_hold
 from auditor.errors import ArtifactError, KeyFileError, SignatureFormatError
 from auditor.signatures.bundles import seal
+from auditor.signatures.objections import Code, Grade, Objection, Verification
 from auditor.signatures.serialisations import Hash, Serialisation
 from auditor.signatures.signers import sign_files, sign_model
+from auditor.signatures.strict import MOST_BYTES
 from auditor.signatures.trust import Trusted
 from auditor.signing.artifacts import digest_artifact, measure_artifact, measure_as_signed
 from auditor.signing.keys import KeyFiles, load_public_key, load_signer, new_keys
-from auditor.signing.verification import Question, verify_artifact
+from auditor.signing.trees import find_files
+from auditor.signing.verification import Question, read_signature, steps_of, verify_artifact
 
 
 @pytest.fixture
@@ -88,6 +92,71 @@ def test_a_bad_manifest_fails_the_third_step_whatever_the_files_say(
     text = b'{"_type": "https://in-toto.io/Statement/v1", "predicateType": "urn:x"}'
     signature.write_bytes(seal(text, load_signer(keys.private)))
     assert results(model, signature, keys.public) == [HOLDS, HOLDS, FAILED, SKIPPED]
+
+
+def test_files_are_not_compared_for_a_manifest_that_is_not_believed(
+    model: Path, signature: Path, keys: KeyFiles
+) -> None:
+    (model / "b.bin").write_bytes(b"c")
+    trusted = replace(trusting(keys.public).trusted, hashes=frozenset({Hash.BLAKE2B}))
+    steps = verify_artifact(model, signature, Question(trusted))
+    assert [step.result for step in steps] == [HOLDS, HOLDS, FAILED, SKIPPED]
+    assert steps[3].detail == "a step before this one failed"
+
+
+PLACES = {
+    "a file that is no bundle": (Code.FORMAT, None, "bundle"),
+    "a payload that is no statement": (Code.FORMAT, b"{}", "statement"),
+    "a key that the bundle brings": (Code.LEGACY_KEY, b"{}", "bundle"),
+    "a signature that does not hold": (Code.SIGNATURE, None, "signature"),
+    "a manifest with a fault": (Code.ROOT, b"{}", "statement"),
+    "what no other step is about": (Code.CONTRADICTION, None, "statement"),
+    "a file that is missing": (Code.MISSING_FILE, b"{}", "files"),
+}
+
+
+@pytest.mark.parametrize("case", PLACES)
+def test_an_objection_fails_the_step_that_it_is_about(case: str, model: Path) -> None:
+    code, payload, place = PLACES[case]
+    found = Verification((Objection(code, "why"),), "key:sha256:0", payload)
+    (failed,) = (step for step in steps_of(found, find_files(model)) if step.result is FAILED)
+    assert (failed.name, failed.detail) == (place, f"{code}: why")
+
+
+def test_a_step_after_a_failed_one_fails_for_its_own_mistakes_alone(model: Path) -> None:
+    mistakes = (Objection(Code.SIGNATURE, "one"), Objection(Code.EXTRA_FILE, "two"))
+    steps = steps_of(Verification(mistakes, None, None), find_files(model))
+    assert [step.result for step in steps] == [HOLDS, FAILED, SKIPPED, FAILED]
+    assert steps[3].detail == "EXTRA_FILE: two"
+
+
+def test_a_warning_is_told_in_a_step_that_holds(model: Path) -> None:
+    doubt = Objection(Code.KEY_HINT, "another hint", Grade.WARNING)
+    steps = steps_of(Verification((doubt,), "key:sha256:0", b"{}"), find_files(model))
+    assert all_hold(steps)
+    assert steps[1].detail == "the signature holds under key:sha256:0; KEY_HINT: another hint"
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (1, "1 file and no other: 0"),
+        (5, "5 files and no other: 0, 1, 2, 3, 4"),
+        (6, "6 files and no other: 0, 1, 2, 3, 4, ..."),
+    ],
+)
+def test_five_files_are_named(count: int, words: str, tmp_path: Path) -> None:
+    for number in range(count):
+        (tmp_path / str(number)).write_bytes(b"")
+    steps = steps_of(Verification((), "key:sha256:0", b"{}"), find_files(tmp_path))
+    assert steps[3].detail == f"byte for byte, {words}"
+
+
+def test_of_a_signature_no_more_is_read_than_shows_that_it_is_too_large(tmp_path: Path) -> None:
+    path = tmp_path / "model.sig"
+    with path.open("wb") as file:
+        file.truncate(MOST_BYTES + 9)
+    assert len(read_signature(path)) == MOST_BYTES + 1
 
 
 def test_missing_files_are_named_by_kind(model: Path, signature: Path, keys: KeyFiles) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,12 +10,25 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.domain.canonical import canonical
+from auditor.domain.artifacts import Artifact, FileDigest
+from auditor.domain.budgets import Budget
+from auditor.domain.canonical import canonical, digest
+from auditor.domain.endpoints import EndpointSpec
+from auditor.domain.policies import Assurance
+from auditor.domain.records import AuditRecord
+from auditor.domain.requests import AuditRequest, PolicyRef
+from auditor.domain.targets import TargetSpec
 from auditor.errors import RecordError
 from auditor.signatures.bundles import seal
 from auditor.signatures.keys import KeySigner
 from auditor.signatures.objections import Code
-from auditor.signing.records import sign_record, sign_statement, verify_record, verify_statement
+from auditor.signing.records import (
+    sign_record,
+    sign_statement,
+    signed_files,
+    verify_record,
+    verify_statement,
+)
 
 SIGNER = KeySigner(ec.derive_private_key(31, ec.SECP256R1()))
 KEY = SIGNER.public_pem()
@@ -88,8 +102,90 @@ def test_a_changed_byte_of_the_record_is_found_and_named(place: int, by: int) ->
 
 
 def test_another_key_is_refused() -> None:
-    other = KeySigner(ec.derive_private_key(32, ec.SECP256R1()))
-    assert verify_record(BUNDLE, RECORD, other.public_pem()).codes == (Code.KEY,)
+    other = KeySigner(ec.derive_private_key(32, ec.SECP256R1())).public_pem()
+    refused = verify_record(BUNDLE, RECORD, other)
+    assert refused.codes == (Code.KEY,)
+    assert signed_files(refused) == {}
+    assert verify_statement(sign_statement(STATEMENT, SIGNER), STATEMENT, other).codes == (
+        Code.KEY,
+    )
+
+
+PAGE = {"report.html": b"<p>", "VERIFY.md": b"#"}
+NAMES = frozenset(PAGE)
+
+
+@pytest.mark.parametrize("artifact", [ARTIFACT, None])
+def test_files_are_signed_beside_the_record_and_told_with_their_digests(
+    artifact: str | None,
+) -> None:
+    asked = {"artifact": {"digest": artifact, "name": "credit"}, "policy": {"digest": ARTIFACT}}
+    record = canonical(record_of(request=asked))
+    bundle = sign_record(record, artifact, "credit", SIGNER, files=PAGE)
+    found = verify_record(bundle, record, KEY, files=NAMES)
+    assert found.objections == ()
+    of_artifact = {} if artifact is None else {"credit": artifact}
+    pages = {name: digest(raw) for name, raw in PAGE.items()}
+    assert signed_files(found) == {"record.json": digest(record), **of_artifact, **pages}
+    fewer = verify_record(bundle, record, KEY, files=frozenset({"report.html"}))
+    assert fewer.mistakes == ("files are signed that belong to no record",)
+
+
+def test_a_file_that_is_signed_twice_is_signed_as_neither() -> None:
+    pages = [{"name": "report.html", "digest": {"sha256": it * 64}} for it in "01"]
+    twice = resealed({"subject": [*SUBJECTS, *pages]})
+    found = verify_record(twice, RECORD, KEY, files=NAMES)
+    assert found.mistakes == ("files are signed that belong to no record",)
+    once = resealed({"subject": [*SUBJECTS, pages[0]]})
+    assert verify_record(once, RECORD, KEY, files=NAMES).verified
+
+
+def test_a_record_of_an_endpoint_may_name_its_artifact_as_earlier_versions_did_or_not() -> None:
+    artifact = Artifact("m", "1", (FileDigest("model.onnx", 3, "ab" * 32),))
+    prod = TargetSpec("prod", "endpoint", endpoint=EndpointSpec(url="https://models.example"))
+    request = AuditRequest(
+        name="m",
+        version="1",
+        artifact=artifact,
+        targets=(prod,),
+        datasets=(),
+        policy=PolicyRef("p", "1", ARTIFACT),
+        audit_file=ARTIFACT,
+        seed=7,
+        budget=Budget.CI,
+    )
+    whole = AuditRecord(
+        id="aud-1",
+        derived_from=None,
+        assurance=Assurance.A0,
+        request=request,
+        confidence=0.95,
+        fingerprints={},
+        observations=(),
+        readings=(),
+        findings=(),
+        lineage=(),
+        tool={},
+        registered="2026-05-10T09:00:00Z",
+        finished="2026-05-10T10:00:00Z",
+    )
+    served = canonical(whole.to_json())
+    here = canonical(
+        replace(whole, request=replace(request, targets=(TargetSpec("cpu"),))).to_json()
+    )
+    for record, named, mistakes in (
+        (served, None, ()),
+        (served, artifact.digest, ()),
+        (served, ARTIFACT, ("files are signed that belong to no record",)),
+        (here, artifact.digest, ()),
+        (here, None, (OTHER_ARTIFACT,)),
+    ):
+        bundle = sign_record(record, named, "m", SIGNER, files=PAGE)
+        found = verify_record(bundle, record, KEY, files=NAMES)
+        assert found.mistakes == mistakes
+
+
+OTHER_ARTIFACT = "the signed artifact is not the one that the record speaks of"
 
 
 def resealed(change: dict[str, Any]) -> bytes:

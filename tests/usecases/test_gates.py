@@ -2,13 +2,18 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.budgets import Budget
+from auditor.domain.canonical import Json, canonical, digest_json
+from auditor.domain.disclosures import Disclosure
+from auditor.domain.endpoints import EndpointSpec, Protocol
 from auditor.domain.findings import Finding
 from auditor.domain.isolation import Isolation
+from auditor.domain.pins import Pins
 from auditor.domain.policies import Assurance, Effect, LeastEvidence, Policy, Severity
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import Attempt, AuditRequest, DatasetRef, PolicyRef
@@ -16,7 +21,7 @@ from auditor.domain.steps import Step, StepResult
 from auditor.domain.targets import EvidenceLevel, Fingerprint, TargetSpec
 from auditor.domain.verdicts import Outcome
 from auditor.errors import UsageError
-from auditor.gates import Question, ask, parse_age
+from auditor.gates import Question, ask, judged_data, parse_age, read_probe
 from auditor.rendering.attempts import attempt_words
 
 ARTIFACT = Artifact("m", "1", (FileDigest("model.onnx", 3, "ab" * 32),))
@@ -263,6 +268,7 @@ def test_an_audit_is_sealed_where_the_auditor_holds_all_rows_that_are_judged(
 
 
 RELEASED, OTHER = "sha256:" + "5" * 64, "sha256:" + "6" * 64
+DATA = RELEASED
 RESTING = record(
     replace(finding("cpu", Outcome.PASSED), limits="at least baseline - 0.01"),
     finding("edge", Outcome.PASSED),
@@ -293,3 +299,331 @@ def test_a_service_shows_itself_whether_a_baseline_counts() -> None:
     shown = Step("baseline", StepResult.HOLDS, "held against m 0")
     assert failed(AGAINST, QUESTION, shown) == set()
     assert failed(AGAINST, QUESTION, replace(shown, name="other")) == {"baseline"}
+
+
+def details(audited: AuditRecord, question: Question, *shown: Step) -> dict[str, str]:
+    """What each step says that does not hold, by its name."""
+    steps = ask(audited, question, shown)
+    return {it.name: it.detail for it in steps if it.result is not StepResult.HOLDS}
+
+
+def with_request(audited: AuditRecord, **changes: object) -> AuditRecord:
+    request = replace(audited.request, **changes)  # type: ignore[arg-type]  # real fields
+    return replace(audited, request=request)
+
+
+def test_an_open_gate_says_what_each_step_rests_on() -> None:
+    assert ask(GOOD, QUESTION, ()) == tuple(
+        Step(name, StepResult.HOLDS, detail)
+        for name, detail in (
+            ("artifact", f"the record audits exactly {ARTIFACT.digest}"),
+            ("policy", "judged by p 1"),
+            ("target", "audited on cpu, edge"),
+            ("verdict", "every denying rule is kept"),
+            ("assurance", "assurance A0"),
+            ("freshness", "measured at 2026-05-10T09:00:00Z"),
+        )
+    )
+
+
+def test_a_shut_gate_names_what_was_audited_and_what_was_asked() -> None:
+    other, strange = "sha256:" + "0" * 64, replace(POLICY, name="q", version="2", digest=LAX.digest)
+    assert details(GOOD, replace(QUESTION, artifact=other)) == {
+        "artifact": f"the record audits {ARTIFACT.digest}, and the artifact here is {other}"
+    }
+    assert details(with_request(GOOD, artifact=None), QUESTION) == {
+        "artifact": f"the record audits no artifact, and the artifact here is {ARTIFACT.digest}"
+    }
+    assert details(GOOD, replace(QUESTION, policy=strange)) == {
+        "policy": f"it was judged by p 1 ({POLICY.digest}), not by q 2 ({LAX.digest}): "
+        "judge the record by it (auditor judge DIR --policy POLICY), or audit again"
+    }
+
+
+def test_what_an_endpoint_answers_opens_no_gate_for_the_file() -> None:
+    """Only where nothing binds the two, and only on the target that is asked for."""
+    served = TargetSpec(
+        "edge",
+        runtime="endpoint",
+        endpoint=EndpointSpec(url="http://edge/v1", protocol=Protocol.OIP_HTTP),
+    )
+    audited = with_request(GOOD, targets=(TargetSpec("cpu"), served))
+    said = details(audited, QUESTION)
+    assert said["artifact"].startswith(
+        "on edge the record speaks for the endpoint, not for the artifact: no required rule"
+    )
+    assert "artifact" in failed(audited, replace(QUESTION, target="edge"))
+    assert failed(audited, replace(QUESTION, target="cpu")) == set()
+
+
+def test_a_target_is_known_by_its_place_whatever_is_open_there_and_by_all_of_it() -> None:
+    """A probe names the place; a fingerprint of a record also what the model brought about."""
+    found = replace(GOOD.fingerprints["cpu"], identity_facts={"cpu": "cpu", "opsets": [17]})
+    audited = replace(GOOD, fingerprints={"cpu": found, "edge": GOOD.fingerprints["edge"]})
+    place = digest_json({"cpu": "cpu"})
+    assert place != found.identity
+    on_cpu = replace(QUESTION, target="cpu")
+    for identity in (place, found.identity, None):
+        assert failed(audited, replace(on_cpu, identity=identity)) == set()
+    strange = "sha256:" + "9" * 64
+    assert details(audited, replace(on_cpu, identity=strange)) == {
+        "target": f"cpu was at {place}, and the probe here is at {strange}"
+    }
+
+
+def test_a_gate_tells_of_a_target_that_was_not_audited_or_did_not_open() -> None:
+    assert details(GOOD, replace(QUESTION, target="phone"))["target"] == "phone was not audited"
+    unopened = replace(GOOD, fingerprints={"cpu": GOOD.fingerprints["cpu"]})
+    assert details(unopened, QUESTION)["target"] == ("edge did not open: there is no fingerprint")
+    assert "target" not in failed(unopened, replace(QUESTION, target="cpu"))
+    (held,) = [
+        it for it in ask(unopened, replace(QUESTION, target="cpu"), ()) if it.name == "target"
+    ]
+    assert held.detail == "audited on cpu"
+
+
+def test_the_verdict_names_what_is_against_it_and_nothing_else() -> None:
+    kept = (Outcome.PASSED, Outcome.WITHSTOOD, Outcome.WAIVED, Outcome.NOT_APPLICABLE)
+    beside = [replace(finding("cpu", outcome), rule=f"is {outcome}") for outcome in kept]
+    assert failed(record(*beside), QUESTION) == set()
+    against = replace(finding("cpu", Outcome.FAILED), slice={"sex": "F"})
+    unknown = replace(finding("edge", Outcome.UNKNOWN), rule="q")
+    warned = replace(finding("edge", Outcome.FAILED, Effect.WARN), rule="w")
+    assert details(record(*beside, against, unknown, warned), QUESTION) == {
+        "verdict": "the verdict is fail: r[sex=F] failed, q unknown"
+    }
+    assert details(record(*beside, unknown, warned), QUESTION) == {
+        "verdict": "the verdict is inconclusive: q unknown"
+    }
+    only_warned = record(warned, finding("cpu", Outcome.NOT_APPLICABLE))
+    assert details(only_warned, QUESTION) == {
+        "verdict": "the verdict is inconclusive: no rule was decided"
+    }
+
+
+def asking(**changes: object) -> Question:
+    policy = replace(POLICY, **changes)  # type: ignore[arg-type]  # real fields
+    return replace(QUESTION, policy=policy)
+
+
+def test_the_gate_says_what_an_audit_lacks_of_what_the_policy_asks() -> None:
+    assert details(GOOD, asking(least_assurance=Assurance.A1)) == {"assurance": "A0 is below A1"}
+    for held in (Assurance.A1, Assurance.A2):
+        told = replace(GOOD, assurance=held)
+        assert failed(told, asking(least_assurance=Assurance.A1)) == set()
+    assert details(GOOD, asking(least_budget=Budget.FULL)) == {
+        "assurance": "budget ci is below full"
+    }
+    for budget in (Budget.CI, Budget.FULL):
+        assert failed(with_request(GOOD, budget=budget), asking(least_budget=Budget.CI)) == set()
+    both = asking(least_assurance=Assurance.A1, least_budget=Budget.FULL)
+    assert details(GOOD, both) == {"assurance": "A0 is below A1; budget ci is below full"}
+
+
+def test_what_another_target_lacks_does_not_shut_the_gate_of_one() -> None:
+    found = GOOD.fingerprints["edge"]
+    played = replace(
+        GOOD, fingerprints={**GOOD.fingerprints, "edge": replace(found, emulated=True)}
+    )
+    assert details(played, QUESTION) == {
+        "assurance": "edge is emulated, and the policy asks for native"
+    }
+    assert failed(played, replace(QUESTION, target="edge")) == {"assurance"}
+    assert failed(played, replace(QUESTION, target="cpu")) == set()
+
+    isolated = {
+        name: replace(print_, conditions_facts={"isolation": level})
+        for (name, print_), level in zip(
+            GOOD.fingerprints.items(), ("landlock", "limits"), strict=True
+        )
+    }
+    told, strict = replace(GOOD, fingerprints=isolated), asking(least_isolation=Isolation.LANDLOCK)
+    assert details(told, strict) == {
+        "assurance": "edge has the isolation level limits, and the policy asks for landlock"
+    }
+    assert failed(told, replace(strict, target="edge")) == {"assurance"}
+    assert failed(told, replace(strict, target="cpu")) == set()
+    silent = details(GOOD, replace(strict, target="cpu"))
+    assert silent == {
+        "assurance": "cpu has the isolation level none, and the policy asks for landlock"
+    }
+
+
+def test_what_the_policy_pins_is_asked_whatever_findings_say() -> None:
+    pinned = asking(pins=Pins(evaluation=(DATA,), least_rows=10))
+    assert details(GOOD, pinned) == {
+        "pins": f"evaluation data: none; the policy pins {DATA}; "
+        "evaluation rows: 0; the policy pins 10 at least"
+    }
+    audited = with_request(GOOD, datasets=(DatasetRef("evaluation", DATA, 10),))
+    (step,) = [it for it in ask(audited, pinned, ()) if it.name == "pins"]
+    assert step == Step(
+        "pins", StepResult.HOLDS, "the data and settings are those that the policy pins"
+    )
+
+
+def test_a_gate_for_data_opens_for_exactly_the_rows_that_were_judged() -> None:
+    rows, training = DatasetRef("evaluation", DATA, 9), DatasetRef("training", OTHER, 9)
+    audited = with_request(GOOD, datasets=(training, rows))
+    assert judged_data(audited, DATA) == Step(
+        "data", StepResult.HOLDS, f"the record judges exactly {DATA}"
+    )
+    assert judged_data(audited, OTHER) == Step(
+        "data", StepResult.FAILED, f"the record judges {DATA}, and the data here are {OTHER}"
+    )
+    assert judged_data(with_request(GOOD, datasets=(training,)), OTHER).detail == (
+        f"the record judges no evaluation data, and the data here are {OTHER}"
+    )
+    hidden = with_request(audited, disclosure=Disclosure.ROWS)
+    assert judged_data(hidden, OTHER).detail == (
+        "the record judges evaluation data of a hidden digest (the record may withhold rows), "
+        f"and the data here are {OTHER}"
+    )
+
+
+def test_a_policy_that_asks_for_a_sealed_audit_says_what_is_missing() -> None:
+    sealed = asking(require_sealed=True)
+    nobody = "the policy asks for a sealed audit; no service counted it, not sealed"
+    chosen = (
+        "the policy asks for a sealed audit, and whoever asked for this one chose the evaluation "
+        "rows: audit rows that the auditor holds (--sealed --sealed-set NAME)"
+    )
+    assert details(GOOD, sealed, DRAWN) == {"sealed": f"{nobody}; {chosen}"}
+    open_seed = with_request(GOOD, attempt=Attempt(number=4, held=HELD, by_data=True))
+    assert details(open_seed, sealed, DRAWN) == {
+        "sealed": "the policy asks for a sealed audit; it is attempt 4 on its data, whatever the "
+        "model, not sealed"
+    }
+    unshown = with_request(GOOD, attempt=Attempt(number=4, sealed=True, held=HELD))
+    assert details(unshown, sealed) == {
+        "sealed": "the policy asks for a sealed audit, and nothing shows that the service's ledger "
+        "drew the seed: give the ledger's public key (--ledger-key)"
+    }
+    data = (DatasetRef("evaluation", DATA, 9), DatasetRef("production", OTHER, 9))
+    both = with_request(GOOD, datasets=data, attempt=Attempt(number=4, sealed=True))
+    assert "chose the evaluation and production rows" in details(both, sealed, DRAWN)["sealed"]
+    held = [it for it in ask(unshown, sealed, (DRAWN,)) if it.name == "sealed"]
+    assert held == [
+        Step("sealed", StepResult.HOLDS, "whoever asked chose neither its seed nor its rows")
+    ]
+
+
+def test_the_gate_counts_attempts_up_to_the_most_that_the_policy_allows() -> None:
+    few = asking(most_attempts=2)
+    assert details(GOOD, few) == {
+        "attempts": "the policy asks for at most 2 attempts, and no service counted this one"
+    }
+    own = PolicyRef("p", "0", LAX.digest)
+    for number, policy in ((1, None), (2, None), (2, own)):
+        told = with_request(GOOD, attempt=Attempt(number=number, policy=policy))
+        (step,) = [it for it in ask(told, few, ()) if it.name == "attempts"]
+        assert step == Step("attempts", StepResult.HOLDS, f"it is attempt {number}")
+    lax = with_request(GOOD, attempt=Attempt(number=3, policy=LAX))
+    assert details(lax, few) == {
+        "attempts": "it is attempt 3; the policy asks for at most 2; "
+        "its attempts were counted under lax, not p"
+    }
+
+
+def test_the_gate_names_the_rules_that_rest_on_a_baseline_and_which_one() -> None:
+    why = (
+        ", which whoever asked for the audit named: look at that record, and name it if limits "
+        "may be taken from it (--baseline DIR, or its digest)"
+    )
+    assert details(AGAINST, QUESTION) == {"baseline": f"r rests on the baseline {RELEASED}{why}"}
+    assert details(RESTING, QUESTION) == {
+        "baseline": f"r rests on the baseline that the record hides{why}"
+    }
+    for audited, held in ((AGAINST, f"the baseline {RELEASED}"), (GOOD, "no baseline")):
+        assert details(audited, replace(QUESTION, baseline=OTHER)) == {
+            "baseline": f"it was held against {held}, and {OTHER} is named here"
+        }
+    named = ask(AGAINST, replace(QUESTION, baseline=RELEASED), ())
+    assert [it for it in named if it.name == "baseline"] == [
+        Step("baseline", StepResult.HOLDS, f"held against {RELEASED}, which is named here")
+    ]
+    second = replace(RESTING.findings[0], rule="q")
+    two = replace(AGAINST, findings=(*AGAINST.findings, second))
+    assert details(two, QUESTION)["baseline"].startswith("r, q rests on the baseline")
+    # What nothing rests on, and nobody names, has no step.
+    assert "baseline" not in {it.name for it in ask(GOOD, QUESTION, ())}
+
+
+SECOND = timedelta(seconds=1)
+
+
+def test_a_record_is_fresh_to_the_second_at_which_its_time_is_over() -> None:
+    """Measured at nine: under either limit, whichever is over first."""
+    age = NOW - datetime(2026, 5, 10, 9, tzinfo=UTC)
+    assert failed(GOOD, replace(QUESTION, max_age=age)) == set()
+    assert failed(GOOD, replace(QUESTION, max_age=age - SECOND)) == {"freshness"}
+    day_on = replace(asking(valid_for_days=1), now=datetime(2026, 5, 11, 9, tzinfo=UTC))
+    assert failed(GOOD, day_on) == set()
+    late = replace(day_on, now=day_on.now + SECOND)
+    assert details(GOOD, late) == {"freshness": "it is 1 days old; 1 are allowed"}
+    for max_age in (timedelta(days=30), timedelta(hours=1)):
+        assert failed(GOOD, replace(late, max_age=max_age)) == {"freshness"}
+    weeks = replace(QUESTION, now=datetime(2026, 5, 24, 12, tzinfo=UTC), max_age=timedelta(weeks=1))
+    assert details(GOOD, weeks) == {"freshness": "it is 14 days old; 7 are allowed"}
+
+
+@pytest.mark.parametrize(
+    ("registered", "finished", "opens"),
+    [
+        ("2026-05-10T12:00:00Z", "2026-05-10T12:00:00Z", True),
+        ("2026-05-10T11:00:00Z", "2026-05-10T12:00:01Z", False),
+        ("2026-05-10T11:00:01Z", "2026-05-10T11:00:00Z", False),
+        ("2026-05-10T11:00:00Z", "2026-05-10T13:30:00+02:00", True),
+        ("2026-05-10T11:00:00Z", "2026-05-10T12:30:00+02:00", False),
+        ("soon", "2026-05-10T11:00:00Z", False),
+    ],
+)
+def test_a_record_was_asked_for_before_it_ended_and_ended_before_now(
+    registered: str, finished: str, *, opens: bool
+) -> None:
+    audited = replace(GOOD, registered=registered, finished=finished)
+    assert (failed(audited, QUESTION) == set()) is opens
+    said = details(audited, QUESTION).get("freshness", "")
+    assert (registered in said and finished in said) is not opens
+
+
+@pytest.mark.parametrize("text", ["100000h", "h1", "1 d", "30D", "+1d"])
+def test_what_is_almost_an_age_is_refused_with_the_cure(text: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        parse_age(text)
+    assert refused.value.problem == f"{text!r} is not an age"
+    assert refused.value.cure == "Write it as 12h, 30d or 4w."
+
+
+def test_the_shortest_and_the_longest_age_are_read() -> None:
+    assert parse_age("1h") == timedelta(hours=1)
+    assert parse_age("99999d") == timedelta(days=99999)
+
+
+def test_the_identity_of_a_probe_is_read_from_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "probe.json"
+    identity = "sha256:" + "7" * 64
+    file.write_bytes(canonical({"identity": identity, "machine": {}}))
+    assert read_probe(file) == identity
+
+
+@pytest.mark.parametrize(
+    "said", [None, [], "sha256:77", {}, {"identity": None}, {"identity": 7}, {"identity": "md5:77"}]
+)
+def test_what_is_no_probe_names_no_identity(tmp_path: Path, said: Json) -> None:
+    file = tmp_path / "probe.json"
+    file.write_bytes(canonical(said))
+    with pytest.raises(UsageError, match="names no identity") as refused:
+        read_probe(file)
+    assert "auditor targets probe NAME --out FILE" in refused.value.cure
+
+
+@pytest.mark.parametrize("raw", [None, b"{", b"\xff", b"[" * 100_000])
+def test_a_probe_that_cannot_be_read_is_a_mistake_of_the_caller(
+    tmp_path: Path, raw: bytes | None
+) -> None:
+    file = tmp_path / "probe.json"
+    if raw is not None:
+        file.write_bytes(raw)
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_probe(file)
