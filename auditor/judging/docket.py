@@ -58,7 +58,7 @@ class Docket:
         """Return the measurements on ``target`` that the rule speaks of, with their indices."""
         place = (target, rule.check, rule.metric)
         there: Sequence[Numbered] = self.measurements.get(place, ())
-        if not rule.where or not there:
+        if not rule.where:
             return tuple(there)
         if place in self.index:
             there = min((_at(self.index[place], key, wanted, there)
@@ -109,9 +109,9 @@ def _at(
     if isinstance(wanted, bool | str):
         return index.get(_bucket(key, wanted), ())
     # What rounding alone tells apart lies in one bucket or in two beside each other.
-    near = {_bucket(key, float(wanted) + step) for step in (-SAME, SAME)}
-    found = [item for bucket in near for item in index.get(bucket, ())]
-    return sorted(found, key=itemgetter(0)) if len(near) > 1 else found
+    near = {_bucket(key, float(wanted) - SAME), _bucket(key, float(wanted) + SAME)}
+    found = (item for bucket in near for item in index.get(bucket, ()))
+    return sorted(found, key=itemgetter(0))
 
 
 def _bucket(key: str, value: Scalar) -> Bucket:

@@ -25,8 +25,7 @@ def unmet(pins: Pins, request: AuditRequest) -> Iterator[Unmet]:
     if pins.evaluation and digest not in pins.evaluation:
         yield Unmet("evaluation data", " or ".join(pins.evaluation), digest)
     attempt = request.attempt
-    held = attempt is not None and Role.EVALUATION.value in attempt.held
-    sets = attempt.sets if attempt is not None and held else ()
+    sets = () if attempt is None or Role.EVALUATION.value not in attempt.held else attempt.sets
     if not set(pins.sets) <= set(sets):
         yield Unmet("sealed sets", ", ".join(pins.sets), ", ".join(sets) or "none")
     if rows < pins.least_rows:

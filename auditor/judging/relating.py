@@ -9,7 +9,7 @@ from auditor.domain.verdicts import Outcome
 from auditor.judging import words
 from auditor.judging.asking import Asked
 from auditor.judging.opinions import ASTRAY, NO_NUMBER, NOT_DOUBTED, Opinion, favourable
-from auditor.judging.precedents import NO_BASELINE, SAME_SUITE, Before, Lacking
+from auditor.judging.precedents import NO_BASELINE, SAME_SUITE, Lacking
 from auditor.judging.standing import (
     Span,
     Standing,
@@ -50,7 +50,7 @@ def by_baseline(rule: Rule, anchored: Anchored, measurement: Measurement, asked:
     if isinstance(before, Lacking):
         return Opinion(Outcome.UNKNOWN, before.why, need=before.need)
     strict, lax = possible_limits(anchored, asked.context.claims, before.span)
-    opinion = _opinion(rule, measurement, before, (strict, lax))
+    opinion = _opinion(rule, measurement, span, (strict, lax), same_suite=before.same_suite)
     told = words.before(before.measurement, measurement, str(asked.precedents.baseline))
     rows = {True: PAIRED, False: OTHER_ROWS, None: ""}[before.same_rows]
     return Opinion(
@@ -80,11 +80,14 @@ def possible_limits(
 
 
 def _opinion(
-    rule: Rule, measurement: Measurement, before: Before, limits: tuple[Limits, Limits]
+    rule: Rule,
+    measurement: Measurement,
+    span: Span,
+    limits: tuple[Limits, Limits],
+    *,
+    same_suite: bool,
 ) -> Opinion:
-    span, (strict, lax) = span_of(measurement), limits
-    if span is None:
-        return Opinion(Outcome.UNKNOWN, NO_NUMBER)
+    strict, lax = limits
     if stand(span, lax) is Standing.BREAKS:
         if breaks_by_doubt(measurement, span, lax):
             return Opinion(Outcome.UNKNOWN, ASTRAY, need=NOT_DOUBTED)
@@ -93,7 +96,7 @@ def _opinion(
         case Standing.KEEPS:
             kept = favourable(rule, measurement, 0.0, proven=True)
             return Opinion(Outcome.PASSED, KEPT) if kept.outcome is Outcome.PASSED else kept
-        case Standing.WITHSTANDS if before.same_suite:
+        case Standing.WITHSTANDS if same_suite:
             return favourable(rule, measurement, 0.0, proven=False)
         case Standing.WITHSTANDS:
             return Opinion(Outcome.UNKNOWN, BOUNDS, need=SAME_SUITE)

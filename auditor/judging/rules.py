@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 from auditor.domain.canonical import Json
 from auditor.domain.policies import Policy, Rule
@@ -18,9 +17,7 @@ from auditor.judging.opinions import Opinion, by_limits, favourable
 from auditor.judging.parts import Part
 from auditor.judging.relating import by_baseline
 
-BADNESS = MappingProxyType(
-    {Outcome.FAILED: 0, Outcome.UNKNOWN: 1, Outcome.WITHSTOOD: 2, Outcome.PASSED: 3}
-)
+WORST_FIRST = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.WITHSTOOD, Outcome.PASSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +85,6 @@ def _worst(rule: Rule, matching: Sequence[Numbered], asked: Asked) -> tuple[int,
         opinions = [by_limits(rule, measurement) for _, measurement in matching]
     else:
         opinions = _by_condition(rule, rule.require, [item for _, item in matching], asked)
-    if len(opinions) == 1:
-        return 0, opinions[0]
     worst = min(range(len(opinions)), key=lambda at: _rank(opinions[at]))
     return worst, opinions[worst]
 
@@ -102,13 +97,13 @@ def _told(rule: Rule, matching: Sequence[Numbered], worst: int, opinion: Opinion
         opinion.outcome,
         f"{words.asked(rule, deciding.unit)} {words.found(rule, deciding, len(matching))} "
         f"{opinion.why}{words.rows(need)}",
-        (index, *others) if len(matching) > 1 else (index,),
+        (index, *others),
         need,
     )
 
 
 def _rank(opinion: Opinion) -> tuple[int, float]:
-    return BADNESS[opinion.outcome], opinion.slack
+    return WORST_FIRST.index(opinion.outcome), opinion.slack
 
 
 def _without_reading(rule: Rule, gaps: Sequence[tuple[int, Gap]]) -> Judgement:

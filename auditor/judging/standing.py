@@ -85,11 +85,9 @@ def breaks_by_doubt(measurement: Measurement, span: Span, limits: Limits) -> boo
 
     One that may be too high shows nothing by lying above a limit, and one too low by lying below.
     """
-    if not measurement.doubted or measurement.astray is None:
-        return False
-    _, ceiling = edges(limits)
-    side = Astray.TOO_HIGH if span.possible[0] > ceiling else Astray.TOO_LOW
-    return measurement.astray in {side, Astray.EITHER}
+    (least, _), (_, ceiling) = span.possible, edges(limits)
+    side = Astray.TOO_HIGH if least > ceiling else Astray.TOO_LOW
+    return measurement.doubted and measurement.astray in {side, Astray.EITHER}
 
 
 def margin(span: Span, limits: Limits) -> float:

@@ -24,7 +24,7 @@ def includes(head: Head, index: int, leaf: bytes, proof: Sequence[bytes]) -> boo
             return False
         if at & 1 or at == last:
             found = node_hash(item, found)
-            while not at & 1 and at:
+            while not at & 1:  # never zero: ``last`` is not
                 at, last = at >> 1, last >> 1
         else:
             found = node_hash(found, item)
@@ -59,7 +59,7 @@ def _both(head: Head, old: Head, rest: list[bytes]) -> bool:
             return False
         if at & 1 or at == last:
             before, after = node_hash(item, before), node_hash(item, after)
-            while not at & 1 and at:
+            while not at & 1:  # never zero: ``last`` is not
                 at, last = at >> 1, last >> 1
         else:
             after = node_hash(after, item)

@@ -7,7 +7,7 @@ from judging_cases import RULE, measured
 
 from auditor.domain.policies import Limits
 from auditor.domain.readings import Bound, Measurement
-from auditor.judging.needs import would_decide
+from auditor.judging.needs import PROOF, would_decide
 from auditor.judging.standing import Standing, span_of, stand
 from auditor.stats.counts import round_up
 
@@ -63,6 +63,106 @@ def test_more_rows_help_an_accepted_bound_to_withstand_or_any_bound_to_fail() ->
     reading = measured(0.9, 0.7, 1.0, bound=Bound.AT_MOST, n=100)
     assert rows(reading, LEAST, accepts=True) == 400
     assert rows(measured(0.7, 0.6, 0.9, bound=Bound.AT_MOST, n=100), LEAST) == 400
+
+
+TIGHTER = "a tighter bound: this one can show a kept limit, not a broken one"
+FURTHER = "a figure further from the limit: no sample of practical size decides"
+LOW, HIGH, BOTH = Limits(least=10), Limits(most=20), Limits(10, 20)
+
+
+@pytest.mark.parametrize("accepts", [True, False])
+@pytest.mark.parametrize(
+    ("bound", "limits", "value", "needed"),
+    [
+        # What is found by searching keeps a limit at best until a stronger search breaks it.
+        (Bound.AT_MOST, LOW, 12, PROOF),
+        (Bound.AT_MOST, BOTH, 12, PROOF),
+        (Bound.AT_MOST, BOTH, 10, PROOF),
+        (Bound.AT_MOST, HIGH, 18, 400),
+        (Bound.AT_LEAST, HIGH, 18, PROOF),
+        (Bound.AT_LEAST, BOTH, 18, PROOF),
+        (Bound.AT_LEAST, BOTH, 20, PROOF),
+        (Bound.AT_LEAST, LOW, 12, 400),
+        (Bound.ESTIMATE, LOW, 12, 400),
+        (Bound.ESTIMATE, HIGH, 18, 400),
+        (Bound.ESTIMATE, BOTH, 12, 400),
+        (Bound.ESTIMATE, BOTH, 18, 400),
+        # It shows that a limit is broken on the side that it bounds, and not on the other.
+        (Bound.AT_MOST, LOW, 8, 400),
+        (Bound.AT_MOST, BOTH, 8, 400),
+        (Bound.AT_MOST, HIGH, 22, TIGHTER),
+        (Bound.AT_MOST, BOTH, 22, TIGHTER),
+        (Bound.AT_LEAST, HIGH, 22, 400),
+        (Bound.AT_LEAST, BOTH, 22, 400),
+        (Bound.AT_LEAST, LOW, 8, TIGHTER),
+        (Bound.AT_LEAST, BOTH, 8, TIGHTER),
+        (Bound.ESTIMATE, LOW, 8, 400),
+        (Bound.ESTIMATE, HIGH, 22, 400),
+    ],
+)
+def test_rows_help_where_the_bound_can_show_what_is_open(
+    bound: Bound,
+    limits: Limits,
+    value: int,
+    needed: str | int,
+    accepts: bool,  # noqa: FBT001 -- pytest's
+) -> None:
+    reading = measured(value, value - 4, value + 4, bound=bound, n=100)
+    told = would_decide(reading, limits, accepts=accepts)
+    if needed == PROOF and accepts:
+        assert told == ({"rows": 400} if value in {12, 18} else {"needs": FURTHER})
+    else:
+        assert told == ({"rows": needed} if isinstance(needed, int) else {"needs": needed})
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "limits", "ratio"),
+    [
+        (13, 7, 14, LOW, 2),  # what must clear the floor is the lower end
+        (7, 6, 13, LOW, 2),  # or, below it, the upper one
+        (17, 16, 23, HIGH, 2),
+        (23, 17, 24, HIGH, 2),
+        (12, 8, 30, BOTH, 2.25),  # of both ends, the one that needs more
+        (12, 2, 21, BOTH, 5),
+        (11, 7, 12, BOTH, 4),
+        (17, None, 23, HIGH, 2),  # no end at all matters on a side that has no limit
+        (13, 7, None, LOW, 2),
+    ],
+)
+def test_rows_grow_with_the_square_of_half_width_over_distance(
+    value: float, low: float | None, high: float | None, limits: Limits, ratio: float
+) -> None:
+    needed = rows(measured(value, low, high, n=1000), limits)
+    assert needed == round_up(1000 * ratio**2)
+
+
+@pytest.mark.parametrize("value", [10, 20])
+def test_a_figure_on_its_limit_is_decided_by_no_number_of_rows(value: int) -> None:
+    told = would_decide(measured(value, value - 1, value + 1), BOTH, accepts=False)
+    assert told == {"needs": FURTHER}
+
+
+@pytest.mark.parametrize("bound", [Bound.ESTIMATE, Bound.AT_LEAST])
+def test_limits_that_contradict_each_other_are_broken_with_rows_enough(bound: Bound) -> None:
+    claimed = Limits(20, 10)
+    assert rows(measured(20, 5, 35, bound=bound, n=100), claimed) == 230
+
+
+@pytest.mark.parametrize(
+    ("n", "told"),
+    [
+        (10**7, {"rows": 10**9}),
+        (10**7 + 1, {"needs": FURTHER}),
+        (0, {"needs": FURTHER}),
+    ],
+)
+def test_no_more_rows_are_asked_for_than_anybody_has(n: int, told: dict[str, int | str]) -> None:
+    assert would_decide(measured(11, 1, 12, n=n), LOW, accepts=False) == told
+
+
+@pytest.mark.parametrize("n", [1, 100])
+def test_one_row_more_is_the_least_that_decides(n: int) -> None:
+    assert rows(measured(12, 11, 13, n=n), LOW) == n + 1
 
 
 @given(

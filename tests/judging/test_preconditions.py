@@ -1,0 +1,108 @@
+"""What a policy asks of the audit itself: told for each target, before all rules."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from judging_cases import CONTEXT, POLICY, measured
+
+from auditor.domain.baselines import Circumstances
+from auditor.domain.budgets import Budget
+from auditor.domain.findings import Finding
+from auditor.domain.isolation import Isolation
+from auditor.domain.policies import Assurance, Effect, LeastEvidence, Severity
+from auditor.domain.targets import EvidenceLevel
+from auditor.domain.verdicts import Outcome
+from auditor.judging.judge import REMEDIES, judge
+
+TARGETS = ("cpu", "gpu")
+
+
+def unmet(context: dict[str, Any], **asked: Any) -> list[Finding]:  # noqa: ANN401 -- any field of a policy
+    """Return the findings before those of the rule, which passes."""
+    readings = [measured(0.9, 0.85, 0.95, target=target) for target in TARGETS]
+    found = judge(
+        replace(POLICY, **asked),
+        lambda _: readings,
+        replace(CONTEXT, targets=TARGETS, **context),
+    )
+    assert [(item.rule, item.outcome) for item in found[-2:]] == [("accurate", Outcome.PASSED)] * 2
+    return list(found[:-2])
+
+
+@pytest.mark.parametrize(
+    ("asked", "context", "what", "least", "given", "targets"),
+    [
+        ({"least_budget": Budget.CI}, {"budget": Budget.CI}, "budget", "ci", "ci", ()),
+        ({"least_budget": Budget.SMOKE}, {"budget": Budget.CI}, "budget", "smoke", "ci", ()),
+        ({"least_budget": Budget.FULL}, {"budget": Budget.CI}, "budget", "full", "ci", TARGETS),
+        ({"least_assurance": Assurance.A1}, {"assurance": Assurance.A2}, "", "", "", ()),
+        ({"least_assurance": Assurance.A1}, {"assurance": Assurance.A1}, "", "", "", ()),
+        ({"least_assurance": Assurance.A2}, {"assurance": Assurance.A1},
+         "assurance", "A2", "A1", TARGETS),
+        ({}, {"under": Circumstances(evidence={"gpu": EvidenceLevel.SIMULATED})},
+         "evidence", "native", "simulated", ("gpu",)),
+        ({"least_evidence": LeastEvidence.VERIFIED},
+         {"under": Circumstances(evidence={"cpu": EvidenceLevel.VERIFIED})},
+         "evidence", "verified", "none", ("gpu",)),
+        ({"least_isolation": Isolation.LANDLOCK},
+         {"under": Circumstances(isolation={"cpu": "landlock", "gpu": "limits"})},
+         "isolation", "landlock", "limits", ("gpu",)),
+        ({"least_isolation": Isolation.LIMITS},
+         {"under": Circumstances(isolation={"cpu": "remote"})},
+         "isolation", "limits", "none", ("gpu",)),
+    ],
+)  # fmt: skip
+def test_an_audit_that_is_less_than_asked_is_undecided_on_the_targets_concerned(
+    asked: dict[str, Any],
+    context: dict[str, Any],
+    what: str,
+    least: str,
+    given: str,
+    targets: tuple[str, ...],
+) -> None:
+    found = unmet(context, **asked)
+    assert [item.target for item in found] == list(targets)
+    for item in found:
+        assert item == Finding(
+            rule=f"policy.least_{what}",
+            title=f"The audit has the {what} that the policy asks for",
+            target=item.target,
+            measure=f"policy/{what}",
+            outcome=Outcome.UNKNOWN,
+            effect=Effect.DENY,
+            severity=Severity.HIGH,
+            readings=(),
+            controls=(),
+            message=f"Asked: {what} {least} at least. Found: {what} {given}. What this audit saw "
+            "is not enough for the policy, whatever it saw.",
+            remediation=REMEDIES.get(what, f"Audit again with {what} {least} or more."),
+            limits=f"{what} at least {least}",
+            would_decide={"needs": f"{what} {least}"},
+        )
+
+
+def test_where_no_isolation_is_asked_for_any_will_do() -> None:
+    for told in ({}, {"cpu": "limits"}, {"cpu": "magic", "gpu": "remote"}):
+        assert unmet({"under": Circumstances(isolation=told)}, least_isolation=None) == []
+
+
+def test_all_that_is_less_than_asked_is_told() -> None:
+    context = {"budget": Budget.SMOKE, "assurance": Assurance.A0}
+    found = unmet(
+        context,
+        least_budget=Budget.FULL,
+        least_assurance=Assurance.A1,
+        least_evidence=LeastEvidence.VERIFIED,
+        least_isolation=Isolation.LIMITS,
+    )
+    assert [(item.rule.removeprefix("policy.least_"), item.target) for item in found] == [
+        ("budget", "cpu"),
+        ("budget", "gpu"),
+        ("assurance", "cpu"),
+        ("assurance", "gpu"),
+        ("evidence", "cpu"),
+        ("isolation", "cpu"),
+        ("evidence", "gpu"),
+        ("isolation", "gpu"),
+    ]

@@ -1,0 +1,156 @@
+"""Figures held against a baseline's: the reason, the distance, and what would decide."""
+
+from dataclasses import replace
+
+import pytest
+from judging_cases import CONTEXT, RULE, measured
+
+from auditor.domain.baselines import Baseline
+from auditor.domain.budgets import Budget
+from auditor.domain.policies import Anchor, Anchored, Limits
+from auditor.domain.readings import Astray, Bound, Measurement
+from auditor.domain.verdicts import Outcome
+from auditor.judging.asking import ask
+from auditor.judging.opinions import Opinion
+from auditor.judging.relating import by_baseline, possible_limits
+from auditor.judging.standing import Span
+
+LEAST, MOST = Anchored(least=Anchor(None, -10)), Anchored(most=Anchor(None, 10))
+THEN = measured(100, 95, 105)
+"""With a margin of ten, the limit lies between 85 and 95 from below, 105 and 115 from above."""
+HAD = "The baseline, model 0.9, had 100 (95 % interval 95 to 105, sample of 450)."
+OPEN = f"{HAD} The two figures leave both possible, so they decide nothing."
+CLOSER = "a baseline with a closer figure, or a figure further from it: more rows here cannot"
+
+
+def held(
+    now: Measurement,
+    anchored: Anchored = LEAST,
+    then: Measurement = THEN,
+    *,
+    accepts: bool = False,
+    budget: Budget = Budget.CI,
+) -> Opinion:
+    """Return the opinion of a figure that is held against a baseline's."""
+    baseline = Baseline(
+        name="model", version="0.9", digest="sha256:1", budget=budget, readings=(then,)
+    )
+    rule = replace(RULE, limits=None, anchored=anchored, accept_withstood=accepts)
+    context = replace(CONTEXT, baseline=baseline)
+    return by_baseline(rule, anchored, now, ask(context, {}, "cpu", context.precedents()))
+
+
+@pytest.mark.parametrize(
+    ("anchored", "low", "high", "opinion"),
+    [
+        (LEAST, 95, 99, Opinion(
+            Outcome.PASSED, f"{HAD} All that both figures leave possible keeps the rule.", 0
+        )),
+        (LEAST, 80, 84, Opinion(
+            Outcome.FAILED, f"{HAD} All that both figures leave possible breaks the rule.", -15
+        )),
+        (MOST, 99, 105, Opinion(
+            Outcome.PASSED, f"{HAD} All that both figures leave possible keeps the rule.", 0
+        )),
+        (MOST, 116, 120, Opinion(
+            Outcome.FAILED, f"{HAD} All that both figures leave possible breaks the rule.", -15
+        )),
+    ],
+)  # fmt: skip
+def test_the_strictest_limit_is_kept_and_the_laxest_broken(
+    anchored: Anchored, low: float, high: float, opinion: Opinion
+) -> None:
+    assert held(measured((low + high) / 2, low, high), anchored) == opinion
+
+
+@pytest.mark.parametrize(
+    ("anchored", "value", "limits"),
+    [
+        (LEAST, 96, Limits(least=95)),  # rows may show that it keeps the strictest limit
+        (LEAST, 95, Limits(least=95)),
+        (LEAST, 94, None),
+        (LEAST, 85, None),
+        (LEAST, 84, Limits(least=85)),  # or that it breaks the laxest
+        (MOST, 104, Limits(most=105)),
+        (MOST, 105, Limits(most=105)),
+        (MOST, 106, None),
+        (MOST, 115, None),
+        (MOST, 116, Limits(most=115)),
+    ],
+)
+def test_more_rows_are_asked_for_where_they_could_decide(
+    anchored: Anchored, value: float, limits: Limits | None
+) -> None:
+    opinion = held(measured(value, value - 20, value + 20), anchored)
+    assert (opinion.outcome, opinion.why) == (Outcome.UNKNOWN, OPEN)
+    assert opinion.limits == limits
+    assert opinion.need == ("" if limits else CLOSER)
+    assert opinion.slack == (value - 115 if anchored is LEAST else 85 - value)
+
+
+def test_the_possible_limits_are_taken_from_both_ends_of_the_baseline_and_from_claims() -> None:
+    before = Span(100, 95, 105, Bound.ESTIMATE)
+    ends = Anchored(Anchor(None, -10), Anchor("ceiling", 1))
+    claimed = possible_limits(ends, {"ceiling": 120}, before)
+    assert claimed == (Limits(95, 121), Limits(85, 121))
+    assert possible_limits(Anchored(90, Anchor(None, 10)), {}, before) == (
+        Limits(90, 105),
+        Limits(90, 115),
+    )
+    assert possible_limits(LEAST, {}, before) == (Limits(95, None), Limits(85, None))
+
+
+def test_what_there_is_nothing_to_hold_against_is_unknown_with_its_reason() -> None:
+    assert held(measured("high")) == Opinion(
+        Outcome.UNKNOWN, "The figure is no number, so no limit applies to it."
+    )
+    rule = replace(RULE, limits=None, anchored=LEAST)
+    assert by_baseline(rule, LEAST, measured(99), ask(CONTEXT, {}, "cpu")) == Opinion(
+        Outcome.UNKNOWN,
+        "There is no baseline to hold it against.",
+        need="a baseline record (--baseline DIR, or `baseline: DIR` in the audit file)",
+    )
+    assert held(measured(99), then=replace(THEN, doubted=True)) == Opinion(
+        Outcome.UNKNOWN,
+        "The baseline, model 0.9, has a doubted figure there, and nothing is shown against a "
+        "doubted one.",
+        need="a baseline whose figure is not doubted",
+    )
+
+
+@pytest.mark.parametrize(
+    ("accepts", "budget", "outcome", "why", "need"),
+    [
+        (True, Budget.CI, Outcome.WITHSTOOD,
+         "Nothing that was tried broke it. That proves nothing, and the policy accepts it.", ""),
+        (False, Budget.CI, Outcome.UNKNOWN,
+         "Nothing that was tried broke it; it withstood, but the policy does not accept that.", ""),
+        (True, Budget.FULL, Outcome.UNKNOWN,
+         ("Both figures are only bounds, and what two searches did not find shows no difference "
+         "unless they looked alike."),
+         "a baseline audited with the same parameters and the same budget"),
+    ],
+)  # fmt: skip
+def test_two_bounds_are_withstood_where_they_were_found_alike(
+    *, accepts: bool, budget: Budget, outcome: Outcome, why: str, need: str
+) -> None:
+    then = replace(THEN, bound=Bound.AT_MOST)
+    now = measured(99, 96, 104, bound=Bound.AT_MOST)
+    opinion = held(now, then=then, accepts=accepts, budget=budget)
+    told = f"{HAD} {why}"
+    assert (opinion.outcome, opinion.why, opinion.need) == (outcome, told, need)
+
+
+def test_a_doubted_figure_neither_passes_nor_fails_on_the_side_of_its_doubt() -> None:
+    for low, high, astray, outcome in (
+        (95, 99, None, Outcome.UNKNOWN),
+        (80, 84, None, Outcome.FAILED),
+        (80, 84, Astray.TOO_HIGH, Outcome.FAILED),
+        (80, 84, Astray.TOO_LOW, Outcome.UNKNOWN),
+    ):
+        now = measured(low, low, high, doubted=True, astray=astray)
+        opinion = held(now, accepts=True)
+        assert opinion.outcome is outcome
+        needed = "a figure that is not doubted" if outcome is Outcome.UNKNOWN else ""
+        assert opinion.need == needed
+        assert ("doubt" in opinion.why) is bool(needed)

@@ -1,0 +1,186 @@
+"""What came of each waiver that an audit was given, and the words of the findings it touches."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+
+import pytest
+from judging_cases import CONTEXT, POLICY, RULE, measured
+from waiver_papers import NOW, read
+
+from auditor.domain.artifacts import Artifact, FileDigest
+from auditor.domain.budgets import Budget
+from auditor.domain.findings import Finding
+from auditor.domain.policies import Assurance
+from auditor.domain.records import AuditRecord
+from auditor.domain.requests import AuditRequest, PolicyRef
+from auditor.domain.targets import TargetSpec
+from auditor.domain.verdicts import Outcome
+from auditor.domain.waivers import Audited, Waiver
+from auditor.judging.judge import judge
+from auditor.judging.waiving import (
+    Use,
+    Used,
+    audited_in,
+    covers,
+    same_but_for_waivers,
+    uses_of,
+)
+
+ARTIFACT = Artifact("model", "1.0.0", (FileDigest("model.onnx", 3, "ab" * 32),))
+REQUEST = AuditRequest(
+    name="model",
+    version="1.0.0",
+    artifact=ARTIFACT,
+    targets=(TargetSpec("cpu"), TargetSpec("gpu")),
+    datasets=(),
+    policy=PolicyRef("tests", "1.0.0", "sha256:0"),
+    audit_file="",
+    seed=7,
+    budget=Budget.CI,
+)
+RULES = (RULE, replace(RULE, id="fair", metric="gap"), replace(RULE, id="fast", when="served"))
+
+
+def waiver(rule: str = "accurate", **changes: object) -> Waiver:
+    return read(**{"rule": rule, "artifact": ARTIFACT.digest, **changes})
+
+
+def judged(waivers: Sequence[Waiver], now: str = NOW) -> tuple[Finding, ...]:
+    """Judge two targets: accuracy fails, the gap passes, and speed is not asked for."""
+    readings = [
+        reading
+        for target in ("cpu", "gpu")
+        for reading in (
+            measured(0.5, 0.4, 0.6, target=target),
+            measured(0.9, 0.85, 0.95, metric="gap", target=target),
+        )
+    ]
+    context = replace(
+        CONTEXT,
+        targets=("cpu", "gpu"),
+        artifact=ARTIFACT.digest,
+        waivers=tuple(waivers),
+        now=now,
+    )
+    return judge(replace(POLICY, rules=RULES), lambda _: readings, context)
+
+
+def used(*waivers: Waiver, now: str = NOW) -> list[Used]:
+    """Return what came of waivers in a record whose audit was given them."""
+    record = AuditRecord(
+        id="aud-1",
+        derived_from=None,
+        assurance=Assurance.A0,
+        request=REQUEST,
+        confidence=0.95,
+        fingerprints={},
+        observations=(),
+        readings=(),
+        findings=judged(waivers, now),
+        lineage=(),
+        tool={},
+        registered=now,
+        finished=now,
+    )
+    return list(uses_of(record, waivers))
+
+
+OTHER = "sha256:" + "b" * 64
+
+
+@pytest.mark.parametrize(
+    ("given", "use", "detail", "targets"),
+    [
+        (waiver(), Use.USED, "on cpu, gpu", ("cpu", "gpu")),
+        (waiver(target="gpu"), Use.USED, "on gpu", ("gpu",)),
+        (waiver(artifact=OTHER), Use.FOREIGN, f"it is for another artifact, {OTHER}", ()),
+        (waiver("other", artifact=OTHER), Use.FOREIGN, f"it is for another artifact, {OTHER}", ()),
+        (waiver("other"), Use.UNMATCHED, "no finding is of other", ()),
+        (waiver("other", target="gpu"), Use.UNMATCHED, "no finding is of other on gpu", ()),
+        (waiver(target="npu"), Use.UNMATCHED, "no finding is of accurate on npu", ()),
+        (waiver("other", expires="2026-02-20"), Use.UNMATCHED, "no finding is of other", ()),
+        (waiver(expires="2026-02-20"), Use.EXPIRED, "it expired on 2026-02-20T00:00:00Z", ()),
+        (waiver(created="2026-04-01"), Use.EARLY, "it is valid from 2026-04-01T00:00:00Z on", ()),
+        (waiver("fair"), Use.UNNEEDED, "fair came to passed", ()),
+        (waiver("fast"), Use.UNNEEDED, "fast came to not applicable", ()),
+    ],
+)
+def test_what_came_of_a_waiver_is_said_with_its_reason(
+    given: Waiver, use: Use, detail: str, targets: tuple[str, ...]
+) -> None:
+    assert used(given) == [Used(given, use, detail, targets)]
+    assert used(given)[0].idle is (use is not Use.USED)
+
+
+def test_of_two_waivers_of_a_rule_one_is_used_and_the_other_not_needed() -> None:
+    first, last = waiver(expires="2026-04-01"), waiver(expires="2026-06-01")
+    assert used(first, last) == [
+        Used(first, Use.UNNEEDED, "accurate is waived by another waiver"),
+        Used(last, Use.USED, "on cpu, gpu", ("cpu", "gpu")),
+    ]
+    somewhere = waiver(target="gpu", expires="2026-07-01")
+    assert used(last, somewhere) == [
+        Used(last, Use.USED, "on cpu", ("cpu",)),
+        Used(somewhere, Use.USED, "on gpu", ("gpu",)),
+    ]
+
+
+def test_a_waived_finding_says_who_answers_for_what_and_what_is_done_instead() -> None:
+    before = judged([])[0].message
+    plain = waiver(reason="The sensor is replaced in April.")
+    assert judged([plain])[0].message == (
+        f"{before} Waived until 2026-05-01T00:00:00Z, though it failed: The sensor is replaced in "
+        "April. Approved by anna@example.org (RISK-12); olga@example.org answers for the risk."
+    )
+    beside = waiver(compensating=["Each alarm is looked at", "weekly review"])
+    assert judged([beside])[0].message.endswith(
+        "olga@example.org answers for the risk. Instead: Each alarm is looked at; weekly review."
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"expires": "2026-02-20"}, "expired on 2026-02-20T00:00:00Z, and does not count any more"),
+        ({"created": "2026-04-01"},
+         "is valid from 2026-04-01T00:00:00Z on, and does not count yet"),
+    ],
+)  # fmt: skip
+def test_a_finding_tells_every_waiver_of_it_that_does_not_count(
+    changes: dict[str, str], said: str
+) -> None:
+    before = judged([])
+    idle, foreign = waiver(target="cpu", **changes), waiver(artifact=OTHER, **changes)
+    first, *others = judged([idle, foreign, waiver("other", **changes)])
+    named = "A waiver (RISK-12, approved by anna@example.org)"
+    assert first == replace(before[0], message=f"{before[0].message} {named} {said}.")
+    assert others == list(before[1:])
+
+
+def test_a_waiver_that_counts_hides_those_that_do_not() -> None:
+    idle, valid = waiver(expires="2026-02-20"), waiver()
+    assert judged([idle, valid]) == judged([valid])
+
+
+def test_a_waiver_covers_findings_by_rule_target_and_slice() -> None:
+    finding = replace(judged([])[0], slice={"sex": "F"})
+    assert covers(waiver(slice={"sex": "F"}), finding)
+    assert covers(waiver(), finding)
+    assert not covers(waiver(slice={"sex": "M"}), finding)
+    assert not covers(waiver("fair"), finding)
+    assert not covers(waiver(target="gpu"), finding)
+
+
+def test_what_waivers_are_held_against_is_named_as_in_the_request() -> None:
+    named = Audited("model", ARTIFACT.digest, "tests", "sha256:0")
+    assert audited_in(REQUEST) == named
+    assert audited_in(replace(REQUEST, artifact=None)) == replace(named, artifact=None)
+
+
+@pytest.mark.parametrize(("before", "after"), [*product(Outcome, repeat=2)])
+def test_only_a_waiver_that_ran_out_may_lie_between_two_outcomes_of_the_same_figures(
+    before: Outcome, after: Outcome
+) -> None:
+    ran_out = before is Outcome.WAIVED and after in {Outcome.FAILED, Outcome.UNKNOWN}
+    assert same_but_for_waivers(before, after) is (before is after or ran_out)
