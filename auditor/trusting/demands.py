@@ -79,8 +79,8 @@ def _object_to_age(asked: Asked, rule: ModelRule, presented: Presented) -> Itera
         text = "no trusted clock says when it was signed, which the trust policy asks for"
         yield Objection(Code.NO_TIME, text)
     elif rule.max_age is not None and asked.when.looked - proven.at > rule.max_age:
-        days = (asked.when.looked - proven.at).days
-        text = f"it was signed {days} days ago, and {rule.max_age.days} are allowed"
+        oldest = Moment(asked.when.looked - rule.max_age)
+        text = f"it was signed at {proven}, and the trust policy takes none from before {oldest}"
         yield Objection(Code.TOO_OLD, text)
 
 

@@ -103,7 +103,7 @@ class Fields:
     def word(self, value: Json, kind: type[E], *below: str | int) -> E:
         """Return a value that is a word of an enumeration."""
         words = [item.value for item in kind]
-        if not isinstance(value, str) or value not in words:
+        if value not in words:
             self.refuse(f"is {value!r}", f"Choose from {', '.join(words)}.", *below)
         return kind(value)
 

@@ -50,10 +50,8 @@ def _followers(left: str, right: str, i: int, j: int) -> list[tuple[tuple[int, i
 
 
 def _shared(a: str, b: str) -> str:
-    """Return a sign for which both places stand."""
+    """Return a sign for which both places stand, where there is one; an end has no sign."""
     wild = {ANY, ONE}
-    if not a or not b:
-        return ""
     if a in wild:
         return "x" if b in wild else b
     return a if b in wild or a == b else ""

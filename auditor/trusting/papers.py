@@ -120,8 +120,8 @@ def _reason(  # noqa: PLR0913, PLR0917 -- the last two are worked out once for a
     if predicate_of(bundle) != wanted.predicate:
         return None
     opened = open_paper(asked, rule, bundle, wanted)
-    if opened.payload is None or not opened.verified:
-        return "; ".join(opened.mistakes[:1])
+    if opened.payload is None:
+        return opened.mistakes[0]
     try:
         statement = parse_statement(opened.payload, wanted.predicate)
     except Refused as refused:

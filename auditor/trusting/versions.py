@@ -4,6 +4,7 @@ Source: Semantic Versioning 2.0.0, section 11, for any count of numbers.
 """
 
 import re
+from math import inf
 from typing import TypeAlias
 
 MOST = 200
@@ -11,7 +12,7 @@ _VERSION = re.compile(
     r"v?(?P<numbers>\d{1,18}(?:\.\d{1,18})*)(?:-(?P<before>[0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?",
     re.ASCII,
 )
-Order: TypeAlias = tuple[tuple[int, ...], bool, tuple[tuple[int, int, str], ...]]
+Order: TypeAlias = tuple[tuple[int, ...], bool, tuple[tuple[float, str], ...]]
 
 
 def order_of(version: str) -> Order | None:
@@ -23,13 +24,13 @@ def order_of(version: str) -> Order | None:
     if found is None:
         return None
     numbers = [int(part) for part in found["numbers"].split(".")]
-    while len(numbers) > 1 and not numbers[-1]:
+    while numbers and not numbers[-1]:
         numbers.pop()
     before = found["before"]
     parts = () if before is None else tuple(_identifier(part) for part in before.split("."))
     return tuple(numbers), before is None, parts
 
 
-def _identifier(part: str) -> tuple[int, int, str]:
+def _identifier(part: str) -> tuple[float, str]:
     """Numbers come before words, and are compared as numbers."""
-    return (0, int(part), "") if part.isascii() and part.isdigit() else (1, 0, part)
+    return (int(part), "") if part.isdigit() else (inf, part)

@@ -134,6 +134,21 @@ def test_proofs_are_those_that_the_rfc_spells_and_hold(size: int, data: st.DataO
     assert continues(head, Head(old, naive_root(hashes[:old])), proof)
 
 
+@pytest.mark.parametrize("size", range(1, 18))
+def test_every_proof_of_a_small_tree_holds_for_its_own_place_alone(size: int) -> None:
+    hashes = LEAVES[:size]
+    head = Head(size, naive_root(hashes))
+    paths = [naive_path(index, hashes) for index in range(size)]
+    for index, path in enumerate(paths):
+        for at in range(size):
+            assert includes(head, at, hashes[index], path) == (at == index)
+    heads = [Head(old, naive_root(hashes[:old])) for old in range(1, size + 1)]
+    for old in heads:
+        proof = naive_subproof(old.size, hashes)
+        for other in heads:
+            assert continues(head, other, proof) == (other == old)
+
+
 @given(SIZES, st.data())
 def test_no_proof_holds_for_anything_else(size: int, data: st.DataObject) -> None:
     hashes, tree = LEAVES[:size], tree_of(LEAVES[:size])
@@ -224,3 +239,38 @@ def test_a_proof_that_ends_too_early_or_too_late_for_its_size_is_refused() -> No
     first = Head(1, LEAVES[0])
     assert continues(Head(2, two.root()), first, two.consistency(1))
     assert not continues(Head(4, two.root()), first, two.consistency(1))
+
+
+def test_a_proof_with_a_hash_too_many_is_refused_though_it_leads_to_the_root() -> None:
+    beside = LEAVES[0]
+    assert not includes(Head(1, node_hash(beside, LEAVES[1])), 0, LEAVES[1], (beside,))
+    proof = naive_subproof(3, LEAVES[:5])
+    before, after = naive_root(LEAVES[:3]), naive_root(LEAVES[:5])
+    assert continues(Head(5, after), Head(3, before), proof)
+    above = [Head(size, node_hash(beside, it)) for size, it in ((5, after), (3, before))]
+    assert not continues(*above, [*proof, beside])
+
+
+def test_a_tree_continues_no_larger_one_though_their_roots_are_equal() -> None:
+    root = naive_root(LEAVES[:5])
+    assert not continues(Head(5, root), Head(8, root), ())
+    assert not continues(Head(5, root), Head(-1, root), ())
+
+
+def test_a_proof_without_hashes_does_not_show_that_a_tree_grew() -> None:
+    head, old = Head(5, naive_root(LEAVES[:5])), Head(3, naive_root(LEAVES[:3]))
+    assert continues(head, old, naive_subproof(3, LEAVES[:5]))
+    assert not continues(head, old, ())
+
+
+def test_hashes_of_another_length_prove_nothing() -> None:
+    """Two hashes side by side can be cut elsewhere, so that other values lead to the same root."""
+    left, right = LEAVES[:2]
+    head = Head(2, node_hash(left, right))
+    assert includes(head, 0, left, (right,))
+    assert not includes(head, 0, left + right[:1], (right[1:],))
+    assert not includes(head, 0, left[:-1], (left[-1:] + right,))
+    assert not includes(Head(1, b"short"), 0, b"short", ())
+    assert continues(head, Head(1, left), (right,))
+    assert not continues(head, Head(1, left + right[:1]), (right[1:],))
+    assert not continues(Head(3, b"short"), Head(3, b"short"), ())

@@ -86,49 +86,48 @@ OF_ANOTHER = (b'"sha256":"' + b"d" * 64, b'"sha256":"' + b"e" * 64)
 NO_REASON = replace(APPROVAL, reason="fine")
 
 
-@pytest.mark.parametrize(
-    ("verify", "bundle", "said"),
-    [
-        (
-            verify_approval,
-            resigned(approval_payload(APPROVAL), b"auditor/approval/v1", b"auditor/approval/v2"),
-            "a.json is no approval of auditor/approval/v1",
-        ),
-        (
-            verify_finding,
-            resigned(finding_payload(FOUND), b"auditor/finding/v1", b"auditor/finding/v2"),
-            "a.json is no finding of auditor/finding/v1",
-        ),
-        (
-            verify_approval,
-            resigned(approval_payload(APPROVAL), *OF_ANOTHER),
-            "a.json: its subject is not the record that it speaks of",
-        ),
-        (
-            verify_finding,
-            resigned(finding_payload(FOUND), *OF_ANOTHER),
-            "a.json: its subject is not the record that it speaks of",
-        ),
-        (
-            verify_approval,
-            resigned(approval_payload(NO_REASON), *OF_ANOTHER),
-            "a.json: the reason is 'fine', which is no reason",
-        ),
-        (
-            verify_approval,
-            resigned(approval_payload(APPROVAL), b'"by"', b'"bye"'),
-            "a.json cannot be read: ",
-        ),
-        (
-            verify_waiver,
-            resigned(waiver_payload(read()), b'"sha256":"' + b"a" * 64, b'"sha256":"' + b"b" * 64),
-            "a.json: its subjects are not those of the waiver",
-        ),
-    ],
-)
-def test_what_a_key_signed_and_no_decision_may_be_is_refused_in_its_own_words(
-    verify: Callable[[bytes, bytes, str], object], bundle: bytes, said: str
-) -> None:
+REFUSED: dict[str, tuple[Callable[[bytes, bytes, str], object], bytes, str]] = {
+    "an approval of another schema": (
+        verify_approval,
+        resigned(approval_payload(APPROVAL), b"auditor/approval/v1", b"auditor/approval/v2"),
+        "a.json is no approval of auditor/approval/v1",
+    ),
+    "a finding of another schema": (
+        verify_finding,
+        resigned(finding_payload(FOUND), b"auditor/finding/v1", b"auditor/finding/v2"),
+        "a.json is no finding of auditor/finding/v1",
+    ),
+    "an approval over another record": (
+        verify_approval,
+        resigned(approval_payload(APPROVAL), *OF_ANOTHER),
+        "a.json: its subject is not the record that it speaks of",
+    ),
+    "a finding over another record": (
+        verify_finding,
+        resigned(finding_payload(FOUND), *OF_ANOTHER),
+        "a.json: its subject is not the record that it speaks of",
+    ),
+    "a bad approval over another record": (
+        verify_approval,
+        resigned(approval_payload(NO_REASON), *OF_ANOTHER),
+        "a.json: the reason is 'fine', which is no reason",
+    ),
+    "an approval by nobody": (
+        verify_approval,
+        resigned(approval_payload(APPROVAL), b'"by"', b'"bye"'),
+        "a.json cannot be read: ",
+    ),
+    "a waiver over another artifact": (
+        verify_waiver,
+        resigned(waiver_payload(read()), b'"sha256":"' + b"a" * 64, b'"sha256":"' + b"b" * 64),
+        "a.json: its subjects are not those of the waiver",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_a_key_signed_and_no_decision_may_be_is_refused_in_its_own_words(case: str) -> None:
+    verify, bundle, said = REFUSED[case]
     with pytest.raises(WaiverError) as refused:
         verify(bundle, PEM, "a.json")
     assert refused.value.problem.startswith(said)

@@ -16,12 +16,15 @@ from auditor.declaring.believing import ByPolicy
 from auditor.declaring.believing import Standing as Signing
 from auditor.declaring.reading import read_told
 from auditor.domain.artifacts import FileDigest
-from auditor.domain.trust import Standing
+from auditor.domain.canonical import JsonObject
+from auditor.domain.trust import Standing, TrustGiven
 from auditor.signatures.keyless import verify_keyless
 from auditor.signatures.objections import Code, Verification
 from auditor.signatures.oms import Measured
 from auditor.signatures.trust import Moment
 from auditor.trusting.asking import Asked, Presented, When
+from auditor.trusting.demands import object_to_claims
+from auditor.trusting.evidence import read_asked, read_presented
 from auditor.trusting.judging import judge
 from auditor.trusting.policies import Claimed, TrustPolicy
 
@@ -102,6 +105,28 @@ def test_a_keyless_identity_signs_under_the_pinned_root_and_brings_its_time() ->
     found = keyless(signed_by(BY_WORKFLOW, timestamp="required", max_age="30d"), days=20)
     assert (found.verified, found.identity) == (True, f"sigstore:{WORKFLOW}?issuer={ISSUER}")
     assert keyless(signed_by(BY_WORKFLOW, max_age="30d"), days=40).codes == (Code.TOO_OLD,)
+
+
+def test_a_keyless_signature_brings_no_time_where_nobody_says_when_it_is_looked_at() -> None:
+    timed = signed_by(BY_WORKFLOW, timestamp="required")
+    asked = Asked(timed, Claimed("credit-risk", "1.0"), None, verify_keyless)
+    bundle = json.dumps(SIGSTORE.bundle()).encode()
+    payload = json.dumps({"subject": []}).encode()
+    found = object_to_claims(asked, timed.rules[0], payload, Presented(bundle))
+    assert [item.code for item in found] == [Code.NO_TIME]
+
+
+def test_a_keyless_signature_in_evidence_is_verified_by_the_root_that_the_policy_pins() -> None:
+    trust = signed_by(BY_WORKFLOW)
+    seen: JsonObject = {
+        "model": {"name": "credit-risk", "version": "1.0"},
+        "trust": TrustGiven(trust.document, str(Moment(NOW))).to_json(),
+        "bundle": {"text": json.dumps(SIGSTORE.bundle())},
+    }
+    asked = read_asked(seen)
+    assert asked is not None
+    found = judge(asked, read_presented(seen), Measured.of(FILES), FILES)
+    assert (found.verified, found.codes) == (True, (Code.POLICY_UNACCEPTED,))
 
 
 def test_a_keyless_identity_of_another_issuer_or_workflow_is_refused() -> None:

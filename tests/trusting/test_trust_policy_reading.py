@@ -1,11 +1,13 @@
 """A trust policy is read strictly: what is misspelt, missing or contradictory is refused."""
 
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any
 
 import pytest
 from trust_papers import (
     BUILD,
+    CI,
     PREDICATE,
     RELEASE,
     RULE,
@@ -19,9 +21,11 @@ from trust_papers import (
 )
 
 from auditor.domain.policies import Assurance
+from auditor.domain.trust import TrustRef
 from auditor.errors import TrustPolicyError
 from auditor.signatures.profiles import Profile
-from auditor.trusting.policies import Claimed, Role
+from auditor.signatures.trust import TrustedKey
+from auditor.trusting.policies import Auditor, Claimed, Role
 from auditor.trusting.reading import read_trust_policy
 
 
@@ -68,6 +72,75 @@ def test_of_two_revocations_of_one_thing_the_wider_counts() -> None:
     assert policy(revoking("keys", key, later)).revoked[hexadecimal] is None
 
 
+def test_of_any_two_revocations_the_earlier_counts_and_the_endless_one_before_all() -> None:
+    key, hexadecimal = named(RELEASE), named(RELEASE).removeprefix("sha256:")
+    since = {None: None, "2026-04-01": datetime(2026, 4, 1, tzinfo=UTC),
+             "2026-05-01": datetime(2026, 5, 1, tzinfo=UTC)}  # fmt: skip
+    order = list(since)
+    for one, other in product(since, since):
+        both = policy(revoking("keys", *({"sha256": key, "since": it} for it in (one, other))))
+        assert both.revoked == {hexadecimal: since[min(one, other, key=order.index)]}
+    assert policy().revoked == policy(lambda d: d.update(revoked=None)).revoked == {}
+    kinds: dict[str, list[object]] = {
+        "certs": ["0" * 64],
+        "keys": [{"sha256": f"key:sha256:{'1' * 64}", "reason": "Stolen with a laptop."}],
+        "payloads": [{"sha256": "2" * 64, "since": "2026-04-01"}],
+    }
+    assert policy(lambda d: d.update(revoked=kinds)).revoked == {
+        "0" * 64: None,
+        "1" * 64: None,
+        "2" * 64: since["2026-04-01"],
+    }
+
+
+@pytest.mark.parametrize("first", [None, "2026-02-01"])
+@pytest.mark.parametrize("last", [None, "2026-02-02"])
+def test_a_key_may_have_a_beginning_an_end_or_both(first: str | None, last: str | None) -> None:
+    found = policy(lambda d: d["keys"]["ci"].update(not_before=first, not_after=last)).keys["ci"]
+    began = None if first is None else datetime(2026, 2, 1, tzinfo=UTC)
+    ended = None if last is None else datetime(2026, 2, 2, tzinfo=UTC)
+    assert found == TrustedKey(CI.public_pem(), began, ended)
+
+
+def test_an_auditor_signs_records_alone_and_claims_the_least_unless_more_is_said() -> None:
+    found = policy(
+        lambda d: d.update(auditors=[
+            {"key": "ci"},
+            {"key": "build", "roles": ["approval", "waiver"], "highest": "A3"},
+        ])
+    )  # fmt: skip
+    assert found.auditors == (
+        Auditor("ci", found.keys["ci"], frozenset({Role.RECORD}), Assurance.A0),
+        Auditor(
+            "build", found.keys["build"], frozenset({Role.APPROVAL, Role.WAIVER}), Assurance.A3
+        ),
+    )
+
+
+def test_a_policy_may_be_for_models_alone_or_for_auditors_alone() -> None:
+    for absent in (None, []):
+        models = policy(lambda d, it=absent: d.update(auditors=it))  # type: ignore[misc]
+        assert (len(models.rules), models.auditors) == (1, ())
+        records = policy(lambda d, it=absent: d.update(rules=it))  # type: ignore[misc]
+        assert (records.rules, len(records.auditors)) == ((), 1)
+
+
+def test_a_policy_keeps_its_document_and_all_that_its_head_says() -> None:
+    pem = BUILD.public_pem().decode()
+    changes = (
+        headed(description="Models of the credit desk.", next_owner=pem),
+        lambda d: d.update(default="deny", bind_versions=True),
+        lambda d: d["keys"].pop("build"),
+    )
+    found = policy(*changes)
+    assert (found.owner, found.bind_versions) == ("risk@acme.example", True)
+    assert found.next_owner == BUILD.public_pem()
+    assert found.document == document(*changes)
+    assert found.ref == TrustRef("acme", 3, found.digest)
+    plain = policy()
+    assert (plain.next_owner, plain.bind_versions, plain.clocks) == (None, False, None)
+
+
 def twice(**settings: Any) -> Change:  # noqa: ANN401 -- whatever YAML has
     return lambda d: d["rules"].append({**RULE, **settings})
 
@@ -88,6 +161,13 @@ MISTAKES: dict[str, tuple[Change, str]] = {
     "no version": (lambda d: d["metadata"].pop("version"), "metadata has no version"),
     "a text for a version": (headed(version="3"), "metadata.version is '3'"),
     "true for a version": (headed(version=True), "metadata.version is True"),
+    "a description that is no line": (
+        headed(description="two\nlines"),
+        "metadata.description is",
+    ),
+    "no name": (lambda d: d["metadata"].pop("name"), "metadata has no name"),
+    "a default that is null": (lambda d: d.update(default=None), "default is None"),
+    "no kind": (lambda d: d.pop("kind"), "kind is None"),
     "no end": (lambda d: d["metadata"].pop("expires"), "metadata has no expires"),
     "an end without a zone": (headed(expires="2027-01-01T00:00:00"), "metadata.expires is"),
     "an end that is no day": (headed(expires="2027-02-30"), "metadata.expires is"),
@@ -115,10 +195,15 @@ MISTAKES: dict[str, tuple[Change, str]] = {
         lambda d: d["keys"]["ci"].update(not_before="2026-02-01", not_after="2026-01-01"),
         "ends before it begins",
     ),
+    "a key that ends as it begins": (
+        lambda d: d["keys"]["ci"].update(not_before="2026-02-01", not_after="2026-02-01"),
+        "keys.ci ends before it begins",
+    ),
     "a root of both kinds": (
         lambda d: d.update(roots={"a": {"pem": "x", "trusted_root": "{}"}}),
         "roots.a has both",
     ),
+    "a root of no kind": (lambda d: d.update(roots={"a": {}}), "roots.a has both of pem and"),
     "a root that is none": (
         lambda d: d.update(roots={"a": {"pem": "x"}}),
         "roots.a cannot be used",
@@ -151,6 +236,14 @@ MISTAKES: dict[str, tuple[Change, str]] = {
     "an unsigned file elsewhere": (ruled(allow_unsigned=["../x"]), "no plain path"),
     "an unsigned pattern": (ruled(allow_unsigned=["*"]), "no plain path"),
     "a revocation that is no digest": (revoking("keys", "ab"), "revoked.keys[0] is 'ab'"),
+    "a revocation of no digest": (
+        revoking("keys", {"since": "2026-01-01"}),
+        "revoked.keys[0].sha256 is None",
+    ),
+    "a revocation for no reason": (
+        revoking("keys", {"sha256": named(RELEASE), "reason": 5}),
+        "revoked.keys[0].reason is 5",
+    ),
     "a revocation of another kind": (
         lambda d: d.update(revoked={"people": []}),
         "'people' is no setting",
@@ -170,6 +263,14 @@ MISTAKES: dict[str, tuple[Change, str]] = {
     "an assurance that is none": (
         lambda d: d["auditors"][0].update(highest="A4"),
         "highest is 'A4'",
+    ),
+    "an assurance that is a list": (
+        lambda d: d["auditors"][0].update(highest=["A1"]),
+        "highest is ['A1']",
+    ),
+    "an assurance that is a number": (
+        lambda d: d["auditors"][0].update(highest=1),
+        "highest is 1",
     ),
     "a role that is none": (lambda d: d["auditors"][0].update(roles=["any"]), "roles[0] is 'any'"),
 }

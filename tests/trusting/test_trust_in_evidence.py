@@ -1,0 +1,153 @@
+"""What evidence keeps of a trust policy, of what it was asked, and of what stood beside a model."""
+
+import sys
+from datetime import UTC, datetime
+
+import pytest
+from trust_papers import BUILD, FILES, RULE, SLSA, document, policy, provenance, ruled, signature
+
+from auditor.domain.canonical import JsonObject
+from auditor.domain.trust import Binding, Standing, TrustGiven
+from auditor.errors import TrustPolicyError
+from auditor.signatures.bundles import seal
+from auditor.signatures.objections import Code, Refused
+from auditor.signatures.oms import Measured
+from auditor.signatures.serialisations import Hash, Serialisation
+from auditor.signatures.trust import Identity, Trusted
+from auditor.trusting.asking import Presented, When
+from auditor.trusting.evidence import (
+    asked_of,
+    extra_lacking,
+    papers_asked,
+    policy_given,
+    read_asked,
+    read_bytes,
+    read_measured,
+    read_presented,
+    verify_pinned,
+    write_bytes,
+)
+from auditor.trusting.policies import Claimed
+
+GIVEN = TrustGiven(document(), "2026-06-01T12:00:00Z", Standing.NEWER, ("high-risk",))
+ASKING = ruled(require=[*RULE["require"], {"predicate": SLSA, "any_of": [{"key": "build"}]}])
+
+
+@pytest.mark.parametrize(
+    ("raw", "kept"),
+    [
+        (None, None),
+        (b"", {"text": ""}),
+        ("Prüfung\n".encode(), {"text": "Prüfung\n"}),
+        (b"\xff\x00", {"base64": "/wA="}),
+    ],
+)
+def test_bytes_are_kept_as_text_where_they_are_text(raw: bytes | None, kept: object) -> None:
+    assert write_bytes(raw) == kept
+    assert read_bytes(write_bytes(raw)) == raw
+
+
+def test_the_policy_of_an_audit_is_read_from_its_document() -> None:
+    assert policy_given(GIVEN).document == policy().document
+    with pytest.raises(TrustPolicyError, match=r"^the trust policy in the evidence: ") as refused:
+        policy_given(TrustGiven({**document(), "rules": 5}))
+    assert refused.value.cure
+
+
+def test_a_policy_is_asked_about_the_model_of_its_audit_at_the_moment_of_it() -> None:
+    asked = asked_of(GIVEN, "credit-risk", "3.2.0")
+    assert asked.policy.ref == policy().ref
+    assert asked.claimed == Claimed("credit-risk", "3.2.0", ("high-risk",))
+    assert asked.when == When(datetime(2026, 6, 1, 12, tzinfo=UTC))
+    assert asked_of(TrustGiven(document()), "credit-risk", "3.2.0").when is None
+
+
+def test_documents_are_kept_where_a_rule_may_find_in_them_what_it_asks_for() -> None:
+    documents = (None, provenance(), b"no paper", b"", provenance(files=()))
+    kept = [{"text": provenance().decode()}, {"text": provenance(files=()).decode()}]
+    asking = TrustGiven(document(ASKING))
+    assert papers_asked(asked_of(asking, "credit-risk", "1"), documents) == kept
+    assert papers_asked(asked_of(asking, "lottery", "1"), documents) == []
+    assert papers_asked(asked_of(GIVEN, "credit-risk", "1"), documents) == []
+
+
+KEYLESS = b"""{"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+"verificationMaterial": {"certificate": {"rawBytes": "AAAA"}, "tlogEntries": [{}]},
+"dsseEnvelope": {"payload": "e30=", "payloadType": "application/vnd.in-toto+json",
+"signatures": [{"sig": "AAAA"}]}}"""
+
+
+def test_that_a_keyless_signature_cannot_be_verified_is_kept_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cases: list[tuple[bytes | None, tuple[bytes | None, ...], bool]] = [
+        (KEYLESS, (), True),
+        (None, (KEYLESS,), True),
+        (signature(), (None, provenance(), KEYLESS), True),
+        (signature(), (None, provenance()), False),
+        (b"no bundle", (b"no paper",), False),
+        (None, (), False),
+    ]
+    assert [extra_lacking(*it[:2]) for it in cases] == [{}] * len(cases)
+    monkeypatch.setitem(sys.modules, "sigstore", None)
+    lacking = [{"without": "sigstore"} if keyless else {} for *_, keyless in cases]
+    assert [extra_lacking(*it[:2]) for it in cases] == lacking
+
+
+def test_a_trust_root_that_cannot_be_read_refuses_a_keyless_signature() -> None:
+    trusted = Trusted(
+        trusted_root=b"{", identities=(Identity.parse("a@b.example", "https://x.example"),)
+    )
+    with pytest.raises(Refused) as refused:
+        verify_pinned(KEYLESS, trusted)
+    assert refused.value.code is Code.KEYLESS
+    assert refused.value.problem == "The trust root of Sigstore cannot be read"
+
+
+LISTED: list[JsonObject] = [
+    {"name": item.name, "size": item.size, "sha256": item.sha256} for item in FILES
+]
+
+
+def test_files_are_read_as_they_are_and_as_their_signer_hashed_them() -> None:
+    assert read_measured({"files": LISTED}) == (FILES, Measured.of(FILES))
+    assert read_measured({"files": LISTED, "measured": None}) == (FILES, Measured.of(FILES))
+    digests = {f"{FILES[0].name}:0": "00"}
+    told: JsonObject = {"hash": "blake3", "shard": 1024, "digests": digests}
+    assert read_measured({"files": LISTED, "measured": told}) == (
+        FILES,
+        Measured({FILES[0].name: FILES[0].size}, digests, Serialisation(Hash.BLAKE3, 1024)),
+    )
+
+
+def test_what_stood_beside_a_model_is_read_whole() -> None:
+    bound = Binding("credit-risk", "3.2.0", "sha256:aa", "2026-01-01T00:00:00Z")
+    paper = seal(b"{}", BUILD)
+    seen: JsonObject = {
+        "bundle": write_bytes(signature()),
+        "papers": [write_bytes(paper), None],
+        "bindings": [bound.to_json()],
+        "timestamps": write_bytes(b"\xff"),
+        "trust": GIVEN.to_json(),
+    }
+    assert read_presented(seen) == Presented(
+        signature(), (paper,), (bound,), Standing.NEWER, b"\xff"
+    )
+    for absent in ({}, dict.fromkeys(("papers", "bindings", "timestamps", "trust"))):
+        assert read_presented({"bundle": None, **absent}) == Presented(None)
+
+
+def test_what_a_policy_was_asked_is_read_where_one_was_asked() -> None:
+    model: JsonObject = {"name": "credit-risk", "version": "3.2.0"}
+    seen: JsonObject = {"model": model, "trust": GIVEN.to_json()}
+    asked = read_asked(seen)
+    assert asked is not None
+    assert asked.claimed == Claimed("credit-risk", "3.2.0", ("high-risk",))
+    assert asked.when == When(datetime(2026, 6, 1, 12, tzinfo=UTC))
+    assert asked.keyless is verify_pinned
+    # What could not be verified when the evidence was taken is not verified later either.
+    without = read_asked({**seen, "without": "sigstore"})
+    assert without is not None
+    assert without.keyless is None
+    assert read_asked({"model": model}) is None
+    assert read_asked({"model": model, "trust": None}) is None
