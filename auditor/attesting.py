@@ -11,8 +11,7 @@ from auditor.rendering.attested import NOTHING, PAYLOAD, ReadBeside, named_files
 from auditor.rendering.svr import svr_statement
 from auditor.rendering.testresults import results_statement
 from auditor.rendering.vsa import vsa_statement
-from auditor.signatures.objections import Code, Refused, Verification
-from auditor.signatures.strict import read_object, write_object
+from auditor.signatures.objections import Code, Verification
 from auditor.signing.records import verify_statement
 
 Write = Callable[[AuditRecord, Policy, ReadBeside], Mapping[str, Json]]
@@ -60,7 +59,7 @@ def attestations(
             detail = f"another version of auditor worded {name}; it speaks of the same and agrees"
             yield Step(NAMES[name], StepResult.NOT_CHECKED, detail)
             continue
-        mistakes = [f"{name}: {item}" for item in (*objections(found), *respelled(raw))]
+        mistakes = [f"{name}: {item}" for item in objections(found)]
         yield Step.of(NAMES[name], mistakes, f"{name} attests {record.verdict.value}")
 
 
@@ -101,16 +100,6 @@ def _subjects(statement: Mapping[str, Json]) -> list[Json]:
     return [
         item for item in listed if not (isinstance(item, Mapping) and item.get("name") == PAYLOAD)
     ]
-
-
-def respelled(bundle: bytes) -> list[str]:
-    """Say that a bundle is spelled otherwise than auditor does, though it may say the same."""
-    try:
-        if write_object(read_object(bundle, "it")) == bundle:
-            return []
-    except Refused as refused:
-        return [refused.problem]
-    return ["it is not spelled as auditor writes bundles"]
 
 
 def objections(verification: Verification) -> list[str]:

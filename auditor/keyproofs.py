@@ -42,12 +42,14 @@ def key_life(
         return Step(NAME, StepResult.NOT_PRESENT, missing)
     if ledger is None:
         return Step(NAME, StepResult.NOT_CHECKED, "no ledger key given (--ledger-key)")
+    place = KEY_PROOF
     try:
         found = open_receipt(folder.read(KEY_PROOF), ledger)
         told = KeyEvent.parse(found.opening.document or b"")
+        place = PROOF
         own = _own_leaf(folder, ledger)
     except AuditorError as error:
-        return Step(NAME, StepResult.FAILED, f"{KEY_PROOF}: {error.problem}")
+        return Step(NAME, StepResult.FAILED, f"{place}: {error.problem}")
     if told.public.encode() != key_pem or told.role != KeyRole.REPORT:
         return Step(NAME, StepResult.FAILED, f"{KEY_PROOF} is of another key or role")
     proven = _Proven(told, found.index, own, moment)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
-from auditor.attesting import attestations, objections, respelled
+from auditor.attesting import attestations, objections
 from auditor.deciding import decided, known_of
 from auditor.domain.canonical import digest, parse
 from auditor.domain.checks import Check
@@ -72,7 +72,7 @@ def verify_folder(folder: RecordFolder, verifier: Verifier) -> tuple[Step, ...]:
     """
     raw = folder.read(RECORD)
     found = verify_record(folder.read(BUNDLE), raw, verifier.key, files=SHOWN)
-    signature = _signature(found, folder.read(BUNDLE))
+    signature = _signature(found)
     try:
         record = read_record(raw)
     except AuditorError as error:
@@ -111,10 +111,8 @@ def _twins(record: AuditRecord) -> Iterator[str]:
         yield from (f"its {part} name {name} twice" for name in twice)
 
 
-def _signature(found: Verification, bundle: bytes) -> Step:
+def _signature(found: Verification) -> Step:
     mistakes = [f"{BUNDLE} and {RECORD}: {item}" for item in objections(found)]
-    if not mistakes:
-        mistakes = [f"{BUNDLE}: {item}" for item in respelled(bundle)]
     return Step.of("signature", mistakes, f"{BUNDLE} signs {RECORD} with the key given")
 
 

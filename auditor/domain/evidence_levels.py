@@ -16,16 +16,18 @@ from auditor.domain.targets import CascadeSpec, EvidenceLevel, Fingerprint, Targ
 PLACEMENT = "hardware.placement"
 BACKENDS: Mapping[str, tuple[str, ...]] = {"htp": ("NPU",), "gpu": ("GPU",)}
 """QNN's backends that run on a chip of their own; ``cpu``, ``saver`` and ``ir`` run on none."""
-VENDOR_IDS: Mapping[str, frozenset[int]] = {
-    "nvidia": frozenset({0x10DE}),
-    "amd": frozenset({0x1002, 0x1022}),
-    "qualcomm": frozenset({0x5143, 0x17CB, 0x4D4F4351}),
+VENDOR_IDS: Mapping[str, tuple[int, ...]] = {
+    "nvidia": (0x10DE,),
+    "amd": (0x1002, 0x1022),
+    "qualcomm": (0x5143, 0x17CB, 0x4D4F4351),
 }
+"""No sets: a forged record may say a list, of which no set can be asked."""
 SOFTWARE_VENDORS = ("mesa", "llvmpipe", "swiftshader", "microsoft")
-SOFTWARE_IDS = frozenset({0x10005, 0x1AE0, 0x1414})
+SOFTWARE_IDS = (0x10005, 0x1AE0, 0x1414)
 """Who makes GPUs out of software: Mesa, SwiftShader, and Microsoft's basic renderer."""
 CHOOSING = frozenset({"AUTO", "HETERO", "MULTI", "BATCH"})
 """OpenVINO's devices that stand for several, of which it takes what it likes."""
+_NUMBER = re.compile(r"[0-9]{0,3}")
 _LIBRARY = re.compile(r"(?:lib)?qnn(\w+)\.(?:so|dll|dylib)", re.IGNORECASE)
 
 SERVED = "a served model does not say where its operators run"
@@ -118,8 +120,6 @@ def _placed(
     if played:
         return TargetEvidence(EvidenceLevel.EMULATED, f"an emulator ({played}) {PLAYED}")
     device = _device(spec, facts)
-    if device.level is EvidenceLevel.SIMULATED:
-        return device
     nodes = _nodes(spec, facts, _placements(readings, spec.name))
     # Where operators ran is said first: without that, no device says anything.
     return device if nodes.level.or_less(device.level) is not nodes.level else nodes
@@ -143,7 +143,8 @@ def _nodes(
         return TargetEvidence(EvidenceLevel.MEASURED, away)
     lost = placements.get("unaccounted_nodes")
     if lost is not None and lost.value:
-        because = f"nobody says where {lost.value:g} more operators run"
+        count = str(lost.value).removesuffix(".0")
+        because = f"nobody says where {count} more operators run"
         return TargetEvidence(EvidenceLevel.MEASURED, because)
     allowed = ", although allow_fallback would let them run elsewhere" * spec.allow_fallback
     said = f"the runtime says that all {total} operators run on {declared}{allowed}"
@@ -198,9 +199,9 @@ def _of_openvino(spec: TargetSpec, facts: Mapping[str, Json]) -> TargetEvidence:
 def _identities(spec: TargetSpec, listed: Sequence[Mapping[str, Json]]) -> list[ProviderFacts]:
     """Return every provider that anything says this is: a name may be a slip or a pretence."""
     named = facts_of(spec)
-    made = {device.get("vendor") for device in listed}
+    made = [device.get("vendor") for device in listed]
     by_maker = [facts for facts in PROVIDERS.values() if facts.maker and facts.maker in made]
-    by_name = [PROVIDERS[spec.provider]] if spec.library and spec.provider in PROVIDERS else []
+    by_name = [PROVIDERS[spec.provider]] if spec.provider in PROVIDERS else []
     found = [*([] if named is None else [named]), *by_maker]
     found += [facts for facts in by_name if not facts.runs_in_process]
     return list({facts.name: facts for facts in found}.values())
@@ -237,7 +238,7 @@ def _other(
     if kind == "GPU" and (_one_of(vendor, SOFTWARE_VENDORS) or number in SOFTWARE_IDS):
         return f"the device that the provider reports is software ({shown})"
     for facts in known:
-        if facts.vendor and (vendor or number) and not _made_by(facts.vendor, vendor, number):
+        if (vendor or number) and not _made_by(facts.vendor, vendor, number):
             return (
                 f"the provider stands for hardware of {facts.vendor.upper()}, and the device "
                 f"that it reports is {shown}"
@@ -277,6 +278,8 @@ def _used(spec: TargetSpec, listed: Sequence[Mapping[str, Json]]) -> Sequence[Ma
         return listed
     kind, _, number = (spec.device or "").partition(":")
     fitting = [item for item in listed if not kind or item.get("kind") == kind.upper()]
+    if not _NUMBER.fullmatch(number):
+        return []
     at = int(number or 0)
     return fitting[at : at + 1]
 
@@ -298,12 +301,13 @@ def _options(spec: TargetSpec, name: str) -> list[str]:
 
 
 def _kind(name: str) -> str:
-    return re.split(r"[:.(,]", name, maxsplit=1)[0].strip().upper()
+    return re.split(r"[:.(,]", name)[0].strip().upper()
 
 
 def _made_by(name: str, vendor: str, number: Json) -> bool:
+    """Whether a device is of the maker ``name``; where that is empty, anybody's is."""
     by_name = name in vendor.lower() or (name == "amd" and "advanced micro" in vendor.lower())
-    return by_name or number in VENDOR_IDS.get(name, frozenset())
+    return by_name or number in VENDOR_IDS.get(name, ())
 
 
 def _one_of(vendor: str, names: Iterable[str]) -> bool:

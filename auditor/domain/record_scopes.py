@@ -12,7 +12,7 @@ from enum import StrEnum
 from auditor.domain.artifacts import Artifact
 from auditor.domain.findings import Finding
 from auditor.domain.policies import Effect
-from auditor.domain.readings import Gap, Measurement
+from auditor.domain.readings import Gap
 from auditor.domain.records import AuditRecord
 from auditor.domain.targets import TargetSpec
 from auditor.domain.verdicts import Outcome
@@ -97,8 +97,7 @@ def _unjudged(record: AuditRecord, target: str, metric: str, rules: list[Finding
             yield f"{PARITY}/{metric} was not measured everywhere: {reading.detail}"
         elif index not in judged:
             yield f"no required rule bounds every reading of {PARITY}/{metric}"
-        if isinstance(reading, Measurement):
-            kinds.add(reading.params.get(PERTURBATION))
+        kinds.add(reading.params.get(PERTURBATION))
     wanted = {None} if metric == FLIPS else {NOISE, CRAFTED}
     if wanted - kinds:
         yield f"{PARITY}/{metric} was not measured"

@@ -233,3 +233,66 @@ def test_of_two_targets_each_speaks_for_itself_and_both_for_the_least() -> None:
 def test_without_a_file_a_record_speaks_for_the_endpoint_or_for_predictions() -> None:
     assert scope_of(record(PROD, None)) is RecordScope.ENDPOINT
     assert scope_of(record(TargetSpec("cpu"), None)) is RecordScope.PREDICTIONS
+    assert scope_of(record(PROD, None), "nowhere") is RecordScope.PREDICTIONS
+    both = record(PROD, None)
+    both = replace(both, request=replace(both.request, targets=(TargetSpec("cpu"), PROD)))
+    assert scope_of(both) is scope_of(both, "prod") is RecordScope.ENDPOINT
+    assert scope_of(both, "cpu") is RecordScope.PREDICTIONS
+
+
+FLIP, PERTURBED = "hardware.parity/flip_rate", "hardware.parity/perturbed_flip_rate"
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("no rule on flip_rate", f"no required rule bounds {FLIP}"),
+        ("flip_rate only warn", f"no required rule bounds {FLIP}"),
+        ("no rule on perturbed_flip_rate", f"no required rule bounds {PERTURBED}"),
+        ("flip_rate unknown", "the rule same-flip_rate is undecided"),
+        (
+            "perturbed_flip_rate not_applicable",
+            "the rule same-perturbed_flip_rate is not applicable",
+        ),
+        ("perturbed_flip_rate waived", "the rule same-perturbed_flip_rate is waived"),
+        ("one rule of two failed", "the rule same-flip_rate is failed"),
+        ("a rule on noise alone", f"no required rule bounds every reading of {PERTURBED}"),
+        ("nothing crafted", f"{PERTURBED} was not measured"),
+        (
+            "nothing crafted, and a gap",
+            f"{PERTURBED} was not measured everywhere: Nobody gave leave.",
+        ),
+        ("nothing perturbed", f"{PERTURBED} was not measured"),
+        ("nothing measured", f"{FLIP} was not measured"),
+        (
+            "compared with another server",
+            (
+                "parity compares with the target twin, which the audit file names as `reference`, "
+                "and not with the file"
+            ),
+        ),
+    ],
+)
+def test_why_an_endpoint_does_not_speak_for_the_file_is_told(what: str, said: str) -> None:
+    assert find_unbound_targets(DEFECTS[what](record())) == {"prod": said}
+
+
+def test_readings_of_other_metrics_and_checks_are_not_asked_for() -> None:
+    whole = record()
+    others = (
+        replace(reading("flip_rate"), check="quality.accuracy"),
+        reading("agreement"),
+        replace(reading("flip_rate"), target="cpu"),
+        replace(LEFT_OUT, check="quality.accuracy"),
+    )
+    whole = replace(whole, readings=(*whole.readings, *others))
+    assert find_unbound_targets(whole) == {}
+
+
+def test_one_rule_may_bound_the_noise_and_another_the_crafted_rows() -> None:
+    two = (
+        finding("perturbed_flip_rate", 1),
+        replace(finding("perturbed_flip_rate", 2), rule="crafted"),
+    )
+    whole = without("perturbed_flip_rate")(record())
+    assert find_unbound_targets(replace(whole, findings=(*whole.findings, *two))) == {}

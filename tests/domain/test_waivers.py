@@ -1,11 +1,20 @@
 """What a waiver may say, and what it may not."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from waiver_papers import ARTIFACT, WORDS, read
 
-from auditor.domain.waivers import Audited, Life
+from auditor.domain.waivers import (
+    Audited,
+    Life,
+    Waiver,
+    WaiverRef,
+    mistakes_of,
+    moment,
+    same_person,
+)
 from auditor.errors import WaiverError
 
 AUDITED = Audited("model", ARTIFACT, "tests", "sha256:" + "0" * 64)
@@ -69,6 +78,7 @@ def test_a_waiver_is_for_one_artifact_one_model_and_one_policy() -> None:
     edition = read(policy_digest="sha256:" + "1" * 64)
     assert "another edition" in edition.foreign_to(AUDITED)
     assert read(artifact="any").foreign_to(Audited("model", None, "tests", "")) == ""
+    assert read(artifact="any").foreign_to(AUDITED) == ""
 
 
 def test_a_waiver_without_a_target_is_for_all_and_a_slice_is_matched_whole() -> None:
@@ -86,3 +96,168 @@ def test_a_waiver_without_a_target_is_for_all_and_a_slice_is_matched_whole() -> 
 def test_a_waiver_is_named_with_the_place_that_it_is_for() -> None:
     assert "RISK-12 of accurate[sex=F] (" in str(read(slice={"sex": "F"}))
     assert "RISK-12 of accurate (" in str(read())
+
+
+DAY = "2026-02-01T00:00:00Z"
+"""When the waiver of these tests begins."""
+
+
+def said_of(waiver: Waiver) -> list[tuple[str, str, str]]:
+    return list(mistakes_of(waiver))
+
+
+@pytest.mark.parametrize(
+    ("expires", "said"),
+    [
+        ("2026-01-31T23:59:59Z", ["expires"]),
+        (DAY, ["expires"]),
+        ("2026-02-01T00:00:01Z", []),
+        ("2026-07-30T23:59:59Z", []),
+        ("2026-07-31T00:00:00Z", []),  # 180 days, and no second more
+        ("2026-07-31T00:00:01Z", ["expires"]),
+    ],
+)
+def test_a_waiver_ends_after_it_begins_and_within_180_days(expires: str, said: list[str]) -> None:
+    assert [name for name, _, _ in said_of(replace(read(), expires=expires))] == said
+
+
+@pytest.mark.parametrize("name", ["created", "expires"])
+def test_a_waiver_without_a_time_never_counts_and_is_refused(name: str) -> None:
+    waiver = replace(read(), **{name: "soon"})
+    assert waiver.life(DAY) is Life.EXPIRED
+    assert [setting for setting, _, _ in said_of(waiver)] == ["expires"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "refused"),
+    [("", True), ("no", True), ("two words", True), ("of three words", False)],
+)
+def test_a_reason_has_three_words(reason: str, refused: bool) -> None:  # noqa: FBT001 -- a case
+    found = said_of(replace(read(), reason=reason))
+    assert found == refused * [
+        ("reason", f"is {reason!r}, which is no reason", "Say why in 3 words at least.")
+    ]
+
+
+def test_all_mistakes_of_a_waiver_are_told_with_their_cures() -> None:
+    waiver = replace(
+        read(), rule="policy.covers", approver="OLGA@example.org", reason="", expires=DAY
+    )
+    assert said_of(waiver) == [
+        (
+            "rule",
+            "is policy.covers, which the policy asks of the audit itself",
+            "Audit again as the policy asks; no waiver covers that.",
+        ),
+        (
+            "approver",
+            "is OLGA@example.org, who is the owner as well",
+            "Let somebody else approve it than who answers for the risk.",
+        ),
+        ("reason", "is '', which is no reason", "Say why in 3 words at least."),
+        ("expires", f"is {DAY}, which is not after created ({DAY})", "Write a later time."),
+    ]
+    (longer,) = said_of(replace(read(), expires="2026-12-01T00:00:00Z"))
+    assert longer == (
+        "expires",
+        f"is 2026-12-01T00:00:00Z, more than 180 days after {DAY}",
+        "Let it end within 180 days; sign another one then, if it must be.",
+    )
+
+
+def test_a_rule_that_only_looks_like_a_precondition_may_be_waived() -> None:
+    for rule in ("policy", "policies.kept", "my.policy.rule"):
+        assert said_of(replace(read(), rule=rule)) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("olga@example.org", "Olga@Example.ORG", True),
+        ("Olga  Berg", " olga berg ", True),
+        ("\uff4flga", "olga", True),
+        ("olga", "anna", False),
+        ("olga berg", "olgaberg", False),
+    ],
+)
+def test_people_are_told_apart_by_what_their_names_look_like(
+    one: str,
+    other: str,
+    same: bool,  # noqa: FBT001 -- a case
+) -> None:
+    assert same_person(one, other) is same_person(other, one) is same
+
+
+@pytest.mark.parametrize(
+    "text", ["", "2026-02-30T00:00:00Z", "2026-02-01", "2026-02-01T00:00:00+00:00", f"{DAY} "]
+)
+def test_another_text_is_no_moment(text: str) -> None:
+    assert moment(text) is None
+
+
+def test_moments_are_ordered_as_time_is() -> None:
+    found = [moment(at) for at in (DAY, "2026-02-01T00:00:01Z", "2026-02-01T00:01:00Z")]
+    times = [item.timestamp() for item in found if item is not None]
+    assert [time - times[0] for time in times] == [0, 1, 60]
+
+
+def test_a_waiver_says_what_it_is_signed_for_and_nothing_that_is_not_said() -> None:
+    said = {
+        "apiVersion": "auditor/v1",
+        "kind": "Waiver",
+        **WORDS,
+        "expires": "2026-05-01T00:00:00Z",
+    }
+    assert read().to_json() == said
+    assert read(artifact="any").to_json() == {**said, "artifact": "any"}
+    more = {
+        "policy_digest": ARTIFACT,
+        "target": "cpu",
+        "slice": {"sex": "F"},
+        "compensating": ["a"],
+    }
+    for name, value in more.items():
+        assert read(**{name: value}).to_json() == {**said, name: value}
+
+
+def test_what_a_waiver_says_decides_its_digest() -> None:
+    changes: list[dict[str, Any]] = [
+        {}, {"rule": "other"}, {"target": "cpu"}, {"slice": {"sex": "F"}}, {"artifact": "any"}
+    ]  # fmt: skip
+    assert len({read(**change).digest for change in changes}) == len(changes)
+
+
+def test_a_request_names_a_waiver_by_its_digests() -> None:
+    ref = WaiverRef("sha256:1", "sha256:2", "sha256:3", "risk.json")
+    assert ref.to_json() == {
+        "digest": "sha256:1", "waiver": "sha256:2", "key": "sha256:3", "file": "risk.json",
+    }  # fmt: skip
+
+
+def test_why_a_waiver_is_for_something_else_is_said() -> None:
+    other = "sha256:" + "b" * 64
+    told = [
+        read(**change).foreign_to(AUDITED)
+        for change in (
+            {"model": "other"},
+            {"artifact": other},
+            {"policy": "other"},
+            {"policy_digest": other},
+            {"policy_digest": AUDITED.policy_digest},
+        )
+    ]
+    assert told == [
+        "it is for the model other",
+        f"it is for another artifact, {other}",
+        "it is for the policy other",
+        f"it is for another edition of the policy tests, {other}",
+        "",
+    ]
+
+
+def test_a_waiver_covers_its_own_rule_alone() -> None:
+    assert read(target="cpu").covers("accurate", "cpu", {})
+    assert not read().covers("fair", "cpu", {})
+    assert not read(target="cpu", slice={"sex": "F"}).covers("accurate", "cpu", {})
+    assert not read(target="cpu", slice={"sex": "F"}).covers("accurate", "gpu", {"sex": "F"})
+    assert str(read()) == "the waiver RISK-12 of accurate (approved by anna@example.org)"

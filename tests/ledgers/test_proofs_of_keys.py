@@ -165,11 +165,11 @@ def test_a_proof_that_proves_nothing_fails_and_is_named(tmp_path: Path) -> None:
     without = key_life(RecordFolder(tmp_path), RECORD, PEM, LOG.key)
     (tmp_path / PROOF).write_bytes(b"noise")
     beside = looked_at(tmp_path, IN_USE, 1, None)
-    for found, words in (
-        (spoiled, "not signed by"),
-        (without, "a key event of the ledger cannot be read"),
-        (beside, "a ledger proof is malformed"),
+    for found, name, words in (
+        (spoiled, KEY_PROOF, "not signed by"),
+        (without, KEY_PROOF, "a key event of the ledger cannot be read"),
+        (beside, PROOF, "a ledger proof is malformed"),
     ):
         assert found.result is FAILED
-        assert found.detail.startswith(f"{KEY_PROOF}: ")
+        assert found.detail.startswith(f"{name}: ")
         assert words in found.detail
