@@ -105,6 +105,16 @@ def test_of_a_record_that_was_judged_again_the_last_counts(service: SmallService
     assert stands(service, audit) is Standing.FAILED
 
 
+def test_a_yes_to_an_earlier_record_approves_no_later_one(service: SmallService) -> None:
+    for approvals, came_to in ((0, Standing.PASSED), (1, Standing.AWAITING)):
+        policy = service.policy(f"asks-{approvals}", approvals=approvals)
+        audit = service.audits(policy)
+        service.answers(service.names("Anna"), audit.record)
+        assert stands(service, audit) is Standing.APPROVED
+        service.judges_again(audit, policy, PASSED)
+        assert stands(service, audit) is came_to
+
+
 def test_what_somebody_found_fails_an_audit_that_passes_and_is_approved(
     service: SmallService,
 ) -> None:
