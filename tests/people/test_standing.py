@@ -78,6 +78,10 @@ def test_where_nobody_asks_a_yes_is_told_all_the_same_and_a_no_refuses(
 def test_a_no_refuses_until_the_same_person_says_yes(service: SmallService, asked: int) -> None:
     audit, anna = service.audits(service.policy(approvals=asked)), service.names("Anna")
     service.answers(anna, audit.record, Answer.NO)
+    found = standing(service.panel, audit.submission)
+    assert found is not None
+    assert "rejected by Anna" in found.steps[0].detail
+    assert "before it was judged again" not in found.steps[0].detail
     assert stands(service, audit) is Standing.REFUSED
     service.answers(anna, audit.record, created=hours(2, audit.record.finished))
     assert stands(service, audit) is Standing.APPROVED
