@@ -28,6 +28,7 @@ from auditor.domain.verdicts import Outcome
 from auditor.errors import StoreError
 from auditor.folders import BUNDLE, RECORD, SIGNER
 from auditor.gates import Question
+from auditor.holding import book_of, revoke
 from auditor.keeping import note_keys
 from auditor.ledgers.notes import MemorySigner
 from auditor.noting import note_approval
@@ -153,13 +154,15 @@ class SmallService:
         blobs = self.store.blobs
         return blobs.put(canonical({name: blobs.put(raw) for name, raw in sorted(named.items())}))
 
-    def submits(self, policy: Policy, project: str = MINE, by: str = "k1") -> Submission:
+    def submits(
+        self, policy: Policy, project: str = MINE, by: str = "k1", *, sealed: bool = False
+    ) -> Submission:
         """Hand an audit in, which does not end yet."""
         self.made += 1
         submission = Submission(
             id=f"sub-{self.made:024x}", project=project, submitter=by,
             audit_file=digest(b"audit.yaml"), source="audit.yaml", inputs=(), policy=policy.digest,
-            targets=("cpu",), submitted=START, budget=Budget.CI,
+            targets=("cpu",), submitted=START, budget=Budget.CI, sealed=sealed,
         )  # fmt: skip
         ServiceStore(self.store).submit(submission, None)
         return submission
@@ -220,6 +223,11 @@ class SmallService:
         self.notes(said, who.signer)
         return bundle
 
+    def decides_alone(self, who: Someone, record: AuditRecord) -> None:
+        """Let a person say yes at the service, of which the ledger was not told."""
+        bundle = sign_approval(approval(record, by=who.person.name), who.signer)
+        self._decides(who, DecisionKind.APPROVAL, bundle, record)
+
     def notes(self, said: Approval, by: KeySigner) -> None:
         """Put an approval into the ledger, as a command on this very machine does."""
         with self.store.unit_of_work() as work:
@@ -243,6 +251,12 @@ class SmallService:
         )  # fmt: skip
         with self.store.unit_of_work() as work:
             assert keep_decision(work.session, decision)
+
+    def revokes(self, key: KeySigner) -> None:
+        """Let the ledger say that a key was stolen before anything here was signed."""
+        with self.store.unit_of_work() as work:
+            life = book_of(work.key_entries()).lives[key.public_pem().decode()]
+            revoke(work, life, START, "stolen", NOW)
 
     def question(self, policy: Policy, **changes: Any) -> Question:  # noqa: ANN401 -- any field
         """Return what a gate asks now of the model under a policy."""
