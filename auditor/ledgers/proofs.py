@@ -24,8 +24,7 @@ def includes(head: Head, index: int, leaf: bytes, proof: Sequence[bytes]) -> boo
             return False
         if at & 1 or at == last:
             found = node_hash(item, found)
-            while not at & 1:  # never zero: ``last`` is not
-                at, last = at >> 1, last >> 1
+            at, last = at >> _zeros(at), last >> _zeros(at)
         else:
             found = node_hash(found, item)
         at, last = at >> 1, last >> 1
@@ -51,7 +50,7 @@ def continues(head: Head, old: Head, proof: Sequence[bytes]) -> bool:
 
 def _both(head: Head, old: Head, rest: list[bytes]) -> bool:
     """Work out both roots from one proof."""
-    level = (old.size & -old.size).bit_length() - 1
+    level = _zeros(old.size)
     at, last = (old.size - 1) >> level, (head.size - 1) >> level
     before = after = rest[0]
     for item in rest[1:]:
@@ -59,12 +58,16 @@ def _both(head: Head, old: Head, rest: list[bytes]) -> bool:
             return False
         if at & 1 or at == last:
             before, after = node_hash(item, before), node_hash(item, after)
-            while not at & 1:  # never zero: ``last`` is not
-                at, last = at >> 1, last >> 1
+            at, last = at >> _zeros(at), last >> _zeros(at)
         else:
             after = node_hash(after, item)
         at, last = at >> 1, last >> 1
     return not last and before == old.root and after == head.root
+
+
+def _zeros(number: int) -> int:
+    """Return how many zeros a number above zero ends with, written in binary."""
+    return (number & -number).bit_length() - 1
 
 
 def _hashes(values: Sequence[bytes]) -> bool:

@@ -69,7 +69,7 @@ class Requirement:
 
     predicate: str
     any_of: tuple[SignerRef, ...]
-    optional: bool = False
+    optional: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,10 +89,10 @@ class ModelRule:
     profile: Profile = Profile.STRICT
     hashes: frozenset[Hash] = frozenset(Hash)
     unsigned: frozenset[str] = frozenset()
-    timestamp: bool = False
+    timestamp: bool
     max_age: timedelta | None = None
     min_version: str | None = None
-    signed_name: bool = False
+    signed_name: bool
 
     def speaks_of(self, claimed: Claimed) -> bool:
         """Whether this is the rule for a model."""
@@ -162,7 +162,7 @@ class TrustPolicy:
     revoked: Mapping[str, datetime | None] = field(default_factory=dict)
     rules: tuple[ModelRule, ...] = ()
     auditors: tuple[Auditor, ...] = ()
-    bind_versions: bool = False
+    bind_versions: bool
     next_owner: bytes | None = None
     document: JsonObject
 

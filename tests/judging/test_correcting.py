@@ -111,6 +111,12 @@ def test_only_denying_rules_that_are_asked_count_and_are_corrected() -> None:
     assert readings.asked == [0.95]
 
 
+def test_a_warning_stands_beside_failures_that_the_correction_takes_away() -> None:
+    readings = Readings([doubtful, doubtful, doubtful])
+    found = judged(readings, rule(0), rule(1), rule(2, effect=Effect.WARN))
+    assert outcomes(found) == [Outcome.UNKNOWN, Outcome.UNKNOWN, Outcome.FAILED]
+
+
 def test_readings_that_are_gone_at_another_confidence_show_no_failure() -> None:
     def gone(confidence: float) -> float | None:
         return 0.75 if confidence < 0.96 else None

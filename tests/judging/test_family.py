@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from judging_cases import CONTEXT, POLICY, RULE, measured
@@ -71,6 +72,30 @@ def test_step_down_is_holm(p_values: list[float]) -> None:
         return {index for index, p in enumerate(p_values) if p < level}
 
     assert step_down(len(p_values), ALPHA, failing_at) == textbook_holm(p_values, ALPHA)
+
+
+@pytest.mark.parametrize(
+    ("failing", "levels"),
+    [
+        ([set()], [0.02]),
+        ([{0}, {0}], [0.02, 0.03]),
+        ([{0}, {0, 1}, {0, 1}], [0.02, 0.03, 0.06]),
+        ([{0}, {0, 1}, {0, 1, 2}], [0.02, 0.03, 0.06]),
+        ([{0, 1, 2}], [0.02]),
+    ],
+)
+def test_each_step_errs_by_a_share_of_those_left_and_the_last_one_brings_nothing_new(
+    failing: list[set[int]], levels: list[float]
+) -> None:
+    steps = iter(failing)
+    asked: list[float] = []
+
+    def failing_at(level: float) -> set[int]:
+        asked.append(level)
+        return next(steps)
+
+    assert step_down(3, 0.06, failing_at) == failing[-1]
+    assert asked == levels
 
 
 def test_what_fails_alone_but_not_in_the_family_is_unknown_and_says_so() -> None:

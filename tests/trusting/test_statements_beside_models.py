@@ -18,6 +18,7 @@ from trust_papers import (
     TODAY,
     Change,
     Document,
+    authority,
     files_of,
     named,
     policy,
@@ -176,11 +177,26 @@ def test_any_one_of_the_signers_of_a_statement_is_enough() -> None:
     for key in (RELEASE, BUILD):
         assert missing([provenance(key)], *wanted) == []
     assert missing([provenance(CI)], *wanted) == because(REASONS["by another key"][1])
-    trust = policy(*wanted)
+
+
+def test_keys_are_one_value_and_an_identity_counts_under_its_own_root_alone() -> None:
+    acme = {"root": "acme", "identity": "a@b.example"}
+    listed = [acme, {"key": "release"}, {**acme, "identity": "c@d.example"}, {"key": "build"}]
+    trust = policy(
+        no_auditors,
+        lambda d: d.update(roots={"acme": {"pem": authority().decode()}}),
+        requiring({"predicate": SLSA, "any_of": listed}),
+    )
     (rule,) = trust.rules
     # What holds under none of the keys is said once.
-    (keys,) = alternatives(trust, rule, rule.beside[0])
+    keys, *certified = alternatives(trust, rule, rule.beside[0])
     assert keys.keys == (trust.keys["release"], trust.keys["build"])
+    assert (keys.roots, keys.identities) == ((), ())
+    assert [it.keys for it in certified] == [(), ()]
+    assert [[str(name.name) for name in it.identities] for it in certified] == [
+        ["email:a@b.example"],
+        ["email:c@d.example"],
+    ]
 
 
 def verification(

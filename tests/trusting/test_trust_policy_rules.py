@@ -113,6 +113,13 @@ def test_a_rule_asks_for_all_that_it_says() -> None:
     assert str(rule) == "rules[0] (a, b-*)"
 
 
+def test_the_models_signature_is_told_from_other_statements_wherever_it_stands() -> None:
+    beside = {"predicate": SLSA, "any_of": [{"key": "build"}]}
+    rule = only_rule(ruled(require=[beside, *RULE["require"]]))
+    assert rule.signature.any_of == (SignerRef(key="release"),)
+    assert [item.predicate for item in rule.beside] == [SLSA]
+
+
 @pytest.mark.parametrize("stamp", [None, "required"])
 @pytest.mark.parametrize("age", [None, "4w"])
 def test_a_rule_is_timed_by_a_timestamp_or_an_age(stamp: str | None, age: str | None) -> None:
