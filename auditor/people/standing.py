@@ -139,7 +139,7 @@ class _Known:
         known = _said_to(told, judged, folder)
         asked = wanted(told, judged, self.labels.get(last.record, ()))
         step = approved(judged.record, folder, known, asked)
-        return Stands(_answered(known, step, policy), records, (step, wrong))
+        return Stands(_answered(known, step), records, (step, wrong))
 
 
 def _looked_up(panel: Panel, project: str, submissions: Sequence[HandedIn]) -> _Known:
@@ -157,7 +157,7 @@ def _looked_up(panel: Panel, project: str, submissions: Sequence[HandedIn]) -> _
         or (item.policy in policies and policies[item.policy].approvals)
     ]
     bodies = panel.rejudged.records(project, asked) if asked else {}
-    blind = asked and any(policy.blind_labels for policy in policies.values())
+    blind = any(policy.blind_labels for policy in policies.values())
     labels = _labels(panel, project, asked) if blind else {}
     return _Known(told, policies, bodies, labels, panel.clock())
 
@@ -167,9 +167,10 @@ def _any_answered(told: Gathered, records: Sequence[Rejudgement]) -> bool:
 
 
 def _by_itself(wrong: Step, last: Rejudgement) -> Standing:
+    """Return the standing of an audit that does not pass, or that somebody found wrong."""
     if wrong.result is StepResult.FAILED or last.verdict == Verdict.FAIL:
         return Standing.FAILED
-    return Standing.INCONCLUSIVE if last.verdict == Verdict.INCONCLUSIVE else Standing.PASSED
+    return Standing.INCONCLUSIVE
 
 
 def _labels(panel: Panel, project: str, records: Sequence[str]) -> Mapping[str, Collection[str]]:
@@ -184,9 +185,9 @@ def _policy(panel: Panel, named: str) -> Policy:
     return panel.policy(panel.kept.store.blobs.get(named), named)
 
 
-def _answered(known: Known, step: Step, policy: Policy) -> Standing:
+def _answered(known: Known, step: Step) -> Standing:
     last = {item.identity: item.approval.answer for item in known.said}
     if step.result is StepResult.FAILED:
         refused = bool(known.before) or Answer.NO in last.values()
         return Standing.REFUSED if refused else Standing.AWAITING
-    return Standing.APPROVED if policy.approvals or last else Standing.PASSED
+    return Standing.APPROVED if last else Standing.PASSED

@@ -30,9 +30,8 @@ def common(left: str, right: str) -> str | None:
         if place in seen:
             continue
         seen.add(place)
-        for follower, sign in _followers(left, right, *place):
-            # What costs no sign is looked at first.
-            (waiting.append if sign else waiting.appendleft)((follower, text + sign))
+        # Every star costs one step without a sign, so that the fewest steps give the fewest signs.
+        waiting += [(it, text + sign) for it, sign in _followers(left, right, *place)]
     return None
 
 

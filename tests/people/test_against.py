@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from decision_papers import AUDITOR, EVE, finding
-from small_services import MINE, NOW, PASSED, THEIRS, Audit, SmallService
+from small_services import MINE, NOW, PASSED, START, THEIRS, Audit, SmallService
 
 from auditor.domain.approvals import Answer
 from auditor.domain.artifacts import Artifact, FileDigest
@@ -16,6 +16,8 @@ from auditor.domain.verdicts import Outcome
 from auditor.errors import RecordError
 from auditor.folders import BUNDLE, RECORD, SIGNER
 from auditor.gates import Question
+from auditor.holding import take_into_use
+from auditor.ledgers.key_events import KeyRole
 from auditor.people.against import CURE, baseline_here, held_against
 from auditor.signing.records import sign_record
 
@@ -87,6 +89,13 @@ def test_an_agent_that_the_ledger_does_not_know_makes_no_baseline(service: Small
         f"the baseline {named} rests on what does not count: "
         "the ledger here knows no agent's key key:sha256:0"
     )
+
+
+def test_an_agent_that_the_ledger_knows_speaks_against_no_baseline(service: SmallService) -> None:
+    with service.store.unit_of_work() as work:
+        take_into_use(work, KeyRole.AGENT, EVE.public_pem().decode(), START)
+    audit = released(service, tool={"agents": {"cpu": [EVE.identity]}})
+    assert baseline_here(service.store, MINE, audit.record.digest, NOW) == audit.record
 
 
 def test_what_its_key_did_not_sign_is_no_baseline(service: SmallService) -> None:

@@ -1,5 +1,6 @@
 """One record of a project is asked all that a gate asks, by what the service knows of it."""
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -9,12 +10,14 @@ from small_services import MINE, NOW, PASSED, Audit, SmallService
 from auditor.domain.approvals import Answer
 from auditor.domain.policies import Policy
 from auditor.domain.requests import Attempt
-from auditor.domain.steps import StepResult, all_hold
+from auditor.domain.steps import Step, StepResult, all_hold
 from auditor.errors import StoreError
 from auditor.folders import BUNDLE, RECORD, SIGNER
 from auditor.gates import Question
+from auditor.manifests import as_kept
 from auditor.people.looking import Looked, Looker
 from auditor.store.service.audited import Audited
+from auditor.verified import Verified, marks
 
 STEPS = (
     "found", "signer", "signer's key", "artifact", "policy", "target", "verdict", "assurance",
@@ -70,6 +73,15 @@ def test_a_key_that_signs_no_records_here_ends_the_question(service: SmallServic
     assert (looked.record, looked.lacks) == (None, False)
 
 
+def test_keys_that_do_not_count_any_more_shut_the_gate(service: SmallService) -> None:
+    policy = service.policy()
+    strange = service.audits(policy, tool={"agents": {"cpu": ["key:sha256:0"]}})
+    assert failed(look(service, strange, policy)) == {"agents' keys"}
+    audit = service.audits(policy)
+    service.revokes(AUDITOR)
+    assert failed(look(service, audit, policy)) == {"signer's key"}
+
+
 def test_files_of_another_record_open_no_gate(service: SmallService) -> None:
     policy = service.policy()
     submission, record = service.submits(policy), service.record(policy)
@@ -85,12 +97,35 @@ def test_files_of_another_record_open_no_gate(service: SmallService) -> None:
 def test_a_whole_folder_is_verified_before_its_record_is_read(service: SmallService) -> None:
     policy = service.policy()
     audit = service.audits(policy)
-    looked = look(service, audit, policy, looker=replace(service.looker, whole=True))
+    looked = look(service, audit, policy, looker=Looker(service.panel, service.verifier))
     assert len(looked.steps) > 2
     assert failed(looked)
     assert not failed(looked) & set(STEPS)
     assert looked.record is None
     assert "verdict" not in {it.name for it in looked.steps}
+
+
+def test_a_folder_that_was_verified_is_verified_again_once_a_file_of_it_is_another(
+    service: SmallService,
+) -> None:
+    policy = service.policy()
+    audit = service.audits(policy)
+    verified = Verified()
+    looker = Looker(service.panel, service.verifier, verified)
+    files = service.panel.rejudged.of(audit.id)[0].files
+    folder = as_kept(service.store.blobs, files)
+    names = sorted(folder.places or ())
+    there = marks(folder.place(name) for name in names)
+    holds = (Step("signature", StepResult.HOLDS, ""),)
+    verified.steps(str(files), AUDITOR.public_pem(), there, lambda: holds)
+    known = look(service, audit, policy, looker=looker)
+    assert (failed(known), known.record) == (set(), audit.record)
+    assert holds[0] in known.steps
+    place = folder.place(BUNDLE)
+    os.utime(place, (1, 1))
+    anew = look(service, audit, policy, looker=looker)
+    assert holds[0] not in anew.steps
+    assert anew.record is None
 
 
 def test_only_what_lacks_approvals_alone_may_have_been_approved_before(

@@ -78,6 +78,10 @@ def test_where_nobody_asks_a_yes_is_told_all_the_same_and_a_no_refuses(
 def test_a_no_refuses_until_the_same_person_says_yes(service: SmallService, asked: int) -> None:
     audit, anna = service.audits(service.policy(approvals=asked)), service.names("Anna")
     service.answers(anna, audit.record, Answer.NO)
+    found = standing(service.panel, audit.submission)
+    assert found is not None
+    assert "rejected by Anna" in found.steps[0].detail
+    assert "before it was judged again" not in found.steps[0].detail
     assert stands(service, audit) is Standing.REFUSED
     service.answers(anna, audit.record, created=hours(2, audit.record.finished))
     assert stands(service, audit) is Standing.APPROVED
@@ -103,6 +107,16 @@ def test_of_a_record_that_was_judged_again_the_last_counts(service: SmallService
     audit = service.audits(policy)
     service.judges_again(audit, policy, finding())
     assert stands(service, audit) is Standing.FAILED
+
+
+def test_a_yes_to_an_earlier_record_approves_no_later_one(service: SmallService) -> None:
+    for approvals, came_to in ((0, Standing.PASSED), (1, Standing.AWAITING)):
+        policy = service.policy(f"asks-{approvals}", approvals=approvals)
+        audit = service.audits(policy)
+        service.answers(service.names("Anna"), audit.record)
+        assert stands(service, audit) is Standing.APPROVED
+        service.judges_again(audit, policy, PASSED)
+        assert stands(service, audit) is came_to
 
 
 def test_what_somebody_found_fails_an_audit_that_passes_and_is_approved(

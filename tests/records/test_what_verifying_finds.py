@@ -18,6 +18,7 @@ from waiver_papers import new_signer
 from auditor.disclosing.sealing import seal
 from auditor.disclosing.secrets import Secret
 from auditor.domain.approvals import Answer, Approval
+from auditor.domain.blocks import Block, Paragraph
 from auditor.domain.canonical import digest
 from auditor.domain.disclosures import Disclosure
 from auditor.domain.policies import Assurance, Policy
@@ -47,7 +48,9 @@ from auditor.ledgers.openings import Opening
 from auditor.ledgers.proofs import Head
 from auditor.ledgers.receipts import Receipt
 from auditor.measuring import CONFIDENCE, Seen, readings
-from auditor.recalling import load_results
+from auditor.publishing import inputs_of
+from auditor.recalling import load_results, policy_of
+from auditor.rendering.everything import render_all
 from auditor.signatures.decisions import sign_approval
 from auditor.signatures.trust import Moment
 from auditor.verifiers import verifier
@@ -215,6 +218,15 @@ def test_what_a_record_lists_twice_is_named(out: Path, known: Verifier) -> None:
 def test_a_record_that_does_not_follow_its_schema_fails(out: Path, known: Verifier) -> None:
     found = forged(out, known, lambda record: replace(record, finished="late"))
     assert found["record"][1].startswith("$.finished: 'late' does not match")
+
+
+def test_what_was_signed_with_another_record_shows_none_of_its_files(
+    out: Path, known: Verifier
+) -> None:
+    change(out, lambda record: replace(record, finished="2026-11-27T06:48:28Z"))
+    result, said = look(out, known)["files"]
+    assert result is FAILED
+    assert "report.html is not signed" in said.split("; ")
 
 
 @pytest.mark.parametrize(
@@ -417,6 +429,32 @@ def test_what_nobody_can_show_fails_and_stops_nothing(out: Path, other: Verifier
     said = "the record says what cannot be shown (AttributeError)"
     assert found["renderings"] == (FAILED, said)
     assert found["inclusion proof"][0] is NOT_CHECKED
+
+
+def saying(known: Verifier, words: str, **more: str) -> Verifier:
+    """Return what verifies where another package's check of accuracy shows these words."""
+    own = known.checks["quality.accuracy"]
+    block = staticmethod(lambda _found, _reads: Block("Accuracy", words, (Paragraph(words),)))
+    theirs = type("Accuracy", (own,), {"block": block})
+    return replace(known, checks={**known.checks, own.id: theirs}, **more)  # type: ignore[arg-type]
+
+
+def test_packages_may_show_their_own_otherwise_where_others_were_installed(
+    out: Path, known: Verifier
+) -> None:
+    folder, then = RecordFolder(out), saying(known, "So it was then.")
+    record = folder.record
+    policy = policy_of(folder, record, then.load_policy)
+    for name, raw in render_all(inputs_of(record, policy, then.checks, folder.evidence)).items():
+        (out / name).write_bytes(raw)
+    here = str(record.tool["environment"])
+    told = {
+        environment: look(out, saying(known, "So it is now.", environment=environment))
+        for environment in (here, "others")
+    }
+    assert told["others"]["renderings"][0] is NOT_CHECKED
+    assert told[here]["renderings"][0] is FAILED
+    assert look(out, then)["renderings"][0] is HOLDS
 
 
 def test_an_approval_that_is_over_is_told_as_of_now(out: Path, other: Verifier) -> None:

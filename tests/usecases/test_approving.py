@@ -98,6 +98,7 @@ BY_TRUST = {"trust": trusting("approval"), "when": WHEN, "standing": Standing.AC
         (deciders(EVE, **BY_TRUST), ""),
         (deciders(ended={pem(BOB): "gone"}, **BY_TRUST), f"signed by {BOB.identity}, gone"),
         (deciders(**{**BY_TRUST, "when": None}), NOBODY),
+        (deciders(when=WHEN), NOBODY),
         (
             deciders(**{**BY_TRUST, "trust": trusting("waiver")}),
             "AUDITOR: bob signed it, whom the trust policy does not give the role approval",
