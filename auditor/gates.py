@@ -268,9 +268,11 @@ def _freshness(
     except ValueError:
         mistake = f"{record.registered!r} or {record.finished!r} is not a time"
         return Step.of("freshness", [mistake], "")
-    age = now - measured
     mistakes = [
-        f"it is {age.days} days old; {limit.days} are allowed" for limit in limits if age > limit
+        f"it was measured at {measured:%Y-%m-%dT%H:%M:%SZ}, and that counts until "
+        f"{measured + limit:%Y-%m-%dT%H:%M:%SZ}"
+        for limit in limits
+        if now - measured > limit
     ]
     if finished > now or measured > finished:
         mistakes.append(f"it was measured at {record.registered} and finished at {record.finished}")
