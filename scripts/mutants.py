@@ -527,9 +527,7 @@ class Bench:
                 functions = live.get(told[0], []) if told else []
                 if told and functions and self._notices(session, items, mutant, told[1], functions):
                     out.write(f"{number}\n")
-                else:
-                    out.write(f"-{number}\n")
-                out.flush()
+                    out.flush()
         return True
 
     def pytest_runtest_logreport(self, report: Any) -> None:  # noqa: ANN401 -- pytest's
@@ -604,8 +602,7 @@ def noticed_in_place(mutants: Sequence[Mutant], reached: Reach, workers: int) ->
             if code or not file.exists():
                 message = f"The tests could not be collected: exit code {code}"
                 raise SystemExit(message)
-            lines = file.read_text(encoding="utf-8").split()
-            return {mine[int(line)] for line in lines if not line.startswith("-")}
+            return {mine[int(line)] for line in file.read_text(encoding="utf-8").split()}
 
         with ThreadPoolExecutor(workers) as threads:
             return set().union(*threads.map(share, range(workers)))

@@ -56,6 +56,11 @@ class ScoreReader:
             return cls(model, saturated=True)
         return cls(model, temperature_of(told_logits(said), said, labels[known]))
 
+    @property
+    def unsoftened(self) -> "ScoreReader":
+        """The reader for an attack that sure scores serve best: it never softens any."""
+        return ScoreReader(self.model, min(self.temperature, 1.0))
+
     def __call__(self, scores: Floats) -> Floats:
         """Return the probabilities of scores."""
         if self.temperature == 1:
@@ -122,7 +127,7 @@ def reader_of(subject: Subject, *, softens: bool) -> ScoreReader:
         return ScoreReader(model)
     said, logits = subject.scores(Role.EVALUATION)
     found = ScoreReader.of(model, said if logits is None else logits, labels)
-    return found if softens else ScoreReader(model, min(found.temperature, 1.0))
+    return found if softens else found.unsoftened
 
 
 def score_kind(model: Model) -> str:

@@ -21,7 +21,9 @@ SHARPEST = 100.0
 Log odds beyond those of clipped probabilities are taken in units in which they are not."""
 
 FLATTEST, ENOUGH_ROWS = 1000.0, 2000
-"""How far the inverse of ``fit_temperature`` may lie from 1, in units of the logits' spread."""
+"""How far the inverse of ``fit_temperature`` may lie from 1, in units of the logits' spread, and
+how many rows it takes at the most.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,8 +191,7 @@ class _Ear:
     def __call__(self, rows: Array) -> Floats:
         scores = self.model.predict(rows)
         if self.reader is None:
-            found = ScoreReader.of(self.model, scores, self.labels)
-            self.reader = ScoreReader(self.model, min(found.temperature, 1.0))
+            self.reader = ScoreReader.of(self.model, scores, self.labels).unsoftened
         return self.reader(scores)
 
 
