@@ -5,18 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bare_records import bare_record, bare_request
 from trust_papers import signer
 from waiver_papers import NOW, WORDS, read
 
 from auditor.deciding import Said, said_of
 from auditor.domain.approvals import Answer, Approval
 from auditor.domain.artifacts import Artifact, FileDigest
-from auditor.domain.budgets import Budget
 from auditor.domain.canonical import digest
 from auditor.domain.findings import Finding
-from auditor.domain.policies import Assurance, Effect, Severity
+from auditor.domain.policies import Effect, Severity
 from auditor.domain.records import AuditRecord
-from auditor.domain.requests import AuditRequest, PolicyRef
+from auditor.domain.requests import PolicyRef
 from auditor.domain.targets import Fingerprint, TargetSpec
 from auditor.domain.verdicts import Outcome
 from auditor.domain.waivers import SignedWaiver, Waiver
@@ -51,31 +51,18 @@ def finding(rule: str = "accurate", target: str = "cpu", **changes: Any) -> Find
 def record(*findings: Finding, waivers: Iterable[SignedWaiver] = ()) -> AuditRecord:
     """Return a record of the model of waivers' papers, whose findings these waivers waive."""
     given = tuple(waivers)
-    request = AuditRequest(
+    request = bare_request(
         name=str(WORDS["model"]),
-        version="1",
         artifact=MODEL,
         targets=(TargetSpec("cpu"), TargetSpec("edge")),
-        datasets=(),
         policy=PolicyRef(str(WORDS["policy"]), "1", digest(b"policy")),
-        audit_file=digest(b"audit.yaml"),
-        seed=7,
-        budget=Budget.CI,
         waivers=tuple(item.ref for item in given),
     )
     leave = [item.waiver for item in given]
-    return AuditRecord(
-        id="aud-1",
-        derived_from=None,
-        assurance=Assurance.A0,
+    return bare_record(
         request=request,
-        confidence=0.95,
         fingerprints={"cpu": Fingerprint({"cpu": "cpu"}, {"isolation": "landlock"})},
-        observations=(),
-        readings=(),
         findings=waived(findings, leave, audited_in(request), NOW),
-        lineage=(),
-        tool={},
         registered=NOW,
         finished=NOW,
     )

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from bare_records import bare_record, bare_request
 from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.domain.artifacts import Artifact, FileDigest
-from auditor.domain.budgets import Budget
 from auditor.domain.endpoints import EndpointSpec
 from auditor.domain.findings import Finding
-from auditor.domain.policies import Assurance, Effect, Severity
+from auditor.domain.policies import Effect, Severity
 from auditor.domain.readings import Gap, Measurement, Reason, Unit
 from auditor.domain.record_scopes import (
     RecordScope,
@@ -20,7 +20,6 @@ from auditor.domain.record_scopes import (
     scope_of,
 )
 from auditor.domain.records import AuditRecord
-from auditor.domain.requests import AuditRequest, PolicyRef
 from auditor.domain.targets import CascadeSpec, TargetSpec
 from auditor.domain.verdicts import Outcome
 
@@ -67,24 +66,8 @@ def reading(metric: str, target: str = "prod", **params: str) -> Measurement:
 def record(spec: TargetSpec = PROD, artifact: Artifact | None = ARTIFACT) -> AuditRecord:
     """A record of one target on which parity was required, measured and kept."""
     name = spec.name
-    return AuditRecord(
-        id="aud-1",
-        derived_from=None,
-        assurance=Assurance.A0,
-        request=AuditRequest(
-            name="m",
-            version="1",
-            artifact=artifact,
-            targets=(spec,),
-            datasets=(),
-            policy=PolicyRef("p", "1", SHA),
-            audit_file=SHA,
-            seed=7,
-            budget=Budget.CI,
-        ),
-        confidence=0.95,
-        fingerprints={},
-        observations=(),
+    return bare_record(
+        request=bare_request(artifact=artifact, targets=(spec,)),
         readings=(
             reading("flip_rate", name),
             reading("perturbed_flip_rate", name, perturbation="noise"),
@@ -94,10 +77,6 @@ def record(spec: TargetSpec = PROD, artifact: Artifact | None = ARTIFACT) -> Aud
             finding("flip_rate", 0, target=name),
             finding("perturbed_flip_rate", 1, 2, target=name),
         ),
-        lineage=(),
-        tool={},
-        registered="2026-05-10T09:00:00Z",
-        finished="2026-05-10T10:00:00Z",
     )
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from bare_records import bare_record, bare_request
 from judging_cases import CONTEXT, POLICY, measured
 from waiver_papers import NOW, read
 
@@ -12,8 +13,7 @@ from auditor.domain.budgets import Budget
 from auditor.domain.endpoints import EndpointSpec
 from auditor.domain.policies import Assurance
 from auditor.domain.readings import Bound
-from auditor.domain.records import AuditRecord
-from auditor.domain.requests import AuditRequest, PolicyRef
+from auditor.domain.requests import PolicyRef
 from auditor.domain.targets import TargetSpec
 from auditor.domain.waivers import Audited
 from auditor.errors import ConditionError
@@ -23,31 +23,20 @@ from auditor.judging.precedents import Before
 
 ARTIFACT = Artifact("model", "1.0.0", (FileDigest("model.onnx", 3, "ab" * 32),))
 PROD = TargetSpec("prod", "endpoint", endpoint=EndpointSpec(url="https://models.example"))
-REQUEST = AuditRequest(
+REQUEST = bare_request(
     name="model",
     version="1.0.0",
     artifact=ARTIFACT,
     targets=(TargetSpec("cpu"), PROD),
-    datasets=(),
     policy=PolicyRef("tests", "1.0.0", "sha256:0"),
     audit_file="",
-    seed=7,
     budget=Budget.FULL,
     tags=("people",),
     claims={"accuracy": 0.9},
 )
-RECORD = AuditRecord(
-    id="aud-1",
-    derived_from=None,
-    assurance=Assurance.A0,
+RECORD = bare_record(
     request=REQUEST,
-    confidence=0.95,
-    fingerprints={},
-    observations=(),
     readings=(measured(0.9, 0.85, 0.95, bound=Bound.AT_MOST),),
-    findings=(),
-    lineage=(),
-    tool={},
     registered=NOW,
     finished=NOW,
 )

@@ -5,14 +5,13 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
+from bare_records import bare_record
 from judging_cases import CONTEXT, POLICY, RULE, measured
 from waiver_papers import NOW, read
 
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.budgets import Budget
 from auditor.domain.findings import Finding
-from auditor.domain.policies import Assurance
-from auditor.domain.records import AuditRecord
 from auditor.domain.requests import AuditRequest, PolicyRef
 from auditor.domain.targets import TargetSpec
 from auditor.domain.verdicts import Outcome
@@ -68,20 +67,8 @@ def judged(waivers: Sequence[Waiver], now: str = NOW) -> tuple[Finding, ...]:
 
 def used(*waivers: Waiver, now: str = NOW) -> list[Used]:
     """Return what came of waivers in a record whose audit was given them."""
-    record = AuditRecord(
-        id="aud-1",
-        derived_from=None,
-        assurance=Assurance.A0,
-        request=REQUEST,
-        confidence=0.95,
-        fingerprints={},
-        observations=(),
-        readings=(),
-        findings=judged(waivers, now),
-        lineage=(),
-        tool={},
-        registered=now,
-        finished=now,
+    record = bare_record(
+        request=REQUEST, findings=judged(waivers, now), registered=now, finished=now
     )
     return list(uses_of(record, waivers))
 

@@ -5,14 +5,10 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from bare_records import bare_record
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from auditor.domain.artifacts import Artifact, FileDigest
-from auditor.domain.budgets import Budget
 from auditor.domain.canonical import digest
-from auditor.domain.policies import Assurance
-from auditor.domain.records import AuditRecord
-from auditor.domain.requests import AuditRequest, PolicyRef
 from auditor.domain.steps import Step, StepResult
 from auditor.folders import KEY_PROOF, PROOF, RecordFolder
 from auditor.keyproofs import key_life
@@ -36,31 +32,7 @@ IN_USE = KeyEvent(KeyChange.IN_USE, "report", PEM.decode())
 RETIRED = replace(IN_USE, change=KeyChange.RETIRED, replaced_by="next")
 REVOKED = replace(IN_USE, change=KeyChange.REVOKED, since=LATER, reason="stolen")
 AT_ONCE = replace(REVOKED, since=FINISHED)
-RECORD = AuditRecord(
-    id="aud-1",
-    derived_from=None,
-    assurance=Assurance.A0,
-    request=AuditRequest(
-        name="m",
-        version="1",
-        artifact=Artifact("m", "1", (FileDigest("model.onnx", 3, "ab" * 32),)),
-        targets=(),
-        datasets=(),
-        policy=PolicyRef("p", "1", "sha256:" + "1" * 64),
-        audit_file="sha256:" + "2" * 64,
-        seed=7,
-        budget=Budget.CI,
-    ),
-    confidence=0.95,
-    fingerprints={},
-    observations=(),
-    readings=(),
-    findings=(),
-    lineage=(),
-    tool={},
-    registered="2026-05-10T09:00:00Z",
-    finished=FINISHED,
-)
+RECORD = bare_record(finished=FINISHED)
 
 
 def receipt(event: Event, index: int, document: bytes | None = None) -> bytes:

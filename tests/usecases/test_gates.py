@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from bare_records import bare_record, bare_request
 
 from auditor.domain.artifacts import Artifact, FileDigest
 from auditor.domain.budgets import Budget
@@ -16,7 +17,7 @@ from auditor.domain.isolation import Isolation
 from auditor.domain.pins import Pins
 from auditor.domain.policies import Assurance, Effect, LeastEvidence, Policy, Severity
 from auditor.domain.records import AuditRecord
-from auditor.domain.requests import Attempt, AuditRequest, DatasetRef, PolicyRef
+from auditor.domain.requests import Attempt, DatasetRef, PolicyRef
 from auditor.domain.steps import Step, StepResult
 from auditor.domain.targets import EvidenceLevel, Fingerprint, TargetSpec
 from auditor.domain.verdicts import Outcome
@@ -50,29 +51,11 @@ def finding(target: str, outcome: Outcome, effect: Effect = Effect.DENY) -> Find
 
 
 def record(*findings: Finding, finished: str = "2026-05-10T10:00:00Z") -> AuditRecord:
-    return AuditRecord(
-        id="aud-1",
-        derived_from=None,
-        assurance=Assurance.A0,
-        request=AuditRequest(
-            name="m",
-            version="1",
-            artifact=ARTIFACT,
-            targets=(TargetSpec("cpu"), TargetSpec("edge")),
-            datasets=(),
-            policy=PolicyRef("p", "1", POLICY.digest),
-            audit_file="sha256:" + "2" * 64,
-            seed=7,
-            budget=Budget.CI,
-        ),
-        confidence=0.95,
+    targets = (TargetSpec("cpu"), TargetSpec("edge"))
+    return bare_record(
+        request=bare_request(targets=targets, policy=PolicyRef("p", "1", POLICY.digest)),
         fingerprints={name: Fingerprint({"cpu": name}, {}) for name in ("cpu", "edge")},
-        observations=(),
-        readings=(),
         findings=findings,
-        lineage=(),
-        tool={},
-        registered="2026-05-10T09:00:00Z",
         finished=finished,
     )
 
