@@ -23,7 +23,6 @@ from auditor.domain.records import AuditRecord
 from auditor.domain.targets import CascadeSpec, TargetSpec
 from auditor.domain.verdicts import Outcome
 
-SHA = "sha256:" + "1" * 64
 ARTIFACT = Artifact("m", "1", (FileDigest("model.onnx", 3, "ab" * 32),))
 PROD = TargetSpec("prod", "endpoint", endpoint=EndpointSpec(url="https://models.example"))
 BOTH = TargetSpec("both", "cascade", cascade=CascadeSpec(TargetSpec("cpu"), PROD))
