@@ -256,7 +256,7 @@ def test_a_stale_record_is_red(auditor: Command, old: Path, runner: Path, home: 
     ended = gate(auditor, home, *record, "--max-age", "1h", "--fail-on", "failed")
     assert ended.code == 1
     titles = [line.partition("title=")[2] for line in obeyed(ended.out)]
-    assert any(title.startswith("auditor gate%3A freshness::it is ") for title in titles)
+    assert any(title.startswith("auditor gate%3A freshness::it was measured at ") for title in titles)
     assert outputs(runner)["verdict"] == "fail"
 
 
@@ -266,7 +266,7 @@ def test_the_comment_of_a_stale_record_is_red(auditor: Command, old: Path) -> No
     assert "golden 1.0.0: may be deployed" in fresh.out
     stale = auditor("comment", old / "out", *key, "--max-age", "1h")
     assert "golden 1.0.0: may be deployed" not in stale.out
-    assert "freshness: it is " in stale.out
+    assert "freshness: it was measured at " in stale.out
 
 
 def test_a_comment_is_green_only_for_a_record_that_is_believed(
