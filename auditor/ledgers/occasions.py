@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 
-from auditor.domain.acts import Act
 from auditor.domain.approvals import Approval
 from auditor.domain.canonical import canonical, digest, parse
 from auditor.domain.challenges import Challenge
@@ -131,11 +130,6 @@ def _with_key(bundle: bytes, key: bytes) -> bytes:
 
 def _named(kind: EventType, signed: str) -> str:
     return f"{kind}-{signed.removeprefix('sha256:')[:32]}"
-
-
-def act_done(act: Act) -> Event:
-    """Return the event that a caller of a service did something, by all that is said of it."""
-    return Event(EventType.ACT, act.digest, act.at, {}, act.id)
 
 
 def cosignature_kept(size: int, line: str, at: str) -> Event:

@@ -7,10 +7,9 @@ from sqlalchemy.orm import Session
 
 from auditor.errors import RecordError
 from auditor.ledgers.events import EventType
-from auditor.ledgers.occasions import act_done
 from auditor.store.reaudits.walking import Met
 from auditor.store.service.act_tables import ActRow
-from auditor.store.service.acts import read_act
+from auditor.store.service.acts import act_done, read_act
 
 
 def act_mistakes(session: Session, met: Sequence[Met]) -> Iterator[str]:

@@ -9,10 +9,15 @@ from auditor.domain.acts import Act, ActKind
 from auditor.domain.canonical import canonical, parse
 from auditor.domain.json_parts import Part
 from auditor.errors import UsageError
-from auditor.ledgers.occasions import act_done
+from auditor.ledgers.events import Event, EventType
 from auditor.store.service.act_tables import ActRow
 from auditor.store.store import Store
 from auditor.store.units import UnitOfWork
+
+
+def act_done(act: Act) -> Event:
+    """Return the event that a caller of a service did something, by all that is said of it."""
+    return Event(EventType.ACT, act.digest, act.at, {}, act.id)
 
 
 def note_act(work: UnitOfWork, act: Act) -> None:
