@@ -14,6 +14,7 @@ from auditor.keeping import note_keys
 from auditor.ledgers.cosigning import cosign
 from auditor.ledgers.events import Event, EventType
 from auditor.ledgers.notes import MemorySigner, Note
+from auditor.store.reaudits.acts import SERVICE_ROWS
 from auditor.store.reaudits.reaudit import Known, reaudit
 from auditor.store.store import Store
 
@@ -62,7 +63,8 @@ def failures(store: Store, kept: bytes | None = None) -> str:
 
 def failed(store: Store, known: Known) -> list[Step]:
     """Return the steps that fail."""
-    return [step for step in reaudit(store.engine, known) if step.result is StepResult.FAILED]
+    audited = reaudit(store.engine, known, SERVICE_ROWS)
+    return [step for step in audited if step.result is StepResult.FAILED]
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from auditor.ledgers.key_events import key_event_id
 from auditor.ledgers.notes import Kind, MemorySigner, Note, NoteKey
 from auditor.ledgers.proofs import Head
 from auditor.ledgers.receipts import Receipt
+from auditor.store.reaudits.acts import SERVICE_ROWS
 from auditor.store.reaudits.reaudit import Known, reaudit
 from auditor.store.store import Store
 from auditor.witnesses import submit
@@ -183,5 +184,6 @@ def test_an_answer_under_another_key_is_not_kept(running: Running, ledger: Store
 
 def failures_under(ledger: Store, running: Running) -> str:
     known = Known(LOG.key, (running.key,))
-    steps = [step for step in reaudit(ledger.engine, known) if step.result.value == "failed"]
+    audited = reaudit(ledger.engine, known, SERVICE_ROWS)
+    steps = [step for step in audited if step.result.value == "failed"]
     return "\n".join(step.detail for step in steps)

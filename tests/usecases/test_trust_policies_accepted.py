@@ -13,6 +13,7 @@ from auditor.errors import StoreError
 from auditor.keeping import open_kept
 from auditor.signatures.keys import KeySigner
 from auditor.store.places import Place
+from auditor.store.reaudits.acts import SERVICE_ROWS
 from auditor.store.reaudits.reaudit import Known, reaudit
 from auditor.store.store import Store
 from auditor.trusting.policies import TrustPolicy
@@ -52,7 +53,7 @@ def test_an_accepted_policy_stands_and_is_an_event_of_the_ledger(kept: Store) ->
     assert types == ["key-event", "trust-policy"]
     assert entries[-1].event.subjects["trust_policy"] == version(1).digest
     assert kept.signer is not None
-    assert all_hold(reaudit(kept.engine, Known(kept.signer.key)))
+    assert all_hold(reaudit(kept.engine, Known(kept.signer.key), SERVICE_ROWS))
 
 
 def test_the_first_version_needs_the_owners_key_and_later_ones_do_not(kept: Store) -> None:

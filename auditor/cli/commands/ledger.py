@@ -21,6 +21,7 @@ from auditor.ledgers.receipts import FIRST_LINE, Receipt
 from auditor.settings import Settings
 from auditor.signing.ledger_keys import LEDGER_PUBLIC, load_note_key
 from auditor.store.ledger_reading import LedgerEntry
+from auditor.store.reaudits.acts import SERVICE_ROWS
 from auditor.store.reaudits.reaudit import Known, reaudit
 from auditor.store.store import Store
 from auditor.witnesses import submit
@@ -66,7 +67,7 @@ def verify(checkpoints: tuple[Path, ...], key: Path | None, witness_keys: tuple[
         checkpoints={str(path): _checkpoint_in(path) for path in checkpoints},
     )
     with _opened(settings) as store:
-        steps = (*reaudit(store.engine, known), audit_keys(store.engine))
+        steps = (*reaudit(store.engine, known, SERVICE_ROWS), audit_keys(store.engine))
     show_steps(terminal(), steps)
     return Exit.DONE if all_hold(steps) else Exit.FAILED
 

@@ -14,6 +14,7 @@ from auditor.keyaudits import audit_keys
 from auditor.settings import Settings
 from auditor.signing.ledger_keys import LEDGER_PUBLIC, load_note_key
 from auditor.store.copying import lacking
+from auditor.store.reaudits.acts import SERVICE_ROWS
 from auditor.store.reaudits.reaudit import Known, reaudit
 from auditor.store.store import Store
 
@@ -43,7 +44,8 @@ def command(folder: Path, checkpoints: tuple[Path, ...]) -> int:
     )
     store = Store.open(settings.database, settings.blobs)
     try:
-        steps = (*reaudit(store.engine, known), audit_keys(store.engine), *_blobs(store))
+        ledger = reaudit(store.engine, known, SERVICE_ROWS)
+        steps = (*ledger, audit_keys(store.engine), *_blobs(store))
     finally:
         store.close()
     show_steps(terminal(), steps)

@@ -1,12 +1,14 @@
 """Holds the rows of what callers did against the leaves of the ledger, both ways."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from auditor.errors import RecordError
 from auditor.ledgers.events import EventType
+from auditor.store.reaudits.reaudit import RowAudit
 from auditor.store.reaudits.walking import Met
 from auditor.store.service.act_tables import ActRow
 from auditor.store.service.acts import act_done, read_act
@@ -30,3 +32,7 @@ def act_mistakes(session: Session, met: Sequence[Met]) -> Iterator[str]:
             yield f"the act {row.id} (leaf {entry.index}) was changed"
     for name in sorted(name for name in told if name is not None and name not in there):
         yield f"the act {name} (leaf {told[name].index}) is missing from acts"
+
+
+SERVICE_ROWS: Mapping[str, RowAudit] = MappingProxyType({"acts": act_mistakes})
+"""Of a service the ledger has acts, requests and records; its other tables are not there."""

@@ -1,7 +1,8 @@
 """Audits the whole ledger again: leaves, tree, tiles, checkpoints, and the rows of the store."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
@@ -10,7 +11,6 @@ from auditor.domain.steps import Step, StepResult
 from auditor.errors import StoreError
 from auditor.ledgers.notes import NoteKey
 from auditor.store.ledger_reading import head_of
-from auditor.store.reaudits.acts import act_mistakes
 from auditor.store.reaudits.lineage import lineage_mistakes
 from auditor.store.reaudits.rows import cosignature_mistakes, record_mistakes, request_mistakes
 from auditor.store.reaudits.tree import (
@@ -23,6 +23,9 @@ from auditor.store.reaudits.tree import (
 )
 from auditor.store.reaudits.walking import Met, Walk, walk
 
+RowAudit: TypeAlias = Callable[[Session, Sequence[Met]], Iterator[str]]
+"""Names the mistakes in some rows, of which the events that leaves stand for speak."""
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -33,9 +36,10 @@ class Known:
     checkpoints: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def reaudit(engine: Engine, known: Known) -> Iterator[Step]:
+def reaudit(engine: Engine, known: Known, others: Mapping[str, RowAudit]) -> Iterator[Step]:
     """Look at everything in the ledger, and at every row that it speaks of, and say what holds.
 
+    ``others`` look at the rows of which only somebody above the store knows, by what these are.
     Without a checkpoint from elsewhere, who owns the database and the ledger's key could have
     written all of it anew.
     """
@@ -44,7 +48,7 @@ def reaudit(engine: Engine, known: Known) -> Iterator[Step]:
         walked = walk(connection, _size(session))
         rebuilt = rebuild(connection, walked, known.key)
         yield from _of_the_tree(connection, walked, rebuilt, known.key)
-        yield from _of_the_rows(session, walked.met, known.witnesses)
+        yield from _of_the_rows(session, walked.met, known.witnesses, others)
         if not known.checkpoints or known.key is None:
             detail = "no checkpoint from elsewhere was given (--checkpoint)"
             yield Step("outside checkpoint", StepResult.NOT_CHECKED, detail)
@@ -80,15 +84,17 @@ def _of_the_tree(
 
 
 def _of_the_rows(
-    session: Session, met: Sequence[Met], witnesses: Sequence[NoteKey]
+    session: Session,
+    met: Sequence[Met],
+    witnesses: Sequence[NoteKey],
+    others: Mapping[str, RowAudit],
 ) -> Iterator[Step]:
-    # Of a service the ledger has acts, requests and records; its other tables are not here.
     rows = {
         "cosignatures": cosignature_mistakes(session, met, witnesses),
         "requests": request_mistakes(session, met),
         "records": record_mistakes(session, met),
         "lineage": lineage_mistakes(session, met),
-        "acts": act_mistakes(session, met),
+        **{name: mistakes(session, met) for name, mistakes in others.items()},
     }
     for name, mistakes in rows.items():
         yield _step(name, mistakes, f"the rows of {name} are those of the leaves")
