@@ -15,6 +15,7 @@ from auditor.domain.api_keys import ApiKey, Role
 from auditor.rationing import address_of
 from auditor.refusals import ForbiddenError, UnauthorizedError
 from auditor.store.changes import Mark
+from auditor.store.last_rows import LastRows
 from auditor.tokens.bearing import is_token
 
 Scope = MutableMapping[str, Any]
@@ -66,7 +67,7 @@ class Admitted:
             try:
                 text = bearer(shown)
                 scope[MARK] = mark = await self.service.mark()
-                scope[BESIDE] = beside = self.service.store.mark_beside_progress(mark)
+                scope[BESIDE] = beside = self.service.store.mark_rows(mark, LastRows)
                 scope[CALLER] = await self._caller(text, beside)
             except UnauthorizedError:
                 # Behind a proxy all have one address: who shows a key that holds is never refused

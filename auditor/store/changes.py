@@ -5,13 +5,12 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from auditor.errors import StoreError
-from auditor.store.last_rows import LastRows
 
 MARKS: Mapping[str, str] = {
     # https://sqlite.org/pragma.html#pragma_data_version: another one once anybody else has written
@@ -21,6 +20,14 @@ MARKS: Mapping[str, str] = {
 }
 Mark = tuple[int, object]
 V = TypeVar("V")
+
+
+class RowMarks(Protocol):
+    """Marks what some rows of a database say, by what one connection is told."""
+
+    def of(self, connection: Any) -> object:  # noqa: ANN401 -- the driver's own type
+        """Return the mark of now."""
+        ...
 
 
 @dataclass(slots=True)
@@ -48,19 +55,19 @@ class Changes:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _opened: int = 0
     _connection: Any = None
-    _rows: LastRows = field(default_factory=LastRows)
+    _rows: RowMarks | None = None
 
     def mark(self, engine: Engine) -> Mark:
         """Return the mark of now. Raises ``StoreError`` where the database does not answer."""
         return self._asked(engine, partial(_first, MARKS[engine.dialect.name]))
 
-    def beside_progress(self, engine: Engine) -> Mark:
-        """Return a mark of all but what checks tell while they run, where this is SQLite.
+    def of_rows(self, engine: Engine, rows: Callable[[], RowMarks]) -> Mark:
+        """Return a mark of what rows say; ``rows`` are begun anew with each connection.
 
         What is asked took 0.1 ms where nothing is remembered of it, so that it is asked only after
         ``mark`` is another. Raises as that does.
         """
-        return self._asked(engine, self._rows.of)
+        return self._asked(engine, partial(self._of_rows, rows))
 
     def _asked(self, engine: Engine, ask: Callable[[Any], object]) -> Mark:
         with self._lock:
@@ -88,8 +95,13 @@ class Changes:
             self._connection, self._opened = pooled.dbapi_connection, self._opened + 1
             if engine.dialect.name == "postgresql":
                 self._connection.autocommit = True
-            self._rows = LastRows()
+            self._rows = None
         return self._opened, ask(self._connection)
+
+    def _of_rows(self, rows: Callable[[], RowMarks], connection: Any) -> object:  # noqa: ANN401 -- the same
+        if self._rows is None:
+            self._rows = rows()
+        return self._rows.of(connection)
 
     def _close(self) -> None:
         if self._connection is not None:

@@ -21,7 +21,7 @@ from auditor.store.about_records import LOOKED, ONCE, AboutRecords
 from auditor.store.bindings import NO_PROJECT
 from auditor.store.blob_seam import Blobs
 from auditor.store.blobs import BlobStore
-from auditor.store.changes import Changes, Held, Mark
+from auditor.store.changes import Changes, Held, Mark, RowMarks
 from auditor.store.database import open_database, reads_only
 from auditor.store.extents import Extents
 from auditor.store.ledger_reading import LedgerEntry, LedgerReader
@@ -162,15 +162,15 @@ class Store:
         """Return what stays equal until anybody writes. Raises ``StoreError``."""
         return self.changes.mark(self.engine)
 
-    def mark_beside_progress(self, mark: Mark) -> Mark:
-        """Return what stays equal until anybody writes more than what checks tell while they run.
+    def mark_rows(self, mark: Mark, rows: Callable[[], RowMarks]) -> Mark:
+        """Return what stays equal until anybody writes rows that ``rows`` mark.
 
-        ``mark`` is that of now; where the database cannot tell, it is this one too. Raises as
-        ``mark``.
+        ``mark`` is that of now; where the database cannot tell, it is this one too. ``rows`` are
+        the same for whoever asks. Raises as ``mark``.
         """
         if not self.near:
             return mark
-        return self.rest.of(mark, partial(self.changes.beside_progress, self.engine))
+        return self.rest.of(mark, partial(self.changes.of_rows, self.engine, rows))
 
     def key_entries(self) -> tuple[LedgerEntry, ...]:
         """Return the ledger's entries of all key events, the oldest first."""

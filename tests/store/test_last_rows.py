@@ -8,7 +8,7 @@ from sqlalchemy import text
 from auditor.domain.canonical import digest
 from auditor.domain.served import Ending
 from auditor.domain.submissions import Said, ShardKey, State, Submission
-from auditor.store.last_rows import FOLLOW, PROGRESS, question
+from auditor.store.last_rows import FOLLOW, PROGRESS, LastRows, question
 from auditor.store.service.store import ServiceStore
 from auditor.store.store import Store
 
@@ -37,7 +37,7 @@ def submitted(near: Store) -> str:
 
 
 def marked(store: Store) -> object:
-    return store.mark_beside_progress(store.mark())
+    return store.mark_rows(store.mark(), LastRows)
 
 
 def tables(store: Store) -> list[str]:
