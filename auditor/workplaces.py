@@ -1,8 +1,8 @@
 """What runs on this machine share: its settings, its store with the ledger, and its signer."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
@@ -11,14 +11,12 @@ from auditor.accepting import inform
 from auditor.audits import Surroundings, ignore
 from auditor.bringing import brought
 from auditor.clock import now
-from auditor.commissioned import Commission, Commissioned
 from auditor.disclosing.sealing import Sealed
 from auditor.domain.canonical import canonical
 from auditor.domain.evidence import Blob
 from auditor.domain.memories import Memory
-from auditor.domain.policies import Assurance, Policy
+from auditor.domain.policies import Policy
 from auditor.domain.requests import AuditRequest
-from auditor.domain.targets import TargetSpec
 from auditor.domain.waivers import SignedWaiver
 from auditor.environments import environment_lock
 from auditor.errors import DatasetError
@@ -30,10 +28,9 @@ from auditor.preparing import Prepared
 from auditor.settings import Settings
 from auditor.signatures.keys import KeySigner, Signer, read_public_key
 from auditor.signing.passwords import NOBODY, Passwords
-from auditor.store.service.store import ServiceStore
 from auditor.store.store import Store
-from auditor.store.unfinished import Unfinished, unfinished
-from auditor.wiring import OPENERS, served_readers, tool
+from auditor.store.unfinished import unfinished
+from auditor.wiring import OPENERS, tool
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,29 +77,6 @@ class Workplace:
     def unfinished(self, request: AuditRequest) -> AbstractContextManager[Memory]:
         """Open what an interrupted run of the same request, by the same code, had seen."""
         return unfinished(self.settings.unfinished, f"{request.digest} {dict(tool())}")
-
-    def commissioned(
-        self,
-        targets: Mapping[str, TargetSpec],
-        *,
-        allow_recipes: bool = False,
-        open_at_most: int = 1,
-    ) -> Commissioned:
-        """Return the work of an engine for audits that others submit, on the service's targets.
-
-        ``open_at_most`` models stay open between two checks: as many as the engine sees at once.
-        """
-        return Commissioned(
-            Commission(
-                service=ServiceStore(self.store),
-                around=replace(self.surroundings(), assurance=Assurance.A1),
-                signer=self.signer,
-                readers=served_readers(targets),
-                unfinished=lambda name: Unfinished(self.settings.unfinished / name),
-                allow_recipes=allow_recipes,
-                open_at_most=open_at_most,
-            )
-        )
 
     def keep(self, blob: Blob) -> None:
         """Keep a blob of evidence."""

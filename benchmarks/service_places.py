@@ -15,6 +15,7 @@ from auditor.domain.served import Upload
 from auditor.preparing import Overrides, prepare, read_asked
 from auditor.serving.assembling import assemble
 from auditor.serving.choosing import Choices
+from auditor.serving.executor import build_executor
 from auditor.settings import Settings
 from auditor.store.database import migrate
 from auditor.submitting import Asked, submit
@@ -57,7 +58,7 @@ class Opened:
     def audit(self, checks: tuple[str, ...]) -> str:
         """Hand the example in, carry it out, and return its id."""
         name = self.hand_in(order_for(self, checks))
-        work = self.place.commissioned(NAMED)
+        work = build_executor(self.place, NAMED)
         for target, ids in work.plan(name):
             for check in ids:
                 work.observe(name, target, check)

@@ -11,6 +11,7 @@ from auditor.domain.canonical import Json
 from auditor.domain.json_parts import Part
 from auditor.ledgers.notes import NoteKey
 from auditor.serving.exchanges import Exchange
+from auditor.serving.executor import build_executor
 from auditor.serving.orders import Orders, read_orders
 from auditor.store.store import Store
 from auditor.workplaces import Workplace
@@ -92,9 +93,10 @@ class Hands:
         store = Store.open(settings.database, settings.blobs, ledger, as_it_is=True)
         self._open.callback(store.close)
         signer = ReportKey(self._exchange, orders.report.encode())
-        work = Workplace(settings, store, signer, ()).commissioned(
-            orders.targets, allow_recipes=orders.recipes, open_at_most=orders.at_once
-        )
+        work = build_executor(
+            Workplace(settings, store, signer, ()), orders.targets,
+            allow_recipes=orders.recipes, open_at_most=orders.at_once,
+        )  # fmt: skip
         self._open.callback(work.close)
         return work
 

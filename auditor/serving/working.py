@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from auditor.domain.canonical import Json
 from auditor.serving.choosing import Choices, post_of, refuse_unknown
 from auditor.serving.draining import DrainedEngine
+from auditor.serving.executor import build_executor
 from auditor.serving.running import Say
 from auditor.serving.sighting import Sighter
 from auditor.serving.spanning import SpannedWork
@@ -37,8 +38,8 @@ def work(place: Workplace, choices: Choices, working: Working, say: Say) -> None
     refuse_other_blobs(place.store)
     role = f"worker {working.name or ' '.join(sorted(working.targets))}"
     post = post_of(place.settings, role, working.targets, control=False, slots=working.slots)
-    commissioned = place.commissioned(
-        choices.targets, allow_recipes=choices.recipes, open_at_most=working.slots
+    commissioned = build_executor(
+        place, choices.targets, allow_recipes=choices.recipes, open_at_most=working.slots
     )
     engine, targets = (
         DrainedEngine(

@@ -23,6 +23,7 @@ from auditor.domain.human_findings import HumanFinding
 from auditor.domain.policies import Policy
 from auditor.domain.waivers import Waiver
 from auditor.packs.loading import load_policy
+from auditor.serving.executor import build_executor
 from auditor.signatures.decisions import sign_approval, sign_finding, sign_waiver
 from auditor.signatures.keys import KeySigner
 from auditor.signing.artifacts import digest_artifact
@@ -112,7 +113,7 @@ def handed_in(world: World, policy: Policy, key: str = "submitter") -> str:
 
 def observed(world: World, name: str) -> Commissioned:
     """See all that an audit's checks see, and return who is to conclude it."""
-    work = world.place.commissioned({})
+    work = build_executor(world.place, {})
     for target, checks in work.plan(name):
         for check in checks:
             work.observe(name, target, check)

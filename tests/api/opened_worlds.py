@@ -17,6 +17,7 @@ from auditor.domain.canonical import Json
 from auditor.domain.rations import Rations
 from auditor.serving.assembling import assemble
 from auditor.serving.choosing import Choices
+from auditor.serving.executor import build_executor
 from auditor.settings import Settings
 from auditor.targets.resolving import NAMED
 from auditor.wiring import policy_named
@@ -67,7 +68,7 @@ def _finished(world: World) -> str:
     """Hand the example in, and carry it out as an engine does."""
     world.upload_example()
     name = str(world.call("POST", "/v1/audits", json=world.body()).json()["id"])
-    work = world.place.commissioned({})
+    work = build_executor(world.place, {})
     for target, checks in work.plan(name):
         for check in checks:
             work.observe(name, target, check)

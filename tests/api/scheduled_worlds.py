@@ -14,6 +14,7 @@ from auditor.domain.schedules import Run, Schedule, Trigger
 from auditor.schedules.carrying import tick
 from auditor.schedules.making import Wish, make
 from auditor.schedules.parts import Scheduler
+from auditor.serving.executor import build_executor
 from auditor.serving.scheduling import scheduler_of
 
 
@@ -75,7 +76,7 @@ class Scheduled:
 
     def finish(self, audit: str) -> None:
         """Carry an audit out, as an engine does."""
-        with_work = self.world.place.commissioned({})
+        with_work = build_executor(self.world.place, {})
         for target, checks in with_work.plan(audit):
             for check in checks:
                 with_work.observe(audit, target, check)

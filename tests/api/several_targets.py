@@ -16,6 +16,7 @@ from auditor.domain.canonical import canonical
 from auditor.domain.requests import InputFile
 from auditor.domain.targets import TargetSpec
 from auditor.gatekeeping import Answer, Asking
+from auditor.serving.executor import build_executor
 from auditor.submitting import Asked, submit
 from auditor.targets.resolving import known_target
 
@@ -53,7 +54,7 @@ class Fleet:
             targets=targets, only=("quality.accuracy",),
         )  # fmt: skip
         audit = submit(self.desk, self.at.caller, asked)[0].id
-        work = self.world.place.commissioned(self.targets)
+        work = build_executor(self.world.place, self.targets)
         for target, checks in work.plan(audit):
             for check in checks:
                 work.observe(audit, target, check)

@@ -22,6 +22,7 @@ from auditor.manifests import laid_out
 from auditor.packs.loading import load_policy
 from auditor.schedules.templates import asked_json, read_asked_json, same_as
 from auditor.seeds import NAME, sealed_seed
+from auditor.serving.executor import build_executor
 from auditor.verifiers import served_verifier
 from auditor.verifying import verify_folder
 
@@ -188,7 +189,7 @@ def test_no_model_is_held_against_a_record_of_itself(apart: World) -> None:
     padded = posted(apart, baseline=own, inputs=[*apart.body()["inputs"], more])
     assert padded.status_code == 201
     with pytest.raises(RecordError, match="of the same artifact"):
-        apart.place.commissioned({}).plan(padded.json()["id"])
+        build_executor(apart.place, {}).plan(padded.json()["id"])
 
 
 def asked_again(world: World, baseline: str) -> dict[str, Any]:

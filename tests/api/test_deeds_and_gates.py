@@ -33,6 +33,7 @@ from auditor.gatekeeping import Asking
 from auditor.holding import book_of, revoke, take_into_use
 from auditor.ledgers.key_events import KeyRole
 from auditor.ledgers.occasions import approval_kept
+from auditor.serving.executor import build_executor
 from auditor.signatures.challenges import sign_challenge
 from auditor.signatures.decisions import sign_approval, sign_finding, sign_waiver
 from auditor.signatures.keys import KeySigner
@@ -188,7 +189,7 @@ class History:
         digest = world.upload(canonical(policy.document), "datasets", key)
         asked = world.call("POST", "/v1/audits", key, json=world.body(policy=digest))
         name = str(asked.json()["id"])
-        work = world.place.commissioned({})
+        work = build_executor(world.place, {})
         for target, checks in work.plan(name):
             for check in checks:
                 work.observe(name, target, check)

@@ -32,6 +32,7 @@ from auditor.refusals import SubmissionError
 from auditor.rejudging import rejudge
 from auditor.serving.assembling import assemble
 from auditor.serving.choosing import Choices
+from auditor.serving.executor import build_executor
 from auditor.shards import ShardResult
 from auditor.shipped import code_digest
 from auditor.signatures.keys import KeySigner
@@ -466,7 +467,7 @@ def test_a_record_says_whose_key_signed_what_was_seen_and_reads_as_one_made_here
     for name in json.loads(shard)["observation"]["evidence"].values():
         one.call("PUT", f"evidence/{name}", content=blobs.get(name))
     assert one.gives(lease, key, shard).status_code == 200
-    yard.world.place.commissioned({}).conclude(key.submission)
+    build_executor(yard.world.place, {}).conclude(key.submission)
     records = []
     for audit in (yard.world.done, key.submission):
         ending = kept.outcome(audit)

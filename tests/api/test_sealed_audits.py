@@ -22,6 +22,7 @@ from auditor.domain.steps import StepResult
 from auditor.domain.submissions import State
 from auditor.folders import RECORD, SIGNER, RecordFolder, write_folder
 from auditor.rendering.attempts import attempt_words
+from auditor.serving.executor import build_executor
 from auditor.verifiers import served_verifier
 from auditor.verifying import verify_folder
 
@@ -37,7 +38,7 @@ def handed_in(world: World, **changes: Any) -> str:  # noqa: ANN401 -- JSON
 
 def carried_out(world: World, name: str) -> AuditRecord:
     """Carry an audit out as an engine does, and return its record."""
-    work = world.place.commissioned({})
+    work = build_executor(world.place, {})
     for target, checks in work.plan(name):
         for check in checks:
             work.observe(name, target, check)
@@ -148,7 +149,7 @@ def test_a_cancelled_audit_counts_and_a_gate_shuts_after_as_many_as_its_policy_l
 ) -> None:
     policy, held = asking(apart, "few"), hold(apart, "rows-of-few")
     once = handed_in(apart, policy=policy, **held)
-    assert apart.place.commissioned({}).plan(once)
+    assert build_executor(apart.place, {}).plan(once)
     assert apart.call("POST", f"/v1/audits/{once}/cancel").status_code == 200
     second = carried_out(apart, handed_in(apart, policy=policy, **held))
     assert second.request.sealed
@@ -175,7 +176,7 @@ def disguised(world: World, name: str, scale: float = 1.0, **held: Any) -> Audit
     others = [item for item in held.pop("inputs") if item["path"] != "model.onnx"]
     asked = {"audit_file": world.upload(audit.encode()), "inputs": [file, *others], **held}
     handed = handed_in(world, **asked)
-    assert world.place.commissioned({}).plan(handed)
+    assert build_executor(world.place, {}).plan(handed)
     return world.service.kept.registered(handed).request
 
 

@@ -10,6 +10,7 @@ from served_worlds import World, problem
 from auditor.domain.api_keys import Role
 from auditor.domain.record_json import read_record
 from auditor.domain.requests import InputFile
+from auditor.serving.executor import build_executor
 
 ROWS = b"id,a,b,c,town,y\nr1,0.9,0.9,0.1,north,yes\nr2,0.1,0.1,0.9,south,no\n"
 
@@ -179,7 +180,7 @@ def test_a_record_says_which_data_the_auditor_held(apart: World) -> None:
         (apart.example / "test.csv").read_bytes() + b"x9,0.9,0.9,0.1,north,yes\n",
     )
     name = apart.call("POST", "/v1/audits", json=ordered(apart)).json()["id"]
-    work = apart.place.commissioned({})
+    work = build_executor(apart.place, {})
     for target, checks in work.plan(name):
         for check in checks:
             work.observe(name, target, check)

@@ -21,6 +21,7 @@ from auditor.domain.submissions import Submission
 from auditor.gatekeeping import Asking
 from auditor.serving.assembling import assemble
 from auditor.serving.choosing import Choices
+from auditor.serving.executor import build_executor
 from auditor.settings import Settings
 from auditor.store.database import migrate
 from auditor.store.service.store import ServiceStore
@@ -64,7 +65,7 @@ def fill(place: Workplace, example: Path) -> Kept:
     made = new_key("default", Role.ADMIN, "admin", now(), None)
     service.kept.add_key(made.key)
     done, running = (handed_in(place, made.key, example, name) for name in "de")
-    work = place.commissioned(NAMED)
+    work = build_executor(place, NAMED)
     for name, checks in ((done, CHECKS), (running, CHECKS[:1])):
         work.plan(name)
         for check in checks:

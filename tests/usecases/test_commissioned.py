@@ -26,6 +26,7 @@ from auditor.errors import InvalidInputError
 from auditor.folders import BUNDLE, RECORD, RecordFolder
 from auditor.preparing import Overrides, prepare, read_asked
 from auditor.refusals import SubmissionError
+from auditor.serving.executor import build_executor
 from auditor.settings import Settings
 from auditor.store.service.store import ServiceStore
 from auditor.verifiers import verifier
@@ -51,7 +52,7 @@ class Asked:
         return self.service.submit(other, None)[0]
 
     def work(self) -> Commissioned:
-        return self.place.commissioned({})
+        return build_executor(self.place, {})
 
 
 @pytest.fixture(scope="module")
