@@ -12,6 +12,7 @@ from auditor.domain.canonical import Json, digest_json
 from auditor.domain.evidence import Blob
 from auditor.domain.evidence_levels import evidence_levels
 from auditor.domain.memories import Memory
+from auditor.domain.observed import Result, Seen
 from auditor.domain.places import Places
 from auditor.domain.policies import Assurance, Policy
 from auditor.domain.provenance import lineage_of
@@ -26,7 +27,7 @@ from auditor.engines.openers import Openers
 from auditor.facing import FORGETFUL, fingerprint_of, opened
 from auditor.judging.context import context_of
 from auditor.judging.judge import judge
-from auditor.measuring import CONFIDENCE, Result, Seen, readings
+from auditor.measuring import CONFIDENCE, readings
 from auditor.preparing import Prepared
 
 

@@ -14,6 +14,7 @@ from auditor.domain.baselines import Circumstances
 from auditor.domain.challenges import Challenge, Moved, Outcome, Trial
 from auditor.domain.challenges import Result as Came
 from auditor.domain.findings import Finding
+from auditor.domain.observed import Result, Seen
 from auditor.domain.policies import Effect
 from auditor.domain.readings import Gap
 from auditor.domain.records import AuditRecord
@@ -24,7 +25,7 @@ from auditor.domain.verdicts import Outcome as Judged
 from auditor.errors import UsageError
 from auditor.judging.context import context_of
 from auditor.judging.judge import judge
-from auditor.measuring import CONFIDENCE, Result, Seen, readings
+from auditor.measuring import CONFIDENCE, readings
 
 KEPT = ACCEPTABLE | {Judged.NOT_APPLICABLE}
 

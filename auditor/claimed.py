@@ -8,12 +8,12 @@ from auditor.attacks.counterexamples.given import Kind
 from auditor.attacks.counterexamples.reasons import claims_of
 from auditor.datasets.examples import Examples
 from auditor.domain.challenges import Challenge
+from auditor.domain.observed import Result, Seen
 from auditor.domain.policies import Policy
 from auditor.domain.readings import Bound, Measurement
 from auditor.domain.records import AuditRecord
 from auditor.domain.waivers import Waiver
 from auditor.errors import RecordError
-from auditor.measuring import Result, Seen
 
 
 @dataclass(frozen=True, slots=True)

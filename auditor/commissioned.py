@@ -11,13 +11,13 @@ from auditor.domain.artifacts import FileDigest
 from auditor.domain.canonical import Json, canonical, digest_json
 from auditor.domain.checks import Check
 from auditor.domain.memories import Memory
+from auditor.domain.observed import Result
 from auditor.domain.requests import JUDGED, Turn
 from auditor.domain.submissions import ENDED, Said, ShardKey, State, Submission
 from auditor.engines.affording import Allowance
 from auditor.engines.local import observe_one
 from auditor.errors import CancelledError, StoreError
 from auditor.facing import fingerprint_of, opened
-from auditor.measuring import Result
 from auditor.noting import note_policy
 from auditor.preparing import Prepared, Readers
 from auditor.readying import readied, refuse_changed

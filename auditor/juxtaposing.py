@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from auditor.domain.observed import Result
 from auditor.domain.records import AuditRecord
 from auditor.domain.steps import Step, StepResult
 from auditor.errors import AuditorError, RecordError
 from auditor.folders import RecordFolder
-from auditor.measuring import Result
 from auditor.moving.compare import compare
 from auditor.moving.sides import Side
 from auditor.moving.values import Comparison

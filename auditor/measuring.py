@@ -2,33 +2,21 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, TypeAlias, cast
+from dataclasses import asdict, replace
+from typing import Any, cast
 
 from auditor.attacks.masking.doubts import doubt
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, speaks_of_scores
 from auditor.domain.conclusions import is_open
 from auditor.domain.disclosures import without_rows
-from auditor.domain.evidence import Evidence
+from auditor.domain.observed import Result, Seen
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat
 from auditor.domain.records import AuditRecord, Copies, Observation
 from auditor.errors import BrokenCheckError
 
 CONFIDENCE = 0.95
 """The level at which a record's readings are written."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """One observation with its evidence at hand, so that figures can be had at any confidence."""
-
-    observation: Observation
-    check: Check
-    evidence: Evidence
-
-
-Result: TypeAlias = Seen | Gap
 
 
 def instantiate(check: type[Check], params: Mapping[str, Json]) -> Check:

@@ -8,21 +8,14 @@ from auditor.disclosing.secrets import Secret
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check
 from auditor.domain.evidence import Evidence, Item, decode
+from auditor.domain.observed import Result, Seen
 from auditor.domain.policies import Policy
 from auditor.domain.readings import Gap
 from auditor.domain.records import AuditRecord, Observation
 from auditor.domain.subjects import Shard, derive_seed
 from auditor.errors import AuditorError, BrokenCheckError, RecordError
 from auditor.folders import EVIDENCE, RecordFolder
-from auditor.measuring import (
-    CONFIDENCE,
-    Result,
-    Seen,
-    instantiate,
-    parameters,
-    readings,
-    results_of,
-)
+from auditor.measuring import CONFIDENCE, instantiate, parameters, readings, results_of
 from auditor.packs.parameters import parameters_for
 from auditor.unsealing import secret_of, unseal
 

@@ -6,6 +6,7 @@ from auditor.attacks.masking.doubts import FAMILY, MASKING
 from auditor.audits import Found, Origin, Surroundings, conclude
 from auditor.domain.baselines import compared_of
 from auditor.domain.checks import Need, would_use
+from auditor.domain.observed import Result, Seen
 from auditor.domain.places import PlacedFile
 from auditor.domain.policies import Policy
 from auditor.domain.readings import Gap, Reason
@@ -15,7 +16,6 @@ from auditor.domain.steps import StepResult
 from auditor.domain.waivers import SignedWaiver
 from auditor.errors import RecordError
 from auditor.folders import RecordFolder
-from auditor.measuring import Result, Seen
 from auditor.recalling import falls_short, load_results
 from auditor.verifying import Verifier, verify_folder
 

@@ -7,6 +7,7 @@ from auditor.audits import Found, Origin, Surroundings, conclude
 from auditor.domain.baselines import compared_of
 from auditor.domain.canonical import Json, canonical
 from auditor.domain.checks import Check
+from auditor.domain.observed import Result
 from auditor.domain.policies import Policy
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.records import AuditRecord
@@ -18,7 +19,6 @@ from auditor.domain.waivers import SignedWaiver
 from auditor.errors import StoreError
 from auditor.folders import BUNDLE
 from auditor.keeping import entered
-from auditor.measuring import Result
 from auditor.preparing import Readers, chosen_checks
 from auditor.publishing import publication
 from auditor.refusals import SubmissionError

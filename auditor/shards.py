@@ -7,12 +7,12 @@ from auditor.domain.canonical import Json, canonical, parse
 from auditor.domain.checks import Check
 from auditor.domain.evidence import decode
 from auditor.domain.json_parts import Part
+from auditor.domain.observed import Result, Seen
 from auditor.domain.readings import Gap
 from auditor.domain.record_json import read_fingerprint, read_gap, read_observation
 from auditor.domain.records import Observation
 from auditor.domain.targets import Fingerprint
 from auditor.errors import RecordError
-from auditor.measuring import Result, Seen
 
 
 @dataclass(frozen=True, slots=True)

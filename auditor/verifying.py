@@ -9,6 +9,7 @@ from auditor.deciding import decided, known_of
 from auditor.domain.canonical import digest, parse
 from auditor.domain.checks import Check
 from auditor.domain.evidence_levels import evidence_levels
+from auditor.domain.observed import Result, Seen
 from auditor.domain.policies import Assurance, Policy
 from auditor.domain.provenance import lineage_of
 from auditor.domain.readings import Reading
@@ -24,7 +25,7 @@ from auditor.judging.context import JudgingContext, ReadingsAt
 from auditor.judging.judge import judge
 from auditor.keyproofs import key_life
 from auditor.ledgers.notes import NoteKey
-from auditor.measuring import CONFIDENCE, Result, Seen, readings
+from auditor.measuring import CONFIDENCE, readings
 from auditor.publishing import inputs_of
 from auditor.recalling import LoadPolicy, falls_short, load_results, policy_of
 from auditor.rendering.schemas import validate_record

@@ -7,12 +7,13 @@ from auditor.disclosing.sealing import count_rows
 from auditor.domain.canonical import Json, digest_json
 from auditor.domain.checks import Check
 from auditor.domain.evidence import Evidence
+from auditor.domain.observed import Seen
 from auditor.domain.readings import Gap, Measurement, Reading
 from auditor.domain.records import AuditRecord, Observation
 from auditor.domain.rows import by_row
 from auditor.domain.steps import Step, StepResult
 from auditor.folders import RecordFolder
-from auditor.measuring import CONFIDENCE, Seen, readings
+from auditor.measuring import CONFIDENCE, readings
 from auditor.recalling import check_of
 from auditor.unsealing import Unsealed, unseal
 

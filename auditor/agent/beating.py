@@ -9,8 +9,8 @@ from auditor.agent.assigned import Assigned
 from auditor.agent.calls import AgentCalls
 from auditor.domain.agents import Progress
 from auditor.domain.checks import Check
+from auditor.domain.observed import Result
 from auditor.errors import AuditorError, CancelledError
-from auditor.measuring import Result
 from auditor.refusals import UnreachableError
 
 PACE = 2.0

@@ -15,13 +15,13 @@ from auditor.agent.caching import Fetched
 from auditor.agent.calls import AgentCalls
 from auditor.domain.canonical import Json
 from auditor.domain.evidence import Blob
+from auditor.domain.observed import Seen
 from auditor.domain.submissions import Submission
 from auditor.engines.durable.work import Failure, attempt
 from auditor.engines.local import observe_one
 from auditor.engines.openers import Openers
 from auditor.errors import AuditorError, CancelledError
 from auditor.facing import fingerprint_of, opened
-from auditor.measuring import Seen
 from auditor.preparing import Readers
 from auditor.readying import readied, refuse_changed
 from auditor.refusals import RefusedError

@@ -15,8 +15,9 @@ from rich.progress import (
 
 from auditor.cli.texts import plain
 from auditor.domain.checks import Check
+from auditor.domain.observed import Result
 from auditor.domain.readings import Gap, Measurement
-from auditor.measuring import CONFIDENCE, Result, readings
+from auditor.measuring import CONFIDENCE, readings
 
 
 class ConsoleWatch:

@@ -7,8 +7,8 @@ import numpy as np
 
 from auditor.disclosing.commitments import Commitment, Place, commit
 from auditor.domain.evidence import Evidence, encode
+from auditor.domain.observed import Seen
 from auditor.domain.rows import IDS, by_row
-from auditor.measuring import Seen
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from auditor.domain.checks import Check, Need, is_timing, would_use
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Blob, Evidence, encode
 from auditor.domain.memories import Within
+from auditor.domain.observed import Result, Seen
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.records import Copies, Observation
 from auditor.domain.subjects import Shard, Subject, derive_seed
@@ -18,7 +19,7 @@ from auditor.engines.affording import Allowance
 from auditor.engines.gaps import gap_from
 from auditor.engines.pulses import Said, attended
 from auditor.errors import AuditorError, CancelledError
-from auditor.measuring import CONFIDENCE, Result, Seen, parameters, readings
+from auditor.measuring import CONFIDENCE, parameters, readings
 from auditor.needs import unmet
 
 WHOLE = "evidence"

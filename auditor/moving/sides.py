@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from auditor.domain.clusters import read_clusters
+from auditor.domain.observed import Result, Seen
 from auditor.domain.policies import Policy
 from auditor.domain.readings import Measurement
 from auditor.domain.records import AuditRecord
 from auditor.domain.rows import IDS, RowFigures, by_row
-from auditor.measuring import Result, Seen, readings
+from auditor.measuring import readings
 from auditor.moving.values import Place
 
 Ids = NDArray[np.str_]

@@ -9,6 +9,7 @@ from typing import Any
 from auditor.checks.discovery import discover
 from auditor.domain.baselines import Circumstances
 from auditor.domain.evidence import Blob, Evidence, encode
+from auditor.domain.observed import Result, Seen
 from auditor.domain.policies import Policy
 from auditor.domain.provenance import lineage_of
 from auditor.domain.record_json import read_record
@@ -16,7 +17,7 @@ from auditor.domain.records import AuditRecord
 from auditor.folders import RecordFolder, write_folder
 from auditor.judging.context import context_of
 from auditor.judging.judge import judge
-from auditor.measuring import CONFIDENCE, Result, Seen, readings
+from auditor.measuring import CONFIDENCE, readings
 from auditor.packs.catalogues import load_catalogues
 from auditor.packs.loading import load_policy
 from auditor.publishing import publication

@@ -15,13 +15,13 @@ from auditor.attesting import WRITERS
 from auditor.clock import written
 from auditor.domain.canonical import Json, canonical
 from auditor.domain.evidence import Evidence
+from auditor.domain.observed import Seen
 from auditor.domain.policies import Assurance
 from auditor.domain.record_json import read_record
 from auditor.domain.records import AuditRecord
 from auditor.domain.requests import Attempt
 from auditor.domain.targets import EvidenceLevel
 from auditor.folders import EVIDENCE, RECORD, SIGNER, RecordFolder
-from auditor.measuring import Seen
 from auditor.signatures.keys import Signer
 from auditor.signing.keys import PRIVATE, load_signer
 from auditor.zoo.forging import Forgery

@@ -10,6 +10,7 @@ from auditor.domain.budgets import Budget, Size
 from auditor.domain.canonical import Json
 from auditor.domain.checks import Check
 from auditor.domain.evidence import decode, encode
+from auditor.domain.observed import Seen
 from auditor.domain.policies import Assurance, Policy
 from auditor.domain.readings import Bound, Measurement, Reading, Unit
 from auditor.domain.records import Observation
@@ -17,7 +18,7 @@ from auditor.domain.subjects import Shard, Subject
 from auditor.domain.verdicts import Verdict
 from auditor.judging.context import JudgingContext
 from auditor.judging.judge import judge
-from auditor.measuring import CONFIDENCE, Seen, parameters, readings
+from auditor.measuring import CONFIDENCE, parameters, readings
 from auditor.packs.parameters import make, parameters_for
 from auditor.planning.plan import plan
 from auditor.planning.plans import Outlook

@@ -18,11 +18,12 @@ from auditor.domain.budgets import Budget, Size
 from auditor.domain.canonical import canonical
 from auditor.domain.checks import Check
 from auditor.domain.evidence import Blob, decode, encode
+from auditor.domain.observed import Result
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat
 from auditor.domain.subjects import Shard, Subject
 from auditor.engines.local import observe_all
 from auditor.errors import PolicyError
-from auditor.measuring import Result, readings
+from auditor.measuring import readings
 
 SHOWS = {
     "int8": {"zero_gradient_share", "black_box_only_share", "unbounded_missed_share"},

@@ -13,9 +13,10 @@ from auditor.domain.canonical import canonical
 from auditor.domain.checks import Check, coordinates, is_timing
 from auditor.domain.evidence import decode, encode
 from auditor.domain.metric_spans import span_of_metric
+from auditor.domain.observed import Result, Seen
 from auditor.domain.readings import Gap, Measurement, Reason, Unit
 from auditor.engines.local import observe_all
-from auditor.measuring import Result, Seen, instantiate, parameters, readings
+from auditor.measuring import instantiate, parameters, readings
 from auditor.packs.linting import COORDINATES
 from auditor.packs.parameters import names
 

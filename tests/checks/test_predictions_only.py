@@ -12,11 +12,12 @@ from auditor.checks.fairness.groups import Groups
 from auditor.checks.quality.accuracy import Accuracy
 from auditor.domain.budgets import Size
 from auditor.domain.datasets import Role
+from auditor.domain.observed import Seen
 from auditor.domain.readings import Gap
 from auditor.domain.records import Observation
 from auditor.domain.subjects import Subject
 from auditor.engines.local import observe_all
-from auditor.measuring import Seen, readings
+from auditor.measuring import readings
 from auditor.needs import unmet
 
 

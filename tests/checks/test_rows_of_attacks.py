@@ -38,11 +38,12 @@ from auditor.domain.canonical import canonical
 from auditor.domain.checks import Check
 from auditor.domain.datasets import Role
 from auditor.domain.evidence import Evidence, Item, encode
+from auditor.domain.observed import Seen
 from auditor.domain.readings import Measurement
 from auditor.domain.records import Observation
 from auditor.domain.rows import IDS, by_row
 from auditor.domain.subjects import Subject
-from auditor.measuring import Seen, parameters, readings
+from auditor.measuring import parameters, readings
 
 KEY = bytes(32)
 FEW = Certified(eps=(0.01, 0.1), rows=30, samples=50, selection=10)

@@ -18,10 +18,11 @@ from auditor.domain.budgets import Budget, Size
 from auditor.domain.datasets import Role
 from auditor.domain.disclosures import NAMING, without_rows
 from auditor.domain.evidence import Evidence
+from auditor.domain.observed import Result, Seen
 from auditor.domain.readings import Measurement
 from auditor.domain.rows import IDS, by_row
 from auditor.engines.local import observe_all
-from auditor.measuring import Result, Seen, instantiate, readings
+from auditor.measuring import instantiate, readings
 
 CHECKS = discover()
 DECLARED = sorted(name for name, check in CHECKS.items() if by_row(check).each)

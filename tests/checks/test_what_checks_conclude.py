@@ -13,12 +13,13 @@ from auditor.domain.canonical import Json
 from auditor.domain.checks import Metric, Need
 from auditor.domain.conclusions import NOT_SEEN, OPEN, SHOWN, VERDICT
 from auditor.domain.evidence import Evidence
+from auditor.domain.observed import Seen
 from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Measurement, Reading, Unit
 from auditor.domain.records import Observation
 from auditor.domain.subjects import Shard, Subject
 from auditor.domain.verdicts import Outcome
-from auditor.measuring import Seen, readings
+from auditor.measuring import readings
 from auditor.rendering.phrases import bound_words
 
 CONCLUDING = {name: check for name, check in discover().items() if VERDICT in check.emits}

@@ -13,9 +13,9 @@ import pytest
 from auditor.attacks.corruptions.sightings import first_broken
 from auditor.attacks.tabular_readings import recount
 from auditor.domain.evidence import Evidence
+from auditor.domain.observed import Seen
 from auditor.domain.record_json import read_record
 from auditor.folders import CHALLENGES, RECORD, RecordFolder
-from auditor.measuring import Seen
 from auditor.recalling import load_results
 from auditor.verifiers import verifier
 

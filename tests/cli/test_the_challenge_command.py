@@ -16,6 +16,7 @@ from auditor.attacks.tallies import recount
 from auditor.domain.canonical import digest
 from auditor.domain.challenges import Challenge, Outcome, Trial
 from auditor.domain.challenges import Result as Came
+from auditor.domain.observed import Seen
 from auditor.domain.record_json import read_record
 from auditor.folders import (
     CHALLENGES,
@@ -26,7 +27,6 @@ from auditor.folders import (
     add_challenge,
     challenge_name,
 )
-from auditor.measuring import Seen
 from auditor.recalling import load_results
 from auditor.signatures.challenges import sign_challenge
 from auditor.signatures.keys import KeySigner

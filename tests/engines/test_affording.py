@@ -15,12 +15,12 @@ from auditor.domain.budgets import Budget, Cost, Size
 from auditor.domain.checks import Need
 from auditor.domain.evidence import Blob
 from auditor.domain.models import Twin
+from auditor.domain.observed import Seen
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.subjects import Subject
 from auditor.domain.targets import TargetSpec
 from auditor.engines.affording import Allowance
 from auditor.engines.local import observe_all
-from auditor.measuring import Seen
 
 SIZE = Size(rows=50, classes=2)
 LIMITED = TargetSpec("slow", seconds=10.0)

@@ -13,6 +13,7 @@ from auditor.domain.canonical import Json
 from auditor.domain.checks import Check, Metric, Need
 from auditor.domain.evidence import Blob, Evidence
 from auditor.domain.memories import Memory
+from auditor.domain.observed import Result, Seen
 from auditor.domain.policies import Control
 from auditor.domain.readings import Bound, Gap, Measurement, Reading, Reason, Unit
 from auditor.domain.subjects import Shard, Subject
@@ -20,7 +21,7 @@ from auditor.domain.targets import TargetSpec
 from auditor.domain.tasks import Classification
 from auditor.engines.local import observe_all
 from auditor.errors import AuditorError, CancelledError, ModelCrashedError, ModelHungError
-from auditor.measuring import Result, Seen, readings
+from auditor.measuring import readings
 
 ABSENT = Gap(reason=Reason.NEEDS_MODEL, detail="no model", cure="bring one")
 SIZE = Size(rows=0, classes=2)

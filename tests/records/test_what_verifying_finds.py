@@ -21,6 +21,7 @@ from auditor.domain.approvals import Answer, Approval
 from auditor.domain.blocks import Block, Paragraph
 from auditor.domain.canonical import digest
 from auditor.domain.disclosures import Disclosure
+from auditor.domain.observed import Seen
 from auditor.domain.policies import Assurance, Policy
 from auditor.domain.readings import Gap, Reason
 from auditor.domain.records import AuditRecord
@@ -47,7 +48,7 @@ from auditor.ledgers.occasions import erasure_of
 from auditor.ledgers.openings import Opening
 from auditor.ledgers.proofs import Head
 from auditor.ledgers.receipts import Receipt
-from auditor.measuring import CONFIDENCE, Seen, readings
+from auditor.measuring import CONFIDENCE, readings
 from auditor.publishing import inputs_of
 from auditor.recalling import load_results, policy_of
 from auditor.rendering.everything import render_all

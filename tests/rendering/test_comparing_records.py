@@ -12,11 +12,12 @@ from rendering_records import FAILING, POLICY
 from auditor.checks.discovery import discover
 from auditor.domain.evidence import Evidence
 from auditor.domain.findings import Finding
+from auditor.domain.observed import Seen
 from auditor.domain.readings import Gap, Measurement, Reading, Reason, Repeat, Unit
 from auditor.domain.records import AuditRecord, Observation
 from auditor.domain.requests import DatasetRef
 from auditor.domain.verdicts import Outcome
-from auditor.measuring import Seen, instantiate, parameters, readings
+from auditor.measuring import instantiate, parameters, readings
 from auditor.moving.compare import compare
 from auditor.moving.sides import Side
 from auditor.moving.values import Basis, Comparison, Way

@@ -16,11 +16,12 @@ from auditor.claimed import Claims
 from auditor.datasets.examples import Examples
 from auditor.domain.challenges import Challenge, Outcome
 from auditor.domain.datasets import Role
+from auditor.domain.observed import Seen
 from auditor.domain.records import Observation
 from auditor.domain.subjects import Subject
 from auditor.domain.targets import Fingerprint, TargetSpec
 from auditor.errors import RecordError
-from auditor.measuring import Seen, parameters
+from auditor.measuring import parameters
 
 EPS = 0.1
 SPREAD = Universal(eps=(0.05, EPS), steps=1, rows=40)

@@ -25,13 +25,14 @@ from auditor.domain.challenges import Challenge, Moved, Outcome, Result, Trial, 
 from auditor.domain.checks import Check
 from auditor.domain.evidence import Evidence
 from auditor.domain.json_parts import Part
+from auditor.domain.observed import Seen
 from auditor.domain.policies import Policy
 from auditor.domain.readings import Gap, Measurement, Reason
 from auditor.domain.records import AuditRecord, Observation
 from auditor.domain.steps import StepResult
 from auditor.domain.targets import Fingerprint
 from auditor.errors import RecordError, UsageError
-from auditor.measuring import Seen, parameters
+from auditor.measuring import parameters
 from auditor.signatures.challenges import open_challenge, sign_challenge
 from auditor.signatures.keys import KeySigner
 
