@@ -1,40 +1,41 @@
-"""Gaps kept as evidence, and read again."""
+"""Gaps of data that an audit does not name, and of labels that its data lack."""
 
 from collections.abc import Mapping
-from typing import cast
 
-from auditor.domain.canonical import Json
-from auditor.domain.evidence import Item
-from auditor.domain.readings import Gap, Reason, Scalar
+from auditor.domain.datasets import Role
+from auditor.domain.readings import Gap, Reason
+
+ABSENT: Mapping[Role, Gap] = {
+    Role.EVALUATION: Gap(
+        reason=Reason.NEEDS_EVALUATION_DATA,
+        detail="The audit names no evaluation data.",
+        cure="Name a labelled sample under data.evaluation in the audit file.",
+    ),
+    Role.TRAINING: Gap(
+        reason=Reason.NEEDS_TRAINING_DATA,
+        detail="The audit names no training data.",
+        cure="Name the sample that the model was trained on under data.training in the audit file.",
+    ),
+    Role.REFERENCE: Gap(
+        reason=Reason.NEEDS_REFERENCE_DATA,
+        detail="The audit names no reference data to compare with.",
+        cure="Name an earlier sample under data.reference in the audit file.",
+    ),
+    Role.PRODUCTION: Gap(
+        reason=Reason.NEEDS_PRODUCTION_DATA,
+        detail="The audit names no data from production.",
+        cure="Name rows that the deployed model met under data.production in the audit file.",
+    ),
+}
+"""Why there is no dataset of a role."""
 
 
-def write_gap(gap: Gap) -> dict[str, Json]:
-    """Return a gap's evidence form: why, and what helps."""
-    return {"reason": gap.reason.value, "detail": gap.detail, "cure": gap.cure}
-
-
-def too_few(metric: str, least: int, units: str = "rows") -> Gap:
-    """Return the gap of a metric that has no interval from so few rows, or clusters of rows."""
+def without_labels(role: Role, metric: str = "") -> Gap:
+    """Return the gap of what needs the truth of each row; of one metric at its coordinates."""
     return Gap(
-        reason=Reason.TOO_FEW_ROWS,
-        detail=f"{metric} has no interval from fewer than {least} {units}.",
-        cure=f"Evaluate on at least {least} {units}.",
+        reason=Reason.NEEDS_LABELS,
+        detail=f"The {role.value} data has no labels.",
+        cure=f"Name the label column under data.{role.value}.labels in the audit file.",
         metric=metric,
-    )
-
-
-def read_gap(
-    said: Item, metric: str | None = None, params: Mapping[str, Scalar] | None = None
-) -> Gap:
-    """Return a gap from its evidence form, or from the record's (``Gap.to_json``).
-
-    ``metric`` and ``params`` say what is missing; left out, the metric is the one that was kept.
-    """
-    told = cast("Mapping[str, str]", said)
-    return Gap(
-        reason=Reason(told["reason"]),
-        detail=told["detail"],
-        cure=told["cure"],
-        metric=told.get("metric", "") if metric is None else metric,
-        params=params or {},
+        params={"data": role.value} if metric else {},
     )
